@@ -1,0 +1,1 @@
+//! Alpine packages: versions, indexes, packages, signatures, resolution.

@@ -1,0 +1,1 @@
+//! The newc archive that the Linux kernel unpacks as its initramfs.

@@ -1,0 +1,1 @@
+//! Disk images: EFI system partitions and partition tables.

@@ -1,0 +1,2 @@
+//! The hoopy command.
+fn main() {}

@@ -1,0 +1,8 @@
+//! Layers: content-addressed lists of file entries. A package is one, what a script changed is one, `root/` is
+//! one. An image is an ordered list of them.
+
+pub mod entry;
+pub mod path;
+
+pub use entry::{Entry, Kind, Owner, Xattrs};
+pub use path::{BadPath, EntryPath};

@@ -1,0 +1,4 @@
+//! A directory in, a bootable Alpine Linux machine out.
+
+pub mod digest;
+pub mod layer;

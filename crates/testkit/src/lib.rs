@@ -1,0 +1,1 @@
+//! What the tests share: a hermetic home, the mirror, the real apk, virtual machines.

@@ -1,0 +1,1 @@
+//! Unified kernel images: PE files with a kernel, an initramfs and a command line inside.
