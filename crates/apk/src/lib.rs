@@ -1,1 +1,9 @@
 //! Alpine packages: versions, indexes, packages, signatures, resolution.
+
+pub mod dependency;
+pub mod record;
+pub mod version;
+
+pub use dependency::{Dependency, Op};
+pub use record::{Checksum, Record};
+pub use version::Version;

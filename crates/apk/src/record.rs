@@ -1,0 +1,57 @@
+//! What an index, a package or the installed database says about one package.
+
+use crate::dependency::Dependency;
+use crate::version::Version;
+
+/// The identity of a package (`C:`): of a v2 package, the SHA-1 of its compressed control member, written
+/// `Q1` and base64; SHA-256 forms are written `Q2`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Checksum {
+    /// `Q1`
+    Sha1([u8; 20]),
+    /// `Q2`
+    Sha256([u8; 32]),
+}
+
+/// One package described. Field letters are those of the v2 index (apk-tools `doc/apk-package.5`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// `C:`
+    pub checksum: Checksum,
+    /// `P:`
+    pub name: Box<str>,
+    /// `V:`
+    pub version: Version,
+    /// `A:`, empty where absent.
+    pub arch: Box<str>,
+    /// `S:` bytes of the package file.
+    pub size: u64,
+    /// `I:` bytes when installed.
+    pub installed_size: u64,
+    /// `T:`
+    pub description: Box<str>,
+    /// `U:`
+    pub url: Box<str>,
+    /// `L:`
+    pub license: Box<str>,
+    /// `o:` the source package.
+    pub origin: Box<str>,
+    /// `m:`
+    pub maintainer: Box<str>,
+    /// `t:` seconds since 1970.
+    pub build_time: u64,
+    /// `c:` commit of the build recipe.
+    pub commit: Box<str>,
+    /// `k:` preference among providers of one name.
+    pub provider_priority: u32,
+    /// `q:` whose file wins a conflict.
+    pub replaces_priority: u32,
+    /// `D:`
+    pub depends: Vec<Dependency>,
+    /// `p:`
+    pub provides: Vec<Dependency>,
+    /// `r:`
+    pub replaces: Vec<Dependency>,
+    /// `i:`
+    pub install_if: Vec<Dependency>,
+}
