@@ -1,9 +1,18 @@
 //! Alpine packages: versions, indexes, packages, signatures, resolution.
 
+mod checksum;
 pub mod dependency;
+mod gzip;
+pub mod index;
+pub mod installed;
+pub mod package;
 pub mod record;
+pub mod signature;
+pub mod stanza;
+pub mod tar;
 pub mod version;
 
+pub use checksum::BadChecksum;
 pub use dependency::{Dependency, Op};
 pub use record::{Checksum, Record};
 pub use version::Version;

@@ -1,0 +1,36 @@
+//! The checksums of apk, as texts: `Q1` and base64 of a SHA-1, `Q2` and base64 of a SHA-256.
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::BASE64;
+
+use crate::record::Checksum;
+
+/// A text that is no checksum.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0:?} is not a checksum: expected Q1 or Q2 and base64")]
+pub struct BadChecksum(String);
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sha1(bytes) => write!(f, "Q1{}", BASE64.encode(bytes)),
+            Self::Sha256(bytes) => write!(f, "Q2{}", BASE64.encode(bytes)),
+        }
+    }
+}
+
+impl FromStr for Checksum {
+    type Err = BadChecksum;
+
+    fn from_str(text: &str) -> Result<Self, BadChecksum> {
+        let decode = |rest: &str| BASE64.decode(rest.as_bytes()).ok();
+        let parsed = match text.split_at_checked(2) {
+            Some(("Q1", rest)) => decode(rest).and_then(|b| b.try_into().ok()).map(Self::Sha1),
+            Some(("Q2", rest)) => decode(rest).and_then(|b| b.try_into().ok()).map(Self::Sha256),
+            _ => None,
+        };
+        parsed.ok_or_else(|| BadChecksum(text.chars().take(80).collect()))
+    }
+}

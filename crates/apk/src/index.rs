@@ -1,0 +1,133 @@
+//! The v2 index of a repository, `APKINDEX.tar.gz`: a signature member, then a member with `DESCRIPTION` and
+//! `APKINDEX`. The signature is over all that follows its member.
+
+use std::io::{self, Read};
+
+use crate::gzip::{Digests, Member};
+use crate::record::Record;
+use crate::signature::{self, KeyRing, SignatureError, SigningKey, Verified};
+use crate::stanza::{Draft, LineError};
+use crate::tar::{self, TarError};
+
+/// Alpine's largest index inflates to about 15 MB; a bomb stops here.
+const MAX_TEXT: u64 = 512 << 20;
+
+/// What a repository has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    /// What it says of itself: Alpine's is its branch and commit.
+    pub description: String,
+    /// The packages.
+    pub records: Vec<Record>,
+}
+
+/// An index that is none, or is not to be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The signature is missing, by nobody trusted, or wrong.
+    #[error("the index cannot be trusted: {0}")]
+    Signature(#[from] SignatureError),
+    /// The archive around it is damaged.
+    #[error("the index is damaged: {0}")]
+    Tar(#[from] TarError),
+    /// There is no index in it.
+    #[error("not an index: it has no file APKINDEX")]
+    NoIndex,
+    /// It is larger than an index can be.
+    #[error("not an index: it inflates to over {MAX_TEXT} bytes")]
+    TooLarge,
+    /// A line of it is wrong.
+    #[error("APKINDEX, line {line}: {source}")]
+    Line {
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        source: LineError,
+    },
+    /// It is not UTF-8.
+    #[error("the index is not UTF-8 text")]
+    Encoding,
+}
+
+/// Reads an index and checks that a key of `keys` signed it, before anything in it is parsed.
+///
+/// # Errors
+/// [`IndexError`].
+pub fn read(bytes: &[u8], keys: &KeyRing) -> Result<Index, IndexError> {
+    let mut reader = tar::Reader::new(Member::new(bytes, Digests::default()));
+    let signatures = match reader.next()? {
+        Some(first) if signature::is_signature(&first.path) => signature::read(first, &mut reader)?,
+        _ => return Err(SignatureError::Unsigned.into()),
+    };
+    let (rest, _) = reader.into_inner().finish().map_err(TarError::from)?;
+    let mut digests = Digests::all();
+    digests.update(rest);
+    parse_member(keys.verify(&signatures, &digests.finish(), rest)?)
+}
+
+fn parse_member(rest: Verified<&[u8]>) -> Result<Index, IndexError> {
+    let mut reader = tar::Reader::new(Member::new(rest.into_inner(), Digests::default()));
+    let mut description = String::new();
+    let mut text = None;
+    while let Some(entry) = reader.next()? {
+        match entry.path.as_slice() {
+            b"DESCRIPTION" => {
+                description = string((&mut reader).take(4096))?.trim().to_owned();
+            }
+            b"APKINDEX" => {
+                let found = string((&mut reader).take(MAX_TEXT + 1))?;
+                if found.len() as u64 > MAX_TEXT {
+                    return Err(IndexError::TooLarge);
+                }
+                text = Some(found);
+            }
+            _ => {}
+        }
+    }
+    let records = parse(&text.ok_or(IndexError::NoIndex)?)?;
+    Ok(Index { description, records })
+}
+
+fn string(mut from: impl Read) -> Result<String, IndexError> {
+    let mut bytes = Vec::new();
+    from.read_to_end(&mut bytes).map_err(TarError::from)?;
+    String::from_utf8(bytes).map_err(|_| IndexError::Encoding)
+}
+
+/// Reads the stanzas of an index's text.
+///
+/// # Errors
+/// [`IndexError::Line`].
+pub fn parse(text: &str) -> Result<Vec<Record>, IndexError> {
+    let mut records = Vec::with_capacity(text.len() / 500);
+    let mut draft = Draft::default();
+    let mut last = 0;
+    for (line, content) in (1..).zip(text.lines()) {
+        let at = |source| IndexError::Line { line, source };
+        if content.is_empty() {
+            records.extend(draft.end().map_err(at)?);
+        } else {
+            draft.line(content).map_err(at)?;
+        }
+        last = line;
+    }
+    records.extend(draft.end().map_err(|source| IndexError::Line { line: last, source })?);
+    Ok(records)
+}
+
+/// Writes a signed index.
+///
+/// # Errors
+/// What the key or the compressor fails with.
+pub fn write(index: &Index, key: &SigningKey) -> Result<Vec<u8>, IndexError> {
+    let text = index.records.iter().fold(String::new(), |text, r| text + &r.stanza() + "\n");
+    let file = |name: &[u8], text: &str| tar::Entry::file(name, text.len() as u64);
+    let entries = [
+        (file(b"DESCRIPTION", &index.description), index.description.as_bytes()),
+        (file(b"APKINDEX", &text), text.as_bytes()),
+    ];
+    let member = crate::package::write::member(&entries, true).map_err(|e: io::Error| TarError::from(e))?;
+    let mut digests = Digests::all();
+    digests.update(&member);
+    Ok([key.member(&digests.finish())?, member].concat())
+}
