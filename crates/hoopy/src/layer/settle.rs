@@ -1,0 +1,124 @@
+//! Settling a layer on the stack below it: what a package or `root/` leaves open is decided by what is there.
+//!
+//! - Owners by name become numbers, as the `passwd` and `group` of the stack below have them.
+//! - A path below a symbolic link goes where the link leads: `var/run/x` is `run/x`.
+//! - A directory that a path needs and nobody has is added, root's, 0755.
+//! - Directories that are there already keep their owner and mode, where the layer's own say nothing
+//!   ([`Directories::Keep`]): git cannot record a directory's mode.
+
+use std::collections::BTreeSet;
+
+use super::{Entry, EntryPath, Kind, Owner};
+use crate::tree::Tree;
+
+/// Whose owner and mode a directory has that is in the layer and below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Directories {
+    /// The layer's: it is a package.
+    Override,
+    /// What was there: it is `root/`.
+    Keep,
+}
+
+/// A path of a layer leads nowhere in the stack below.
+#[derive(Debug, thiserror::Error)]
+#[error("/{path}: its directory is reached over a symbolic link that leads to nothing or in a circle")]
+pub struct LostPath {
+    /// The path.
+    pub path: EntryPath,
+}
+
+/// The entries as they are once settled.
+///
+/// # Errors
+/// [`LostPath`].
+pub fn settle(
+    entries: &[Entry],
+    below: &Tree,
+    accounts: &Accounts,
+    directories: Directories,
+) -> Result<Vec<Entry>, LostPath> {
+    let mut settled: Vec<Entry> = Vec::with_capacity(entries.len());
+    let mut own: BTreeSet<EntryPath> = BTreeSet::new();
+    for entry in entries {
+        let path = below.through_links(&entry.path).ok_or_else(|| LostPath { path: entry.path.clone() })?;
+        if let (Kind::Dir { .. }, Some(there)) = (&entry.kind, below.follow(&path))
+            && there.is_dir()
+            && (directories == Directories::Keep || !below.get(&path).is_some_and(Entry::is_dir))
+        {
+            // There already, or reached over a link, which stays.
+            continue;
+        }
+        add_parents(&path, below, &mut own, &mut settled);
+        if entry.is_dir() && own.contains(&path) {
+            continue;
+        }
+        own.insert(path.clone());
+        let kind = match &entry.kind {
+            Kind::Hardlink(first) => Kind::Hardlink(below.through_links(first).unwrap_or_else(|| first.clone())),
+            kind => kind.clone(),
+        };
+        settled.push(Entry {
+            path,
+            kind,
+            user: accounts.user(&entry.user),
+            group: accounts.group(&entry.group),
+            ..entry.clone()
+        });
+    }
+    Ok(settled)
+}
+
+fn add_parents(path: &EntryPath, below: &Tree, own: &mut BTreeSet<EntryPath>, settled: &mut Vec<Entry>) {
+    let mut missing = Vec::new();
+    let mut above = path.parent();
+    while let Some(dir) = above {
+        if own.contains(&dir) || below.get(&dir).is_some_and(Entry::is_dir) {
+            break;
+        }
+        above = dir.parent();
+        missing.push(dir);
+    }
+    for dir in missing.into_iter().rev() {
+        own.insert(dir.clone());
+        settled.push(Entry::new(dir, Kind::Dir { opaque: false }, 0o755));
+    }
+}
+
+/// The users and groups of a stack, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Accounts {
+    users: Vec<(String, u32)>,
+    groups: Vec<(String, u32)>,
+}
+
+impl Accounts {
+    /// Out of the texts of `etc/passwd` and `etc/group`.
+    pub fn parse(passwd: &[u8], group: &[u8]) -> Self {
+        Self { users: numbers(passwd), groups: numbers(group) }
+    }
+
+    /// A name that nobody has leaves the number that the package has, as apk does.
+    fn user(&self, owner: &Owner) -> Owner {
+        Owner::id(look_up(&self.users, owner))
+    }
+
+    fn group(&self, owner: &Owner) -> Owner {
+        Owner::id(look_up(&self.groups, owner))
+    }
+}
+
+fn look_up(accounts: &[(String, u32)], owner: &Owner) -> u32 {
+    let named = owner.name.as_ref().and_then(|name| accounts.iter().find(|(n, _)| n == name));
+    named.map_or(owner.id, |(_, id)| *id)
+}
+
+/// Both files have the name first and the number third.
+fn numbers(text: &[u8]) -> Vec<(String, u32)> {
+    let account = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?.to_owned();
+        Some((name, fields.nth(1)?.parse().ok()?))
+    };
+    String::from_utf8_lossy(text).lines().filter_map(account).collect()
+}

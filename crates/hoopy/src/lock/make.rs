@@ -1,0 +1,187 @@
+//! Making a lock: indexes fetched and verified, the world resolved, every package fetched and digested.
+
+use hoopy_apk::index::Index;
+use hoopy_apk::signature::KeyRing;
+use hoopy_apk::solve::{self, Choice, Unsatisfiable, Universe};
+use hoopy_apk::Dependency;
+
+use super::file::{Lock, LockedPackage, LockedRepository, Role};
+use crate::arch::Arch;
+use crate::config::{Repository, System};
+use crate::fetch::{self, Client, FetchError, Progress, Proof, Wanted};
+use crate::parallel;
+use crate::report::Observer;
+use crate::store::{Store, StoreError};
+
+/// Alpine's largest index (community) is 2.5 MB; this is room for it to grow twentyfold.
+const MAX_INDEX: u64 = 50 << 20;
+
+/// Downloads at a time: enough to hide a mirror's latency, few enough to be polite.
+const DOWNLOADS: usize = 6;
+
+/// The package that brings the EFI stub.
+const STUB: &str = "systemd-efistub";
+
+/// A world that could not be locked.
+#[derive(Debug, thiserror::Error)]
+pub enum MakeError {
+    /// Something could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// An index is not signed by a trusted key, or is none.
+    #[error("{place}: {source}")]
+    Index {
+        /// Its address or file.
+        place: String,
+        /// What is wrong with it.
+        source: hoopy_apk::index::IndexError,
+    },
+    /// No set of packages is what `packages` asks for.
+    #[error("{file}: no set of packages fits\n{why}")]
+    Unsatisfiable {
+        /// `packages`, with the line where it is known.
+        file: String,
+        /// The reason, in full.
+        why: Unsatisfiable,
+    },
+    /// No repository has the EFI stub.
+    #[error("no repository has the package `{STUB}` for {0}, which a unified kernel image begins with")]
+    NoStub(Arch),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A repository with its verified index.
+#[derive(Debug)]
+pub struct Mirrored<'a> {
+    /// Where it is.
+    pub repository: &'a Repository,
+    /// What it has.
+    pub index: Index,
+    /// What the lock says of it.
+    pub locked: LockedRepository,
+}
+
+/// Fetches and verifies the index of every repository of `system`, in order; indexes go to the store.
+///
+/// # Errors
+/// [`MakeError`]; a repository other than the first two of Alpine's that is not there is an error as well.
+pub fn indexes<'a>(
+    system: &'a System,
+    arch: Arch,
+    keys: &KeyRing,
+    store: &Store,
+    client: &Client,
+) -> Result<Vec<Mirrored<'a>>, MakeError> {
+    parallel::map_on(DOWNLOADS, &system.repositories.iter().collect::<Vec<_>>(), |&repository| {
+        let place = format!("{}/{arch}/APKINDEX.tar.gz", repository.location);
+        let bytes = client.read(&place, MAX_INDEX)?;
+        let index = hoopy_apk::index::read(&bytes, keys)
+            .map_err(|source| MakeError::Index { place: place.clone(), source })?;
+        let locked = LockedRepository {
+            name: repository.name.clone(),
+            description: index.description.clone(),
+            index: store.put_blob(&bytes)?,
+        };
+        Ok(Mirrored { repository, index, locked })
+    })
+}
+
+/// Where the file of a locked package is.
+pub fn package_location(repositories: &[Repository], package: &LockedPackage, arch: Arch) -> Option<String> {
+    let repository = repositories.iter().find(|r| r.name == package.repository)?;
+    Some(format!("{}/{arch}/{}", repository.location, package.file_name()))
+}
+
+/// Resolves the world of `system` for `arch`, fetches what it needs, and gives the lock.
+///
+/// # Errors
+/// [`MakeError`].
+pub fn make(
+    system: &System,
+    arch: Arch,
+    store: &Store,
+    client: &Client,
+    observer: &dyn Observer,
+) -> Result<Lock, MakeError> {
+    let (keys, _) = fetch::keyring(arch, system.keys.as_deref())?;
+    let mirrored = indexes(system, arch, &keys, store, client)?;
+    let repositories: Vec<solve::Repository<'_>> = mirrored
+        .iter()
+        .map(|m| solve::Repository { records: &m.index.records, tag: m.repository.tag.as_deref() })
+        .collect();
+    let universe = Universe::new(&repositories);
+    let root = solve::solve(&universe, &system.world.dependencies()).map_err(|why| unsatisfiable(system, why))?;
+    let stub: Dependency = STUB.parse().map_err(|_| MakeError::NoStub(arch))?;
+    let stub = solve::solve(&universe, &[stub]).map_err(|_| MakeError::NoStub(arch))?;
+    // Only the file is wanted of it, so what it depends on is not.
+    let stub = stub.install.iter().filter(|c| &*c.record.name == STUB);
+    let chosen: Vec<(Role, &Choice<'_>)> =
+        root.install.iter().map(|c| (Role::Root, c)).chain(stub.map(|c| (Role::Stub, c))).collect();
+
+    let mut lock = Lock::new(arch, &system.branch, system.world.texts());
+    lock.epoch = chosen.iter().map(|(_, c)| c.record.build_time).max().unwrap_or(0);
+    lock.packages = fetch_all(&chosen, &mirrored, arch, store, client, observer)?;
+    lock.repositories = mirrored.into_iter().map(|m| m.locked).collect();
+    Ok(lock)
+}
+
+fn fetch_all(
+    chosen: &[(Role, &Choice<'_>)],
+    mirrored: &[Mirrored<'_>],
+    arch: Arch,
+    store: &Store,
+    client: &Client,
+    observer: &dyn Observer,
+) -> Result<Vec<LockedPackage>, MakeError> {
+    let progress = Progress::new(chosen.iter().map(|(_, c)| c.record.size).sum(), observer);
+    let mut packages = parallel::map_on(DOWNLOADS, chosen, |&(role, choice)| {
+        let record = choice.record;
+        let from = mirrored[choice.repository].repository;
+        let file = format!("{}-{}.apk", record.name, record.version);
+        let wanted = Wanted {
+            location: format!("{}/{arch}/{file}", from.location),
+            size: record.size,
+            proof: Proof::Index(record.checksum),
+        };
+        let sha256 = known(store, &wanted).map_or_else(|| fetch::package(&wanted, store, client, &progress), Ok)?;
+        remember(store, &wanted, sha256)?;
+        Ok::<_, MakeError>(LockedPackage {
+            name: record.name.to_string(),
+            version: record.version.to_string(),
+            repository: from.name.clone(),
+            size: record.size,
+            checksum: record.checksum.to_string(),
+            sha256,
+            role,
+        })
+    })?;
+    packages.sort_by(|a, b| (a.role, &a.name).cmp(&(b.role, &b.name)));
+    Ok(packages)
+}
+
+/// The digest of a package that an earlier lock fetched under the same checksum.
+fn known(store: &Store, wanted: &Wanted) -> Option<crate::digest::ContentId> {
+    let id = store.recall(recipe(wanted))?;
+    store.has_blob(id, wanted.size).then_some(id)
+}
+
+fn remember(store: &Store, wanted: &Wanted, id: crate::digest::ContentId) -> Result<(), StoreError> {
+    store.remember(recipe(wanted), &id)
+}
+
+fn recipe(wanted: &Wanted) -> crate::digest::RecipeId {
+    let mut hasher = crate::digest::Hasher::new("hoopy package by checksum 1");
+    if let Proof::Index(checksum) = &wanted.proof {
+        hasher.field(checksum.to_string().as_bytes());
+    }
+    crate::digest::RecipeId::from_bytes(hasher.finish())
+}
+
+fn unsatisfiable(system: &System, why: Unsatisfiable) -> MakeError {
+    let file = system.path("packages").display().to_string();
+    let line = why.asked().and_then(|name| system.world.line_of(name));
+    MakeError::Unsatisfiable { file: line.map_or(file.clone(), |line| format!("{file}:{line}")), why }
+}
+

@@ -1,0 +1,174 @@
+//! From a layer to a newc archive, compressed as it is written.
+//!
+//! The kernel reads it in order (init/initramfs.c), so: a directory stands before what it holds; a hard link's
+//! bytes stand under the first of its names that is not masked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+
+use hoopy_cpio::{Header, Writer};
+
+use super::Plan;
+use super::links::{Group, groups};
+use crate::layer::stored::ReadLayerError;
+use crate::layer::{Entry, Kind};
+use crate::store::{Store, StoreError};
+
+/// A segment that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentError {
+    /// The layer's contents could not be read.
+    #[error(transparent)]
+    Layer(#[from] ReadLayerError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The archive could not be written.
+    #[error("an initramfs segment could not be written: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// File types of `st_mode` (include/uapi/linux/stat.h).
+mod file_type {
+    pub const FIFO: u32 = 0o010_000;
+    pub const CHAR: u32 = 0o020_000;
+    pub const DIR: u32 = 0o040_000;
+    pub const BLOCK: u32 = 0o060_000;
+    pub const FILE: u32 = 0o100_000;
+    pub const LINK: u32 = 0o120_000;
+}
+
+/// Writes the plan's segment to `out`; gives its size in bytes.
+pub(super) fn compress(plan: &Plan, store: &Store, out: &mut File) -> Result<u64, SegmentError> {
+    let counted = Counted { inner: BufWriter::with_capacity(256 << 10, out), written: 0 };
+    let mut encoder = plan.codec.encode(counted)?;
+    write_archive(plan, store, &mut encoder)?;
+    let mut counted = encoder.finish()?;
+    counted.inner.flush()?;
+    Ok(counted.written)
+}
+
+/// Writes the plan's archive, not compressed, with its trailer.
+///
+/// # Errors
+/// [`SegmentError`].
+pub fn write_archive(plan: &Plan, store: &Store, out: impl Write) -> Result<(), SegmentError> {
+    let masked: BTreeSet<usize> = plan.masked.iter().copied().collect();
+    let entries = &plan.layer.entries;
+    let groups = groups(entries, &|i| masked.contains(&i));
+    let mut archive = Archive { cpio: Writer::new(out), entries, masked: &masked, groups, early: BTreeSet::new() };
+    let mut index = 0;
+    plan.layer.stream(store, &mut |entry, content| {
+        archive.entry(index, entry, content)?;
+        index += 1;
+        Ok(())
+    })?;
+    archive.cpio.finish()?;
+    Ok(())
+}
+
+/// The archive being written.
+struct Archive<'a, W: Write> {
+    cpio: Writer<W>,
+    entries: &'a [Entry],
+    masked: &'a BTreeSet<usize>,
+    groups: BTreeMap<usize, Group>,
+    /// Entries written before their turn: a later name of a file whose first name is masked, and its parents.
+    early: BTreeSet<usize>,
+}
+
+impl<W: Write> Archive<'_, W> {
+    fn entry(&mut self, index: usize, entry: &Entry, content: &mut dyn Read) -> io::Result<()> {
+        if let Some(group) = self.groups.remove(&index) {
+            return self.linked(&group, entry, content);
+        }
+        if self.masked.contains(&index) || self.early.contains(&index) {
+            return Ok(());
+        }
+        match &entry.kind {
+            // Written with its group, when the bytes passed by.
+            Kind::Hardlink(_) | Kind::Whiteout => Ok(()),
+            _ => self.write(entry, entry.size(), 1, index, content),
+        }
+    }
+
+    /// All names of one file at once, since the bytes pass by only now.
+    fn linked(&mut self, group: &Group, source: &Entry, content: &mut dyn Read) -> io::Result<()> {
+        let nlink = group.names.len() as u32;
+        let Some(&ino) = group.names.first() else { return Ok(()) };
+        for (nth, &index) in group.names.iter().enumerate() {
+            self.parents(index)?;
+            self.early.insert(index);
+            let name = Entry { path: self.entries[index].path.clone(), ..source.clone() };
+            let size = if nth == 0 { source.size() } else { 0 };
+            self.write(&name, size, nlink, ino, content)?;
+        }
+        Ok(())
+    }
+
+    /// The directories of the layer above an entry written before its turn.
+    fn parents(&mut self, index: usize) -> io::Result<()> {
+        let path = &self.entries[index].path;
+        for (i, entry) in self.entries.iter().enumerate() {
+            let above = entry.is_dir() && path.is_within(entry.path.as_bytes());
+            if above && i < index && !self.masked.contains(&i) && self.early.insert(i) {
+                self.write(entry, 0, 1, i, &mut io::empty())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, e: &Entry, size: u64, nlink: u32, ino: usize, content: &mut dyn Read) -> io::Result<()> {
+        let (kind, target, rdev) = match &e.kind {
+            Kind::Dir { .. } => (file_type::DIR, None, (0, 0)),
+            Kind::File { .. } | Kind::Hardlink(_) => (file_type::FILE, None, (0, 0)),
+            Kind::Symlink(target) => (file_type::LINK, Some(target), (0, 0)),
+            Kind::Char { major, minor } => (file_type::CHAR, None, (*major, *minor)),
+            Kind::Block { major, minor } => (file_type::BLOCK, None, (*major, *minor)),
+            Kind::Fifo | Kind::Whiteout => (file_type::FIFO, None, (0, 0)),
+        };
+        let header = Header {
+            name: e.path.as_bytes(),
+            // Inode 0 is what some readers take for none.
+            ino: ino as u32 + 1,
+            mode: kind | e.mode,
+            uid: e.user.id,
+            gid: e.group.id,
+            nlink: if e.is_dir() { 2 } else { nlink },
+            mtime: u32::try_from(e.mtime).unwrap_or(u32::MAX),
+            rdev,
+        };
+        match target {
+            Some(target) => {
+                self.cpio.entry(&header, target.len() as u64)?;
+                self.cpio.write_all(target)
+            }
+            None => {
+                self.cpio.entry(&header, size)?;
+                if size > 0 {
+                    io::copy(content, &mut self.cpio)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Counts what passes.
+struct Counted<W> {
+    inner: W,
+    written: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(bytes)?;
+        self.written += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

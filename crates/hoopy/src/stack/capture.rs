@@ -1,0 +1,61 @@
+//! From what a script changed to a layer.
+//!
+//! An overlay's upper directory holds more than changes: every directory above one, and files that were opened
+//! for writing and left as they were. What is equal to the entry below is dropped. Times become the epoch:
+//! a script's clock must not show in the image.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Seek as _};
+
+use super::{Stack, StackError};
+use crate::layer::stored::{Layer, Source};
+use crate::layer::{Entry, EntryPath, Kind};
+use crate::sandbox::Captured;
+use crate::store::Store;
+
+/// Keeps what `captured` changed of `below` as a layer.
+pub fn keep(captured: Captured, below: &Stack, epoch: u64, store: &Store) -> Result<Layer, StackError> {
+    let linked: BTreeSet<EntryPath> = captured.entries.iter().filter_map(|e| first_name(e).cloned()).collect();
+    let mut contents = captured.contents;
+    let mut kept = Vec::new();
+    let mut data = store.scratch()?;
+    for entry in captured.entries {
+        let mut content = (&mut contents).take(entry.size());
+        if !linked.contains(&entry.path) && unchanged(&entry, below) {
+            io::copy(&mut content, &mut io::sink())?;
+        } else {
+            io::copy(&mut content, &mut data)?;
+            kept.push(Entry { mtime: epoch, ..entry });
+        }
+    }
+    forget_needless_opacity(&mut kept, below);
+    let id = store.put_layer(&kept)?;
+    data.rewind()?;
+    store.put_data(id, &mut data)?;
+    Ok(Layer { id, entries: kept.into(), source: Source::Data })
+}
+
+fn first_name(entry: &Entry) -> Option<&EntryPath> {
+    if let Kind::Hardlink(first) = &entry.kind { Some(first) } else { None }
+}
+
+fn unchanged(entry: &Entry, below: &Stack) -> bool {
+    let same = |there: &Entry| {
+        (&there.kind, there.mode, there.user.id, there.group.id, &there.xattrs)
+            == (&entry.kind, entry.mode, entry.user.id, entry.group.id, &entry.xattrs)
+    };
+    // An unchanged directory is dropped too: its parents are below already.
+    match below.tree.get(&entry.path) {
+        Some(there) => same(there),
+        None => entry.kind == Kind::Whiteout,
+    }
+}
+
+/// Opaque is said of directories that a script made anew where none was: there it says nothing.
+fn forget_needless_opacity(entries: &mut [Entry], below: &Stack) {
+    for entry in entries {
+        if entry.kind == (Kind::Dir { opaque: true }) && below.tree.get(&entry.path).is_none() {
+            entry.kind = Kind::Dir { opaque: false };
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Running a script over the stack, or remembering what it made the last time.
+
+use super::{Origin, Stack, StackError, capture};
+use crate::arch::Arch;
+use crate::digest::{Hasher, LayerId, RecipeId};
+use crate::layer::stored::{Layer, Source};
+use crate::sandbox::{Captured, SandboxError, Script};
+use crate::store::Store;
+
+/// Changes whenever the same script over the same stack could come out otherwise: the sandbox's environment,
+/// or what is kept of its changes.
+const VERSION: &str = "hoopy script 1";
+
+/// The environment of package scripts (apk-tools `src/database.c`), and of `setup.sh`.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Runs scripts over stacks of layers: a sandbox on this machine, or a virtual machine.
+pub trait Runner {
+    /// Runs `script` over `layers`, bottom first.
+    ///
+    /// # Errors
+    /// [`SandboxError`] when it fails or cannot be run.
+    fn run(&mut self, layers: &[Layer], store: &Store, script: &Script) -> Result<Captured, SandboxError>;
+}
+
+/// A script of a build, and what else its result depends on.
+#[derive(Debug)]
+pub struct Job {
+    /// The script.
+    pub script: Script,
+    /// The digest of what it sees beyond the layers: the directory at `/mnt`.
+    pub sees: Vec<u8>,
+    /// Where its layer comes from.
+    pub origin: Origin,
+}
+
+/// What every script of a build has in common.
+pub struct Context<'a> {
+    /// The store.
+    pub store: &'a Store,
+    /// The architecture.
+    pub arch: Arch,
+    /// Seconds since 1970: the time of all that scripts make.
+    pub epoch: u64,
+    /// Who runs them.
+    pub runner: &'a mut dyn Runner,
+}
+
+/// The environment of a script: nothing of the host's.
+pub fn environment(extra: &[(&str, &str)], epoch: u64) -> Vec<(String, String)> {
+    let epoch = epoch.to_string();
+    let common = [("PATH", PATH), ("SOURCE_DATE_EPOCH", &epoch), ("LANG", "C.UTF-8"), ("TZ", "UTC")];
+    common.iter().chain(extra).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+}
+
+/// Lays what the script of `job` changes on the stack.
+pub fn apply(stack: &mut Stack, job: Job, context: &mut Context<'_>) -> Result<(), StackError> {
+    let recipe = recipe(stack, &job, context.arch);
+    let store = context.store;
+    let remembered = store.recall::<LayerId>(recipe).and_then(|id| {
+        let entries = store.layer(id)?;
+        let size: u64 = entries.iter().map(crate::layer::Entry::size).sum();
+        let whole = std::fs::metadata(store.data_path(id)).is_ok_and(|m| m.len() == size);
+        whole.then(|| Layer { id, entries: entries.into(), source: Source::Data })
+    });
+    let layer = match remembered {
+        Some(layer) => layer,
+        None => {
+            let captured = context.runner.run(stack.tree.layers(), store, &job.script)?;
+            let layer = capture::keep(captured, stack, context.epoch, store)?;
+            store.remember(recipe, &layer.id)?;
+            layer
+        }
+    };
+    stack.push(layer, job.origin);
+    Ok(())
+}
+
+/// All that the script can see, digested.
+fn recipe(stack: &Stack, job: &Job, arch: Arch) -> RecipeId {
+    let mut hasher = Hasher::new(VERSION);
+    let script = &job.script;
+    hasher.field(arch.as_str().as_bytes());
+    hasher.field(script.name.as_bytes()).field(&script.body);
+    hasher.field(&(script.args.len() as u64).to_le_bytes());
+    script.args.iter().for_each(|arg| {
+        hasher.field(arg);
+    });
+    for (key, value) in &script.env {
+        hasher.field(key.as_bytes()).field(value.as_bytes());
+    }
+    hasher.field(&[u8::from(script.network)]).field(&job.sees);
+    for layer in stack.tree.layers() {
+        hasher.field(layer.id.as_bytes());
+    }
+    RecipeId::from_bytes(hasher.finish())
+}

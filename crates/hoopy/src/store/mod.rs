@@ -1,0 +1,256 @@
+//! The store: everything that a build can be spared from making again, keyed by digest.
+//!
+//! ```text
+//! STORE/
+//!   CACHEDIR.TAG
+//!   blob/SHA256           downloads: packages and indexes
+//!   partial/KEY           downloads that are not done yet
+//!   layer/ID              the entries of a layer; ID is their digest
+//!   data/ID               contents of its regular files, end to end in entry order (not for packages:
+//!                         their contents are in the blob)
+//!   recipe/ID             what came of a recipe: a small JSON file
+//!   segment/KEY           a compressed archive
+//!   lower/                unpacked layers, for scripts (see `sandbox`)
+//!   tmp/                  files being written; swept when no build holds the lock
+//! ```
+//!
+//! Every file is written under `tmp/`, synced and renamed, so a file under its own name is whole. Builds share
+//! the store: each holds `lock` shared while it runs, and whoever gets it exclusively may sweep.
+
+mod atomic;
+mod recipe;
+
+pub use atomic::{Pending, replace_file, sync_dir};
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::digest::{ContentId, LayerId, SegmentKey, of_reader};
+use crate::layer::Entry;
+use crate::layer::entry::layer_id;
+
+/// The store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The system said no.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What was to be kept is not what its digest says.
+    #[error("{what}: expected SHA-256 {expected}, found {found}")]
+    WrongDigest {
+        /// What was to be kept.
+        what: String,
+        /// The digest asked for.
+        expected: ContentId,
+        /// The digest of what came.
+        found: ContentId,
+    },
+}
+
+/// Puts the path that failed beside an I/O error.
+pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
+    move |source| StoreError::Io { path: path.to_owned(), source }
+}
+
+/// Layers have at most this many entries: a million files is over ten times the largest package of Alpine.
+const MAX_ENTRIES: usize = 1 << 20;
+
+/// An open store. Cheap to share between threads.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    /// Held shared for as long as the store is open, so that nobody sweeps under us.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the store in `root`, making it where it is not there yet, and sweeps what killed builds left.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the directory cannot be made or locked.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        for dir in ["blob", "partial", "layer", "data", "recipe", "segment", "lower", "tmp"] {
+            let dir = root.join(dir);
+            fs::create_dir_all(&dir).map_err(at(&dir))?;
+        }
+        let tag = root.join("CACHEDIR.TAG");
+        if !tag.exists() {
+            // https://bford.info/cachedir/: back-up programs leave such a directory out.
+            let text = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by hoopy.\n";
+            fs::write(&tag, text).map_err(at(&tag))?;
+        }
+        let path = root.join("lock");
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
+        match lock.try_lock() {
+            Ok(()) => sweep(&root.join("tmp"))?,
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(e)) => return Err(at(&path)(e)),
+        }
+        // Also turns the exclusive lock into a shared one.
+        lock.lock_shared().map_err(at(&path))?;
+        Ok(Self { root: root.to_owned(), _lock: lock })
+    }
+
+    /// Where unpacked layers live.
+    pub fn lowers(&self) -> PathBuf {
+        self.root.join("lower")
+    }
+
+    /// A new temporary file beside the entries, to be kept or dropped.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be made.
+    pub fn pending(&self) -> Result<Pending, StoreError> {
+        let tmp = self.root.join("tmp");
+        Pending::new_in(&tmp).map_err(at(&tmp))
+    }
+
+    /// An unnamed temporary file on the store's filesystem: it is gone when closed, however hoopy ends.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be made.
+    pub fn scratch(&self) -> Result<File, StoreError> {
+        let tmp = self.root.join("tmp");
+        tempfile::tempfile_in(&tmp).map_err(at(&tmp))
+    }
+
+    /// Where the blob `id` is or would be.
+    pub fn blob_path(&self, id: ContentId) -> PathBuf {
+        self.root.join("blob").join(id.to_string())
+    }
+
+    /// Where a download that is known as `key` grows.
+    pub fn partial_path(&self, key: &str) -> PathBuf {
+        self.root.join("partial").join(key)
+    }
+
+    /// Whether the blob `id` is there whole, by its size; its digest is checked when it is read for building.
+    pub fn has_blob(&self, id: ContentId, size: u64) -> bool {
+        fs::metadata(self.blob_path(id)).is_ok_and(|m| m.is_file() && m.len() == size)
+    }
+
+    /// Whether the blob `id` is there and has that digest; one that has not is removed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn check_blob(&self, id: ContentId) -> Result<bool, StoreError> {
+        let path = self.blob_path(id);
+        let mut file = match File::open(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            other => other.map_err(at(&path))?,
+        };
+        let good = of_reader(&mut file).map_err(at(&path))?.0 == id;
+        if !good {
+            fs::remove_file(&path).map_err(at(&path))?;
+        }
+        Ok(good)
+    }
+
+    /// Keeps `pending` as the blob `id`; `found` is the digest of what was written to it.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongDigest`] when they differ; `what` names it.
+    pub fn keep_blob(
+        &self,
+        what: &str,
+        pending: Pending,
+        expected: ContentId,
+        found: ContentId,
+    ) -> Result<(), StoreError> {
+        if found != expected {
+            return Err(StoreError::WrongDigest { what: what.to_owned(), expected, found });
+        }
+        self.keep(pending, &self.blob_path(expected))
+    }
+
+    /// Keeps `bytes` as a blob.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be written.
+    pub fn put_blob(&self, bytes: &[u8]) -> Result<ContentId, StoreError> {
+        let id = ContentId::of(bytes);
+        self.put(&self.blob_path(id), bytes)?;
+        Ok(id)
+    }
+
+    /// Keeps the entries of a layer.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be written.
+    pub fn put_layer(&self, entries: &[Entry]) -> Result<LayerId, StoreError> {
+        let id = layer_id(entries);
+        let path = self.root.join("layer").join(id.to_string());
+        if !path.exists() {
+            let mut bytes = Vec::new();
+            entries.iter().for_each(|e| e.encode(&mut bytes));
+            self.put(&path, &bytes)?;
+        }
+        Ok(id)
+    }
+
+    /// The entries of the layer `id`, or `None` where they are not there or not those of that id.
+    pub fn layer(&self, id: LayerId) -> Option<Vec<Entry>> {
+        let bytes = fs::read(self.root.join("layer").join(id.to_string())).ok()?;
+        let mut rest = bytes.as_slice();
+        let mut entries = Vec::new();
+        while !rest.is_empty() && entries.len() < MAX_ENTRIES {
+            entries.push(Entry::read(&mut rest).ok()?);
+        }
+        (layer_id(&entries) == id).then_some(entries)
+    }
+
+    /// Where the contents of the layer `id` are, for layers that are no packages.
+    pub fn data_path(&self, id: LayerId) -> PathBuf {
+        self.root.join("data").join(id.to_string())
+    }
+
+    /// Keeps the contents of a layer: all that `contents` gives.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read or written.
+    pub fn put_data(&self, id: LayerId, contents: &mut dyn Read) -> Result<(), StoreError> {
+        let path = self.data_path(id);
+        let mut pending = self.pending()?;
+        io::copy(contents, pending.file()).map_err(at(&path))?;
+        self.keep(pending, &path)
+    }
+
+    /// Where the segment `key` is or would be.
+    pub fn segment_path(&self, key: SegmentKey) -> PathBuf {
+        self.root.join("segment").join(key.to_string())
+    }
+
+    /// Keeps `pending` as the segment `key`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be synced or renamed.
+    pub fn keep_segment(&self, pending: Pending, key: SegmentKey) -> Result<(), StoreError> {
+        self.keep(pending, &self.segment_path(key))
+    }
+
+    fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut pending = self.pending()?;
+        pending.file().write_all(bytes).map_err(at(path))?;
+        self.keep(pending, path)
+    }
+
+    fn keep(&self, pending: Pending, path: &Path) -> Result<(), StoreError> {
+        pending.keep(path).map_err(at(path))
+    }
+}
+
+/// Removes what killed builds left in `tmp`.
+fn sweep(tmp: &Path) -> Result<(), StoreError> {
+    for entry in fs::read_dir(tmp).map_err(at(tmp))? {
+        let path = entry.map_err(at(tmp))?.path();
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(at(&path))?;
+    }
+    Ok(())
+}
