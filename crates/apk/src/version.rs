@@ -12,6 +12,11 @@ impl Version {
         Self(text.into())
     }
 
+    /// Whether the text follows the grammar.
+    pub fn is_valid(&self) -> bool {
+        self.0.starts_with(|c: char| c.is_ascii_digit())
+    }
+
     /// The text as written.
     pub fn as_str(&self) -> &str {
         &self.0
