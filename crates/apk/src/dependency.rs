@@ -134,6 +134,22 @@ pub enum ParseDependencyError {
     },
 }
 
+impl Dependency {
+    /// Whether a package or `provides` of this name with this version meets the dependency; for a conflict,
+    /// whether it stays clear of it.
+    ///
+    /// `None` is a `provides` without version: it meets any demand for the name alone, and none for a version.
+    /// A checksum ([`Op::Checksum`]) is not a matter of versions and is met by none here.
+    pub fn satisfied_by(&self, version: Option<&Version>) -> bool {
+        let provided = match (&self.constraint, version) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some((op, wanted)), Some(version)) => version.matches(*op, wanted),
+        };
+        provided != self.conflict
+    }
+}
+
 fn is_operator(c: char) -> bool {
     matches!(c, '<' | '>' | '=' | '~')
 }
