@@ -124,29 +124,33 @@ pub enum ParseDependencyError {
         /// The run of operator characters.
         op: Box<str>,
     },
-    /// The operator is followed by what the grammar of versions does not allow.
-    #[error("{text:?} has the version {version:?}, which is no version (expected one like 1.2.3_rc1-r0)")]
-    BadVersion {
-        /// What was read.
-        text: Box<str>,
-        /// What follows the operator.
-        version: Box<str>,
-    },
 }
 
 impl Dependency {
     /// Whether a package or `provides` of this name with this version meets the dependency; for a conflict,
     /// whether it stays clear of it.
     ///
-    /// `None` is a `provides` without version: it meets any demand for the name alone, and none for a version.
+    /// `None` is a `provides` without version.
     /// A checksum ([`Op::Checksum`]) is not a matter of versions and is met by none here.
     pub fn satisfied_by(&self, version: Option<&Version>) -> bool {
         let provided = match (&self.constraint, version) {
             (None, _) => true,
-            (Some(_), None) => false,
+            // apk takes having no version for being older than any.
+            (Some((op, _)), None) => matches!(op, Op::Less | Op::LessOrEqual | Op::LessFuzzy),
             (Some((op, wanted)), Some(version)) => version.matches(*op, wanted),
         };
         provided != self.conflict
+    }
+
+    /// Whether the version, if there is one, follows the grammar; a checksum stands for itself.
+    ///
+    /// Reading a dependency does not check this, because real indexes hold broken versions: apk then refuses
+    /// only the package that depends so, and so does resolution here.
+    pub fn has_valid_version(&self) -> bool {
+        match &self.constraint {
+            Some((Op::Checksum, _)) | None => true,
+            Some((_, version)) => version.is_valid(),
+        }
     }
 }
 
@@ -197,13 +201,7 @@ fn parse_constraint(text: &str, constraint: &str) -> Result<(Op, Version), Parse
     let run = constraint.strip_suffix(version).unwrap_or(constraint);
     let op = Op::from_run(run)
         .ok_or_else(|| ParseDependencyError::BadOperator { text: text.into(), op: run.into() })?;
-    let parsed = Version::new(version);
-    // A checksum (`Q1...`) stands where the version does, and is compared as text.
-    let valid = if op == Op::Checksum { !version.is_empty() } else { parsed.is_valid() };
-    if !valid {
-        return Err(ParseDependencyError::BadVersion { text: text.into(), version: version.into() });
-    }
-    Ok((op, parsed))
+    Ok((op, Version::new(version)))
 }
 
 impl fmt::Display for Dependency {

@@ -44,16 +44,9 @@ pub struct Solution<'a> {
 /// Chooses what a world needs. Of two demands for one name the later counts, as when they are given to apk.
 pub fn solve<'a>(universe: &Universe<'a>, world: &'a [Dependency]) -> Result<Solution<'a>, Unsatisfiable> {
     let (world, names) = sorted(universe, world);
-    let mut demands = Vec::with_capacity(world.len());
-    let mut unknown_tags = Vec::new();
-    for dep in world {
-        match pinning(universe, dep.dependency) {
-            Some(pinning) => demands.push((dep, pinning)),
-            None => unknown_tags.push(dep),
-        }
-    }
-    if !unknown_tags.is_empty() {
-        return Err(explain::unknown_tags(universe, &unknown_tags));
+    let (demands, refused) = pinned(universe, &world);
+    if !refused.is_empty() {
+        return Err(Unsatisfiable { causes: refused });
     }
     let mut search = Search::run(universe, names, &demands);
     let order = order::order(&mut search, names, &demands);
@@ -89,6 +82,25 @@ fn sorted<'a>(universe: &Universe<'a>, world: &'a [Dependency]) -> (Vec<Dep<'a>>
         }
     }
     (deps, count)
+}
+
+/// A world's demands with their pinning as bits.
+type Demands<'a> = Vec<(Dep<'a>, u64)>;
+
+/// Splits a world into what can be searched for and what makes no sense in itself.
+fn pinned<'a>(universe: &Universe<'a>, world: &[Dep<'a>]) -> (Demands<'a>, Vec<Cause>) {
+    let mut demands = Vec::with_capacity(world.len());
+    let mut refused = Vec::new();
+    for dep in world {
+        match pinning(universe, dep.dependency) {
+            None => refused.push(explain::unknown_tag(universe, dep.dependency)),
+            Some(_) if !dep.dependency.has_valid_version() => {
+                refused.push(explain::bad_version(dep.dependency));
+            }
+            Some(pinning) => demands.push((*dep, pinning)),
+        }
+    }
+    (demands, refused)
 }
 
 /// The bit of the tag that a demand is pinned to; `None` when no repository has it.

@@ -244,9 +244,10 @@ impl<'a> Search<'_, 'a> {
         let universe = self.universe;
         let (left, right) = (self.package(a.package), self.package(b.package));
         let (left_record, right_record) = (universe.record(a.package), universe.record(b.package));
+        // No version is older than any.
         let by_version = || match (a.version, b.version) {
             (Some(a), Some(b)) => a.compare(b),
-            _ => Ordering::Equal,
+            (a, b) => a.is_some().cmp(&b.is_some()),
         };
         let by_own_version = || match universe.name_of(a.package) == universe.name_of(b.package) {
             true => left_record.version.compare(&right_record.version),

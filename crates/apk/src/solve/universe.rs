@@ -169,7 +169,7 @@ impl<'a> Universe<'a> {
         self.package(package).repositories
     }
 
-    /// Whether the architecture fits.
+    /// Whether the architecture fits and apk understands what it depends on.
     pub(super) fn is_installable(&self, package: PackageId) -> bool {
         self.package(package).installable
     }
@@ -259,7 +259,11 @@ impl<'a> Builder<'a> {
         let name = self.intern(&record.name)?;
         let depends = self.intern_all(&record.depends)?;
         let provides = self.intern_all(&record.provides)?;
-        let install_if = self.intern_all(&record.install_if)?;
+        let mut install_if = self.intern_all(&record.install_if)?;
+        if !record.install_if.iter().all(Dependency::has_valid_version) {
+            // A condition that cannot be read in full is none.
+            install_if.end = install_if.start;
+        }
         self.providers.push((name, Provider { package, version: Some(&record.version) }));
         for dep in self.deps.get(provides.clone()).unwrap_or_default() {
             let version = dep.dependency.constraint.as_ref().map(|(_, version)| version);
@@ -267,7 +271,8 @@ impl<'a> Builder<'a> {
         }
         number(self.providers.len())?;
         self.by_identity.insert(identity(&record.checksum), package);
-        let installable = record.arch.is_empty() || &*record.arch == "noarch" || &*record.arch == arch;
+        let fits = record.arch.is_empty() || &*record.arch == "noarch" || &*record.arch == arch;
+        let installable = fits && record.depends.iter().all(Dependency::has_valid_version);
         let repositories = bit;
         self.packages.push(Package {
             record,

@@ -32,6 +32,7 @@ impl Display for Ask {
 impl Display for Problem {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
+            Self::BadVersion => f.write_str("that is no version, expected one like 1.2.3_rc1-r0"),
             Self::NoSuchName { similar } => {
                 f.write_str("no repository has it")?;
                 match similar.as_slice() {

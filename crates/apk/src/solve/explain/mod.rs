@@ -35,6 +35,8 @@ pub struct Ask {
 /// What is in the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
+    /// The version asked for breaks the grammar of versions.
+    BadVersion,
     /// No repository has anything of that name.
     NoSuchName {
         /// Names that are nearly the same.
@@ -130,7 +132,7 @@ pub(super) fn explain(search: &Search<'_, '_>, world: &[(Dep<'_>, u64)]) -> Unsa
 /// What is plain to see comes first.
 fn rank(problem: &Problem) -> u8 {
     match problem {
-        Problem::NoSuchTag { .. } | Problem::NoSuchName { .. } => 0,
+        Problem::BadVersion | Problem::NoSuchTag { .. } | Problem::NoSuchName { .. } => 0,
         Problem::NoSuchVersion { .. } | Problem::WrongArchitecture { .. } | Problem::OnlyTagged { .. } => 1,
         Problem::ChooseOne { .. } => 2,
         Problem::Excluded { .. } | Problem::SameName { .. } => 3,
@@ -138,12 +140,17 @@ fn rank(problem: &Problem) -> u8 {
     }
 }
 
-/// Explains that demands are pinned to tags that no repository has.
-pub(super) fn unknown_tags(universe: &Universe<'_>, demands: &[Dep<'_>]) -> Unsatisfiable {
-    let tags: Vec<Box<str>> = universe.tags().iter().map(|(tag, _)| Box::from(*tag)).collect();
-    let cause = |dep: &Dep<'_>| Cause {
-        chain: vec![Ask { by: Asker::World, dependency: dep.dependency.clone() }],
-        problem: Problem::NoSuchTag { tags: tags.clone() },
-    };
-    Unsatisfiable { causes: demands.iter().map(cause).collect() }
+/// Explains that a demand is pinned to a tag that no repository has.
+pub(super) fn unknown_tag(universe: &Universe<'_>, demand: &Dependency) -> Cause {
+    let tags = universe.tags().iter().map(|(tag, _)| Box::from(*tag)).collect();
+    by_itself(demand, Problem::NoSuchTag { tags })
+}
+
+/// Explains that a demand names a version which is none.
+pub(super) fn bad_version(demand: &Dependency) -> Cause {
+    by_itself(demand, Problem::BadVersion)
+}
+
+fn by_itself(demand: &Dependency, problem: Problem) -> Cause {
+    Cause { chain: vec![Ask { by: Asker::World, dependency: demand.clone() }], problem }
 }

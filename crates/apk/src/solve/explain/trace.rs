@@ -7,6 +7,9 @@ use super::super::universe::{Dep, NameId, PackageId, Provider};
 use super::similar::similar;
 use super::{Ask, Asker, Cause, Problem};
 
+/// A longer chain helps nobody, and following it without end would take a stack without end.
+const MAX_CHAIN: usize = 32;
+
 /// A demand that was made, and by whom.
 #[derive(Clone, Copy)]
 struct Demand<'a> {
@@ -83,10 +86,20 @@ impl<'s, 'u, 'a> Trace<'s, 'u, 'a> {
     /// Why a package is ruled out, given the chain that wants it.
     fn ruled_out(&self, package: PackageId, chain: Vec<Ask>, visited: &mut HashSet<PackageId>) -> Cause {
         visited.insert(package);
+        if chain.len() >= MAX_CHAIN {
+            return Cause { chain, problem: Problem::NotFound { package: self.label(package) } };
+        }
         let universe = self.search.universe;
         let label = self.label(package);
         if !universe.is_installable(package) {
-            let arch = universe.record(package).arch.clone();
+            let record = universe.record(package);
+            if let Some(broken) = record.depends.iter().find(|dependency| !dependency.has_valid_version()) {
+                let mut chain = chain;
+                let by = Asker::Package(record.name.clone(), record.version.clone());
+                chain.push(Ask { by, dependency: broken.clone() });
+                return Cause { chain, problem: Problem::BadVersion };
+            }
+            let arch = record.arch.clone();
             return Cause { chain, problem: Problem::WrongArchitecture { package: label, arch } };
         }
         if !self.search.package(package).tag_ok {

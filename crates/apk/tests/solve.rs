@@ -1,0 +1,186 @@
+//! Resolution against the real apk, and against what it once answered.
+//!
+//! Each directory under `solve-cases` is a case: `index`, `index-2`, `index-3@TAG` (stanzas), `world`, `expect`
+//! (`name-version` lines in order, or `refused:` and the explanation). `HOOPY_APK_ROOT` names an Alpine root
+//! whose apk is asked too; `HOOPY_APK_INDEX` an `APKINDEX.tar.gz`; `HOOPY_APK_WORLDS` how many worlds to try
+//! (first seed in `HOOPY_APK_SEED`); `HOOPY_BLESS=1` rewrites the explanations.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use common::oracle::{ARCH, Answer, Oracle, ours, ours_in};
+use common::random::{Case, Random, case, shrink};
+use common::{Index, parse_index, parse_list, print_index, read_index};
+use hoopy_apk::solve::{Repository, Universe};
+use hoopy_apk::{Dependency, Op, Record};
+
+fn variable(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |value| value.parse().unwrap())
+}
+
+fn cases() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/solve-cases");
+    let mut cases: Vec<PathBuf> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    assert!(!cases.is_empty());
+    cases
+}
+
+fn read_case(directory: &Path) -> Case {
+    let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let mut files: Vec<PathBuf> = files.filter(|path| name(path).starts_with("index")).collect();
+    files.sort();
+    let index = |path: &PathBuf| Index {
+        tag: name(path).split_once('@').map(|(_, tag)| tag.to_owned()),
+        records: parse_index(&std::fs::read_to_string(path).unwrap()),
+    };
+    let world = std::fs::read_to_string(directory.join("world")).unwrap();
+    Case { indexes: files.iter().map(index).collect(), world: parse_list(&world) }
+}
+
+fn print_answer(answer: &Answer) -> String {
+    match answer {
+        Answer::Install(packages) => packages.iter().map(|package| format!("{package}\n")).collect(),
+        Answer::Refused(why) => format!("refused:\n{why}\n"),
+    }
+}
+
+#[test]
+fn answers_every_case_as_recorded() {
+    let bless = std::env::var_os("HOOPY_BLESS").is_some();
+    for directory in cases() {
+        let case = read_case(&directory);
+        let answer = print_answer(&ours(&case.indexes, &case.world));
+        let path = directory.join("expect");
+        if bless {
+            std::fs::write(&path, &answer).unwrap();
+        }
+        let expected = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(answer, expected, "{}", directory.display());
+    }
+}
+
+#[test]
+fn answers_every_case_as_apk_does() {
+    let Some(oracle) = Oracle::find("answers_every_case_as_apk_does") else { return };
+    for directory in cases() {
+        let case = read_case(&directory);
+        oracle.publish(&case.indexes);
+        let (ours, theirs) = (ours(&case.indexes, &case.world), oracle.ask(&case.world));
+        assert!(ours.agrees(&theirs), "{}: {ours:?}, apk: {theirs:?}", directory.display());
+    }
+}
+
+#[test]
+fn agrees_with_apk_on_small_adversarial_repositories() {
+    let Some(oracle) = Oracle::find("agrees_with_apk_on_small_adversarial_repositories") else { return };
+    let first = variable("HOOPY_APK_SEED", 1);
+    let mut refused = 0;
+    let count = variable("HOOPY_APK_WORLDS", 200);
+    for seed in first..first + count {
+        let case = case(&mut Random::new(seed));
+        let mut differs = |case: &Case| {
+            oracle.publish(&case.indexes);
+            !ours(&case.indexes, &case.world).agrees(&oracle.ask(&case.world))
+        };
+        if differs(&case) {
+            let small = shrink(&case, &mut differs);
+            panic!("seed {seed}\n{}", describe(&oracle, &small));
+        }
+        refused += u64::from(matches!(ours(&case.indexes, &case.world), Answer::Refused(_)));
+    }
+    eprintln!("{count} worlds, {refused} of them refused");
+}
+
+fn describe(oracle: &Oracle, case: &Case) -> String {
+    oracle.publish(&case.indexes);
+    let indexes = case.indexes.iter().map(|index| {
+        format!(
+            "-- index {}\n{}",
+            index.tag.as_deref().unwrap_or_default(),
+            print_index(&index.records, false)
+        )
+    });
+    let world = case.world.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let (ours, theirs) = (ours(&case.indexes, &case.world), oracle.ask(&case.world));
+    let indexes: String = indexes.collect();
+    format!("{indexes}-- world\n{world}\n-- ours\n{}-- apk\n{}", print_answer(&ours), print_answer(&theirs))
+}
+
+/// A world of names, constraints and conflicts out of a real index.
+fn real_world(random: &mut Random, records: &[Record]) -> Vec<Dependency> {
+    let mut world: Vec<Dependency> = Vec::new();
+    let size = *random.pick(&[3, 10, 40]);
+    for _ in 0..1 + random.below(size) {
+        let record = random.pick(records);
+        let mut dependency: Dependency = match random.below(20) {
+            0 | 1 if !record.provides.is_empty() => random.pick(&record.provides).clone(),
+            2 | 3 if !record.depends.is_empty() => random.pick(&record.depends).clone(),
+            _ => record.name.parse().unwrap(),
+        };
+        if random.chance(10) {
+            let ops = [Op::Equal, Op::Less, Op::LessOrEqual, Op::Greater, Op::GreaterOrEqual, Op::Fuzzy];
+            dependency.constraint = Some((*random.pick(&ops), record.version.clone()));
+        }
+        dependency.conflict |= random.chance(2);
+        if !world.iter().any(|other| other.name == dependency.name) {
+            world.push(dependency);
+        }
+    }
+    world
+}
+
+fn real_index(test: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("HOOPY_APK_INDEX").map(PathBuf::from);
+    if path.is_none() {
+        eprintln!("SKIPPED: {test}: HOOPY_APK_INDEX does not name an APKINDEX.tar.gz");
+    }
+    path
+}
+
+#[test]
+fn agrees_with_apk_on_a_real_index() {
+    let test = "agrees_with_apk_on_a_real_index";
+    let (Some(oracle), Some(path)) = (Oracle::find(test), real_index(test)) else { return };
+    let records = parse_index(&read_index(&path));
+    let repository = tempfile::tempdir().unwrap();
+    std::fs::create_dir(repository.path().join(ARCH)).unwrap();
+    std::fs::copy(&path, repository.path().join(ARCH).join("APKINDEX.tar.gz")).unwrap();
+    oracle.publish_directory(repository.path());
+    let universe = Universe::new(&[Repository { records: &records, tag: None }], ARCH).unwrap();
+    let first = variable("HOOPY_APK_SEED", 1);
+    let count = variable("HOOPY_APK_WORLDS", 200);
+    let (mut slowest, mut refused, mut differences) = (Duration::ZERO, 0, 0);
+    for seed in first..first + count {
+        let mut world = real_world(&mut Random::new(seed), &records);
+        let start = Instant::now();
+        let ours = ours_in(&universe, &world);
+        slowest = slowest.max(start.elapsed());
+        refused += u64::from(matches!(ours, Answer::Refused(_)));
+        if ours.agrees(&oracle.ask(&world)) {
+            continue;
+        }
+        while let Some(smaller) = (0..world.len()).find_map(|i| {
+            let mut smaller = world.clone();
+            smaller.remove(i);
+            let differs = !ours_in(&universe, &smaller).agrees(&oracle.ask(&smaller));
+            differs.then_some(smaller)
+        }) {
+            world = smaller;
+        }
+        differences += 1;
+        let asked = world.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        eprintln!(
+            "seed {seed}: {asked}\nours: {:?}\napk: {:?}",
+            ours_in(&universe, &world),
+            oracle.ask(&world)
+        );
+    }
+    eprintln!("{count} worlds, {refused} of them refused; slowest answer {slowest:?}");
+    assert_eq!(differences, 0);
+}
