@@ -219,3 +219,92 @@ impl fmt::Display for Dependency {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Dependency, ParseDependencyError> {
+        text.parse()
+    }
+
+    #[test]
+    fn reads_names_of_every_kind() -> Result<(), ParseDependencyError> {
+        for name in ["a", "so:libc.musl-x86_64.so.1", "cmd:[", "pc:x", "/bin/sh", ".make-deps", "gtk+3.0"] {
+            let dependency = parse(name)?;
+            assert_eq!((&*dependency.name, dependency.constraint), (name, None));
+        }
+        let pkg_config = parse("pc:x>=1")?;
+        assert_eq!(&*pkg_config.name, "pc:x");
+        assert_eq!(pkg_config.constraint, Some((Op::GreaterOrEqual, Version::new("1"))));
+        Ok(())
+    }
+
+    #[test]
+    fn reads_and_prints_every_operator() -> Result<(), ParseDependencyError> {
+        for (text, op, printed) in [
+            ("a=1", Op::Equal, "a=1"),
+            ("a==1", Op::Equal, "a=1"),
+            ("a<1", Op::Less, "a<1"),
+            ("a<=1", Op::LessOrEqual, "a<=1"),
+            ("a=<1", Op::LessOrEqual, "a<=1"),
+            ("a>1", Op::Greater, "a>1"),
+            ("a>=1", Op::GreaterOrEqual, "a>=1"),
+            ("a~1", Op::Fuzzy, "a~1"),
+            ("a=~1", Op::Fuzzy, "a~1"),
+            ("a~=1", Op::Fuzzy, "a~1"),
+            ("a<~1", Op::LessFuzzy, "a<~1"),
+            ("a>~1", Op::GreaterFuzzy, "a>~1"),
+            ("a><Q1AAAAAAAAAAAAAAAAAAAAAAAAAAI=", Op::Checksum, "a><Q1AAAAAAAAAAAAAAAAAAAAAAAAAAI="),
+        ] {
+            let dependency = parse(text)?;
+            assert_eq!(dependency.constraint.as_ref().map(|(op, _)| *op), Some(op), "{text}");
+            assert_eq!(dependency.to_string(), printed);
+            assert_eq!(parse(printed)?, dependency);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn reads_a_conflict_and_a_tag() -> Result<(), ParseDependencyError> {
+        let dependency = parse("!name@edge=1~abc")?;
+        assert!(dependency.conflict);
+        assert_eq!(dependency.tag.as_deref(), Some("edge"));
+        assert_eq!(dependency.constraint, Some((Op::Equal, Version::new("1~abc"))));
+        assert_eq!(dependency.to_string(), "!name@edge=1~abc");
+        Ok(())
+    }
+
+    #[test]
+    fn reads_a_broken_version_and_says_so() -> Result<(), ParseDependencyError> {
+        assert!(!parse("pc:jemalloc=5.3.0_")?.has_valid_version());
+        assert!(!parse("a>")?.has_valid_version());
+        assert!(parse("a><Q1x")?.has_valid_version());
+        assert!(parse("a")?.has_valid_version());
+        Ok(())
+    }
+
+    #[test]
+    fn refuses_what_is_no_dependency() {
+        assert!(matches!(parse(""), Err(ParseDependencyError::NoName { .. })));
+        assert!(matches!(parse("!"), Err(ParseDependencyError::NoName { .. })));
+        assert!(matches!(parse("=1"), Err(ParseDependencyError::NoName { .. })));
+        assert!(matches!(parse("@edge"), Err(ParseDependencyError::NoName { .. })));
+        assert!(matches!(parse("a@"), Err(ParseDependencyError::EmptyTag { .. })));
+        assert!(matches!(parse("a<>=1"), Err(ParseDependencyError::BadOperator { .. })));
+        assert!(matches!(parse("a b"), Err(ParseDependencyError::BadCharacter { found: ' ', .. })));
+        assert!(matches!(parse("a\0"), Err(ParseDependencyError::BadCharacter { found: '\0', .. })));
+        let long = "a".repeat(MAX_LENGTH + 1);
+        assert!(matches!(parse(&long), Err(ParseDependencyError::TooLong { .. })));
+    }
+
+    #[test]
+    fn having_no_version_is_older_than_any() -> Result<(), ParseDependencyError> {
+        for (text, met) in
+            [("a", true), ("a<1", true), ("a<=1", true), ("a=1", false), ("a>1", false), ("!a", false)]
+        {
+            assert_eq!(parse(text)?.satisfied_by(None), met, "{text}");
+        }
+        Ok(())
+    }
+}

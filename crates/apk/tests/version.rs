@@ -65,6 +65,8 @@ fn compares_as_apk_does() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn is_an_order(seeds: [u64; 3]) {
         let [a, b, c] = seeds.map(|seed| Version::new(&version(&mut Random::new(seed))));

@@ -109,3 +109,133 @@ impl fmt::Display for Version {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each line as `apk version -t` of apk-tools 3.0.8 answers it.
+    const COMPARED: &str = "
+        1 < 1.0
+        1.0 < 1.00
+        01 = 1
+        1.05 < 1.5
+        1.050 > 1.05
+        1.09 < 1.1
+        1.10 > 1.9
+        1.0 < 1.10
+        1_alpha < 1
+        1_rc9 < 1
+        1_alpha < 1_beta
+        1_beta < 1_pre
+        1_pre < 1_rc
+        1 < 1_cvs
+        1_cvs < 1_svn
+        1_svn < 1_git
+        1_git < 1_hg
+        1_hg < 1_p
+        1_p < 1_p0
+        1_p0 < 1_p1
+        1_rc_p1 > 1_rc
+        1_rc < 1_rc1
+        1a > 1
+        1a < 1.0
+        1a < 1b
+        1z > 1_p1
+        1-r0 > 1
+        1-r0 < 1-r1
+        1-r01 = 1-r1
+        1~abc > 1
+        1~abc > 1-r0
+        1~abc < 1~abd
+        1~ab < 1~abc
+        1_git20240101~abc-r1 > 1_git20240101-r1
+        1_rc1-r5 < 1-r0
+        1.2.3a_p1-r4 > 1.2.3a-r9
+        0.1.0_alpha_pre2 < 0.1.0_alpha
+        18446744073709551616 = 0
+        2.2.0_rc2 < 2.2.0_rc10
+        3.0.0_p20240101 > 3.0.0
+        1.0.0 > 1.0";
+
+    #[test]
+    fn orders_tricky_pairs_as_apk_does() {
+        for line in COMPARED.lines().filter(|line| !line.is_empty()) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [left, sign, right] = words[..] else { panic!("{line}") };
+            let expected = match sign {
+                "<" => Ordering::Less,
+                "=" => Ordering::Equal,
+                _ => Ordering::Greater,
+            };
+            assert_eq!(Version::new(left).compare(&Version::new(right)), expected, "{line}");
+            assert_eq!(Version::new(right).compare(&Version::new(left)), expected.reverse(), "{line}");
+        }
+    }
+
+    #[test]
+    fn knows_valid_versions_as_apk_does() {
+        for text in ["1", "1a", "1_p", "1-r0", "1~abc", "1~abc-r0", "0.0", "1_git20240101_p1~0f-r12"] {
+            assert!(Version::new(text).is_valid(), "{text}");
+        }
+        for text in [
+            "1.",
+            ".1",
+            "1..",
+            "1ab",
+            "1a.1",
+            "1_",
+            "1_foo",
+            "1_pp",
+            "1_p1.2",
+            "1-r",
+            "1-r0-r1",
+            "1-R0",
+            "1~",
+            "1~ABC",
+            "1~g",
+            "1~abc_p1",
+            "v1",
+            "1.x",
+            "1-1",
+            "",
+            "1_p1a",
+            "1_P",
+            "1.0-r1_p1",
+            "1:2",
+        ] {
+            assert!(!Version::new(text).is_valid(), "{text}");
+        }
+    }
+
+    #[test]
+    fn fuzzy_matches_what_begins_so() {
+        let version = Version::new("1.20.3-r1");
+        for (op, other, matches) in [
+            (Op::Fuzzy, "1", true),
+            (Op::Fuzzy, "1.20", true),
+            (Op::Fuzzy, "1.20.3", true),
+            (Op::Fuzzy, "1.20.3-r1", true),
+            (Op::Fuzzy, "1.2", false),
+            (Op::Fuzzy, "1.20.3-r10", false),
+            (Op::Fuzzy, "1.20.3-r1-r1", false),
+            (Op::LessFuzzy, "1.20", true),
+            (Op::LessFuzzy, "1.19", false),
+            (Op::GreaterFuzzy, "1.20", true),
+            (Op::GreaterFuzzy, "1.21", false),
+            (Op::Equal, "1.20.3", false),
+            (Op::GreaterOrEqual, "1.20.3", true),
+            (Op::Less, "1.20.3", false),
+            (Op::Checksum, "1.20.3-r1", false),
+        ] {
+            assert_eq!(version.matches(op, &Version::new(other)), matches, "{version} {op} {other}");
+        }
+    }
+
+    #[test]
+    fn ties_are_settled_by_the_text() {
+        let (a, b) = (Version::new("01"), Version::new("1"));
+        assert_eq!(a.compare(&b), Ordering::Equal);
+        assert_ne!(a.cmp(&b), Ordering::Equal);
+    }
+}

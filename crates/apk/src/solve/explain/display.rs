@@ -1,4 +1,4 @@
-//! Causes as text for a terminal: `packages asks for a; a-1.0-r0 needs b>=2; the only b is 1.0-r0`.
+//! Causes as text for a terminal: `packages asks for a; a-1.0-r0 needs b>=2; there is only b-1.0-r0`.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -40,10 +40,7 @@ impl Display for Problem {
                     similar => write!(f, " (did you mean {}?)", list(similar, "or")),
                 }
             }
-            Self::NoSuchVersion { available } => match available.as_slice() {
-                [only] => write!(f, "the only one there is is {only}"),
-                available => write!(f, "there is only {}", list(available, "and")),
-            },
+            Self::NoSuchVersion { available } => write!(f, "there is only {}", list(available, "and")),
             Self::ChooseOne { providers } => match providers.as_slice() {
                 [only] => write!(f, "name the package that provides it: {only}"),
                 providers => write!(f, "name the package to provide it: {}", list(providers, "or")),

@@ -120,10 +120,14 @@ pub(super) fn explain(search: &Search<'_, '_>, world: &[(Dep<'_>, u64)]) -> Unsa
         let echo = matches!(failure, Failure::Unmet(..)) && !causes.is_empty();
         if causes.len() < MAX_CAUSES && !echo {
             let cause = trace.cause(failure);
-            if !causes.contains(&cause) {
+            if causes.iter().all(|known| known.chain != cause.chain) {
                 causes.push(cause);
             }
         }
+    }
+    let plain = |cause: &Cause| !matches!(cause.problem, Problem::NotFound { .. });
+    if causes.iter().any(plain) {
+        causes.retain(plain);
     }
     causes.sort_by_key(|cause| (rank(&cause.problem), cause.chain.len()));
     Unsatisfiable { causes }
