@@ -243,3 +243,22 @@ fn fastest(mut work: impl FnMut()) -> Duration {
     };
     (0..5).map(time).min().unwrap_or_default()
 }
+
+#[test]
+fn follows_a_chain_longer_than_any_stack() {
+    const LENGTH: usize = 100_000;
+    let link = |i: usize| {
+        let mut record = common::empty_record();
+        record.name = format!("p{i}").into();
+        record.depends = vec![format!("p{}", i + 1).parse().unwrap()];
+        record.checksum = hoopy_apk::Checksum::Sha1(std::array::from_fn(|at| (i >> (at * 8 % 32)) as u8));
+        record
+    };
+    let mut records: Vec<Record> = (0..LENGTH).map(link).collect();
+    let world = parse_list("p0");
+    let broken = ours(&[Index { tag: None, records: records.clone() }], &world);
+    assert!(matches!(broken, Answer::Refused(why) if why.contains("p100000")));
+    records.last_mut().unwrap().depends.clear();
+    let Answer::Install(order) = ours(&[Index { tag: None, records }], &world) else { panic!("refused") };
+    assert_eq!((order.len(), order.first().map(String::as_str)), (LENGTH, Some("p99999-1")));
+}

@@ -19,6 +19,7 @@ impl Display for Asker {
 impl Display for Ask {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let verb = match (&self.by, self.dependency.conflict) {
+            _ if self.triggers => "brings",
             (Asker::World, false) => "asks for",
             (Asker::Package(..), false) => "needs",
             (Asker::World, true) => "excludes",

@@ -1,6 +1,7 @@
 //! Why a world cannot be had, as short chains from what was asked to what is in the way.
 
 mod display;
+mod reason;
 mod similar;
 mod trace;
 
@@ -30,6 +31,8 @@ pub struct Ask {
     pub by: Asker,
     /// For what.
     pub dependency: Dependency,
+    /// Not asked for: it comes by its own `install_if`, because the other is there.
+    pub triggers: bool,
 }
 
 /// What is in the way.
@@ -156,5 +159,5 @@ pub(super) fn bad_version(demand: &Dependency) -> Cause {
 }
 
 fn by_itself(demand: &Dependency, problem: Problem) -> Cause {
-    Cause { chain: vec![Ask { by: Asker::World, dependency: demand.clone() }], problem }
+    Cause { chain: vec![Ask { by: Asker::World, dependency: demand.clone(), triggers: false }], problem }
 }

@@ -13,7 +13,12 @@ pub(super) fn similar(universe: &Universe<'_>, name: &str) -> Vec<Box<str>> {
     if name.len() > MAX_LENGTH {
         return Vec::new();
     }
-    let limit = if name.len() < 4 { 1 } else { 2 };
+    // In a short name every letter counts.
+    let limit = match name.len() {
+        0..=2 => 0,
+        3..=4 => 1,
+        _ => 2,
+    };
     let mut found: Vec<(usize, usize, &str)> = universe
         .names()
         .filter(|other| universe.find(other).is_some_and(|id| !universe.providers(id).is_empty()))
