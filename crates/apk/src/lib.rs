@@ -8,6 +8,7 @@ pub mod installed;
 pub mod package;
 pub mod record;
 pub mod signature;
+pub mod solve;
 pub mod stanza;
 pub mod tar;
 pub mod version;

@@ -1,0 +1,241 @@
+//! Package versions: apk's grammar and order (apk-tools `src/version.c`).
+//!
+//! `1.2.3b_rc1_git20240101~abc123-r4`. A version that breaks the grammar still has a place in the order (what
+//! follows the break is not looked at), since indexes in the wild hold such ones and apk sorts them too.
+
+mod token;
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use crate::dependency::Op;
+use token::{Kind, Tokens};
+
+/// A version as written.
+///
+/// [`Ord`] is apk's order, with ties (`1.0` and `01.0`) settled by the text, so that it agrees with [`Eq`];
+/// [`Version::compare`] is apk's order alone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Version(Box<str>);
+
+impl Version {
+    /// Takes any text; [`Version::is_valid`] says whether it follows the grammar.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the text follows the grammar.
+    pub fn is_valid(&self) -> bool {
+        let mut tokens = Tokens::new(&self.0);
+        loop {
+            match tokens.next().kind {
+                Kind::End => return true,
+                Kind::Invalid => return false,
+                _ => {}
+            }
+        }
+    }
+
+    /// Which of two versions apk takes for the newer one.
+    pub fn compare(&self, other: &Self) -> Ordering {
+        compare(&self.0, &other.0, false)
+    }
+
+    /// Whether this version is what `op other` asks for. A checksum is no version and matches none.
+    pub fn matches(&self, op: Op, other: &Self) -> bool {
+        let fuzzy = || compare(&self.0, &other.0, true);
+        match op {
+            Op::Equal => self.compare(other).is_eq(),
+            Op::Less => self.compare(other).is_lt(),
+            Op::LessOrEqual => self.compare(other).is_le(),
+            Op::Greater => self.compare(other).is_gt(),
+            Op::GreaterOrEqual => self.compare(other).is_ge(),
+            Op::Fuzzy => fuzzy().is_eq(),
+            Op::LessFuzzy => fuzzy().is_le(),
+            Op::GreaterFuzzy => fuzzy().is_ge(),
+            Op::Checksum => false,
+        }
+    }
+}
+
+/// Compares in step; `fuzzy` calls `a` equal when `b` ends first.
+fn compare(a: &str, b: &str, fuzzy: bool) -> Ordering {
+    let (mut a, mut b) = (Tokens::new(a), Tokens::new(b));
+    let (left, right) = loop {
+        let (left, right) = (a.next(), b.next());
+        if left.kind != right.kind {
+            break (left, right);
+        }
+        if left.kind >= Kind::End {
+            return Ordering::Equal;
+        }
+        match left.compare(&right) {
+            Ordering::Equal => {}
+            different => return different,
+        }
+    };
+    if fuzzy && right.kind == Kind::End {
+        return Ordering::Equal;
+    }
+    // They agree as far as one goes: having more is newer, unless it is `_rc` or another of its sort.
+    if left.is_before_release() {
+        return Ordering::Less;
+    }
+    if right.is_before_release() {
+        return Ordering::Greater;
+    }
+    right.kind.cmp(&left.kind)
+}
+
+impl Ord for Version {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.compare(other).then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each line as `apk version -t` of apk-tools 3.0.8 answers it.
+    const COMPARED: &str = "
+        1 < 1.0
+        1.0 < 1.00
+        01 = 1
+        1.05 < 1.5
+        1.050 > 1.05
+        1.09 < 1.1
+        1.10 > 1.9
+        1.0 < 1.10
+        1_alpha < 1
+        1_rc9 < 1
+        1_alpha < 1_beta
+        1_beta < 1_pre
+        1_pre < 1_rc
+        1 < 1_cvs
+        1_cvs < 1_svn
+        1_svn < 1_git
+        1_git < 1_hg
+        1_hg < 1_p
+        1_p < 1_p0
+        1_p0 < 1_p1
+        1_rc_p1 > 1_rc
+        1_rc < 1_rc1
+        1a > 1
+        1a < 1.0
+        1a < 1b
+        1z > 1_p1
+        1-r0 > 1
+        1-r0 < 1-r1
+        1-r01 = 1-r1
+        1~abc > 1
+        1~abc > 1-r0
+        1~abc < 1~abd
+        1~ab < 1~abc
+        1_git20240101~abc-r1 > 1_git20240101-r1
+        1_rc1-r5 < 1-r0
+        1.2.3a_p1-r4 > 1.2.3a-r9
+        0.1.0_alpha_pre2 < 0.1.0_alpha
+        18446744073709551616 = 0
+        2.2.0_rc2 < 2.2.0_rc10
+        3.0.0_p20240101 > 3.0.0
+        1.0.0 > 1.0";
+
+    #[test]
+    fn orders_tricky_pairs_as_apk_does() {
+        for line in COMPARED.lines().filter(|line| !line.is_empty()) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [left, sign, right] = words[..] else { panic!("{line}") };
+            let expected = match sign {
+                "<" => Ordering::Less,
+                "=" => Ordering::Equal,
+                _ => Ordering::Greater,
+            };
+            assert_eq!(Version::new(left).compare(&Version::new(right)), expected, "{line}");
+            assert_eq!(Version::new(right).compare(&Version::new(left)), expected.reverse(), "{line}");
+        }
+    }
+
+    #[test]
+    fn knows_valid_versions_as_apk_does() {
+        for text in ["1", "1a", "1_p", "1-r0", "1~abc", "1~abc-r0", "0.0", "1_git20240101_p1~0f-r12"] {
+            assert!(Version::new(text).is_valid(), "{text}");
+        }
+        for text in [
+            "1.",
+            ".1",
+            "1..",
+            "1ab",
+            "1a.1",
+            "1_",
+            "1_foo",
+            "1_pp",
+            "1_p1.2",
+            "1-r",
+            "1-r0-r1",
+            "1-R0",
+            "1~",
+            "1~ABC",
+            "1~g",
+            "1~abc_p1",
+            "v1",
+            "1.x",
+            "1-1",
+            "",
+            "1_p1a",
+            "1_P",
+            "1.0-r1_p1",
+            "1:2",
+        ] {
+            assert!(!Version::new(text).is_valid(), "{text}");
+        }
+    }
+
+    #[test]
+    fn fuzzy_matches_what_begins_so() {
+        let version = Version::new("1.20.3-r1");
+        for (op, other, matches) in [
+            (Op::Fuzzy, "1", true),
+            (Op::Fuzzy, "1.20", true),
+            (Op::Fuzzy, "1.20.3", true),
+            (Op::Fuzzy, "1.20.3-r1", true),
+            (Op::Fuzzy, "1.2", false),
+            (Op::Fuzzy, "1.20.3-r10", false),
+            (Op::Fuzzy, "1.20.3-r1-r1", false),
+            (Op::LessFuzzy, "1.20", true),
+            (Op::LessFuzzy, "1.19", false),
+            (Op::GreaterFuzzy, "1.20", true),
+            (Op::GreaterFuzzy, "1.21", false),
+            (Op::Equal, "1.20.3", false),
+            (Op::GreaterOrEqual, "1.20.3", true),
+            (Op::Less, "1.20.3", false),
+            (Op::Checksum, "1.20.3-r1", false),
+        ] {
+            assert_eq!(version.matches(op, &Version::new(other)), matches, "{version} {op} {other}");
+        }
+    }
+
+    #[test]
+    fn ties_are_settled_by_the_text() {
+        let (a, b) = (Version::new("01"), Version::new("1"));
+        assert_eq!(a.compare(&b), Ordering::Equal);
+        assert_ne!(a.cmp(&b), Ordering::Equal);
+    }
+}
