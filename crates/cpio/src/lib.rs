@@ -79,6 +79,16 @@ pub struct Header<'a> {
     pub rdev: (u32, u32),
 }
 
+/// The length of a trailer, which is that of an archive without entries.
+pub const TRAILER_LEN: u64 = entry_len(TRAILER.len(), 0);
+
+/// How long an entry is with its padding, for a name and data of so many bytes: an archive's length is that of
+/// its entries and [`TRAILER_LEN`], and can be known before it is written.
+pub const fn entry_len(name: usize, size: u64) -> u64 {
+    let named = (HEADER_LEN + name + 1) as u64;
+    named + padding(named) as u64 + size + padding(size) as u64
+}
+
 /// How many zero bytes lead from `offset` to the next place where an archive, a header or data may start.
 pub const fn padding(offset: u64) -> usize {
     // Less than `ALIGNMENT`, so it fits.

@@ -185,6 +185,7 @@ fn lossy(name: &[u8]) -> String {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::{TRAILER_LEN, entry_len};
 
     fn file(name: &[u8]) -> Header<'_> {
         Header { name, mode: file_type::FILE | 0o644, nlink: 1, ..Header::default() }
@@ -195,12 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_is_a_multiple_of_four_whatever_is_in_it() {
+    fn an_archive_is_as_long_as_foretold_and_a_multiple_of_four() {
         for len in 0..9 {
             let mut writer = Writer::new(Vec::new());
             writer.entry(&file(&vec![b'n'; len + 1]), len as u64).unwrap();
             writer.write_all(&vec![b'd'; len]).unwrap();
-            assert_eq!(writer.finish().unwrap().len() % 4, 0);
+            let written = writer.finish().unwrap().len() as u64;
+            assert_eq!(written, entry_len(len + 1, len as u64) + TRAILER_LEN);
+            assert_eq!(written % 4, 0);
         }
     }
 

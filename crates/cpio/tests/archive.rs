@@ -174,6 +174,8 @@ fn refuses_a_name_longer_than_the_kernel_takes_before_reading_it() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn what_is_written_is_read_back(
         files in proptest::collection::vec(

@@ -72,7 +72,7 @@ impl Placer {
     }
 
     fn fresh(&mut self, section: Section, size: u64) -> Result<SectionHeader, PlanError> {
-        // The kernel was executed in place by old stubs, and may be marked as what it is by new ones.
+        // Some stubs start the kernel where it lies.
         let characteristics =
             if section == Section::Linux { CODE | pe::IMAGE_SCN_MEM_EXECUTE.0 } else { DATA } | READ;
         let raw_size = size.checked_next_multiple_of(self.file_alignment).unwrap_or(u64::MAX);

@@ -195,6 +195,9 @@ impl Headers {
             magic,
             "0x20b (PE32+)",
         )?;
+        let subsystem = optional.subsystem.get(LE).0;
+        let is_efi = subsystem == pe::IMAGE_SUBSYSTEM_EFI_APPLICATION.0;
+        expect(is_efi, "the subsystem", subsystem, "10 (EFI application)")?;
         let optional_header = nt_at + 4 + size_of::<pe::ImageFileHeader>();
         let directories = optional.number_of_rva_and_sizes.get(LE);
         let optional_len = usize::from(file.size_of_optional_header.get(LE));

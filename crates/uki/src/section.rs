@@ -60,9 +60,8 @@ impl Section {
         Self::Efifw,
     ];
 
-    /// All of them, in the order in which they stand in the file: what tools read first comes first, and
-    /// nothing but small sections follows the kernel, which unpacks itself over what lies behind it when old
-    /// kernels are started in place.
+    /// All of them, in the order in which they stand in the file. The kernel comes after the initramfs: a kernel
+    /// that a stub starts in place writes behind its own end, where now nothing is that it still needs.
     pub const IN_FILE: [Self; 15] = [
         Self::Osrel,
         Self::Cmdline,

@@ -277,6 +277,26 @@ fn objdump_reads_an_image_on_the_real_stub() {
     assert_eq!(std::fs::read(dumped).unwrap(), INITRD);
 }
 
+#[test]
+fn ukify_inspects_an_image_on_the_real_stub() {
+    let Some(image) = on_the_real_stub() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image.efi");
+    std::fs::write(&path, &image).unwrap();
+    let Ok(output) = Command::new("ukify").arg("inspect").arg(&path).output() else {
+        return eprintln!("SKIPPED: ukify is not installed");
+    };
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for header in
+        Image::parse(&image).unwrap().headers.sections.iter().filter(|header| header.section().is_some())
+    {
+        let said = format!("{}:\n  size: {} bytes\n", header.name(), header.virtual_size);
+        assert!(report.contains(&said), "{said} is not in\n{report}");
+    }
+    assert!(report.contains("    rdinit=/sbin/init\n"));
+}
+
 fn on_the_real_stub() -> Option<Vec<u8>> {
     if !Path::new(REAL_STUB).exists() {
         eprintln!("SKIPPED: {REAL_STUB} is not installed");
@@ -286,6 +306,8 @@ fn on_the_real_stub() -> Option<Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn survives_any_change_to_a_program(changes in proptest::collection::vec((0_usize..0x240, any::<u8>()), 1..6)) {
         let mut stub = Program { sbat: SBAT, ..PROGRAM }.bytes();

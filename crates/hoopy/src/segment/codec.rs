@@ -169,7 +169,8 @@ impl Codec {
     /// Compresses what is written to the encoder into `output`, as one member of the initramfs.
     ///
     /// `size` is how much that will be, where it is known: zstd then takes no more window and time than so
-    /// much needs, which is what makes small segments cheap, and a different amount is an error.
+    /// much needs, which is what makes small segments cheap (4 KiB at level 19: 1.5 ms, not 67), and a
+    /// different amount is an error. It shows in the output: always give it, or never.
     ///
     /// # Errors
     /// When the encoder cannot be made, or the output fails.
@@ -193,7 +194,8 @@ impl Codec {
     }
 }
 
-/// zstd at the level that pays for a build in seconds; see [`Codec::ALL`] for the others' usual levels.
+/// Smaller than gzip at its usual level in a third of the time (an installed system of 53 MB: 38.3 MB in 0.7 s
+/// against 38.8 MB in 2 s); level 19 saves another 5% in 36 times as long.
 impl Default for Codec {
     fn default() -> Self {
         Self::Zstd { level: 9 }
