@@ -1,1 +1,25 @@
-//! Unified kernel images: PE files with a kernel, an initramfs and a command line inside.
+//! Unified kernel images: one PE file that the firmware starts, with the kernel, the initramfs and the command
+//! line as sections of systemd's stub.
+//!
+//! ```text
+//! stub ──pe::Image──┐
+//! sections ─────────┴─Plan──▶ extents: bytes, or "the initramfs goes here"
+//! ```
+//!
+//! An image is [described](Plan), then consumed: writing it, hashing it and shipping it all walk the same
+//! extents, and the initramfs never has to be in memory.
+//!
+//! Source of the format: systemd `src/boot/efi/stub.c`, `src/fundamental/uki.h`, `src/ukify/ukify.py`, the UAPI
+//! group's "Unified Kernel Image" specification; for PE, Microsoft's "PE Format".
+
+mod assemble;
+mod checksum;
+pub mod kernel;
+mod layout;
+pub mod pe;
+pub mod sbat;
+mod section;
+
+pub use assemble::{Extent, Plan, PlanError, SectionData};
+pub use checksum::Checksum;
+pub use section::Section;

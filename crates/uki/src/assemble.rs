@@ -1,0 +1,252 @@
+//! A unified kernel image described: which bytes, and where the large parts go.
+//!
+//! ```text
+//! stub   headers | its sections | symbols, leftovers
+//! image  headers | its sections | .osrel .cmdline ... .initrd ... .linux | .sbat ...
+//! ```
+//!
+//! Invariants, each of which some firmware, stub or tool relies on:
+//! - the stub's sections keep their addresses; in the file they move together, without holes, so that what is
+//!   signed is the whole file;
+//! - a new section's `VirtualSize` is the length of its data, since the stub takes it for that;
+//! - the headers end before the first section's address, since they are loaded too: that is what bounds the
+//!   number of sections;
+//! - nothing stands behind the last section (a signature goes there later).
+
+use std::ops::Range;
+
+use crate::layout::{header_bytes, lay_out};
+use crate::pe::{Headers, Image, MAX_SECTIONS, Machine, PeError, SectionHeader};
+use crate::{Checksum, Section, sbat};
+
+/// What goes into a section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SectionData {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// So many bytes, which whoever consumes the plan has.
+    External {
+        /// In bytes.
+        size: u64,
+    },
+}
+
+impl SectionData {
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::External { size } => *size,
+        }
+    }
+}
+
+/// A stretch of the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extent {
+    /// These bytes.
+    Literal(Vec<u8>),
+    /// The data of a section that was declared [`SectionData::External`].
+    External {
+        /// Which.
+        section: Section,
+        /// In bytes.
+        size: u64,
+    },
+}
+
+/// Parts that make no image.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A stub that cannot be read.
+    #[error("the EFI stub is unusable: {0}")]
+    Stub(#[source] PeError),
+    /// A kernel that firmware cannot start.
+    #[error("the kernel is not an EFI program (CONFIG_EFI_STUB): {0}")]
+    Kernel(#[source] PeError),
+    /// Kernel and stub of two machines.
+    #[error("the kernel is for {kernel} and the EFI stub for {stub}", kernel = kernel.name(), stub = stub.name())]
+    OtherMachine {
+        /// The kernel's.
+        kernel: Machine,
+        /// The stub's.
+        stub: Machine,
+    },
+    /// A section given twice, or there already.
+    #[error("{0} twice in one image")]
+    Twice(Section),
+    /// No kernel.
+    #[error("no {0} section: an image has a kernel")]
+    Missing(Section),
+    /// A section without data, which the stub would take for absent.
+    #[error("nothing to put into {0}")]
+    Empty(Section),
+    /// A stub whose headers cannot grow so far.
+    #[error(
+        "no room for {wanted} sections: at most {MAX_SECTIONS}, and headers of {needed:#x} bytes must end before the EFI stub's first section at {first:#x}"
+    )]
+    NoRoom {
+        /// How many there would be.
+        wanted: usize,
+        /// Bytes of headers.
+        needed: u64,
+        /// The address of the first section.
+        first: u64,
+    },
+    /// More than the format can address.
+    #[error("an image of {size} bytes; the format ends at {max}", max = u32::MAX)]
+    TooLarge {
+        /// In bytes.
+        size: u64,
+    },
+}
+
+/// An image, described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    extents: Vec<Extent>,
+    headers: Headers,
+    size: u64,
+}
+
+impl Plan {
+    /// Puts these sections, in whatever order they are given, behind those of the stub. The `.sbat` of the
+    /// stub, of the kernel and of `sections` become one; symbols, a signature and whatever else trails the
+    /// stub's last section are left behind.
+    ///
+    /// # Errors
+    /// When a part cannot be read or does not fit the others.
+    pub fn new(stub: &[u8], sections: Vec<(Section, SectionData)>) -> Result<Self, PlanError> {
+        let stub = Image::parse(stub).map_err(PlanError::Stub)?;
+        let (kept, sections) = choose(&stub, sections)?;
+        let headers = lay_out(&stub, &kept, &sections)?;
+        let mut head = header_bytes(&stub, &headers);
+        for (old, new) in kept.iter().zip(&headers.sections) {
+            head.extend_from_slice(stub.raw(old));
+            head.resize(head.len() + (new.raw_size - old.raw_size) as usize, 0);
+        }
+        let mut extents = vec![Extent::Literal(head)];
+        for ((section, data), header) in sections.into_iter().zip(headers.sections.iter().skip(kept.len())) {
+            extents.push(match data {
+                SectionData::Bytes(bytes) => Extent::Literal(bytes),
+                SectionData::External { size } => Extent::External { section, size },
+            });
+            let padding = header.raw_size - header.virtual_size;
+            if padding != 0 {
+                extents.push(Extent::Literal(vec![0; padding as usize]));
+            }
+        }
+        let size = headers.sections.iter().map(|header| header.raw_range().end).max().unwrap_or_default();
+        Ok(Self { extents, headers, size })
+    }
+
+    /// The image from its first byte to its last.
+    pub fn extents(&self) -> &[Extent] {
+        &self.extents
+    }
+
+    /// How many bytes that is.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Its headers, as [`Headers::parse`] would read them.
+    pub const fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// Where a section's data stands in the image, without the padding.
+    pub fn data_range(&self, section: Section) -> Option<Range<u64>> {
+        self.headers.section(section).map(SectionHeader::data_range)
+    }
+
+    /// Where the checksum stands in the image: 4 bytes, little-endian, 0 unless
+    /// [`set_checksum`](Self::set_checksum) was called. Whoever sums the bytes up while writing them patches
+    /// it afterwards.
+    pub const fn checksum_offset(&self) -> u64 {
+        self.headers.checksum_offset() as u64
+    }
+
+    /// The checksum, from sums of the external sections' data. To be asked before it is set.
+    pub fn checksum(&self, mut external: impl FnMut(Section) -> Checksum) -> u32 {
+        let mut sum = Checksum::new();
+        for extent in &self.extents {
+            match extent {
+                Extent::Literal(bytes) => sum.update(bytes),
+                Extent::External { section, .. } => sum.append(external(*section)),
+            }
+        }
+        sum.value()
+    }
+
+    /// Puts the checksum where it belongs.
+    pub fn set_checksum(&mut self, checksum: u32) {
+        let at = self.headers.checksum_offset();
+        if let Some(Extent::Literal(head)) = self.extents.first_mut()
+            && let Some(field) = head.get_mut(at..at + 4)
+        {
+            field.copy_from_slice(&checksum.to_le_bytes());
+            self.headers.checksum = checksum;
+        }
+    }
+}
+
+type Sections = Vec<(Section, SectionData)>;
+
+/// Which of the stub's sections stay, and the new ones as they stand in the file.
+fn choose(stub: &Image<'_>, given: Sections) -> Result<(Vec<SectionHeader>, Sections), PlanError> {
+    let mut sections: Sections = Vec::with_capacity(given.len() + 1);
+    for (section, data) in given {
+        if sections.iter().any(|(other, _)| *other == section) {
+            return Err(PlanError::Twice(section));
+        }
+        if data.size() == 0 {
+            return Err(PlanError::Empty(section));
+        }
+        sections.push((section, data));
+    }
+    check_kernel(stub, &sections)?;
+    // It would not fit where the stub has it: the next section's address follows close behind.
+    if let Some(table) = merged_sbat(stub, &sections) {
+        sections.retain(|(section, _)| *section != Section::Sbat);
+        sections.push((Section::Sbat, SectionData::Bytes(table)));
+    }
+    let replaced = |header: &&SectionHeader| header.section() != Some(Section::Sbat);
+    let kept: Vec<_> = stub.headers.sections.iter().filter(replaced).cloned().collect();
+    for header in &kept {
+        if let Some(section) = header.section().filter(|there| sections.iter().any(|(new, _)| new == there)) {
+            return Err(PlanError::Twice(section));
+        }
+    }
+    sections.sort_by_key(|(section, _)| Section::IN_FILE.iter().position(|other| other == section));
+    Ok((kept, sections))
+}
+
+fn bytes_of(sections: &Sections, wanted: Section) -> Option<&[u8]> {
+    sections.iter().find_map(|(section, data)| match data {
+        SectionData::Bytes(bytes) if *section == wanted => Some(bytes.as_slice()),
+        _ => None,
+    })
+}
+
+fn check_kernel(stub: &Image<'_>, sections: &Sections) -> Result<(), PlanError> {
+    if !sections.iter().any(|(section, _)| *section == Section::Linux) {
+        return Err(PlanError::Missing(Section::Linux));
+    }
+    let Some(kernel) = bytes_of(sections, Section::Linux) else { return Ok(()) };
+    let kernel = Image::parse(kernel).map_err(PlanError::Kernel)?.headers.machine;
+    let stub = stub.headers.machine;
+    if kernel == stub { Ok(()) } else { Err(PlanError::OtherMachine { kernel, stub }) }
+}
+
+/// The one table of all parts; nothing when none has one, or ours is external.
+fn merged_sbat(stub: &Image<'_>, sections: &Sections) -> Option<Vec<u8>> {
+    let kernel = bytes_of(sections, Section::Linux).and_then(|kernel| Image::parse(kernel).ok());
+    let tables = [
+        stub.section_data(Section::Sbat),
+        kernel.and_then(|kernel| kernel.section_data(Section::Sbat)),
+        bytes_of(sections, Section::Sbat),
+    ];
+    let external = sections.iter().any(|(section, _)| *section == Section::Sbat) && tables[2].is_none();
+    let any = tables.iter().any(Option::is_some);
+    (any && !external).then(|| sbat::merge(tables.into_iter().flatten()))
+}

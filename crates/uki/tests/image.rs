@@ -1,0 +1,326 @@
+//! Images are assembled on a small stub of our own, and on the real one where it is installed.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+use std::process::Command;
+
+use hoopy_uki::pe::{Headers, Image, Machine, PeError};
+use hoopy_uki::{Checksum, Extent, Plan, PlanError, Section, SectionData};
+use proptest::prelude::*;
+
+/// Where distributions put the real stub.
+const REAL_STUB: &str = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
+
+/// A stub or kernel: two sections of code and data, and a `.sbat`, in a file aligned to 512.
+struct Program {
+    machine: u16,
+    first_address: u32,
+    sbat: &'static [u8],
+    trailing: &'static [u8],
+}
+
+const PROGRAM: Program = Program { machine: 0x8664, first_address: 0x4000, sbat: b"", trailing: b"" };
+const SBAT: &[u8] =
+    b"sbat,1,SBAT Version,sbat,1,https://example.org\nsystemd,1,S,systemd,252,https://systemd.io\n";
+
+impl Program {
+    fn bytes(&self) -> Vec<u8> {
+        let sections =
+            [(b".text\0\0\0", b"code".as_slice()), (b".data\0\0\0", b"data"), (b".sbat\0\0\0", self.sbat)];
+        let count = if self.sbat.is_empty() { 2 } else { 3 };
+        let mut bytes = b"MZ".to_vec();
+        bytes.resize(0x80, 0);
+        bytes[0x3C] = 0x80;
+        bytes.extend(b"PE\0\0");
+        bytes.extend(self.machine.to_le_bytes());
+        bytes.extend((count as u16).to_le_bytes());
+        // Time, symbol table (stale), symbols.
+        [0, 0x800, 7_u32].iter().for_each(|field| bytes.extend(field.to_le_bytes()));
+        [240, 0x206_u16].iter().for_each(|field| bytes.extend(field.to_le_bytes()));
+        let optional = bytes.len();
+        bytes.extend(0x20B_u16.to_le_bytes());
+        bytes.resize(optional + 240, 0);
+        let mut put = |at: usize, value: u32| {
+            bytes[optional + at..optional + at + 4].copy_from_slice(&value.to_le_bytes());
+        };
+        put(16, self.first_address);
+        put(32, 512);
+        put(36, 512);
+        put(56, self.first_address + 0x600);
+        put(60, 0x400);
+        put(64, 0xBAD);
+        put(68, 10);
+        put(108, 16);
+        // A signature which is no longer there.
+        put(112 + 4 * 8, 0x5000);
+        put(112 + 4 * 8 + 4, 0x100);
+        for (index, (name, data)) in sections.iter().take(count).enumerate() {
+            bytes.extend(*name);
+            let at = index as u32 * 0x200;
+            let characteristics = if index == 0 { 0x6000_0020_u32 } else { 0xC000_0040 };
+            let places = [data.len() as u32, self.first_address + at, 0x200, 0x400 + at];
+            places
+                .iter()
+                .chain(&[0, 0, 0, characteristics])
+                .for_each(|field| bytes.extend(field.to_le_bytes()));
+        }
+        bytes.resize(0x400, 0);
+        for (_, data) in sections.iter().take(count) {
+            bytes.extend(*data);
+            bytes.resize(bytes.len().next_multiple_of(512), 0);
+        }
+        bytes.extend(self.trailing);
+        bytes
+    }
+}
+
+const INITRD: &[u8] = &[0x5A; 1537];
+
+fn parts(kernel: Vec<u8>) -> Vec<(Section, SectionData)> {
+    let text = |text: &str| SectionData::Bytes(text.as_bytes().to_vec());
+    vec![
+        (Section::Linux, SectionData::Bytes(kernel)),
+        (Section::Initrd, SectionData::External { size: INITRD.len() as u64 }),
+        (Section::Cmdline, text("rdinit=/sbin/init")),
+        (Section::Osrel, text("ID=hoopy\n")),
+        (Section::Uname, text("6.18.56-0-virt")),
+        (Section::Sbat, text("hoopy,1,hoopy,hoopy,1,https://example.org\n")),
+    ]
+}
+
+fn written(plan: &Plan) -> Vec<u8> {
+    let mut image = Vec::new();
+    for extent in plan.extents() {
+        match extent {
+            Extent::Literal(bytes) => image.extend(bytes),
+            Extent::External { section, size } => {
+                assert_eq!((*section, *size), (Section::Initrd, INITRD.len() as u64));
+                image.extend(INITRD);
+            }
+        }
+    }
+    assert_eq!(image.len() as u64, plan.size());
+    image
+}
+
+fn assembled(stub: &[u8], kernel: Vec<u8>) -> Vec<u8> {
+    let mut plan = Plan::new(stub, parts(kernel)).unwrap();
+    let checksum = plan.checksum(|_| Checksum::of(INITRD));
+    plan.set_checksum(checksum);
+    let image = written(&plan);
+    assert_eq!(Headers::parse(&image, image.len() as u64).as_ref(), Ok(plan.headers()));
+    image
+}
+
+fn refusal(stub: &[u8], parts: Vec<(Section, SectionData)>) -> String {
+    Plan::new(stub, parts).unwrap_err().to_string()
+}
+
+#[test]
+fn sections_hold_their_data_in_the_order_that_systemd_has() {
+    let stub = Program { sbat: SBAT, ..PROGRAM }.bytes();
+    let kernel = PROGRAM.bytes();
+    let bytes = assembled(&stub, kernel.clone());
+    let image = Image::parse(&bytes).unwrap();
+    let names: Vec<_> = image.headers.sections.iter().map(|header| header.name()).collect();
+    assert_eq!(names, [".text", ".data", ".osrel", ".cmdline", ".uname", ".initrd", ".linux", ".sbat"]);
+    assert_eq!(image.section_data(Section::Cmdline), Some(b"rdinit=/sbin/init".as_slice()));
+    assert_eq!(image.section_data(Section::Initrd), Some(INITRD));
+    assert_eq!(image.section_data(Section::Linux), Some(kernel.as_slice()));
+    assert_eq!(image.data(&image.headers.sections[0]), b"code");
+    let sbat = String::from_utf8(image.section_data(Section::Sbat).unwrap().to_vec()).unwrap();
+    let components: Vec<_> = sbat.lines().map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(components, ["sbat", "systemd", "hoopy"]);
+}
+
+#[test]
+fn virtual_sizes_are_lengths_and_places_are_aligned() {
+    let bytes = assembled(&PROGRAM.bytes(), PROGRAM.bytes());
+    let headers = Headers::parse(&bytes, bytes.len() as u64).unwrap();
+    assert_eq!(headers.section(Section::Initrd).unwrap().virtual_size, INITRD.len() as u32);
+    let mut end = u64::from(headers.size_of_headers);
+    for header in &headers.sections {
+        assert_eq!(u64::from(header.offset), end, "{} leaves a hole", header.name());
+        end = header.raw_range().end;
+        assert_eq!(header.address % headers.section_alignment, 0);
+        assert!(header.section().is_none() || header.address % 4096 == 0);
+    }
+    assert_eq!(end, bytes.len() as u64);
+    let last = headers.sections.last().unwrap();
+    assert_eq!(u64::from(headers.size_of_image), last.end_address().next_multiple_of(512));
+}
+
+#[test]
+fn symbols_and_signatures_of_the_stub_are_left_behind() {
+    let stub = Program { trailing: b"symbols, and an old signature", ..PROGRAM }.bytes();
+    let bytes = assembled(&stub, PROGRAM.bytes());
+    assert_eq!(bytes, assembled(&PROGRAM.bytes(), PROGRAM.bytes()));
+    assert_eq!(bytes[0x8C..0x94], [0; 8], "symbol table");
+    assert_eq!(bytes[0x98 + 144..0x98 + 152], [0; 8], "certificate table");
+}
+
+#[test]
+fn headers_grow_up_to_the_first_section() {
+    // The table starts at 0x188; what fits into the stub's own headers ends at 0x400.
+    let all = Section::ALL.map(|section| match section {
+        Section::Linux => (section, SectionData::Bytes(PROGRAM.bytes())),
+        _ => (section, SectionData::Bytes(b"x".to_vec())),
+    });
+    let plan = Plan::new(&PROGRAM.bytes(), all.to_vec()).unwrap();
+    assert_eq!(plan.headers().size_of_headers, 0x600);
+    assert_eq!(Image::parse(&written(&plan)).unwrap().headers.sections.len(), 17);
+    let narrow = Program { first_address: 0x400, ..PROGRAM }.bytes();
+    assert_eq!(
+        refusal(&narrow, all.to_vec()),
+        "no room for 17 sections: at most 96, and headers of 0x600 bytes must end before the EFI stub's first \
+         section at 0x400"
+    );
+}
+
+#[test]
+fn the_checksum_is_the_one_that_a_stream_gives() {
+    let plan = Plan::new(&PROGRAM.bytes(), parts(PROGRAM.bytes())).unwrap();
+    let mut streamed = Checksum::new();
+    written(&plan).chunks(7).for_each(|piece| streamed.update(piece));
+    assert_eq!(streamed.value(), plan.checksum(|_| Checksum::of(INITRD)));
+    let image = assembled(&PROGRAM.bytes(), PROGRAM.bytes());
+    let at = plan.checksum_offset() as usize;
+    assert_eq!(image[at..at + 4], streamed.value().to_le_bytes());
+}
+
+#[test]
+fn refuses_parts_that_make_no_image() {
+    let stub = PROGRAM.bytes();
+    let kernel = || (Section::Linux, SectionData::Bytes(PROGRAM.bytes()));
+    let text = |section| (section, SectionData::Bytes(b"x".to_vec()));
+    assert_eq!(refusal(&stub, vec![text(Section::Osrel)]), "no .linux section: an image has a kernel");
+    let twice = vec![kernel(), text(Section::Osrel), text(Section::Osrel)];
+    assert_eq!(refusal(&stub, twice), ".osrel twice in one image");
+    let empty = (Section::Cmdline, SectionData::External { size: 0 });
+    assert_eq!(refusal(&stub, vec![kernel(), empty]), "nothing to put into .cmdline");
+    assert!(refusal(&stub, vec![text(Section::Linux)]).starts_with("the kernel is not an EFI program"));
+    assert_eq!(
+        refusal(&Program { machine: 0xAA64, ..PROGRAM }.bytes(), vec![kernel()]),
+        "the kernel is for x86_64 and the EFI stub for aarch64"
+    );
+    let image = assembled(&stub, PROGRAM.bytes());
+    assert_eq!(refusal(&image, vec![kernel()]), ".linux twice in one image");
+}
+
+#[test]
+fn refuses_more_than_the_format_can_address() {
+    for size in [u64::from(u32::MAX), u64::MAX] {
+        let mut parts = parts(PROGRAM.bytes());
+        parts[1].1 = SectionData::External { size };
+        assert!(refusal(&PROGRAM.bytes(), parts).contains("the format ends at"));
+    }
+}
+
+#[test]
+fn says_what_is_wrong_with_a_file_that_is_no_program() {
+    let refusal = |bytes: &[u8]| Headers::parse(bytes, bytes.len() as u64).unwrap_err();
+    assert_eq!(refusal(b"#!/bin/sh").to_string(), "not an EFI program: no \"MZ\" at byte 0");
+    assert!(matches!(refusal(b"MZ"), PeError::Truncated { what: "DOS header", .. }));
+    assert_eq!(refusal(&Program { machine: 0x14C, ..PROGRAM }.bytes()), PeError::Machine(0x14C));
+    let bytes = PROGRAM.bytes();
+    assert!(refusal(&bytes[..bytes.len() - 1]).to_string().starts_with("section .data claims bytes"));
+    for len in 0..bytes.len() {
+        assert!(Image::parse(&bytes[..len]).is_err(), "accepted {len} bytes");
+    }
+}
+
+#[test]
+fn the_start_of_a_file_is_enough_for_its_headers() {
+    let image = assembled(&PROGRAM.bytes(), PROGRAM.bytes());
+    let headers = Headers::parse(&image[..0x400], image.len() as u64).unwrap();
+    assert_eq!(headers.machine, Machine::X86_64);
+    assert!(headers.section(Section::Linux).is_some());
+}
+
+#[test]
+fn goblin_reads_an_image_on_the_real_stub() {
+    let Some(image) = on_the_real_stub() else { return };
+    let theirs = goblin::pe::PE::parse(&image).unwrap();
+    let ours = Image::parse(&image).unwrap();
+    assert_eq!(theirs.sections.len(), ours.headers.sections.len());
+    for (their, our) in theirs.sections.iter().zip(&ours.headers.sections) {
+        assert_eq!(their.name().unwrap(), our.name());
+        assert_eq!((their.virtual_address, their.virtual_size), (our.address, our.virtual_size));
+        let start = their.pointer_to_raw_data as usize;
+        assert_eq!(&image[start..start + their.size_of_raw_data as usize], ours.raw(our));
+    }
+    let optional = theirs.header.optional_header.unwrap();
+    assert_eq!(optional.windows_fields.check_sum, ours.headers.checksum);
+}
+
+#[test]
+fn objdump_reads_an_image_on_the_real_stub() {
+    let Some(image) = on_the_real_stub() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image.efi");
+    std::fs::write(&path, &image).unwrap();
+    let Ok(output) = Command::new("objdump").arg("-h").arg(&path).output() else {
+        return eprintln!("SKIPPED: objdump is not installed");
+    };
+    let listing = String::from_utf8(output.stdout).unwrap();
+    for header in Image::parse(&image).unwrap().headers.sections {
+        let name = header.name();
+        let line = listing.lines().find(|line| line.split_whitespace().nth(1) == Some(&name));
+        let columns: Vec<_> = line.unwrap_or_else(|| panic!("no {name}")).split_whitespace().collect();
+        assert_eq!(u32::from_str_radix(columns[2], 16), Ok(header.virtual_size));
+        assert_eq!(u32::from_str_radix(columns[5], 16), Ok(header.offset));
+    }
+    let dumped = dir.path().join("initrd");
+    let dump = format!("--dump-section=.initrd={}", dumped.display());
+    let status = Command::new("objcopy").arg(dump).arg(&path).arg(dir.path().join("copy")).status().unwrap();
+    assert!(status.success());
+    assert_eq!(std::fs::read(dumped).unwrap(), INITRD);
+}
+
+#[test]
+fn ukify_inspects_an_image_on_the_real_stub() {
+    let Some(image) = on_the_real_stub() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image.efi");
+    std::fs::write(&path, &image).unwrap();
+    let Ok(output) = Command::new("ukify").arg("inspect").arg(&path).output() else {
+        return eprintln!("SKIPPED: ukify is not installed");
+    };
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for header in
+        Image::parse(&image).unwrap().headers.sections.iter().filter(|header| header.section().is_some())
+    {
+        let said = format!("{}:\n  size: {} bytes\n", header.name(), header.virtual_size);
+        assert!(report.contains(&said), "{said} is not in\n{report}");
+    }
+    assert!(report.contains("    rdinit=/sbin/init\n"));
+}
+
+fn on_the_real_stub() -> Option<Vec<u8>> {
+    if !Path::new(REAL_STUB).exists() {
+        eprintln!("SKIPPED: {REAL_STUB} is not installed");
+        return None;
+    }
+    Some(assembled(&std::fs::read(REAL_STUB).unwrap(), PROGRAM.bytes()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn survives_any_change_to_a_program(changes in proptest::collection::vec((0_usize..0x240, any::<u8>()), 1..6)) {
+        let mut stub = Program { sbat: SBAT, ..PROGRAM }.bytes();
+        for (at, byte) in changes {
+            stub[at] = byte;
+        }
+        match Plan::new(&stub, parts(PROGRAM.bytes())) {
+            Ok(plan) => {
+                let image = written(&plan);
+                let found = Headers::parse(&image, image.len() as u64);
+                prop_assert_eq!(found.as_ref(), Ok(plan.headers()));
+            }
+            Err(error) => prop_assert!(!matches!(error, PlanError::Kernel(_))),
+        }
+    }
+}
