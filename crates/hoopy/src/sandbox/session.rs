@@ -19,6 +19,9 @@ const BUFFER: usize = 64 << 10;
 /// Most that is shown of what a dead helper said.
 const MAX_LAST_WORDS: u64 = 4 << 10;
 
+/// What was being done when an answer makes no sense.
+const ANSWER: &str = "read the sandbox's answer";
+
 /// What a sandbox needs to know.
 #[derive(Debug, Clone)]
 pub struct SandboxConfig {
@@ -74,7 +77,7 @@ impl Sandbox {
             Pipes { to: BufWriter::with_capacity(BUFFER, to), from: BufReader::with_capacity(BUFFER, from) };
         let identity = self.identity.name();
         let layers = self.config.lowers.join(format!("{}-{identity}", self.boot));
-        let mapped = matches!(self.identity, Identity::Mapped { .. });
+        let mapped = self.is_mapped();
         let start = Start { mapped, lowers: self.config.lowers.clone(), boot: self.boot.clone(), identity };
         let mut session = Session {
             helper: helper.clone(),
@@ -87,6 +90,24 @@ impl Sandbox {
         };
         session.start(&start, &self.identity)?;
         Ok(session)
+    }
+}
+
+impl Sandbox {
+    /// Removes all unpacked layers. The user's own tools can't, since most are owned by subordinate ids.
+    /// False when a session uses them: then they stay.
+    ///
+    /// # Errors
+    /// As [`Sandbox::session`], and [`SandboxError::Setup`] for what can't be removed.
+    pub fn clear(&self) -> Result<bool, SandboxError> {
+        let mut session = self.session()?;
+        session.talk(|pipes| wire::send(&mut pipes.to, Tag::Clear, &[]))?;
+        let answer = session.answer()?.map_err(|failure| general(failure, self.is_mapped()))?;
+        Ok(answer.tag == Tag::Done)
+    }
+
+    fn is_mapped(&self) -> bool {
+        matches!(self.identity, Identity::Mapped { .. })
     }
 }
 
@@ -147,12 +168,10 @@ impl Session {
             (Err(died), Some(e)) if e.kind() == io::ErrorKind::BrokenPipe => Err(died),
             (Err(_), Some(source)) => Err(SandboxError::Io { what: format!("read layer {id}"), source }),
             (Err(died), None) => Err(died),
-            (Ok(()), _) => self.done().map_err(|e| match e {
-                SandboxError::Setup { what, source } => {
-                    SandboxError::Unpack { id, message: format!("cannot {what}: {source}") }
-                }
-                other => other,
-            }),
+            (Ok(()), _) => self
+                .answer()?
+                .map(drop)
+                .map_err(|failure| SandboxError::Unpack { id, message: failure.to_string() }),
         }
     }
 
@@ -178,9 +197,9 @@ impl Session {
             return Err(SandboxError::MissingLayer(*missing));
         }
         self.talk(|pipes| Run::send(&mut pipes.to, script, layers, Path::new("")))?;
-        let mut message = self.answer().map_err(|e| explain(e, script))?;
+        let mut message = self.answer()?.map_err(|failure| explain(failure, script, self.mapped))?;
         let parts = message.ended().and_then(|ended| Ok((ended, message.bytes()?)));
-        let (ended, output) = parts.map_err(SandboxError::io("the sandbox's answer"))?;
+        let (ended, output) = parts.map_err(SandboxError::io(ANSWER))?;
         if ended == Ended::Exit(0) {
             return self.receive(output);
         }
@@ -219,21 +238,19 @@ impl Session {
         }
     }
 
-    fn answer(&mut self) -> Result<Message, SandboxError> {
-        let mapped = self.mapped;
+    /// What the helper answers. The inner error is one that it sent itself.
+    fn answer(&mut self) -> Result<Result<Message, Failure>, SandboxError> {
         match self.talk(|pipes| wire::receive(&mut pipes.from))? {
             None => Err(self.died()),
             Some(mut message) if message.tag == Tag::Failed => {
-                let failure =
-                    Failure::from(&mut message).map_err(SandboxError::io("the sandbox's answer"))?;
-                Err(from_failure(failure, mapped))
+                Failure::from(&mut message).map(Err).map_err(SandboxError::io(ANSWER))
             }
-            Some(message) => Ok(message),
+            Some(message) => Ok(Ok(message)),
         }
     }
 
     fn done(&mut self) -> Result<(), SandboxError> {
-        self.answer().map(drop)
+        self.answer()?.map(drop).map_err(|failure| general(failure, self.mapped))
     }
 
     fn died(&mut self) -> SandboxError {
@@ -281,27 +298,27 @@ fn receive_entries<R: Read>(reader: &mut Reader<R>, contents: &mut dyn Write) ->
     Ok(entries)
 }
 
-fn from_failure(failure: Failure, mapped: bool) -> SandboxError {
-    let denied = failure.part == Part::Namespaces && mapped;
-    if denied {
-        return Restriction::of_this_system().into();
+fn general(failure: Failure, mapped: bool) -> SandboxError {
+    match failure.part {
+        Part::Namespaces if mapped => Restriction::of_this_system().into(),
+        _ => SandboxError::Setup { what: failure.what, source: failure.source },
     }
-    SandboxError::Setup { what: failure.what, source: failure.source }
 }
 
 /// The start of a script fails in ways that have names.
-fn explain(error: SandboxError, script: &Script) -> SandboxError {
-    let SandboxError::Setup { what, source } = error else { return error };
-    if what != format!("start {}", script.name) {
-        return SandboxError::Setup { what, source };
+fn explain(failure: Failure, script: &Script, mapped: bool) -> SandboxError {
+    if failure.part != Part::Exec {
+        return general(failure, mapped);
     }
     let name = script.name.clone();
     let line = script.body.split(|&b| b == b'\n').next().unwrap_or_default();
-    let interpreter =
-        String::from_utf8_lossy(line.strip_prefix(b"#!").unwrap_or(b"its loader")).trim().to_owned();
-    match source.kind() {
-        io::ErrorKind::NotFound => SandboxError::NoInterpreter { name, interpreter },
-        _ => SandboxError::CannotExecute { name, interpreter, source },
+    let interpreter = line.strip_prefix(b"#!").unwrap_or(b"its loader");
+    let interpreter = String::from_utf8_lossy(interpreter).trim().to_owned();
+    match failure.source {
+        source if source.kind() == io::ErrorKind::NotFound => {
+            SandboxError::NoInterpreter { name, interpreter }
+        }
+        source => SandboxError::CannotExecute { name, interpreter, source },
     }
 }
 

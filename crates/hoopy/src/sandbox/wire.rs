@@ -29,8 +29,12 @@ pub(super) enum Tag {
     Unpack,
     /// To a session, the run helper and init: run this, [`Run`].
     Run,
+    /// To a session: remove all unpacked layers, unless another session uses them.
+    Clear,
     /// Answer: done.
     Done,
+    /// Answer: not done, since others need what it was about.
+    InUse,
     /// Answer: not done, [`Failure`].
     Failed,
     /// Answer: the script ended so, and wrote this. After a success the stream of the changes follows.
@@ -38,8 +42,17 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    const ALL: [Self; 7] =
-        [Self::Start, Self::Mapped, Self::Unpack, Self::Run, Self::Done, Self::Failed, Self::Ended];
+    const ALL: [Self; 9] = [
+        Self::Start,
+        Self::Mapped,
+        Self::Unpack,
+        Self::Run,
+        Self::Clear,
+        Self::InUse,
+        Self::Done,
+        Self::Failed,
+        Self::Ended,
+    ];
 }
 
 /// A message as it came.

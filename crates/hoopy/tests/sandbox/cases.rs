@@ -24,6 +24,7 @@ pub const ALL: &[Case] = cases! {
     captures_hard_links_as_links
     keeps_file_capabilities_through_a_copy_up
     gives_no_network_but_a_loopback_device
+    gives_the_hosts_network_where_it_is_asked_for
     shows_nothing_of_the_host
     binds_a_directory_read_only_and_runs_the_script_from_it
     takes_powers_over_the_host_from_root
@@ -39,6 +40,7 @@ pub const ALL: &[Case] = cases! {
     does_not_follow_links_in_a_layer
     refuses_a_layer_cut_short
     keeps_lower_layers_as_they_are
+    clears_unpacked_layers_that_nobody_uses
     runs_sessions_side_by_side
 };
 
@@ -131,10 +133,23 @@ fn gives_no_network_but_a_loopback_device(scene: &Scene) {
     assert!(output.ends_with("lo\n"), "{output}");
 }
 
+fn gives_the_hosts_network_where_it_is_asked_for(scene: &Scene) {
+    let mut online = script("cat /etc/resolv.conf; ls /proc/self/ns -l | grep net");
+    online.network = true;
+    let mut session = scene.session();
+    let base = scene.base.unpack(&mut session);
+    let captured = session.run(&[base], &online).unwrap_or_else(|e| panic!("{e}"));
+    let output = String::from_utf8(captured.output).unwrap();
+    let rest = output.strip_prefix(&fs::read_to_string("/etc/resolv.conf").unwrap()).unwrap();
+    let hosts = fs::read_link("/proc/self/ns/net").unwrap();
+    assert!(rest.trim_end().ends_with(hosts.to_str().unwrap()), "{output}");
+    assert_eq!(captured.entries, []);
+}
+
 fn shows_nothing_of_the_host(scene: &Scene) {
     let (_, output) = scene.change(
         &[],
-        "ls /; ls /dev; hostname; env; ls /proc | grep -c '^[0-9]'; grep -c . /proc/mounts; ls -l /proc/self/fd | grep -c -- '->'",
+        "ls /; ls /dev; hostname; env; ls /proc | grep -c '^[0-9]'; grep -c . /proc/mounts; ls -l /proc/self/fd 2>/dev/null | grep -c -- '->'",
     );
     let expected = "bin\ndev\netc\nlib\nmnt\nproc\nsys\ntmp\n\
                     fd\nfull\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n\
@@ -333,7 +348,7 @@ fn stacks_as_many_layers_as_it_says_and_no_more(scene: &Scene) {
     layers[1] = Layer::default().add("n", Kind::Dir { opaque: true }, 0o755).file("n/0", b"", 0o644);
     let (layer, output) =
         scene.change(&layers.iter().collect::<Vec<_>>(), "ls /n | grep -c .; ! test -e /n/0; rm /n/5");
-    assert_eq!(output, format!("{}\n", layers.len() - 2));
+    assert_eq!(output, format!("{}\n", layers.len() - 3));
     assert_eq!(find(&layer, "n/5").kind, Kind::Whiteout);
     layers.push(Layer::default().dir("extra"));
     let error = scene.run(&layers.iter().collect::<Vec<_>>(), "true").unwrap_err();
@@ -365,6 +380,16 @@ fn keeps_lower_layers_as_they_are(scene: &Scene) {
     let (_, first) = scene.change(&[], "cat /etc/passwd; echo x >> /etc/passwd; rm -r /tmp; chmod 700 /etc");
     let (_, second) = scene.change(&[], "cat /etc/passwd; stat -c %a /etc /tmp");
     assert_eq!(second, format!("{first}755\n1777\n"));
+}
+
+fn clears_unpacked_layers_that_nobody_uses(scene: &Scene) {
+    let sandbox = scene.sandbox();
+    let mut session = sandbox.session().unwrap();
+    let base = scene.base.unpack(&mut session);
+    assert!(!sandbox.clear().unwrap() && session.has(base));
+    drop(session);
+    assert!(sandbox.clear().unwrap());
+    assert!(!sandbox.session().unwrap().has(base));
 }
 
 fn runs_sessions_side_by_side(scene: &Scene) {

@@ -9,7 +9,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::fs::Mode;
-use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal, setsid, umask, wait};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitOptions, set_parent_process_death_signal, setrlimit, setsid, umask,
+    wait,
+};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, UnshareFlags, remove_capability_from_bounding_set, set_capabilities,
     set_no_new_privs,
@@ -65,6 +68,8 @@ fn run_script(script: &Script, root: &Path) -> Result<(i32, i32)> {
     std::env::set_current_dir(&script.cwd).doing(format_args!("enter {}", script.cwd.display()))?;
     let _ = setsid();
     umask(Mode::from_raw_mode(0o022));
+    // A crash leaves no core file in what is captured
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     drop_capabilities()?;
     set_no_new_privs(true).doing("give up new privileges")?;
     let pid = start(script, &program).map_err(|source| Failure {

@@ -25,7 +25,7 @@ const MAX_STACK: usize = 500;
 
 /// Directories that the sandbox mounts on. They lie below all layers, so that they exist in the first script
 /// and show in nothing that is captured.
-const MOUNTPOINTS: [&str; 5] = ["proc", "sys", "dev", "mnt", "etc"];
+const MOUNTPOINTS: [&str; 4] = ["proc", "sys", "dev", "mnt"];
 
 /// The mounted stack.
 pub(super) struct Overlay {
@@ -104,6 +104,7 @@ fn lay_base(scratch: &Path, network: bool) -> Result<()> {
         make(&base.join(name))?;
     }
     if network {
+        make(&base.join("etc"))?;
         let resolver = base.join("etc/resolv.conf");
         fs::write(&resolver, b"").doing("make a place for etc/resolv.conf")?;
     }

@@ -90,6 +90,11 @@ impl Session {
                         return Ok(());
                     }
                 }
+                Tag::Clear => match work.clear() {
+                    Ok(true) => self.done()?,
+                    Ok(false) => wire::send(&mut self.to, Tag::InUse, &[]).doing("answer")?,
+                    Err(failure) => self.fail(&failure)?,
+                },
                 _ => return Err(io::Error::from(io::ErrorKind::InvalidData)).doing("read a message"),
             }
         }

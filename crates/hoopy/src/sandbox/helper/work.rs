@@ -27,15 +27,19 @@ pub(super) struct Work {
     pub(super) layers: PathBuf,
     /// This session's own.
     pub(super) own: PathBuf,
-    _locks: [File; 2],
+    /// Held shared, on `layers`.
+    using: File,
+    /// Held, on `own`.
+    _held: File,
+    /// Where the lock for making and removing is.
+    lock: PathBuf,
 }
 
 impl Work {
     /// Makes this session's directory, after removing what dead ones left.
     pub(super) fn open(start: &Start) -> Result<Self> {
         let lock = start.lowers.join(format!("lock-{}", start.identity));
-        let lock = File::create(&lock).doing(format_args!("make {}", lock.display()))?;
-        lock.lock().doing("lock the directory of unpacked layers")?;
+        let _locked = locked(&lock)?;
         let layers = start.lowers.join(format!("{}-{}", start.boot, start.identity));
         remove_other_boots(start, &layers);
         make_private(&layers)?;
@@ -47,13 +51,41 @@ impl Work {
         make_private(&own)?;
         let held = File::open(&own).doing(format_args!("open {}", own.display()))?;
         held.lock().doing(format_args!("lock {}", own.display()))?;
-        Ok(Self { layers, own, _locks: [using, held] })
+        Ok(Self { layers, own, using, _held: held, lock })
+    }
+
+    /// Removes all unpacked layers. False when another session uses them.
+    pub(super) fn clear(&self) -> Result<bool> {
+        let _locked = locked(&self.lock)?;
+        match self.using.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                // Asking for more gives up what was held
+                self.using.lock_shared().doing("lock unpacked layers")?;
+                return Ok(false);
+            }
+            Err(TryLockError::Error(e)) => return Err(e).doing("lock unpacked layers"),
+            Ok(()) => {}
+        }
+        for entry in fs::read_dir(&self.layers).doing("list unpacked layers")?.flatten() {
+            if entry.path() != self.own {
+                fs::remove_dir_all(entry.path()).doing(format_args!("remove {}", entry.path().display()))?;
+            }
+        }
+        self.using.lock_shared().doing("lock unpacked layers")?;
+        Ok(true)
     }
 
     /// Removes this session's directory.
     pub(super) fn remove(&self) {
         let _ = fs::remove_dir_all(&self.own);
     }
+}
+
+/// The lock under which directories are made and removed, held until it is dropped.
+fn locked(path: &Path) -> Result<File> {
+    let lock = File::create(path).doing(format_args!("make {}", path.display()))?;
+    lock.lock().doing("lock the directory of unpacked layers")?;
+    Ok(lock)
 }
 
 /// Unpacked layers hold programs with the setuid bit: nobody else may reach them.
