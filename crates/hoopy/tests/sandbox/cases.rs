@@ -246,6 +246,16 @@ fn names_the_signal_that_killed_a_script(scene: &Scene) {
     assert!(matches!(error, SandboxError::ScriptFailed { ended: Ended::Signal(9), .. }), "{error}");
 }
 
+/// Dies with the case, however that ends.
+struct Victim(std::process::Child);
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The other side of the next case.
 pub fn be_killed(dir: &Path) -> ExitCode {
     let scene = Scene::new(dir);
@@ -261,13 +271,14 @@ fn leaves_nothing_behind_when_killed(scene: &Scene) {
         fs::create_dir_all(dir.join(&file).parent().unwrap()).unwrap();
         fs::copy(scene.root().join(&file), dir.join(&file)).unwrap();
     }
-    let mut victim = Command::new(std::env::current_exe().unwrap()).arg("--victim").arg(dir).spawn().unwrap();
-    let started = || work_dirs(&scene.lowers).iter().any(|work| work.join("run/upper/started").exists());
-    wait_until("the script starts", started);
-    let family = descendants(victim.id());
-    assert!(family.len() >= 4, "helpers, PID 1 and the script: {family:?}");
-    victim.kill().unwrap();
-    victim.wait().unwrap();
+    let victim = Command::new(std::env::current_exe().unwrap()).arg("--victim").arg(dir).spawn().unwrap();
+    let mut victim = Victim(victim);
+    // Two helpers, PID 1, the script's shell and what it started
+    wait_until("the script runs", || descendants(victim.0.id()).len() >= 6);
+    let family = descendants(victim.0.id());
+    assert_eq!(work_dirs(&scene.lowers).len(), 1);
+    victim.0.kill().unwrap();
+    victim.0.wait().unwrap();
     wait_until("all processes are gone", || {
         family
             .iter()
