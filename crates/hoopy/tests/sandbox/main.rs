@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("__sandbox") => return hoopy::sandbox::helper_main(),
         Some("--victim") => return cases::be_killed(Path::new(&arguments[1])),
+        Some("--few-ids") => return cases::refuse_a_user_with_few_ids(),
         Some("--list") => return ExitCode::SUCCESS,
         _ => {}
     }
@@ -73,8 +74,17 @@ fn run_as_nobody(root: &Path, filter: &str) -> bool {
     command.args(["--mount", "--propagation", "private", "sh", "-c", AS_NOBODY, "sh"]).arg(&ids).arg(&exe);
     command.args(["--as-user", filter]).current_dir("/");
     command.env("HOOPY_TEST_APK_ROOT", dir.path().join("root")).env("TMPDIR", &home);
+    let mut without = Command::new("unshare");
+    std::fs::write(dir.path().join("few"), "nobody:200000:1000\n").unwrap();
+    without.args(["--mount", "--propagation", "private", "sh", "-c", AS_NOBODY, "sh"]);
+    without
+        .arg(dir.path().join("few"))
+        .arg(&exe)
+        .args(["--few-ids", "x"])
+        .current_dir("/")
+        .env("TMPDIR", &home);
     match command.status() {
-        Ok(status) => status.success(),
+        Ok(status) => status.success() & without.status().is_ok_and(|status| status.success()),
         Err(e) => {
             println!("SKIPPED: the sandbox's tests as an ordinary user: unshare(1) does not start: {e}");
             true

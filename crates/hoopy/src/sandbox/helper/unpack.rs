@@ -13,6 +13,7 @@ use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chownat, fchmod,
     fsetxattr, linkat, makedev, mkdirat, mknodat, openat, symlinkat, utimensat,
 };
+use rustix::io::Errno;
 
 use super::Result;
 use crate::layer::stream::Reader;
@@ -86,7 +87,10 @@ impl Place {
                 own(dir, entry)?;
                 Ok(utimensat(dir, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)?)
             }
-            Kind::Whiteout => Ok(mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0)?),
+            Kind::Whiteout => match mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0) {
+                Err(Errno::PERM) => attribute_whiteout(dir, name),
+                result => Ok(result?),
+            },
             Kind::Char { major, minor } => {
                 node(dir, entry, FileType::CharacterDevice, makedev(*major, *minor))
             }
@@ -127,6 +131,27 @@ impl Place {
     }
 }
 
+/// A deletion where the store is itself on an overlay, which lets nobody make devices 0:0: an empty file with an
+/// attribute, in a directory with another one. Known since Linux 6.8; before, it would be taken for a file.
+fn attribute_whiteout(dir: &OwnedFd, name: &[u8]) -> io::Result<()> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
+    let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version < (6, 8) {
+        return Err(io::Error::other(
+            "the filesystem of the store can't hold a deletion: put the store on ext4, XFS, Btrfs or tmpfs (--store)",
+        ));
+    }
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    let made = openat(dir, name, flags, Mode::empty())?;
+    fsetxattr(made, "user.overlay.whiteout", b"y", XattrFlags::empty())?;
+    match fsetxattr(dir, OPAQUE, b"x", XattrFlags::CREATE) {
+        // It hides everything, and so this too
+        Err(Errno::EXIST) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
 fn copy(from: &mut dyn Read, to: &mut File, size: u64, buffer: &mut [u8]) -> io::Result<()> {
     let mut left = size;
     while left > 0 {
@@ -160,8 +185,8 @@ fn own(dir: &OwnedFd, entry: &Entry) -> io::Result<()> {
     owned.map_err(|e| unmapped(e, entry))
 }
 
-fn unmapped(e: rustix::io::Errno, entry: &Entry) -> io::Error {
-    if e != rustix::io::Errno::INVAL {
+fn unmapped(e: Errno, entry: &Entry) -> io::Error {
+    if e != Errno::INVAL {
         return e.into();
     }
     let (user, group) = (entry.user.id, entry.group.id);
