@@ -1,5 +1,18 @@
 //! A directory in, a bootable Alpine Linux machine out.
+//!
+//! [`road`] is the way a byte travels, top to bottom; the modules beside it are in its order in ARCHITECTURE.md.
 
+pub mod arch;
+pub mod config;
 pub mod digest;
+pub mod fetch;
 pub mod layer;
+pub mod lock;
+pub mod parallel;
+pub mod report;
+pub mod sandbox;
 pub mod segment;
+pub mod ship;
+pub mod stack;
+pub mod store;
+pub mod tree;

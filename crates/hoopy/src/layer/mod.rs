@@ -1,8 +1,14 @@
 //! Layers: content-addressed lists of file entries. A package is one, what a script changed is one, `root/` is
 //! one. An image is an ordered list of them.
 
+pub mod builder;
 pub mod entry;
+pub mod files;
+pub mod package;
 pub mod path;
+pub mod settle;
+pub mod stored;
+pub mod stream;
 
 pub use entry::{Entry, Kind, Owner, Xattrs};
 pub use path::{BadPath, EntryPath};
