@@ -3,6 +3,7 @@
 
 pub mod entry;
 pub mod path;
+pub mod stream;
 
 pub use entry::{Entry, Kind, Owner, Xattrs};
 pub use path::{BadPath, EntryPath};

@@ -1,0 +1,145 @@
+//! The mount that a script sees: an overlay of unpacked layers with an empty directory on top.
+//!
+//! `userxattr` for root too: one set of attribute names in all that is captured and unpacked, and it turns
+//! `metacopy` and `redirect_dir` off, so that the upper directory is complete in itself. `volatile`, because
+//! nothing here outlives the helper and scripts like to call `sync`. Layers are named by short links in a
+//! scratch directory: mount(2) takes one page of options, 500 paths of a store don't fit, and no character of
+//! a path needs escaping. That also works on kernels without `lowerdir+` (before 6.5). `userxattr` needs 5.11.
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{XattrFlags, setxattr};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount};
+
+use super::Result;
+use crate::sandbox::MAX_LAYERS;
+use crate::sandbox::wire::Doing as _;
+
+/// OVL_MAX_STACK (fs/overlayfs/params.h).
+const MAX_STACK: usize = 500;
+
+/// Directories that the sandbox mounts on. They lie below all layers, so that they exist in the first script
+/// and show in nothing that is captured.
+const MOUNTPOINTS: [&str; 4] = ["proc", "sys", "dev", "mnt"];
+
+/// The mounted stack.
+pub(super) struct Overlay {
+    /// Where it is mounted.
+    pub(super) root: PathBuf,
+    /// Where changes go.
+    pub(super) upper: PathBuf,
+}
+
+/// Mounts `layers`, bottom first, with the changes in `dir`.
+pub(super) fn stack(layers: &[PathBuf], dir: &Path, network: bool) -> Result<Overlay> {
+    let scratch = dir.join("scratch");
+    make(&scratch)?;
+    mount("hoopy", &scratch, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=0755")
+        .doing("mount a tmpfs")?;
+    // Options name paths by it
+    std::env::set_current_dir(&scratch).doing("enter the scratch directory")?;
+    lay_base(&scratch, network)?;
+    for (n, layer) in layers.iter().enumerate() {
+        symlink(layer, scratch.join(n.to_string())).doing("link a layer")?;
+    }
+    let (upper, work) = changes(dir, &scratch)?;
+    symlink(&upper, "u").and_then(|()| symlink(&work, "w")).doing("link the upper directory")?;
+    let mut names: Vec<String> =
+        std::iter::once("base".into()).chain((0..layers.len()).map(|n| n.to_string())).collect();
+    if names.len() > MAX_STACK {
+        fold_bottom(&scratch, &mut names)?;
+    }
+    let root = scratch.join("root");
+    make(&root)?;
+    let lower = lowerdir(&names);
+    overlay(&root, &format!("{lower},upperdir=u,workdir=w,volatile,index=off,xino=off"), MountFlags::NODEV)?;
+    Ok(Overlay { root, upper })
+}
+
+/// The bottom as one read-only overlay of its own. Only the bottom can be: a deletion in such an overlay is
+/// forgotten, which is right when nothing lies below it. And only once: overlays nest two deep.
+fn fold_bottom(scratch: &Path, names: &mut Vec<String>) -> Result<()> {
+    let count = names.len() - MAX_STACK + 1;
+    if count > MAX_STACK {
+        let error = io::Error::other(format!("{} layers are more than {MAX_LAYERS}", names.len() - 1));
+        return Err(error).doing("mount the layers");
+    }
+    let bottom: Vec<String> = names.drain(..count).collect();
+    let dir = scratch.join("bottom");
+    make(&dir)?;
+    overlay(&dir, &format!("{},xino=off", lowerdir(&bottom)), MountFlags::RDONLY | MountFlags::NODEV)?;
+    names.insert(0, "bottom".into());
+    Ok(())
+}
+
+/// The option for these directories, bottom first. overlayfs wants the top first.
+fn lowerdir(names: &[String]) -> String {
+    let top_first: Vec<&str> = names.iter().rev().map(String::as_str).collect();
+    format!("userxattr,lowerdir={}", top_first.join(":"))
+}
+
+fn overlay(at: &Path, options: &str, flags: MountFlags) -> Result<()> {
+    let options = CString::new(options).map_err(io::Error::from).doing("mount an overlay")?;
+    mount("hoopy", at, "overlay", flags | MountFlags::NOATIME, options.as_c_str())
+        .map_err(|e| match e {
+            Errno::NODEV => io::Error::other("this kernel has no overlayfs (`modprobe overlay`, as root)"),
+            Errno::INVAL => io::Error::other(
+                "the kernel refuses the overlay: it needs Linux 5.11 or later, and a store on a filesystem like \
+                 ext4, XFS, Btrfs or tmpfs",
+            ),
+            other => other.into(),
+        })
+        .doing("mount the layers")
+}
+
+fn lay_base(scratch: &Path, network: bool) -> Result<()> {
+    let base = scratch.join("base");
+    make(&base)?;
+    for name in MOUNTPOINTS {
+        make(&base.join(name))?;
+    }
+    if network {
+        make(&base.join("etc"))?;
+        let resolver = base.join("etc/resolv.conf");
+        fs::write(&resolver, b"").doing("make a place for etc/resolv.conf")?;
+    }
+    Ok(())
+}
+
+/// The upper and work directories: in the store, or in the tmpfs where the store's filesystem keeps no `user.`
+/// attributes (NFS) or is itself an overlay (a container without a volume), which can't be an upper directory.
+fn changes(dir: &Path, scratch: &Path) -> Result<(PathBuf, PathBuf)> {
+    /// OVERLAYFS_SUPER_MAGIC (include/uapi/linux/magic.h).
+    const OVERLAY: u64 = 0x794c_7630;
+    let is_overlay = rustix::fs::statfs(dir).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(OVERLAY));
+    let place = if is_overlay || !keeps_attributes(dir)? { scratch } else { dir };
+    if !keeps_attributes(place)? {
+        let error = io::Error::other(format!(
+            "neither {} nor a tmpfs keeps user attributes: put the store on ext4, XFS or Btrfs (--store)",
+            dir.display()
+        ));
+        return Err(error).doing("mount the layers");
+    }
+    let (upper, work) = (place.join("upper"), place.join("work"));
+    make(&work)?;
+    make(&upper)?;
+    Ok((upper, work))
+}
+
+fn keeps_attributes(dir: &Path) -> Result<bool> {
+    match setxattr(dir, "user.overlay.try", b"y", XattrFlags::empty()) {
+        Ok(()) => Ok(true),
+        Err(Errno::OPNOTSUPP) => Ok(false),
+        Err(e) => Err(e).doing(format_args!("set an attribute of {}", dir.display())),
+    }
+}
+
+fn make(dir: &Path) -> Result<()> {
+    rustix::fs::mkdir(dir, rustix::fs::Mode::from_raw_mode(0o755))
+        .doing(format_args!("make {}", dir.display()))
+}

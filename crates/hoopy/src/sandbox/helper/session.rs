@@ -1,0 +1,175 @@
+//! The helper that lives as long as a session: makes the user namespace, unpacks layers, and starts a helper for
+//! each script. It ends, and with it everything below it, when its standard input closes.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::Child;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::thread::UnshareFlags;
+
+use super::work::Work;
+use super::{Result, again, file, sys, unpack};
+use crate::digest::LayerId;
+use crate::layer::stream::Reader;
+use crate::sandbox::wire::{self, Doing as _, Failure, Part, Run, Start, Tag};
+
+/// Buffer before the pipe: as much as a pipe holds.
+const BUFFER: usize = 64 << 10;
+
+struct Session {
+    from: BufReader<File>,
+    to: File,
+}
+
+/// Serves until the other side hangs up.
+pub(super) fn main() -> Result<()> {
+    // Not in the terminal's group, so that Ctrl-C lets hoopy end it in order
+    let _ = rustix::process::setsid();
+    sys::keep_descriptors_from_children()?;
+    let from = file(std::io::stdin()).doing("read standard input")?;
+    let to = file(std::io::stdout()).doing("write standard output")?;
+    let mut session = Session { from: BufReader::with_capacity(BUFFER, from), to };
+    match session.start() {
+        Ok(Some(work)) => {
+            let result = session.done().and_then(|()| session.serve(&work));
+            work.remove();
+            result
+        }
+        Ok(None) => Ok(()),
+        Err(failure) => session.fail(&failure),
+    }
+}
+
+impl Session {
+    fn done(&mut self) -> Result<()> {
+        wire::send(&mut self.to, Tag::Done, &[]).doing("answer")
+    }
+
+    fn fail(&mut self, failure: &Failure) -> Result<()> {
+        failure.send(&mut self.to).doing("answer")
+    }
+
+    fn start(&mut self) -> Result<Option<Work>> {
+        let Some(mut message) = wire::receive(&mut self.from).doing("read the first message")? else {
+            return Ok(None);
+        };
+        let start = Start::from(&mut message).doing("read the first message")?;
+        if start.mapped {
+            sys::unshare(UnshareFlags::NEWUSER).doing("make a user namespace").map_err(namespaces)?;
+            self.done()?;
+            if wire::receive(&mut self.from).doing("wait for ids")?.is_none() {
+                return Ok(None);
+            }
+        }
+        // Tried here although each script gets its own: AppArmor lets a user namespace be made and then
+        // forbids everything in it, which should be known at once
+        rustix::thread::set_thread_groups(&[]).doing("drop supplementary groups").map_err(namespaces)?;
+        sys::unshare(UnshareFlags::NEWNS).doing("make a mount namespace").map_err(namespaces)?;
+        rustix::process::umask(rustix::fs::Mode::empty());
+        Work::open(&start).map(Some)
+    }
+
+    fn serve(&mut self, work: &Work) -> Result<()> {
+        while let Some(mut message) = wire::receive(&mut self.from).doing("read a message")? {
+            match message.tag {
+                Tag::Unpack => {
+                    let ids = message.ids().doing("read a layer's id")?;
+                    match self.unpack(work, &ids) {
+                        Ok(()) => self.done()?,
+                        Err(failure) => self.fail(&failure)?,
+                    }
+                }
+                Tag::Run => {
+                    let mut run = Run::from(&mut message).doing("read a script")?;
+                    run.dir.clone_from(&work.own);
+                    if !self.run(&run)? {
+                        return Ok(());
+                    }
+                }
+                Tag::Clear => match work.clear() {
+                    Ok(true) => self.done()?,
+                    Ok(false) => wire::send(&mut self.to, Tag::InUse, &[]).doing("answer")?,
+                    Err(failure) => self.fail(&failure)?,
+                },
+                _ => return Err(io::Error::from(io::ErrorKind::InvalidData)).doing("read a message"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Unpacks the layer that follows in the pipe. All of it is read, whatever happens, so that the next message
+    /// is found.
+    fn unpack(&mut self, work: &Work, ids: &[LayerId]) -> Result<()> {
+        let mut reader = Reader::new(&mut self.from);
+        let dir = work.own.join("unpack");
+        let result = unpack::unpack(&mut reader, &dir);
+        if result.is_err() {
+            while reader.next_entry().doing("read a layer")?.is_some() {}
+        }
+        let result = result.and_then(|()| match ids {
+            [id] => publish(&dir, &work.layers.join(id.to_string())),
+            _ => Err(io::Error::from(io::ErrorKind::InvalidData)).doing("read a layer's id"),
+        });
+        if result.is_err() {
+            let _ = fs::remove_dir_all(&dir);
+        }
+        result
+    }
+
+    /// Runs a script in a helper that answers by itself. False when the other side has hung up meanwhile.
+    fn run(&mut self, run: &Run) -> Result<bool> {
+        let mut child = again("run")
+            .arg(std::process::id().to_string())
+            .spawn()
+            .doing("start the helper for a script")?;
+        if let Some(mut input) = child.stdin.take() {
+            let sent = Run::send(&mut input, &run.script, &run.layers, &run.dir);
+            sent.doing("hand a script to its helper")?;
+        }
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let exit = pid
+            .ok_or(io::ErrorKind::InvalidData.into())
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from));
+        let exit = exit.doing("watch the helper for a script")?;
+        // No events asked for: poll always reports a hang-up
+        let mut fds =
+            [PollFd::new(self.from.get_ref(), PollFlags::empty()), PollFd::new(&exit, PollFlags::IN)];
+        while let Err(e) = poll(&mut fds, None) {
+            if e != rustix::io::Errno::INTR {
+                return Err(e).doing("wait for a script");
+            }
+        }
+        let hung_up = !fds[0].revents().is_empty() && fds[1].revents().is_empty();
+        finish(child, hung_up)
+    }
+}
+
+fn finish(mut child: Child, kill: bool) -> Result<bool> {
+    if kill {
+        let _ = child.kill();
+    }
+    let status = child.wait().doing("wait for the helper for a script")?;
+    if kill || status.success() {
+        return Ok(!kill);
+    }
+    let how = status
+        .signal()
+        .map_or_else(|| "failed".to_owned(), |signal| format!("was killed by signal {signal}"));
+    Err(io::Error::other(format!("it {how}"))).doing("go on without the helper for a script")
+}
+
+fn publish(dir: &Path, to: &Path) -> Result<()> {
+    match fs::rename(dir, to) {
+        // Another session was faster with the same layer
+        Err(_) if to.is_dir() => fs::remove_dir_all(dir).doing("remove a layer that was unpacked twice"),
+        result => result.doing(format_args!("move a layer to {}", to.display())),
+    }
+}
+
+fn namespaces(failure: Failure) -> Failure {
+    Failure { part: Part::Namespaces, ..failure }
+}

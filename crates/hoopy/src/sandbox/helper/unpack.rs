@@ -1,0 +1,211 @@
+//! Writes a layer into a directory as overlayfs wants its lower ones: a deleted path is a character device 0:0,
+//! a directory that hides what is below it has `user.overlay.opaque` (Documentation/filesystems/overlayfs.rst).
+//!
+//! Layers come from packages, so nothing in them is followed: each directory on the way to an entry is opened
+//! without following links, and every entry must be new.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chownat, fchmod,
+    fsetxattr, linkat, makedev, mkdirat, mknodat, openat, symlinkat, utimensat,
+};
+use rustix::io::Errno;
+
+use super::Result;
+use crate::layer::stream::Reader;
+use crate::layer::{Entry, EntryPath, Kind};
+use crate::sandbox::wire::Doing as _;
+
+/// Marks a directory that hides what lower layers have below it.
+pub(super) const OPAQUE: &str = "user.overlay.opaque";
+
+/// How much of a file is copied at a time: what a pipe holds.
+const CHUNK: usize = 64 << 10;
+
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Unpacks a layer to the new directory `to`.
+pub(super) fn unpack<R: Read>(reader: &mut Reader<R>, to: &Path) -> Result<()> {
+    let _ = std::fs::remove_dir_all(to);
+    rustix::fs::mkdir(to, Mode::from_raw_mode(0o755)).doing(format_args!("make {}", to.display()))?;
+    let root = rustix::fs::open(to, DIRECTORY, Mode::empty()).doing(format_args!("open {}", to.display()))?;
+    let mut place = Place { root, parent: None };
+    let mut dirs = Vec::new();
+    let mut buffer = vec![0; CHUNK];
+    while let Some(entry) = reader.next_entry().doing("read a layer")? {
+        place.make(&entry, &mut reader.content(), &mut buffer).doing(format_args!("make {}", entry.path))?;
+        if entry.is_dir() {
+            dirs.push((entry.path, entry.mtime));
+        }
+    }
+    // Last, since each entry made in a directory sets its time
+    for (path, mtime) in dirs.iter().rev() {
+        place.set_time(path, *mtime).doing(format_args!("set the time of {path}"))?;
+    }
+    Ok(())
+}
+
+struct Place {
+    root: OwnedFd,
+    /// The directory that the last entry went to.
+    parent: Option<(EntryPath, OwnedFd)>,
+}
+
+impl Place {
+    fn make(&mut self, entry: &Entry, content: &mut dyn Read, buffer: &mut [u8]) -> io::Result<()> {
+        if let Some(name) = entry.user.name.as_ref().or(entry.group.name.as_ref()) {
+            return Err(io::Error::other(format!("its owner {name:?} has no number yet")));
+        }
+        if let Kind::Hardlink(first) = &entry.kind {
+            let first_dir = self.open_dir(first.parent().as_ref())?;
+            let dir = self.parent_of(&entry.path)?;
+            return Ok(linkat(first_dir, first.name(), dir, entry.path.name(), AtFlags::empty())?);
+        }
+        let dir = self.parent_of(&entry.path)?;
+        let name = entry.path.name();
+        match &entry.kind {
+            Kind::Dir { opaque } => {
+                mkdirat(dir, name, Mode::from_raw_mode(0o700))?;
+                let made = openat(dir, name, DIRECTORY, Mode::empty())?;
+                if *opaque {
+                    fsetxattr(&made, OPAQUE, b"y", XattrFlags::empty())?;
+                }
+                adorn(&made, entry)
+            }
+            Kind::File { size, .. } => {
+                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+                let mut made = File::from(openat(dir, name, flags, Mode::from_raw_mode(0o600))?);
+                copy(content, &mut made, *size, buffer)?;
+                adorn(&OwnedFd::from(made), entry)
+            }
+            Kind::Symlink(target) => {
+                symlinkat(target.as_slice(), dir, name)?;
+                own(dir, entry)?;
+                Ok(utimensat(dir, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)?)
+            }
+            Kind::Whiteout => match mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0) {
+                Err(Errno::PERM) => attribute_whiteout(dir, name),
+                result => Ok(result?),
+            },
+            Kind::Char { major, minor } => {
+                node(dir, entry, FileType::CharacterDevice, makedev(*major, *minor))
+            }
+            Kind::Block { major, minor } => node(dir, entry, FileType::BlockDevice, makedev(*major, *minor)),
+            Kind::Fifo => node(dir, entry, FileType::Fifo, 0),
+            Kind::Hardlink(_) => Ok(()),
+        }
+    }
+
+    fn set_time(&mut self, path: &EntryPath, mtime: u64) -> io::Result<()> {
+        let dir = self.parent_of(path)?;
+        Ok(utimensat(dir, path.name(), &times(mtime), AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    fn parent_of(&mut self, path: &EntryPath) -> io::Result<&OwnedFd> {
+        let Some(parent) = path.parent() else { return Ok(&self.root) };
+        if self.parent.as_ref().is_none_or(|(path, _)| *path != parent) {
+            self.parent = None;
+            let dir = self.open_dir(Some(&parent))?;
+            return Ok(&self.parent.insert((parent, dir)).1);
+        }
+        Ok(self.parent.as_ref().map_or(&self.root, |(_, dir)| dir))
+    }
+
+    fn open_dir(&self, path: Option<&EntryPath>) -> io::Result<OwnedFd> {
+        let mut dir = self.root.try_clone()?;
+        for name in path.iter().flat_map(|path| path.as_bytes().split(|&b| b == b'/')) {
+            dir = openat(&dir, name, DIRECTORY, Mode::empty()).map_err(|e| {
+                let path = path.map(ToString::to_string).unwrap_or_default();
+                let source = io::Error::from(e);
+                io::Error::new(
+                    source.kind(),
+                    format!("the layer has no directory {path} before it: {source}"),
+                )
+            })?;
+        }
+        Ok(dir)
+    }
+}
+
+/// A deletion where the store is itself on an overlay, which lets nobody make devices 0:0: an empty file with an
+/// attribute, in a directory with another one. Known since Linux 6.8; before, it would be taken for a file.
+fn attribute_whiteout(dir: &OwnedFd, name: &[u8]) -> io::Result<()> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
+    let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version < (6, 8) {
+        return Err(io::Error::other(
+            "the filesystem of the store can't hold a deletion: put the store on ext4, XFS, Btrfs or tmpfs (--store)",
+        ));
+    }
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    let made = openat(dir, name, flags, Mode::empty())?;
+    fsetxattr(made, "user.overlay.whiteout", b"y", XattrFlags::empty())?;
+    match fsetxattr(dir, OPAQUE, b"x", XattrFlags::CREATE) {
+        // It hides everything, and so this too
+        Err(Errno::EXIST) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+fn copy(from: &mut dyn Read, to: &mut File, size: u64, buffer: &mut [u8]) -> io::Result<()> {
+    let mut left = size;
+    while left > 0 {
+        let n = from.read(buffer)?;
+        if n == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        to.write_all(buffer.get(..n).unwrap_or_default())?;
+        left = left.saturating_sub(n as u64);
+    }
+    Ok(())
+}
+
+/// Owner first: changing it clears setuid bits and capabilities.
+fn adorn(made: &OwnedFd, entry: &Entry) -> io::Result<()> {
+    let (user, group) = (Uid::from_raw(entry.user.id), Gid::from_raw(entry.group.id));
+    rustix::fs::fchown(made, Some(user), Some(group)).map_err(|e| unmapped(e, entry))?;
+    fchmod(made, Mode::from_raw_mode(entry.mode & 0o7777))?;
+    for (name, value) in &entry.xattrs {
+        fsetxattr(made, name.as_slice(), value, XattrFlags::empty()).map_err(|e| {
+            let source = io::Error::from(e);
+            io::Error::new(source.kind(), format!("attribute {}: {source}", String::from_utf8_lossy(name)))
+        })?;
+    }
+    Ok(rustix::fs::futimens(made, &times(entry.mtime))?)
+}
+
+fn own(dir: &OwnedFd, entry: &Entry) -> io::Result<()> {
+    let (user, group) = (Uid::from_raw(entry.user.id), Gid::from_raw(entry.group.id));
+    let owned = chownat(dir, entry.path.name(), Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW);
+    owned.map_err(|e| unmapped(e, entry))
+}
+
+fn unmapped(e: Errno, entry: &Entry) -> io::Error {
+    if e != Errno::INVAL {
+        return e.into();
+    }
+    let (user, group) = (entry.user.id, entry.group.id);
+    io::Error::other(format!("its owner {user}:{group} is outside of the subordinate ids (0 to 65535)"))
+}
+
+fn node(dir: &OwnedFd, entry: &Entry, kind: FileType, device: u64) -> io::Result<()> {
+    let name = entry.path.name();
+    mknodat(dir, name, kind, Mode::from_raw_mode(0o600), device)?;
+    own(dir, entry)?;
+    // Follows links, but the name was made just now and nobody else can write here
+    rustix::fs::chmodat(dir, name, Mode::from_raw_mode(entry.mode & 0o7777), AtFlags::empty())?;
+    Ok(utimensat(dir, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+fn times(mtime: u64) -> Timestamps {
+    let tv_sec = i64::try_from(mtime).unwrap_or(i64::MAX);
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec, tv_nsec: 0 },
+    }
+}

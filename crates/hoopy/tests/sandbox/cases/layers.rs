@@ -1,0 +1,60 @@
+//! Layers below a script: how many, and how they get there.
+
+use hoopy::layer::Kind;
+use hoopy::sandbox::{MAX_LAYERS, SandboxError};
+
+use super::find;
+use crate::scene::{Layer, Scene};
+
+fn many(count: usize) -> Vec<Layer> {
+    (0..count)
+        .map(|n| Layer::default().dir("n").file(&format!("n/{n}"), n.to_string().as_bytes(), 0o644))
+        .collect()
+}
+
+pub fn stacks_400_layers(scene: &Scene) {
+    let (_, output) =
+        scene.change(&many(400).iter().collect::<Vec<_>>(), "ls /n | grep -c .; cat /n/0 /n/399");
+    assert_eq!(output, "400\n0399");
+}
+
+pub fn stacks_as_many_layers_as_it_says_and_no_more(scene: &Scene) {
+    let mut layers = many(MAX_LAYERS - 1);
+    let id = layers.len() - 1;
+    layers[id] = Layer::default().dir("n").add("n/0", Kind::Whiteout, 0);
+    layers[1] = Layer::default().add("n", Kind::Dir { opaque: true }, 0o755).file("n/0", b"", 0o644);
+    let (layer, output) =
+        scene.change(&layers.iter().collect::<Vec<_>>(), "ls /n | grep -c .; ! test -e /n/0; rm /n/5");
+    assert_eq!(output, format!("{}\n", layers.len() - 3));
+    assert_eq!(find(&layer, "n/5").kind, Kind::Whiteout);
+    layers.push(Layer::default().dir("extra"));
+    let error = scene.run(&layers.iter().collect::<Vec<_>>(), "true").unwrap_err();
+    assert!(matches!(error, SandboxError::TooManyLayers { .. }), "{error}");
+}
+
+pub fn does_not_follow_links_in_a_layer(scene: &Scene) {
+    let outside = scene.lowers.parent().unwrap();
+    let evil = Layer::default().link("d", outside.to_str().unwrap()).file("d/escaped", b"x", 0o644);
+    let mut session = scene.session();
+    let error = session.unpack(evil.id(), &mut |writer| evil.write(writer)).unwrap_err();
+    assert!(matches!(error, SandboxError::Unpack { .. }), "{error}");
+    assert!(error.to_string().contains("d/escaped"), "{error}");
+    assert!(!outside.join("escaped").exists() && !session.has(evil.id()));
+    // And goes on
+    assert!(scene.base.unpack(&mut session) == scene.base.id());
+}
+
+pub fn refuses_a_layer_cut_short(scene: &Scene) {
+    let mut session = scene.session();
+    let id = scene.base.id();
+    let error =
+        session.unpack(id, &mut |_| Err(std::io::Error::other("the package is corrupt"))).unwrap_err();
+    assert_eq!(error.to_string(), format!("read layer {id}: the package is corrupt"));
+    assert!(!scene.session().has(id));
+}
+
+pub fn keeps_lower_layers_as_they_are(scene: &Scene) {
+    let (_, first) = scene.change(&[], "cat /etc/passwd; echo x >> /etc/passwd; rm -r /tmp; chmod 700 /etc");
+    let (_, second) = scene.change(&[], "cat /etc/passwd; stat -c %a /etc /tmp");
+    assert_eq!(second, format!("{first}755\n1777\n"));
+}
