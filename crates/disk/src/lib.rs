@@ -1,1 +1,3 @@
 //! Disk images: EFI system partitions and partition tables.
+
+pub mod esp;

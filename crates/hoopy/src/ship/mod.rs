@@ -1,0 +1,3 @@
+//! Where an image goes once it is made.
+
+pub mod vm;

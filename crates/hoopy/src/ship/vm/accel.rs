@@ -1,0 +1,132 @@
+//! KVM or not: found out by running a guest.
+//!
+//! `/dev/kvm` may be there and still be of no use (nested virtualisation that is half there, a kernel without
+//! the rights): QEMU then ends at once, or the guest hangs. So a guest of a few instructions is run, which ends
+//! the machine in a way that nothing else does.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::process::Guarded;
+use crate::arch::Arch;
+
+/// What runs the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Accelerator {
+    /// The processor.
+    Kvm,
+    /// QEMU's translator: works everywhere, ten to thirty times slower.
+    Tcg,
+}
+
+impl fmt::Display for Accelerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kvm => "KVM",
+            Self::Tcg => "TCG",
+        })
+    }
+}
+
+/// A guest under KVM needs some 50 ms. One that needs longer than this hangs.
+const PROBE_TIME: Duration = Duration::from_secs(3);
+
+/// Firmware images are whole multiples of this.
+const FIRMWARE_SIZE: usize = 64 << 10;
+
+/// `mov al,42; out 0xf4,al; hlt; jmp .-1`: at the reset vector, 16 bytes below the end of the firmware. QEMU's
+/// isa-debug-exit turns the 42 into the exit status 85.
+const X86_RESET: [u8; 7] = [0xb0, 0x2a, 0xe6, 0xf4, 0xf4, 0xeb, 0xfd];
+const X86_STATUS: i32 = 85;
+
+/// `movz w0,#8; movk w0,#0x8400,lsl 16; hvc #0; b .`: PSCI's SYSTEM_OFF, where execution starts. QEMU ends with 0.
+const AARCH64_START: [u32; 4] = [0x5280_0100, 0x72b0_8000, 0xd400_0002, 0x1400_0000];
+
+static KNOWN: Mutex<BTreeMap<PathBuf, bool>> = Mutex::new(BTreeMap::new());
+
+/// The accelerator to use for a machine of this architecture. The answer is kept as long as the process runs.
+pub fn choose(arch: Arch, qemu: &Path) -> Accelerator {
+    if Arch::of_host() != Some(arch) || !Path::new("/dev/kvm").exists() {
+        return Accelerator::Tcg;
+    }
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let works = known.entry(qemu.to_owned()).or_insert_with(|| runs(arch, qemu, Accelerator::Kvm));
+    if *works { Accelerator::Kvm } else { Accelerator::Tcg }
+}
+
+/// The processor that the machine has. Under KVM the host's own, as a guest there is to be as fast as can be.
+pub(super) fn machine_args(arch: Arch, accelerator: Accelerator) -> Vec<&'static str> {
+    match (arch, accelerator) {
+        (Arch::X86_64, Accelerator::Kvm) => vec!["-M", "q35", "-accel", "kvm", "-cpu", "host"],
+        (Arch::X86_64, Accelerator::Tcg) => vec!["-M", "q35", "-accel", "tcg,thread=multi"],
+        (Arch::Aarch64, Accelerator::Kvm) => {
+            vec!["-M", "virt,gic-version=host", "-accel", "kvm", "-cpu", "host"]
+        }
+        (Arch::Aarch64, Accelerator::Tcg) => {
+            vec!["-M", "virt", "-accel", "tcg,thread=multi", "-cpu", "cortex-a72"]
+        }
+    }
+}
+
+/// Whether a guest of a few instructions comes to its end under this accelerator.
+pub fn runs(arch: Arch, qemu: &Path, accelerator: Accelerator) -> bool {
+    let Ok(mut firmware) = tempfile::NamedTempFile::new() else { return false };
+    if firmware.write_all(&guest(arch)).is_err() {
+        return false;
+    }
+    let mut command = Command::new(qemu);
+    command.args(machine_args(arch, accelerator));
+    command.args(["-nodefaults", "-display", "none", "-no-reboot", "-m", "64", "-bios"]).arg(firmware.path());
+    if arch == Arch::X86_64 {
+        command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let Ok(mut guarded) = Guarded::spawn(command, None) else { return false };
+    let wanted = if arch == Arch::X86_64 { X86_STATUS } else { 0 };
+    let started = Instant::now();
+    while started.elapsed() < PROBE_TIME {
+        match guarded.child().try_wait() {
+            Ok(Some(status)) => return status.code() == Some(wanted),
+            Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+fn guest(arch: Arch) -> Vec<u8> {
+    let mut firmware = vec![0; FIRMWARE_SIZE];
+    let (at, code) = match arch {
+        Arch::X86_64 => (FIRMWARE_SIZE - 16, X86_RESET.to_vec()),
+        Arch::Aarch64 => (0, AARCH64_START.into_iter().flat_map(u32::to_le_bytes).collect()),
+    };
+    firmware.splice(at..at + code.len(), code);
+    firmware
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ship::vm::Places;
+
+    #[test]
+    fn the_probe_comes_to_its_end_under_an_accelerator_that_works() {
+        for arch in Arch::ALL {
+            match Places::default().qemu(arch) {
+                Ok(qemu) => assert!(runs(arch, &qemu, Accelerator::Tcg), "{arch}"),
+                Err(e) => eprintln!("SKIPPED: {e}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_probe_fails_for_a_program_that_only_looks_like_qemu() {
+        assert!(!runs(Arch::X86_64, Path::new("/bin/true"), Accelerator::Kvm));
+        assert!(!runs(Arch::X86_64, Path::new("/no/such/qemu"), Accelerator::Kvm));
+    }
+}

@@ -1,0 +1,248 @@
+//! A machine's serial console in the hands of a program: wait for text, type lines, run commands.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ChildStdin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::error::VmError;
+use super::process::Guarded;
+
+/// Most that is kept of what a machine says and nobody waited for yet; older text goes.
+const MAX_KEPT: usize = 4 << 20;
+
+/// How much of the console an error shows.
+const TAIL: usize = 2000;
+
+/// How often a silent machine is looked after: has it ended?
+const TICK: Duration = Duration::from_millis(100);
+
+/// A running machine. Dropping it ends it.
+#[derive(Debug)]
+pub struct Console {
+    guarded: Guarded,
+    keys: Option<ChildStdin>,
+    heard: Arc<(Mutex<Heard>, Condvar)>,
+    words: PathBuf,
+    commands: u32,
+    _dir: TempDir,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    /// What was said and not yet waited for.
+    text: Vec<u8>,
+    /// The end of what was waited for, for errors.
+    before: Vec<u8>,
+    closed: bool,
+}
+
+impl Console {
+    pub(super) fn new(mut guarded: Guarded, dir: TempDir, log: Option<File>) -> Result<Self, VmError> {
+        let heard = Arc::new((Mutex::new(Heard::default()), Condvar::new()));
+        let keys = guarded.child().stdin.take();
+        if let Some(mut from) = guarded.child().stdout.take() {
+            let heard = Arc::clone(&heard);
+            let listen = move || listen(&mut from, log, &heard);
+            let thread = std::thread::Builder::new().name("console".to_owned()).spawn(listen);
+            thread.map_err(VmError::start("a thread that listens to the console"))?;
+        }
+        let words = dir.path().join("qemu.stderr");
+        Ok(Self { guarded, keys, heard, words, commands: 0, _dir: dir })
+    }
+
+    /// Waits until the machine says `wanted`. Gives what it said before; what it says after is for the next call.
+    ///
+    /// # Errors
+    /// [`VmError::TimedOut`] and [`VmError::Ended`], with the end of what it did say.
+    pub fn expect(&mut self, wanted: &str, within: Duration) -> Result<String, VmError> {
+        let deadline = Instant::now() + within;
+        let mut searched = 0;
+        loop {
+            let (lock, signal) = &*self.heard;
+            let mut heard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(at) = find(&heard.text, wanted.as_bytes(), searched) {
+                return Ok(heard.take(at, wanted.len()));
+            }
+            searched = heard.text.len().saturating_sub(wanted.len());
+            let closed = heard.closed;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !closed && !left.is_zero() {
+                let kept = heard.text.len();
+                let (heard, _) =
+                    signal.wait_timeout(heard, left.min(TICK)).unwrap_or_else(PoisonError::into_inner);
+                // Old text may have gone meanwhile
+                if heard.text.len() < kept || heard.text.len() >= MAX_KEPT {
+                    searched = 0;
+                }
+                continue;
+            }
+            let tail = heard.tail();
+            drop(heard);
+            return Err(self.failed(wanted, within, tail, closed));
+        }
+    }
+
+    fn failed(&mut self, wanted: &str, after: Duration, tail: String, closed: bool) -> VmError {
+        let wanted = wanted.to_owned();
+        if !closed {
+            return VmError::TimedOut { wanted, after, tail };
+        }
+        let status = self.guarded.child().wait().map_or_else(|e| e.to_string(), |s| s.to_string());
+        let words = std::fs::read_to_string(&self.words).unwrap_or_default().trim().to_owned();
+        VmError::Ended { status, wanted, words, tail }
+    }
+
+    /// Types a line.
+    ///
+    /// # Errors
+    /// [`VmError::Type`].
+    pub fn send(&mut self, line: &str) -> Result<(), VmError> {
+        let Some(keys) = &mut self.keys else { return Ok(()) };
+        keys.write_all(format!("{line}\n").as_bytes()).and_then(|()| keys.flush()).map_err(VmError::Type)
+    }
+
+    /// Logs in at the `login:` that was not yet waited for and gets a shell that [`Console::run`] can use.
+    ///
+    /// # Errors
+    /// As [`Console::expect`].
+    pub fn login(&mut self, user: &str, password: Option<&str>, within: Duration) -> Result<(), VmError> {
+        self.expect("login:", within)?;
+        self.send(user)?;
+        if let Some(password) = password {
+            self.expect("assword:", within)?;
+            self.send(password)?;
+        }
+        self.expect("# ", within)?;
+        self.run("stty -echo 2>/dev/null; PS1=; PS2=", within).map(drop)
+    }
+
+    /// Runs a command in the shell at the other end. Gives its exit status and what it wrote.
+    ///
+    /// # Errors
+    /// As [`Console::expect`].
+    pub fn run(&mut self, command: &str, within: Duration) -> Result<(i32, String), VmError> {
+        self.commands += 1;
+        let n = self.commands;
+        // The marks are put together by the shell, so that an echo of the line does not look like them
+        self.send(&format!("printf '<%s %s>\\n' begin {n}; {command}\nprintf '<%s %s %s>\\n' end {n} $?"))?;
+        self.expect(&format!("<begin {n}>"), within)?;
+        let output = self.expect(&format!("<end {n} "), within)?;
+        let status = self.expect(">", within)?.trim().parse().unwrap_or(-1);
+        Ok((status, output.replace('\r', "").trim_matches('\n').to_owned()))
+    }
+
+    /// Waits until the machine ends by itself.
+    ///
+    /// # Errors
+    /// [`VmError::TimedOut`].
+    pub fn wait(&mut self, within: Duration) -> Result<(), VmError> {
+        // Nothing that a console says can hold a text longer than what is kept: only the end ends the wait
+        let never = "\0the end of the machine\0";
+        match self.expect(never, within) {
+            Err(VmError::TimedOut { after, tail, .. }) => {
+                Err(VmError::TimedOut { wanted: "goodbye".to_owned(), after, tail })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Heard {
+    fn take(&mut self, at: usize, len: usize) -> String {
+        let taken: Vec<u8> = self.text.drain(..(at + len).min(self.text.len())).collect();
+        self.before = taken.get(taken.len().saturating_sub(TAIL)..).unwrap_or_default().to_vec();
+        String::from_utf8_lossy(taken.get(..at).unwrap_or_default()).into_owned()
+    }
+
+    fn tail(&self) -> String {
+        let all = [self.before.as_slice(), self.text.as_slice()].concat();
+        let tail = all.get(all.len().saturating_sub(TAIL)..).unwrap_or_default();
+        String::from_utf8_lossy(tail).replace('\r', "").trim().to_owned()
+    }
+}
+
+fn listen(from: &mut dyn std::io::Read, mut log: Option<File>, heard: &(Mutex<Heard>, Condvar)) {
+    let mut chunk = [0; 4096];
+    loop {
+        let read = match from.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(n) => chunk.get(..n).unwrap_or_default(),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(_) => break,
+        };
+        if let Some(log) = &mut log {
+            let _ = log.write_all(read);
+        }
+        let mut heard_now = lock(&heard.0);
+        heard_now.text.extend_from_slice(read);
+        let over = heard_now.text.len().saturating_sub(MAX_KEPT);
+        heard_now.text.drain(..over);
+        heard.1.notify_all();
+    }
+    lock(&heard.0).closed = true;
+    heard.1.notify_all();
+}
+
+fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn find(text: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
+    let at = text.get(from..)?.windows(wanted.len().max(1)).position(|w| w == wanted)?;
+    Some(from + at)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    /// A shell is as good as a machine with a console.
+    fn shell(script: &str) -> Console {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("qemu.stderr"), "no such device\n").unwrap();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let guarded = Guarded::spawn(command, None).unwrap();
+        Console::new(guarded, dir, None).unwrap()
+    }
+
+    #[test]
+    fn waits_for_text_and_answers() {
+        let mut console = shell("printf 'hello login: '; read name; echo \"hi $name.\"; sleep 0.2; echo bye");
+        assert_eq!(console.expect("login:", SOON).unwrap(), "hello ");
+        console.send("root").unwrap();
+        assert_eq!(console.expect(".", SOON).unwrap(), " hi root");
+        console.expect("bye", SOON).unwrap();
+        console.wait(SOON).unwrap();
+    }
+
+    #[test]
+    fn runs_commands_and_tells_how_they_ended() {
+        let mut console = shell("exec sh");
+        assert_eq!(console.run("echo one; echo two", SOON).unwrap(), (0, "one\ntwo".to_owned()));
+        assert_eq!(console.run("(exit 3)", SOON).unwrap(), (3, String::new()));
+    }
+
+    #[test]
+    fn says_what_it_heard_when_the_machine_ends_or_is_silent() {
+        let mut console = shell("echo Kernel panic; exit 4");
+        let error = console.expect("login:", SOON).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the machine ended (exit status: 4) before it said \"login:\": no such device; \
+             its console ended with:\nKernel panic"
+        );
+        let mut console = shell("echo hm; sleep 100");
+        let error = console.expect("login:", Duration::from_millis(300)).unwrap_err().to_string();
+        assert_eq!(error, "the machine did not say \"login:\" within 0 s; its console ended with:\nhm");
+    }
+}

@@ -1,0 +1,188 @@
+//! Boots the very file that was built: QEMU, UEFI firmware, and a partition that holds the image under the name
+//! that firmware starts from removable media.
+//!
+//! ```text
+//! VmConfig ──▶ Vm::prepare ──▶ Vm::interact   serial console on the terminal, Ctrl-A X ends it
+//!              tools, KVM or   Vm::console    serial console in a Console: wait for text, type lines
+//!              TCG, ports, ESP
+//! ```
+//!
+//! Nothing outlives the caller: see [`process`].
+
+pub mod accel;
+mod args;
+pub mod console;
+pub mod error;
+pub mod fstab;
+pub mod process;
+pub mod scratch;
+pub mod tools;
+
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use hoopy_disk::esp::{self, Item, Volume};
+use tempfile::TempDir;
+
+pub use accel::Accelerator;
+pub use console::Console;
+pub use error::VmError;
+pub use scratch::ScratchDisk;
+pub use tools::{Firmware, Places};
+
+use crate::arch::Arch;
+
+/// What is left free on the partition, so that a deploy can be tried from inside: one more image of usual size.
+const ESP_SPARE: u64 = 128 << 20;
+
+/// A port of the guest that is reachable from the host, on 127.0.0.1 only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// What it is called when it is shown: `SSH`, `HTTP`.
+    pub name: String,
+    /// The port in the guest.
+    pub guest: u16,
+    /// The port on the host; 0 for any free one.
+    pub host: u16,
+}
+
+/// Which accelerator is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Acceleration {
+    /// KVM where a guest really runs under it, else TCG.
+    #[default]
+    Auto,
+    /// This one, without asking.
+    Only(Accelerator),
+}
+
+/// A machine to boot an image on.
+#[derive(Debug, Clone)]
+pub struct VmConfig {
+    /// Its architecture.
+    pub arch: Arch,
+    /// The unified kernel image.
+    pub image: PathBuf,
+    /// Bytes of memory; rounded up to MiB.
+    pub memory: u64,
+    /// How many processors.
+    pub cpus: u32,
+    /// Ports to forward.
+    pub forwards: Vec<Forward>,
+    /// Disks beside the one that it boots from.
+    pub disks: Vec<ScratchDisk>,
+    /// Whether a reboot of the guest ends the machine.
+    pub no_reboot: bool,
+    /// Which accelerator.
+    pub acceleration: Acceleration,
+    /// Where QEMU and firmware are.
+    pub places: Places,
+    /// Where the machine's temporary directory is made: one that holds the image once more.
+    pub temp: PathBuf,
+}
+
+/// A machine, ready to be started.
+#[derive(Debug)]
+pub struct Vm {
+    qemu: PathBuf,
+    args: Vec<String>,
+    accelerator: Accelerator,
+    forwards: Vec<Forward>,
+    dir: TempDir,
+    /// Hold the chosen ports until QEMU is about to take them.
+    ports: Vec<TcpListener>,
+}
+
+impl Vm {
+    /// Finds the tools and the accelerator, chooses ports, and puts the image on a partition.
+    ///
+    /// # Errors
+    /// [`VmError`]: a missing tool, an image that can't be read, a port that is taken.
+    pub fn prepare(config: &VmConfig) -> Result<Self, VmError> {
+        let qemu = config.places.qemu(config.arch)?;
+        let firmware = config.places.firmware(config.arch, &qemu)?;
+        let accelerator = match config.acceleration {
+            Acceleration::Auto => accel::choose(config.arch, &qemu),
+            Acceleration::Only(accelerator) => accelerator,
+        };
+        let dir = tempfile::Builder::new().prefix("hoopy-vm-").tempdir_in(&config.temp);
+        let dir = dir.map_err(VmError::io("make a directory in", &config.temp))?;
+        let esp = dir.path().join("esp.img");
+        write_esp(config, &esp)?;
+        let firmware = firmware.with_private_variables(dir.path())?;
+        let (forwards, ports) = take_ports(&config.forwards)?;
+        let args =
+            args::machine(&args::Machine { config, firmware: &firmware, accelerator, forwards: &forwards })
+                .drive("esp", &esp, "raw")?
+                .scratch(&config.disks)?
+                .finish();
+        Ok(Self { qemu, args, accelerator, forwards, dir, ports })
+    }
+
+    /// Which accelerator it will run with.
+    pub fn accelerator(&self) -> Accelerator {
+        self.accelerator
+    }
+
+    /// The forwarded ports, with the ports of the host that were chosen.
+    pub fn forwards(&self) -> &[Forward] {
+        &self.forwards
+    }
+
+    /// Runs it with its serial console on this process's terminal until it ends. Ctrl-A X ends it, Ctrl-A H
+    /// shows help. The terminal is put back as it was.
+    ///
+    /// # Errors
+    /// [`VmError::Start`] when QEMU does not start.
+    pub fn interact(self) -> Result<ExitStatus, VmError> {
+        let mut command = Command::new(&self.qemu);
+        command.args(&self.args).args(["-serial", "mon:stdio"]);
+        let terminal = process::Terminal::keep();
+        drop(self.ports);
+        let mut guarded = process::Guarded::spawn(command, Some(self.dir.path()))?;
+        let status = guarded.child().wait().map_err(VmError::start(&self.qemu))?;
+        drop((guarded, terminal));
+        Ok(status)
+    }
+
+    /// Starts it with its serial console in the hands of the caller. All that it says goes to `log` too.
+    ///
+    /// # Errors
+    /// [`VmError::Start`] when QEMU does not start.
+    pub fn console(self, log: Option<File>) -> Result<Console, VmError> {
+        let words = self.dir.path().join("qemu.stderr");
+        let errors = File::create(&words).map_err(VmError::io("create", &words))?;
+        let mut command = Command::new(&self.qemu);
+        command.args(&self.args).args(["-serial", "stdio", "-monitor", "none"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
+        drop(self.ports);
+        let guarded = process::Guarded::spawn(command, Some(self.dir.path()))?;
+        Console::new(guarded, self.dir, log)
+    }
+}
+
+fn write_esp(config: &VmConfig, esp: &Path) -> Result<(), VmError> {
+    let mut image = File::open(&config.image).map_err(VmError::io("open", &config.image))?;
+    let meta = image.metadata().map_err(VmError::io("read", &config.image))?;
+    let out = File::options().read(true).write(true).create_new(true).open(esp);
+    let out = out.map_err(VmError::io("create", esp))?;
+    let path = format!("EFI/BOOT/{}", config.arch.efi_boot_name());
+    let volume = Volume { spare: ESP_SPARE, ..Volume::default() };
+    esp::write(&out, &volume, &mut [Item { path, size: meta.len(), content: &mut image }])?;
+    Ok(())
+}
+
+/// Binds the ports, so that two machines that start at once do not choose the same.
+fn take_ports(wanted: &[Forward]) -> Result<(Vec<Forward>, Vec<TcpListener>), VmError> {
+    let mut taken = (Vec::new(), Vec::new());
+    for forward in wanted {
+        let port = |source| VmError::Port { name: forward.name.clone(), port: forward.host, source };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, forward.host)).map_err(port)?;
+        let host = listener.local_addr().map_err(port)?.port();
+        taken.0.push(Forward { host, ..forward.clone() });
+        taken.1.push(listener);
+    }
+    Ok(taken)
+}
