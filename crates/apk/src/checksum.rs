@@ -21,6 +21,16 @@ impl fmt::Display for Checksum {
     }
 }
 
+impl Checksum {
+    /// How it is written in a file name: `X1` or `X2` and hexadecimal digits, since base64 has slashes.
+    pub fn file_part(&self) -> String {
+        match self {
+            Self::Sha1(bytes) => format!("X1{}", data_encoding::HEXLOWER.encode(bytes)),
+            Self::Sha256(bytes) => format!("X2{}", data_encoding::HEXLOWER.encode(bytes)),
+        }
+    }
+}
+
 impl FromStr for Checksum {
     type Err = BadChecksum;
 

@@ -20,6 +20,9 @@ pub enum Arch {
 pub struct UnknownArch(String);
 
 impl Arch {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
+
     /// The architecture of the machine hoopy runs on, where it is one of those it builds for.
     pub fn host() -> Option<Self> {
         std::env::consts::ARCH.parse().ok()

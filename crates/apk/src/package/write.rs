@@ -119,7 +119,11 @@ pub(crate) fn control_member(entries: &[(tar::Entry, &[u8])]) -> io::Result<Vec<
     member(entries, false)
 }
 
-pub(crate) fn member<T: AsRef<[u8]>>(entries: &[(tar::Entry, T)], end: bool) -> io::Result<Vec<u8>> {
+/// One gzip member with these files; with or without the archive's end.
+///
+/// # Errors
+/// When a content is not as long as its entry says.
+pub fn member<T: AsRef<[u8]>>(entries: &[(tar::Entry, T)], end: bool) -> io::Result<Vec<u8>> {
     let mut archive = tar::Writer::new(gzip(Vec::new()));
     for (entry, content) in entries {
         archive.entry(entry)?;

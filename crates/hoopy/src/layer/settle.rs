@@ -61,8 +61,8 @@ pub fn settle(
         settled.push(Entry {
             path,
             kind,
-            user: accounts.user(&entry.user),
-            group: accounts.group(&entry.group),
+            user: Owner::id(accounts.uid(&entry.user)),
+            group: Owner::id(accounts.gid(&entry.group)),
             ..entry.clone()
         });
     }
@@ -98,13 +98,14 @@ impl Accounts {
         Self { users: numbers(passwd), groups: numbers(group) }
     }
 
-    /// A name that nobody has leaves the number that the package has, as apk does.
-    fn user(&self, owner: &Owner) -> Owner {
-        Owner::id(look_up(&self.users, owner))
+    /// The number of a user. A name that nobody has leaves the number that the package has, as apk does.
+    pub fn uid(&self, owner: &Owner) -> u32 {
+        look_up(&self.users, owner)
     }
 
-    fn group(&self, owner: &Owner) -> Owner {
-        Owner::id(look_up(&self.groups, owner))
+    /// The same of a group.
+    pub fn gid(&self, owner: &Owner) -> u32 {
+        look_up(&self.groups, owner)
     }
 }
 

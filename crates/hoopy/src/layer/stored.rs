@@ -1,7 +1,7 @@
 //! A layer in the store: its entries, and where the contents of its files are.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom};
 use std::sync::Arc;
 
 use super::{Entry, EntryPath, Kind};
@@ -131,16 +131,11 @@ impl Layer {
         let mut entries = self.entries.iter();
         let mut files = self.entries.iter().filter(|e| matches!(e.kind, Kind::File { .. })).count();
         while files > 0 {
-            let Some((_, mut content)) = next_regular(&mut data).map_err(bad)? else { break };
-            for entry in entries.by_ref() {
-                if !matches!(entry.kind, Kind::File { .. }) {
-                    visit(entry, &mut io::empty())?;
-                    continue;
-                }
-                visit(entry, &mut content)?;
-                files -= 1;
-                break;
+            let Some(mut content) = data.next_file().map_err(bad)? else { break };
+            if !matches!(content.entry.kind, hoopy_apk::tar::Kind::File(_)) {
+                continue;
             }
+            files -= self.hand_over(&mut entries, &mut content, visit)?;
         }
         for entry in entries {
             if matches!(entry.kind, Kind::File { .. }) {
@@ -149,6 +144,30 @@ impl Layer {
             visit(entry, &mut io::empty())?;
         }
         Ok(())
+    }
+
+    /// Gives entries up to the next regular file, and that with its content. A file of the package that the layer
+    /// left out is passed over.
+    fn hand_over<R: BufRead>(
+        &self,
+        entries: &mut std::slice::Iter<'_, Entry>,
+        content: &mut hoopy_apk::package::File<'_, R>,
+        visit: &mut Visit<'_>,
+    ) -> Result<usize, ReadLayerError> {
+        let next = entries.as_slice().iter().position(|e| matches!(e.kind, Kind::File { .. }));
+        let Some(wanted) = next.map(|i| &entries.as_slice()[i]) else { return Ok(0) };
+        let same_size = matches!(content.entry.kind, hoopy_apk::tar::Kind::File(size) if size == wanted.size());
+        if !same_size || wanted.path.name() != content.entry.path.rsplit(|&b| b == b'/').next().unwrap_or_default() {
+            return Ok(0);
+        }
+        for entry in entries.by_ref() {
+            if std::ptr::eq(entry, wanted) {
+                visit(entry, content)?;
+                return Ok(1);
+            }
+            visit(entry, &mut io::empty())?;
+        }
+        Ok(0)
     }
 
     fn missing(&self, entry: &Entry) -> ReadLayerError {

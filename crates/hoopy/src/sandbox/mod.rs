@@ -62,6 +62,8 @@ pub struct Script {
     pub cwd: PathBuf,
     /// A directory of the host that shows read-only at `/mnt`.
     pub bind: Option<PathBuf>,
+    /// Paths of `bind` that show empty: what hoopy makes there, and secrets.
+    pub hidden: Vec<PathBuf>,
     /// Whether it gets the host's network and resolver. Without it there is a loopback device and nothing else.
     pub network: bool,
 }

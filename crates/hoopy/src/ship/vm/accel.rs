@@ -51,7 +51,7 @@ static KNOWN: Mutex<BTreeMap<PathBuf, bool>> = Mutex::new(BTreeMap::new());
 
 /// The accelerator to use for a machine of this architecture. The answer is kept as long as the process runs.
 pub fn choose(arch: Arch, qemu: &Path) -> Accelerator {
-    if Arch::of_host() != Some(arch) || !Path::new("/dev/kvm").exists() {
+    if Arch::host() != Some(arch) || !Path::new("/dev/kvm").exists() {
         return Accelerator::Tcg;
     }
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,186 @@
+//! A package as a layer: its files are the layer, its scripts and what it says of itself stand beside it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::sync::Arc;
+
+use hoopy_apk::package::{PackageError, ScriptKind};
+use hoopy_apk::{Checksum, Record, tar};
+use serde::{Deserialize, Serialize};
+
+use super::stored::{Layer, Source};
+use super::{BadPath, Entry, EntryPath, Kind, Owner};
+use crate::digest::{ContentId, Hasher, HashingWriter, LayerId, RecipeId};
+use crate::lock::LockedPackage;
+use crate::store::{Store, StoreError, at};
+
+/// Changes whenever the same package would become another layer.
+const VERSION: &str = "hoopy package layer 1";
+
+/// A package, imported: the layer as the package has it, before it is settled on a stack.
+#[derive(Debug)]
+pub struct Package {
+    /// What it says of itself.
+    pub record: Record,
+    /// Its files, in its own order.
+    pub layer: Layer,
+    /// Its scripts.
+    pub scripts: Vec<(ScriptKind, Vec<u8>)>,
+    /// The directories its trigger watches.
+    pub triggers: Vec<String>,
+    /// SHA-1 of its files and links, as the installed database lists them.
+    pub checksums: HashMap<EntryPath, Checksum>,
+}
+
+/// A package that could not become a layer.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// It is not what a package is.
+    #[error("{package}: {source}")]
+    Package {
+        /// Name and version.
+        package: String,
+        /// What is wrong.
+        source: PackageError,
+    },
+    /// A path that an image cannot hold.
+    #[error("{package}: {source}")]
+    Path {
+        /// Name and version.
+        package: String,
+        /// The path.
+        source: BadPath,
+    },
+    /// The file in the store is not the one that the lock names, and was removed.
+    #[error("{package}: the downloaded file does not have the SHA-256 in hoopy.lock; it was removed: try again")]
+    Damaged {
+        /// Name and version.
+        package: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What the store remembers of an imported package.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    layer: LayerId,
+    stanza: String,
+    replaces: Vec<String>,
+    replaces_priority: u32,
+    triggers: Vec<String>,
+    scripts: Vec<(String, ContentId)>,
+    checksums: Vec<(usize, String)>,
+}
+
+/// The package that the lock names, out of the store.
+///
+/// # Errors
+/// [`ImportError`].
+pub fn import(locked: &LockedPackage, store: &Store) -> Result<Package, ImportError> {
+    let mut hasher = Hasher::new(VERSION);
+    hasher.field(locked.sha256.as_bytes());
+    let recipe = RecipeId::from_bytes(hasher.finish());
+    let remembered = store.recall::<Remembered>(recipe).and_then(|r| revive(r, locked, store));
+    if let Some(package) = remembered {
+        return Ok(package);
+    }
+    let name = format!("{}-{}", locked.name, locked.version);
+    if !store.check_blob(locked.sha256)? {
+        return Err(ImportError::Damaged { package: name });
+    }
+    let package = read(&name, locked, store)?;
+    store.remember(recipe, &freeze(&package, store)?)?;
+    Ok(package)
+}
+
+fn read(name: &str, locked: &LockedPackage, store: &Store) -> Result<Package, ImportError> {
+    let bad = |source| ImportError::Package { package: name.to_owned(), source };
+    let path = store.blob_path(locked.sha256);
+    let file = BufReader::with_capacity(128 << 10, File::open(&path).map_err(at(&path))?);
+    let mut opened = hoopy_apk::package::open(file).map_err(bad)?;
+    let mut entries = Vec::new();
+    let mut checksums = HashMap::new();
+    while let Some(mut file) = opened.data.next_file().map_err(bad)? {
+        let content = match file.entry.kind {
+            tar::Kind::File(_) => {
+                let mut hash = HashingWriter::new(io::sink());
+                io::copy(&mut file, &mut hash).map_err(|e| bad(e.into()))?;
+                hash.finish().1
+            }
+            _ => ContentId::of(b""),
+        };
+        let entry = entry(&file.entry, content)
+            .map_err(|source| ImportError::Path { package: name.to_owned(), source })?;
+        if let Some(sha1) = file.entry.sha1 {
+            checksums.insert(entry.path.clone(), Checksum::Sha1(sha1));
+        }
+        entries.push(entry);
+    }
+    opened.data.finish().map_err(bad)?;
+    let id = store.put_layer(&entries)?;
+    let record = Record { size: locked.size, ..opened.info.record };
+    let layer = Layer { id, entries: entries.into(), source: Source::Package(locked.sha256) };
+    Ok(Package { record, layer, scripts: opened.scripts, triggers: opened.info.triggers, checksums })
+}
+
+fn entry(from: &tar::Entry, content: ContentId) -> Result<Entry, BadPath> {
+    let kind = match &from.kind {
+        tar::Kind::Dir => Kind::Dir { opaque: false },
+        tar::Kind::File(size) => Kind::File { size: *size, content },
+        tar::Kind::Hardlink(target) => Kind::Hardlink(EntryPath::new(target)?),
+        tar::Kind::Symlink(target) => Kind::Symlink(target.clone()),
+        tar::Kind::Char(major, minor) => Kind::Char { major: *major, minor: *minor },
+        tar::Kind::Block(major, minor) => Kind::Block { major: *major, minor: *minor },
+        tar::Kind::Fifo => Kind::Fifo,
+    };
+    let owner = |id, name: &str| Owner { id, name: Some(name.to_owned()).filter(|n| !n.is_empty() && n != "root") };
+    Ok(Entry {
+        path: EntryPath::new(&from.path)?,
+        kind,
+        mode: from.mode,
+        user: owner(from.uid, &from.uname),
+        group: owner(from.gid, &from.gname),
+        mtime: from.mtime,
+        xattrs: from.xattrs.clone(),
+    })
+}
+
+fn freeze(package: &Package, store: &Store) -> Result<Remembered, StoreError> {
+    let script = |(kind, body): &(ScriptKind, Vec<u8>)| Ok((kind.to_string(), store.put_blob(body)?));
+    let index = |(i, entry): (usize, &Entry)| Some((i, package.checksums.get(&entry.path)?.to_string()));
+    Ok(Remembered {
+        layer: package.layer.id,
+        stanza: package.record.stanza(),
+        replaces: package.record.replaces.iter().map(ToString::to_string).collect(),
+        replaces_priority: package.record.replaces_priority,
+        triggers: package.triggers.clone(),
+        scripts: package.scripts.iter().map(script).collect::<Result<_, StoreError>>()?,
+        checksums: package.layer.entries.iter().enumerate().filter_map(index).collect(),
+    })
+}
+
+/// `None` where anything is missing or does not parse: the package is read again then.
+fn revive(from: Remembered, locked: &LockedPackage, store: &Store) -> Option<Package> {
+    if !store.has_blob(locked.sha256, locked.size) {
+        return None;
+    }
+    let entries: Arc<[Entry]> = store.layer(from.layer)?.into();
+    let mut record = hoopy_apk::index::parse(&from.stanza).ok()?.pop()?;
+    record.replaces = from.replaces.iter().map(|r| r.parse()).collect::<Result<_, _>>().ok()?;
+    record.replaces_priority = from.replaces_priority;
+    let script = |(kind, id): &(String, ContentId)| {
+        let body = std::fs::read(store.blob_path(*id)).ok()?;
+        (ContentId::of(&body) == *id).then_some((ScriptKind::from_name(kind)?, body))
+    };
+    let checksum = |(i, text): &(usize, String)| Some((entries.get(*i)?.path.clone(), text.parse().ok()?));
+    Some(Package {
+        record,
+        scripts: from.scripts.iter().map(script).collect::<Option<_>>()?,
+        triggers: from.triggers,
+        checksums: from.checksums.iter().map(checksum).collect::<Option<_>>()?,
+        layer: Layer { id: from.layer, entries: entries.clone(), source: Source::Package(locked.sha256) },
+    })
+}

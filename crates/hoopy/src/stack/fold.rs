@@ -1,0 +1,193 @@
+//! The fold itself: from locked packages and a system directory to the stack, bottom up.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use hoopy_apk::package::ScriptKind;
+
+use super::conflict::{FileConflict, Winner, winner};
+use super::scripts::{Context, Job, Runner, apply, environment};
+use super::{Origin, Stack, StackError, accounts, configuration, database, finish, setup, triggers};
+use crate::arch::Arch;
+use crate::config::System;
+use crate::layer::package::Package;
+use crate::layer::settle::{Directories, settle};
+use crate::layer::stored::Layer;
+use crate::layer::{Entry, EntryPath, files};
+use crate::report::{Observer, Timings};
+use crate::sandbox::Script;
+use crate::store::Store;
+
+/// What a stack is made of.
+pub struct Inputs<'a> {
+    /// The system directory.
+    pub system: &'a System,
+    /// The architecture.
+    pub arch: Arch,
+    /// No time in the image is later.
+    pub epoch: u64,
+    /// The packages, in install order.
+    pub packages: Vec<Arc<Package>>,
+    /// The trusted keys' files.
+    pub keys: &'a [(String, Vec<u8>)],
+    /// The image's name, for `/etc/hoopy-release`.
+    pub release: &'a finish::Release,
+}
+
+/// Makes the stack.
+///
+/// # Errors
+/// [`StackError`].
+pub fn fold(
+    inputs: &Inputs<'_>,
+    store: &Store,
+    runner: &mut dyn Runner,
+    timings: &mut Timings,
+    observer: &dyn Observer,
+) -> Result<Stack, StackError> {
+    let (system, epoch) = (inputs.system, inputs.epoch);
+    let mut fold = Fold {
+        stack: Stack::default(),
+        lost: HashSet::new(),
+        context: Context { store, arch: inputs.arch, epoch, runner },
+    };
+    timings.step("packages and scripts", observer, || {
+        fold.configuration(inputs)?;
+        inputs.packages.iter().try_for_each(|p| fold.package(p))?;
+        inputs.packages.iter().try_for_each(|p| fold.trigger(p))?;
+        fold.database()
+    })?;
+    timings.step("root/ and setup.sh", observer, || {
+        fold.files(files::skeleton(&system.path("root"), &system.modes, epoch, store)?, Origin::Files)?;
+        let copied = files::copied(system.programs.iter().flat_map(|p| &p.copy), epoch, store)?;
+        fold.files(copied, Origin::Programs)?;
+        if let Some(job) = setup::job(&system.dir, system.network, epoch)? {
+            apply(&mut fold.stack, job, &mut fold.context)?;
+        }
+        let layer = finish::layer(&fold.stack, epoch, store)?;
+        fold.stack.push(layer, Origin::Finish);
+        fold.files(finish::release(inputs.release, epoch, store)?, Origin::Release)
+    })?;
+    Ok(fold.stack)
+}
+
+struct Fold<'a> {
+    stack: Stack,
+    /// Files that a package gave up to another.
+    lost: HashSet<(Box<str>, EntryPath)>,
+    context: Context<'a>,
+}
+
+impl Fold<'_> {
+    fn configuration(&mut self, inputs: &Inputs<'_>) -> Result<(), StackError> {
+        let system = inputs.system;
+        let world = system.world.texts();
+        let layer = configuration::layer(
+            inputs.arch,
+            &system.repositories,
+            &world,
+            inputs.keys,
+            inputs.epoch,
+            self.context.store,
+        )?;
+        self.stack.push(layer, Origin::Configuration);
+        Ok(())
+    }
+
+    fn package(&mut self, package: &Arc<Package>) -> Result<(), StackError> {
+        self.script(package, ScriptKind::PreInstall)?;
+        let yielded = self.conflicts(package)?;
+        let settled = self.settled(&package.layer, &yielded, Directories::Override, &Origin::Package(package.clone()))?;
+        self.stack.push(settled, Origin::Package(package.clone()));
+        self.script(package, ScriptKind::PostInstall)
+    }
+
+    /// The files that `package` yields to packages below. What they yield to it is simply overlaid.
+    fn conflicts(&mut self, package: &Package) -> Result<HashSet<EntryPath>, StackError> {
+        let mut yielded = HashSet::new();
+        for entry in package.layer.entries.iter().filter(|e| !e.is_dir()) {
+            let Some(at) = self.stack.tree.at(&entry.path) else { continue };
+            let Origin::Package(first) = &self.stack.origins[at.layer] else { continue };
+            match winner(&first.record, &package.record) {
+                Winner::First => {
+                    self.lost.insert((package.record.name.clone(), entry.path.clone()));
+                    yielded.insert(entry.path.clone());
+                }
+                Winner::Second => {
+                    self.lost.insert((first.record.name.clone(), entry.path.clone()));
+                }
+                Winner::Neither => {
+                    let name = |p: &Package| format!("{}-{}", p.record.name, p.record.version);
+                    let (first, second) = (name(first), name(package));
+                    return Err(FileConflict { path: entry.path.clone(), first, second }.into());
+                }
+            }
+        }
+        Ok(yielded)
+    }
+
+    fn settled(
+        &self,
+        layer: &Layer,
+        without: &HashSet<EntryPath>,
+        directories: Directories,
+        origin: &Origin,
+    ) -> Result<Layer, StackError> {
+        let store = self.context.store;
+        let accounts = accounts::of(&self.stack, &layer.entries, store)?;
+        let mut entries = settle(&layer.entries, &self.stack.tree, &accounts, directories)
+            .map_err(|source| StackError::Lost { origin: origin.label(), source })?;
+        entries.retain(|e| !without.contains(&e.path));
+        entries.iter_mut().for_each(|e: &mut Entry| e.mtime = e.mtime.min(self.context.epoch));
+        if entries[..] == layer.entries[..] {
+            return Ok(layer.clone());
+        }
+        let id = store.put_layer(&entries)?;
+        if layer.source == crate::layer::stored::Source::Data && !store.data_path(id).exists() {
+            let path = store.data_path(layer.id);
+            let mut contents = std::fs::File::open(&path).map_err(crate::store::at(&path))?;
+            store.put_data(id, &mut contents)?;
+        }
+        Ok(Layer { id, entries: entries.into(), source: layer.source })
+    }
+
+    fn files(&mut self, layer: Layer, origin: Origin) -> Result<(), StackError> {
+        let settled = self.settled(&layer, &HashSet::new(), Directories::Keep, &origin)?;
+        self.stack.push(settled, origin);
+        Ok(())
+    }
+
+    fn script(&mut self, package: &Package, kind: ScriptKind) -> Result<(), StackError> {
+        self.run(package, kind, vec![package.record.version.as_str().into()])
+    }
+
+    fn trigger(&mut self, package: &Package) -> Result<(), StackError> {
+        let matching = triggers::matching(&package.triggers, &self.stack);
+        if matching.is_empty() { Ok(()) } else { self.run(package, ScriptKind::Trigger, matching) }
+    }
+
+    fn run(&mut self, package: &Package, kind: ScriptKind, args: Vec<Vec<u8>>) -> Result<(), StackError> {
+        let record = &package.record;
+        let Some((_, body)) = package.scripts.iter().find(|(k, _)| *k == kind) else { return Ok(()) };
+        if triggers::is_unwanted(&record.name) {
+            return Ok(());
+        }
+        let name = format!("{}-{}.{kind}", record.name, record.version);
+        let script = Script {
+            name: name.clone(),
+            body: body.clone(),
+            args,
+            env: environment(&[("APK_PACKAGE", &record.name), ("APK_SCRIPT", kind.as_str())], self.context.epoch),
+            cwd: "/".into(),
+            bind: None,
+            hidden: Vec::new(),
+            network: false,
+        };
+        apply(&mut self.stack, Job { script, sees: Vec::new(), origin: Origin::Script(name) }, &mut self.context)
+    }
+
+    fn database(&mut self) -> Result<(), StackError> {
+        let layer = database::layer(&self.stack, &self.lost, self.context.epoch, self.context.store)?;
+        self.files(layer, Origin::Database)
+    }
+}
