@@ -91,7 +91,8 @@ impl KeyRing {
             return Err(bad("a key is known by a file name, not a path".to_owned()));
         }
         let text = std::str::from_utf8(pem).map_err(|_| bad("not PEM".to_owned()))?;
-        let key = RsaPublicKey::from_public_key_pem(text).map_err(|e| bad(format!("not an RSA public key in PEM: {e}")))?;
+        let key = RsaPublicKey::from_public_key_pem(text)
+            .map_err(|e| bad(format!("not an RSA public key in PEM: {e}")))?;
         let bits = key.n().bits();
         if !BITS.contains(&bits) {
             return Err(bad(format!("{bits} bits: keys of 1024 to 8192 bits are taken")));
@@ -104,7 +105,12 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`SignatureError`] when no trusted key made one, or the first trusted one does not fit.
-    pub fn verify<T>(&self, signatures: &[Signature], over: &Digested, value: T) -> Result<Verified<T>, SignatureError> {
+    pub fn verify<T>(
+        &self,
+        signatures: &[Signature],
+        over: &Digested,
+        value: T,
+    ) -> Result<Verified<T>, SignatureError> {
         let Some((signature, key)) = signatures.iter().find_map(|s| Some((s, self.0.get(&s.key)?))) else {
             return Err(self.untrusted(signatures));
         };
@@ -158,7 +164,10 @@ pub fn is_signature(path: &[u8]) -> bool {
 }
 
 /// Reads the signatures of a member whose first entry has been read.
-pub(crate) fn read<R: Read>(first: tar::Entry, reader: &mut tar::Reader<R>) -> Result<Vec<Signature>, SignatureError> {
+pub(crate) fn read<R: Read>(
+    first: tar::Entry,
+    reader: &mut tar::Reader<R>,
+) -> Result<Vec<Signature>, SignatureError> {
     let mut signatures = Vec::new();
     let mut next = Some(first);
     while let Some(entry) = next {
@@ -172,12 +181,20 @@ pub(crate) fn read<R: Read>(first: tar::Entry, reader: &mut tar::Reader<R>) -> R
 }
 
 /// A signature of a kind nobody knows yet is passed over, as apk does.
-fn one<R: Read>(entry: &tar::Entry, reader: &mut tar::Reader<R>) -> Result<Option<Signature>, SignatureError> {
+fn one<R: Read>(
+    entry: &tar::Entry,
+    reader: &mut tar::Reader<R>,
+) -> Result<Option<Signature>, SignatureError> {
     let tar::Kind::File(size) = entry.kind else { return Ok(None) };
     let name = String::from_utf8_lossy(&entry.path);
-    let kinds =
-        [(".SIGN.RSA.", Hash::Sha1), (".SIGN.RSA256.", Hash::Sha256), (".SIGN.RSA512.", Hash::Sha512), (".SIGN.DSA.", Hash::Dsa)];
-    let Some((key, hash)) = kinds.iter().find_map(|(prefix, hash)| Some((name.strip_prefix(prefix)?, *hash))) else {
+    let kinds = [
+        (".SIGN.RSA.", Hash::Sha1),
+        (".SIGN.RSA256.", Hash::Sha256),
+        (".SIGN.RSA512.", Hash::Sha512),
+        (".SIGN.DSA.", Hash::Dsa),
+    ];
+    let Some((key, hash)) = kinds.iter().find_map(|(prefix, hash)| Some((name.strip_prefix(prefix)?, *hash)))
+    else {
         return Ok(None);
     };
     if size > MAX_SIGNATURE {

@@ -111,7 +111,8 @@ impl Draft {
 }
 
 fn file_part(letter: char, value: &str) -> Result<&str, LineError> {
-    let fits = !value.is_empty() && value.len() < 200 && !value.starts_with('.') && !value.contains(['/', '\0']);
+    let fits =
+        !value.is_empty() && value.len() < 200 && !value.starts_with('.') && !value.contains(['/', '\0']);
     if fits { Ok(value) } else { Err(LineError::Name(letter, value.chars().take(80).collect())) }
 }
 

@@ -64,7 +64,8 @@ impl<R: BufRead> Data<R> {
                 continue;
             }
             let entry = self.admit(entry)?;
-            let hash = matches!(entry.kind, tar::Kind::File(_)).then(Sha1::new).filter(|_| entry.sha1.is_some());
+            let hash =
+                matches!(entry.kind, tar::Kind::File(_)).then(Sha1::new).filter(|_| entry.sha1.is_some());
             return Ok(Some(File { entry, archive: &mut self.archive, hash }));
         }
     }
@@ -128,7 +129,9 @@ impl<R: BufRead> File<'_, R> {
     /// [`PackageError`] when it is not what its SHA-1 says.
     pub fn skip(&mut self) -> Result<(), PackageError> {
         io::copy(self, &mut io::sink()).map_err(|e| match e.get_ref() {
-            Some(inner) if inner.is::<WrongContent>() => PackageError::FileChecksum { path: shown(&self.entry.path) },
+            Some(inner) if inner.is::<WrongContent>() => {
+                PackageError::FileChecksum { path: shown(&self.entry.path) }
+            }
             _ => e.into(),
         })?;
         Ok(())
@@ -150,12 +153,11 @@ impl<R: BufRead> Read for File<'_, R> {
             self.hash.iter_mut().for_each(|h| h.update(&buffer[..n]));
             return Ok(n);
         }
-        match self.hash.take() {
-            Some(hash) if Some(<[u8; 20]>::from(hash.finalize())) != self.entry.sha1 => {
-                Err(io::Error::new(io::ErrorKind::InvalidData, WrongContent))
-            }
-            _ => Ok(0),
+        let found = self.hash.take().map(|hash| <[u8; 20]>::from(hash.finalize()));
+        if found.is_some() && found != self.entry.sha1 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, WrongContent));
         }
+        Ok(0)
     }
 }
 

@@ -30,15 +30,17 @@ impl PackageInfo {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let (key, value) = line
-                .split_once('=')
-                .ok_or_else(|| PackageError::Info(format!("line {number}: expected `key = value`, found {line:?}")))?;
+            let (key, value) = line.split_once('=').ok_or_else(|| {
+                PackageError::Info(format!("line {number}: expected `key = value`, found {line:?}"))
+            })?;
             info.set(key.trim(), value.trim())
                 .map_err(|why| PackageError::Info(format!("line {number}: `{}`: {why}", key.trim())))?;
         }
         for (key, text) in [("pkgname", &*info.record.name), ("pkgver", info.record.version.as_str())] {
             if text.is_empty() || text.starts_with('.') || text.contains(['/', '\0']) {
-                return Err(PackageError::Info(format!("`{key}` is missing or cannot be part of a file name")));
+                return Err(PackageError::Info(format!(
+                    "`{key}` is missing or cannot be part of a file name"
+                )));
             }
         }
         Ok(info)

@@ -54,7 +54,8 @@ pub fn open<R: BufRead>(reader: R) -> Result<Opened<R>, PackageError> {
     let control = Control::read(first, &mut archive)?;
     let (rest, digested) = archive.into_inner().finish()?;
     let checksum = Checksum::Sha1(digested.sha1);
-    let mut info = PackageInfo::parse(&control.info.ok_or_else(|| PackageError::Info("there is none".to_owned()))?)?;
+    let mut info =
+        PackageInfo::parse(&control.info.ok_or_else(|| PackageError::Info("there is none".to_owned()))?)?;
     info.record.checksum = checksum;
     let data = Data::new(rest, info.datahash);
     Ok(Opened { info, scripts: control.scripts, checksum, data, signatures, control: digested })
@@ -105,7 +106,8 @@ impl Control {
 
     fn take(&mut self, name: &str, bytes: Vec<u8>) -> Result<(), PackageError> {
         if name == ".PKGINFO" {
-            let text = String::from_utf8(bytes).map_err(|_| PackageError::Info("not UTF-8 text".to_owned()))?;
+            let text =
+                String::from_utf8(bytes).map_err(|_| PackageError::Info("not UTF-8 text".to_owned()))?;
             self.info = Some(text);
         } else if let Some(kind) = name.strip_prefix('.').and_then(ScriptKind::from_name) {
             self.scripts.push((kind, bytes));

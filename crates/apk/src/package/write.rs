@@ -73,7 +73,12 @@ impl DataWriter {
 ///
 /// # Errors
 /// [`PackageError`] when it cannot be written or signed.
-pub fn write(draft: &Draft, data: DataWriter, key: Option<&SigningKey>, out: &mut dyn Write) -> Result<Record, PackageError> {
+pub fn write(
+    draft: &Draft,
+    data: DataWriter,
+    key: Option<&SigningKey>,
+    out: &mut dyn Write,
+) -> Result<Record, PackageError> {
     let (mut data, installed) = data.finish()?;
     let mut digests = Digests::sha256();
     copy_through(&mut data, |bytes| {

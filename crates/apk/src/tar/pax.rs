@@ -16,12 +16,16 @@ impl Extended {
     /// Reads the records of one extended header.
     pub fn parse(&mut self, mut bytes: &[u8]) -> Result<(), TarError> {
         while !bytes.is_empty() {
-            let space = bytes.iter().position(|&b| b == b' ').ok_or(TarError::Pax("a record without a length"))?;
-            let length = decimal(&bytes[..space]).ok_or(TarError::Pax("a record whose length is no number"))?;
+            let space =
+                bytes.iter().position(|&b| b == b' ').ok_or(TarError::Pax("a record without a length"))?;
+            let length =
+                decimal(&bytes[..space]).ok_or(TarError::Pax("a record whose length is no number"))?;
             let length = usize::try_from(length).unwrap_or(usize::MAX);
-            let record = bytes.get(space + 1..length).ok_or(TarError::Pax("a record longer than its header"))?;
+            let record =
+                bytes.get(space + 1..length).ok_or(TarError::Pax("a record longer than its header"))?;
             let record = record.strip_suffix(b"\n").ok_or(TarError::Pax("a record without a newline"))?;
-            let equals = record.iter().position(|&b| b == b'=').ok_or(TarError::Pax("a record without a value"))?;
+            let equals =
+                record.iter().position(|&b| b == b'=').ok_or(TarError::Pax("a record without a value"))?;
             self.record(&record[..equals], &record[equals + 1..])?;
             bytes = &bytes[length..];
         }
@@ -41,7 +45,9 @@ impl Extended {
     /// Puts what the records say into `entry`. A record nobody knows is passed over, as the format asks.
     pub fn apply(self, entry: &mut Entry) -> Result<(), TarError> {
         for (key, value) in self.records {
-            let number = |what| decimal(value.split(|&b| b == b'.').next().unwrap_or_default()).ok_or(TarError::Pax(what));
+            let number = |what| {
+                decimal(value.split(|&b| b == b'.').next().unwrap_or_default()).ok_or(TarError::Pax(what))
+            };
             let id = |what| u32::try_from(number(what)?).map_err(|_| TarError::Pax(what));
             match key.as_slice() {
                 b"uid" => entry.uid = id("a uid that is no number")?,

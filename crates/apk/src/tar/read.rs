@@ -91,7 +91,14 @@ impl<R: Read> Reader<R> {
         Ok(entry)
     }
 
-    fn kind(&self, block: &Block, path: &[u8], link: Vec<u8>, size: u64, dir: bool) -> Result<Kind, TarError> {
+    fn kind(
+        &self,
+        block: &Block,
+        path: &[u8],
+        link: Vec<u8>,
+        size: u64,
+        dir: bool,
+    ) -> Result<Kind, TarError> {
         let device = |field, name| {
             let number = header::number(block, field, name)?;
             u32::try_from(number).map_err(|_| TarError::Number(shown(path), name))

@@ -65,7 +65,10 @@ impl<W: Write> Writer<W> {
 
     fn pad(&mut self) -> io::Result<()> {
         if self.left > 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a file is shorter than its entry says"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "a file is shorter than its entry says",
+            ));
         }
         self.inner.write_all(&[0; BLOCK][..self.padding])?;
         self.padding = 0;

@@ -250,8 +250,9 @@ impl Meaning<'_> {
         let mode = |path: &String, text: &String| {
             let key = format!("modes.{path:?}");
             let mode = u32::from_str_radix(text.trim_start_matches("0o"), 8).ok().filter(|&m| m <= 0o7777);
-            let mode = mode
-                .ok_or_else(|| self.value(&key, format!("{text:?} is not a mode: write octal digits as \"0600\"")));
+            let mode = mode.ok_or_else(|| {
+                self.value(&key, format!("{text:?} is not a mode: write octal digits as \"0600\""))
+            });
             Ok((EntryPath::new(path).map_err(|e| self.value(&key, e))?, mode?))
         };
         written.iter().map(|(path, text)| mode(path, text)).collect()
@@ -263,7 +264,7 @@ impl Meaning<'_> {
             let to = EntryPath::new(to).map_err(|e| self.value("programs.copy", e))?;
             Ok(Copied { from: dir.join(from), to })
         };
-        let copy = written.copy.iter().map(copied).collect::<Result<_, _>>()?;
+        let copy = written.copy.iter().map(copied).collect::<Result<_, ConfigError>>()?;
         Ok(Program { run: written.run, dir, copy })
     }
 

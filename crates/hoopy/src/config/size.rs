@@ -13,9 +13,10 @@ pub fn parse(text: &str) -> Result<u64, BadSize> {
     let bad = || BadSize(text.to_owned());
     let trimmed = text.trim();
     let trimmed = trimmed.strip_suffix("iB").or_else(|| trimmed.strip_suffix('B')).unwrap_or(trimmed);
-    let unit = ["K", "M", "G", "T"].iter().zip(1u32..).find_map(|(unit, power)| {
-        trimmed.strip_suffix(unit).map(|number| (number, 1024u64.pow(power)))
-    });
+    let unit = ["K", "M", "G", "T"]
+        .iter()
+        .zip(1u32..)
+        .find_map(|(unit, power)| trimmed.strip_suffix(unit).map(|number| (number, 1024u64.pow(power))));
     let (number, factor) = unit.unwrap_or((trimmed, 1));
     number.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).filter(|&n| n > 0).ok_or_else(bad)
 }

@@ -43,12 +43,13 @@ impl World {
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.split('#').next().unwrap_or_default();
             for word in line.split_whitespace() {
-                let dependency = word.parse().map_err(|e: hoopy_apk::dependency::ParseDependencyError| BadPackage {
-                    file: file.to_owned(),
-                    line: number,
-                    text: word.to_owned(),
-                    reason: e.to_string(),
-                })?;
+                let dependency =
+                    word.parse().map_err(|e: hoopy_apk::dependency::ParseDependencyError| BadPackage {
+                        file: file.to_owned(),
+                        line: number,
+                        text: word.to_owned(),
+                        reason: e.to_string(),
+                    })?;
                 if !asked.iter().any(|a| a.text == word) {
                     asked.push(Asked { dependency, text: word.to_owned(), line: number });
                 }

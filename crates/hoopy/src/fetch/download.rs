@@ -60,7 +60,12 @@ impl<'a> Progress<'a> {
 ///
 /// # Errors
 /// [`FetchError`]; what came of the file is kept for the next try where it may still be good.
-pub fn package(wanted: &Wanted, store: &Store, client: &Client, progress: &Progress<'_>) -> Result<ContentId, FetchError> {
+pub fn package(
+    wanted: &Wanted,
+    store: &Store,
+    client: &Client,
+    progress: &Progress<'_>,
+) -> Result<ContentId, FetchError> {
     if let Proof::Sha256(id) = wanted.proof
         && store.has_blob(id, wanted.size)
     {
@@ -120,7 +125,10 @@ impl Part {
         let mut found = opened.offset;
         let mut buffer = vec![0; 64 << 10];
         loop {
-            let broken = |e: io::Error| FetchError::Unreachable { place: wanted.location.clone(), reason: e.to_string() };
+            let broken = |e: io::Error| FetchError::Unreachable {
+                place: wanted.location.clone(),
+                reason: e.to_string(),
+            };
             let n = body.read(&mut buffer).map_err(broken)?;
             if n == 0 {
                 break;
@@ -131,7 +139,11 @@ impl Part {
         }
         if found != wanted.size {
             self.discard();
-            return Err(FetchError::WrongSize { place: wanted.location.clone(), expected: wanted.size, found });
+            return Err(FetchError::WrongSize {
+                place: wanted.location.clone(),
+                expected: wanted.size,
+                found,
+            });
         }
         Ok(())
     }

@@ -12,16 +12,23 @@ macro_rules! alpine {
     ($id:literal) => {
         (
             concat!("alpine-devel@lists.alpinelinux.org-", $id, ".rsa.pub"),
-            include_bytes!(concat!("../../keys/alpine-devel@lists.alpinelinux.org-", $id, ".rsa.pub")).as_slice(),
+            include_bytes!(concat!("../../keys/alpine-devel@lists.alpinelinux.org-", $id, ".rsa.pub"))
+                .as_slice(),
         )
     };
 }
 
+/// A key's file: name and PEM.
+type KeyFile = (&'static str, &'static [u8]);
+
+const X86_64: [KeyFile; 3] = [alpine!("4a6a0840"), alpine!("5261cecb"), alpine!("6165ee59")];
+const AARCH64: [KeyFile; 2] = [alpine!("58199dcc"), alpine!("616ae350")];
+
 /// Alpine's keys for an architecture, as the package `alpine-keys` has them.
-fn shipped(arch: Arch) -> &'static [(&'static str, &'static [u8])] {
+fn shipped(arch: Arch) -> &'static [KeyFile] {
     match arch {
-        Arch::X86_64 => &[alpine!("4a6a0840"), alpine!("5261cecb"), alpine!("6165ee59")],
-        Arch::Aarch64 => &[alpine!("58199dcc"), alpine!("616ae350")],
+        Arch::X86_64 => &X86_64,
+        Arch::Aarch64 => &AARCH64,
     }
 }
 

@@ -69,7 +69,10 @@ impl Client {
             Err(e) => return Err(FetchError::Unreachable { place: place(), reason: e.to_string() }),
         };
         let partial = response.status().as_u16() == 206;
-        Ok(Opened { body: Box::new(response.into_body().into_reader()), offset: if partial { offset } else { 0 } })
+        Ok(Opened {
+            body: Box::new(response.into_body().into_reader()),
+            offset: if partial { offset } else { 0 },
+        })
     }
 
     /// All of `location`, up to `limit` bytes.

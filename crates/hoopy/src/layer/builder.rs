@@ -97,7 +97,8 @@ impl Builder {
             if self.entries.contains_key(&dir) {
                 break;
             }
-            let entry = Entry { mtime: self.mtime, ..Entry::new(dir.clone(), Kind::Dir { opaque: false }, 0o755) };
+            let entry =
+                Entry { mtime: self.mtime, ..Entry::new(dir.clone(), Kind::Dir { opaque: false }, 0o755) };
             self.entries.insert(dir, (entry, 0));
         }
     }

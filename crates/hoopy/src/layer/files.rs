@@ -88,18 +88,28 @@ pub fn copied<'a>(
     Ok(builder.finish(store)?)
 }
 
-fn walk(dir: &Path, inside: Option<&EntryPath>, depth: usize, builder: &mut Builder) -> Result<(), FilesError> {
+fn walk(
+    dir: &Path,
+    inside: Option<&EntryPath>,
+    depth: usize,
+    builder: &mut Builder,
+) -> Result<(), FilesError> {
     if depth > MAX_DEPTH {
         return Err(FilesError::TooDeep(dir.to_owned()));
     }
     let io = |source| FilesError::Io { path: dir.to_owned(), source };
-    let mut names = fs::read_dir(dir).map_err(io)?.map(|e| e.map(|e| e.file_name())).collect::<Result<Vec<_>, _>>().map_err(io)?;
+    let mut names = fs::read_dir(dir)
+        .map_err(io)?
+        .map(|e| e.map(|e| e.file_name()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(io)?;
     names.sort();
     for name in names {
         let path = dir.join(&name);
         let mut bytes = inside.map(|p| [p.as_bytes(), b"/"].concat()).unwrap_or_default();
         bytes.extend(name.as_bytes());
-        let target = EntryPath::new(bytes).map_err(|source| FilesError::Path { path: path.clone(), source })?;
+        let target =
+            EntryPath::new(bytes).map_err(|source| FilesError::Path { path: path.clone(), source })?;
         add(&path, &target, depth, builder)?;
     }
     Ok(())

@@ -53,7 +53,9 @@ pub enum ImportError {
         source: BadPath,
     },
     /// The file in the store is not the one that the lock names, and was removed.
-    #[error("{package}: the downloaded file does not have the SHA-256 in hoopy.lock; it was removed: try again")]
+    #[error(
+        "{package}: the downloaded file does not have the SHA-256 in hoopy.lock; it was removed: try again"
+    )]
     Damaged {
         /// Name and version.
         package: String,
@@ -136,7 +138,8 @@ fn entry(from: &tar::Entry, content: ContentId) -> Result<Entry, BadPath> {
         tar::Kind::Block(major, minor) => Kind::Block { major: *major, minor: *minor },
         tar::Kind::Fifo => Kind::Fifo,
     };
-    let owner = |id, name: &str| Owner { id, name: Some(name.to_owned()).filter(|n| !n.is_empty() && n != "root") };
+    let owner =
+        |id, name: &str| Owner { id, name: Some(name.to_owned()).filter(|n| !n.is_empty() && n != "root") };
     Ok(Entry {
         path: EntryPath::new(&from.path)?,
         kind,

@@ -55,7 +55,9 @@ pub fn settle(
         }
         own.insert(path.clone());
         let kind = match &entry.kind {
-            Kind::Hardlink(first) => Kind::Hardlink(below.through_links(first).unwrap_or_else(|| first.clone())),
+            Kind::Hardlink(first) => {
+                Kind::Hardlink(below.through_links(first).unwrap_or_else(|| first.clone()))
+            }
             kind => kind.clone(),
         };
         settled.push(Entry {

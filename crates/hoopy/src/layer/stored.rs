@@ -123,7 +123,12 @@ impl Layer {
     }
 
     /// The entries follow the package's order, with directories in between that only the stack called for.
-    fn stream_package(&self, store: &Store, blob: ContentId, visit: &mut Visit<'_>) -> Result<(), ReadLayerError> {
+    fn stream_package(
+        &self,
+        store: &Store,
+        blob: ContentId,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), ReadLayerError> {
         let path = store.blob_path(blob);
         let bad = |source| ReadLayerError::Package { blob, source };
         let file = BufReader::with_capacity(128 << 10, File::open(&path).map_err(at(&path))?);
@@ -156,8 +161,11 @@ impl Layer {
     ) -> Result<usize, ReadLayerError> {
         let next = entries.as_slice().iter().position(|e| matches!(e.kind, Kind::File { .. }));
         let Some(wanted) = next.map(|i| &entries.as_slice()[i]) else { return Ok(0) };
-        let same_size = matches!(content.entry.kind, hoopy_apk::tar::Kind::File(size) if size == wanted.size());
-        if !same_size || wanted.path.name() != content.entry.path.rsplit(|&b| b == b'/').next().unwrap_or_default() {
+        let same_size =
+            matches!(content.entry.kind, hoopy_apk::tar::Kind::File(size) if size == wanted.size());
+        if !same_size
+            || wanted.path.name() != content.entry.path.rsplit(|&b| b == b'/').next().unwrap_or_default()
+        {
             return Ok(0);
         }
         for entry in entries.by_ref() {

@@ -167,7 +167,8 @@ impl Lock {
             return Err(LockError::Format { path: path.to_owned(), found: lock.format });
         }
         if let Some(bad) = lock.packages.iter().find(|p| !plain(&p.name) || !plain(&p.version)) {
-            let message = format!("{:?} {:?}: a name or version that no file can have", bad.name, bad.version);
+            let message =
+                format!("{:?} {:?}: a name or version that no file can have", bad.name, bad.version);
             return Err(LockError::Parse { path: path.to_owned(), message });
         }
         Ok(lock)
@@ -190,8 +191,7 @@ impl Lock {
         if fs::read_to_string(path).is_ok_and(|old| old == text) {
             return Ok(());
         }
-        replace_file(path, text.as_bytes())
-            .map_err(|source| LockError::Io { path: path.to_owned(), source })
+        replace_file(path, text.as_bytes()).map_err(|source| LockError::Io { path: path.to_owned(), source })
     }
 
     /// The packages with this role, sorted by name.

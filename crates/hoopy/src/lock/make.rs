@@ -1,9 +1,9 @@
 //! Making a lock: indexes fetched and verified, the world resolved, every package fetched and digested.
 
+use hoopy_apk::Dependency;
 use hoopy_apk::index::Index;
 use hoopy_apk::signature::KeyRing;
-use hoopy_apk::solve::{self, Choice, Unsatisfiable, Universe};
-use hoopy_apk::Dependency;
+use hoopy_apk::solve::{self, Choice, Universe, UniverseError, Unsatisfiable};
 
 use super::file::{Lock, LockedPackage, LockedRepository, Role};
 use crate::arch::Arch;
@@ -44,6 +44,9 @@ pub enum MakeError {
         /// The reason, in full.
         why: Unsatisfiable,
     },
+    /// There are more repositories than can be told apart.
+    #[error(transparent)]
+    Universe(#[from] UniverseError),
     /// No repository has the EFI stub.
     #[error("no repository has the package `{STUB}` for {0}, which a unified kernel image begins with")]
     NoStub(Arch),
@@ -111,10 +114,12 @@ pub fn make(
         .iter()
         .map(|m| solve::Repository { records: &m.index.records, tag: m.repository.tag.as_deref() })
         .collect();
-    let universe = Universe::new(&repositories);
-    let root = solve::solve(&universe, &system.world.dependencies()).map_err(|why| unsatisfiable(system, why))?;
+    let universe = Universe::new(&repositories, arch.as_str())?;
+    let world = system.world.dependencies();
+    let root = solve::solve(&universe, &world).map_err(|why| unsatisfiable(system, why))?;
     let stub: Dependency = STUB.parse().map_err(|_| MakeError::NoStub(arch))?;
-    let stub = solve::solve(&universe, &[stub]).map_err(|_| MakeError::NoStub(arch))?;
+    let stub = [stub];
+    let stub = solve::solve(&universe, &stub).map_err(|_| MakeError::NoStub(arch))?;
     // Only the file is wanted of it, so what it depends on is not.
     let stub = stub.install.iter().filter(|c| &*c.record.name == STUB);
     let chosen: Vec<(Role, &Choice<'_>)> =
@@ -145,7 +150,8 @@ fn fetch_all(
             size: record.size,
             proof: Proof::Index(record.checksum),
         };
-        let sha256 = known(store, &wanted).map_or_else(|| fetch::package(&wanted, store, client, &progress), Ok)?;
+        let sha256 =
+            known(store, &wanted).map_or_else(|| fetch::package(&wanted, store, client, &progress), Ok)?;
         remember(store, &wanted, sha256)?;
         Ok::<_, MakeError>(LockedPackage {
             name: record.name.to_string(),
@@ -181,7 +187,7 @@ fn recipe(wanted: &Wanted) -> crate::digest::RecipeId {
 
 fn unsatisfiable(system: &System, why: Unsatisfiable) -> MakeError {
     let file = system.path("packages").display().to_string();
-    let line = why.asked().and_then(|name| system.world.line_of(name));
+    let asked = why.causes.first().and_then(|cause| cause.chain.first());
+    let line = asked.and_then(|ask| system.world.line_of(&ask.dependency.name));
     MakeError::Unsatisfiable { file: line.map_or(file.clone(), |line| format!("{file}:{line}")), why }
 }
-

@@ -64,7 +64,11 @@ pub fn place(system: &System) -> Result<(Option<Arch>, PathBuf), LockError> {
     let locked = Lock::read(&own)?.map(|l| l.arch);
     let home = if system.arch_overridden { locked } else { system.arch.or(locked) };
     Ok(match system.arch {
-        Some(arch) if system.arch_overridden && home != Some(arch) && (home.is_some() || Arch::host() != Some(arch)) => {
+        Some(arch)
+            if system.arch_overridden
+                && home != Some(arch)
+                && (home.is_some() || Arch::host() != Some(arch)) =>
+        {
             (Some(arch), system.path(&format!("hoopy-{arch}.lock")))
         }
         asked => (asked.or(home).or_else(Arch::host), own),

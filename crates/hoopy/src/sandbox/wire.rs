@@ -190,6 +190,8 @@ impl Run {
             script.env.iter().flat_map(|(key, value)| format!("{key}={value}\0").into_bytes()).collect();
         let layers: Vec<u8> = layers.iter().flat_map(|id| *id.as_bytes()).collect();
         let bind = script.bind.as_ref().map_or(&b""[..], |path| path.as_os_str().as_bytes());
+        let hidden: Vec<u8> =
+            script.hidden.iter().flat_map(|p| p.as_os_str().as_bytes().iter().copied().chain([0])).collect();
         let strings = [
             script.name.as_bytes(),
             &script.body,
@@ -197,6 +199,7 @@ impl Run {
             &env,
             script.cwd.as_os_str().as_bytes(),
             bind,
+            &hidden,
             &[u8::from(script.network)],
             &layers,
             dir.as_os_str().as_bytes(),
@@ -212,8 +215,10 @@ impl Run {
         let env = env.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         let cwd = message.path()?;
         let bind = Some(message.path()?).filter(|path| !path.as_os_str().is_empty());
+        let hidden = message.bytes()?;
+        let hidden = split(&hidden).map(|p| OsStr::from_bytes(p).into()).collect();
         let network = message.bytes()? == [1];
-        let script = Script { name, body, args, env, cwd, bind, network };
+        let script = Script { name, body, args, env, cwd, bind, hidden, network };
         Ok(Self { script, layers: message.ids()?, dir: message.path()? })
     }
 }
@@ -301,6 +306,7 @@ mod tests {
             env: vec![("A".into(), "b=c".into()), ("D".into(), String::new())],
             cwd: "/mnt".into(),
             bind: None,
+            hidden: vec!["images".into()],
             network: true,
         };
         let mut bytes = Vec::new();

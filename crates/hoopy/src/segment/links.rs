@@ -23,9 +23,9 @@ pub fn groups(entries: &[Entry], masked: &dyn Fn(usize) -> bool) -> BTreeMap<usi
             }
             Kind::Hardlink(first) => {
                 let Some(&source) = first_at.get(first) else { continue };
-                let group = groups.entry(source).or_insert_with(|| Group {
-                    names: if masked(source) { vec![] } else { vec![source] },
-                });
+                let group = groups
+                    .entry(source)
+                    .or_insert_with(|| Group { names: if masked(source) { vec![] } else { vec![source] } });
                 if !masked(i) {
                     group.names.push(i);
                 }

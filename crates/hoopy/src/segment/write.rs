@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 
-use hoopy_cpio::{Header, Writer};
+use hoopy_cpio::{Header, WriteError, Writer, file_type};
 
 use super::Plan;
 use super::links::{Group, groups};
@@ -29,20 +29,10 @@ pub enum SegmentError {
     Write(#[from] io::Error),
 }
 
-/// File types of `st_mode` (include/uapi/linux/stat.h).
-mod file_type {
-    pub const FIFO: u32 = 0o010_000;
-    pub const CHAR: u32 = 0o020_000;
-    pub const DIR: u32 = 0o040_000;
-    pub const BLOCK: u32 = 0o060_000;
-    pub const FILE: u32 = 0o100_000;
-    pub const LINK: u32 = 0o120_000;
-}
-
 /// Writes the plan's segment to `out`; gives its size in bytes.
 pub(super) fn compress(plan: &Plan, store: &Store, out: &mut File) -> Result<u64, SegmentError> {
     let counted = Counted { inner: BufWriter::with_capacity(256 << 10, out), written: 0 };
-    let mut encoder = plan.codec.encode(counted)?;
+    let mut encoder = plan.codec.encode(counted, None)?;
     write_archive(plan, store, &mut encoder)?;
     let mut counted = encoder.finish()?;
     counted.inner.flush()?;
@@ -57,14 +47,15 @@ pub fn write_archive(plan: &Plan, store: &Store, out: impl Write) -> Result<(), 
     let masked: BTreeSet<usize> = plan.masked.iter().copied().collect();
     let entries = &plan.layer.entries;
     let groups = groups(entries, &|i| masked.contains(&i));
-    let mut archive = Archive { cpio: Writer::new(out), entries, masked: &masked, groups, early: BTreeSet::new() };
+    let mut archive =
+        Archive { cpio: Writer::new(out), entries, masked: &masked, groups, early: BTreeSet::new() };
     let mut index = 0;
     plan.layer.stream(store, &mut |entry, content| {
         archive.entry(index, entry, content)?;
         index += 1;
         Ok(())
     })?;
-    archive.cpio.finish()?;
+    archive.cpio.finish().map_err(refused)?;
     Ok(())
 }
 
@@ -119,11 +110,18 @@ impl<W: Write> Archive<'_, W> {
         Ok(())
     }
 
-    fn write(&mut self, e: &Entry, size: u64, nlink: u32, ino: usize, content: &mut dyn Read) -> io::Result<()> {
+    fn write(
+        &mut self,
+        e: &Entry,
+        size: u64,
+        nlink: u32,
+        ino: usize,
+        content: &mut dyn Read,
+    ) -> io::Result<()> {
         let (kind, target, rdev) = match &e.kind {
             Kind::Dir { .. } => (file_type::DIR, None, (0, 0)),
             Kind::File { .. } | Kind::Hardlink(_) => (file_type::FILE, None, (0, 0)),
-            Kind::Symlink(target) => (file_type::LINK, Some(target), (0, 0)),
+            Kind::Symlink(target) => (file_type::SYMLINK, Some(target), (0, 0)),
             Kind::Char { major, minor } => (file_type::CHAR, None, (*major, *minor)),
             Kind::Block { major, minor } => (file_type::BLOCK, None, (*major, *minor)),
             Kind::Fifo | Kind::Whiteout => (file_type::FIFO, None, (0, 0)),
@@ -141,17 +139,24 @@ impl<W: Write> Archive<'_, W> {
         };
         match target {
             Some(target) => {
-                self.cpio.entry(&header, target.len() as u64)?;
+                self.cpio.entry(&header, target.len() as u64).map_err(refused)?;
                 self.cpio.write_all(target)
             }
             None => {
-                self.cpio.entry(&header, size)?;
+                self.cpio.entry(&header, size).map_err(refused)?;
                 if size > 0 {
                     io::copy(content, &mut self.cpio)?;
                 }
                 Ok(())
             }
         }
+    }
+}
+
+fn refused(e: WriteError) -> io::Error {
+    match e {
+        WriteError::Io(e) => e,
+        other => io::Error::other(other),
     }
 }
 

@@ -15,7 +15,8 @@ use crate::store::Store;
 
 /// Keeps what `captured` changed of `below` as a layer.
 pub fn keep(captured: Captured, below: &Stack, epoch: u64, store: &Store) -> Result<Layer, StackError> {
-    let linked: BTreeSet<EntryPath> = captured.entries.iter().filter_map(|e| first_name(e).cloned()).collect();
+    let linked: BTreeSet<EntryPath> =
+        captured.entries.iter().filter_map(|e| first_name(e).cloned()).collect();
     let mut contents = captured.contents;
     let mut kept = Vec::new();
     let mut data = store.scratch()?;

@@ -5,9 +5,9 @@ use super::StackError;
 use crate::arch::Arch;
 use crate::config::Repository;
 use crate::fetch::is_remote;
+use crate::layer::EntryPath;
 use crate::layer::builder::Builder;
 use crate::layer::stored::Layer;
-use crate::layer::EntryPath;
 use crate::store::Store;
 
 /// The layer.

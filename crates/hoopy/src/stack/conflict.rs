@@ -36,7 +36,7 @@ pub fn winner(first: &Record, second: &Record) -> Winner {
         return Winner::Second;
     }
     let priority = |a: &Record, b: &Record| {
-        let replaces = a.replaces.iter().any(|d| d.name == b.name && d.satisfied_by(&b.version));
+        let replaces = a.replaces.iter().any(|d| d.name == b.name && d.satisfied_by(Some(&b.version)));
         replaces.then_some(a.replaces_priority)
     };
     match (priority(first, second), priority(second, first)) {

@@ -49,7 +49,11 @@ pub fn layer(
 /// Directories in the order of their paths, each with what the package has directly in it.
 fn dirs(package: &Package, lost: &HashSet<(Box<str>, EntryPath)>, accounts: &Accounts) -> Vec<Dir> {
     let mut dirs: BTreeMap<Vec<u8>, Dir> = BTreeMap::new();
-    let blank = |path: &[u8]| Dir { path: path.to_vec(), access: Access { uid: 0, gid: 0, mode: 0o755 }, files: vec![] };
+    let blank = |path: &[u8]| Dir {
+        path: path.to_vec(),
+        access: Access { uid: 0, gid: 0, mode: 0o755 },
+        files: vec![],
+    };
     for entry in package.layer.entries.iter() {
         let gone = is_boot(&entry.path) || lost.contains(&(package.record.name.clone(), entry.path.clone()));
         if gone {

@@ -97,7 +97,8 @@ impl Fold<'_> {
     fn package(&mut self, package: &Arc<Package>) -> Result<(), StackError> {
         self.script(package, ScriptKind::PreInstall)?;
         let yielded = self.conflicts(package)?;
-        let settled = self.settled(&package.layer, &yielded, Directories::Override, &Origin::Package(package.clone()))?;
+        let settled =
+            self.settled(&package.layer, &yielded, Directories::Override, &Origin::Package(package.clone()))?;
         self.stack.push(settled, Origin::Package(package.clone()));
         self.script(package, ScriptKind::PostInstall)
     }
@@ -177,13 +178,20 @@ impl Fold<'_> {
             name: name.clone(),
             body: body.clone(),
             args,
-            env: environment(&[("APK_PACKAGE", &record.name), ("APK_SCRIPT", kind.as_str())], self.context.epoch),
+            env: environment(
+                &[("APK_PACKAGE", &record.name), ("APK_SCRIPT", kind.as_str())],
+                self.context.epoch,
+            ),
             cwd: "/".into(),
             bind: None,
             hidden: Vec::new(),
             network: false,
         };
-        apply(&mut self.stack, Job { script, sees: Vec::new(), origin: Origin::Script(name) }, &mut self.context)
+        apply(
+            &mut self.stack,
+            Job { script, sees: Vec::new(), origin: Origin::Script(name) },
+            &mut self.context,
+        )
     }
 
     fn database(&mut self) -> Result<(), StackError> {

@@ -10,8 +10,8 @@
 
 mod accounts;
 mod capture;
-pub mod conflict;
 mod configuration;
+pub mod conflict;
 mod database;
 mod finish;
 mod fold;

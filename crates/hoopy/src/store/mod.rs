@@ -86,7 +86,8 @@ impl Store {
             fs::write(&tag, text).map_err(at(&tag))?;
         }
         let path = root.join("lock");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
         match lock.try_lock() {
             Ok(()) => sweep(&root.join("tmp"))?,
             Err(TryLockError::WouldBlock) => {}

@@ -69,7 +69,11 @@ impl Tree {
     /// What lies below the directory `dir`, itself left out.
     pub fn below<'a>(&'a self, dir: &'a EntryPath) -> impl Iterator<Item = (&'a EntryPath, &'a Entry)> {
         let within = move |(path, _): &(&EntryPath, &At)| path.is_within(dir.as_bytes());
-        self.nodes.range(dir..).skip_while(move |(p, _)| *p == dir).take_while(within).map(|(p, at)| (p, self.entry(*at)))
+        self.nodes
+            .range(dir..)
+            .skip_while(move |(p, _)| *p == dir)
+            .take_while(within)
+            .map(|(p, at)| (p, self.entry(*at)))
     }
 
     /// The indexes of the entries of layer `index` that do not show: overlaid, deleted, or under a prefix that

@@ -51,6 +51,7 @@ pub(super) fn furnish(script: &Script, root: &Path) -> Result<PathBuf> {
         Some(host) => {
             let mnt = target(root, "mnt")?;
             bind_read_only(host, &mnt)?;
+            hide(&script.hidden, &mnt)?;
             cover(script, root, &mnt, program)
         }
     }
@@ -134,6 +135,18 @@ fn cover(script: &Script, root: &Path, mnt: &Path, program: PathBuf) -> Result<P
 fn file_name(script: &Script) -> String {
     let name = script.name.replace(['/', '\0'], "_");
     if matches!(name.as_str(), "" | "." | "..") { "script".into() } else { name }
+}
+
+/// Covers what the script is not to see with an empty directory; names that are no directory are not there.
+fn hide(hidden: &[PathBuf], mnt: &Path) -> Result<()> {
+    for name in hidden {
+        let path = mnt.join(name);
+        if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir()) {
+            mount("tmpfs", &path, "tmpfs", QUIET | MountFlags::RDONLY, None)
+                .doing(format_args!("hide /mnt/{}", name.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Binds a directory of the host with all that is mounted in it, each mount read-only.
