@@ -1,2 +1,32 @@
-//! The project's own chores.
-fn main() {}
+//! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `setup`.
+
+mod chores;
+mod demo;
+mod mirror;
+mod setup;
+mod test;
+
+use clap::Parser;
+
+/// The project's own chores.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Chore {
+    /// Install what building, testing and booting need (with apt, on Debian).
+    Setup,
+    /// Make the stand-in mirror of real Alpine packages under target/mirror.
+    Mirror,
+    /// Build examples/hello and boot it: what hoopy does, in one command.
+    Demo,
+    /// Run everything that CI runs: format, lints, unit, integration and boot tests.
+    Test,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Chore::parse() {
+        Chore::Setup => setup::run(),
+        Chore::Mirror => mirror::run().map(|_| ()),
+        Chore::Demo => demo::run(),
+        Chore::Test => test::run(),
+    }
+}

