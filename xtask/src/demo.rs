@@ -16,7 +16,12 @@ pub fn run() -> anyhow::Result<()> {
     if !reached.is_ok_and(|s| s.success()) {
         println!("demo: no Alpine mirror answers, so a stand-in is used");
         let mirror = mirror::run()?;
-        common = vec!["--mirror".into(), mirror.join("alpine").into_os_string(), "--keys".into(), mirror.join("keys").into()];
+        common = vec![
+            "--mirror".into(),
+            mirror.join("alpine").into_os_string(),
+            "--keys".into(),
+            mirror.join("keys").into(),
+        ];
     }
     chores::run("cargo", &["build", "--quiet", "--release", "--package", "hoopy-cli"])?;
     let hoopy = chores::target().join("release/hoopy");
@@ -30,7 +35,9 @@ pub fn run() -> anyhow::Result<()> {
     chores::command(call("run").arg("--until").arg("login:"))?;
     println!("demo: it came up. The image is in {}", system.join("images").display());
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
-        println!("demo: once more, with the console for you (Ctrl-A X ends it; log in as root, password hello)");
+        println!(
+            "demo: once more, with the console for you (Ctrl-A X ends it; log in as root, password hello)"
+        );
         chores::command(&mut call("run"))?;
     }
     Ok(())

@@ -11,8 +11,8 @@ use hoopy_apk::signature::SigningKey;
 use hoopy_apk::tar::{self, Kind};
 use hoopy_apk::{Record, Version};
 
-use super::repack::finish;
 use super::Target;
+use super::repack::finish;
 use crate::chores;
 
 /// What dropbear needs of Debian to run where there is no glibc.
@@ -34,8 +34,12 @@ pub fn all(target: &Target, dir: &Path, key: &SigningKey, have: &[Record]) -> an
     let stub = format!("linux{}.efi.stub", target.efi);
     let boot = format!("systemd-boot{}.efi", target.efi);
     let mut records = vec![
-        Package::new("systemd-efistub", "252-r0", target).file(place, &stub, &efi.join(&stub))?.write(dir, key)?,
-        Package::new("systemd-boot", "252-r0", target).file(place, &boot, &efi.join(&boot))?.write(dir, key)?,
+        Package::new("systemd-efistub", "252-r0", target)
+            .file(place, &stub, &efi.join(&stub))?
+            .write(dir, key)?,
+        Package::new("systemd-boot", "252-r0", target)
+            .file(place, &boot, &efi.join(&boot))?
+            .write(dir, key)?,
         alpine_base(target, have).write(dir, key)?,
         dropbear(target)?.write(dir, key)?,
     ];
@@ -46,7 +50,16 @@ pub fn all(target: &Target, dir: &Path, key: &SigningKey, have: &[Record]) -> an
 }
 
 fn alpine_base(target: &Target, have: &[Record]) -> Package {
-    let wanted = ["alpine-baselayout", "alpine-keys", "alpine-release", "apk-tools", "busybox", "busybox-openrc", "musl-utils", "openrc"];
+    let wanted = [
+        "alpine-baselayout",
+        "alpine-keys",
+        "alpine-release",
+        "apk-tools",
+        "busybox",
+        "busybox-openrc",
+        "musl-utils",
+        "openrc",
+    ];
     let mut package = Package::new("alpine-base", "3.23.6-r0", target);
     for name in wanted.iter().filter(|w| have.iter().any(|r| *r.name == ***w)) {
         package.depends(name);
@@ -58,14 +71,28 @@ fn dropbear(target: &Target) -> anyhow::Result<Package> {
     let tree = debian(&DROPBEAR, target)?;
     let mut package = Package::new("dropbear", "2022.83-r0", target);
     for file in ["usr/sbin/dropbear", "usr/bin/dropbearkey"] {
-        package = package.file(file.rsplit_once('/').map_or("", |p| p.0), file.rsplit('/').next().unwrap_or(file), &tree.join(file))?;
+        package = package.file(
+            file.rsplit_once('/').map_or("", |p| p.0),
+            file.rsplit('/').next().unwrap_or(file),
+            &tree.join(file),
+        )?;
     }
     let triplet = format!("{}-linux-gnu", target.arch);
     for dir in [format!("lib/{triplet}"), format!("usr/lib/{triplet}")] {
         for entry in fs::read_dir(tree.join(&dir)).into_iter().flatten() {
             let path = entry?.path();
             let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            let wanted = ["libc.so", "libcrypt.so", "libtomcrypt.so", "libtommath.so", "libgmp.so", "libz.so", "ld-linux", "libm.so", "libutil.so"];
+            let wanted = [
+                "libc.so",
+                "libcrypt.so",
+                "libtomcrypt.so",
+                "libtommath.so",
+                "libgmp.so",
+                "libz.so",
+                "ld-linux",
+                "libm.so",
+                "libutil.so",
+            ];
             if wanted.iter().any(|w| name.starts_with(w)) {
                 package = package.file(&dir, &name, &path)?;
             }
@@ -137,7 +164,8 @@ impl Package {
         record.arch = target.arch.into();
         record.origin = name.into();
         record.license = "custom".into();
-        record.description = format!("{name}: a stand-in made by hoopy for tests, not Alpine's package").into();
+        record.description =
+            format!("{name}: a stand-in made by hoopy for tests, not Alpine's package").into();
         record.build_time = 1_760_000_000;
         Self { record, files: Vec::new() }
     }
@@ -163,13 +191,18 @@ impl Package {
 
     fn link(&mut self, dir: &str, name: &str, target: &str) {
         let path = format!("{dir}/{name}");
-        let entry = tar::Entry { kind: Kind::Symlink(target.as_bytes().to_vec()), mode: 0o777, ..tar::Entry::file(path.as_bytes(), 0) };
+        let entry = tar::Entry {
+            kind: Kind::Symlink(target.as_bytes().to_vec()),
+            mode: 0o777,
+            ..tar::Entry::file(path.as_bytes(), 0)
+        };
         self.files.push((entry, Vec::new()));
     }
 
     fn bytes(&mut self, dir: &str, name: &str, mode: u32, bytes: Vec<u8>) {
         let path = format!("{dir}/{name}");
-        self.files.push((tar::Entry { mode, ..tar::Entry::file(path.as_bytes(), bytes.len() as u64) }, bytes));
+        self.files
+            .push((tar::Entry { mode, ..tar::Entry::file(path.as_bytes(), bytes.len() as u64) }, bytes));
     }
 
     fn write(mut self, dir: &Path, key: &SigningKey) -> anyhow::Result<Record> {
@@ -180,7 +213,10 @@ impl Package {
             let cuts = entry.path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(i, _)| i);
             for parent in cuts.map(|cut| entry.path[..cut].to_vec()) {
                 if dirs.insert(parent.clone()) {
-                    data.add(tar::Entry { kind: Kind::Dir, mode: 0o755, ..tar::Entry::file(&parent, 0) }, &[])?;
+                    data.add(
+                        tar::Entry { kind: Kind::Dir, mode: 0o755, ..tar::Entry::file(&parent, 0) },
+                        &[],
+                    )?;
                 }
             }
             data.add(tar::Entry { mtime: self.record.build_time, ..entry.clone() }, content)?;

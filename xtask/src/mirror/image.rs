@@ -33,7 +33,8 @@ impl Image {
 
     /// The target, where it is a symbolic link.
     pub fn link(&self, path: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
-        let meta = self.fs.symlink_metadata(path).with_context(|| String::from_utf8_lossy(path).into_owned())?;
+        let meta =
+            self.fs.symlink_metadata(path).with_context(|| String::from_utf8_lossy(path).into_owned())?;
         if !meta.is_symlink() {
             return Ok(None);
         }

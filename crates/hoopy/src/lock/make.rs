@@ -97,19 +97,22 @@ pub fn package_location(repositories: &[Repository], package: &LockedPackage, ar
     Some(format!("{}/{arch}/{}", repository.location, package.file_name()))
 }
 
-/// Resolves the world of `system` for `arch`, fetches what it needs, and gives the lock.
+/// Resolves the world of `system` for `arch`, fetches what it needs, and gives the lock. A package among `pinned`
+/// stays at its version where a repository still has it.
 ///
 /// # Errors
 /// [`MakeError`].
 pub fn make(
     system: &System,
     arch: Arch,
+    pinned: &[LockedPackage],
     store: &Store,
     client: &Client,
     observer: &dyn Observer,
 ) -> Result<Lock, MakeError> {
     let (keys, _) = fetch::keyring(arch, system.keys.as_deref())?;
-    let mirrored = indexes(system, arch, &keys, store, client)?;
+    let mut mirrored = indexes(system, arch, &keys, store, client)?;
+    pin(&mut mirrored, pinned);
     let repositories: Vec<solve::Repository<'_>> = mirrored
         .iter()
         .map(|m| solve::Repository { records: &m.index.records, tag: m.repository.tag.as_deref() })
@@ -130,6 +133,17 @@ pub fn make(
     lock.packages = fetch_all(&chosen, &mirrored, arch, store, client, observer)?;
     lock.repositories = mirrored.into_iter().map(|m| m.locked).collect();
     Ok(lock)
+}
+
+fn pin(mirrored: &mut [Mirrored<'_>], pinned: &[LockedPackage]) {
+    for package in pinned {
+        let is_it = |r: &hoopy_apk::Record| *r.name == *package.name && r.version.as_str() == package.version;
+        if mirrored.iter().any(|m| m.index.records.iter().any(is_it)) {
+            for m in &mut *mirrored {
+                m.index.records.retain(|r| *r.name != *package.name || is_it(r));
+            }
+        }
+    }
 }
 
 fn fetch_all(

@@ -1,6 +1,11 @@
 //! What a build tells while it runs and when it is done. The library says it here and prints nothing.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::arch::Arch;
 
 /// Something worth telling while it happens.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +36,37 @@ pub struct Silent;
 
 impl Observer for Silent {
     fn event(&self, _: Event<'_>) {}
+}
+
+/// What a build made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Built {
+    /// The file.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The initramfs in it, in bytes.
+    pub initramfs: u64,
+    /// How many packages are in it.
+    pub packages: usize,
+    /// The largest layers, unpacked.
+    pub layers: Vec<LayerSize>,
+    /// Its architecture.
+    pub arch: Arch,
+    /// Whether it was there already, made of the same.
+    pub unchanged: bool,
+    /// How long it took.
+    #[serde(skip)]
+    pub timings: Timings,
+}
+
+/// A layer and its unpacked size.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LayerSize {
+    /// What it is.
+    pub name: String,
+    /// Bytes, in whole pages.
+    pub size: u64,
 }
 
 /// How long each step took, in order.

@@ -1,3 +1,4 @@
 //! Where an image goes once it is made.
 
+pub mod mirror;
 pub mod vm;

@@ -17,16 +17,22 @@ use crate::store::Store;
 pub fn keep(captured: Captured, below: &Stack, epoch: u64, store: &Store) -> Result<Layer, StackError> {
     let linked: BTreeSet<EntryPath> =
         captured.entries.iter().filter_map(|e| first_name(e).cloned()).collect();
+    let changed = |e: &Entry| linked.contains(&e.path) || !unchanged(e, below);
+    let needed = parents_of(captured.entries.iter().filter(|e| changed(e)));
     let mut contents = captured.contents;
     let mut kept = Vec::new();
     let mut data = store.scratch()?;
     for entry in captured.entries {
         let mut content = (&mut contents).take(entry.size());
-        if !linked.contains(&entry.path) && unchanged(&entry, below) {
-            io::copy(&mut content, &mut io::sink())?;
-        } else {
+        if changed(&entry) {
             io::copy(&mut content, &mut data)?;
             kept.push(Entry { mtime: epoch, ..entry });
+        } else {
+            io::copy(&mut content, &mut io::sink())?;
+            // A layer stands on its own: a directory above a change stays, as it is below.
+            kept.extend(
+                below.tree.get(&entry.path).filter(|e| e.is_dir() && needed.contains(&e.path)).cloned(),
+            );
         }
     }
     forget_needless_opacity(&mut kept, below);
@@ -34,6 +40,20 @@ pub fn keep(captured: Captured, below: &Stack, epoch: u64, store: &Store) -> Res
     data.rewind()?;
     store.put_data(id, &mut data)?;
     Ok(Layer { id, entries: kept.into(), source: Source::Data })
+}
+
+fn parents_of<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<EntryPath> {
+    let mut parents = BTreeSet::new();
+    for entry in entries {
+        let mut above = entry.path.parent();
+        while let Some(dir) = above {
+            above = dir.parent();
+            if !parents.insert(dir) {
+                break;
+            }
+        }
+    }
+    parents
 }
 
 fn first_name(entry: &Entry) -> Option<&EntryPath> {
@@ -45,7 +65,6 @@ fn unchanged(entry: &Entry, below: &Stack) -> bool {
         (&there.kind, there.mode, there.user.id, there.group.id, &there.xattrs)
             == (&entry.kind, entry.mode, entry.user.id, entry.group.id, &entry.xattrs)
     };
-    // An unchanged directory is dropped too: its parents are below already.
     match below.tree.get(&entry.path) {
         Some(there) => same(there),
         None => entry.kind == Kind::Whiteout,

@@ -13,7 +13,7 @@ use crate::config::System;
 use crate::layer::package::Package;
 use crate::layer::settle::{Directories, settle};
 use crate::layer::stored::Layer;
-use crate::layer::{Entry, EntryPath, files};
+use crate::layer::{Entry, EntryPath, Source, files};
 use crate::report::{Observer, Timings};
 use crate::sandbox::Script;
 use crate::store::Store;
@@ -30,8 +30,6 @@ pub struct Inputs<'a> {
     pub packages: Vec<Arc<Package>>,
     /// The trusted keys' files.
     pub keys: &'a [(String, Vec<u8>)],
-    /// The image's name, for `/etc/hoopy-release`.
-    pub release: &'a finish::Release,
 }
 
 /// Makes the stack.
@@ -66,9 +64,52 @@ pub fn fold(
         }
         let layer = finish::layer(&fold.stack, epoch, store)?;
         fold.stack.push(layer, Origin::Finish);
-        fold.files(finish::release(inputs.release, epoch, store)?, Origin::Release)
+        Ok::<_, StackError>(())
     })?;
     Ok(fold.stack)
+}
+
+/// Lays the image's name on top, last: it alone differs between two builds of the same.
+///
+/// # Errors
+/// [`StackError`].
+pub fn sign(
+    stack: &mut Stack,
+    release: &finish::Release,
+    epoch: u64,
+    store: &Store,
+) -> Result<(), StackError> {
+    let layer = finish::release(release, epoch, store)?;
+    let layer = settle_on(stack, &layer, &HashSet::new(), Directories::Keep, &Origin::Release, epoch, store)?;
+    stack.push(layer, Origin::Release);
+    Ok(())
+}
+
+/// `layer` as it is on `stack`, without the paths that it yields.
+fn settle_on(
+    stack: &Stack,
+    layer: &Layer,
+    without: &HashSet<EntryPath>,
+    directories: Directories,
+    origin: &Origin,
+    epoch: u64,
+    store: &Store,
+) -> Result<Layer, StackError> {
+    let accounts = accounts::of(stack, &layer.entries, store)?;
+    let mut entries = settle(&layer.entries, &stack.tree, &accounts, directories)
+        .map_err(|source| StackError::Lost { origin: origin.label(), source })?;
+    entries.retain(|e| !without.contains(&e.path));
+    entries.iter_mut().for_each(|e: &mut Entry| e.mtime = e.mtime.min(epoch));
+    if entries[..] == layer.entries[..] {
+        return Ok(layer.clone());
+    }
+    let id = store.put_layer(&entries)?;
+    if layer.source == Source::Data && !store.data_path(id).exists() {
+        let path = store.data_path(layer.id);
+        let mut contents = std::fs::File::open(&path).map_err(crate::store::at(&path))?;
+        store.put_data(id, &mut contents)?;
+    }
+    Ok(Layer { id, entries: entries.into(), source: layer.source })
 }
 
 struct Fold<'a> {
@@ -97,9 +138,8 @@ impl Fold<'_> {
     fn package(&mut self, package: &Arc<Package>) -> Result<(), StackError> {
         self.script(package, ScriptKind::PreInstall)?;
         let yielded = self.conflicts(package)?;
-        let settled =
-            self.settled(&package.layer, &yielded, Directories::Override, &Origin::Package(package.clone()))?;
-        self.stack.push(settled, Origin::Package(package.clone()));
+        let origin = Origin::Package(package.clone());
+        self.settle(&package.layer, &yielded, Directories::Override, origin)?;
         self.script(package, ScriptKind::PostInstall)
     }
 
@@ -127,33 +167,19 @@ impl Fold<'_> {
         Ok(yielded)
     }
 
-    fn settled(
-        &self,
+    fn files(&mut self, layer: Layer, origin: Origin) -> Result<(), StackError> {
+        self.settle(&layer, &HashSet::new(), Directories::Keep, origin)
+    }
+
+    fn settle(
+        &mut self,
         layer: &Layer,
         without: &HashSet<EntryPath>,
         directories: Directories,
-        origin: &Origin,
-    ) -> Result<Layer, StackError> {
-        let store = self.context.store;
-        let accounts = accounts::of(&self.stack, &layer.entries, store)?;
-        let mut entries = settle(&layer.entries, &self.stack.tree, &accounts, directories)
-            .map_err(|source| StackError::Lost { origin: origin.label(), source })?;
-        entries.retain(|e| !without.contains(&e.path));
-        entries.iter_mut().for_each(|e: &mut Entry| e.mtime = e.mtime.min(self.context.epoch));
-        if entries[..] == layer.entries[..] {
-            return Ok(layer.clone());
-        }
-        let id = store.put_layer(&entries)?;
-        if layer.source == crate::layer::stored::Source::Data && !store.data_path(id).exists() {
-            let path = store.data_path(layer.id);
-            let mut contents = std::fs::File::open(&path).map_err(crate::store::at(&path))?;
-            store.put_data(id, &mut contents)?;
-        }
-        Ok(Layer { id, entries: entries.into(), source: layer.source })
-    }
-
-    fn files(&mut self, layer: Layer, origin: Origin) -> Result<(), StackError> {
-        let settled = self.settled(&layer, &HashSet::new(), Directories::Keep, &origin)?;
+        origin: Origin,
+    ) -> Result<(), StackError> {
+        let (epoch, store) = (self.context.epoch, self.context.store);
+        let settled = settle_on(&self.stack, layer, without, directories, &origin, epoch, store)?;
         self.stack.push(settled, origin);
         Ok(())
     }

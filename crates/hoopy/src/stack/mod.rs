@@ -12,15 +12,16 @@ mod accounts;
 mod capture;
 mod configuration;
 pub mod conflict;
-mod database;
+pub mod database;
 mod finish;
 mod fold;
+pub mod native;
 mod scripts;
 mod setup;
 mod triggers;
 
 pub use finish::Release;
-pub use fold::{Inputs, fold};
+pub use fold::{Inputs, fold, sign};
 pub use scripts::Runner;
 
 use std::io;

@@ -1,0 +1,152 @@
+//! The command line. Help, completions and man pages all come from here.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 all is well; 1 it failed; 2 the command line is wrong; 3 the system directory is wrong \
+(hoopy.toml, packages, the lock); 4 a script failed; 5 something could not be fetched or verified.";
+
+/// Turns a directory (packages, root/, setup.sh, hoopy.toml) into a whole Alpine Linux machine in one bootable file.
+#[derive(Debug, Parser)]
+#[command(name = "hoopy", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of every command.
+#[derive(Debug, ClapArgs)]
+pub struct Global {
+    /// Where downloads, layers and segments are kept
+    #[arg(long, global = true, env = "HOOPY_STORE", value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// Where packages come from, instead of Alpine's mirrors: an address or a directory
+    #[arg(long, global = true, env = "HOOPY_MIRROR", value_name = "URL")]
+    pub mirror: Option<String>,
+    /// The public keys to trust, instead of Alpine's
+    #[arg(long, global = true, env = "HOOPY_KEYS", value_name = "DIR")]
+    pub keys: Option<PathBuf>,
+    /// The architecture: x86_64 or aarch64
+    #[arg(long, global = true, value_name = "ARCH")]
+    pub arch: Option<hoopy::arch::Arch>,
+    /// Print nothing but errors and results
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build the bootable image
+    #[command(after_help = "Example: hoopy build nas")]
+    Build(Build),
+    /// Boot the newest image in a virtual machine
+    #[command(after_help = "Example: hoopy run nas --memory 2G --port 8080:80")]
+    Run(Run),
+    /// Write hoopy.lock: the exact packages
+    #[command(after_help = "Example: hoopy lock nas")]
+    Lock(System),
+    /// Resolve again and show what changes
+    #[command(after_help = "Example: hoopy update nas")]
+    Update(Update),
+    /// Keep every locked package and index beside the system, as a mirror
+    #[command(after_help = "Example: hoopy vendor nas && hoopy build nas --mirror nas/vendor")]
+    Vendor(System),
+    /// Print the JSON schema of hoopy.toml, for editors
+    Schema,
+    /// Print the completions of a shell
+    #[command(
+        after_help = "Example: hoopy completions bash > ~/.local/share/bash-completion/completions/hoopy"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page
+    Man,
+}
+
+/// Which system.
+#[derive(Debug, ClapArgs)]
+pub struct System {
+    /// The system directory
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+}
+
+/// Options of `build`.
+#[derive(Debug, ClapArgs)]
+pub struct Build {
+    #[command(flatten)]
+    pub system: System,
+    /// Fail where hoopy.lock is missing or not for these packages
+    #[arg(long)]
+    pub locked: bool,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Output::Uki)]
+    pub output: Output,
+    /// The image's version, instead of the day and a counter
+    #[arg(long, value_name = "VERSION")]
+    pub image_version: Option<String>,
+    /// How segments are compressed: zstd, zstd:19, gzip, xz, lz4, none
+    #[arg(long, value_name = "CODEC")]
+    pub compression: Option<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `build` writes.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Output {
+    /// One file that firmware boots
+    Uki,
+    /// Kernel and initramfs as two files
+    #[value(name = "kernel+initramfs")]
+    KernelAndInitramfs,
+    /// The root tree as an archive
+    Tar,
+}
+
+/// Options of `run`.
+#[derive(Debug, ClapArgs)]
+pub struct Run {
+    #[command(flatten)]
+    pub system: System,
+    /// The image, instead of the newest
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// Memory of the machine
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// Processors of the machine
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<u32>,
+    /// Ports to forward, GUEST or HOST:GUEST, instead of those in hoopy.toml
+    #[arg(long = "port", value_name = "PORT")]
+    pub ports: Vec<hoopy::config::Forward>,
+    /// Stop, and succeed, once the console shows TEXT
+    #[arg(long, value_name = "TEXT")]
+    pub until: Option<String>,
+    /// How many seconds to wait for it
+    #[arg(long, value_name = "SECONDS", default_value_t = 180, requires = "until")]
+    pub within: u64,
+}
+
+/// Options of `update`.
+#[derive(Debug, ClapArgs)]
+pub struct Update {
+    /// The system directory
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Only these packages
+    pub packages: Vec<String>,
+    /// Show what would change, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}

@@ -1,0 +1,54 @@
+//! `hoopy lock` and `hoopy update`.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use hoopy::config::Overrides;
+use hoopy::fetch::Client;
+use hoopy::lock::{self, Lock};
+use hoopy::road::BuildError;
+
+use crate::args::{Global, System, Update};
+use crate::ui::Teller;
+
+pub fn lock(global: &Global, own: &System) -> anyhow::Result<ExitCode> {
+    relock(global, &own.dir, &[], false)
+}
+
+pub fn update(global: &Global, own: &Update) -> anyhow::Result<ExitCode> {
+    relock(global, &own.dir, &own.packages, own.dry_run)
+}
+
+fn relock(global: &Global, dir: &std::path::Path, only: &[String], dry: bool) -> anyhow::Result<ExitCode> {
+    let system = super::system(dir, global, Overrides::default())?;
+    let store = super::store(global)?;
+    let (arch, path) = lock::place(&system)?;
+    let arch = arch.ok_or(BuildError::NoArch)?;
+    let old = Lock::read(&path)?;
+    let keep = old.as_ref().filter(|_| !only.is_empty());
+    let pinned = keep
+        .map(|old| old.packages.iter().filter(|p| !only.contains(&p.name)).cloned().collect::<Vec<_>>());
+    let new = lock::make(
+        &system,
+        arch,
+        &pinned.unwrap_or_default(),
+        &store,
+        &Client::default(),
+        &Teller::new(global.quiet),
+    )
+    .map_err(BuildError::Make)?;
+    match &old {
+        None => println!("{}: {} packages", path.display(), new.packages.len()),
+        Some(old) => {
+            let changes = lock::changes(old, &new);
+            changes.iter().for_each(|change| println!("{change}"));
+            if changes.is_empty() {
+                println!("{}: nothing changes", path.display());
+            }
+        }
+    }
+    if !dry {
+        new.write(&path).context("the lock could not be written")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

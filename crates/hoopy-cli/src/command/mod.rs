@@ -1,0 +1,78 @@
+//! One file a command; each calls one thing of the library.
+
+mod build;
+mod lock;
+mod run;
+mod vendor;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::CommandFactory as _;
+use hoopy::config::{Overrides, System};
+use hoopy::store::Store;
+
+use crate::args::{Args, Command, Global};
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let global = args.global;
+    match args.command {
+        Command::Build(own) => build::run(&global, &own),
+        Command::Run(own) => run::run(&global, &own),
+        Command::Lock(own) => lock::lock(&global, &own),
+        Command::Update(own) => lock::update(&global, &own),
+        Command::Vendor(own) => vendor::run(&global, &own),
+        Command::Schema => {
+            println!("{}", serde_json::to_string_pretty(&hoopy::config::schema())?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "hoopy", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Args::command()).render(&mut std::io::stdout())?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn system(dir: &Path, global: &Global, more: Overrides) -> anyhow::Result<System> {
+    let over =
+        Overrides { arch: global.arch, mirror: global.mirror.clone(), keys: global.keys.clone(), ..more };
+    Ok(System::load(dir, &over)?)
+}
+
+fn store(global: &Global) -> anyhow::Result<Store> {
+    let dir =
+        global.store.clone().or_else(cache).context("no place for the store: set HOME or use --store")?;
+    Store::open(&dir).context("the store could not be opened; --store takes another directory")
+}
+
+/// `$XDG_CACHE_HOME/hoopy`, or `~/.cache/hoopy` (XDG Base Directory Specification).
+fn cache() -> Option<PathBuf> {
+    base("XDG_CACHE_HOME", ".cache")
+}
+
+/// `$XDG_STATE_HOME/hoopy`, or `~/.local/state/hoopy`.
+fn state() -> Option<PathBuf> {
+    base("XDG_STATE_HOME", ".local/state")
+}
+
+/// Where programs and firmware are: PATH, and what HOOPY_QEMU and HOOPY_FIRMWARE say.
+fn places() -> hoopy::ship::vm::Places {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    hoopy::ship::vm::Places {
+        qemu: std::env::var_os("HOOPY_QEMU").map(PathBuf::from),
+        firmware: std::env::var_os("HOOPY_FIRMWARE").map(PathBuf::from),
+        path: std::env::split_paths(&path).collect(),
+    }
+}
+
+fn base(variable: &str, default: &str) -> Option<PathBuf> {
+    let set = std::env::var_os(variable).map(PathBuf::from).filter(|p| p.is_absolute());
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(default));
+    set.or_else(home).map(|dir| dir.join("hoopy"))
+}

@@ -1,0 +1,82 @@
+//! `hoopy run`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hoopy::arch::Arch;
+use hoopy::config::{Overrides, System};
+use hoopy::ship::vm::{Forward, Vm, VmConfig, fstab, scratch};
+
+use crate::args::{Global, Run};
+
+/// Room on a scratch disk: sparse, so it costs what is written to it.
+const SCRATCH: u64 = 1 << 30;
+
+pub fn run(global: &Global, own: &Run) -> anyhow::Result<ExitCode> {
+    let over = Overrides { memory: own.memory.clone(), ..Overrides::default() };
+    let system = super::system(&own.system.dir, global, over)?;
+    let arch = hoopy::lock::place(&system)?.0.context("no architecture: say --arch")?;
+    let config = config(&system, own, arch)?;
+    let vm = Vm::prepare(&config)?;
+    if !global.quiet {
+        eprintln!("{} with {:?}", config.image.display(), vm.accelerator());
+        for forward in vm.forwards() {
+            eprintln!(
+                "{}: port {} of the machine is 127.0.0.1:{}",
+                forward.name, forward.guest, forward.host
+            );
+        }
+    }
+    let Some(text) = &own.until else {
+        eprintln!("Ctrl-A X ends it, Ctrl-A H shows help");
+        let status = vm.interact()?;
+        return Ok(ExitCode::from(u8::from(!status.success())));
+    };
+    let mut console = vm.console(None)?;
+    let shown = console.expect(text, Duration::from_secs(own.within))?;
+    if !global.quiet {
+        print!("{shown}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn config(system: &System, own: &Run, arch: Arch) -> anyhow::Result<VmConfig> {
+    let newest = || hoopy::image::latest(&system.path("images"), &system.name);
+    let image = own.image.clone().or_else(newest).with_context(|| {
+        format!(
+            "{}: no image of {} there: run `hoopy build` first",
+            system.path("images").display(),
+            system.name
+        )
+    })?;
+    let places = super::places();
+    let state = super::state().context("no place for scratch disks: set HOME")?;
+    let dir = state.join("disks").join(&system.name);
+    let table = fs::read(system.path("root/etc/fstab")).unwrap_or_default();
+    fs::create_dir_all(&dir)?;
+    let disks = scratch::make(&dir, &fstab::parse(&table), SCRATCH, &places)?;
+    let ports = if own.ports.is_empty() { &system.forwards } else { &own.ports };
+    let name = |guest| match guest {
+        22 => "SSH".to_owned(),
+        80 => "HTTP".to_owned(),
+        other => format!("port {other}"),
+    };
+    Ok(VmConfig {
+        arch,
+        image,
+        memory: system.memory,
+        cpus: own.cpus.unwrap_or(system.cpus),
+        forwards: ports
+            .iter()
+            .map(|p| Forward { name: name(p.guest), guest: p.guest, host: p.host })
+            .collect(),
+        disks: disks.disks,
+        no_reboot: false,
+        acceleration: Default::default(),
+        places,
+        temp: PathBuf::from(std::env::var_os("TMPDIR").unwrap_or_else(|| "/tmp".into())),
+    })
+}

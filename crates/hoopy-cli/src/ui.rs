@@ -1,0 +1,82 @@
+//! What is shown while a build runs: a bar on a terminal, plain lines in a pipe, nothing with --quiet.
+
+use std::io::IsTerminal as _;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use hoopy::config::size;
+use hoopy::report::{Built, Event, Observer};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Tells on standard error.
+pub struct Teller {
+    quiet: bool,
+    bar: Mutex<Option<ProgressBar>>,
+    terminal: bool,
+}
+
+impl Teller {
+    /// Says nothing but warnings when `quiet`.
+    pub fn new(quiet: bool) -> Self {
+        let terminal =
+            std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+        Self { quiet, bar: Mutex::new(None), terminal }
+    }
+
+    fn line(&self, text: &str) {
+        let bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match bar.as_ref() {
+            Some(bar) => bar.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn bytes(&self, done: u64, total: u64) {
+        let mut bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if total == 0 || done >= total {
+            if let Some(bar) = bar.take() {
+                bar.finish_and_clear();
+            }
+            return;
+        }
+        let bar = bar.get_or_insert_with(|| {
+            let style =
+                ProgressStyle::with_template("{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}");
+            let bar = ProgressBar::new(total).with_message("fetching");
+            style.map_or(bar.clone(), |style| bar.with_style(style))
+        });
+        bar.set_position(done);
+    }
+}
+
+impl Observer for Teller {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Warning(text) => self.line(&format!("warning: {text}")),
+            _ if self.quiet => {}
+            Event::Note(text) => self.line(text),
+            Event::Bytes(done, total) if self.terminal => self.bytes(done, total),
+            Event::Ended(step, took) if took > Duration::from_millis(500) => {
+                self.line(&format!("{step}: {:.1} s", took.as_secs_f64()));
+            }
+            Event::Began(_) | Event::Ended(..) | Event::Bytes(..) | Event::Output(_) => {}
+        }
+    }
+}
+
+/// The table at the end of a build.
+pub fn table(built: &Built) -> String {
+    if built.unchanged {
+        return format!("{} is up to date ({})\n", built.path.display(), size::show(built.size));
+    }
+    let mut out = format!("image     {}\n", built.path.display());
+    out += &format!("size      {} (initramfs {})\n", size::show(built.size), size::show(built.initramfs));
+    out += &format!("packages  {}\n", built.packages);
+    let steps: Vec<String> =
+        built.timings.0.iter().map(|(step, took)| format!("{step} {:.2} s", took.as_secs_f64())).collect();
+    out += &format!("time      {}\n", steps.join(", "));
+    let layers: Vec<String> =
+        built.layers.iter().map(|l| format!("{} {}", l.name, size::show(l.size))).collect();
+    out += &format!("largest   {}\n", layers.join(", "));
+    out
+}

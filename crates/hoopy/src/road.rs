@@ -1,0 +1,343 @@
+//! The road: from a system directory to a bootable file. One function of steps that pass values on; each step
+//! reads what is content-addressed and does nothing where its result is in the store.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hoopy_apk::solve::{self, Universe};
+use hoopy_uki::{Plan, Section, SectionData};
+use serde::Serialize;
+
+use crate::arch::Arch;
+use crate::config::{System, size};
+use crate::digest::{Hasher, RecipeId};
+use crate::fetch::{self, Client, Progress, Proof, Wanted};
+use crate::image::{self, Identity, ImageError, Initramfs, Kernel, Version};
+use crate::layer::EntryPath;
+use crate::layer::package::{self, Package};
+use crate::lock::{self, Lock, LockedPackage, Role};
+use crate::parallel;
+use crate::programs;
+use crate::report::{Built, Event, LayerSize, Observer, Timings};
+use crate::segment::codec::Codec;
+use crate::stack::{self, Inputs, Release, Runner, Stack};
+use crate::store::Store;
+
+mod error;
+
+pub use error::BuildError;
+
+/// Downloads at a time.
+const DOWNLOADS: usize = 6;
+
+/// What a build gives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Output {
+    /// A unified kernel image.
+    #[default]
+    Uki,
+    /// The kernel and the initramfs as two files.
+    KernelAndInitramfs,
+    /// The root tree as a tar archive.
+    Tar,
+}
+
+/// How to build.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Fail where the lock is missing or not for these `packages`.
+    pub locked: bool,
+    /// What to write.
+    pub output: Output,
+    /// The day for the image's version, `YYYYMMDD`.
+    pub day: String,
+    /// The image's version, where the user gives it whole.
+    pub version: Option<String>,
+}
+
+/// Builds the image of `system`.
+///
+/// # Errors
+/// [`BuildError`]; nothing half-written is left.
+pub fn build(
+    system: &System,
+    options: &Options,
+    store: &Store,
+    runner: &mut dyn Runner,
+    observer: &dyn Observer,
+) -> Result<Built, BuildError> {
+    let mut timings = Timings::default();
+    let client = Client::default();
+    let (arch, lock) =
+        timings.step("lock", observer, || the_lock(system, options, store, &client, observer))?;
+    timings.step("fetch", observer, || fetch_all(system, &lock, store, &client, observer))?;
+    programs::build(&system.programs, observer)?;
+    let packages = timings.step("import", observer, || import(&lock, store))?;
+    let (_, keys) = fetch::keyring(arch, system.keys.as_deref())?;
+    let inputs = Inputs { system, arch, epoch: lock.epoch, packages, keys: &keys };
+    let mut stack = stack::fold(&inputs, store, runner, &mut timings, observer)?;
+    let kernel = image::find_kernel(&stack, store)?;
+    check_codec(system.codec, &kernel)?;
+    let provenance = provenance(system);
+    let recipe = recipe(system, options, &stack, &lock, &provenance);
+    if let Some(built) = unchanged(system, recipe, store) {
+        return Ok(Built { timings, ..built });
+    }
+    let identity = identity(system, options);
+    let release = Release { image: identity.image(), ..provenance };
+    stack::sign(&mut stack, &release, lock.epoch, store)?;
+    let initramfs =
+        timings.step("segments", observer, || Initramfs::of(&stack, system.codec, store, observer))?;
+    check_fit(system, &stack, &initramfs, &kernel)?;
+    let work = Work { system, store, arch, lock: &lock, stack: &stack, kernel: &kernel, identity: &identity };
+    let (path, bytes) = timings.step("write", observer, || work.write(options.output, &initramfs))?;
+    let built = report(&work, path, bytes, &initramfs);
+    store.remember(recipe, &built)?;
+    Ok(Built { timings, ..built })
+}
+
+/// The lock: the one that is there, or a new one where there is none.
+fn the_lock(
+    system: &System,
+    options: &Options,
+    store: &Store,
+    client: &Client,
+    observer: &dyn Observer,
+) -> Result<(Arch, Lock), BuildError> {
+    let (arch, path) = lock::place(system)?;
+    let arch = arch.ok_or(BuildError::NoArch)?;
+    if let Some(lock) = Lock::read(&path)? {
+        let drift = lock::Drift::between(&lock, system);
+        return if drift.is_none() { Ok((arch, lock)) } else { Err(BuildError::Drift { path, drift }) };
+    }
+    if options.locked {
+        return Err(BuildError::NoLock(path));
+    }
+    observer.event(Event::Note(&format!("no {}: making it", path.display())));
+    let lock = lock::make(system, arch, &[], store, client, observer)?;
+    lock.write(&path)?;
+    Ok((arch, lock))
+}
+
+fn fetch_all(
+    system: &System,
+    lock: &Lock,
+    store: &Store,
+    client: &Client,
+    observer: &dyn Observer,
+) -> Result<(), BuildError> {
+    let missing: Vec<&LockedPackage> =
+        lock.packages.iter().filter(|p| !store.has_blob(p.sha256, p.size)).collect();
+    let progress = Progress::new(missing.iter().map(|p| p.size).sum(), observer);
+    parallel::map_on(DOWNLOADS, &missing, |package| {
+        let location = lock::package_location(&system.repositories, package, lock.arch)
+            .ok_or_else(|| BuildError::NoRepository((*package).clone()))?;
+        let wanted = Wanted { location, size: package.size, proof: Proof::Sha256(package.sha256) };
+        fetch::package(&wanted, store, client, &progress).map_err(BuildError::Fetch)
+    })?;
+    Ok(())
+}
+
+/// The packages of the root in install order: resolved among themselves, so that nothing else can come out.
+fn import(lock: &Lock, store: &Store) -> Result<Vec<Arc<Package>>, BuildError> {
+    let locked: Vec<&LockedPackage> = lock.with_role(Role::Root).collect();
+    let packages = parallel::map(&locked, |p| package::import(p, store).map(Arc::new))?;
+    let records: Vec<_> = packages.iter().map(|p| p.record.clone()).collect();
+    let world =
+        lock.world.iter().map(|text| text.parse::<hoopy_apk::Dependency>()).collect::<Result<Vec<_>, _>>();
+    let world = world.map_err(|e| BuildError::Inconsistent(e.to_string()))?;
+    // Tags say where a package may come from; here it is decided.
+    let world: Vec<_> = world.into_iter().map(|d| hoopy_apk::Dependency { tag: None, ..d }).collect();
+    let repository = solve::Repository { records: &records, tag: None };
+    let universe = Universe::new(&[repository], lock.arch.as_str());
+    let universe = universe.map_err(|e| BuildError::Inconsistent(e.to_string()))?;
+    let solution = solve::solve(&universe, &world).map_err(|e| BuildError::Inconsistent(e.to_string()))?;
+    let place = |name: &str| packages.iter().position(|p| &*p.record.name == name);
+    let ordered: Vec<_> =
+        solution.install.iter().filter_map(|c| Some(packages[place(&c.record.name)?].clone())).collect();
+    if ordered.len() != packages.len() {
+        let extra = packages.iter().find(|p| !ordered.iter().any(|o| o.record.name == p.record.name));
+        let name = extra.map_or_else(String::new, |p| p.record.name.to_string());
+        return Err(BuildError::Inconsistent(format!("nothing asks for {name}")));
+    }
+    Ok(ordered)
+}
+
+fn check_codec(codec: Codec, kernel: &Kernel) -> Result<(), ImageError> {
+    let Some(config) = &kernel.config else { return Ok(()) };
+    codec
+        .check_kernel_config(config)
+        .map_err(|source| ImageError::Codec { kernel: kernel.package.clone(), source })
+}
+
+/// The state of the git repository that the system directory is in; the image's name comes later.
+fn provenance(system: &System) -> Release {
+    let git = |args: &[&str]| {
+        let out = std::process::Command::new("git").arg("-C").arg(&system.dir).args(args).output().ok()?;
+        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "HEAD"]);
+    let changes = git(&["status", "--porcelain", "--", ".", ":!images", ":!hoopy*.lock"]);
+    Release { image: String::new(), dirty: changes.is_some_and(|c| !c.is_empty()), commit }
+}
+
+/// All that the image depends on but its own name.
+fn recipe(system: &System, options: &Options, stack: &Stack, lock: &Lock, release: &Release) -> RecipeId {
+    let mut hasher = Hasher::new("hoopy image 1");
+    let directory = system.dir.canonicalize().unwrap_or_else(|_| system.dir.clone());
+    hasher.field(directory.as_os_str().as_encoded_bytes());
+    hasher.field(system.name.as_bytes()).field(lock.arch.as_str().as_bytes()).field(lock.branch.as_bytes());
+    hasher.field(system.codec.to_string().as_bytes()).field(&[options.output as u8]);
+    hasher.field(&system.memory.to_le_bytes());
+    hasher.field(options.version.as_deref().unwrap_or_default().as_bytes());
+    hasher.field(image::command_line(system.cmdline.as_deref(), lock.arch).as_bytes());
+    hasher.field(release.commit.as_deref().unwrap_or_default().as_bytes()).field(&[u8::from(release.dirty)]);
+    lock.with_role(Role::Stub).for_each(|p| {
+        hasher.field(p.sha256.as_bytes());
+    });
+    stack.tree.layers().iter().for_each(|l| {
+        hasher.field(l.id.as_bytes());
+    });
+    RecipeId::from_bytes(hasher.finish())
+}
+
+/// The image that the same inputs made before, where it is still there and the newest.
+fn unchanged(system: &System, recipe: RecipeId, store: &Store) -> Option<Built> {
+    let built: Built = store.recall(recipe)?;
+    let there = fs::metadata(&built.path).is_ok_and(|m| m.len() == built.size);
+    let newest =
+        image::latest(&system.path("images"), &system.name).is_none_or(|newest| newest <= built.path);
+    (there && newest).then_some(Built { unchanged: true, ..built })
+}
+
+fn identity(system: &System, options: &Options) -> Identity {
+    let next = || Version::next(&system.path("images"), &system.name, &options.day).to_string();
+    Identity { name: system.name.clone(), version: options.version.clone().unwrap_or_else(next) }
+}
+
+/// The kernel gives the root half of the memory (mm/shmem.c); the compressed image lies beside it until it is
+/// unpacked (init/initramfs.c).
+fn check_fit(
+    system: &System,
+    stack: &Stack,
+    initramfs: &Initramfs,
+    kernel: &Kernel,
+) -> Result<(), ImageError> {
+    let root: u64 = stack
+        .tree
+        .iter()
+        .filter(|(p, ..)| !stack::database::is_boot(p))
+        .map(|(_, e, _)| pages(e.size()))
+        .sum();
+    let (half, packed) = (system.memory / 2, initramfs.size() + kernel.image.len() as u64);
+    if root <= half && root + packed <= system.memory {
+        return Ok(());
+    }
+    let mut largest = largest(stack);
+    largest.truncate(5);
+    let list: Vec<String> = largest.iter().map(|l| format!("{} ({})", l.name, size::show(l.size))).collect();
+    Err(ImageError::DoesNotFit(format!(
+        "the root takes {} unpacked and {} packed, and of {} of memory the kernel gives it half; the largest: {}. \
+         Set `memory` in hoopy.toml to what the machine has, or leave packages out",
+        size::show(root),
+        size::show(packed),
+        size::show(system.memory),
+        list.join(", ")
+    )))
+}
+
+fn pages(size: u64) -> u64 {
+    size.next_multiple_of(4096)
+}
+
+fn largest(stack: &Stack) -> Vec<LayerSize> {
+    let mut sizes: Vec<LayerSize> =
+        stack.iter().map(|(l, o)| LayerSize { name: o.label(), size: l.unpacked_size() }).collect();
+    sizes.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.name.cmp(&b.name)));
+    sizes
+}
+
+/// The last step's inputs.
+struct Work<'a> {
+    system: &'a System,
+    store: &'a Store,
+    arch: Arch,
+    lock: &'a Lock,
+    stack: &'a Stack,
+    kernel: &'a Kernel,
+    identity: &'a Identity,
+}
+
+impl Work<'_> {
+    fn write(&self, output: Output, initramfs: &Initramfs) -> Result<(PathBuf, u64), BuildError> {
+        let images = self.system.path("images");
+        fs::create_dir_all(&images).map_err(|source| ImageError::Io { path: images.clone(), source })?;
+        let file = |ending: &str| images.join(format!("{}.{ending}", self.identity.image()));
+        match output {
+            Output::Uki => {
+                let path = file("efi");
+                let bytes = image::uki_to(&path, &mut self.plan(initramfs)?, initramfs, self.store)?;
+                Ok((path, bytes))
+            }
+            Output::KernelAndInitramfs => {
+                let (kernel, path) = (file("vmlinuz"), file("initramfs"));
+                crate::store::replace_file(&kernel, &self.kernel.image)
+                    .map_err(|source| ImageError::Io { path: kernel, source })?;
+                let bytes = image::initramfs_to(&path, initramfs, self.store)?;
+                Ok((path, bytes))
+            }
+            Output::Tar => {
+                let path = file("tar");
+                let bytes = image::tar_to(&path, self.stack, self.store)?;
+                Ok((path, bytes))
+            }
+        }
+    }
+
+    fn plan(&self, initramfs: &Initramfs) -> Result<Plan, BuildError> {
+        let os_release =
+            self.stack.read(&EntryPath::new("etc/os-release")?, self.store).map_err(ImageError::from)?;
+        let os_release = image::os_release(os_release.as_deref(), &self.lock.branch, self.identity);
+        let cmdline = image::command_line(self.system.cmdline.as_deref(), self.arch);
+        let mut sections = vec![
+            (Section::Osrel, SectionData::Bytes(os_release)),
+            (Section::Cmdline, SectionData::Bytes(cmdline.into_bytes())),
+            (Section::Initrd, SectionData::External { size: initramfs.size() }),
+            (Section::Linux, SectionData::Bytes(self.kernel.image.clone())),
+            (Section::Sbat, SectionData::Bytes(SBAT.as_bytes().to_vec())),
+        ];
+        if let Some(version) = &self.kernel.version {
+            sections.push((Section::Uname, SectionData::Bytes(version.clone().into_bytes())));
+        }
+        Ok(Plan::new(&self.stub()?, sections).map_err(ImageError::from)?)
+    }
+
+    /// The EFI stub, out of the locked package that brings it.
+    fn stub(&self) -> Result<Vec<u8>, BuildError> {
+        let path = format!("usr/lib/systemd/boot/efi/linux{}.efi.stub", self.arch.efi_suffix());
+        let locked = self.lock.with_role(Role::Stub).next().ok_or(BuildError::NoStubLocked)?;
+        let package = package::import(locked, self.store)?;
+        let stub = package.layer.read_file(self.store, &EntryPath::new(&path)?).map_err(ImageError::from)?;
+        Ok(stub.ok_or_else(|| ImageError::NoStub { package: locked.name.clone(), path })?)
+    }
+}
+
+/// The revocation level of what hoopy itself adds (shim's SBAT.md): generation 1.
+const SBAT: &str = "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md\nhoopy,1,hoopy,hoopy,0,https://github.com/hoopy/hoopy\n";
+
+fn report(work: &Work<'_>, path: PathBuf, size: u64, initramfs: &Initramfs) -> Built {
+    let mut layers = largest(work.stack);
+    layers.truncate(5);
+    Built {
+        path: path.canonicalize().unwrap_or(path),
+        size,
+        initramfs: initramfs.size(),
+        packages: work.stack.packages().count(),
+        layers,
+        arch: work.arch,
+        unchanged: false,
+        timings: Timings::default(),
+    }
+}
