@@ -12,6 +12,7 @@ pub fn run() -> anyhow::Result<()> {
     chores::run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     let mut tests = Command::new("cargo");
     tests.args(["test", "--quiet", "--workspace"]).current_dir(chores::root());
-    tests.env("HOOPY_APK_ROOT", mirror.join("apk-root/x86_64"));
+    let apk = mirror.join("apk-root").join(std::env::consts::ARCH);
+    tests.env("HOOPY_APK_ROOT", &apk).env("HOOPY_TEST_APK_ROOT", &apk);
     chores::command(&mut tests)
 }

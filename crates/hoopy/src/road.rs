@@ -70,28 +70,36 @@ pub fn build(
 ) -> Result<Built, BuildError> {
     let mut timings = Timings::default();
     let client = Client::default();
-    let (arch, lock) =
+    let (name, lock) =
         timings.step("lock", observer, || the_lock(system, options, store, &client, observer))?;
     timings.step("fetch", observer, || fetch_all(system, &lock, store, &client, observer))?;
     programs::build(&system.programs, observer)?;
     let packages = timings.step("import", observer, || import(&lock, store))?;
-    let (_, keys) = fetch::keyring(arch, system.keys.as_deref())?;
-    let inputs = Inputs { system, arch, epoch: lock.epoch, packages, keys: &keys };
+    let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
+    let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
     let mut stack = stack::fold(&inputs, store, runner, &mut timings, observer)?;
     let kernel = image::find_kernel(&stack, store)?;
     check_codec(system.codec, &kernel)?;
     let provenance = provenance(system);
     let recipe = recipe(system, options, &stack, &lock, &provenance);
-    if let Some(built) = unchanged(system, recipe, store) {
+    if let Some(built) = unchanged(system, &name, recipe, store) {
         return Ok(Built { timings, ..built });
     }
-    let identity = identity(system, options);
+    let identity = identity(system, name, options);
     let release = Release { image: identity.image(), ..provenance };
     stack::sign(&mut stack, &release, lock.epoch, store)?;
     let initramfs =
         timings.step("segments", observer, || Initramfs::of(&stack, system.codec, store, observer))?;
     check_fit(system, &stack, &initramfs, &kernel)?;
-    let work = Work { system, store, arch, lock: &lock, stack: &stack, kernel: &kernel, identity: &identity };
+    let work = Work {
+        system,
+        store,
+        arch: lock.arch,
+        lock: &lock,
+        stack: &stack,
+        kernel: &kernel,
+        identity: &identity,
+    };
     let (path, bytes) = timings.step("write", observer, || work.write(options.output, &initramfs))?;
     let built = report(&work, path, bytes, &initramfs);
     store.remember(recipe, &built)?;
@@ -105,12 +113,13 @@ fn the_lock(
     store: &Store,
     client: &Client,
     observer: &dyn Observer,
-) -> Result<(Arch, Lock), BuildError> {
+) -> Result<(String, Lock), BuildError> {
     let (arch, path) = lock::place(system)?;
     let arch = arch.ok_or(BuildError::NoArch)?;
+    let name = lock::image_name(system, arch, &path);
     if let Some(lock) = Lock::read(&path)? {
         let drift = lock::Drift::between(&lock, system);
-        return if drift.is_none() { Ok((arch, lock)) } else { Err(BuildError::Drift { path, drift }) };
+        return if drift.is_none() { Ok((name, lock)) } else { Err(BuildError::Drift { path, drift }) };
     }
     if options.locked {
         return Err(BuildError::NoLock(path));
@@ -118,7 +127,7 @@ fn the_lock(
     observer.event(Event::Note(&format!("no {}: making it", path.display())));
     let lock = lock::make(system, arch, &[], store, client, observer)?;
     lock.write(&path)?;
-    Ok((arch, lock))
+    Ok((name, lock))
 }
 
 fn fetch_all(
@@ -204,17 +213,17 @@ fn recipe(system: &System, options: &Options, stack: &Stack, lock: &Lock, releas
 }
 
 /// The image that the same inputs made before, where it is still there and the newest.
-fn unchanged(system: &System, recipe: RecipeId, store: &Store) -> Option<Built> {
+fn unchanged(system: &System, name: &str, recipe: RecipeId, store: &Store) -> Option<Built> {
     let built: Built = store.recall(recipe)?;
     let there = fs::metadata(&built.path).is_ok_and(|m| m.len() == built.size);
-    let newest =
-        image::latest(&system.path("images"), &system.name).is_none_or(|newest| newest <= built.path);
+    let newest = image::latest(&system.path("images"), name).is_none_or(|newest| newest <= built.path);
     (there && newest).then_some(Built { unchanged: true, ..built })
 }
 
-fn identity(system: &System, options: &Options) -> Identity {
+fn identity(system: &System, name: String, options: &Options) -> Identity {
     let next = || Version::next(&system.path("images"), &system.name, &options.day).to_string();
-    Identity { name: system.name.clone(), version: options.version.clone().unwrap_or_else(next) }
+    let version = options.version.clone().unwrap_or_else(next);
+    Identity { name, version }
 }
 
 /// The kernel gives the root half of the memory (mm/shmem.c); the compressed image lies beside it until it is

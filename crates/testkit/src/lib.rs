@@ -1,1 +1,130 @@
-//! What the tests share: a hermetic home, the mirror, the real apk, virtual machines.
+//! What the tests share: a hermetic home, the mirror, the real apk.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// The stand-in mirror that `cargo xtask mirror` made.
+#[derive(Debug, Clone)]
+pub struct Mirror {
+    /// What hoopy takes as `--mirror`.
+    pub alpine: PathBuf,
+    /// What hoopy takes as `--keys`.
+    pub keys: PathBuf,
+    /// A root with the real `apk` of this machine's architecture.
+    pub apk_root: PathBuf,
+}
+
+/// The repository's root.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned()
+}
+
+/// The stand-in mirror.
+///
+/// # Panics
+/// When it is not there: a test that needs it must not pass in silence.
+pub fn mirror() -> Mirror {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
+    let root = target.join("mirror");
+    assert!(
+        root.join("stamp").exists(),
+        "no stand-in mirror in {}: run `cargo xtask mirror`",
+        root.display()
+    );
+    Mirror {
+        alpine: root.join("alpine"),
+        keys: root.join("keys"),
+        apk_root: root.join("apk-root").join(std::env::consts::ARCH),
+    }
+}
+
+/// A home of a test's own: nothing of the user's shows, and it is gone afterwards.
+#[derive(Debug)]
+pub struct Home {
+    dir: TempDir,
+    program: PathBuf,
+}
+
+impl Home {
+    /// A home in which `program` is run.
+    ///
+    /// # Panics
+    /// When no temporary directory can be made.
+    pub fn new(program: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self { dir, program: program.into() }
+    }
+
+    /// A path in the home.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A copy of the example `name` in the home.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn example(&self, name: &str) -> PathBuf {
+        let from = repository().join("examples").join(name);
+        let to = self.path(name);
+        let copied = Command::new("cp").arg("-r").arg(&from).arg(&to).status().expect("cp");
+        assert!(copied.success(), "copy {}", from.display());
+        let _ = std::fs::remove_dir_all(to.join("images"));
+        let _ = std::fs::remove_file(to.join("hoopy.lock"));
+        to
+    }
+
+    /// The program with these arguments, the mirror, and an environment that holds nothing else.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mirror = mirror();
+        let mut command = Command::new(&self.program);
+        command.args(args).current_dir(self.dir.path()).env_clear();
+        command.env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin").env("HOME", self.dir.path());
+        command.env("HOOPY_MIRROR", mirror.alpine).env("HOOPY_KEYS", mirror.keys);
+        command.env("SOURCE_DATE_EPOCH", "1790000000");
+        command
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("start the program")
+    }
+
+    /// Runs it; its standard output.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let out = self.run(args);
+        let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.success(), "{args:?}: {}\n{stderr}", out.status);
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
+    /// Runs it; its standard error, and the exit code that it must have.
+    ///
+    /// # Panics
+    /// When it ends otherwise.
+    pub fn fails(&self, code: i32, args: &[&str]) -> String {
+        let out = self.run(args);
+        let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(code), "{args:?}: {}\n{stderr}", out.status);
+        stderr
+    }
+}
+
+/// The real `apk` with these arguments.
+pub fn apk(args: &[&str]) -> Command {
+    let root = mirror().apk_root;
+    let loader = format!("lib/ld-musl-{}.so.1", std::env::consts::ARCH);
+    let libraries = format!("{0}/lib:{0}/usr/lib", root.display());
+    let mut command = Command::new(root.join(loader));
+    command.arg("--library-path").arg(libraries).arg(root.join("sbin/apk")).args(args).env_clear();
+    command
+}

@@ -68,6 +68,7 @@ fn data(image: &Image, package: &Installed) -> anyhow::Result<DataWriter> {
                 }
                 None => {
                     let content = pristine(image.bytes(&absolute)?, file.checksum.as_ref());
+                    let content = if path == b"etc/rc.conf" { not_a_container(content) } else { content };
                     data.add(header(image, &path, Kind::File(0), file.access, mtime), &content)?;
                 }
             }
@@ -104,6 +105,14 @@ fn pristine(content: Vec<u8>, expected: Option<&Checksum>) -> Vec<u8> {
         Some(end) => content[..end].to_vec(),
         None => content,
     }
+}
+
+/// The image was set up for a container, and OpenRC told so: services that a machine needs would not start.
+fn not_a_container(content: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8_lossy(&content).into_owned();
+    text.replace("\nrc_sys=\"lxc\"\n", "\n#rc_sys=\"\"\n")
+        .replace("\nrc_parallel=\"YES\"\n", "\n#rc_parallel=\"NO\"\n")
+        .into_bytes()
 }
 
 type Scripts = HashMap<String, Vec<(ScriptKind, Vec<u8>)>>;

@@ -26,8 +26,8 @@ fn relock(global: &Global, dir: &std::path::Path, only: &[String], dry: bool) ->
     let arch = arch.ok_or(BuildError::NoArch)?;
     let old = Lock::read(&path)?;
     let keep = old.as_ref().filter(|_| !only.is_empty());
-    let pinned = keep
-        .map(|old| old.packages.iter().filter(|p| !only.contains(&p.name)).cloned().collect::<Vec<_>>());
+    let pinned =
+        keep.map(|old| old.packages.iter().filter(|p| !only.contains(&p.name)).cloned().collect::<Vec<_>>());
     let new = lock::make(
         &system,
         arch,

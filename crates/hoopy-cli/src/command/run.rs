@@ -18,8 +18,10 @@ const SCRATCH: u64 = 1 << 30;
 pub fn run(global: &Global, own: &Run) -> anyhow::Result<ExitCode> {
     let over = Overrides { memory: own.memory.clone(), ..Overrides::default() };
     let system = super::system(&own.system.dir, global, over)?;
-    let arch = hoopy::lock::place(&system)?.0.context("no architecture: say --arch")?;
-    let config = config(&system, own, arch)?;
+    let (arch, lock) = hoopy::lock::place(&system)?;
+    let arch = arch.context("no architecture: say --arch")?;
+    let name = hoopy::lock::image_name(&system, arch, &lock);
+    let config = config(&system, own, arch, &name)?;
     let vm = Vm::prepare(&config)?;
     if !global.quiet {
         eprintln!("{} with {:?}", config.image.display(), vm.accelerator());
@@ -43,8 +45,8 @@ pub fn run(global: &Global, own: &Run) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn config(system: &System, own: &Run, arch: Arch) -> anyhow::Result<VmConfig> {
-    let newest = || hoopy::image::latest(&system.path("images"), &system.name);
+fn config(system: &System, own: &Run, arch: Arch, name: &str) -> anyhow::Result<VmConfig> {
+    let newest = || hoopy::image::latest(&system.path("images"), name);
     let image = own.image.clone().or_else(newest).with_context(|| {
         format!(
             "{}: no image of {} there: run `hoopy build` first",
@@ -59,7 +61,7 @@ fn config(system: &System, own: &Run, arch: Arch) -> anyhow::Result<VmConfig> {
     fs::create_dir_all(&dir)?;
     let disks = scratch::make(&dir, &fstab::parse(&table), SCRATCH, &places)?;
     let ports = if own.ports.is_empty() { &system.forwards } else { &own.ports };
-    let name = |guest| match guest {
+    let called = |guest| match guest {
         22 => "SSH".to_owned(),
         80 => "HTTP".to_owned(),
         other => format!("port {other}"),
@@ -71,7 +73,7 @@ fn config(system: &System, own: &Run, arch: Arch) -> anyhow::Result<VmConfig> {
         cpus: own.cpus.unwrap_or(system.cpus),
         forwards: ports
             .iter()
-            .map(|p| Forward { name: name(p.guest), guest: p.guest, host: p.host })
+            .map(|p| Forward { name: called(p.guest), guest: p.guest, host: p.host })
             .collect(),
         disks: disks.disks,
         no_reboot: false,

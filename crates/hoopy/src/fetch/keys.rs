@@ -35,11 +35,14 @@ fn shipped(arch: Arch) -> &'static [KeyFile] {
 /// A public key's file: a few hundred bytes of PEM.
 const MAX_KEY: u64 = 16 << 10;
 
+/// Trusted keys, and the files they are in by name.
+pub type Trusted = (KeyRing, Vec<(String, Vec<u8>)>);
+
 /// The trusted keys: those in the directory `own`, or Alpine's where there is none; with their files.
 ///
 /// # Errors
 /// [`FetchError::Key`] when the directory has no key or one that does not parse.
-pub fn keyring(arch: Arch, own: Option<&Path>) -> Result<(KeyRing, Vec<(String, Vec<u8>)>), FetchError> {
+pub fn keyring(arch: Arch, own: Option<&Path>) -> Result<Trusted, FetchError> {
     let files = match own {
         None => shipped(arch).iter().map(|(name, pem)| ((*name).to_owned(), pem.to_vec())).collect(),
         Some(dir) => read(dir)?,

@@ -8,7 +8,7 @@ mod keys;
 mod source;
 
 pub use download::{Progress, Proof, Wanted, package};
-pub use keys::keyring;
+pub use keys::{Trusted, keyring};
 pub use source::{Client, is_remote};
 
 use std::io;

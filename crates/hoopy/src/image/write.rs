@@ -17,7 +17,7 @@ use crate::store::{Pending, Store};
 pub fn uki_to(path: &Path, plan: &mut Plan, initramfs: &Initramfs, store: &Store) -> Result<u64, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
     let sum = checksum(initramfs, store).map_err(io)?;
-    let total = plan.checksum(|_| sum.clone());
+    let total = plan.checksum(|_| sum);
     plan.set_checksum(total);
     let mut pending = Pending::new_in(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
     for extent in plan.extents() {

@@ -181,8 +181,12 @@ fn fetch_all(
     Ok(packages)
 }
 
-/// The digest of a package that an earlier lock fetched under the same checksum.
+/// The digest of a package that an earlier lock fetched from the same place under the same checksum. A directory is
+/// read again: its files may have been signed anew, which the checksum does not show.
 fn known(store: &Store, wanted: &Wanted) -> Option<crate::digest::ContentId> {
+    if !fetch::is_remote(&wanted.location) {
+        return None;
+    }
     let id = store.recall(recipe(wanted))?;
     store.has_blob(id, wanted.size).then_some(id)
 }
@@ -193,6 +197,7 @@ fn remember(store: &Store, wanted: &Wanted, id: crate::digest::ContentId) -> Res
 
 fn recipe(wanted: &Wanted) -> crate::digest::RecipeId {
     let mut hasher = crate::digest::Hasher::new("hoopy package by checksum 1");
+    hasher.field(wanted.location.as_bytes());
     if let Proof::Index(checksum) = &wanted.proof {
         hasher.field(checksum.to_string().as_bytes());
     }

@@ -74,3 +74,10 @@ pub fn place(system: &System) -> Result<(Option<Arch>, PathBuf), LockError> {
         asked => (asked.or(home).or_else(Arch::host), own),
     })
 }
+
+/// What images built with the lock at `path` are called: the machine's name, and the architecture where it is not
+/// the directory's own, so that the two kinds stand side by side.
+pub fn image_name(system: &System, arch: Arch, path: &std::path::Path) -> String {
+    let own = path.file_name().is_some_and(|name| name == "hoopy.lock");
+    if own { system.name.clone() } else { format!("{}-{arch}", system.name) }
+}

@@ -151,6 +151,7 @@ pub fn script(body: &str) -> Script {
         env: vec![("PATH".into(), "/bin".into())],
         cwd: "/".into(),
         bind: None,
+        hidden: Vec::new(),
         network: false,
     }
 }

@@ -1,0 +1,188 @@
+//! Building for real: real packages, real scripts.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hoopy_testkit::{Home, mirror};
+
+fn home() -> Home {
+    Home::new(env!("CARGO_BIN_EXE_hoopy"))
+}
+
+fn images(system: &Path) -> Vec<PathBuf> {
+    let mut all: Vec<_> =
+        fs::read_dir(system.join("images")).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    all.sort();
+    all
+}
+
+/// A system with few packages, so that it builds fast.
+fn small(home: &Home, name: &str) -> PathBuf {
+    let dir = home.path(name);
+    fs::create_dir_all(dir.join("root/etc")).unwrap();
+    fs::write(dir.join("hoopy.toml"), "name = \"small\"\n").unwrap();
+    fs::write(dir.join("packages"), "alpine-base\nlinux-virt # the kernel\n").unwrap();
+    fs::write(dir.join("root/etc/hostname"), "small\n").unwrap();
+    dir
+}
+
+#[test]
+fn what_is_built_is_not_built_again() {
+    let home = home();
+    small(&home, "s");
+    let first = home.ok(&["build", "s"]);
+    assert!(first.contains("small-2026092101.efi"), "{first}");
+    let second = home.ok(&["build", "s"]);
+    assert!(second.contains("up to date"), "{second}");
+    assert_eq!(images(&home.path("s")).len(), 1);
+}
+
+#[test]
+fn a_changed_file_makes_the_next_image() {
+    let home = home();
+    let dir = small(&home, "s");
+    home.ok(&["build", "s"]);
+    fs::write(dir.join("root/etc/motd"), "changed\n").unwrap();
+    let second = home.ok(&["build", "s"]);
+    assert!(second.contains("small-2026092102.efi"), "{second}");
+}
+
+#[test]
+fn two_directories_and_two_stores_give_the_same_bytes() {
+    let home = home();
+    for name in ["a", "b"] {
+        let dir = small(&home, name);
+        fs::write(dir.join("setup.sh"), "#!/bin/sh\ndate > /etc/built\nrm /etc/built\nadduser -D me\n")
+            .unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(if name == "a" { 0o755 } else { 0o775 });
+        fs::set_permissions(dir.join("setup.sh"), mode).unwrap();
+        home.ok(&["build", name, "--store", &format!("store-{name}")]);
+    }
+    let [a, b] = ["a", "b"].map(|name| fs::read(&images(&home.path(name))[0]).unwrap());
+    assert!(a == b, "the images differ: {} and {} bytes", a.len(), b.len());
+}
+
+#[test]
+fn a_lock_for_other_packages_is_refused_with_what_changed() {
+    let home = home();
+    let dir = small(&home, "s");
+    home.ok(&["lock", "s"]);
+    fs::write(dir.join("packages"), "alpine-base\nlinux-virt\ncurl\n").unwrap();
+    let message = home.fails(3, &["build", "s"]);
+    assert!(message.contains("`curl` is new") && message.contains("hoopy update"), "{message}");
+    let changes = home.ok(&["update", "s"]);
+    assert!(changes.contains("in       curl "), "{changes}");
+    home.ok(&["build", "s", "--locked"]);
+}
+
+#[test]
+fn no_lock_is_refused_when_the_user_says_locked() {
+    let home = home();
+    small(&home, "s");
+    assert!(home.fails(3, &["build", "s", "--locked"]).contains("hoopy lock"));
+}
+
+#[test]
+fn a_package_that_nobody_has_is_named_with_its_line() {
+    let home = home();
+    let dir = small(&home, "s");
+    fs::write(dir.join("packages"), "alpine-base\n\nnosuchthing\n").unwrap();
+    let message = home.fails(3, &["lock", "s"]);
+    assert!(message.contains("packages:3") && message.contains("nosuchthing"), "{message}");
+    assert!(!dir.join("hoopy.lock").exists());
+}
+
+#[test]
+fn an_index_signed_by_nobody_trusted_is_refused() {
+    let home = home();
+    small(&home, "s");
+    // Alpine's own keys did not sign the stand-in.
+    let out = home.command(&["lock", "s"]).env_remove("HOOPY_KEYS").output().unwrap();
+    let message = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(5), "{message}");
+    assert!(message.contains("none of that is trusted") && message.contains("hoopy-stand-in"), "{message}");
+}
+
+#[test]
+fn a_damaged_package_is_refused_and_a_good_one_taken_later() {
+    let home = home();
+    small(&home, "s");
+    home.ok(&["lock", "s"]);
+    let copy = home.path("mirror");
+    let status = std::process::Command::new("cp").arg("-r").arg(mirror().alpine).arg(&copy).status().unwrap();
+    assert!(status.success());
+    let package = copy.join("v3.23/main").join(std::env::consts::ARCH).join("musl-1.2.5-r23.apk");
+    let mut bytes = fs::read(&package).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&package, bytes).unwrap();
+    let args = ["build", "s", "--store", "fresh", "--mirror", copy.to_str().unwrap()];
+    let message = home.fails(5, &args);
+    assert!(message.contains("musl-1.2.5-r23.apk") && message.contains("SHA-256"), "{message}");
+    assert!(images(&home.path("s")).is_empty());
+    home.ok(&["build", "s", "--store", "fresh"]);
+}
+
+#[test]
+fn a_failing_setup_shows_what_it_said_and_leaves_no_image() {
+    let home = home();
+    let dir = small(&home, "s");
+    fs::write(dir.join("setup.sh"), "#!/bin/sh\necho before\nfalse || exit 7\n").unwrap();
+    let message = home.fails(4, &["build", "s"]);
+    assert!(message.contains("setup.sh") && message.contains("before") && message.contains('7'), "{message}");
+    assert!(images(&dir).is_empty());
+}
+
+#[test]
+fn two_kernels_or_none_are_refused() {
+    let home = home();
+    let dir = small(&home, "s");
+    fs::write(dir.join("packages"), "alpine-base\n").unwrap();
+    assert!(home.fails(1, &["build", "s"]).contains("no package in the lock brings a kernel"));
+}
+
+#[test]
+fn an_image_that_does_not_fit_the_memory_is_refused_with_the_largest_packages() {
+    let home = home();
+    let dir = small(&home, "s");
+    fs::write(dir.join("hoopy.toml"), "name = \"small\"\nmemory = \"64M\"\n").unwrap();
+    let message = home.fails(1, &["build", "s"]);
+    assert!(message.contains("linux-virt-") && message.contains("memory"), "{message}");
+}
+
+#[test]
+fn a_wrong_key_in_the_configuration_is_shown_with_its_line_and_the_valid_keys() {
+    let home = home();
+    let dir = small(&home, "s");
+    fs::write(dir.join("hoopy.toml"), "name = \"small\"\nmemroy = \"1G\"\n").unwrap();
+    let message = home.fails(3, &["build", "s"]);
+    assert!(message.contains("hoopy.toml:2:1") && message.contains("memory"), "{message}");
+}
+
+#[test]
+fn what_is_vendored_builds_with_nothing_else() {
+    let home = home();
+    let dir = small(&home, "s");
+    home.ok(&["build", "s"]);
+    let first = fs::read(&images(&dir)[0]).unwrap();
+    home.ok(&["vendor", "s"]);
+    fs::remove_dir_all(dir.join("images")).unwrap();
+    home.ok(&["build", "s", "--locked", "--store", "fresh", "--mirror", "s/vendor"]);
+    assert!(first == fs::read(&images(&dir)[0]).unwrap(), "the vendored build differs");
+}
+
+#[test]
+fn every_codec_and_output_is_written() {
+    let home = home();
+    let dir = small(&home, "s");
+    for codec in ["gzip:1", "lz4", "none", "zstd:3"] {
+        home.ok(&["build", "s", "--compression", codec]);
+    }
+    home.ok(&["build", "s", "--output", "kernel+initramfs"]);
+    home.ok(&["build", "s", "--output", "tar"]);
+    let endings: Vec<_> =
+        images(&dir).iter().filter_map(|p| p.extension()?.to_str().map(str::to_owned)).collect();
+    assert_eq!(endings, ["efi", "efi", "efi", "efi", "initramfs", "vmlinuz", "tar"]);
+}
