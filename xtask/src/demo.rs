@@ -31,6 +31,8 @@ pub fn run() -> anyhow::Result<()> {
         command.arg(verb).arg(&system).args(&common);
         command
     };
+    // The mirror may be another one than the last time.
+    chores::command(&mut call("lock"))?;
     chores::command(&mut call("build"))?;
     chores::command(call("run").arg("--until").arg("login:"))?;
     println!("demo: it came up. The image is in {}", system.join("images").display());

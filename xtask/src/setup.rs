@@ -59,8 +59,12 @@ fn emulation() -> anyhow::Result<()> {
 }
 
 fn packages() -> anyhow::Result<()> {
-    let missing: Vec<&str> =
+    let mut missing: Vec<&str> =
         NEEDED.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
+    let pip = Command::new("python3").args(["-m", "pip", "--version"]).output();
+    if !pip.is_ok_and(|out| out.status.success()) {
+        missing.push("python3-pip");
+    }
     if missing.is_empty() {
         return Ok(());
     }

@@ -37,7 +37,7 @@ pub enum IndexError {
     #[error("not an index: it inflates to over {MAX_TEXT} bytes")]
     TooLarge,
     /// A line of it is wrong.
-    #[error("APKINDEX, line {line}: {source}")]
+    #[error("line {line}: {source}")]
     Line {
         /// From 1.
         line: usize,

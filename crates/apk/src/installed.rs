@@ -191,6 +191,6 @@ Z:Q1vfk1apUWI4yLJGhhNRd0kJixfvY=
     #[test]
     fn an_error_names_its_line() {
         let text = TEXT.replace("a:0:0:600", "a:0:x:600");
-        assert!(parse(&text).unwrap_err().to_string().starts_with("APKINDEX, line 22:"));
+        assert!(parse(&text).unwrap_err().to_string().starts_with("line 23:"));
     }
 }

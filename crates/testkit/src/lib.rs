@@ -73,7 +73,9 @@ impl Home {
         let copied = Command::new("cp").arg("-r").arg(&from).arg(&to).status().expect("cp");
         assert!(copied.success(), "copy {}", from.display());
         let _ = std::fs::remove_dir_all(to.join("images"));
-        let _ = std::fs::remove_file(to.join("hoopy.lock"));
+        for lock in ["hoopy.lock", "hoopy-x86_64.lock", "hoopy-aarch64.lock"] {
+            let _ = std::fs::remove_file(to.join(lock));
+        }
         to
     }
 

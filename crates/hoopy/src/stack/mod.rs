@@ -120,9 +120,10 @@ pub enum StackError {
 }
 
 impl Stack {
-    /// Lays a layer on top.
+    /// Lays a layer on top. One that changes nothing is left out, unless it is a package: a metapackage has no
+    /// files and is installed all the same.
     pub fn push(&mut self, layer: Layer, origin: Origin) {
-        if layer.entries.is_empty() {
+        if layer.entries.is_empty() && !matches!(origin, Origin::Package(_)) {
             return;
         }
         self.tree.push(layer);
