@@ -29,8 +29,7 @@ fn boots(arch: Arch) {
         temp: home.path(""),
     };
     let mut console = Vm::prepare(&config).unwrap().console(None).unwrap();
-    console.expect("login:", LONG).unwrap();
-    console.login("root", Some("hello"), SHORT).unwrap();
+    console.login("root", Some("hello"), LONG).unwrap();
     let mut shell = |command: &str| {
         let (status, output) = console.run(command, SHORT).unwrap();
         assert_eq!(status, 0, "{command}: {output}");

@@ -216,7 +216,8 @@ fn recipe(system: &System, options: &Options, stack: &Stack, lock: &Lock, releas
 fn unchanged(system: &System, name: &str, recipe: RecipeId, store: &Store) -> Option<Built> {
     let built: Built = store.recall(recipe)?;
     let there = fs::metadata(&built.path).is_ok_and(|m| m.len() == built.size);
-    let newest = image::latest(&system.path("images"), name).is_none_or(|newest| newest <= built.path);
+    let newest = image::latest(&system.path("images"), name);
+    let newest = newest.is_none_or(|newest| newest.file_name() <= built.path.file_name());
     (there && newest).then_some(Built { unchanged: true, ..built })
 }
 

@@ -115,7 +115,7 @@ fn release(text: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use std::io::Write;
 
     use super::*;
