@@ -9,6 +9,10 @@ use hoopy_apk::solve::{Repository, Universe, solve};
 
 pub const ARCH: &str = "aarch64";
 
+/// How apk begins to say that it will not have a world.
+const REFUSALS: [&str; 3] =
+    ["unable to select packages", "is not a valid world dependency", "repository tag"];
+
 /// What came out: `name-version` in order of installation, or that the world was refused.
 #[derive(Debug, PartialEq, Eq, Clone)]
 pub enum Answer {
@@ -45,7 +49,11 @@ pub fn ours_in(universe: &Universe<'_>, world: &[Dependency]) -> Answer {
             };
             Answer::Install(solution.install.iter().map(label).collect())
         }
-        Err(error) => Answer::Refused(error.to_string()),
+        Err(error) => {
+            let asked = error.asked();
+            assert!(world.iter().any(|demand| asked == Some(&*demand.name)), "{asked:?} in {error}");
+            Answer::Refused(error.to_string())
+        }
     }
 }
 
@@ -116,7 +124,10 @@ impl Oracle {
         let output = command.output().unwrap();
         let out = String::from_utf8(output.stdout).unwrap();
         if !output.status.success() {
-            return Answer::Refused(out + &String::from_utf8_lossy(&output.stderr));
+            let why = out + &String::from_utf8_lossy(&output.stderr);
+            // Otherwise apk could not even start, and every refusal of ours would agree with it.
+            assert!(REFUSALS.iter().any(|refusal| why.contains(refusal)), "apk fails otherwise: {why}");
+            return Answer::Refused(why);
         }
         let lines = out.lines().filter_map(|line| line.split_once(") Installing "));
         Answer::Install(lines.map(|(_, what)| label(what)).collect())

@@ -115,10 +115,18 @@ pub struct Unsatisfiable {
     pub causes: Vec<Cause>,
 }
 
+impl Unsatisfiable {
+    /// The name in the world that the failure hangs on: where the plainest chain starts.
+    pub fn asked(&self) -> Option<&str> {
+        let ask = self.causes.first()?.chain.first()?;
+        (ask.by == Asker::World).then_some(&*ask.dependency.name)
+    }
+}
+
 /// Explains the failures of a finished search.
 pub(super) fn explain(search: &Search<'_, '_>, world: &[(Dep<'_>, u64)]) -> Unsatisfiable {
     let trace = Trace::new(search, world);
-    let mut causes: Vec<Cause> = Vec::new();
+    let mut causes: Vec<Cause> = trace.impossible().take(MAX_CAUSES).collect();
     for failure in &search.failures {
         let echo = matches!(failure, Failure::Unmet(..)) && !causes.is_empty();
         if causes.len() < MAX_CAUSES && !echo {
@@ -132,8 +140,17 @@ pub(super) fn explain(search: &Search<'_, '_>, world: &[(Dep<'_>, u64)]) -> Unsa
     if causes.iter().any(plain) {
         causes.retain(plain);
     }
+    drop_echoes(&mut causes);
     causes.sort_by_key(|cause| (rank(&cause.problem), cause.chain.len()));
     Unsatisfiable { causes }
+}
+
+/// Drops what is excluded by a demand that cannot be met itself. Two that exclude each other both stay.
+fn drop_echoes(causes: &mut Vec<Cause>) {
+    let excluded = |cause: &Cause| matches!(cause.problem, Problem::Excluded { .. });
+    let roots: Vec<Vec<Ask>> =
+        causes.iter().filter(|cause| !excluded(cause)).map(|cause| cause.chain.clone()).collect();
+    causes.retain(|cause| !matches!(&cause.problem, Problem::Excluded { by, .. } if roots.contains(by)));
 }
 
 /// What is plain to see comes first.

@@ -67,16 +67,18 @@ impl<'a> Trace<'_, '_, 'a> {
         })
     }
 
-    fn broken(&self, package: PackageId) -> Cause {
-        // A demand that nothing at all can meet is the plainest cause.
+    /// The demands that nothing at all can meet, whatever else is chosen: the plainest causes.
+    pub(super) fn impossible(&self) -> impl Iterator<Item = Cause> + '_ {
+        // One that names a broken version is for the package that makes it to answer for.
         let impossible = |demand: &&Demand<'a>| {
-            wants(demand)
-                && self.is_provided_by(package, demand.dep.name)
-                && self.candidates(demand).is_empty()
+            wants(demand) && demand.dep.dependency.has_valid_version() && self.candidates(demand).is_empty()
         };
-        if let Some(demand) = self.demands.iter().find(impossible) {
-            return self.unmet(self.chain(demand), demand.by.package(), demand.dep, &mut HashSet::new());
-        }
+        self.demands.iter().filter(impossible).map(|demand| {
+            self.unmet(self.chain(demand), demand.by.package(), demand.dep, &mut HashSet::new())
+        })
+    }
+
+    fn broken(&self, package: PackageId) -> Cause {
         self.ruled_out(package, self.chain_of(package), &mut HashSet::new())
     }
 
@@ -106,10 +108,30 @@ impl<'a> Trace<'_, '_, 'a> {
         if let Some(demand) = self.demands.iter().find(|demand| self.excludes(demand, package)) {
             return Cause { chain, problem: Problem::Excluded { package: label, by: self.chain(demand) } };
         }
-        match self.rival(package) {
-            Some((name, rival)) => self.same_name(name, rival, package, chain),
+        if let Some((name, rival)) = self.rival(package) {
+            return self.same_name(name, rival, package, chain);
+        }
+        match self.lame_dependency(package, visited) {
+            Some((dep, lame)) => {
+                let mut chain = chain;
+                chain.push(self.ask(By::Package(package), dep));
+                self.ruled_out(lame, chain, visited)
+            }
             None => Cause { chain, problem: Problem::NotFound { package: label } },
         }
+    }
+
+    /// A dependency for which a package was taken that is ruled out itself, because there was no other.
+    fn lame_dependency(
+        &self,
+        package: PackageId,
+        visited: &HashSet<PackageId>,
+    ) -> Option<(Dep<'a>, PackageId)> {
+        self.search.universe.depends(package).iter().find_map(|dep| {
+            let chosen = self.search.chosen(dep.name)?.package;
+            let lame = !self.search.package(chosen).selectable && !visited.contains(&chosen);
+            (lame && !dep.dependency.conflict).then_some((*dep, chosen))
+        })
     }
 
     /// Why a package can be installed nowhere, or not here.
@@ -204,10 +226,6 @@ impl<'a> Trace<'_, '_, 'a> {
             let chosen = self.search.chosen(name)?;
             (chosen.package != package).then_some((name, chosen.package))
         })
-    }
-
-    fn is_provided_by(&self, package: PackageId, name: NameId) -> bool {
-        self.names_of(package).any(|own| own == name)
     }
 
     /// The providers of a demand's name that meet it, ruled out or not.
