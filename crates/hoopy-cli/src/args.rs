@@ -96,9 +96,23 @@ pub struct Build {
     /// How segments are compressed: zstd, zstd:19, gzip, xz, lz4, none
     #[arg(long, value_name = "CODEC")]
     pub compression: Option<String>,
+    /// Where package scripts and setup.sh run: here where they can and else in a virtual machine, or one of the two
+    #[arg(long, value_enum, default_value_t = Scripts::Auto, value_name = "WHERE")]
+    pub scripts: Scripts,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where scripts run.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Scripts {
+    /// In a sandbox where this machine and this user can, else in a virtual machine
+    Auto,
+    /// In a sandbox on this machine
+    Native,
+    /// In a virtual machine
+    Vm,
 }
 
 /// What `build` writes.

@@ -32,6 +32,15 @@ pub fn version(kernel: &[u8]) -> Option<String> {
     }
 }
 
+/// The kernel's own `Image`, out of the small EFI program that it is packed into: for whoever starts it without
+/// firmware, as a virtual machine does. Nothing when it is not packed so, or damaged.
+pub fn unpacked(kernel: &[u8]) -> Option<Vec<u8>> {
+    let zboot = Zboot::parse(kernel)?;
+    let mut image = Vec::new();
+    zboot.stream()?.take(UNPACKED_MAX).read_to_end(&mut image).ok()?;
+    Some(image)
+}
+
 /// `kernel_version` in the setup header points, less 512, to text that starts with the release.
 fn x86(kernel: &[u8]) -> Option<String> {
     let pointer = kernel.get(0x20E..0x210)?;
@@ -60,9 +69,13 @@ impl<'a> Zboot<'a> {
     }
 
     fn version(&self) -> Option<String> {
+        scan_stream(self.stream()?)
+    }
+
+    fn stream(&self) -> Option<Box<dyn Read + 'a>> {
         match self.compression {
-            b"gzip" => scan_stream(flate2::read::GzDecoder::new(self.payload)),
-            b"zstd" | b"zstd22" => scan_stream(zstd::stream::read::Decoder::new(self.payload).ok()?),
+            b"gzip" => Some(Box::new(flate2::read::GzDecoder::new(self.payload))),
+            b"zstd" | b"zstd22" => Some(Box::new(zstd::stream::read::Decoder::new(self.payload).ok()?)),
             _ => None,
         }
     }

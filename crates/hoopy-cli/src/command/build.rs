@@ -5,8 +5,6 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use hoopy::config::Overrides;
 use hoopy::road::{self, Options, Output};
-use hoopy::sandbox::{Sandbox, SandboxConfig};
-use hoopy::stack::native::Native;
 
 use crate::args::{self, Build, Global};
 use crate::ui::{Teller, table};
@@ -15,8 +13,8 @@ pub fn run(global: &Global, own: &Build) -> anyhow::Result<ExitCode> {
     let over = Overrides { compression: own.compression.clone(), ..Overrides::default() };
     let system = super::system(&own.system.dir, global, over)?;
     let store = super::store(global)?;
-    let helper = std::env::current_exe().context("find hoopy's own program file")?;
-    let sandbox = Sandbox::new(SandboxConfig { helper, lowers: store.lowers() })?;
+    let teller = Teller::new(global.quiet || own.json);
+    let mut runner = super::runner(&system, own.scripts, &store, &teller)?;
     let options = Options {
         locked: own.locked,
         output: match own.output {
@@ -27,8 +25,7 @@ pub fn run(global: &Global, own: &Build) -> anyhow::Result<ExitCode> {
         day: today()?,
         version: own.image_version.clone(),
     };
-    let teller = Teller::new(global.quiet || own.json);
-    let built = road::build(&system, &options, &store, &mut Native::new(sandbox), &teller)?;
+    let built = road::build(&system, &options, &store, &mut runner, &teller)?;
     match (own.json, global.quiet) {
         (true, _) => println!("{}", serde_json::to_string_pretty(&built)?),
         (false, true) => println!("{}", built.path.display()),

@@ -11,9 +11,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 use hoopy::config::{Overrides, System};
+use hoopy::report::Observer;
+use hoopy::sandbox::SandboxConfig;
+use hoopy::stack::choose::{Chosen, Where};
+use hoopy::stack::virtual_machine::MachineConfig;
 use hoopy::store::Store;
 
-use crate::args::{Args, Command, Global};
+use crate::args::{Args, Command, Global, Scripts};
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -59,6 +63,30 @@ fn cache() -> Option<PathBuf> {
 /// `$XDG_STATE_HOME/hoopy`, or `~/.local/state/hoopy`.
 fn state() -> Option<PathBuf> {
     base("XDG_STATE_HOME", ".local/state")
+}
+
+/// Where scripts run.
+fn runner<'a>(
+    system: &System,
+    wanted: Scripts,
+    store: &Store,
+    observer: &'a dyn Observer,
+) -> anyhow::Result<Chosen<'a>> {
+    let arch = hoopy::lock::place(system)?.0.context("no architecture: say --arch")?;
+    let helper = std::env::current_exe().context("find hoopy's own program file")?;
+    let wanted = match wanted {
+        Scripts::Auto => Where::Auto,
+        Scripts::Native => Where::Native,
+        Scripts::Vm => Where::VirtualMachine,
+    };
+    let sandbox = SandboxConfig { helper, lowers: store.lowers() };
+    let machine = MachineConfig { arch, network: system.network, places: places(), temp: temp() };
+    Ok(Chosen::new(wanted, sandbox, machine, observer)?)
+}
+
+/// Where temporary directories are made.
+fn temp() -> PathBuf {
+    PathBuf::from(std::env::var_os("TMPDIR").unwrap_or_else(|| "/tmp".into()))
 }
 
 /// Where programs and firmware are: PATH, and what HOOPY_QEMU and HOOPY_FIRMWARE say.

@@ -1,7 +1,6 @@
 //! `hoopy run`.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -79,6 +78,6 @@ fn config(system: &System, own: &Run, arch: Arch, name: &str) -> anyhow::Result<
         no_reboot: false,
         acceleration: Default::default(),
         places,
-        temp: PathBuf::from(std::env::var_os("TMPDIR").unwrap_or_else(|| "/tmp".into())),
+        temp: super::temp(),
     })
 }

@@ -110,6 +110,9 @@ pub enum SandboxError {
         /// As possible.
         max: usize,
     },
+    /// The virtual machine for scripts could not be had, or failed.
+    #[error("the virtual machine for scripts: {0}")]
+    Machine(Box<dyn std::error::Error + Send + Sync>),
     /// A layer that was not unpacked before a script that runs over it.
     #[error("layer {0} was not unpacked")]
     MissingLayer(LayerId),

@@ -34,10 +34,10 @@ use crate::layer::Entry;
 pub const MAX_LAYERS: usize = 998;
 
 /// Most that is kept of what a script writes, from its end.
-const MAX_OUTPUT: usize = 1 << 20;
+pub(crate) const MAX_OUTPUT: usize = 1 << 20;
 
 /// Most paths that a script may change: more than any image has, and few enough to hold their names in memory.
-const MAX_ENTRIES: usize = 1 << 20;
+pub(crate) const MAX_ENTRIES: usize = 1 << 20;
 
 /// The `main` of a helper. A program that uses [`Sandbox`] calls it before anything else, and above all before it
 /// starts a thread, when its first argument is `__sandbox`, and ends with what it returns.
@@ -66,6 +66,14 @@ pub struct Script {
     pub hidden: Vec<PathBuf>,
     /// Whether it gets the host's network and resolver. Without it there is a loopback device and nothing else.
     pub network: bool,
+}
+
+impl Script {
+    /// The name of the file that it runs under.
+    pub(crate) fn file_name(&self) -> String {
+        let name = self.name.replace(['/', '\0'], "_");
+        if matches!(name.as_str(), "" | "." | "..") { "script".into() } else { name }
+    }
 }
 
 /// What a script changed, and what it said.

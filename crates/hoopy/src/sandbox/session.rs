@@ -323,7 +323,7 @@ fn explain(failure: Failure, script: &Script, mapped: bool) -> SandboxError {
 }
 
 /// The line that a BusyBox shell names last in its complaints: `PATH/NAME: line 3: no: not found`.
-fn failing_line(output: &[u8], name: &str) -> Option<u32> {
+pub(crate) fn failing_line(output: &[u8], name: &str) -> Option<u32> {
     let text = String::from_utf8_lossy(output);
     let mark = format!("{name}: line ");
     text.lines().rev().find_map(|line| line.split_once(&mark)?.1.split(':').next()?.parse().ok())

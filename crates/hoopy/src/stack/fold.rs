@@ -44,6 +44,7 @@ pub fn fold(
     observer: &dyn Observer,
 ) -> Result<Stack, StackError> {
     let (system, epoch) = (inputs.system, inputs.epoch);
+    runner.prepare(&inputs.packages);
     let mut fold = Fold {
         stack: Stack::default(),
         lost: HashSet::new(),

@@ -10,6 +10,7 @@
 
 mod accounts;
 mod capture;
+pub mod choose;
 mod configuration;
 pub mod conflict;
 pub mod database;
@@ -19,6 +20,7 @@ pub mod native;
 mod scripts;
 mod setup;
 mod triggers;
+pub mod virtual_machine;
 
 pub use finish::Release;
 pub use fold::{Inputs, fold, sign};

@@ -1,8 +1,11 @@
 //! Running a script over the stack, or remembering what it made the last time.
 
+use std::sync::Arc;
+
 use super::{Origin, Stack, StackError, capture};
 use crate::arch::Arch;
 use crate::digest::{Hasher, LayerId, RecipeId};
+use crate::layer::package::Package;
 use crate::layer::stored::{Layer, Source};
 use crate::sandbox::{Captured, SandboxError, Script};
 use crate::store::Store;
@@ -16,6 +19,10 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// Runs scripts over stacks of layers: a sandbox on this machine, or a virtual machine.
 pub trait Runner {
+    /// Tells it once, before the first script, the packages of the image in install order: a machine boots what
+    /// is among them.
+    fn prepare(&mut self, _packages: &[Arc<Package>]) {}
+
     /// Runs `script` over `layers`, bottom first.
     ///
     /// # Errors

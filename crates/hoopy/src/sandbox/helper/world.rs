@@ -108,7 +108,7 @@ fn bind_resolver(root: &Path) -> Result<()> {
 
 /// Puts the script where it can be executed and where nobody captures it.
 fn place(script: &Script, root: &Path) -> Result<PathBuf> {
-    let inside = Path::new(SCRIPTS).join(file_name(script));
+    let inside = Path::new(SCRIPTS).join(script.file_name());
     let path = root.join(&inside);
     let write = || -> io::Result<()> {
         fs::create_dir(root.join(SCRIPTS))?;
@@ -123,18 +123,13 @@ fn place(script: &Script, root: &Path) -> Result<PathBuf> {
 /// A script that comes from the directory at `/mnt` runs under its name there, since such scripts look for their
 /// neighbours with `$0`. The file is covered by the script as it was given, so that one read it once.
 fn cover(script: &Script, root: &Path, mnt: &Path, program: PathBuf) -> Result<PathBuf> {
-    let there = mnt.join(file_name(script));
+    let there = mnt.join(script.file_name());
     if !fs::symlink_metadata(&there).is_ok_and(|meta| meta.is_file()) {
         return Ok(program);
     }
     let placed = root.join(program.strip_prefix("/").unwrap_or(&program));
     mount_bind(&placed, &there).doing("place the script in /mnt")?;
-    Ok(Path::new("/mnt").join(file_name(script)))
-}
-
-fn file_name(script: &Script) -> String {
-    let name = script.name.replace(['/', '\0'], "_");
-    if matches!(name.as_str(), "" | "." | "..") { "script".into() } else { name }
+    Ok(Path::new("/mnt").join(script.file_name()))
 }
 
 /// Covers what the script is not to see with an empty directory; names that are no directory are not there.

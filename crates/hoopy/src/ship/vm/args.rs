@@ -65,7 +65,7 @@ impl Args {
     }
 
     /// User-mode networking. No boot ROM: firmware has its own drivers, and must not try the network first.
-    fn network(&mut self, forwards: &[Forward]) {
+    pub(crate) fn network(&mut self, forwards: &[Forward]) {
         let mut user = "user,id=net".to_owned();
         for forward in forwards {
             user += &format!(",hostfwd=tcp:127.0.0.1:{}-:{}", forward.host, forward.guest);

@@ -10,7 +10,7 @@
 //! Nothing outlives the caller: see [`process`].
 
 pub mod accel;
-mod args;
+pub(crate) mod args;
 pub mod console;
 pub mod error;
 pub mod fstab;

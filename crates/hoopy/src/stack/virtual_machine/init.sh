@@ -1,0 +1,114 @@
+#!/bin/busybox sh
+# PID 1 of the machine that runs scripts. Takes jobs from the host on a virtio port and answers there.
+#
+# A job is the line `job LAYERS`, an archive for $job, then so many archives for $tree, and one for $mnt where the
+# job says so. The answer is an archive of $result, after a success one of what changed, and the line `end`.
+# Whatever goes wrong here ends the machine: the host sees that, and what was said on the console.
+
+export PATH=/bin
+work=/work tree=/work/tree base=/work/base job=/work/job mnt=/work/mnt root=/work/root
+result=/work/result upper=/work/upper seen=.hoopy-seen
+
+die() {
+	echo "hoopy: $*" >/dev/console
+	reboot -f
+	sleep 60
+}
+
+furnish() {
+	/bin/busybox mkdir -p /proc /sys /dev $work
+	/bin/busybox --install -s /bin
+	mount -t proc proc /proc && mount -t sysfs sysfs /sys || die "no /proc or /sys"
+	mountpoint -q /dev || mount -t devtmpfs dev /dev || die "no /dev"
+	mount -t tmpfs -o mode=0755,size=100% tmpfs $work || die "no tmpfs"
+	for module in /modules/*.ko; do
+		[ ! -e "$module" ] || insmod "$module" || die "cannot load $module"
+	done
+	mkdir -p $tree $base/proc $base/sys $base/dev $base/mnt $root
+	hostname localhost
+	ip link set lo up
+	n=0
+	until port=$(grep -lx hoopy /sys/class/virtio-ports/*/name); do
+		[ $((n += 1)) -lt 100 ] || die "the port to the host is not there"
+		sleep 0.1
+	done
+	port=${port%/name}
+	port=/dev/${port##*/}
+	umask 0
+}
+
+# Only for scripts that may have it: a card is there only then
+connect() {
+	ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0 && ip route add default via 10.0.2.2 ||
+		die "no network"
+	echo nameserver 10.0.2.3 >/work/resolv.conf
+	mkdir -p $base/etc && : >$base/etc/resolv.conf
+}
+
+unpack() {
+	mkdir -p "$1" && cd "$1" && cpio -idmu --quiet <&3 || die "cannot unpack into $1"
+	cd /
+}
+
+receive() {
+	rm -rf $job
+	unpack $job
+	. $job/vars
+	cd $tree && xargs -0 rm -rf -- <$job/remove || die "cannot remove what is gone"
+	n=0
+	while [ $((n += 1)) -le "$1" ]; do unpack $tree; done
+	rm -rf $mnt
+	[ "$bind" = no ] || unpack $mnt
+	[ "$network" = no ] || [ -e /work/resolv.conf ] || connect
+}
+
+run() {
+	mkdir -p $upper /work/overlay $result
+	mount -t overlay -o "lowerdir=$tree:$base,upperdir=$upper,workdir=/work/overlay$off" overlay $root ||
+		die "cannot mount the layers"
+	[ "$network" = no ] && apart=-n || apart=
+	{
+		unshare -m -p -i -u $apart -f /bin/sh /inside.sh 3>&-
+		echo $? >$result/status
+	} </dev/null 2>&1 | tail -c 1048576 >$result/output
+	umount $root || die "cannot unmount the layers"
+}
+
+# Which directories of $upper do not hide what is below them. Nothing here shows the attribute that says so, but an
+# overlay obeys it: a name laid below each directory shows through those only.
+merged() {
+	mkdir -p /work/probe
+	(cd $upper && find . -mindepth 1 -type d) | sed "s|\$|/$seen|" | tr '\n' '\0' >/work/names
+	cd /work/probe && xargs -0 mkdir -p -- ./ </work/names || die "cannot make marks"
+	mount -t overlay -o "lowerdir=$upper:/work/probe,ro$off" overlay $root || die "cannot mount the changes"
+	(cd $root && find . -mindepth 1 -type d -name $seen) >$result/merged
+	cd /
+	umount $root || die "cannot unmount the changes"
+}
+
+answer() {
+	: >$result/merged
+	read -r status <$result/status || die "the script's end got lost"
+	[ "$status" != 0 ] || merged
+	cd $result && printf '%s\n' status output merged | cpio -o -H newc --quiet >&3 || die "cannot answer"
+	if [ "$status" = 0 ]; then
+		set -o pipefail
+		cd $upper && find . -mindepth 1 -print0 | cpio -0 -o -H newc --quiet >&3 || die "cannot answer"
+		set +o pipefail
+	fi
+	cd /
+	echo end >&3
+	rm -rf $upper /work/overlay /work/probe $result
+}
+
+off=,redirect_dir=off,metacopy=off,index=off,xino=off
+furnish
+exec 3<>$port || die "cannot open $port"
+echo ready >&3
+while read -r word layers <&3; do
+	[ "$word" = job ] || die "no job: $word"
+	receive "$layers"
+	run
+	answer
+done
+die "the host is gone"
