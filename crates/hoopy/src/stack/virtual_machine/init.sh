@@ -6,7 +6,7 @@
 # Whatever goes wrong here ends the machine: the host sees that, and what was said on the console.
 
 export PATH=/bin
-work=/work tree=/work/tree base=/work/base job=/work/job mnt=/work/mnt root=/work/root
+work=/work tree=/work/tree base=/work/base job=/work/job mnt=/work/mnt root=/work/root dev=/work/dev
 result=/work/result upper=/work/upper seen=.hoopy-seen
 
 die() {
@@ -25,6 +25,7 @@ furnish() {
 		[ ! -e "$module" ] || insmod "$module" || die "cannot load $module"
 	done
 	mkdir -p $tree $base/proc $base/sys $base/dev $base/mnt $root
+	furnish_dev
 	hostname localhost
 	ip link set lo up
 	n=0
@@ -37,6 +38,22 @@ furnish() {
 	umask 0
 }
 
+# What scripts find in /dev, made once and copied for each: starting a program is dear where it is emulated. With it
+# the shell that starts the script, since the image may have none.
+furnish_dev() {
+	mkdir -p $dev/pts $dev/shm $dev/.hoopy $dev/.tools && cd $dev && chmod 1777 shm || die "cannot make /dev"
+	mknod -m 666 null c 1 3 && mknod -m 666 zero c 1 5 && mknod -m 666 full c 1 7 &&
+		mknod -m 666 random c 1 8 && mknod -m 666 urandom c 1 9 && mknod -m 666 tty c 5 0 ||
+		die "cannot make devices"
+	ln -s /proc/self/fd fd
+	ln -s /proc/self/fd/0 stdin
+	ln -s /proc/self/fd/1 stdout
+	ln -s /proc/self/fd/2 stderr
+	ln -s pts/ptmx ptmx
+	cp /bin/busybox .tools/busybox && cp /lib/ld-musl-*.so.1 .tools/ld || die "cannot place the tools"
+	cd /
+}
+
 # Only for scripts that may have it: a card is there only then
 connect() {
 	ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0 && ip route add default via 10.0.2.2 ||
@@ -46,18 +63,20 @@ connect() {
 }
 
 unpack() {
-	mkdir -p "$1" && cd "$1" && cpio -idmu --quiet <&3 || die "cannot unpack into $1"
+	cd "$1" && cpio -idmu --quiet <&3 || die "cannot unpack into $1"
 	cd /
 }
 
 receive() {
-	rm -rf $job
+	rm -rf $job $mnt
+	mkdir -p $job $mnt
 	unpack $job
 	. $job/vars
-	cd $tree && xargs -0 rm -rf -- <$job/remove || die "cannot remove what is gone"
+	if [ -s $job/remove ]; then
+		cd $tree && xargs -0 rm -rf -- <$job/remove || die "cannot remove what is gone"
+	fi
 	n=0
 	while [ $((n += 1)) -le "$1" ]; do unpack $tree; done
-	rm -rf $mnt
 	[ "$bind" = no ] || unpack $mnt
 	[ "$network" = no ] || [ -e /work/resolv.conf ] || connect
 }

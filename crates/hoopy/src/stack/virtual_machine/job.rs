@@ -62,11 +62,19 @@ impl Delta {
 /// Sends the archive that describes the job.
 pub(super) fn send(script: &Script, gone: &[EntryPath], to: &mut impl Write) -> Result<(), WriteError> {
     let gone: Vec<u8> = gone.iter().flat_map(|path| path.as_bytes().iter().copied().chain([0])).collect();
-    let files: [(&[u8], &[u8]); 4] =
-        [(b"script", &script.body), (b"remove", &gone), (b"vars", &vars(script)), (b"start", &start(script))];
+    let program = [b"dev/.hoopy/", script.file_name().as_bytes()].concat();
+    let files: [(&[u8], u32, &[u8]); 4] = [
+        (b"remove", 0o644, &gone),
+        (b"vars", 0o644, &vars(script)),
+        (b"dev/.tools/start", 0o644, &start(script)),
+        (&program, 0o755, &script.body),
+    ];
     let mut archive = Writer::new(to);
-    for (name, content) in files {
-        let mode = file_type::FILE | 0o644;
+    for name in [&b"dev"[..], b"dev/.hoopy", b"dev/.tools"] {
+        archive.entry(&Header { name, mode: file_type::DIR | 0o755, nlink: 2, ..Header::default() }, 0)?;
+    }
+    for (name, mode, content) in files {
+        let mode = file_type::FILE | mode;
         archive.entry(&Header { name, mode, nlink: 1, ..Header::default() }, content.len() as u64)?;
         archive.write_all(content)?;
     }
