@@ -87,15 +87,12 @@ impl VirtualMachine {
             }
         };
         guest.within(JOB_TIME);
-        let t0 = std::time::Instant::now();
         send(&mut guest, &had, &tree, store, script)?;
-        let t1 = std::time::Instant::now();
         let answer = answer::read(&mut guest.from, memory, store).map_err(|failure| match failure {
             Failure::Other(error) => error,
             Failure::Pipe(e) => explain(&guest, "run a script", e),
         })?;
         guest.expect("end", "run a script")?;
-        eprintln!("DEBUG {} send {:?} answer {:?}", script.name, t1 - t0, t1.elapsed());
         self.guest = Some((guest, tree));
         Ok(answer)
     }
