@@ -41,7 +41,7 @@ furnish() {
 # What scripts find in /dev, made once and copied for each: starting a program is dear where it is emulated. With it
 # the shell that starts the script, since the image may have none.
 furnish_dev() {
-	mkdir -p $dev/pts $dev/shm $dev/.hoopy $dev/.tools && cd $dev && chmod 1777 shm || die "cannot make /dev"
+	mkdir -p $dev/pts $dev/shm $dev/.hoopy $dev/.hoopy/.tools && cd $dev && chmod 1777 shm || die "cannot make /dev"
 	mknod -m 666 null c 1 3 && mknod -m 666 zero c 1 5 && mknod -m 666 full c 1 7 &&
 		mknod -m 666 random c 1 8 && mknod -m 666 urandom c 1 9 && mknod -m 666 tty c 5 0 ||
 		die "cannot make devices"
@@ -50,7 +50,7 @@ furnish_dev() {
 	ln -s /proc/self/fd/1 stdout
 	ln -s /proc/self/fd/2 stderr
 	ln -s pts/ptmx ptmx
-	cp /bin/busybox .tools/busybox && cp /lib/ld-musl-*.so.1 .tools/ld || die "cannot place the tools"
+	cp /bin/busybox .hoopy/.tools/busybox && cp /lib/ld-musl-*.so.1 .hoopy/.tools/ld || die "cannot place the tools"
 	cd /
 }
 

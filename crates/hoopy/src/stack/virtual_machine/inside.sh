@@ -43,4 +43,4 @@ fi
 cd /
 ulimit -c 0
 # Not exec: when this shell ends, whatever the script left running ends with it
-setpriv --nnp chroot $root /dev/.tools/ld /dev/.tools/busybox sh /dev/.tools/start "$program"
+setpriv --nnp chroot $root /dev/.hoopy/.tools/ld /dev/.hoopy/.tools/busybox sh /dev/.hoopy/.tools/start "$program"

@@ -66,11 +66,11 @@ pub(super) fn send(script: &Script, gone: &[EntryPath], to: &mut impl Write) -> 
     let files: [(&[u8], u32, &[u8]); 4] = [
         (b"remove", 0o644, &gone),
         (b"vars", 0o644, &vars(script)),
-        (b"dev/.tools/start", 0o644, &start(script)),
+        (b"dev/.hoopy/.tools/start", 0o644, &start(script)),
         (&program, 0o755, &script.body),
     ];
     let mut archive = Writer::new(to);
-    for name in [&b"dev"[..], b"dev/.hoopy", b"dev/.tools"] {
+    for name in [&b"dev"[..], b"dev/.hoopy", b"dev/.hoopy/.tools"] {
         archive.entry(&Header { name, mode: file_type::DIR | 0o755, nlink: 2, ..Header::default() }, 0)?;
     }
     for (name, mode, content) in files {
@@ -97,7 +97,7 @@ fn vars(script: &Script) -> Vec<u8> {
 fn start(script: &Script) -> Vec<u8> {
     let mut text = b"cd ".to_vec();
     text.extend(quoted(script.cwd.as_os_str().as_bytes()));
-    text.extend(b" || exit 125\nexec /dev/.tools/ld /dev/.tools/busybox env -i");
+    text.extend(b" || exit 125\nexec /dev/.hoopy/.tools/ld /dev/.hoopy/.tools/busybox env -i");
     for (key, value) in &script.env {
         text.push(b' ');
         text.extend(quoted(format!("{key}={value}").as_bytes()));
