@@ -5,6 +5,8 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use hoopy::arch::Arch;
 use hoopy_testkit::Home;
@@ -94,4 +96,35 @@ fn a_foreign_architecture_comes_out_the_same_by_interpreter_and_by_virtual_machi
     }
     let interpreted = initramfs(&home, foreign, "native", setup);
     assert_same(&interpreted, &machine);
+}
+
+#[test]
+fn a_build_that_is_killed_leaves_no_machine() {
+    let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
+    home.example("hello");
+    let temp = home.path("temp");
+    fs::create_dir(&temp).unwrap();
+    let mut build = home.command(&["build", "hello", "--scripts", "vm"]);
+    let mut build = build.env("TMPDIR", &temp).stderr(Stdio::null()).spawn().unwrap();
+    let started = Instant::now();
+    let machine = loop {
+        let mut dirs = fs::read_dir(&temp).unwrap().map(|e| e.unwrap().path());
+        if let Some(dir) = dirs.find(|dir| dir.join("words").exists()) {
+            break dir;
+        }
+        assert!(started.elapsed() < Duration::from_secs(120), "no machine was started");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let guests = || {
+        let all =
+            fs::read_dir("/proc").unwrap().filter_map(|e| fs::read(e.ok()?.path().join("cmdline")).ok());
+        let name = machine.as_os_str().as_encoded_bytes().to_vec();
+        all.filter(|line| line.windows(name.len()).any(|part| part == name)).count()
+    };
+    build.kill().unwrap();
+    build.wait().unwrap();
+    while guests() > 0 || machine.exists() {
+        assert!(started.elapsed() < Duration::from_secs(150), "{} still runs", machine.display());
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }

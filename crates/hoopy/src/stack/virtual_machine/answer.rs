@@ -57,11 +57,11 @@ impl From<ReadError> for Failure {
 /// Reads up to the line that follows the archives. `most` bounds what is written to disk.
 pub(super) fn read(from: impl BufRead, most: u64, store: &Store) -> Result<Answer, Failure> {
     let mut reader = Reader::new(from);
-    let mut result = Changes::new(most, store)?;
+    let mut changes = Changes::new(most, store)?;
     let (mut status, mut output, mut merged) = (None, Vec::new(), BTreeSet::new());
     while let Some(packed) = reader.next_entry()? {
         if packed.archive > 0 {
-            result.add(&packed, &mut reader)?;
+            changes.add(&packed, &mut reader)?;
             continue;
         }
         match &packed.name[..] {
@@ -73,9 +73,12 @@ pub(super) fn read(from: impl BufRead, most: u64, store: &Store) -> Result<Answe
             _ => return Err(MachineError::Answer(format!("a file {:?}", lossy(&packed.name))).into()),
         }
     }
-    let status =
-        status.ok_or_else(|| MachineError::Answer("it does not say how the script ended".to_owned()))?;
-    let (entries, contents) = result.finish(&merged, store)?;
+    let status = match status {
+        Some(status) => status,
+        None if reader.position() == 0 => return Err(Failure::Pipe(io::ErrorKind::UnexpectedEof.into())),
+        None => return Err(MachineError::Answer("it does not say how the script ended".to_owned()).into()),
+    };
+    let (entries, contents) = changes.finish(&merged, store)?;
     Ok(Answer { status, captured: Captured { entries, contents, output } })
 }
 
@@ -221,4 +224,93 @@ fn packed_size(kind: &Kind) -> u64 {
 
 fn scratch(store: &Store) -> Result<File, MachineError> {
     store.scratch().map_err(|e| MachineError::io("make a temporary file")(io::Error::other(e)))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use hoopy_cpio::{Header, Writer};
+
+    use super::*;
+    use crate::digest::ContentId;
+
+    /// Name, mode with its type, inode number, number of names, content.
+    type File<'a> = (&'a str, u32, u32, u32, &'a str);
+
+    const RESULT: [File<'_>; 3] = [
+        ("status", 0o100_644, 1, 1, "0\n"),
+        ("output", 0o100_644, 2, 1, "said"),
+        ("merged", 0o100_644, 3, 1, "./etc/.hoopy-seen\n"),
+    ];
+
+    fn archive(files: &[File<'_>]) -> Vec<u8> {
+        let mut writer = Writer::new(Vec::new());
+        for &(name, mode, ino, nlink, content) in files {
+            let header = Header { name: name.as_bytes(), mode, ino, nlink, ..Header::default() };
+            writer.entry(&header, content.len() as u64).unwrap();
+            writer.write_all(content.as_bytes()).unwrap();
+        }
+        writer.finish().unwrap()
+    }
+
+    fn take(bytes: &[u8], most: u64) -> Result<Answer, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        read(bytes, most, &store).map_err(|failure| match failure {
+            Failure::Pipe(e) => format!("pipe: {}", e.kind()),
+            Failure::Other(e) => e.to_string(),
+        })
+    }
+
+    #[test]
+    fn gives_what_changed_in_order_with_links_and_deletions() {
+        let changed = archive(&[
+            ("./etc", 0o040_755, 1, 2, ""),
+            ("./etc/gone", 0o020_000, 9, 2, ""),
+            ("./new", 0o040_700, 2, 2, ""),
+            ("./z", 0o100_600, 5, 1, "zz"),
+            ("./b", 0o104_755, 7, 2, ""),
+            ("./a", 0o104_755, 7, 2, "one"),
+        ]);
+        let answer = take(&[archive(&RESULT), changed, b"end\n".to_vec()].concat(), 100).unwrap();
+        let mut captured = answer.captured;
+        let shown: Vec<_> = captured.entries.iter().map(|e| (e.path.to_string(), e.kind.clone())).collect();
+        let file =
+            |text: &str| Kind::File { size: text.len() as u64, content: ContentId::of(text.as_bytes()) };
+        let expected = [
+            ("a", file("one")),
+            ("b", Kind::Hardlink(EntryPath::new("a").unwrap())),
+            ("etc", Kind::Dir { opaque: false }),
+            ("etc/gone", Kind::Whiteout),
+            ("new", Kind::Dir { opaque: true }),
+            ("z", file("zz")),
+        ];
+        assert_eq!(shown, expected.map(|(path, kind)| (path.to_owned(), kind)));
+        assert_eq!((captured.entries[0].mode, answer.status), (0o4755, 0));
+        assert_eq!(captured.output, b"said");
+        let mut contents = String::new();
+        captured.contents.read_to_string(&mut contents).unwrap();
+        assert_eq!(contents, "onezz");
+    }
+
+    #[test]
+    fn a_guest_cannot_reach_out_of_the_image_or_fill_the_disk() {
+        let with = |file: File<'_>| take(&[archive(&RESULT), archive(&[file])].concat(), 10).map(drop);
+        let outside = with(("../x", 0o100_644, 1, 1, "")).unwrap_err();
+        assert!(outside.contains("could leave the root"), "{outside}");
+        let large = with(("./x", 0o100_644, 1, 1, "more than ten bytes")).unwrap_err();
+        assert!(large.contains("more than 10 bytes"), "{large}");
+    }
+
+    #[test]
+    fn an_answer_cut_short_is_the_end_of_the_machine() {
+        let whole = [archive(&RESULT), archive(&[("./z", 0o100_600, 5, 1, "zz")])].concat();
+        assert_eq!(take(b"", 100).map(drop), Err("pipe: unexpected end of file".to_owned()));
+        // Where the first archive is whole and the second has not begun, it is the line `end` that is missed
+        let between = archive(&RESULT).len();
+        for end in (0..whole.len()).filter(|end| *end != between) {
+            assert!(take(&whole[..end], 100).is_err(), "cut at {end}");
+        }
+        assert!(take(b"end\n", 100).is_err());
+    }
 }
