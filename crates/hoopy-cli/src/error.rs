@@ -48,7 +48,7 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
         ),
         BuildError::Stack(StackError::Sandbox(SandboxError::CannotExecute { .. })) => Some(
             "for another architecture than this machine's, qemu-user must be registered with binfmt_misc \
-             (Debian: apt install qemu-user-static binfmt-support)",
+             (Debian: apt install qemu-user-static binfmt-support), or say --scripts vm",
         ),
         _ => None,
     }

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -39,9 +40,16 @@ fn script(home: &Home, name: &str, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// `hello` with few packages: what most of their scripts do, they all do.
+fn small(home: &Home) -> PathBuf {
+    let dir = home.example("hello");
+    fs::write(dir.join("packages"), "alpine-base\nlinux-virt\n").unwrap();
+    dir
+}
+
 /// The initramfs of `hello`, with this `setup.sh`, whose scripts ran in `place`.
 fn initramfs(home: &Home, arch: Arch, place: &str, setup: &str) -> Vec<u8> {
-    let dir = home.example("hello");
+    let dir = small(home);
     script(home, "hello", setup);
     fs::create_dir(dir.join("secrets")).unwrap();
     fs::write(dir.join("secrets/key"), "secret").unwrap();
@@ -78,7 +86,7 @@ fn scripts_in_a_virtual_machine_make_what_the_sandbox_makes() {
     let machine = initramfs(&home, arch, "vm", EVERYTHING);
     assert_same(&native, &machine);
     // What the packages' scripts made is in the store by now
-    home.example("hello");
+    small(&home);
     script(&home, "hello", "#!/bin/sh\necho before\nexit 7\n");
     let message = home.fails(4, &["build", "hello", "--scripts", "vm", "--store", "vm"]);
     assert!(message.contains("setup.sh failed with exit status 7\nbefore"), "{message}");
