@@ -167,6 +167,14 @@ mod tests {
     }
 
     #[test]
+    fn gives_the_image_that_zboot_has_packed() {
+        let zstd = zstd::encode_all(banner().as_slice(), 1).unwrap();
+        assert_eq!(unpacked(&zboot(b"zstd", &zstd)), Some(banner()));
+        assert_eq!(unpacked(&zboot(b"zstd", b"damaged")), None);
+        assert_eq!(unpacked(&banner()), None);
+    }
+
+    #[test]
     fn reads_the_release_from_an_x86_setup_header() {
         let mut kernel = vec![0; 0x300];
         kernel[0x202..0x206].copy_from_slice(b"HdrS");

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The guest is BusyBox, the kernel and a few modules out of the packages of the lock. What it gives back is what the
-//! sandbox captures, but for extended attributes, which BusyBox cannot read.
+//! sandbox captures, but for extended attributes that a script sets: BusyBox cannot read them.
 
 mod answer;
 mod base;
@@ -30,7 +30,7 @@ pub use error::MachineError;
 use super::Runner;
 use crate::arch::Arch;
 use crate::layer::package::Package;
-use crate::layer::{EntryPath, Kind, Layer};
+use crate::layer::{Entry, EntryPath, Kind, Layer};
 use crate::sandbox::session::failing_line;
 use crate::sandbox::{Captured, Ended, SandboxError, Script};
 use crate::ship::vm::Places;
@@ -154,9 +154,12 @@ impl Runner for VirtualMachine {
         let mut tree = Tree::default();
         layers.iter().for_each(|layer| tree.push(layer.clone()));
         check_interpreter(script, &tree)?;
-        let answer = self.try_run(tree, store, script).map_err(|e| SandboxError::Machine(Box::new(e)))?;
+        let mut answer = self.try_run(tree, store, script).map_err(|e| SandboxError::Machine(Box::new(e)))?;
         let output = answer.captured.output;
         if answer.status == 0 {
+            if let Some((_, below)) = &self.guest {
+                keep_attributes(&mut answer.captured.entries, below);
+            }
             return Ok(Captured { output, ..answer.captured });
         }
         let line = failing_line(&output, &script.name);
@@ -166,6 +169,16 @@ impl Runner for VirtualMachine {
             line,
             output,
         })
+    }
+}
+
+/// What BusyBox cannot read is as it was, where the rest of an entry is.
+fn keep_attributes(entries: &mut [Entry], below: &Tree) {
+    for entry in entries {
+        let Some(there) = below.get(&entry.path) else { continue };
+        if (&there.kind, &there.user, &there.group) == (&entry.kind, &entry.user, &entry.group) {
+            entry.xattrs.clone_from(&there.xattrs);
+        }
     }
 }
 
