@@ -41,7 +41,7 @@ furnish() {
 # What scripts find in /dev, made once and copied for each: starting a program is dear where it is emulated. With it
 # the shell that starts the script, since the image may have none.
 furnish_dev() {
-	mkdir -p $dev/pts $dev/shm $dev/.hoopy $dev/.hoopy/.tools && cd $dev && chmod 1777 shm || die "cannot make /dev"
+	mkdir -p $dev/pts $dev/shm $dev/.hoopy/.tools && cd $dev && chmod 1777 shm || die "cannot make /dev"
 	mknod -m 666 null c 1 3 && mknod -m 666 zero c 1 5 && mknod -m 666 full c 1 7 &&
 		mknod -m 666 random c 1 8 && mknod -m 666 urandom c 1 9 && mknod -m 666 tty c 5 0 ||
 		die "cannot make devices"
@@ -69,7 +69,7 @@ unpack() {
 
 receive() {
 	rm -rf $job $mnt
-	mkdir -p $job $mnt
+	mkdir -m 755 $job $mnt
 	unpack $job
 	. $job/vars
 	if [ -s $job/remove ]; then
@@ -82,7 +82,7 @@ receive() {
 }
 
 run() {
-	mkdir -p $upper /work/overlay $result
+	mkdir -m 755 $upper /work/overlay $result
 	mount -t overlay -o "lowerdir=$tree:$base,upperdir=$upper,workdir=/work/overlay$off" overlay $root ||
 		die "cannot mount the layers"
 	[ "$network" = no ] && apart=-n || apart=

@@ -108,19 +108,15 @@ fn send(
 ) -> Result<(), MachineError> {
     let delta = job::delta(had, tree);
     let mut sent = || -> Result<(), MachineError> {
-        let io = MachineError::io("send a script to the machine");
+        let what = "send a script to the machine";
         let to = guest.to();
-        let job = job::send(script, &delta.gone, {
-            writeln!(to, "job {}", delta.plans.len())
-                .map_err(MachineError::io("send a script to the machine"))?;
-            to
-        });
-        job.map_err(|e| io(io::Error::other(e)))?;
-        delta.send(store, guest.to())?;
+        writeln!(to, "job {}", delta.plans.len()).map_err(MachineError::io(what))?;
+        job::send(script, &delta.gone, to).map_err(|e| MachineError::io(what)(io::Error::other(e)))?;
+        delta.send(store, to)?;
         if let Some(dir) = &script.bind {
-            job::send_directory(dir, &script.hidden, guest.to())?;
+            job::send_directory(dir, &script.hidden, to)?;
         }
-        guest.to().flush().map_err(MachineError::io("send a script to the machine"))
+        to.flush().map_err(MachineError::io(what))
     };
     sent().map_err(|error| match pipe_failure(&error) {
         Some(kind) => guest.failed("send it a script", &kind.into()),
