@@ -57,11 +57,27 @@ pub struct Options {
     pub version: Option<String>,
 }
 
-/// Builds the image of `system`.
+/// Builds the image of `system`. What turns out to be damaged in the store is made again.
 ///
 /// # Errors
 /// [`BuildError`]; nothing half-written is left.
 pub fn build(
+    system: &System,
+    options: &Options,
+    store: &Store,
+    runner: &mut dyn Runner,
+    observer: &dyn Observer,
+) -> Result<Built, BuildError> {
+    match road(system, options, store, runner, observer) {
+        Err(_) if store.take_damage() => {
+            observer.event(Event::Note("the store was damaged: making anew what it lost"));
+            road(system, options, store, runner, observer)
+        }
+        result => result,
+    }
+}
+
+fn road(
     system: &System,
     options: &Options,
     store: &Store,

@@ -10,12 +10,15 @@ mod write;
 
 pub use write::{SegmentError, write_archive};
 
-use std::fs;
+use std::fs::File;
 
-use crate::digest::{Hasher, SegmentKey};
+use hoopy_uki::Checksum;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{ContentId, Hasher, RecipeId, SegmentKey, of_reader};
 use crate::layer::Layer;
 use crate::report::{Event, Observer};
-use crate::store::Store;
+use crate::store::{Seal, Store};
 use codec::Codec;
 
 /// A segment in the store.
@@ -25,6 +28,16 @@ pub struct Segment {
     pub key: SegmentKey,
     /// Its compressed size in bytes.
     pub size: u64,
+    /// Its part of the image's checksum.
+    pub sum: Checksum,
+}
+
+/// What the store remembers of a segment.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    content: ContentId,
+    sum: Checksum,
+    seal: Seal,
 }
 
 /// What a segment is made of.
@@ -74,13 +87,45 @@ pub fn realise(plans: &[Plan], store: &Store, observer: &dyn Observer) -> Result
     Ok(segments.into_iter().map(|(_, s)| s).collect())
 }
 
-fn realise_one(plan: &Plan, store: &Store) -> Result<Segment, SegmentError> {
+/// The segment of `plan`: the store's, or a new one.
+///
+/// # Errors
+/// [`SegmentError`].
+pub fn realise_one(plan: &Plan, store: &Store) -> Result<Segment, SegmentError> {
     let key = plan.key();
-    if let Ok(meta) = fs::metadata(store.segment_path(key)) {
-        return Ok(Segment { key, size: meta.len() });
+    if let Some(segment) = recall(key, store)? {
+        return Ok(segment);
     }
     let mut pending = store.pending()?;
-    let size = write::compress(plan, store, pending.file())?;
+    let (content, sum) = write::compress(plan, store, pending.file())?;
     store.keep_segment(pending, key)?;
-    Ok(Segment { key, size })
+    remember(key, content, sum, store)?;
+    Ok(Segment { key, size: sum.len(), sum })
+}
+
+/// The store's segment, where it is whole. Its digest is taken where the seal does not vouch for it.
+fn recall(key: SegmentKey, store: &Store) -> Result<Option<Segment>, SegmentError> {
+    let Some(known) = store.recall::<Remembered>(recipe(key)) else { return Ok(None) };
+    let Ok(mut file) = File::open(store.segment_path(key)) else { return Ok(None) };
+    let segment = Segment { key, size: known.sum.len(), sum: known.sum };
+    if store.is_sealed(&file, &known.seal) {
+        return Ok(Some(segment));
+    }
+    if of_reader(&mut file)?.0 != known.content {
+        return Ok(None);
+    }
+    remember(key, known.content, known.sum, store)?;
+    Ok(Some(segment))
+}
+
+fn remember(key: SegmentKey, content: ContentId, sum: Checksum, store: &Store) -> Result<(), SegmentError> {
+    // Sealed under its own name: a rename counts as a change.
+    let seal = store.seal(&File::open(store.segment_path(key))?)?;
+    Ok(store.remember(recipe(key), &Remembered { content, sum, seal })?)
+}
+
+fn recipe(key: SegmentKey) -> RecipeId {
+    let mut hasher = Hasher::new("hoopy segment in the store 1");
+    hasher.field(key.as_bytes());
+    RecipeId::from_bytes(hasher.finish())
 }

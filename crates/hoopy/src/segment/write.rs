@@ -8,9 +8,11 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 
 use hoopy_cpio::{Header, WriteError, Writer, file_type};
+use hoopy_uki::Checksum;
 
 use super::Plan;
 use super::links::{Group, groups};
+use crate::digest::{ContentId, HashingWriter};
 use crate::layer::stored::ReadLayerError;
 use crate::layer::{Entry, Kind};
 use crate::store::{Store, StoreError};
@@ -29,14 +31,18 @@ pub enum SegmentError {
     Write(#[from] io::Error),
 }
 
-/// Writes the plan's segment to `out`; gives its size in bytes.
-pub(super) fn compress(plan: &Plan, store: &Store, out: &mut File) -> Result<u64, SegmentError> {
-    let counted = Counted { inner: BufWriter::with_capacity(256 << 10, out), written: 0 };
-    let mut encoder = plan.codec.encode(counted, None)?;
+/// Writes the plan's segment to `out`; gives its digest, and its part of the image's checksum.
+pub(super) fn compress(
+    plan: &Plan,
+    store: &Store,
+    out: &mut File,
+) -> Result<(ContentId, Checksum), SegmentError> {
+    let out = Summing { inner: HashingWriter::new(out), sum: Checksum::new() };
+    let mut encoder = plan.codec.encode(BufWriter::with_capacity(256 << 10, out), None)?;
     write_archive(plan, store, &mut encoder)?;
-    let mut counted = encoder.finish()?;
-    counted.inner.flush()?;
-    Ok(counted.written)
+    let summing = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let (_, content, _) = summing.inner.finish();
+    Ok((content, summing.sum))
 }
 
 /// Writes the plan's archive, not compressed, with its trailer.
@@ -160,16 +166,16 @@ fn refused(e: WriteError) -> io::Error {
     }
 }
 
-/// Counts what passes.
-struct Counted<W> {
+/// Sums what passes.
+struct Summing<W> {
     inner: W,
-    written: u64,
+    sum: Checksum,
 }
 
-impl<W: Write> Write for Counted<W> {
+impl<W: Write> Write for Summing<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let n = self.inner.write(bytes)?;
-        self.written += n as u64;
+        self.sum.update(&bytes[..n]);
         Ok(n)
     }
 

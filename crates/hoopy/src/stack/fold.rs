@@ -13,7 +13,7 @@ use crate::config::System;
 use crate::layer::package::Package;
 use crate::layer::settle::{Directories, settle};
 use crate::layer::stored::Layer;
-use crate::layer::{Entry, EntryPath, Source, files};
+use crate::layer::{Entry, EntryPath, Kind, files};
 use crate::report::{Observer, Timings};
 use crate::sandbox::Script;
 use crate::store::Store;
@@ -98,18 +98,14 @@ fn settle_on(
     let accounts = accounts::of(stack, &layer.entries, store)?;
     let mut entries = settle(&layer.entries, &stack.tree, &accounts, directories)
         .map_err(|source| StackError::Lost { origin: origin.label(), source })?;
+    let files = entries.iter().filter(|e| matches!(e.kind, Kind::File { .. }));
+    let kept: Vec<bool> = files.map(|e| !without.contains(&e.path)).collect();
     entries.retain(|e| !without.contains(&e.path));
     entries.iter_mut().for_each(|e: &mut Entry| e.mtime = e.mtime.min(epoch));
     if entries[..] == layer.entries[..] {
         return Ok(layer.clone());
     }
-    let id = store.put_layer(&entries)?;
-    if layer.source == Source::Data && !store.data_path(id).exists() {
-        let path = store.data_path(layer.id);
-        let mut contents = std::fs::File::open(&path).map_err(crate::store::at(&path))?;
-        store.put_data(id, &mut contents)?;
-    }
-    Ok(Layer { id, entries: entries.into(), source: layer.source })
+    Ok(layer.settled(store.put_layer(&entries)?, entries, &kept))
 }
 
 struct Fold<'a> {

@@ -35,12 +35,22 @@ impl Pending {
     /// # Errors
     /// What the system says; the temporary file is removed then.
     pub fn keep(self, path: &Path) -> io::Result<()> {
+        self.0.as_file().sync_all()?;
+        self.name(path)?;
+        sync_dir(path)
+    }
+
+    /// Gives it its name, and leaves it to the system when it is written. A kill finds the old file or the new
+    /// one; after a power cut it may be torn, so this is for what its reader checks and can make again.
+    ///
+    /// # Errors
+    /// As [`Pending::keep`].
+    pub fn name(self, path: &Path) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt as _;
         // tempfile makes files 0600: what is kept is for whoever may enter the directory.
         self.0.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-        self.0.as_file().sync_all()?;
         self.0.persist(path).map_err(|e| e.error)?;
-        sync_dir(path)
+        Ok(())
     }
 }
 
