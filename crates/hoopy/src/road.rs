@@ -21,6 +21,7 @@ use crate::parallel;
 use crate::programs;
 use crate::report::{Built, Event, LayerSize, Observer, Timings};
 use crate::segment::codec::Codec;
+use crate::segment::eager::Eager;
 use crate::stack::{self, Inputs, Release, Runner, Stack};
 use crate::store::Store;
 
@@ -93,7 +94,9 @@ fn road(
     let packages = timings.step("import", observer, || import(&lock, store))?;
     let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
     let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
-    let mut stack = stack::fold(&inputs, store, runner, &mut timings, observer)?;
+    let mut stack = Eager::beside(system.codec, store, |eager| {
+        stack::fold(&inputs, store, runner, eager, &mut timings, observer)
+    })?;
     let kernel = image::find_kernel(&stack, store)?;
     check_codec(system.codec, &kernel)?;
     let provenance = provenance(system);

@@ -5,6 +5,7 @@
 //! changed configuration file makes one tiny segment anew and leaves the others as they are in the store.
 
 pub mod codec;
+pub mod eager;
 mod links;
 mod write;
 
@@ -16,7 +17,7 @@ use hoopy_uki::Checksum;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{ContentId, Hasher, RecipeId, SegmentKey, of_reader};
-use crate::layer::Layer;
+use crate::layer::{Entry, Layer};
 use crate::report::{Event, Observer};
 use crate::store::{Seal, Store};
 use codec::Codec;
@@ -52,24 +53,38 @@ pub struct Plan {
 }
 
 /// Changes whenever the bytes written for the same plan do.
-const VERSION: &str = "hoopy segment 1";
+const VERSION: &str = "hoopy segment 2";
 
 impl Plan {
     /// The key of the segment.
     pub fn key(&self) -> SegmentKey {
         let mut hasher = Hasher::new(VERSION);
         hasher.field(self.layer.id.as_bytes());
-        hasher.field(self.codec.to_string().as_bytes());
+        hasher.field(self.fitting_codec().to_string().as_bytes());
         for index in &self.masked {
             hasher.field(&index.to_le_bytes());
         }
         SegmentKey::from_bytes(hasher.finish())
     }
 
+    /// The codec, for what the layer holds: what is compressed already gains nothing from a thorough search, and
+    /// the modules of a kernel are half of an image.
+    fn fitting_codec(&self) -> Codec {
+        let total: u64 = self.layer.entries.iter().map(Entry::size).sum();
+        let packed = self.layer.entries.iter().filter(|e| is_packed(e.path.name()));
+        let packed: u64 = packed.map(Entry::size).sum();
+        if packed > total / 2 { self.codec.hasty() } else { self.codec }
+    }
+
     /// Whether anything is left to write.
     pub fn is_empty(&self) -> bool {
         self.masked.len() == self.layer.entries.len()
     }
+}
+
+/// By its name, which is enough for a guess that can only cost time or some bytes.
+fn is_packed(name: &[u8]) -> bool {
+    [&b".gz"[..], b".xz", b".zst", b".bz2", b".lz4"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// Makes the segments that the store has not, on as many threads as there are cores, the largest first.

@@ -31,6 +31,10 @@ pub enum SegmentError {
     Write(#[from] io::Error),
 }
 
+/// A layer up to this size becomes an archive in memory first: a codec that knows the size needs less of it, and
+/// most layers are small.
+const SMALL: u64 = 1 << 20;
+
 /// Writes the plan's segment to `out`; gives its digest, and its part of the image's checksum.
 pub(super) fn compress(
     plan: &Plan,
@@ -38,8 +42,19 @@ pub(super) fn compress(
     out: &mut File,
 ) -> Result<(ContentId, Checksum), SegmentError> {
     let out = Summing { inner: HashingWriter::new(out), sum: Checksum::new() };
-    let mut encoder = plan.codec.encode(BufWriter::with_capacity(256 << 10, out), None)?;
-    write_archive(plan, store, &mut encoder)?;
+    let out = BufWriter::with_capacity(256 << 10, out);
+    let codec = plan.fitting_codec();
+    let encoder = if plan.layer.unpacked_size() <= SMALL {
+        let mut archive = Vec::new();
+        write_archive(plan, store, &mut archive)?;
+        let mut encoder = codec.encode(out, Some(archive.len() as u64))?;
+        encoder.write_all(&archive)?;
+        encoder
+    } else {
+        let mut encoder = codec.encode(out, None)?;
+        write_archive(plan, store, &mut encoder)?;
+        encoder
+    };
     let summing = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
     let (_, content, _) = summing.inner.finish();
     Ok((content, summing.sum))

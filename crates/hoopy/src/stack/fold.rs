@@ -16,6 +16,7 @@ use crate::layer::stored::Layer;
 use crate::layer::{Entry, EntryPath, Kind, files};
 use crate::report::{Observer, Timings};
 use crate::sandbox::Script;
+use crate::segment::eager::Eager;
 use crate::store::Store;
 
 /// What a stack is made of.
@@ -32,7 +33,7 @@ pub struct Inputs<'a> {
     pub keys: &'a [(String, Vec<u8>)],
 }
 
-/// Makes the stack.
+/// Makes the stack. `eager` is offered each layer as soon as it is settled.
 ///
 /// # Errors
 /// [`StackError`].
@@ -40,6 +41,7 @@ pub fn fold(
     inputs: &Inputs<'_>,
     store: &Store,
     runner: &mut dyn Runner,
+    eager: &Eager,
     timings: &mut Timings,
     observer: &dyn Observer,
 ) -> Result<Stack, StackError> {
@@ -47,6 +49,7 @@ pub fn fold(
     let mut fold = Fold {
         stack: Stack::default(),
         lost: HashSet::new(),
+        eager,
         context: Context { store, arch: inputs.arch, epoch, runner },
     };
     timings.step("packages and scripts", observer, || {
@@ -112,6 +115,7 @@ struct Fold<'a> {
     stack: Stack,
     /// Files that a package gave up to another.
     lost: HashSet<(Box<str>, EntryPath)>,
+    eager: &'a Eager,
     context: Context<'a>,
 }
 
@@ -176,6 +180,7 @@ impl Fold<'_> {
     ) -> Result<(), StackError> {
         let (epoch, store) = (self.context.epoch, self.context.store);
         let settled = settle_on(&self.stack, layer, without, directories, &origin, epoch, store)?;
+        self.eager.offer(&settled, &database::is_boot);
         self.stack.push(settled, origin);
         Ok(())
     }
