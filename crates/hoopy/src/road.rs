@@ -19,6 +19,7 @@ use crate::layer::package::{self, Package};
 use crate::lock::{self, Lock, LockedPackage, Role};
 use crate::parallel;
 use crate::programs;
+use crate::provenance::Provenance;
 use crate::report::{Built, Event, LayerSize, Observer, Timings};
 use crate::segment::codec::Codec;
 use crate::segment::eager::Eager;
@@ -94,12 +95,13 @@ fn road(
     let packages = timings.step("import", observer, || import(&lock, store))?;
     let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
     let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
+    let provenance = Provenance::ask(system);
     let mut stack = Eager::beside(system.codec, store, |eager| {
         stack::fold(&inputs, store, runner, eager, &mut timings, observer)
     })?;
     let kernel = image::find_kernel(&stack, store)?;
     check_codec(system.codec, &kernel)?;
-    let provenance = provenance(system);
+    let provenance = provenance.answer();
     let recipe = recipe(system, options, &stack, &lock, &provenance);
     if let Some(built) = unchanged(system, &name, recipe, store) {
         return Ok(Built { timings, ..built });
@@ -198,17 +200,6 @@ fn check_codec(codec: Codec, kernel: &Kernel) -> Result<(), ImageError> {
     codec
         .check_kernel_config(config)
         .map_err(|source| ImageError::Codec { kernel: kernel.package.clone(), source })
-}
-
-/// The state of the git repository that the system directory is in; the image's name comes later.
-fn provenance(system: &System) -> Release {
-    let git = |args: &[&str]| {
-        let out = std::process::Command::new("git").arg("-C").arg(&system.dir).args(args).output().ok()?;
-        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
-    };
-    let commit = git(&["rev-parse", "HEAD"]);
-    let changes = git(&["status", "--porcelain", "--", ".", ":!images", ":!hoopy*.lock"]);
-    Release { image: String::new(), dirty: changes.is_some_and(|c| !c.is_empty()), commit }
 }
 
 /// All that the image depends on but its own name.
