@@ -72,7 +72,9 @@ pub fn build(
 ) -> Result<Built, BuildError> {
     match road(system, options, store, runner, observer) {
         Err(_) if store.take_damage() => {
-            observer.event(Event::Note("the store was damaged: making anew what it lost"));
+            let lost = store.verify()?.removed.len() + 1;
+            let note = format!("the store was damaged: making {lost} of its files anew");
+            observer.event(Event::Note(&note));
             road(system, options, store, runner, observer)
         }
         result => result,

@@ -21,9 +21,11 @@
 mod atomic;
 mod recipe;
 mod seal;
+mod verify;
 
 pub use atomic::{Pending, replace_file, sync_dir};
 pub use seal::Seal;
+pub use verify::Verified;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -175,7 +177,7 @@ impl Store {
         };
         let good = of_reader(&mut file).map_err(at(&path))?.0 == id;
         if !good {
-            fs::remove_file(&path).map_err(at(&path))?;
+            self.drop_damaged(&path);
         }
         Ok(good)
     }
