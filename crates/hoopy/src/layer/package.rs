@@ -102,6 +102,7 @@ fn read(name: &str, locked: &LockedPackage, store: &Store) -> Result<Package, Im
     let path = store.blob_path(locked.sha256);
     let file = BufReader::with_capacity(128 << 10, File::open(&path).map_err(at(&path))?);
     let mut opened = hoopy_apk::package::open(file).map_err(bad)?;
+    opened.data.bound(locked.size);
     let mut entries = Vec::new();
     let mut checksums = HashMap::new();
     let mut pending = store.pending()?;
