@@ -21,11 +21,8 @@ pub struct Builder {
 
 impl Builder {
     /// An empty one; all its entries have the time `mtime`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store takes no scratch file.
-    pub fn new(store: &Store, mtime: u64) -> Result<Self, StoreError> {
-        Ok(Self { entries: BTreeMap::new(), contents: store.scratch(), written: 0, mtime })
+    pub fn new(store: &Store, mtime: u64) -> Self {
+        Self { entries: BTreeMap::new(), contents: store.scratch(), written: 0, mtime }
     }
 
     /// Adds an entry without content of its own.

@@ -28,7 +28,7 @@ pub fn layer(
 ) -> Result<Layer, StackError> {
     let mut packages: Vec<&Package> = stack.packages().map(AsRef::as_ref).collect();
     packages.sort_by(|a, b| a.record.name.cmp(&b.record.name));
-    let mut builder = Builder::new(store, epoch)?;
+    let mut builder = Builder::new(store, epoch);
     let mut text = Vec::new();
     let mut triggers = Vec::new();
     for package in &packages {

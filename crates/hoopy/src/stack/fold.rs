@@ -65,7 +65,7 @@ pub fn fold(
         if let Some(job) = setup::job(&system.dir, system.network, epoch)? {
             apply(&mut fold.stack, job, &mut fold.context)?;
         }
-        let layer = finish::layer(&fold.stack, epoch, store)?;
+        let layer = finish::layer(&fold.stack, epoch, store, observer)?;
         fold.stack.push(layer, Origin::Finish);
         Ok::<_, StackError>(())
     })?;
@@ -111,6 +111,9 @@ fn settle_on(
     Ok(layer.settled(store.put_layer(&entries)?, entries, &kept))
 }
 
+/// Where packages overwrite what is there: services are programs, and `etc/apk` is hoopy's own.
+const UNPROTECTED: [&[u8]; 2] = [b"etc/init.d", b"etc/apk"];
+
 struct Fold<'a> {
     stack: Stack,
     /// Files that a package gave up to another.
@@ -138,8 +141,9 @@ impl Fold<'_> {
     fn package(&mut self, package: &Arc<Package>) -> Result<(), StackError> {
         self.script(package, ScriptKind::PreInstall)?;
         let yielded = self.conflicts(package)?;
+        let layer = self.spare_configuration(package)?;
         let origin = Origin::Package(package.clone());
-        self.settle(&package.layer, &yielded, Directories::Override, origin)?;
+        self.settle(&layer, &yielded, Directories::Override, origin)?;
         self.script(package, ScriptKind::PostInstall)
     }
 
@@ -165,6 +169,31 @@ impl Fold<'_> {
             }
         }
         Ok(yielded)
+    }
+
+    /// What a script made under `etc/` before `package` came with the same file stays; the package's own lies
+    /// beside it as `.apk-new` (apk-tools `src/database.c`, with its default protected paths).
+    fn spare_configuration(&self, package: &Package) -> Result<Layer, StackError> {
+        let spared = |entry: &Entry| {
+            let path = &entry.path;
+            let protected = path.is_within(b"etc") && !UNPROTECTED.iter().any(|dir| path.is_within(dir));
+            let made = self.stack.tree.at(path).is_some_and(|at| {
+                let by_package = matches!(self.stack.origins[at.layer], Origin::Package(_));
+                let there = self.stack.tree.get(path);
+                !by_package && there.is_some_and(|there| !there.is_dir() && there.kind != entry.kind)
+            });
+            protected && made && matches!(entry.kind, Kind::File { .. })
+        };
+        let layer = &package.layer;
+        if !layer.entries.iter().any(spared) {
+            return Ok(layer.clone());
+        }
+        let mut entries = layer.entries.to_vec();
+        for entry in entries.iter_mut().filter(|e| spared(e)) {
+            entry.path = EntryPath::new([entry.path.as_bytes(), b".apk-new"].concat())?;
+        }
+        let kept = vec![true; entries.len()];
+        Ok(layer.settled(self.context.store.put_layer(&entries)?, entries, &kept))
     }
 
     fn files(&mut self, layer: Layer, origin: Origin) -> Result<(), StackError> {

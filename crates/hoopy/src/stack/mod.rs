@@ -9,6 +9,7 @@
 //! the same layer makes nothing new of what is above.
 
 mod accounts;
+mod attributes;
 mod capture;
 mod configuration;
 pub mod conflict;
