@@ -10,6 +10,7 @@ use hoopy_uki::{Plan, Section, SectionData};
 use serde::Serialize;
 
 use crate::arch::Arch;
+use crate::check;
 use crate::config::{System, size};
 use crate::digest::{Hasher, RecipeId};
 use crate::fetch::{self, Client, Progress, Proof, Wanted};
@@ -77,7 +78,9 @@ pub fn build(
     let packages = timings.step("import", observer, || import(&lock, store))?;
     let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
     let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
-    let mut stack = stack::fold(&inputs, store, runner, &mut timings, observer)?;
+    let stack = stack::fold(&inputs, store, runner, &mut timings, observer);
+    check::tell(system, lock.arch, stack.as_ref().ok(), store, observer);
+    let mut stack = stack?;
     let kernel = image::find_kernel(&stack, store)?;
     check_codec(system.codec, &kernel)?;
     let provenance = provenance(system);
