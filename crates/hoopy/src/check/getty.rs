@@ -31,7 +31,11 @@ pub fn check(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
         file: file.clone(),
         line: None,
         message: format!("{said}{message}"),
-        fix: format!("add the line `{}`", getty(console)),
+        fix: format!(
+            "{}the line `{}`",
+            if said.is_empty() { "add " } else { "write one: that, and " },
+            getty(console)
+        ),
     };
     if without.len() == consoles.len() {
         let all = consoles.join(", ");
@@ -67,7 +71,7 @@ fn inittab(view: &View<'_>) -> Result<Option<(PathBuf, String, Vec<u8>)>, CheckE
     }
     let packaged = view.packaged(INITTAB)?;
     Ok(packaged.map(|(origin, text)| {
-        let said = format!("not there, and the one of {origin} is used: ");
+        let said = format!("not there, and that of {origin} has ");
         (PathBuf::from("root").join(INITTAB), said, text)
     }))
 }
