@@ -10,9 +10,13 @@ use super::CheckError;
 use super::finding::{Finding, Severity};
 use super::view::{View, lines};
 use crate::image::command_line;
+use crate::layer::EntryPath;
 
 /// The table of init.
 const INITTAB: &str = "etc/inittab";
+
+/// What OpenRC starts; Alpine's `agetty.TTY` is a service.
+const RUNLEVELS: &str = "etc/runlevels";
 
 /// Consoles of the command line without a getty.
 pub fn check(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
@@ -112,10 +116,11 @@ impl Login {
 /// What init and OpenRC start again and again and what talks to a terminal.
 fn logins(view: &View<'_>, inittab: &[u8]) -> Vec<Login> {
     let mut logins: Vec<Login> = lines(inittab).filter_map(|(_, line)| login(view, &line)).collect();
-    let services = view.own.iter().filter(|own| own.path.is_within(b"etc/runlevels"));
-    let built = view.image.iter().flat_map(|i| i.stack.tree.iter()).map(|(path, ..)| path);
-    let built = built.filter(|path| path.is_within(b"etc/runlevels"));
-    for path in services.map(|own| &own.path).chain(built) {
+    let own = view.own.iter().map(|own| &own.path).filter(|path| path.is_within(RUNLEVELS.as_bytes()));
+    let below = EntryPath::new(RUNLEVELS).ok();
+    let image =
+        view.image.iter().zip(&below).flat_map(|(i, dir)| i.stack.tree.below(dir)).map(|(path, _)| path);
+    for path in own.chain(image) {
         let name = String::from_utf8_lossy(path.name()).into_owned();
         if let Some(tty) = name.strip_prefix("agetty.").or_else(|| name.strip_prefix("getty.")) {
             logins.push(Login { tty: tty.to_owned(), process: String::new() });
