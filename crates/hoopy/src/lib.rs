@@ -13,6 +13,7 @@ pub mod layer;
 pub mod lock;
 pub mod parallel;
 pub mod programs;
+pub mod provenance;
 pub mod report;
 pub mod road;
 pub mod sandbox;

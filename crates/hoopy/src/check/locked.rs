@@ -15,7 +15,7 @@ use crate::digest::ContentId;
 use crate::layer::entry::layer_id;
 use crate::layer::package::{self, Package};
 use crate::layer::settle::{Accounts, Directories, settle};
-use crate::layer::{Entry, Kind, Layer, Source};
+use crate::layer::{Entry, Kind, Layer};
 use crate::lock::{Drift, Lock, LockedPackage, Role};
 use crate::parallel;
 use crate::stack::{Origin, Stack};
@@ -54,8 +54,8 @@ pub fn stack(system: &System, store: &Store) -> Result<Known, CheckError> {
     for package in &packages {
         lay(&mut stack, package, |e| !e.is_dir(), true)?;
     }
-    let own = Layer { id: layer_id(&[]), entries: own_entries(system)?.into(), source: Source::Data };
-    push(&mut stack, &own, &own.entries, Origin::Files)?;
+    let own = Layer::whole(layer_id(&[]), own_entries(system)?);
+    push(&mut stack, &own, own.entries.to_vec(), Origin::Files)?;
     Ok(Known::Packages(stack, lock.arch))
 }
 
@@ -70,15 +70,17 @@ fn lay(
     let entries: Vec<Entry> = package.layer.entries.iter().filter(|e| wanted(e)).cloned().collect();
     let origin = Origin::Package(package.clone());
     if settled {
-        return push(stack, &package.layer, &entries, origin);
+        return push(stack, &package.layer, entries, origin);
     }
-    stack.push(Layer { entries: entries.into(), ..package.layer.clone() }, origin);
+    stack.push(package.layer.settled(package.layer.id, entries, &[]), origin);
     Ok(())
 }
 
-fn push(stack: &mut Stack, layer: &Layer, entries: &[Entry], origin: Origin) -> Result<(), CheckError> {
-    let settled = settle(entries, &stack.tree, &Accounts::default(), Directories::Keep)?;
-    stack.push(Layer { entries: settled.into(), ..layer.clone() }, origin);
+/// Lays down `entries` with the contents of `layer`, all of whose regular files are among them.
+fn push(stack: &mut Stack, layer: &Layer, entries: Vec<Entry>, origin: Origin) -> Result<(), CheckError> {
+    let settled = settle(&entries, &stack.tree, &Accounts::default(), Directories::Keep)?;
+    let kept = vec![true; entries.len()];
+    stack.push(layer.settled(layer.id, settled, &kept), origin);
     Ok(())
 }
 

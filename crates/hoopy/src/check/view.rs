@@ -7,7 +7,7 @@ use super::own::{Beside, Own};
 use crate::arch::Arch;
 use crate::config::System;
 use crate::layer::EntryPath;
-use crate::stack::Stack;
+use crate::stack::{Origin, Stack};
 use crate::store::Store;
 
 /// The image around the user's files.
@@ -25,14 +25,27 @@ impl<'a> Image<'a> {
     /// The image of `stack`. Where it was not built, what BusyBox lists in `/etc/busybox-paths.d` counts as there:
     /// its trigger makes those links.
     pub fn new(stack: &'a Stack, store: &'a Store, built: bool) -> Result<Self, CheckError> {
-        let mut applets = BTreeSet::new();
+        let mut image = Self { stack, store, built, applets: BTreeSet::new() };
         if let (false, Ok(lists)) = (built, EntryPath::new("etc/busybox-paths.d")) {
             for (path, _) in stack.tree.below(&lists) {
-                let text = stack.read(path, store)?.unwrap_or_default();
-                applets.extend(text.split(|&b| b == b'\n').filter_map(|line| EntryPath::new(line).ok()));
+                let (_, text) = image.packaged(path)?.unwrap_or_default();
+                image
+                    .applets
+                    .extend(text.split(|&b| b == b'\n').filter_map(|line| EntryPath::new(line).ok()));
             }
         }
-        Ok(Self { stack, store, built, applets })
+        Ok(image)
+    }
+
+    /// The content of the file at `path` where it is none of the user's, with what brings it.
+    fn packaged(&self, path: &EntryPath) -> Result<Option<(String, Vec<u8>)>, CheckError> {
+        let entry = self.stack.tree.follow(path);
+        let layer = entry.and_then(|e| self.stack.tree.at(&e.path)).map(|at| at.layer);
+        match layer.and_then(|layer| self.stack.origins.get(layer)) {
+            // A tree that was not built knows of them by name alone.
+            None | Some(Origin::Files | Origin::Programs | Origin::Setup) => Ok(None),
+            Some(origin) => Ok(self.stack.read(path, self.store)?.map(|text| (origin.label(), text))),
+        }
     }
 
     /// Whether there is something at the absolute `path`, links followed.
@@ -63,14 +76,10 @@ impl View<'_> {
         self.own.iter().find(|own| own.path.as_bytes() == path.as_bytes())
     }
 
-    /// The content of the file at `path` that nobody but a package brings, with what brings it.
+    /// The content of the file at `path` where it is none of the user's, with what brings it.
     pub fn packaged(&self, path: &str) -> Result<Option<(String, Vec<u8>)>, CheckError> {
         let (Some(image), Ok(path)) = (&self.image, EntryPath::new(path)) else { return Ok(None) };
-        let Some(at) = image.stack.tree.follow(&path).and_then(|e| image.stack.tree.at(&e.path)) else {
-            return Ok(None);
-        };
-        let origin = image.stack.origins.get(at.layer).map_or_else(String::new, |o| o.label());
-        Ok(image.stack.read(&path, image.store)?.map(|text| (origin, text)))
+        image.packaged(&path)
     }
 
     /// `setup.sh`, where it is there and has not run yet: what it names, it may change.

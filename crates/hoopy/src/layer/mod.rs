@@ -12,4 +12,4 @@ pub mod stream;
 
 pub use entry::{Entry, Kind, Owner, Xattrs};
 pub use path::{BadPath, EntryPath};
-pub use stored::{Layer, Source};
+pub use stored::Layer;

@@ -41,9 +41,8 @@ pub fn layer(stack: &Stack, epoch: u64, store: &Store) -> Result<Layer, StackErr
         crate::layer::settle::Directories::Keep,
     );
     let entries = entries.map_err(|source| StackError::Lost { origin: "finish".to_owned(), source })?;
-    let id = store.put_layer(&entries)?;
-    store.put_data(id, &mut std::fs::File::open(store.data_path(layer.id))?)?;
-    Ok(Layer { id, entries: entries.into(), source: layer.source })
+    let kept = vec![true; layer.entries.len()];
+    Ok(layer.settled(store.put_layer(&entries)?, entries, &kept))
 }
 
 /// The layer with `/etc/hoopy-release`: lines of `KEY=value`, as `/etc/os-release` has them.

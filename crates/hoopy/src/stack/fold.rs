@@ -13,9 +13,10 @@ use crate::config::System;
 use crate::layer::package::Package;
 use crate::layer::settle::{Directories, settle};
 use crate::layer::stored::Layer;
-use crate::layer::{Entry, EntryPath, Source, files};
+use crate::layer::{Entry, EntryPath, Kind, files};
 use crate::report::{Observer, Timings};
 use crate::sandbox::Script;
+use crate::segment::eager::Eager;
 use crate::store::Store;
 
 /// What a stack is made of.
@@ -32,7 +33,7 @@ pub struct Inputs<'a> {
     pub keys: &'a [(String, Vec<u8>)],
 }
 
-/// Makes the stack.
+/// Makes the stack. `eager` is offered each layer as soon as it is settled.
 ///
 /// # Errors
 /// [`StackError`].
@@ -40,6 +41,7 @@ pub fn fold(
     inputs: &Inputs<'_>,
     store: &Store,
     runner: &mut dyn Runner,
+    eager: &Eager,
     timings: &mut Timings,
     observer: &dyn Observer,
 ) -> Result<Stack, StackError> {
@@ -47,6 +49,7 @@ pub fn fold(
     let mut fold = Fold {
         stack: Stack::default(),
         lost: HashSet::new(),
+        eager,
         context: Context { store, arch: inputs.arch, epoch, runner },
     };
     timings.step("packages and scripts", observer, || {
@@ -98,24 +101,21 @@ fn settle_on(
     let accounts = accounts::of(stack, &layer.entries, store)?;
     let mut entries = settle(&layer.entries, &stack.tree, &accounts, directories)
         .map_err(|source| StackError::Lost { origin: origin.label(), source })?;
+    let files = entries.iter().filter(|e| matches!(e.kind, Kind::File { .. }));
+    let kept: Vec<bool> = files.map(|e| !without.contains(&e.path)).collect();
     entries.retain(|e| !without.contains(&e.path));
     entries.iter_mut().for_each(|e: &mut Entry| e.mtime = e.mtime.min(epoch));
     if entries[..] == layer.entries[..] {
         return Ok(layer.clone());
     }
-    let id = store.put_layer(&entries)?;
-    if layer.source == Source::Data && !store.data_path(id).exists() {
-        let path = store.data_path(layer.id);
-        let mut contents = std::fs::File::open(&path).map_err(crate::store::at(&path))?;
-        store.put_data(id, &mut contents)?;
-    }
-    Ok(Layer { id, entries: entries.into(), source: layer.source })
+    Ok(layer.settled(store.put_layer(&entries)?, entries, &kept))
 }
 
 struct Fold<'a> {
     stack: Stack,
     /// Files that a package gave up to another.
     lost: HashSet<(Box<str>, EntryPath)>,
+    eager: &'a Eager,
     context: Context<'a>,
 }
 
@@ -180,6 +180,7 @@ impl Fold<'_> {
     ) -> Result<(), StackError> {
         let (epoch, store) = (self.context.epoch, self.context.store);
         let settled = settle_on(&self.stack, layer, without, directories, &origin, epoch, store)?;
+        self.eager.offer(&settled, &database::is_boot);
         self.stack.push(settled, origin);
         Ok(())
     }
