@@ -100,8 +100,10 @@ fn services_and_interpreters_are_looked_for_in_the_locked_packages_and_in_what_i
     script(&dir.join("root/usr/local/bin/a"), "#!/bin/bash\n");
     script(&dir.join("root/usr/local/bin/b"), "#!/usr/bin/env sh\n");
     script(&dir.join("root/usr/local/bin/c"), "#!/usr/bin/env python3\n");
+    fs::remove_file(dir.join("root/etc/inittab")).unwrap();
     let found = ends(&home, 3, &["check", "s"]);
     let expected = [
+        "warning: root/etc/inittab: not there, and that of alpine-baselayout-data-",
         "error: root/etc/runlevels/default/nginx: nothing brings the service `nginx`",
         "error: root/usr/local/bin/a:1: its interpreter /bin/bash is not in the image",
         "error: root/usr/local/bin/c:1: its interpreter python3 is not in the image",
