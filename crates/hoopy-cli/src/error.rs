@@ -2,11 +2,15 @@
 
 use std::process::ExitCode;
 
+use hoopy::check::CheckError;
 use hoopy::config::ConfigError;
 use hoopy::lock::{LockError, MakeError};
 use hoopy::road::BuildError;
 use hoopy::sandbox::SandboxError;
 use hoopy::stack::StackError;
+
+/// The exit code where the system directory is wrong.
+pub const WRONG_DIRECTORY: u8 = 3;
 
 /// Prints the error with its hint; gives the exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
@@ -25,14 +29,17 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 
 fn code(error: &anyhow::Error) -> u8 {
     if error.is::<ConfigError>() || error.is::<LockError>() {
-        return 3;
+        return WRONG_DIRECTORY;
+    }
+    if let Some(CheckError::Lock(_)) = error.downcast_ref::<CheckError>() {
+        return WRONG_DIRECTORY;
     }
     match error.downcast_ref::<BuildError>() {
         Some(BuildError::Stack(StackError::Sandbox(_)) | BuildError::Program(_)) => 4,
         Some(BuildError::Fetch(_) | BuildError::Make(MakeError::Fetch(_) | MakeError::Index { .. })) => 5,
         Some(
             BuildError::Make(_) | BuildError::Drift { .. } | BuildError::NoLock(_) | BuildError::Lock(_),
-        ) => 3,
+        ) => WRONG_DIRECTORY,
         _ => 1,
     }
 }

@@ -10,6 +10,7 @@ use hoopy_uki::{Plan, Section, SectionData};
 use serde::Serialize;
 
 use crate::arch::Arch;
+use crate::check;
 use crate::config::{System, size};
 use crate::digest::{Hasher, RecipeId};
 use crate::fetch::{self, Client, Progress, Proof, Wanted};
@@ -98,9 +99,11 @@ fn road(
     let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
     let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
     let provenance = Provenance::ask(system);
-    let mut stack = Eager::beside(system.codec, store, |eager| {
+    let stack = Eager::beside(system.codec, store, |eager| {
         stack::fold(&inputs, store, runner, eager, &mut timings, observer)
-    })?;
+    });
+    check::tell(system, lock.arch, stack.as_ref().ok(), store, observer);
+    let mut stack = stack?;
     let kernel = image::find_kernel(&stack, store)?;
     check_codec(system.codec, &kernel)?;
     let provenance = provenance.answer();
