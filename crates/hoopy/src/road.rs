@@ -15,8 +15,8 @@ use crate::config::{System, size};
 use crate::digest::{Hasher, RecipeId};
 use crate::fetch::{self, Client, Progress, Proof, Wanted};
 use crate::image::{self, Identity, ImageError, Initramfs, Kernel, Version};
-use crate::layer::EntryPath;
 use crate::layer::package::{self, Package};
+use crate::layer::{EntryPath, Layer};
 use crate::lock::{self, Lock, LockedPackage, Role};
 use crate::parallel;
 use crate::programs;
@@ -24,6 +24,7 @@ use crate::provenance::Provenance;
 use crate::report::{Built, Event, LayerSize, Observer, Timings};
 use crate::segment::codec::Codec;
 use crate::segment::eager::Eager;
+use crate::stack::database::is_boot;
 use crate::stack::{self, Inputs, Release, Runner, Stack};
 use crate::store::Store;
 
@@ -100,7 +101,8 @@ fn road(
     let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
     let provenance = Provenance::ask(system);
     let stack = Eager::beside(system.codec, store, |eager| {
-        stack::fold(&inputs, store, runner, eager, &mut timings, observer)
+        let settled = |layer: &Layer| eager.offer(layer, &is_boot);
+        stack::fold(&inputs, store, runner, &settled, &mut timings, observer)
     });
     check::tell(system, lock.arch, stack.as_ref().ok(), store, observer);
     let mut stack = stack?;
@@ -250,12 +252,7 @@ fn check_fit(
     initramfs: &Initramfs,
     kernel: &Kernel,
 ) -> Result<(), ImageError> {
-    let root: u64 = stack
-        .tree
-        .iter()
-        .filter(|(p, ..)| !stack::database::is_boot(p))
-        .map(|(_, e, _)| pages(e.size()))
-        .sum();
+    let root: u64 = stack.tree.iter().filter(|(p, ..)| !is_boot(p)).map(|(_, e, _)| pages(e.size())).sum();
     let (half, packed) = (system.memory / 2, initramfs.size() + kernel.image.len() as u64);
     if root <= half && root + packed <= system.memory {
         return Ok(());

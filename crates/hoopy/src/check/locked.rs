@@ -14,12 +14,12 @@ use crate::config::System;
 use crate::digest::ContentId;
 use crate::layer::entry::layer_id;
 use crate::layer::package::{self, Package};
-use crate::layer::settle::{Accounts, Directories, settle};
 use crate::layer::{Entry, Kind, Layer};
 use crate::lock::{Drift, Lock, LockedPackage, Role};
 use crate::parallel;
 use crate::stack::{Origin, Stack};
 use crate::store::Store;
+use crate::tree::settle::{Accounts, Directories, settle};
 
 /// What can be known without building.
 pub enum Known {

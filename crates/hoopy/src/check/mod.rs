@@ -31,12 +31,12 @@ use serde::Serialize;
 use crate::arch::Arch;
 use crate::config::System;
 use crate::layer::package::ImportError;
-use crate::layer::settle::LostPath;
 use crate::layer::stored::ReadLayerError;
 use crate::lock::{self, LockError};
 use crate::report::{Event, Observer};
 use crate::stack::Stack;
 use crate::store::Store;
+use crate::tree::settle::LostPath;
 
 pub use finding::{Finding, Severity};
 use view::{Image, View};

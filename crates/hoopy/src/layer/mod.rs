@@ -6,7 +6,6 @@ pub mod entry;
 pub mod files;
 pub mod package;
 pub mod path;
-pub mod settle;
 pub mod stored;
 pub mod stream;
 

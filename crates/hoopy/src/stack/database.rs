@@ -9,10 +9,10 @@ use hoopy_apk::tar;
 use super::{Stack, StackError, accounts};
 use crate::layer::builder::Builder;
 use crate::layer::package::Package;
-use crate::layer::settle::Accounts;
 use crate::layer::stored::Layer;
 use crate::layer::{Entry, EntryPath, Kind};
 use crate::store::Store;
+use crate::tree::settle::Accounts;
 
 /// What of a package is not in the root: the kernel and what is beside it go into the image's own sections.
 pub fn is_boot(path: &EntryPath) -> bool {

@@ -36,11 +36,11 @@ pub fn layer(stack: &Stack, epoch: u64, store: &Store, observer: &dyn Observer) 
     }
     let layer = builder.finish(store)?;
     // The builder knows nothing of directories below; those it added to reach a path are there already.
-    let entries = crate::layer::settle::settle(
+    let entries = crate::tree::settle::settle(
         &layer.entries,
         &stack.tree,
-        &crate::layer::settle::Accounts::default(),
-        crate::layer::settle::Directories::Keep,
+        &crate::tree::settle::Accounts::default(),
+        crate::tree::settle::Directories::Keep,
     );
     let entries = entries.map_err(|source| StackError::Lost { origin: "finish".to_owned(), source })?;
     let kept = vec![true; layer.entries.len()];

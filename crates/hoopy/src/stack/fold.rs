@@ -11,13 +11,12 @@ use super::{Origin, Stack, StackError, accounts, configuration, database, finish
 use crate::arch::Arch;
 use crate::config::System;
 use crate::layer::package::Package;
-use crate::layer::settle::{Directories, settle};
 use crate::layer::stored::Layer;
 use crate::layer::{Entry, EntryPath, Kind, files};
 use crate::report::{Observer, Timings};
 use crate::sandbox::Script;
-use crate::segment::eager::Eager;
 use crate::store::Store;
+use crate::tree::settle::{Directories, settle};
 
 /// What a stack is made of.
 pub struct Inputs<'a> {
@@ -33,7 +32,10 @@ pub struct Inputs<'a> {
     pub keys: &'a [(String, Vec<u8>)],
 }
 
-/// Makes the stack. `eager` is offered each layer as soon as it is settled.
+/// Is told of each package and each directory of files as soon as its layer is what it will be.
+pub type Settled<'a> = &'a dyn Fn(&Layer);
+
+/// Makes the stack.
 ///
 /// # Errors
 /// [`StackError`].
@@ -41,7 +43,7 @@ pub fn fold(
     inputs: &Inputs<'_>,
     store: &Store,
     runner: &mut dyn Runner,
-    eager: &Eager,
+    settled: Settled<'_>,
     timings: &mut Timings,
     observer: &dyn Observer,
 ) -> Result<Stack, StackError> {
@@ -49,7 +51,7 @@ pub fn fold(
     let mut fold = Fold {
         stack: Stack::default(),
         lost: HashSet::new(),
-        eager,
+        settled,
         context: Context { store, arch: inputs.arch, epoch, runner },
     };
     timings.step("packages and scripts", observer, || {
@@ -118,7 +120,7 @@ struct Fold<'a> {
     stack: Stack,
     /// Files that a package gave up to another.
     lost: HashSet<(Box<str>, EntryPath)>,
-    eager: &'a Eager,
+    settled: Settled<'a>,
     context: Context<'a>,
 }
 
@@ -209,7 +211,7 @@ impl Fold<'_> {
     ) -> Result<(), StackError> {
         let (epoch, store) = (self.context.epoch, self.context.store);
         let settled = settle_on(&self.stack, layer, without, directories, &origin, epoch, store)?;
-        self.eager.offer(&settled, &database::is_boot);
+        (self.settled)(&settled);
         self.stack.push(settled, origin);
         Ok(())
     }

@@ -107,7 +107,7 @@ pub enum StackError {
         /// Whose path it is.
         origin: String,
         /// The path.
-        source: crate::layer::settle::LostPath,
+        source: crate::tree::settle::LostPath,
     },
     /// Two packages have the same file.
     #[error(transparent)]
