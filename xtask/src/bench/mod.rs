@@ -28,8 +28,9 @@ pub fn run() -> anyhow::Result<()> {
     let mut figures = Vec::new();
     for round in 1..=ROUNDS {
         println!("bench: round {round} of {ROUNDS}");
-        bench.round(&mut figures)?;
+        bench.round(round, &mut figures)?;
     }
+    bench.clean()?;
     report::show(&figures, &chores::target().join("bench/results.json"))
 }
 
@@ -45,10 +46,9 @@ struct Bench {
 impl Bench {
     fn prepare(mirror: &Path) -> anyhow::Result<Self> {
         let dir = chores::target().join("bench");
-        let _ = fs::remove_dir_all(dir.join("pipeline"));
-        fs::create_dir_all(&dir)?;
-        let system = dir.join("hello");
-        let _ = fs::remove_dir_all(&system);
+        let _ = fs::remove_dir_all(dir.join("work"));
+        fs::create_dir_all(dir.join("work"))?;
+        let system = dir.join("work/hello");
         chores::command(
             Command::new("cp").arg("-r").arg(chores::root().join("examples/hello")).arg(&system),
         )?;
@@ -62,12 +62,12 @@ impl Bench {
         Ok(Self { hoopy, mirror: mirror.to_owned(), system, dir, stub })
     }
 
-    fn round(&self, figures: &mut Vec<Run>) -> anyhow::Result<()> {
-        let work = self.dir.join("pipeline");
+    /// Each in directories of its own, which stay until the end: ext4 is slow to make files where many were
+    /// removed moments ago.
+    fn round(&self, round: usize, figures: &mut Vec<Run>) -> anyhow::Result<()> {
+        let work = self.dir.join(format!("work/pipeline-{round}"));
         figures.push(self.pipeline(&work)?);
-        let store = self.dir.join("store");
-        let _ = fs::remove_dir_all(&store);
-        let _ = fs::remove_dir_all(self.system.join("images"));
+        let store = self.dir.join(format!("work/store-{round}"));
         // Locking downloads every package, and that is all that it leaves in the store for a build.
         chores::command(&mut self.hoopy("lock", &store))?;
         figures.push(self.build(Figure::Cold, &store)?);
@@ -79,11 +79,15 @@ impl Bench {
         self.edit("setup.sh")?;
         figures.push(self.build(Figure::Script, &store)?);
         figures.extend(self.limits(&work, &image)?);
-        fs::remove_dir_all(&work).context("remove the pipeline's root")
+        Ok(())
+    }
+
+    fn clean(&self) -> anyhow::Result<()> {
+        let work = self.dir.join("work");
+        fs::remove_dir_all(&work).with_context(|| format!("remove {}", work.display()))
     }
 
     fn pipeline(&self, work: &Path) -> anyhow::Result<Run> {
-        let _ = fs::remove_dir_all(work);
         fs::create_dir_all(work)?;
         let mut command = Command::new("sh");
         command.args(["-c", PIPELINE]);
@@ -98,14 +102,14 @@ impl Bench {
 
     /// What no builder can go below: writing the image, and compressing its contents.
     fn limits(&self, work: &Path, image: &Path) -> anyhow::Result<[Run; 2]> {
-        let copy = self.dir.join("copy");
+        let copy = self.dir.join("work/copy");
         let copied = timed(Figure::Copy, Command::new("cp").arg("--reflink=never").arg(image).arg(&copy))?;
-        let archive = self.dir.join("archive");
+        let archive = self.dir.join("work/archive");
         let list = "find . -path ./boot -prune -o -print | cpio -o -H newc --quiet >\"$ARCHIVE\"";
         let mut command = Command::new("sh");
         command.args(["-c", list]).env("ARCHIVE", &archive).current_dir(work.join("root"));
         chores::command(&mut command)?;
-        let packed = self.dir.join("archive.zst");
+        let packed = self.dir.join("work/archive.zst");
         let zstd = timed(
             Figure::Compress,
             Command::new("zstd").args(["-q", "-f", "-T0", "-3"]).arg(&archive).arg("-o").arg(&packed),
