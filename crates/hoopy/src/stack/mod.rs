@@ -9,6 +9,7 @@
 //! the same layer makes nothing new of what is above.
 
 mod accounts;
+mod attributes;
 mod capture;
 pub mod choose;
 mod configuration;
@@ -108,7 +109,7 @@ pub enum StackError {
         /// Whose path it is.
         origin: String,
         /// The path.
-        source: crate::layer::settle::LostPath,
+        source: crate::tree::settle::LostPath,
     },
     /// Two packages have the same file.
     #[error(transparent)]

@@ -223,7 +223,7 @@ fn packed_size(kind: &Kind) -> u64 {
 }
 
 fn scratch(store: &Store) -> Result<File, MachineError> {
-    store.scratch().map_err(|e| MachineError::io("make a temporary file")(io::Error::other(e)))
+    store.scratch().into_file().map_err(MachineError::io("make a temporary file"))
 }
 
 #[cfg(test)]

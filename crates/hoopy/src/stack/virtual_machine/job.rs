@@ -197,12 +197,12 @@ mod tests {
 
     use super::*;
     use crate::digest::LayerId;
-    use crate::layer::{Layer, Source};
+    use crate::layer::Layer;
 
     fn layer(id: &[u8], entries: &[(&str, Kind)]) -> Layer {
         let entry =
             |(path, kind): &(&str, Kind)| Entry::new(EntryPath::new(path).unwrap(), kind.clone(), 0o755);
-        Layer { id: LayerId::of(id), entries: entries.iter().map(entry).collect(), source: Source::Data }
+        Layer::whole(LayerId::of(id), entries.iter().map(entry).collect())
     }
 
     fn tree(layers: &[Layer]) -> Tree {
