@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use hoopy::ship::vm::Console;
-use hoopy_testkit::session::{Session, Step, matches};
+use hoopy_testkit::session::{Session, Step, fits, matches};
 use hoopy_testkit::{Home, package, repository};
 
 /// Generous: emulation on a busy machine.
@@ -119,6 +119,12 @@ impl Case {
                 *console = Some(started);
             }
             (_, None) => return Err("the session has no login before its first command".to_owned()),
+            (Step::Said(pattern), Some(running)) => {
+                let words = running.words();
+                if !words.lines().any(|line| fits(pattern, line)) {
+                    return Err(format!("hoopy run did not say {pattern}\nbut:\n{words}"));
+                }
+            }
             (Step::Off, Some(running)) => {
                 running.send("poweroff").map_err(said)?;
                 running.wait(LONG).map_err(said)?;

@@ -27,7 +27,8 @@ use crate::mirror;
 /// Seconds since 1970 at which every file of these packages was made.
 const TIME: u64 = 1_760_000_000;
 
-/// Makes a mirror at `to`: the stand-in's packages of `arch` without their older versions, and those in `text`.
+/// Makes a mirror at `to`: the stand-in's packages of `arch`, and those in `text`, which take the place
+/// of the stand-in's of the same name.
 ///
 /// # Panics
 /// When it cannot be made.
@@ -50,11 +51,10 @@ pub fn extended_mirror(to: &Path, arch: &str, text: &str) {
     let dir = to.join("v3.23/main").join(arch);
     let path = dir.join("APKINDEX.tar.gz");
     let mut index = index::read(&fs::read(&path).expect("the index"), &ring).expect("an index");
-    for package in text.split("package ").filter(|p| !p.trim().is_empty()) {
-        let record = self::package(package, arch, &dir, &key);
-        index.records.retain(|r| r.name != record.name);
-        index.records.push(record);
-    }
+    let packages = text.split("package ").filter(|p| !p.trim().is_empty());
+    let own: Vec<Record> = packages.map(|text| package(text, arch, &dir, &key)).collect();
+    index.records.retain(|r| own.iter().all(|o| o.name != r.name));
+    index.records.extend(own);
     fs::remove_file(&path).expect("replace the index");
     fs::write(&path, index::write(&index, &key).expect("sign the index")).expect("write the index");
 }

@@ -7,6 +7,7 @@
 //! $ echo one; echo two
 //! one
 //! two
+//! said [..]with TCG[..]       a line that `hoopy run` said beside the console
 //! off                        powers off: the next `login` boots again, with the same disks
 //! ```
 //!
@@ -32,6 +33,8 @@ pub enum Step {
         /// What comes of it.
         expected: Vec<String>,
     },
+    /// What started the machine has said such a line.
+    Said(String),
     /// Powers off.
     Off,
 }
@@ -62,6 +65,7 @@ impl Session {
             let step = match (word, session.steps.last_mut()) {
                 ("$", _) => Step::Run { line: n + 1, command: rest.to_owned(), expected: Vec::new() },
                 ("off", _) if rest.is_empty() => Step::Off,
+                ("said", _) => Step::Said(rest.to_owned()),
                 ("login", _) => {
                     let (user, password) = rest.split_once(' ').unwrap_or((rest, ""));
                     let password = Some(password.to_owned()).filter(|p| !p.is_empty());
@@ -101,8 +105,8 @@ pub fn matches(expected: &[String], found: &[&str]) -> bool {
     }
 }
 
-/// Whether a line is what is expected, each `[..]` as short as can be.
-fn fits(expected: &str, line: &str) -> bool {
+/// Whether a line is what is expected. Each `[..]` is as short as can be.
+pub fn fits(expected: &str, line: &str) -> bool {
     let mut parts = expected.split("[..]");
     let Some(mut rest) = parts.next().and_then(|start| line.strip_prefix(start)) else { return false };
     let mut parts: Vec<&str> = parts.collect();
@@ -121,11 +125,12 @@ mod tests {
 
     #[test]
     fn reads_what_is_typed_and_what_is_expected() {
-        let session = Session::parse("# hm\narch aarch64\nlogin root pw\n$ echo a\na\n\noff\n").unwrap();
+        let text = "# hm\narch aarch64\nlogin root pw\nsaid TCG\n$ echo a\na\n\noff\n";
+        let session = Session::parse(text).unwrap();
         assert_eq!(session.arches, ["aarch64"]);
-        let run = Step::Run { line: 4, command: "echo a".to_owned(), expected: vec!["a".to_owned()] };
+        let run = Step::Run { line: 5, command: "echo a".to_owned(), expected: vec!["a".to_owned()] };
         let login = Step::Login { user: "root".to_owned(), password: Some("pw".to_owned()) };
-        assert_eq!(session.steps, [login, run, Step::Off]);
+        assert_eq!(session.steps, [login, Step::Said("TCG".to_owned()), run, Step::Off]);
         assert!(Session::parse("hello\n").unwrap_err().starts_with("line 1: "));
     }
 
