@@ -63,7 +63,8 @@ fn a_line_of_fstab_that_gets_no_disk_is_named() {
 #[test]
 fn the_machine_ends_when_hoopy_is_killed() {
     let home = home();
-    let mut hoopy = run(&home).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut hoopy =
+        run(&home).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let mut pid = String::new();
     let up = soon(|| {
         pid = fs::read_to_string(home.path("qemu.pid")).unwrap_or_default().trim().to_owned();

@@ -64,7 +64,11 @@ fn update(home: &Home, mirror: &str, more: &[&str]) -> String {
 #[test]
 fn one_package_moves_with_what_it_needs_and_nothing_else() {
     let home = home();
-    insta::assert_snapshot!(update(&home, "after", &["tool"]), @"");
+    insta::assert_snapshot!(update(&home, "after", &["tool"]), @r"
+    in       newcomer 1.0-r0 (862 B)
+    up       tool 1.0-r0 -> 1.1-r0 (878 B -> 898 B)
+    up       tool-libs 1.0-r0 -> 1.1-r0 (868 B -> 867 B)
+    ");
     assert!(update(&home, "after", &["tool"]).contains("nothing changes"));
 }
 
@@ -72,8 +76,22 @@ fn one_package_moves_with_what_it_needs_and_nothing_else() {
 fn without_a_name_all_move_and_a_dry_run_writes_nothing() {
     let home = home();
     let before = fs::read_dir(home.path("s")).unwrap().count();
-    insta::assert_snapshot!(update(&home, "after", &["--dry-run"]), @"");
+    insta::assert_snapshot!(update(&home, "after", &["--dry-run"]), @r"
+    up       helper 1.0-r0 -> 1.1-r0 (867 B -> 862 B)
+    out      leaver 1.0-r0 (861 B)
+    in       newcomer 1.0-r0 (862 B)
+    up       other 1.0-r0 -> 2.0-r0 (874 B -> 868 B)
+    up       tool 1.0-r0 -> 1.1-r0 (878 B -> 898 B)
+    up       tool-libs 1.0-r0 -> 1.1-r0 (868 B -> 867 B)
+    ");
     assert_eq!(fs::read_dir(home.path("s")).unwrap().count(), before);
     assert_eq!(update(&home, "after", &["--dry-run"]), update(&home, "after", &[]));
-    insta::assert_snapshot!(update(&home, "before", &[]), @"");
+    insta::assert_snapshot!(update(&home, "before", &[]), @r"
+    down     helper 1.1-r0 -> 1.0-r0 (862 B -> 867 B)
+    in       leaver 1.0-r0 (861 B)
+    out      newcomer 1.0-r0 (862 B)
+    down     other 2.0-r0 -> 1.0-r0 (868 B -> 874 B)
+    down     tool 1.1-r0 -> 1.0-r0 (898 B -> 878 B)
+    down     tool-libs 1.1-r0 -> 1.0-r0 (867 B -> 868 B)
+    ");
 }

@@ -27,15 +27,8 @@ fn relock(global: &Global, dir: &std::path::Path, only: &[String], dry: bool) ->
     let old = Lock::read(&path)?;
     let keep = old.as_ref().filter(|_| !only.is_empty());
     let keep = keep.map(|old| Keep { packages: &old.packages, moving: only }).unwrap_or_default();
-    let new = lock::make(
-        &system,
-        arch,
-        keep,
-        &store,
-        &Client::default(),
-        &Teller::new(global.quiet),
-    )
-    .map_err(BuildError::Make)?;
+    let new = lock::make(&system, arch, keep, &store, &Client::default(), &Teller::new(global.quiet))
+        .map_err(BuildError::Make)?;
     match &old {
         None => println!("{}: {} packages", path.display(), new.packages.len()),
         Some(old) => {

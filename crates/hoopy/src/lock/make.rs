@@ -141,8 +141,10 @@ pub fn make(
 }
 
 fn repositories<'a>(mirrored: &'a [Mirrored<'_>]) -> Vec<solve::Repository<'a>> {
-    let repository =
-        |m: &'a Mirrored<'_>| solve::Repository { records: &m.index.records, tag: m.repository.tag.as_deref() };
+    let repository = |m: &'a Mirrored<'_>| solve::Repository {
+        records: &m.index.records,
+        tag: m.repository.tag.as_deref(),
+    };
     mirrored.iter().map(repository).collect()
 }
 

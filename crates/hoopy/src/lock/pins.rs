@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hoopy_apk::Record;
+use hoopy_apk::{Dependency, Record};
 
 use super::file::LockedPackage;
 use super::make::Mirrored;
@@ -58,21 +58,13 @@ impl Pins {
         self.held.is_empty()
     }
 
-    /// Gives up the pins nearest to what moves; whether there were any.
+    /// Gives up the pins that are in the way of what moves; whether there were any.
     pub fn release(&mut self, mirrored: &mut [Mirrored<'_>]) -> bool {
-        let records = || mirrored.iter().flat_map(|m| &m.index.records);
-        let moves = |r: &&Record| self.moving.contains(&r.name);
-        let needed: BTreeSet<&str> =
-            records().filter(moves).flat_map(|r| &r.depends).map(|d| &*d.name).collect();
-        let offered: BTreeSet<&str> = records().filter(moves).flat_map(names).collect();
-        let in_the_way = |r: &Record| {
-            let tied = |d: &&hoopy_apk::Dependency| d.constraint.is_some() && offered.contains(&*d.name);
-            names(r).any(|name| needed.contains(name)) || r.depends.iter().any(|d| tied(&d))
-        };
-        let released: BTreeSet<Box<str>> = records()
-            .filter(|r| self.held.contains_key(&r.name) && in_the_way(r))
-            .map(|r| r.name.clone())
-            .collect();
+        let records: Vec<&Record> = mirrored.iter().flat_map(|m| &m.index.records).collect();
+        let mut released = self.certain(&records);
+        if released.is_empty() {
+            released = self.possible(&records);
+        }
         for name in &released {
             for (n, record) in self.held.remove(name).unwrap_or_default() {
                 if let Some(m) = mirrored.get_mut(n) {
@@ -84,6 +76,46 @@ impl Pins {
         self.moving.extend(released);
         any
     }
+
+    /// Pins without which something is needed that nobody offers.
+    fn certain(&self, records: &[&Record]) -> BTreeSet<Box<str>> {
+        let mut released = BTreeSet::new();
+        let nobody = |d: &Dependency| !d.conflict && !records.iter().any(|r| offers(r, d));
+        for needed in self.moving(records).flat_map(|r| &r.depends).filter(|d| nobody(d)) {
+            let has = |held: &[(usize, Record)]| held.iter().any(|(_, r)| offers(r, needed));
+            released.extend(self.held.iter().filter(|(_, held)| has(held)).map(|(name, _)| name.clone()));
+        }
+        let offered: BTreeSet<&str> = self.moving(records).flat_map(names).collect();
+        let stuck = |r: &Record| r.depends.iter().any(|d| offered.contains(&*d.name) && nobody(d));
+        released.extend(self.pinned(records).filter(|r| stuck(r)).map(|r| r.name.clone()));
+        released
+    }
+
+    /// Pins that may have to do with it.
+    fn possible(&self, records: &[&Record]) -> BTreeSet<Box<str>> {
+        let needed: BTreeSet<&str> =
+            self.moving(records).flat_map(|r| &r.depends).map(|d| &*d.name).collect();
+        let offered: BTreeSet<&str> = self.moving(records).flat_map(names).collect();
+        let tied = |d: &Dependency| d.constraint.is_some() && offered.contains(&*d.name);
+        let near = |r: &Record| names(r).any(|name| needed.contains(name)) || r.depends.iter().any(tied);
+        self.pinned(records).filter(|r| near(r)).map(|r| r.name.clone()).collect()
+    }
+
+    fn moving<'r>(&self, records: &[&'r Record]) -> impl Iterator<Item = &'r Record> {
+        records.iter().copied().filter(|r| self.moving.contains(&r.name))
+    }
+
+    fn pinned<'r>(&self, records: &[&'r Record]) -> impl Iterator<Item = &'r Record> {
+        records.iter().copied().filter(|r| self.held.contains_key(&r.name))
+    }
+}
+
+/// Whether a package is what a dependency asks for.
+fn offers(record: &Record, wanted: &Dependency) -> bool {
+    let provided =
+        |p: &Dependency| p.name == wanted.name && wanted.satisfied_by(p.constraint.as_ref().map(|c| &c.1));
+    (record.name == wanted.name && wanted.satisfied_by(Some(&record.version)))
+        || record.provides.iter().any(provided)
 }
 
 /// A package's name and what else it offers.
