@@ -1,5 +1,6 @@
-//! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `setup`.
+//! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `bench`, `setup`.
 
+mod bench;
 mod chores;
 mod demo;
 mod mirror;
@@ -20,6 +21,8 @@ enum Chore {
     Demo,
     /// Run everything that CI runs: format, lints, unit, integration and boot tests.
     Test,
+    /// Time hoopy beside the shell pipeline that it replaces.
+    Bench,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -28,5 +31,6 @@ fn main() -> anyhow::Result<()> {
         Chore::Mirror => mirror::run().map(|_| ()),
         Chore::Demo => demo::run(),
         Chore::Test => test::run(),
+        Chore::Bench => bench::run(),
     }
 }

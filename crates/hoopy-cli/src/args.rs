@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all is well; 1 it failed; 2 the command line is wrong; 3 the system directory is wrong \
-(hoopy.toml, packages, the lock); 4 a script failed; 5 something could not be fetched or verified.";
+(hoopy.toml, packages, the lock, or `hoopy check` found an error); 4 a script failed; 5 something could not be fetched or verified.";
 
 /// Turns a directory (packages, root/, setup.sh, hoopy.toml) into a whole Alpine Linux machine in one bootable file.
 #[derive(Debug, Parser)]
@@ -42,6 +42,12 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a small system to start from
+    #[command(after_help = "Example: hoopy init nas && hoopy build nas && hoopy run nas")]
+    Init(Init),
+    /// Say what is wrong with a system, without building it
+    #[command(after_help = "Example: hoopy check nas")]
+    Check(Check),
     /// Build the bootable image
     #[command(after_help = "Example: hoopy build nas")]
     Build(Build),
@@ -77,6 +83,23 @@ pub struct System {
     /// The system directory
     #[arg(default_value = ".")]
     pub dir: PathBuf,
+}
+
+/// Options of `init`.
+#[derive(Debug, ClapArgs)]
+pub struct Init {
+    /// The directory to write it to
+    pub dir: PathBuf,
+}
+
+/// Options of `check`.
+#[derive(Debug, ClapArgs)]
+pub struct Check {
+    #[command(flatten)]
+    pub system: System,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `build`.

@@ -2,11 +2,15 @@
 
 use std::process::ExitCode;
 
+use hoopy::check::CheckError;
 use hoopy::config::ConfigError;
 use hoopy::lock::{LockError, MakeError};
 use hoopy::road::BuildError;
 use hoopy::sandbox::SandboxError;
 use hoopy::stack::StackError;
+
+/// The exit code where the system directory is wrong.
+pub const WRONG_DIRECTORY: u8 = 3;
 
 /// Prints the error with its hint; gives the exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
@@ -23,30 +27,68 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code(error))
 }
 
+/// The table that `hoopy --help` prints.
 fn code(error: &anyhow::Error) -> u8 {
     if error.is::<ConfigError>() || error.is::<LockError>() {
-        return 3;
+        return WRONG_DIRECTORY;
     }
-    match error.downcast_ref::<BuildError>() {
-        Some(BuildError::Stack(StackError::Sandbox(_)) | BuildError::Program(_)) => 4,
-        Some(BuildError::Fetch(_) | BuildError::Make(MakeError::Fetch(_) | MakeError::Index { .. })) => 5,
-        Some(
-            BuildError::Make(_) | BuildError::Drift { .. } | BuildError::NoLock(_) | BuildError::Lock(_),
-        ) => 3,
-        _ => 1,
+    if let Some(CheckError::Lock(_)) = error.downcast_ref::<CheckError>() {
+        return WRONG_DIRECTORY;
     }
+    error.downcast_ref::<BuildError>().map_or(FAILED, |error| kind(error).0)
 }
 
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    match error.downcast_ref::<BuildError>()? {
-        BuildError::Drift { .. } => Some("run `hoopy update` to see and write what changes"),
-        BuildError::Make(MakeError::Fetch(_)) | BuildError::Fetch(_) => {
-            Some("is the mirror reachable? --mirror takes another one, an address or a directory")
+    kind(error.downcast_ref::<BuildError>()?).1
+}
+
+const FAILED: u8 = 1;
+const SCRIPT_FAILED: u8 = 4;
+const NOT_FETCHED: u8 = 5;
+
+/// Exit code and hint. No `_` here: whoever adds an error is to think of both.
+fn kind(error: &BuildError) -> (u8, Option<&'static str>) {
+    match error {
+        BuildError::NoArch | BuildError::NoLock(_) | BuildError::NoRepository(_) => (WRONG_DIRECTORY, None),
+        BuildError::NoStubLocked | BuildError::Lock(_) => (WRONG_DIRECTORY, None),
+        BuildError::Drift { .. } => {
+            (WRONG_DIRECTORY, Some("run `hoopy update` to see and write what changes"))
         }
-        BuildError::Make(MakeError::Index { .. }) => Some(
-            "for a mirror signed by another key, put its public key into keys/ or name a directory with --keys",
+        BuildError::Inconsistent(_) => (WRONG_DIRECTORY, Some("run `hoopy update` to lock a whole set anew")),
+        BuildError::Make(error) => of_lock(error),
+        BuildError::Fetch(_) => (NOT_FETCHED, Some(MIRROR)),
+        BuildError::Import(_) => (FAILED, Some("build again: the package is fetched anew")),
+        BuildError::Program(_) => (SCRIPT_FAILED, None),
+        BuildError::Stack(StackError::Sandbox(error)) => (SCRIPT_FAILED, of_script(error)),
+        BuildError::Stack(StackError::Conflict(_)) => {
+            (FAILED, Some("leave one of them out of `packages`: apk would refuse them too"))
+        }
+        BuildError::Stack(_) | BuildError::Image(_) | BuildError::Path(_) => (FAILED, None),
+        BuildError::Store(_) => (FAILED, Some("--store takes another directory")),
+    }
+}
+
+const MIRROR: &str = "is the mirror reachable? --mirror takes another one, an address or a directory";
+
+fn of_lock(error: &MakeError) -> (u8, Option<&'static str>) {
+    match error {
+        MakeError::Fetch(_) => (NOT_FETCHED, Some(MIRROR)),
+        MakeError::Index { .. } => (
+            NOT_FETCHED,
+            Some(
+                "for a mirror signed by another key, put its public key into keys/ or name a directory with --keys",
+            ),
         ),
-        BuildError::Stack(StackError::Sandbox(SandboxError::CannotExecute { .. })) => Some(
+        MakeError::Unsatisfiable { .. } | MakeError::Universe(_) | MakeError::NoStub(_) => {
+            (WRONG_DIRECTORY, None)
+        }
+        MakeError::Store(_) => (FAILED, Some("--store takes another directory")),
+    }
+}
+
+fn of_script(error: &SandboxError) -> Option<&'static str> {
+    match error {
+        SandboxError::CannotExecute { .. } => Some(
             "for another architecture than this machine's, qemu-user must be registered with binfmt_misc \
              (Debian: apt install qemu-user-static binfmt-support)",
         ),

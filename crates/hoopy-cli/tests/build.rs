@@ -18,20 +18,10 @@ fn images(system: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// A system with few packages, so that it builds fast.
-fn small(home: &Home, name: &str) -> PathBuf {
-    let dir = home.path(name);
-    fs::create_dir_all(dir.join("root/etc")).unwrap();
-    fs::write(dir.join("hoopy.toml"), "name = \"small\"\n").unwrap();
-    fs::write(dir.join("packages"), "alpine-base\nlinux-virt # the kernel\n").unwrap();
-    fs::write(dir.join("root/etc/hostname"), "small\n").unwrap();
-    dir
-}
-
 #[test]
 fn what_is_built_is_not_built_again() {
     let home = home();
-    small(&home, "s");
+    home.small("s");
     let first = home.ok(&["build", "s"]);
     assert!(first.contains("small-2026092101.efi"), "{first}");
     let second = home.ok(&["build", "s"]);
@@ -42,7 +32,7 @@ fn what_is_built_is_not_built_again() {
 #[test]
 fn a_changed_file_makes_the_next_image() {
     let home = home();
-    let dir = small(&home, "s");
+    let dir = home.small("s");
     home.ok(&["build", "s"]);
     fs::write(dir.join("root/etc/motd"), "changed\n").unwrap();
     let second = home.ok(&["build", "s"]);
@@ -53,7 +43,7 @@ fn a_changed_file_makes_the_next_image() {
 fn two_directories_and_two_stores_give_the_same_bytes() {
     let home = home();
     for name in ["a", "b"] {
-        let dir = small(&home, name);
+        let dir = home.small(name);
         fs::write(dir.join("setup.sh"), "#!/bin/sh\ndate > /etc/built\nrm /etc/built\nadduser -D me\n")
             .unwrap();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(if name == "a" { 0o755 } else { 0o775 });
@@ -67,7 +57,7 @@ fn two_directories_and_two_stores_give_the_same_bytes() {
 #[test]
 fn a_lock_for_other_packages_is_refused_with_what_changed() {
     let home = home();
-    let dir = small(&home, "s");
+    let dir = home.small("s");
     home.ok(&["lock", "s"]);
     fs::write(dir.join("packages"), "alpine-base\nlinux-virt\ncurl\n").unwrap();
     let message = home.fails(3, &["build", "s"]);
@@ -80,14 +70,14 @@ fn a_lock_for_other_packages_is_refused_with_what_changed() {
 #[test]
 fn no_lock_is_refused_when_the_user_says_locked() {
     let home = home();
-    small(&home, "s");
+    home.small("s");
     assert!(home.fails(3, &["build", "s", "--locked"]).contains("hoopy lock"));
 }
 
 #[test]
 fn a_package_that_nobody_has_is_named_with_its_line() {
     let home = home();
-    let dir = small(&home, "s");
+    let dir = home.small("s");
     fs::write(dir.join("packages"), "alpine-base\n\nnosuchthing\n").unwrap();
     let message = home.fails(3, &["lock", "s"]);
     assert!(message.contains("packages:3") && message.contains("nosuchthing"), "{message}");
@@ -97,7 +87,7 @@ fn a_package_that_nobody_has_is_named_with_its_line() {
 #[test]
 fn an_index_signed_by_nobody_trusted_is_refused() {
     let home = home();
-    small(&home, "s");
+    home.small("s");
     // Alpine's own keys did not sign the stand-in.
     let out = home.command(&["lock", "s"]).env_remove("HOOPY_KEYS").output().unwrap();
     let message = String::from_utf8_lossy(&out.stderr).into_owned();
@@ -108,7 +98,7 @@ fn an_index_signed_by_nobody_trusted_is_refused() {
 #[test]
 fn a_damaged_package_is_refused_and_a_good_one_taken_later() {
     let home = home();
-    small(&home, "s");
+    home.small("s");
     home.ok(&["lock", "s"]);
     let copy = home.path("mirror");
     let status = std::process::Command::new("cp").arg("-r").arg(mirror().alpine).arg(&copy).status().unwrap();
@@ -128,7 +118,7 @@ fn a_damaged_package_is_refused_and_a_good_one_taken_later() {
 #[test]
 fn a_failing_setup_shows_what_it_said_and_leaves_no_image() {
     let home = home();
-    let dir = small(&home, "s");
+    let dir = home.small("s");
     fs::write(dir.join("setup.sh"), "#!/bin/sh\necho before\nfalse || exit 7\n").unwrap();
     let message = home.fails(4, &["build", "s"]);
     assert!(message.contains("setup.sh") && message.contains("before") && message.contains('7'), "{message}");
@@ -138,7 +128,7 @@ fn a_failing_setup_shows_what_it_said_and_leaves_no_image() {
 #[test]
 fn two_kernels_or_none_are_refused() {
     let home = home();
-    let dir = small(&home, "s");
+    let dir = home.small("s");
     fs::write(dir.join("packages"), "alpine-base\n").unwrap();
     assert!(home.fails(1, &["build", "s"]).contains("no package in the lock brings a kernel"));
 }
@@ -146,7 +136,7 @@ fn two_kernels_or_none_are_refused() {
 #[test]
 fn an_image_that_does_not_fit_the_memory_is_refused_with_the_largest_packages() {
     let home = home();
-    let dir = small(&home, "s");
+    let dir = home.small("s");
     fs::write(dir.join("hoopy.toml"), "name = \"small\"\nmemory = \"64M\"\n").unwrap();
     let message = home.fails(1, &["build", "s"]);
     assert!(message.contains("linux-virt-") && message.contains("memory"), "{message}");
@@ -155,7 +145,7 @@ fn an_image_that_does_not_fit_the_memory_is_refused_with_the_largest_packages() 
 #[test]
 fn a_wrong_key_in_the_configuration_is_shown_with_its_line_and_the_valid_keys() {
     let home = home();
-    let dir = small(&home, "s");
+    let dir = home.small("s");
     fs::write(dir.join("hoopy.toml"), "name = \"small\"\nmemroy = \"1G\"\n").unwrap();
     let message = home.fails(3, &["build", "s"]);
     assert!(message.contains("hoopy.toml:2:1") && message.contains("memory"), "{message}");
@@ -164,7 +154,7 @@ fn a_wrong_key_in_the_configuration_is_shown_with_its_line_and_the_valid_keys() 
 #[test]
 fn what_is_vendored_builds_with_nothing_else() {
     let home = home();
-    let dir = small(&home, "s");
+    let dir = home.small("s");
     home.ok(&["build", "s"]);
     let first = fs::read(&images(&dir)[0]).unwrap();
     home.ok(&["vendor", "s"]);
@@ -176,7 +166,7 @@ fn what_is_vendored_builds_with_nothing_else() {
 #[test]
 fn every_codec_and_output_is_written() {
     let home = home();
-    let dir = small(&home, "s");
+    let dir = home.small("s");
     for codec in ["gzip:1", "lz4", "none", "zstd:3"] {
         home.ok(&["build", "s", "--compression", codec]);
     }

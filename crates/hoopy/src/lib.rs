@@ -3,14 +3,17 @@
 //! [`road`] is the way a byte travels, top to bottom; the modules beside it are in its order in ARCHITECTURE.md.
 
 pub mod arch;
+pub mod check;
 pub mod config;
 pub mod digest;
 pub mod fetch;
 pub mod image;
+pub mod init;
 pub mod layer;
 pub mod lock;
 pub mod parallel;
 pub mod programs;
+pub mod provenance;
 pub mod report;
 pub mod road;
 pub mod sandbox;

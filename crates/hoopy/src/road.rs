@@ -10,17 +10,21 @@ use hoopy_uki::{Plan, Section, SectionData};
 use serde::Serialize;
 
 use crate::arch::Arch;
+use crate::check;
 use crate::config::{System, size};
 use crate::digest::{Hasher, RecipeId};
 use crate::fetch::{self, Client, Progress, Proof, Wanted};
 use crate::image::{self, Identity, ImageError, Initramfs, Kernel, Version};
-use crate::layer::EntryPath;
 use crate::layer::package::{self, Package};
+use crate::layer::{EntryPath, Layer};
 use crate::lock::{self, Lock, LockedPackage, Role};
 use crate::parallel;
 use crate::programs;
+use crate::provenance::Provenance;
 use crate::report::{Built, Event, LayerSize, Observer, Timings};
 use crate::segment::codec::Codec;
+use crate::segment::eager::Eager;
+use crate::stack::database::is_boot;
 use crate::stack::{self, Inputs, Release, Runner, Stack};
 use crate::store::Store;
 
@@ -57,11 +61,29 @@ pub struct Options {
     pub version: Option<String>,
 }
 
-/// Builds the image of `system`.
+/// Builds the image of `system`. What turns out to be damaged in the store is made again.
 ///
 /// # Errors
 /// [`BuildError`]; nothing half-written is left.
 pub fn build(
+    system: &System,
+    options: &Options,
+    store: &Store,
+    runner: &mut dyn Runner,
+    observer: &dyn Observer,
+) -> Result<Built, BuildError> {
+    match road(system, options, store, runner, observer) {
+        Err(_) if store.take_damage() => {
+            let lost = store.verify()?.removed.len() + 1;
+            let note = format!("the store was damaged: making {lost} of its files anew");
+            observer.event(Event::Note(&note));
+            road(system, options, store, runner, observer)
+        }
+        result => result,
+    }
+}
+
+fn road(
     system: &System,
     options: &Options,
     store: &Store,
@@ -77,10 +99,16 @@ pub fn build(
     let packages = timings.step("import", observer, || import(&lock, store))?;
     let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
     let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
-    let mut stack = stack::fold(&inputs, store, runner, &mut timings, observer)?;
+    let provenance = Provenance::ask(system);
+    let stack = Eager::beside(system.codec, store, |eager| {
+        let settled = |layer: &Layer| eager.offer(layer, &is_boot);
+        stack::fold(&inputs, store, runner, &settled, &mut timings, observer)
+    });
+    check::tell(system, lock.arch, stack.as_ref().ok(), store, observer);
+    let mut stack = stack?;
     let kernel = image::find_kernel(&stack, store)?;
     check_codec(system.codec, &kernel)?;
-    let provenance = provenance(system);
+    let provenance = provenance.answer();
     let recipe = recipe(system, options, &stack, &lock, &provenance);
     if let Some(built) = unchanged(system, &name, recipe, store) {
         return Ok(Built { timings, ..built });
@@ -181,17 +209,6 @@ fn check_codec(codec: Codec, kernel: &Kernel) -> Result<(), ImageError> {
         .map_err(|source| ImageError::Codec { kernel: kernel.package.clone(), source })
 }
 
-/// The state of the git repository that the system directory is in; the image's name comes later.
-fn provenance(system: &System) -> Release {
-    let git = |args: &[&str]| {
-        let out = std::process::Command::new("git").arg("-C").arg(&system.dir).args(args).output().ok()?;
-        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
-    };
-    let commit = git(&["rev-parse", "HEAD"]);
-    let changes = git(&["status", "--porcelain", "--", ".", ":!images", ":!hoopy*.lock"]);
-    Release { image: String::new(), dirty: changes.is_some_and(|c| !c.is_empty()), commit }
-}
-
 /// All that the image depends on but its own name.
 fn recipe(system: &System, options: &Options, stack: &Stack, lock: &Lock, release: &Release) -> RecipeId {
     let mut hasher = Hasher::new("hoopy image 1");
@@ -235,12 +252,7 @@ fn check_fit(
     initramfs: &Initramfs,
     kernel: &Kernel,
 ) -> Result<(), ImageError> {
-    let root: u64 = stack
-        .tree
-        .iter()
-        .filter(|(p, ..)| !stack::database::is_boot(p))
-        .map(|(_, e, _)| pages(e.size()))
-        .sum();
+    let root: u64 = stack.tree.iter().filter(|(p, ..)| !is_boot(p)).map(|(_, e, _)| pages(e.size())).sum();
     let (half, packed) = (system.memory / 2, initramfs.size() + kernel.image.len() as u64);
     if root <= half && root + packed <= system.memory {
         return Ok(());

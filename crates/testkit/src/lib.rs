@@ -66,6 +66,20 @@ impl Home {
         self.dir.path().join(name)
     }
 
+    /// A system with few packages, so that it builds fast, in the directory `name`.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn small(&self, name: &str) -> PathBuf {
+        let dir = self.path(name);
+        let write = |file: &str, text: &str| std::fs::write(dir.join(file), text).expect("write a system");
+        std::fs::create_dir_all(dir.join("root/etc")).expect("make a system");
+        write("hoopy.toml", "name = \"small\"\n");
+        write("packages", "alpine-base\nlinux-virt # the kernel\n");
+        write("root/etc/hostname", "small\n");
+        dir
+    }
+
     /// A copy of the example `name` in the home.
     ///
     /// # Panics
@@ -91,8 +105,13 @@ impl Home {
 
     /// The program with these arguments, the mirror, and an environment that holds nothing else.
     pub fn command(&self, args: &[&str]) -> Command {
+        self.command_of(&self.program, args)
+    }
+
+    /// The same of another program.
+    pub fn command_of(&self, program: &Path, args: &[&str]) -> Command {
         let mirror = mirror();
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(program);
         command.args(args).current_dir(self.dir.path()).env_clear();
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin").env("HOME", self.dir.path());
         command.env("HOOPY_MIRROR", mirror.alpine).env("HOOPY_KEYS", mirror.keys);

@@ -8,7 +8,7 @@
 //! Source: RFC 1071, section 2, for the arithmetic; the addition of the length is Microsoft's `CheckSumMappedFile`.
 
 /// The sum of some bytes, wherever they stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Checksum {
     /// Folded to 16 bits.
     sum: u16,

@@ -15,6 +15,13 @@ use crate::tar::{self, TarError};
 /// Ten times what the largest package of Alpine has.
 pub const MAX_FILES: usize = 1 << 20;
 
+/// What a package's files may have together: an image lives in memory, and no package of Alpine has a tenth.
+pub const MAX_DATA: u64 = 16 << 30;
+
+/// How much more than this many times its own size a package may hold, and the allowance for small ones: files of
+/// Alpine's packages shrink to a twentieth at most.
+const MAX_RATIO: (u64, u64) = (200, 64 << 20);
+
 /// NAME_MAX of every filesystem it may be unpacked on.
 const MAX_NAME: usize = 255;
 
@@ -35,6 +42,8 @@ pub struct Data<R: BufRead> {
     archive: tar::Reader<Member<R>>,
     datahash: Option<[u8; 32]>,
     seen: HashMap<Vec<u8>, FileKind>,
+    /// How many bytes of content are still allowed.
+    left: u64,
 }
 
 /// One file, with its content where it has any. It is checked against its SHA-1 as it is read.
@@ -49,7 +58,14 @@ pub struct File<'a, R: BufRead> {
 impl<R: BufRead> Data<R> {
     pub(super) fn new(rest: R, datahash: Option<[u8; 32]>) -> Self {
         let member = Member::new(rest, Digests::sha256());
-        Self { archive: tar::Reader::new(member), datahash, seen: HashMap::new() }
+        Self { archive: tar::Reader::new(member), datahash, seen: HashMap::new(), left: MAX_DATA }
+    }
+
+    /// Bounds what the files may hold, for a package file of `size` bytes: a few bytes could inflate to a full
+    /// disk.
+    pub fn bound(&mut self, size: u64) {
+        let (times, allowance) = MAX_RATIO;
+        self.left = self.left.min(size.saturating_mul(times).saturating_add(allowance));
     }
 
     /// The next file.
@@ -88,7 +104,10 @@ impl<R: BufRead> Data<R> {
         let bad = |reason| PackageError::Path { path: shown(&entry.path), reason };
         let kind = match &entry.kind {
             tar::Kind::Dir => FileKind::Dir,
-            tar::Kind::File(_) => FileKind::File,
+            tar::Kind::File(size) => {
+                self.left = self.left.checked_sub(*size).ok_or(PackageError::TooLarge)?;
+                FileKind::File
+            }
             tar::Kind::Hardlink(target) => {
                 let target = normal(target)?;
                 if self.seen.get(&target) != Some(&FileKind::File) {

@@ -64,6 +64,9 @@ pub enum PackageError {
     /// More files than a package has.
     #[error("over {} files, more than any package has", data::MAX_FILES)]
     TooManyFiles,
+    /// Files far larger than their compressed form can be.
+    #[error("its files hold far more bytes than a package of its size can: refused, it may be a bomb")]
+    TooLarge,
     /// A file's content is not what its checksum says.
     #[error("{path:?}: its content has not the SHA-1 that the package says")]
     FileChecksum {

@@ -1,6 +1,8 @@
 //! One file a command; each calls one thing of the library.
 
 mod build;
+mod check;
+mod init;
 mod lock;
 mod run;
 mod vendor;
@@ -19,6 +21,8 @@ use crate::args::{Args, Command, Global};
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let global = args.global;
     match args.command {
+        Command::Init(own) => init::run(&global, &own),
+        Command::Check(own) => check::run(&global, &own),
         Command::Build(own) => build::run(&global, &own),
         Command::Run(own) => run::run(&global, &own),
         Command::Lock(own) => lock::lock(&global, &own),

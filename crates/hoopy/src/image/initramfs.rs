@@ -1,5 +1,7 @@
 //! The initramfs: early archives, then segments, end to end.
 
+use hoopy_uki::Checksum;
+
 use super::ImageError;
 use crate::layer::{EntryPath, Kind};
 use crate::report::Observer;
@@ -38,6 +40,18 @@ impl Initramfs {
     /// The whole size in bytes.
     pub fn size(&self) -> u64 {
         self.pieces.iter().map(Piece::size).sum()
+    }
+
+    /// Its part of the image's checksum, put together from those of its parts: none is read again.
+    pub fn checksum(&self) -> Checksum {
+        let mut sum = Checksum::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Bytes(bytes) => sum.update(bytes),
+                Piece::Segment(segment) => sum.append(segment.sum),
+            }
+        }
+        sum
     }
 
     /// The initramfs of `stack`, with segments made where the store has not got them.

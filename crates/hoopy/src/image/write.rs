@@ -2,10 +2,10 @@
 //! the blocks where the filesystem can.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use hoopy_uki::{Checksum, Extent, Plan};
+use hoopy_uki::{Extent, Plan};
 
 use super::{ImageError, Initramfs, Piece};
 use crate::store::{Pending, Store};
@@ -16,7 +16,7 @@ use crate::store::{Pending, Store};
 /// [`ImageError::Io`]; nothing is left at `path` then that was not there before.
 pub fn uki_to(path: &Path, plan: &mut Plan, initramfs: &Initramfs, store: &Store) -> Result<u64, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
-    let sum = checksum(initramfs, store).map_err(io)?;
+    let sum = initramfs.checksum();
     let total = plan.checksum(|_| sum);
     plan.set_checksum(total);
     let mut pending = Pending::new_in(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
@@ -65,25 +65,4 @@ fn lay(out: &mut File, initramfs: &Initramfs, store: &Store) -> io::Result<()> {
     // copy_file_range moves the file's own position; be sure of it all the same.
     out.seek(SeekFrom::End(0))?;
     Ok(())
-}
-
-/// The sum of the initramfs, for the image's header.
-fn checksum(initramfs: &Initramfs, store: &Store) -> io::Result<Checksum> {
-    let mut sum = Checksum::new();
-    let mut buffer = vec![0; 256 << 10];
-    for piece in &initramfs.pieces {
-        match piece {
-            Piece::Bytes(bytes) => sum.update(bytes),
-            Piece::Segment(segment) => {
-                let mut from = File::open(store.segment_path(segment.key))?;
-                loop {
-                    match from.read(&mut buffer)? {
-                        0 => break,
-                        n => sum.update(&buffer[..n]),
-                    }
-                }
-            }
-        }
-    }
-    Ok(sum)
 }

@@ -1,10 +1,11 @@
 //! Building a layer of files that hoopy has at hand: contents go to a scratch file as they are added.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read, Seek as _};
 
-use super::stored::{Layer, Source};
+use tempfile::SpooledTempFile;
+
+use super::stored::Layer;
 use super::{Entry, EntryPath, Kind};
 use crate::digest::{ContentId, HashingWriter};
 use crate::store::{Store, StoreError, at};
@@ -13,18 +14,15 @@ use crate::store::{Store, StoreError, at};
 #[derive(Debug)]
 pub struct Builder {
     entries: BTreeMap<EntryPath, (Entry, u64)>,
-    contents: File,
+    contents: SpooledTempFile,
     written: u64,
     mtime: u64,
 }
 
 impl Builder {
     /// An empty one; all its entries have the time `mtime`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store takes no scratch file.
-    pub fn new(store: &Store, mtime: u64) -> Result<Self, StoreError> {
-        Ok(Self { entries: BTreeMap::new(), contents: store.scratch()?, written: 0, mtime })
+    pub fn new(store: &Store, mtime: u64) -> Self {
+        Self { entries: BTreeMap::new(), contents: store.scratch(), written: 0, mtime }
     }
 
     /// Adds an entry without content of its own.
@@ -39,7 +37,7 @@ impl Builder {
     /// # Errors
     /// What `reader` or the scratch file fails with.
     pub fn add_file(&mut self, path: &EntryPath, mode: u32, reader: &mut dyn Read) -> io::Result<()> {
-        let mut writer = HashingWriter::new(&self.contents);
+        let mut writer = HashingWriter::new(&mut self.contents);
         io::copy(reader, &mut writer)?;
         let (_, content, size) = writer.finish();
         self.add(path, Kind::File { size, content }, mode);
@@ -76,18 +74,18 @@ impl Builder {
         let entries: Vec<Entry> = self.entries.values().map(|(e, _)| e.clone()).collect();
         let id = store.put_layer(&entries)?;
         let path = store.data_path(id);
-        if !path.exists() {
+        if !store.has_data(id, Layer::data_size(&entries)) {
             // Added in any order, kept in the order of the entries.
             let io = |e| at(&path)(e);
-            let mut ordered = store.scratch()?;
+            let mut ordered = store.scratch();
             for (entry, start) in self.entries.values() {
                 self.contents.seek(io::SeekFrom::Start(*start)).map_err(io)?;
-                io::copy(&mut (&self.contents).take(entry.size()), &mut ordered).map_err(io)?;
+                io::copy(&mut (&mut self.contents).take(entry.size()), &mut ordered).map_err(io)?;
             }
             ordered.rewind().map_err(io)?;
             store.put_data(id, &mut ordered)?;
         }
-        Ok(Layer { id, entries: entries.into(), source: Source::Data })
+        Ok(Layer::whole(id, entries))
     }
 
     fn parents(&mut self, path: &EntryPath) {

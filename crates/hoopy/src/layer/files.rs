@@ -62,7 +62,7 @@ pub fn skeleton(
     mtime: u64,
     store: &Store,
 ) -> Result<Layer, FilesError> {
-    let mut builder = Builder::new(store, mtime)?;
+    let mut builder = Builder::new(store, mtime);
     if root.is_dir() {
         walk(root, None, 0, &mut builder)?;
     }
@@ -81,7 +81,7 @@ pub fn copied<'a>(
     mtime: u64,
     store: &Store,
 ) -> Result<Layer, FilesError> {
-    let mut builder = Builder::new(store, mtime)?;
+    let mut builder = Builder::new(store, mtime);
     for file in files {
         add_file(&file.from, &file.to, 0o755, &mut builder)?;
     }

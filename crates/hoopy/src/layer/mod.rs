@@ -6,10 +6,9 @@ pub mod entry;
 pub mod files;
 pub mod package;
 pub mod path;
-pub mod settle;
 pub mod stored;
 pub mod stream;
 
 pub use entry::{Entry, Kind, Owner, Xattrs};
 pub use path::{BadPath, EntryPath};
-pub use stored::{Layer, Source};
+pub use stored::Layer;

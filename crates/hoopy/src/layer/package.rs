@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader};
-use std::sync::Arc;
+use std::io::{self, BufReader, BufWriter, Write as _};
 
 use hoopy_apk::package::{PackageError, ScriptKind};
 use hoopy_apk::{Checksum, Record, tar};
 use serde::{Deserialize, Serialize};
 
-use super::stored::{Layer, Source};
+use super::stored::Layer;
 use super::{BadPath, Entry, EntryPath, Kind, Owner};
 use crate::digest::{ContentId, Hasher, HashingWriter, LayerId, RecipeId};
 use crate::lock::LockedPackage;
@@ -103,12 +102,15 @@ fn read(name: &str, locked: &LockedPackage, store: &Store) -> Result<Package, Im
     let path = store.blob_path(locked.sha256);
     let file = BufReader::with_capacity(128 << 10, File::open(&path).map_err(at(&path))?);
     let mut opened = hoopy_apk::package::open(file).map_err(bad)?;
+    opened.data.bound(locked.size);
     let mut entries = Vec::new();
     let mut checksums = HashMap::new();
+    let mut pending = store.pending()?;
+    let mut contents = BufWriter::with_capacity(128 << 10, pending.file());
     while let Some(mut file) = opened.data.next_file().map_err(bad)? {
         let content = match file.entry.kind {
             tar::Kind::File(_) => {
-                let mut hash = HashingWriter::new(io::sink());
+                let mut hash = HashingWriter::new(&mut contents);
                 io::copy(&mut file, &mut hash).map_err(|e| bad(e.into()))?;
                 hash.finish().1
             }
@@ -123,8 +125,11 @@ fn read(name: &str, locked: &LockedPackage, store: &Store) -> Result<Package, Im
     }
     opened.data.finish().map_err(bad)?;
     let id = store.put_layer(&entries)?;
+    contents.flush().map_err(at(&path))?;
+    drop(contents);
+    store.keep_data(pending, id)?;
     let record = Record { size: locked.size, ..opened.info.record };
-    let layer = Layer { id, entries: entries.into(), source: Source::Package(locked.sha256) };
+    let layer = Layer::whole(id, entries);
     Ok(Package { record, layer, scripts: opened.scripts, triggers: opened.info.triggers, checksums })
 }
 
@@ -170,7 +175,11 @@ fn revive(from: Remembered, locked: &LockedPackage, store: &Store) -> Option<Pac
     if !store.has_blob(locked.sha256, locked.size) {
         return None;
     }
-    let entries: Arc<[Entry]> = store.layer(from.layer)?.into();
+    let entries = store.layer(from.layer)?;
+    if !store.has_data(from.layer, Layer::data_size(&entries)) {
+        return None;
+    }
+    let layer = Layer::whole(from.layer, entries);
     let mut record = hoopy_apk::index::parse(&from.stanza).ok()?.pop()?;
     record.replaces = from.replaces.iter().map(|r| r.parse()).collect::<Result<_, _>>().ok()?;
     record.replaces_priority = from.replaces_priority;
@@ -178,12 +187,13 @@ fn revive(from: Remembered, locked: &LockedPackage, store: &Store) -> Option<Pac
         let body = std::fs::read(store.blob_path(*id)).ok()?;
         (ContentId::of(&body) == *id).then_some((ScriptKind::from_name(kind)?, body))
     };
-    let checksum = |(i, text): &(usize, String)| Some((entries.get(*i)?.path.clone(), text.parse().ok()?));
+    let checksum =
+        |(i, text): &(usize, String)| Some((layer.entries.get(*i)?.path.clone(), text.parse().ok()?));
     Some(Package {
         record,
         scripts: from.scripts.iter().map(script).collect::<Option<_>>()?,
         triggers: from.triggers,
         checksums: from.checksums.iter().map(checksum).collect::<Option<_>>()?,
-        layer: Layer { id: from.layer, entries: entries.clone(), source: Source::Package(locked.sha256) },
+        layer,
     })
 }

@@ -90,7 +90,10 @@ impl EntryPath {
 
 impl Ord for EntryPath {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.split(|&b| b == b'/').cmp(other.0.split(|&b| b == b'/'))
+        // Component by component is byte by byte where the slash comes before every other: no path has a NUL.
+        let rank = |&byte: &u8| if byte == b'/' { 0 } else { byte };
+        let differ = self.0.iter().zip(other.0.iter()).find(|(a, b)| a != b);
+        differ.map_or_else(|| self.0.len().cmp(&other.0.len()), |(a, b)| rank(a).cmp(&rank(b)))
     }
 }
 

@@ -1,20 +1,25 @@
 //! A layer in the store: its entries, and where the contents of its files are.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom};
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
 use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
 
 use super::{Entry, EntryPath, Kind};
 use crate::digest::{ContentId, LayerId};
 use crate::store::{Store, StoreError, at};
 
-/// Where the contents of a layer's files are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// In the data member of this package file.
-    Package(ContentId),
-    /// In the store's data file of the layer.
-    Data,
+/// How much of a data file is read at a time.
+const BUFFER: usize = 128 << 10;
+
+/// Where the contents of a layer's files are: in the data file of the layer that it was made from, since a
+/// package settled on a stack has the package's own contents.
+#[derive(Debug, Clone)]
+struct Contents {
+    data: LayerId,
+    /// Where each entry's content begins in the data file.
+    offsets: Arc<[u64]>,
 }
 
 /// A layer: its id, its entries, and where their contents are.
@@ -24,8 +29,7 @@ pub struct Layer {
     pub id: LayerId,
     /// What it holds; the first name of a hard link stands before the others.
     pub entries: Arc<[Entry]>,
-    /// Where the contents are.
-    pub source: Source,
+    contents: Contents,
 }
 
 /// The contents of a layer could not be read.
@@ -34,18 +38,13 @@ pub enum ReadLayerError {
     /// The store or whoever takes the contents failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The package file is not what it was when the layer was made.
-    #[error("package {blob}: {source}")]
-    Package {
-        /// The blob.
-        blob: ContentId,
-        /// What is wrong with it.
-        source: hoopy_apk::package::PackageError,
-    },
-    /// A file of the layer is not in the package, or not with that size.
-    #[error("layer {layer}: {path} is not where its contents should be: run `hoopy store verify`")]
-    Missing {
-        /// The layer.
+    /// A file's content is not what the layer says. The data file was removed, so that the next build makes it
+    /// again.
+    #[error(
+        "layer {layer}: the store's content of {path} is damaged; it was removed, and another build makes it again"
+    )]
+    Damaged {
+        /// The layer whose data file it was.
         layer: LayerId,
         /// The file.
         path: EntryPath,
@@ -59,20 +58,62 @@ pub enum ReadLayerError {
 pub type Visit<'a> = dyn FnMut(&Entry, &mut dyn Read) -> io::Result<()> + 'a;
 
 impl Layer {
+    /// The layer `id` with contents of its own: its data file has them end to end, in the order of `entries`.
+    pub fn whole(id: LayerId, entries: Vec<Entry>) -> Self {
+        let starts = entries.iter().scan(0, |end, e| {
+            *end += e.size();
+            Some(*end - e.size())
+        });
+        let offsets = starts.collect();
+        Self { id, entries: entries.into(), contents: Contents { data: id, offsets } }
+    }
+
+    /// The layer `id` with `entries`, whose regular files are those of `self` that `kept` says, in its order.
+    pub fn settled(&self, id: LayerId, entries: Vec<Entry>, kept: &[bool]) -> Self {
+        let is_file = |e: &Entry| matches!(e.kind, Kind::File { .. });
+        let own = self.entries.iter().zip(self.contents.offsets.iter()).filter(|(e, _)| is_file(e));
+        let mut starts = own.zip(kept).filter(|(_, kept)| **kept).map(|((_, start), _)| *start);
+        let offsets = entries.iter().map(|e| if is_file(e) { starts.next().unwrap_or(0) } else { 0 });
+        let contents = Contents { data: self.contents.data, offsets: offsets.collect() };
+        Self { id, entries: entries.into(), contents }
+    }
+
     /// The unpacked size: regular files in whole pages, as the kernel's tmpfs counts them.
     pub fn unpacked_size(&self) -> u64 {
         self.entries.iter().map(|e| e.size().next_multiple_of(4096)).sum()
     }
 
-    /// Gives every entry in order, with content, to `visit`.
+    /// The size of the data file of a layer with these entries.
+    pub fn data_size(entries: &[Entry]) -> u64 {
+        entries.iter().map(Entry::size).sum()
+    }
+
+    /// Gives every entry in order, with content, to `visit`. What it reads is checked against the entry's digest;
+    /// what it leaves unread is passed over.
     ///
     /// # Errors
     /// [`ReadLayerError`].
     pub fn stream(&self, store: &Store, visit: &mut Visit<'_>) -> Result<(), ReadLayerError> {
-        match self.source {
-            Source::Data => self.stream_data(store, visit),
-            Source::Package(blob) => self.stream_package(store, blob, visit),
+        let path = store.data_path(self.contents.data);
+        let mut file = BufReader::with_capacity(BUFFER, File::open(&path).map_err(at(&path))?);
+        let mut position = 0;
+        for (entry, &start) in self.entries.iter().zip(self.contents.offsets.iter()) {
+            let Kind::File { size, content: expected } = entry.kind else {
+                visit(entry, &mut io::empty())?;
+                continue;
+            };
+            let distance = start as i64 - position as i64;
+            file.seek_relative(distance).map_err(at(&path))?;
+            let mut content = Checked { inner: (&mut file).take(size), hash: Sha256::new() };
+            visit(entry, &mut content)?;
+            let left = content.inner.limit();
+            position = start + size - left;
+            if left < size || size == 0 {
+                self.check(content, expected, entry, store)?;
+                position = start + size;
+            }
         }
+        Ok(())
     }
 
     /// The content of the regular file `path`, or `None` where the layer has no such file.
@@ -80,105 +121,50 @@ impl Layer {
     /// # Errors
     /// [`ReadLayerError`].
     pub fn read_file(&self, store: &Store, path: &EntryPath) -> Result<Option<Vec<u8>>, ReadLayerError> {
-        let mut offset = 0;
-        for entry in self.entries.iter() {
-            if entry.path == *path && matches!(entry.kind, Kind::File { .. }) {
-                return self.read_at(store, entry, offset).map(Some);
-            }
-            offset += entry.size();
-        }
-        Ok(None)
-    }
-
-    fn read_at(&self, store: &Store, wanted: &Entry, offset: u64) -> Result<Vec<u8>, ReadLayerError> {
+        let found = self.entries.iter().position(|e| e.path == *path && matches!(e.kind, Kind::File { .. }));
+        let Some(index) = found else { return Ok(None) };
+        let (entry, start) = (&self.entries[index], self.contents.offsets[index]);
+        let data = store.data_path(self.contents.data);
+        let mut file = File::open(&data).map_err(at(&data))?;
+        file.seek(SeekFrom::Start(start)).map_err(at(&data))?;
         let mut bytes = Vec::new();
-        if self.source == Source::Data {
-            let path = store.data_path(self.id);
-            let mut file = File::open(&path).map_err(at(&path))?;
-            file.seek(SeekFrom::Start(offset)).map_err(at(&path))?;
-            file.take(wanted.size()).read_to_end(&mut bytes).map_err(at(&path))?;
-        } else {
-            self.stream(store, &mut |entry, content| {
-                if entry.path == wanted.path {
-                    content.read_to_end(&mut bytes)?;
-                }
-                Ok(())
-            })?;
+        file.take(entry.size()).read_to_end(&mut bytes).map_err(at(&data))?;
+        match entry.kind {
+            Kind::File { content, .. } if ContentId::of(&bytes) == content => Ok(Some(bytes)),
+            _ => Err(self.damaged(entry, store)),
         }
-        Ok(bytes)
     }
 
-    fn stream_data(&self, store: &Store, visit: &mut Visit<'_>) -> Result<(), ReadLayerError> {
-        let path = store.data_path(self.id);
-        let mut file = BufReader::with_capacity(128 << 10, File::open(&path).map_err(at(&path))?);
-        for entry in self.entries.iter() {
-            let mut content = (&mut file).take(entry.size());
-            visit(entry, &mut content)?;
-            io::copy(&mut content, &mut io::sink()).map_err(at(&path))?;
-            if content.limit() > 0 {
-                return Err(self.missing(entry));
-            }
-        }
-        Ok(())
-    }
-
-    /// The entries follow the package's order, with directories in between that only the stack called for.
-    fn stream_package(
+    /// Reads what is left of `content` and compares.
+    fn check<R: Read>(
         &self,
+        mut content: Checked<io::Take<R>>,
+        expected: ContentId,
+        entry: &Entry,
         store: &Store,
-        blob: ContentId,
-        visit: &mut Visit<'_>,
     ) -> Result<(), ReadLayerError> {
-        let path = store.blob_path(blob);
-        let bad = |source| ReadLayerError::Package { blob, source };
-        let file = BufReader::with_capacity(128 << 10, File::open(&path).map_err(at(&path))?);
-        let mut data = hoopy_apk::package::open(file).map_err(bad)?.data;
-        let mut entries = self.entries.iter();
-        let mut files = self.entries.iter().filter(|e| matches!(e.kind, Kind::File { .. })).count();
-        while files > 0 {
-            let Some(mut content) = data.next_file().map_err(bad)? else { break };
-            if !matches!(content.entry.kind, hoopy_apk::tar::Kind::File(_)) {
-                continue;
-            }
-            files -= self.hand_over(&mut entries, &mut content, visit)?;
-        }
-        for entry in entries {
-            if matches!(entry.kind, Kind::File { .. }) {
-                return Err(self.missing(entry));
-            }
-            visit(entry, &mut io::empty())?;
-        }
-        Ok(())
+        io::copy(&mut content, &mut io::sink())?;
+        let whole = content.inner.limit() == 0;
+        let found = ContentId::from_bytes(content.hash.finalize().into());
+        if whole && found == expected { Ok(()) } else { Err(self.damaged(entry, store)) }
     }
 
-    /// Gives entries up to the next regular file, and that with its content. A file of the package that the layer
-    /// left out is passed over.
-    fn hand_over<R: BufRead>(
-        &self,
-        entries: &mut std::slice::Iter<'_, Entry>,
-        content: &mut hoopy_apk::package::File<'_, R>,
-        visit: &mut Visit<'_>,
-    ) -> Result<usize, ReadLayerError> {
-        let next = entries.as_slice().iter().position(|e| matches!(e.kind, Kind::File { .. }));
-        let Some(wanted) = next.map(|i| &entries.as_slice()[i]) else { return Ok(0) };
-        let same_size =
-            matches!(content.entry.kind, hoopy_apk::tar::Kind::File(size) if size == wanted.size());
-        if !same_size
-            || wanted.path.name() != content.entry.path.rsplit(|&b| b == b'/').next().unwrap_or_default()
-        {
-            return Ok(0);
-        }
-        for entry in entries.by_ref() {
-            if std::ptr::eq(entry, wanted) {
-                visit(entry, content)?;
-                return Ok(1);
-            }
-            visit(entry, &mut io::empty())?;
-        }
-        Ok(0)
+    fn damaged(&self, entry: &Entry, store: &Store) -> ReadLayerError {
+        store.drop_damaged(&store.data_path(self.contents.data));
+        ReadLayerError::Damaged { layer: self.contents.data, path: entry.path.clone() }
     }
+}
 
-    fn missing(&self, entry: &Entry) -> ReadLayerError {
-        ReadLayerError::Missing { layer: self.id, path: entry.path.clone() }
+/// Digests what is read.
+struct Checked<R> {
+    inner: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Read for Checked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.hash.update(&buffer[..n]);
+        Ok(n)
     }
 }

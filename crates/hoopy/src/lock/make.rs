@@ -208,7 +208,6 @@ fn recipe(wanted: &Wanted) -> crate::digest::RecipeId {
 
 fn unsatisfiable(system: &System, why: Unsatisfiable) -> MakeError {
     let file = system.path("packages").display().to_string();
-    let asked = why.causes.first().and_then(|cause| cause.chain.first());
-    let line = asked.and_then(|ask| system.world.line_of(&ask.dependency.name));
+    let line = why.asked().and_then(|name| system.world.line_of(name));
     MakeError::Unsatisfiable { file: line.map_or(file.clone(), |line| format!("{file}:{line}")), why }
 }

@@ -29,7 +29,7 @@ impl fmt::Display for Ended {
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The script ran and failed.
-    #[error("{name} failed with {ended}{}\n{}", at_line(*.line), String::from_utf8_lossy(.output).trim_end())]
+    #[error("{name} failed with {ended}{}\n{}", at_line(*.line), ending(.output))]
     ScriptFailed {
         /// The script's name.
         name: String,
@@ -158,6 +158,33 @@ fn at_line(line: Option<u32>) -> String {
     line.map(|n| format!(" at line {n}")).unwrap_or_default()
 }
 
+/// What a person reads of an output: its last lines.
+fn ending(output: &[u8]) -> String {
+    const LINES: usize = 40;
+    let text = String::from_utf8_lossy(output);
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    match lines.len().checked_sub(LINES) {
+        Some(cut @ 1..) => format!("({cut} lines before these)\n{}", lines[cut..].join("\n")),
+        _ => lines.join("\n"),
+    }
+}
+
 fn after_colon(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_output_is_shown_from_its_end() {
+        let output: String = (1..=100).map(|n| format!("line {n}\n")).collect();
+        let shown = ending(output.as_bytes());
+        assert!(
+            shown.starts_with("(60 lines before these)\nline 61\n") && shown.ends_with("line 100"),
+            "{shown}"
+        );
+        assert_eq!(ending(b"one\ntwo\n"), "one\ntwo");
+    }
 }

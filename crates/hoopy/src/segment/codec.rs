@@ -112,6 +112,14 @@ impl Codec {
     pub const ALL: [Self; 5] =
         [Self::Zstd { level: 9 }, Self::Gzip { level: 6 }, Self::Xz { level: 6 }, Self::Lz4, Self::None];
 
+    /// The same with little effort, where a level was not asked for that says that time does not matter.
+    pub const fn hasty(self) -> Self {
+        match self {
+            Self::Zstd { level: 2..=9 } => Self::Zstd { level: 1 },
+            other => other,
+        }
+    }
+
     /// Its name without a level.
     pub const fn name(self) -> &'static str {
         match self {

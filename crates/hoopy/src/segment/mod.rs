@@ -5,17 +5,21 @@
 //! changed configuration file makes one tiny segment anew and leaves the others as they are in the store.
 
 pub mod codec;
+pub mod eager;
 mod links;
 mod write;
 
 pub use write::{SegmentError, write_archive};
 
-use std::fs;
+use std::fs::File;
 
-use crate::digest::{Hasher, SegmentKey};
-use crate::layer::Layer;
+use hoopy_uki::Checksum;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{ContentId, Hasher, RecipeId, SegmentKey, of_reader};
+use crate::layer::{Entry, Layer};
 use crate::report::{Event, Observer};
-use crate::store::Store;
+use crate::store::{Seal, Store};
 use codec::Codec;
 
 /// A segment in the store.
@@ -25,6 +29,16 @@ pub struct Segment {
     pub key: SegmentKey,
     /// Its compressed size in bytes.
     pub size: u64,
+    /// Its part of the image's checksum.
+    pub sum: Checksum,
+}
+
+/// What the store remembers of a segment.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    content: ContentId,
+    sum: Checksum,
+    seal: Seal,
 }
 
 /// What a segment is made of.
@@ -39,24 +53,38 @@ pub struct Plan {
 }
 
 /// Changes whenever the bytes written for the same plan do.
-const VERSION: &str = "hoopy segment 1";
+const VERSION: &str = "hoopy segment 2";
 
 impl Plan {
     /// The key of the segment.
     pub fn key(&self) -> SegmentKey {
         let mut hasher = Hasher::new(VERSION);
         hasher.field(self.layer.id.as_bytes());
-        hasher.field(self.codec.to_string().as_bytes());
+        hasher.field(self.fitting_codec().to_string().as_bytes());
         for index in &self.masked {
             hasher.field(&index.to_le_bytes());
         }
         SegmentKey::from_bytes(hasher.finish())
     }
 
+    /// The codec, for what the layer holds: what is compressed already gains nothing from a thorough search, and
+    /// the modules of a kernel are half of an image.
+    fn fitting_codec(&self) -> Codec {
+        let total: u64 = self.layer.entries.iter().map(Entry::size).sum();
+        let packed = self.layer.entries.iter().filter(|e| is_packed(e.path.name()));
+        let packed: u64 = packed.map(Entry::size).sum();
+        if packed > total / 2 { self.codec.hasty() } else { self.codec }
+    }
+
     /// Whether anything is left to write.
     pub fn is_empty(&self) -> bool {
         self.masked.len() == self.layer.entries.len()
     }
+}
+
+/// By its name, which is enough for a guess that can only cost time or some bytes.
+fn is_packed(name: &[u8]) -> bool {
+    [&b".gz"[..], b".xz", b".zst", b".bz2", b".lz4"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// Makes the segments that the store has not, on as many threads as there are cores, the largest first.
@@ -74,13 +102,45 @@ pub fn realise(plans: &[Plan], store: &Store, observer: &dyn Observer) -> Result
     Ok(segments.into_iter().map(|(_, s)| s).collect())
 }
 
-fn realise_one(plan: &Plan, store: &Store) -> Result<Segment, SegmentError> {
+/// The segment of `plan`: the store's, or a new one.
+///
+/// # Errors
+/// [`SegmentError`].
+pub fn realise_one(plan: &Plan, store: &Store) -> Result<Segment, SegmentError> {
     let key = plan.key();
-    if let Ok(meta) = fs::metadata(store.segment_path(key)) {
-        return Ok(Segment { key, size: meta.len() });
+    if let Some(segment) = recall(key, store)? {
+        return Ok(segment);
     }
     let mut pending = store.pending()?;
-    let size = write::compress(plan, store, pending.file())?;
+    let (content, sum) = write::compress(plan, store, pending.file())?;
     store.keep_segment(pending, key)?;
-    Ok(Segment { key, size })
+    remember(key, content, sum, store)?;
+    Ok(Segment { key, size: sum.len(), sum })
+}
+
+/// The store's segment, where it is whole. Its digest is taken where the seal does not vouch for it.
+fn recall(key: SegmentKey, store: &Store) -> Result<Option<Segment>, SegmentError> {
+    let Some(known) = store.recall::<Remembered>(recipe(key)) else { return Ok(None) };
+    let Ok(mut file) = File::open(store.segment_path(key)) else { return Ok(None) };
+    let segment = Segment { key, size: known.sum.len(), sum: known.sum };
+    if store.is_sealed(&file, &known.seal) {
+        return Ok(Some(segment));
+    }
+    if of_reader(&mut file)?.0 != known.content {
+        return Ok(None);
+    }
+    remember(key, known.content, known.sum, store)?;
+    Ok(Some(segment))
+}
+
+fn remember(key: SegmentKey, content: ContentId, sum: Checksum, store: &Store) -> Result<(), SegmentError> {
+    // Sealed under its own name: a rename counts as a change.
+    let seal = store.seal(&File::open(store.segment_path(key))?)?;
+    Ok(store.remember(recipe(key), &Remembered { content, sum, seal })?)
+}
+
+fn recipe(key: SegmentKey) -> RecipeId {
+    let mut hasher = Hasher::new("hoopy segment in the store 1");
+    hasher.field(key.as_bytes());
+    RecipeId::from_bytes(hasher.finish())
 }

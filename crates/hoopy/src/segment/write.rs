@@ -8,9 +8,11 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 
 use hoopy_cpio::{Header, WriteError, Writer, file_type};
+use hoopy_uki::Checksum;
 
 use super::Plan;
 use super::links::{Group, groups};
+use crate::digest::{ContentId, HashingWriter};
 use crate::layer::stored::ReadLayerError;
 use crate::layer::{Entry, Kind};
 use crate::store::{Store, StoreError};
@@ -29,14 +31,33 @@ pub enum SegmentError {
     Write(#[from] io::Error),
 }
 
-/// Writes the plan's segment to `out`; gives its size in bytes.
-pub(super) fn compress(plan: &Plan, store: &Store, out: &mut File) -> Result<u64, SegmentError> {
-    let counted = Counted { inner: BufWriter::with_capacity(256 << 10, out), written: 0 };
-    let mut encoder = plan.codec.encode(counted, None)?;
-    write_archive(plan, store, &mut encoder)?;
-    let mut counted = encoder.finish()?;
-    counted.inner.flush()?;
-    Ok(counted.written)
+/// A layer up to this size becomes an archive in memory first: a codec that knows the size needs less of it, and
+/// most layers are small.
+const SMALL: u64 = 1 << 20;
+
+/// Writes the plan's segment to `out`; gives its digest, and its part of the image's checksum.
+pub(super) fn compress(
+    plan: &Plan,
+    store: &Store,
+    out: &mut File,
+) -> Result<(ContentId, Checksum), SegmentError> {
+    let out = Summing { inner: HashingWriter::new(out), sum: Checksum::new() };
+    let out = BufWriter::with_capacity(256 << 10, out);
+    let codec = plan.fitting_codec();
+    let encoder = if plan.layer.unpacked_size() <= SMALL {
+        let mut archive = Vec::new();
+        write_archive(plan, store, &mut archive)?;
+        let mut encoder = codec.encode(out, Some(archive.len() as u64))?;
+        encoder.write_all(&archive)?;
+        encoder
+    } else {
+        let mut encoder = codec.encode(out, None)?;
+        write_archive(plan, store, &mut encoder)?;
+        encoder
+    };
+    let summing = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let (_, content, _) = summing.inner.finish();
+    Ok((content, summing.sum))
 }
 
 /// Writes the plan's archive, not compressed, with its trailer.
@@ -160,16 +181,16 @@ fn refused(e: WriteError) -> io::Error {
     }
 }
 
-/// Counts what passes.
-struct Counted<W> {
+/// Sums what passes.
+struct Summing<W> {
     inner: W,
-    written: u64,
+    sum: Checksum,
 }
 
-impl<W: Write> Write for Counted<W> {
+impl<W: Write> Write for Summing<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let n = self.inner.write(bytes)?;
-        self.written += n as u64;
+        self.sum.update(&bytes[..n]);
         Ok(n)
     }
 

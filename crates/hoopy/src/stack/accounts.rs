@@ -1,9 +1,9 @@
 //! The users and groups of the stack, read only when a layer names one.
 
 use super::{Stack, StackError};
-use crate::layer::settle::Accounts;
 use crate::layer::{Entry, EntryPath};
 use crate::store::Store;
+use crate::tree::settle::Accounts;
 
 /// The accounts that `entries` need: none where every owner is a number.
 pub fn of(stack: &Stack, entries: &[Entry], store: &Store) -> Result<Accounts, StackError> {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Read, Seek as _};
 
 use super::{Stack, StackError};
-use crate::layer::stored::{Layer, Source};
+use crate::layer::stored::Layer;
 use crate::layer::{Entry, EntryPath, Kind};
 use crate::sandbox::Captured;
 use crate::store::Store;
@@ -21,7 +21,7 @@ pub fn keep(captured: Captured, below: &Stack, epoch: u64, store: &Store) -> Res
     let needed = parents_of(captured.entries.iter().filter(|e| changed(e)));
     let mut contents = captured.contents;
     let mut kept = Vec::new();
-    let mut data = store.scratch()?;
+    let mut data = store.scratch();
     for entry in captured.entries {
         let mut content = (&mut contents).take(entry.size());
         if changed(&entry) {
@@ -39,7 +39,7 @@ pub fn keep(captured: Captured, below: &Stack, epoch: u64, store: &Store) -> Res
     let id = store.put_layer(&kept)?;
     data.rewind()?;
     store.put_data(id, &mut data)?;
-    Ok(Layer { id, entries: kept.into(), source: Source::Data })
+    Ok(Layer::whole(id, kept))
 }
 
 fn parents_of<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<EntryPath> {

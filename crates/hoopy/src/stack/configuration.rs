@@ -19,7 +19,7 @@ pub fn layer(
     epoch: u64,
     store: &Store,
 ) -> Result<Layer, StackError> {
-    let mut builder = Builder::new(store, epoch)?;
+    let mut builder = Builder::new(store, epoch);
     let mut file = |path: &str, text: &[u8]| -> Result<(), StackError> {
         Ok(builder.add_bytes(&EntryPath::new(path)?, 0o644, text)?)
     };

@@ -9,10 +9,10 @@ use hoopy_apk::tar;
 use super::{Stack, StackError, accounts};
 use crate::layer::builder::Builder;
 use crate::layer::package::Package;
-use crate::layer::settle::Accounts;
 use crate::layer::stored::Layer;
 use crate::layer::{Entry, EntryPath, Kind};
 use crate::store::Store;
+use crate::tree::settle::Accounts;
 
 /// What of a package is not in the root: the kernel and what is beside it go into the image's own sections.
 pub fn is_boot(path: &EntryPath) -> bool {
@@ -28,7 +28,7 @@ pub fn layer(
 ) -> Result<Layer, StackError> {
     let mut packages: Vec<&Package> = stack.packages().map(AsRef::as_ref).collect();
     packages.sort_by(|a, b| a.record.name.cmp(&b.record.name));
-    let mut builder = Builder::new(store, epoch)?;
+    let mut builder = Builder::new(store, epoch);
     let mut text = Vec::new();
     let mut triggers = Vec::new();
     for package in &packages {

@@ -3,10 +3,11 @@
 //! `/var/run` is `/run`; root has no password unless one was set; `/dev` has what init needs before devtmpfs is
 //! mounted, and nothing else; no package cache, and no index of one.
 
-use super::{Stack, StackError};
+use super::{Stack, StackError, attributes};
 use crate::layer::builder::Builder;
 use crate::layer::stored::Layer;
 use crate::layer::{EntryPath, Kind};
+use crate::report::Observer;
 use crate::store::Store;
 
 /// What `/etc/hoopy-release` says.
@@ -21,11 +22,12 @@ pub struct Release {
 }
 
 /// The layer that ends every root.
-pub fn layer(stack: &Stack, epoch: u64, store: &Store) -> Result<Layer, StackError> {
-    let mut builder = Builder::new(store, epoch)?;
+pub fn layer(stack: &Stack, epoch: u64, store: &Store, observer: &dyn Observer) -> Result<Layer, StackError> {
+    let mut builder = Builder::new(store, epoch);
     var_run(stack, &mut builder)?;
     lock_root(stack, &mut builder, store)?;
     empty_dev(stack, &mut builder)?;
+    attributes::restore(stack, &mut builder, observer)?;
     for dir in ["var/cache/apk", "etc/apk/cache"] {
         let dir = EntryPath::new(dir)?;
         for (path, entry) in stack.tree.below(&dir).filter(|(_, e)| !e.is_dir()) {
@@ -34,16 +36,15 @@ pub fn layer(stack: &Stack, epoch: u64, store: &Store) -> Result<Layer, StackErr
     }
     let layer = builder.finish(store)?;
     // The builder knows nothing of directories below; those it added to reach a path are there already.
-    let entries = crate::layer::settle::settle(
+    let entries = crate::tree::settle::settle(
         &layer.entries,
         &stack.tree,
-        &crate::layer::settle::Accounts::default(),
-        crate::layer::settle::Directories::Keep,
+        &crate::tree::settle::Accounts::default(),
+        crate::tree::settle::Directories::Keep,
     );
     let entries = entries.map_err(|source| StackError::Lost { origin: "finish".to_owned(), source })?;
-    let id = store.put_layer(&entries)?;
-    store.put_data(id, &mut std::fs::File::open(store.data_path(layer.id))?)?;
-    Ok(Layer { id, entries: entries.into(), source: layer.source })
+    let kept = vec![true; layer.entries.len()];
+    Ok(layer.settled(store.put_layer(&entries)?, entries, &kept))
 }
 
 /// The layer with `/etc/hoopy-release`: lines of `KEY=value`, as `/etc/os-release` has them.
@@ -52,7 +53,7 @@ pub fn release(release: &Release, epoch: u64, store: &Store) -> Result<Layer, St
     if let Some(commit) = &release.commit {
         text += &format!("COMMIT={commit}\nDIRTY={}\n", if release.dirty { "yes" } else { "no" });
     }
-    let mut builder = Builder::new(store, epoch)?;
+    let mut builder = Builder::new(store, epoch);
     builder.add_bytes(&EntryPath::new("etc/hoopy-release")?, 0o644, text.as_bytes())?;
     Ok(builder.finish(store)?)
 }

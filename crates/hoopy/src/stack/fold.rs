@@ -11,12 +11,12 @@ use super::{Origin, Stack, StackError, accounts, configuration, database, finish
 use crate::arch::Arch;
 use crate::config::System;
 use crate::layer::package::Package;
-use crate::layer::settle::{Directories, settle};
 use crate::layer::stored::Layer;
-use crate::layer::{Entry, EntryPath, Source, files};
+use crate::layer::{Entry, EntryPath, Kind, files};
 use crate::report::{Observer, Timings};
 use crate::sandbox::Script;
 use crate::store::Store;
+use crate::tree::settle::{Directories, settle};
 
 /// What a stack is made of.
 pub struct Inputs<'a> {
@@ -32,6 +32,9 @@ pub struct Inputs<'a> {
     pub keys: &'a [(String, Vec<u8>)],
 }
 
+/// Is told of each package and each directory of files as soon as its layer is what it will be.
+pub type Settled<'a> = &'a dyn Fn(&Layer);
+
 /// Makes the stack.
 ///
 /// # Errors
@@ -40,6 +43,7 @@ pub fn fold(
     inputs: &Inputs<'_>,
     store: &Store,
     runner: &mut dyn Runner,
+    settled: Settled<'_>,
     timings: &mut Timings,
     observer: &dyn Observer,
 ) -> Result<Stack, StackError> {
@@ -47,6 +51,7 @@ pub fn fold(
     let mut fold = Fold {
         stack: Stack::default(),
         lost: HashSet::new(),
+        settled,
         context: Context { store, arch: inputs.arch, epoch, runner },
     };
     timings.step("packages and scripts", observer, || {
@@ -62,7 +67,7 @@ pub fn fold(
         if let Some(job) = setup::job(&system.dir, system.network, epoch)? {
             apply(&mut fold.stack, job, &mut fold.context)?;
         }
-        let layer = finish::layer(&fold.stack, epoch, store)?;
+        let layer = finish::layer(&fold.stack, epoch, store, observer)?;
         fold.stack.push(layer, Origin::Finish);
         Ok::<_, StackError>(())
     })?;
@@ -98,24 +103,24 @@ fn settle_on(
     let accounts = accounts::of(stack, &layer.entries, store)?;
     let mut entries = settle(&layer.entries, &stack.tree, &accounts, directories)
         .map_err(|source| StackError::Lost { origin: origin.label(), source })?;
+    let files = entries.iter().filter(|e| matches!(e.kind, Kind::File { .. }));
+    let kept: Vec<bool> = files.map(|e| !without.contains(&e.path)).collect();
     entries.retain(|e| !without.contains(&e.path));
     entries.iter_mut().for_each(|e: &mut Entry| e.mtime = e.mtime.min(epoch));
     if entries[..] == layer.entries[..] {
         return Ok(layer.clone());
     }
-    let id = store.put_layer(&entries)?;
-    if layer.source == Source::Data && !store.data_path(id).exists() {
-        let path = store.data_path(layer.id);
-        let mut contents = std::fs::File::open(&path).map_err(crate::store::at(&path))?;
-        store.put_data(id, &mut contents)?;
-    }
-    Ok(Layer { id, entries: entries.into(), source: layer.source })
+    Ok(layer.settled(store.put_layer(&entries)?, entries, &kept))
 }
+
+/// Where packages overwrite what is there: services are programs, and `etc/apk` is hoopy's own.
+const UNPROTECTED: [&[u8]; 2] = [b"etc/init.d", b"etc/apk"];
 
 struct Fold<'a> {
     stack: Stack,
     /// Files that a package gave up to another.
     lost: HashSet<(Box<str>, EntryPath)>,
+    settled: Settled<'a>,
     context: Context<'a>,
 }
 
@@ -138,8 +143,9 @@ impl Fold<'_> {
     fn package(&mut self, package: &Arc<Package>) -> Result<(), StackError> {
         self.script(package, ScriptKind::PreInstall)?;
         let yielded = self.conflicts(package)?;
+        let layer = self.spare_configuration(package)?;
         let origin = Origin::Package(package.clone());
-        self.settle(&package.layer, &yielded, Directories::Override, origin)?;
+        self.settle(&layer, &yielded, Directories::Override, origin)?;
         self.script(package, ScriptKind::PostInstall)
     }
 
@@ -167,6 +173,31 @@ impl Fold<'_> {
         Ok(yielded)
     }
 
+    /// What a script made under `etc/` before `package` came with the same file stays; the package's own lies
+    /// beside it as `.apk-new` (apk-tools `src/database.c`, with its default protected paths).
+    fn spare_configuration(&self, package: &Package) -> Result<Layer, StackError> {
+        let spared = |entry: &Entry| {
+            let path = &entry.path;
+            let protected = path.is_within(b"etc") && !UNPROTECTED.iter().any(|dir| path.is_within(dir));
+            let made = self.stack.tree.at(path).is_some_and(|at| {
+                let by_package = matches!(self.stack.origins[at.layer], Origin::Package(_));
+                let there = self.stack.tree.get(path);
+                !by_package && there.is_some_and(|there| !there.is_dir() && there.kind != entry.kind)
+            });
+            protected && made && matches!(entry.kind, Kind::File { .. })
+        };
+        let layer = &package.layer;
+        if !layer.entries.iter().any(spared) {
+            return Ok(layer.clone());
+        }
+        let mut entries = layer.entries.to_vec();
+        for entry in entries.iter_mut().filter(|e| spared(e)) {
+            entry.path = EntryPath::new([entry.path.as_bytes(), b".apk-new"].concat())?;
+        }
+        let kept = vec![true; entries.len()];
+        Ok(layer.settled(self.context.store.put_layer(&entries)?, entries, &kept))
+    }
+
     fn files(&mut self, layer: Layer, origin: Origin) -> Result<(), StackError> {
         self.settle(&layer, &HashSet::new(), Directories::Keep, origin)
     }
@@ -180,6 +211,7 @@ impl Fold<'_> {
     ) -> Result<(), StackError> {
         let (epoch, store) = (self.context.epoch, self.context.store);
         let settled = settle_on(&self.stack, layer, without, directories, &origin, epoch, store)?;
+        (self.settled)(&settled);
         self.stack.push(settled, origin);
         Ok(())
     }

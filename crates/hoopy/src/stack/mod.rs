@@ -9,6 +9,7 @@
 //! the same layer makes nothing new of what is above.
 
 mod accounts;
+mod attributes;
 mod capture;
 mod configuration;
 pub mod conflict;
@@ -106,7 +107,7 @@ pub enum StackError {
         /// Whose path it is.
         origin: String,
         /// The path.
-        source: crate::layer::settle::LostPath,
+        source: crate::tree::settle::LostPath,
     },
     /// Two packages have the same file.
     #[error(transparent)]

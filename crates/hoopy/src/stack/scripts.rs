@@ -3,7 +3,7 @@
 use super::{Origin, Stack, StackError, capture};
 use crate::arch::Arch;
 use crate::digest::{Hasher, LayerId, RecipeId};
-use crate::layer::stored::{Layer, Source};
+use crate::layer::stored::Layer;
 use crate::sandbox::{Captured, SandboxError, Script};
 use crate::store::Store;
 
@@ -59,9 +59,7 @@ pub fn apply(stack: &mut Stack, job: Job, context: &mut Context<'_>) -> Result<(
     let store = context.store;
     let remembered = store.recall::<LayerId>(recipe).and_then(|id| {
         let entries = store.layer(id)?;
-        let size: u64 = entries.iter().map(crate::layer::Entry::size).sum();
-        let whole = std::fs::metadata(store.data_path(id)).is_ok_and(|m| m.len() == size);
-        whole.then(|| Layer { id, entries: entries.into(), source: Source::Data })
+        store.has_data(id, Layer::data_size(&entries)).then(|| Layer::whole(id, entries))
     });
     let layer = match remembered {
         Some(layer) => layer,

@@ -3,13 +3,23 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 use tempfile::NamedTempFile;
 
-/// A file being written. Dropped, it is removed; kept, it is on disk whole.
+/// A file being written. Dropped, it is gone; kept, it is there whole. Where the filesystem can (open(2),
+/// `O_TMPFILE`), it has no name before that, and so no kill can leave it behind.
 #[derive(Debug)]
-pub struct Pending(NamedTempFile);
+pub struct Pending(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Unnamed { file: File, dir: PathBuf },
+    Named(NamedTempFile),
+}
 
 impl Pending {
     /// A new one in `dir`, which must be on the filesystem where it will be kept.
@@ -17,31 +27,75 @@ impl Pending {
     /// # Errors
     /// What the system says.
     pub fn new_in(dir: &Path) -> io::Result<Self> {
-        tempfile::Builder::new().prefix(".hoopy-").tempfile_in(dir).map(Self)
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        match rustix::fs::open(dir, flags, Mode::from_raw_mode(0o600)) {
+            Ok(fd) if Path::new("/proc/self/fd").is_dir() => {
+                Ok(Self(Inner::Unnamed { file: fd.into(), dir: dir.to_owned() }))
+            }
+            _ => {
+                let named = tempfile::Builder::new().prefix(PREFIX).tempfile_in(dir)?;
+                Ok(Self(Inner::Named(named)))
+            }
+        }
     }
 
     /// The file, to write to.
     pub fn file(&mut self) -> &mut File {
-        self.0.as_file_mut()
-    }
-
-    /// Where it is for now.
-    pub fn path(&self) -> &Path {
-        self.0.path()
+        match &mut self.0 {
+            Inner::Unnamed { file, .. } => file,
+            Inner::Named(named) => named.as_file_mut(),
+        }
     }
 
     /// Syncs it and gives it its name, over whatever had that name.
     ///
     /// # Errors
-    /// What the system says; the temporary file is removed then.
-    pub fn keep(self, path: &Path) -> io::Result<()> {
-        use std::os::unix::fs::PermissionsExt as _;
-        // tempfile makes files 0600: what is kept is for whoever may enter the directory.
-        self.0.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-        self.0.as_file().sync_all()?;
-        self.0.persist(path).map_err(|e| e.error)?;
+    /// What the system says; the file is gone then.
+    pub fn keep(mut self, path: &Path) -> io::Result<()> {
+        self.file().sync_all()?;
+        self.name(path)?;
         sync_dir(path)
     }
+
+    /// Gives it its name, and leaves it to the system when it is written. A kill finds the old file or the new
+    /// one; after a power cut it may be torn, so this is for what its reader checks and can make again.
+    ///
+    /// # Errors
+    /// As [`Pending::keep`].
+    pub fn name(mut self, path: &Path) -> io::Result<()> {
+        use std::os::unix::fs::PermissionsExt as _;
+        // What is kept is for whoever may enter the directory.
+        self.file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        match self.0 {
+            Inner::Named(named) => named.persist(path).map(drop).map_err(|e| e.error),
+            Inner::Unnamed { file, dir } => match link(&file, path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => replace(&file, &dir, path),
+                result => result,
+            },
+        }
+    }
+}
+
+/// What a temporary name begins with.
+const PREFIX: &str = ".hoopy-";
+
+/// Gives `file` the name `path`, which must be free.
+fn link(file: &File, path: &Path) -> io::Result<()> {
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(linkat(CWD, open, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+/// A link cannot replace a name, a rename can.
+fn replace(file: &File, dir: &Path, path: &Path) -> io::Result<()> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let other = dir.join(format!("{PREFIX}{}-{count}", std::process::id()));
+    // One of a killed process that had the same number.
+    let _ = fs::remove_file(&other);
+    link(file, &other)?;
+    fs::rename(&other, path).inspect_err(|_| {
+        let _ = fs::remove_file(&other);
+    })
 }
 
 /// Makes the names in the directory of `path` durable: a rename is not, until its directory is synced.
@@ -62,4 +116,35 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut pending = Pending::new_in(dir)?;
     pending.file().write_all(bytes)?;
     pending.keep(path)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let names = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+
+    #[test]
+    fn what_is_dropped_was_never_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut pending = Pending::new_in(dir.path()).unwrap();
+        pending.file().write_all(b"half").unwrap();
+        drop(pending);
+        assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn what_is_kept_replaces_what_was_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        for text in ["first", "second"] {
+            replace_file(&path, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(names(dir.path()), ["f"]);
+    }
 }

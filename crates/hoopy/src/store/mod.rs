@@ -6,25 +6,33 @@
 //!   blob/SHA256           downloads: packages and indexes
 //!   partial/KEY           downloads that are not done yet
 //!   layer/ID              the entries of a layer; ID is their digest
-//!   data/ID               contents of its regular files, end to end in entry order (not for packages:
-//!                         their contents are in the blob)
-//!   recipe/ID             what came of a recipe: a small JSON file
-//!   segment/KEY           a compressed archive
+//!   data/ID               contents of its regular files, end to end in entry order
+//!   recipe/ID             what came of a recipe: a digest, and JSON
+//!   segment/KEY           a compressed archive; its digest is remembered as a recipe
 //!   lower/                unpacked layers, for scripts (see `sandbox`)
 //!   tmp/                  files being written; swept when no build holds the lock
 //! ```
 //!
-//! Every file is written under `tmp/`, synced and renamed, so a file under its own name is whole. Builds share
-//! the store: each holds `lock` shared while it runs, and whoever gets it exclusively may sweep.
+//! Every file is written under `tmp/` and renamed, so a kill at any instant leaves no half of one under its own
+//! name. Downloads are synced. All else can be made again, and syncing it would cost more than making it; a power
+//! cut may tear it, so each is checked against its digest when it is read, and what is damaged counts as missing.
+//! Builds share the store: each holds `lock` shared while it runs, and whoever gets it exclusively may sweep.
 
 mod atomic;
 mod recipe;
+mod seal;
+mod verify;
 
 pub use atomic::{Pending, replace_file, sync_dir};
+pub use seal::Seal;
+pub use verify::Verified;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tempfile::SpooledTempFile;
 
 use crate::digest::{ContentId, LayerId, SegmentKey, of_reader};
 use crate::layer::Entry;
@@ -61,10 +69,17 @@ pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
 /// Layers have at most this many entries: a million files is over ten times the largest package of Alpine.
 const MAX_ENTRIES: usize = 1 << 20;
 
+/// So many bytes of scratch are held in memory: most layers that hoopy makes itself are smaller.
+const MAX_IN_MEMORY: usize = 256 << 10;
+
 /// An open store. Cheap to share between threads.
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
+    /// The name that the kernel gave to this boot; empty where it has none to give.
+    boot: String,
+    /// Whether something damaged was found and removed.
+    damage: AtomicBool,
     /// Held shared for as long as the store is open, so that nobody sweeps under us.
     _lock: File,
 }
@@ -95,7 +110,24 @@ impl Store {
         }
         // Also turns the exclusive lock into a shared one.
         lock.lock_shared().map_err(at(&path))?;
-        Ok(Self { root: root.to_owned(), _lock: lock })
+        Ok(Self {
+            root: root.to_owned(),
+            boot: seal::this_boot(),
+            damage: AtomicBool::new(false),
+            _lock: lock,
+        })
+    }
+
+    /// Removes a file whose bytes are not what its digest says; what needs it is made again then.
+    pub fn drop_damaged(&self, path: &Path) {
+        // Gone already is as good as removed.
+        let _ = fs::remove_file(path);
+        self.damage.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something damaged was removed since this was asked last.
+    pub fn take_damage(&self) -> bool {
+        self.damage.swap(false, Ordering::Relaxed)
     }
 
     /// Where unpacked layers live.
@@ -112,13 +144,10 @@ impl Store {
         Pending::new_in(&tmp).map_err(at(&tmp))
     }
 
-    /// An unnamed temporary file on the store's filesystem: it is gone when closed, however hoopy ends.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be made.
-    pub fn scratch(&self) -> Result<File, StoreError> {
-        let tmp = self.root.join("tmp");
-        tempfile::tempfile_in(&tmp).map_err(at(&tmp))
+    /// Room for bytes that are not kept: in memory while they are few, then in an unnamed file on the store's
+    /// filesystem, which is gone when closed, however hoopy ends.
+    pub fn scratch(&self) -> SpooledTempFile {
+        tempfile::spooled_tempfile_in(MAX_IN_MEMORY, self.root.join("tmp"))
     }
 
     /// Where the blob `id` is or would be.
@@ -148,7 +177,7 @@ impl Store {
         };
         let good = of_reader(&mut file).map_err(at(&path))?.0 == id;
         if !good {
-            fs::remove_file(&path).map_err(at(&path))?;
+            self.drop_damaged(&path);
         }
         Ok(good)
     }
@@ -206,9 +235,22 @@ impl Store {
         (layer_id(&entries) == id).then_some(entries)
     }
 
-    /// Where the contents of the layer `id` are, for layers that are no packages.
+    /// Where the contents of the layer `id` are.
     pub fn data_path(&self, id: LayerId) -> PathBuf {
         self.root.join("data").join(id.to_string())
+    }
+
+    /// Whether they are there, by their size; digests are checked when they are read.
+    pub fn has_data(&self, id: LayerId, size: u64) -> bool {
+        fs::metadata(self.data_path(id)).is_ok_and(|m| m.is_file() && m.len() == size)
+    }
+
+    /// Keeps `pending` as the contents of the layer `id`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be renamed.
+    pub fn keep_data(&self, pending: Pending, id: LayerId) -> Result<(), StoreError> {
+        self.name(pending, &self.data_path(id))
     }
 
     /// Keeps the contents of a layer: all that `contents` gives.
@@ -219,7 +261,7 @@ impl Store {
         let path = self.data_path(id);
         let mut pending = self.pending()?;
         io::copy(contents, pending.file()).map_err(at(&path))?;
-        self.keep(pending, &path)
+        self.name(pending, &path)
     }
 
     /// Where the segment `key` is or would be.
@@ -230,15 +272,19 @@ impl Store {
     /// Keeps `pending` as the segment `key`.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be synced or renamed.
+    /// [`StoreError`] when it cannot be renamed.
     pub fn keep_segment(&self, pending: Pending, key: SegmentKey) -> Result<(), StoreError> {
-        self.keep(pending, &self.segment_path(key))
+        self.name(pending, &self.segment_path(key))
     }
 
     fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         let mut pending = self.pending()?;
         pending.file().write_all(bytes).map_err(at(path))?;
-        self.keep(pending, path)
+        self.name(pending, path)
+    }
+
+    fn name(&self, pending: Pending, path: &Path) -> Result<(), StoreError> {
+        pending.name(path).map_err(at(path))
     }
 
     fn keep(&self, pending: Pending, path: &Path) -> Result<(), StoreError> {

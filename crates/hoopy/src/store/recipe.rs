@@ -1,4 +1,5 @@
-//! What came of a recipe. The answer is JSON, so that a person can read the store.
+//! What came of a recipe: the SHA-256 of an answer, a newline, and the answer as JSON, so that a person can read
+//! the store and a torn file is told from a whole one.
 
 use std::fs;
 
@@ -6,13 +7,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Store, StoreError};
-use crate::digest::RecipeId;
+use crate::digest::{ContentId, RecipeId};
 
 impl Store {
-    /// What the store remembers of the recipe `id`; nothing where the file is missing or does not parse.
+    /// What the store remembers of the recipe `id`; nothing where the file is missing, damaged or does not parse.
     pub fn recall<T: DeserializeOwned>(&self, id: RecipeId) -> Option<T> {
         let bytes = fs::read(self.root.join("recipe").join(id.to_string())).ok()?;
-        serde_json::from_slice(&bytes).ok()
+        let (digest, answer) = bytes.split_at_checked(HEX)?;
+        let answer = answer.strip_prefix(b"\n")?;
+        let whole = digest == ContentId::of(answer).to_string().as_bytes();
+        if whole { serde_json::from_slice(answer).ok() } else { None }
     }
 
     /// Remembers what came of the recipe `id`.
@@ -21,7 +25,11 @@ impl Store {
     /// [`StoreError`] when it cannot be written.
     pub fn remember<T: Serialize>(&self, id: RecipeId, answer: &T) -> Result<(), StoreError> {
         let path = self.root.join("recipe").join(id.to_string());
-        let bytes = serde_json::to_vec_pretty(answer).map_err(|e| super::at(&path)(e.into()))?;
-        self.put(&path, &bytes)
+        let answer = serde_json::to_vec(answer).map_err(|e| super::at(&path)(e.into()))?;
+        let digest = ContentId::of(&answer).to_string();
+        self.put(&path, &[digest.as_bytes(), b"\n", &answer].concat())
     }
 }
+
+/// The length of a digest in hexadecimal.
+const HEX: usize = 64;

@@ -7,6 +7,7 @@
 //! become a file.
 
 pub mod links;
+pub mod settle;
 
 use std::collections::BTreeMap;
 

@@ -142,6 +142,7 @@ pub(super) fn explain(search: &Search<'_, '_>, world: &[(Dep<'_>, u64)]) -> Unsa
     }
     drop_echoes(&mut causes);
     causes.sort_by_key(|cause| (rank(&cause.problem), cause.chain.len()));
+    keep_shortest(&mut causes);
     Unsatisfiable { causes }
 }
 
@@ -151,6 +152,18 @@ fn drop_echoes(causes: &mut Vec<Cause>) {
     let roots: Vec<Vec<Ask>> =
         causes.iter().filter(|cause| !excluded(cause)).map(|cause| cause.chain.clone()).collect();
     causes.retain(|cause| !matches!(&cause.problem, Problem::Excluded { by, .. } if roots.contains(by)));
+}
+
+/// Many roads may lead to one problem; the shortest tells it.
+fn keep_shortest(causes: &mut Vec<Cause>) {
+    let mut told: Vec<Problem> = Vec::new();
+    causes.retain(|cause| {
+        let new = !told.contains(&cause.problem);
+        if new {
+            told.push(cause.problem.clone());
+        }
+        new
+    });
 }
 
 /// What is plain to see comes first.

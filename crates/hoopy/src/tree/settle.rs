@@ -8,8 +8,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Entry, EntryPath, Kind, Owner};
-use crate::tree::Tree;
+use super::Tree;
+use crate::layer::{Entry, EntryPath, Kind, Owner};
 
 /// Whose owner and mode a directory has that is in the layer and below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

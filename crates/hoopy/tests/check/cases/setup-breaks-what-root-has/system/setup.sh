@@ -1,0 +1,3 @@
+#!/bin/sh
+chmod -x /usr/local/bin/a
+chmod +x /usr/local/bin/b

@@ -1,0 +1,145 @@
+//! `cargo xtask bench`: hoopy beside the shell pipeline that it replaces, and beside the least that could be
+//! done, in one run. Rounds take turns, so that a machine that is busy for a while is so for all of them.
+
+mod measure;
+mod report;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use crate::{chores, mirror, setup};
+use measure::{Figure, Run, timed};
+
+/// Rounds, of which the median counts.
+const ROUNDS: usize = 5;
+
+/// The pipeline, as a script that a person can read and run.
+const PIPELINE: &str = include_str!("pipeline.sh");
+
+/// Runs the benchmark; prints the table and writes `target/bench/results.json`.
+pub fn run() -> anyhow::Result<()> {
+    setup::run()?;
+    let mirror = mirror::run()?;
+    chores::run("cargo", &["build", "--quiet", "--release", "--package", "hoopy-cli"])?;
+    let bench = Bench::prepare(&mirror)?;
+    let mut figures = Vec::new();
+    for round in 1..=ROUNDS {
+        println!("bench: round {round} of {ROUNDS}");
+        bench.round(round, &mut figures)?;
+    }
+    bench.clean()?;
+    report::show(&figures, &chores::target().join("bench/results.json"))
+}
+
+/// Where everything of a benchmark is.
+struct Bench {
+    hoopy: PathBuf,
+    mirror: PathBuf,
+    system: PathBuf,
+    dir: PathBuf,
+    stub: PathBuf,
+}
+
+impl Bench {
+    fn prepare(mirror: &Path) -> anyhow::Result<Self> {
+        let dir = chores::target().join("bench");
+        let _ = fs::remove_dir_all(dir.join("work"));
+        fs::create_dir_all(dir.join("work"))?;
+        let system = dir.join("work/hello");
+        chores::command(
+            Command::new("cp").arg("-r").arg(chores::root().join("examples/hello")).arg(&system),
+        )?;
+        let _ = fs::remove_dir_all(system.join("images"));
+        let _ = fs::remove_file(system.join("hoopy.lock"));
+        let stub = PathBuf::from("/usr/lib/systemd/boot/efi/linuxx64.efi.stub");
+        if std::env::consts::ARCH != "x86_64" {
+            bail!("the benchmark's pipeline is written for x86_64");
+        }
+        let hoopy = chores::target().join("release/hoopy");
+        Ok(Self { hoopy, mirror: mirror.to_owned(), system, dir, stub })
+    }
+
+    /// Each in directories of its own, which stay until the end: ext4 is slow to make files where many were
+    /// removed moments ago.
+    fn round(&self, round: usize, figures: &mut Vec<Run>) -> anyhow::Result<()> {
+        let work = self.dir.join(format!("work/pipeline-{round}"));
+        figures.push(self.pipeline(&work)?);
+        let store = self.dir.join(format!("work/store-{round}"));
+        // Locking downloads every package, and that is all that it leaves in the store for a build.
+        chores::command(&mut self.hoopy("lock", &store))?;
+        figures.push(self.build(Figure::Cold, &store)?);
+        figures.push(self.build(Figure::NoChange, &store)?);
+        self.edit("root/etc/motd")?;
+        let changed = self.build(Figure::OneFile, &store)?;
+        let image = self.newest_image()?;
+        figures.push(changed);
+        self.edit("setup.sh")?;
+        figures.push(self.build(Figure::Script, &store)?);
+        figures.extend(self.limits(&work, &image)?);
+        Ok(())
+    }
+
+    fn clean(&self) -> anyhow::Result<()> {
+        let work = self.dir.join("work");
+        fs::remove_dir_all(&work).with_context(|| format!("remove {}", work.display()))
+    }
+
+    fn pipeline(&self, work: &Path) -> anyhow::Result<Run> {
+        fs::create_dir_all(work)?;
+        let mut command = Command::new("sh");
+        command.args(["-c", PIPELINE]);
+        command.env("APK_ROOT", self.mirror.join("apk-root/x86_64")).env("ARCH", "x86_64");
+        command
+            .env("REPOSITORY", self.mirror.join("alpine/v3.23/main"))
+            .env("KEYS", self.mirror.join("keys"));
+        command.env("SYSTEM", &self.system).env("STUB", &self.stub).env("WORK", work);
+        let run = timed(Figure::Pipeline, &mut command)?;
+        Ok(run.with_size(&work.join("image.efi")))
+    }
+
+    /// What no builder can go below: writing the image, and compressing its contents.
+    fn limits(&self, work: &Path, image: &Path) -> anyhow::Result<[Run; 2]> {
+        let copy = self.dir.join("work/copy");
+        let copied = timed(Figure::Copy, Command::new("cp").arg("--reflink=never").arg(image).arg(&copy))?;
+        let archive = self.dir.join("work/archive");
+        let list = "find . -path ./boot -prune -o -print | cpio -o -H newc --quiet >\"$ARCHIVE\"";
+        let mut command = Command::new("sh");
+        command.args(["-c", list]).env("ARCHIVE", &archive).current_dir(work.join("root"));
+        chores::command(&mut command)?;
+        let packed = self.dir.join("work/archive.zst");
+        let zstd = timed(
+            Figure::Compress,
+            Command::new("zstd").args(["-q", "-f", "-T0", "-3"]).arg(&archive).arg("-o").arg(&packed),
+        )?;
+        Ok([copied.with_size(&copy), zstd.with_size(&packed)])
+    }
+
+    fn build(&self, figure: Figure, store: &Path) -> anyhow::Result<Run> {
+        let run = timed(figure, &mut self.hoopy("build", store))?;
+        Ok(run.with_size(&self.newest_image()?))
+    }
+
+    fn hoopy(&self, verb: &str, store: &Path) -> Command {
+        let mut command = Command::new(&self.hoopy);
+        command.arg(verb).arg(&self.system).arg("--quiet").arg("--store").arg(store);
+        command.arg("--mirror").arg(self.mirror.join("alpine")).arg("--keys").arg(self.mirror.join("keys"));
+        command
+    }
+
+    fn newest_image(&self) -> anyhow::Result<PathBuf> {
+        let images = fs::read_dir(self.system.join("images"))?.filter_map(|e| Some(e.ok()?.path()));
+        images.max().context("no image was built")
+    }
+
+    /// A line that was never there before.
+    fn edit(&self, file: &str) -> anyhow::Result<()> {
+        let path = self.system.join(file);
+        let mut text = fs::read_to_string(&path).unwrap_or_default();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+        text += &format!("# {now}\n");
+        fs::write(path, text).map_err(Into::into)
+    }
+}

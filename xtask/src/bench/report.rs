@@ -1,0 +1,50 @@
+//! The table, and the file that a machine reads.
+
+use std::fs;
+use std::path::Path;
+
+use super::measure::{Figure, Run};
+
+/// Figures with what they are called, in the order of the table.
+const ROWS: [(Figure, &str, &str); 7] = [
+    (Figure::Pipeline, "pipeline", "apk add, skeleton, script, cpio, gzip, objcopy"),
+    (Figure::Cold, "cold", "hoopy build, packages downloaded and nothing else"),
+    (Figure::Script, "setup.sh changed", "hoopy build"),
+    (Figure::OneFile, "one file changed", "hoopy build"),
+    (Figure::NoChange, "nothing changed", "hoopy build"),
+    (Figure::Copy, "limit: copy", "cp of the image"),
+    (Figure::Compress, "limit: compress", "zstd -T0 -3 of the unpacked initramfs"),
+];
+
+/// Prints the medians of `runs` and writes them to `file`.
+pub fn show(runs: &[Run], file: &Path) -> anyhow::Result<()> {
+    let pipeline = median(runs, Figure::Pipeline);
+    println!("{:<18}{:>9}  {:>9}  {:>10}  {:>10}  what", "", "median", "pipeline", "memory", "file");
+    let mut rows = Vec::new();
+    for (figure, name, what) in ROWS {
+        let seconds = median(runs, figure);
+        let of =
+            |get: fn(&Run) -> u64| runs.iter().filter(|r| r.figure == figure).map(get).max().unwrap_or(0);
+        let (memory, size) = (of(|r| r.memory), of(|r| r.size));
+        let ratio = pipeline / seconds;
+        println!(
+            "{name:<18}{seconds:>7.3} s  {ratio:>8.1}x  {:>7.1} MB  {:>7.1} MB  {what}",
+            memory as f64 / 1e6,
+            size as f64 / 1e6
+        );
+        rows.push(serde_json::json!({
+            "name": name, "what": what, "seconds": seconds, "times_faster": ratio,
+            "peak_memory_bytes": memory, "file_bytes": size,
+        }));
+    }
+    fs::write(file, serde_json::to_vec_pretty(&rows)?)?;
+    println!("bench: {}", file.display());
+    Ok(())
+}
+
+fn median(runs: &[Run], figure: Figure) -> f64 {
+    let mut seconds: Vec<f64> =
+        runs.iter().filter(|r| r.figure == figure).map(|r| r.wall.as_secs_f64()).collect();
+    seconds.sort_by(f64::total_cmp);
+    seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
+}
