@@ -153,7 +153,7 @@ fn the_lock(
         return Err(BuildError::NoLock(path));
     }
     observer.event(Event::Note(&format!("no {}: making it", path.display())));
-    let lock = lock::make(system, arch, &[], store, client, observer)?;
+    let lock = lock::make(system, arch, lock::Keep::default(), store, client, observer)?;
     lock.write(&path)?;
     Ok((name, lock))
 }

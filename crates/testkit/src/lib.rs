@@ -1,4 +1,7 @@
-//! What the tests share: a hermetic home, the mirror, the real apk.
+//! What the tests share: a hermetic home, the mirror, the real apk, packages of a test's own, console sessions.
+
+pub mod package;
+pub mod session;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -82,9 +85,16 @@ impl Home {
     /// # Panics
     /// When it cannot be copied.
     pub fn example(&self, name: &str) -> PathBuf {
-        let from = repository().join("examples").join(name);
+        self.system(&repository().join("examples").join(name), name)
+    }
+
+    /// A copy of the system directory `from` in the home, called `name`, without images and locks.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn system(&self, from: &Path, name: &str) -> PathBuf {
         let to = self.path(name);
-        let copied = Command::new("cp").arg("-r").arg(&from).arg(&to).status().expect("cp");
+        let copied = Command::new("cp").arg("-r").arg(from).arg(&to).status().expect("cp");
         assert!(copied.success(), "copy {}", from.display());
         let _ = std::fs::remove_dir_all(to.join("images"));
         for lock in ["hoopy.lock", "hoopy-x86_64.lock", "hoopy-aarch64.lock"] {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use hoopy::config::Overrides;
 use hoopy::fetch::Client;
-use hoopy::lock::{self, Lock};
+use hoopy::lock::{self, Keep, Lock};
 use hoopy::road::BuildError;
 
 use crate::args::{Global, System, Update};
@@ -26,17 +26,9 @@ fn relock(global: &Global, dir: &std::path::Path, only: &[String], dry: bool) ->
     let arch = arch.ok_or(BuildError::NoArch)?;
     let old = Lock::read(&path)?;
     let keep = old.as_ref().filter(|_| !only.is_empty());
-    let pinned =
-        keep.map(|old| old.packages.iter().filter(|p| !only.contains(&p.name)).cloned().collect::<Vec<_>>());
-    let new = lock::make(
-        &system,
-        arch,
-        &pinned.unwrap_or_default(),
-        &store,
-        &Client::default(),
-        &Teller::new(global.quiet),
-    )
-    .map_err(BuildError::Make)?;
+    let keep = keep.map(|old| Keep { packages: &old.packages, moving: only }).unwrap_or_default();
+    let new = lock::make(&system, arch, keep, &store, &Client::default(), &Teller::new(global.quiet))
+        .map_err(BuildError::Make)?;
     match &old {
         None => println!("{}: {} packages", path.display(), new.packages.len()),
         Some(old) => {

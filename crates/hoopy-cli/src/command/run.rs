@@ -23,7 +23,14 @@ pub fn run(global: &Global, own: &Run) -> anyhow::Result<ExitCode> {
     let config = config(&system, own, arch, &name)?;
     let vm = Vm::prepare(&config)?;
     if !global.quiet {
-        eprintln!("{} with {:?}", config.image.display(), vm.accelerator());
+        match vm.no_kvm() {
+            None => eprintln!("{} with {}", config.image.display(), vm.accelerator()),
+            Some(why) => eprintln!(
+                "{} with {}, which is slow: no KVM, {why}",
+                config.image.display(),
+                vm.accelerator()
+            ),
+        }
         for forward in vm.forwards() {
             eprintln!(
                 "{}: port {} of the machine is 127.0.0.1:{}",
@@ -59,6 +66,12 @@ fn config(system: &System, own: &Run, arch: Arch, name: &str) -> anyhow::Result<
     let table = fs::read(system.path("root/etc/fstab")).unwrap_or_default();
     fs::create_dir_all(&dir)?;
     let disks = scratch::make(&dir, &fstab::parse(&table), SCRATCH, &places)?;
+    for (mount, why) in &disks.skipped {
+        eprintln!(
+            "warning: root/etc/fstab:{}: no disk for {} on {}: {why}",
+            mount.line, mount.spec, mount.mount_point
+        );
+    }
     let ports = if own.ports.is_empty() { &system.forwards } else { &own.ports };
     let called = |guest| match guest {
         22 => "SSH".to_owned(),

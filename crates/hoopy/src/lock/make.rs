@@ -6,6 +6,7 @@ use hoopy_apk::signature::KeyRing;
 use hoopy_apk::solve::{self, Choice, Universe, UniverseError, Unsatisfiable};
 
 use super::file::{Lock, LockedPackage, LockedRepository, Role};
+use super::pins::{Keep, Pins};
 use crate::arch::Arch;
 use crate::config::{Repository, System};
 use crate::fetch::{self, Client, FetchError, Progress, Proof, Wanted};
@@ -97,28 +98,32 @@ pub fn package_location(repositories: &[Repository], package: &LockedPackage, ar
     Some(format!("{}/{arch}/{}", repository.location, package.file_name()))
 }
 
-/// Resolves the world of `system` for `arch`, fetches what it needs, and gives the lock. A package among `pinned`
-/// stays at its version where a repository still has it.
+/// Resolves the world of `system` for `arch`, fetches what it needs, and gives the lock. What `keep` holds stays
+/// at its version where a repository still has it and what moves can do with it.
 ///
 /// # Errors
 /// [`MakeError`].
 pub fn make(
     system: &System,
     arch: Arch,
-    pinned: &[LockedPackage],
+    keep: Keep<'_>,
     store: &Store,
     client: &Client,
     observer: &dyn Observer,
 ) -> Result<Lock, MakeError> {
     let (keys, _) = fetch::keyring(arch, system.keys.as_deref())?;
     let mut mirrored = indexes(system, arch, &keys, store, client)?;
-    pin(&mut mirrored, pinned);
-    let repositories: Vec<solve::Repository<'_>> = mirrored
-        .iter()
-        .map(|m| solve::Repository { records: &m.index.records, tag: m.repository.tag.as_deref() })
-        .collect();
-    let universe = Universe::new(&repositories, arch.as_str())?;
     let world = system.world.dependencies();
+    let mut pins = Pins::new(&mut mirrored, keep);
+    while !pins.is_empty() {
+        let repositories = repositories(&mirrored);
+        let fits = solve::solve(&Universe::new(&repositories, arch.as_str())?, &world).is_ok();
+        if fits || !pins.release(&mut mirrored) {
+            break;
+        }
+    }
+    let repositories = repositories(&mirrored);
+    let universe = Universe::new(&repositories, arch.as_str())?;
     let root = solve::solve(&universe, &world).map_err(|why| unsatisfiable(system, why))?;
     let stub: Dependency = STUB.parse().map_err(|_| MakeError::NoStub(arch))?;
     let stub = [stub];
@@ -135,15 +140,12 @@ pub fn make(
     Ok(lock)
 }
 
-fn pin(mirrored: &mut [Mirrored<'_>], pinned: &[LockedPackage]) {
-    for package in pinned {
-        let is_it = |r: &hoopy_apk::Record| *r.name == *package.name && r.version.as_str() == package.version;
-        if mirrored.iter().any(|m| m.index.records.iter().any(is_it)) {
-            for m in &mut *mirrored {
-                m.index.records.retain(|r| *r.name != *package.name || is_it(r));
-            }
-        }
-    }
+fn repositories<'a>(mirrored: &'a [Mirrored<'_>]) -> Vec<solve::Repository<'a>> {
+    let repository = |m: &'a Mirrored<'_>| solve::Repository {
+        records: &m.index.records,
+        tag: m.repository.tag.as_deref(),
+    };
+    mirrored.iter().map(repository).collect()
 }
 
 fn fetch_all(

@@ -3,10 +3,12 @@
 mod change;
 mod file;
 mod make;
+mod pins;
 
 pub use change::{Change, changes};
 pub use file::{Lock, LockError, LockedPackage, LockedRepository, Role};
 pub use make::{MakeError, Mirrored, make, package_location};
+pub use pins::Keep;
 
 use std::path::PathBuf;
 

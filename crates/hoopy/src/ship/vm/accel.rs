@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::process::Guarded;
+use super::process::Guard;
 use crate::arch::Arch;
 
 /// What runs the guest's instructions.
@@ -49,14 +50,48 @@ const AARCH64_START: [u32; 4] = [0x5280_0100, 0x72b0_8000, 0xd400_0002, 0x1400_0
 
 static KNOWN: Mutex<BTreeMap<PathBuf, bool>> = Mutex::new(BTreeMap::new());
 
-/// The accelerator to use for a machine of this architecture. The answer is kept as long as the process runs.
-pub fn choose(arch: Arch, qemu: &Path) -> Accelerator {
-    if Arch::host() != Some(arch) || !Path::new("/dev/kvm").exists() {
-        return Accelerator::Tcg;
+/// Why a machine does not run under KVM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoKvm {
+    /// It is not of the host's architecture.
+    OtherArchitecture,
+    /// The host has none.
+    NoDevice,
+    /// The device is there and may not be opened.
+    NotAllowed,
+    /// The device is there, and a guest does not come to its end under it.
+    Broken,
+}
+
+impl fmt::Display for NoKvm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OtherArchitecture => "the machine is of another architecture than this one",
+            Self::NoDevice => "there is no /dev/kvm here",
+            Self::NotAllowed => "/dev/kvm may not be opened: are you in the group kvm?",
+            Self::Broken => "/dev/kvm is there, but a guest of a few instructions did not get through",
+        })
+    }
+}
+
+/// Whether a machine of this architecture runs under KVM. The answer is kept as long as the process runs.
+///
+/// # Errors
+/// Why not: [`Accelerator::Tcg`] remains.
+pub fn choose(arch: Arch, qemu: &Path) -> Result<(), NoKvm> {
+    let device = Path::new("/dev/kvm");
+    if Arch::host() != Some(arch) {
+        return Err(NoKvm::OtherArchitecture);
+    }
+    if !device.exists() {
+        return Err(NoKvm::NoDevice);
+    }
+    if File::options().read(true).write(true).open(device).is_err() {
+        return Err(NoKvm::NotAllowed);
     }
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let works = known.entry(qemu.to_owned()).or_insert_with(|| runs(arch, qemu, Accelerator::Kvm));
-    if *works { Accelerator::Kvm } else { Accelerator::Tcg }
+    if *works { Ok(()) } else { Err(NoKvm::Broken) }
 }
 
 /// The processor that the machine has. Under KVM the host's own, as a guest there is to be as fast as can be.
@@ -79,14 +114,15 @@ pub fn runs(arch: Arch, qemu: &Path, accelerator: Accelerator) -> bool {
     if firmware.write_all(&guest(arch)).is_err() {
         return false;
     }
-    let mut command = Command::new(qemu);
+    let Ok(guard) = Guard::new(None) else { return false };
+    let mut command = guard.command(qemu);
     command.args(machine_args(arch, accelerator));
     command.args(["-nodefaults", "-display", "none", "-no-reboot", "-m", "64", "-bios"]).arg(firmware.path());
     if arch == Arch::X86_64 {
         command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let Ok(mut guarded) = Guarded::spawn(command, None) else { return false };
+    let Ok(mut guarded) = guard.spawn(command) else { return false };
     let wanted = if arch == Arch::X86_64 { X86_STATUS } else { 0 };
     let started = Instant::now();
     while started.elapsed() < PROBE_TIME {
@@ -122,6 +158,19 @@ mod tests {
                 Err(e) => eprintln!("SKIPPED: {e}"),
             }
         }
+    }
+
+    #[test]
+    fn a_kvm_under_which_no_guest_runs_is_not_chosen() {
+        // Ends at once and well, as no guest would: what a broken KVM looks like from outside
+        let works = choose(Arch::host().unwrap_or(Arch::X86_64), Path::new("/bin/true"));
+        if Path::new("/dev/kvm").exists() {
+            assert!(matches!(works, Err(NoKvm::Broken | NoKvm::NotAllowed)), "{works:?}");
+        } else {
+            assert_eq!(works, Err(NoKvm::NoDevice));
+        }
+        let other = if Arch::host() == Some(Arch::X86_64) { Arch::Aarch64 } else { Arch::X86_64 };
+        assert_eq!(choose(other, Path::new("/bin/true")), Err(NoKvm::OtherArchitecture));
     }
 
     #[test]

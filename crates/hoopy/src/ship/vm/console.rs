@@ -2,15 +2,15 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::ChildStdin;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::error::VmError;
-use super::process::Guarded;
+use super::process::{Guard, Guarded};
 
 /// Most that is kept of what a machine says and nobody waited for yet; older text goes.
 const MAX_KEPT: usize = 4 << 20;
@@ -55,6 +55,28 @@ impl Console {
         Ok(Self { guarded, keys, heard, words, commands: 0, _dir: dir })
     }
 
+    /// Talks with any program that has a machine's console on its standard streams.
+    ///
+    /// # Errors
+    /// [`VmError::Start`], [`VmError::Io`].
+    pub fn of(program: &Path, prepare: impl FnOnce(&mut Command)) -> Result<Self, VmError> {
+        let temp = std::env::temp_dir();
+        let dir = tempfile::Builder::new().prefix("hoopy-console-").tempdir_in(&temp);
+        let dir = dir.map_err(VmError::io("make a directory in", &temp))?;
+        let words = dir.path().join("qemu.stderr");
+        let errors = File::create(&words).map_err(VmError::io("create", &words))?;
+        let guard = Guard::new(Some(dir.path()))?;
+        let mut command = guard.command(program);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
+        prepare(&mut command);
+        Self::new(guard.spawn(command)?, dir, None)
+    }
+
+    /// What the program that runs the machine said beside the console.
+    pub fn words(&self) -> String {
+        std::fs::read_to_string(&self.words).unwrap_or_default()
+    }
+
     /// Waits until the machine says `wanted`. Gives what it said before; what it says after is for the next call.
     ///
     /// # Errors
@@ -93,7 +115,7 @@ impl Console {
             return VmError::TimedOut { wanted, after, tail };
         }
         let status = self.guarded.child().wait().map_or_else(|e| e.to_string(), |s| s.to_string());
-        let words = std::fs::read_to_string(&self.words).unwrap_or_default().trim().to_owned();
+        let words = self.words().trim().to_owned();
         VmError::Ended { status, wanted, words, tail }
     }
 
@@ -118,7 +140,8 @@ impl Console {
             self.send(password)?;
         }
         self.expect("# ", within)?;
-        self.run("stty -echo 2>/dev/null; PS1=; PS2=", within).map(drop)
+        // Neither an echo nor the kernel may talk into what a command says
+        self.run("stty -echo; PS1=; PS2=; dmesg -n 1", within).map(drop)
     }
 
     /// Runs a command in the shell at the other end. Gives its exit status and what it wrote.
@@ -201,7 +224,6 @@ fn find(text: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use std::process::{Command, Stdio};
 
     const SOON: Duration = Duration::from_secs(5);
 
@@ -209,10 +231,10 @@ mod tests {
     fn shell(script: &str) -> Console {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("qemu.stderr"), "no such device\n").unwrap();
-        let mut command = Command::new("/bin/sh");
+        let guard = Guard::new(None).unwrap();
+        let mut command = guard.command(Path::new("/bin/sh"));
         command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let guarded = Guarded::spawn(command, None).unwrap();
-        Console::new(guarded, dir, None).unwrap()
+        Console::new(guard.spawn(command).unwrap(), dir, None).unwrap()
     }
 
     #[test]

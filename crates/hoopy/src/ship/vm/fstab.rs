@@ -36,6 +36,16 @@ pub struct Mount {
     pub options: Vec<String>,
 }
 
+impl Mount {
+    /// Whether it mounts a disk, not a share or one of the kernel's filesystems.
+    pub fn is_disk(&self) -> bool {
+        match &self.spec {
+            Spec::Uuid(_) | Spec::Label(_) => true,
+            Spec::Other(device) => device.starts_with("/dev/") || device.starts_with("PART"),
+        }
+    }
+}
+
 /// The mounts of an `fstab`, in its order. Lines with fewer than three fields, which `mount` skips with a
 /// complaint, are left out, as are comments.
 pub fn parse(text: &[u8]) -> Vec<Mount> {

@@ -21,12 +21,12 @@ pub mod tools;
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 
 use hoopy_disk::esp::{self, Item, Volume};
 use tempfile::TempDir;
 
-pub use accel::Accelerator;
+pub use accel::{Accelerator, NoKvm};
 pub use console::Console;
 pub use error::VmError;
 pub use scratch::ScratchDisk;
@@ -89,6 +89,7 @@ pub struct Vm {
     qemu: PathBuf,
     args: Vec<String>,
     accelerator: Accelerator,
+    no_kvm: Option<NoKvm>,
     forwards: Vec<Forward>,
     dir: TempDir,
     /// Hold the chosen ports until QEMU is about to take them.
@@ -103,9 +104,12 @@ impl Vm {
     pub fn prepare(config: &VmConfig) -> Result<Self, VmError> {
         let qemu = config.places.qemu(config.arch)?;
         let firmware = config.places.firmware(config.arch, &qemu)?;
-        let accelerator = match config.acceleration {
-            Acceleration::Auto => accel::choose(config.arch, &qemu),
-            Acceleration::Only(accelerator) => accelerator,
+        let (accelerator, no_kvm) = match config.acceleration {
+            Acceleration::Auto => match accel::choose(config.arch, &qemu) {
+                Ok(()) => (Accelerator::Kvm, None),
+                Err(why) => (Accelerator::Tcg, Some(why)),
+            },
+            Acceleration::Only(accelerator) => (accelerator, None),
         };
         let dir = tempfile::Builder::new().prefix("hoopy-vm-").tempdir_in(&config.temp);
         let dir = dir.map_err(VmError::io("make a directory in", &config.temp))?;
@@ -118,12 +122,17 @@ impl Vm {
                 .drive("esp", &esp, "raw")?
                 .scratch(&config.disks)?
                 .finish();
-        Ok(Self { qemu, args, accelerator, forwards, dir, ports })
+        Ok(Self { qemu, args, accelerator, no_kvm, forwards, dir, ports })
     }
 
     /// Which accelerator it will run with.
     pub fn accelerator(&self) -> Accelerator {
         self.accelerator
+    }
+
+    /// Why it will not run with KVM, where that was for [`Vm::prepare`] to find out.
+    pub fn no_kvm(&self) -> Option<NoKvm> {
+        self.no_kvm
     }
 
     /// The forwarded ports, with the ports of the host that were chosen.
@@ -137,11 +146,12 @@ impl Vm {
     /// # Errors
     /// [`VmError::Start`] when QEMU does not start.
     pub fn interact(self) -> Result<ExitStatus, VmError> {
-        let mut command = Command::new(&self.qemu);
+        let guard = process::Guard::new(Some(self.dir.path()))?;
+        let mut command = guard.command(&self.qemu);
         command.args(&self.args).args(["-serial", "mon:stdio"]);
         let terminal = process::Terminal::keep();
         drop(self.ports);
-        let mut guarded = process::Guarded::spawn(command, Some(self.dir.path()))?;
+        let mut guarded = guard.spawn(command)?;
         let status = guarded.child().wait().map_err(VmError::start(&self.qemu))?;
         drop((guarded, terminal));
         Ok(status)
@@ -154,12 +164,12 @@ impl Vm {
     pub fn console(self, log: Option<File>) -> Result<Console, VmError> {
         let words = self.dir.path().join("qemu.stderr");
         let errors = File::create(&words).map_err(VmError::io("create", &words))?;
-        let mut command = Command::new(&self.qemu);
+        let guard = process::Guard::new(Some(self.dir.path()))?;
+        let mut command = guard.command(&self.qemu);
         command.args(&self.args).args(["-serial", "stdio", "-monitor", "none"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         drop(self.ports);
-        let guarded = process::Guarded::spawn(command, Some(self.dir.path()))?;
-        Console::new(guarded, self.dir, log)
+        Console::new(guard.spawn(command)?, self.dir, log)
     }
 }
 

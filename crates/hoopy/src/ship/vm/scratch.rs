@@ -29,7 +29,7 @@ pub struct ScratchDisk {
 pub struct Scratch {
     /// In the order of the lines.
     pub disks: Vec<ScratchDisk>,
-    /// Lines without a disk, and why.
+    /// Lines that mount a disk and got none, and why.
     pub skipped: Vec<(Mount, &'static str)>,
 }
 
@@ -106,9 +106,12 @@ pub fn make(dir: &Path, mounts: &[Mount], size: u64, places: &Places) -> Result<
     fs::create_dir_all(dir).map_err(VmError::io("create", dir))?;
     let mut scratch = Scratch::default();
     let mut seen = BTreeSet::new();
-    for mount in mounts {
+    for mount in mounts.iter().filter(|mount| mount.is_disk()) {
         let reason = match (&mount.spec, maker(&mount.filesystem)) {
-            (Spec::Other(_), _) => "its device is not named by UUID or label",
+            (Spec::Other(device), _) if device.starts_with("PART") => {
+                "it names a partition, and scratch disks have none: UUID= or LABEL= get a disk"
+            }
+            (Spec::Other(_), _) => "its device is not named by UUID= or LABEL=",
             (_, None) => "hoopy makes no disks with such a filesystem",
             (_, Some(_)) if !seen.insert(mount.spec.clone()) => continue,
             (_, Some(maker)) => {

@@ -61,6 +61,16 @@ fn a_disk_is_made_once_and_shared_by_the_lines_that_name_it() {
 }
 
 #[test]
+fn a_line_that_wants_a_partition_is_told_and_one_without_a_disk_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let fstab = "tmpfs /tmp tmpfs\nPARTUUID=0dd5 /boot vfat\nnas:/share /mnt nfs\n";
+    let scratch = made(dir.path(), fstab).unwrap();
+    let told: Vec<_> = scratch.skipped.iter().map(|(mount, why)| (mount.line, *why)).collect();
+    let why = "it names a partition, and scratch disks have none: UUID= or LABEL= get a disk";
+    assert_eq!(told, [(2, why)]);
+}
+
+#[test]
 fn refuses_names_that_a_filesystem_cannot_have() {
     let dir = tempfile::tempdir().unwrap();
     for fstab in [

@@ -1,0 +1,4 @@
+#!/bin/sh
+set -e
+rc-update add devfs sysinit
+echo root:links | chpasswd
