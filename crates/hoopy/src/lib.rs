@@ -16,6 +16,7 @@ pub mod programs;
 pub mod provenance;
 pub mod report;
 pub mod road;
+pub mod runner;
 pub mod sandbox;
 pub mod segment;
 pub mod ship;

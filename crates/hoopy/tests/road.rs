@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the road.
-const ROAD: [&str; 13] = [
+const ROAD: [&str; 14] = [
     "config",
     "fetch",
     "lock",
@@ -19,6 +19,7 @@ const ROAD: [&str; 13] = [
     "image",
     "check",
     "ship",
+    "runner",
     "road",
 ];
 

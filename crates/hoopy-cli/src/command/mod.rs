@@ -14,9 +14,9 @@ use anyhow::Context as _;
 use clap::CommandFactory as _;
 use hoopy::config::{Overrides, System};
 use hoopy::report::Observer;
+use hoopy::runner::choose::{Chosen, Where};
+use hoopy::runner::virtual_machine::MachineConfig;
 use hoopy::sandbox::SandboxConfig;
-use hoopy::stack::choose::{Chosen, Where};
-use hoopy::stack::virtual_machine::MachineConfig;
 use hoopy::store::Store;
 
 use crate::args::{Args, Command, Global, Scripts};

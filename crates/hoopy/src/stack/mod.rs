@@ -11,17 +11,14 @@
 mod accounts;
 mod attributes;
 mod capture;
-pub mod choose;
 mod configuration;
 pub mod conflict;
 pub mod database;
 mod finish;
 mod fold;
-pub mod native;
 mod scripts;
 mod setup;
 mod triggers;
-pub mod virtual_machine;
 
 pub use finish::Release;
 pub use fold::{Inputs, fold, sign};

@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::Runner;
 use crate::layer::{Kind, Layer};
 use crate::parallel;
 use crate::sandbox::{Captured, Sandbox, SandboxError, Script, Session};
+use crate::stack::Runner;
 use crate::store::Store;
 
 /// Runs scripts in the sandbox; layers are unpacked when the first script needs them.

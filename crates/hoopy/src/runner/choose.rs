@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::Runner;
 use super::native::Native;
 use super::virtual_machine::{MachineConfig, MachineError, VirtualMachine};
 use crate::layer::Layer;
@@ -10,6 +9,7 @@ use crate::layer::package::Package;
 use crate::report::{Event, Observer};
 use crate::sandbox::{Captured, Sandbox, SandboxConfig, SandboxError, Script, binfmt};
 use crate::ship::vm::VmError;
+use crate::stack::Runner;
 use crate::store::Store;
 
 /// What the user wants.

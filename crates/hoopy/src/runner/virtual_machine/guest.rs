@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,8 +17,8 @@ use super::MachineConfig;
 use super::base::Base;
 use super::error::MachineError;
 use crate::ship::vm::args::Args;
-use crate::ship::vm::process::Guarded;
-use crate::ship::vm::{VmError, accel};
+use crate::ship::vm::process::{Guard, Guarded};
+use crate::ship::vm::{Accelerator, VmError, accel};
 
 /// Until the guest says that it is there: some seconds, generously for a busy machine without KVM.
 const BOOT_TIME: Duration = Duration::from_secs(300);
@@ -51,7 +51,7 @@ impl Guest {
     /// Boots `base` and waits until it takes jobs.
     pub(super) fn start(base: &Base, memory: u64, config: &MachineConfig) -> Result<Self, MachineError> {
         let qemu = config.places.qemu(config.arch)?;
-        let accelerator = accel::choose(config.arch, &qemu);
+        let accelerator = accel::choose(config.arch, &qemu).map_or(Accelerator::Tcg, |()| Accelerator::Kvm);
         let dir = tempfile::Builder::new().prefix("hoopy-scripts-").tempdir_in(&config.temp);
         let dir = dir.map_err(VmError::io("make a directory in", &config.temp))?;
         let file = |name: &str, bytes: &[u8]| {
@@ -74,9 +74,10 @@ impl Guest {
             args.network(&[]);
         }
         let errors = File::create(dir.path().join("words")).map_err(VmError::io("write in", dir.path()))?;
-        let mut command = Command::new(&qemu);
+        let guard = Guard::new(Some(dir.path()))?;
+        let mut command = guard.command(&qemu);
         command.args(args.finish()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
-        let mut guarded = Guarded::spawn(command, Some(dir.path()))?;
+        let mut guarded = guard.spawn(command)?;
         let child = guarded.child();
         let (Some(to), Some(from)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(MachineError::Ended { doing: "start it", console: String::new() });

@@ -27,13 +27,13 @@ use guest::{Guest, JOB_TIME};
 
 pub use error::MachineError;
 
-use super::Runner;
 use crate::arch::Arch;
 use crate::layer::package::Package;
 use crate::layer::{Entry, EntryPath, Kind, Layer};
 use crate::sandbox::session::failing_line;
 use crate::sandbox::{Captured, Ended, SandboxError, Script};
 use crate::ship::vm::Places;
+use crate::stack::Runner;
 use crate::store::Store;
 use crate::tree::Tree;
 
