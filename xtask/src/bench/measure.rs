@@ -1,6 +1,5 @@
 //! Measuring one command: wall time, and the most memory that it and its children held.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -25,7 +24,7 @@ pub enum Figure {
 pub struct Run {
     pub figure: Figure,
     pub wall: Duration,
-    /// Bytes: the sum over its processes of each one's largest resident set.
+    /// Bytes: the most that it and its children held at one time.
     pub memory: u64,
     /// Bytes of the file that it wrote.
     pub size: u64,
@@ -50,11 +49,11 @@ pub fn timed(figure: Figure, command: &mut Command) -> anyhow::Result<Run> {
     let watched = child.id();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let watcher = std::thread::spawn(move || {
-        let mut peaks = HashMap::new();
+        let mut peak = 0;
         while stopped.recv_timeout(TICK).is_err_and(|e| e == std::sync::mpsc::RecvTimeoutError::Timeout) {
-            look(watched, &mut peaks);
+            peak = peak.max(resident(watched));
         }
-        peaks.values().sum()
+        peak
     });
     let status = child.wait()?;
     let wall = start.elapsed();
@@ -74,19 +73,18 @@ fn said(mut words: fs::File) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Notes the peaks of `pid` and of what it has started (proc(5): `VmHWM`, and `children` of each thread).
-fn look(pid: u32, peaks: &mut HashMap<u32, u64>) {
+/// What `pid` and all that it has started hold (proc(5): `RssAnon`, and `children` of each thread). Pages of files
+/// are not counted: the system shares them, and takes them back when it needs them.
+fn resident(pid: u32) -> u64 {
     let proc = format!("/proc/{pid}");
     let status = fs::read_to_string(format!("{proc}/status")).unwrap_or_default();
-    let peak = status
+    let own = status
         .lines()
-        .find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    if let Some(peak) = peak {
-        let known = peaks.entry(pid).or_default();
-        *known = (*known).max(peak << 10);
-    }
-    for thread in fs::read_dir(format!("{proc}/task")).into_iter().flatten().flatten() {
-        let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        children.split_whitespace().filter_map(|c| c.parse().ok()).for_each(|child| look(child, peaks));
-    }
+        .find_map(|l| l.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let threads = fs::read_dir(format!("{proc}/task")).into_iter().flatten().flatten();
+    let children =
+        threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    let below =
+        children.flat_map(|c| c.split_whitespace().filter_map(|c| c.parse().ok()).collect::<Vec<u32>>());
+    own.unwrap_or(0) * 1024 + below.map(resident).sum::<u64>()
 }
