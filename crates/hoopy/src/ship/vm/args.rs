@@ -135,7 +135,7 @@ mod tests {
         };
         let args = machine(&given).drive("esp", Path::new("/t/esp.img"), "raw").unwrap().finish().join(" ");
         for part in [
-            "-M q35 -accel tcg,thread=multi",
+            "-M q35 -accel tcg,thread=single",
             "-m 513M -smp 2",
             "if=pflash,unit=0,format=raw,readonly=on,file=/f/CODE.fd",
             "if=pflash,unit=1,format=raw,readonly=off,file=/t/v,,ars.fd",
