@@ -9,6 +9,7 @@
 //! file usr/bin/one 755 what the file holds, and a newline
 //! link usr/bin/two usr/bin/one
 //! symlink etc/alias twins
+//! script post-install what the script does, in one line
 //! ```
 
 use std::collections::BTreeSet;
@@ -16,8 +17,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hoopy_apk::index;
-use hoopy_apk::package::PackageInfo;
 use hoopy_apk::package::write::{DataWriter, Draft, write};
+use hoopy_apk::package::{PackageInfo, ScriptKind};
 use hoopy_apk::signature::{KeyRing, SigningKey};
 use hoopy_apk::tar::{Entry, Kind};
 use hoopy_apk::{Record, Version};
@@ -72,10 +73,17 @@ fn package(text: &str, arch: &str, dir: &Path, key: &SigningKey) -> Record {
     record.build_time = TIME;
     let mut data = DataWriter::new().expect("a temporary file");
     let mut dirs = BTreeSet::new();
+    let mut scripts = Vec::new();
     for line in lines.filter(|l| !l.is_empty()) {
         let (word, rest) = line.split_once(' ').expect("WORD ...");
         if word == "depends" {
             record.depends.extend(rest.split_whitespace().map(|d| d.parse().expect("a dependency")));
+            continue;
+        }
+        if word == "script" {
+            let (kind, body) = rest.split_once(' ').expect("script KIND BODY");
+            let kind = ScriptKind::from_name(kind).expect("a kind of script");
+            scripts.push((kind, format!("#!/bin/sh\n{body}\n").into_bytes()));
             continue;
         }
         add(&mut data, &mut dirs, word, rest);
@@ -83,7 +91,7 @@ fn package(text: &str, arch: &str, dir: &Path, key: &SigningKey) -> Record {
     let info = PackageInfo { record, triggers: Vec::new(), datahash: None };
     let path: PathBuf = dir.join(format!("{name}-{version}.apk"));
     let mut file = fs::File::create(path).expect("a package");
-    let draft = Draft { info, scripts: Vec::new(), mtime: TIME };
+    let draft = Draft { info, scripts, mtime: TIME };
     write(&draft, data, Some(key), &mut file).expect("write a package")
 }
 
