@@ -7,8 +7,8 @@ mod pins;
 
 pub use change::{Change, changes};
 pub use file::{Lock, LockError, LockedPackage, LockedRepository, Role};
-pub use make::{MakeError, Mirrored, make, package_location};
-pub use pins::Keep;
+pub use make::{MAX_INDEX, MakeError, Mirrored, choose, indexes, make, package_location};
+pub use pins::{Keep, offers};
 
 use std::path::PathBuf;
 

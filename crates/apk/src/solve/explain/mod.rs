@@ -10,6 +10,7 @@ use crate::version::Version;
 
 use super::search::{Failure, Search};
 use super::universe::{Dep, Universe};
+pub use similar::similar_names;
 use trace::Trace;
 
 /// More causes than this are the echo of the first ones.

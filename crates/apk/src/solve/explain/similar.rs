@@ -8,8 +8,14 @@ const MAX_SUGGESTIONS: usize = 3;
 /// Longer names are not compared; no package comes near.
 const MAX_LENGTH: usize = 64;
 
-/// The names nearest to one that is not there: few letters changed, or the same name with more around it.
+/// The names that some package has or provides which are nearest to one that is not there.
 pub(super) fn similar(universe: &Universe<'_>, name: &str) -> Vec<Box<str>> {
+    let there = |other: &&str| universe.find(other).is_some_and(|id| !universe.providers(id).is_empty());
+    similar_names(universe.names().filter(there), name)
+}
+
+/// Those of `names` nearest to `name`, the nearest first: few letters changed, or the same name with more around it.
+pub fn similar_names<'n>(names: impl Iterator<Item = &'n str>, name: &str) -> Vec<Box<str>> {
     if name.len() > MAX_LENGTH {
         return Vec::new();
     }
@@ -19,9 +25,7 @@ pub(super) fn similar(universe: &Universe<'_>, name: &str) -> Vec<Box<str>> {
         3..=4 => 1,
         _ => 2,
     };
-    let mut found: Vec<(usize, usize, &str)> = universe
-        .names()
-        .filter(|other| universe.find(other).is_some_and(|id| !universe.providers(id).is_empty()))
+    let mut found: Vec<(usize, usize, &str)> = names
         .filter_map(|other| {
             let longer = other.len().abs_diff(name.len());
             let distance = if longer <= limit { distance(name, other) } else { usize::MAX };
@@ -34,6 +38,7 @@ pub(super) fn similar(universe: &Universe<'_>, name: &str) -> Vec<Box<str>> {
         })
         .collect();
     found.sort_unstable();
+    found.dedup();
     found.into_iter().take(MAX_SUGGESTIONS).map(|(.., name)| name.into()).collect()
 }
 
