@@ -1,6 +1,6 @@
 //! What is shown while a build runs: a bar on a terminal, plain lines in a pipe, nothing with --quiet.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -62,6 +62,25 @@ impl Observer for Teller {
             Event::Began(_) | Event::Ended(..) | Event::Bytes(..) | Event::Output(_) => {}
         }
     }
+}
+
+/// Prints a result of any length. Whoever reads it may stop early, as `head` does: that is no failure.
+///
+/// # Errors
+/// What standard output fails with otherwise.
+pub fn put(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Prints a result as JSON.
+///
+/// # Errors
+/// What standard output fails with.
+pub fn put_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    Ok(put(&(serde_json::to_string_pretty(value)? + "\n"))?)
 }
 
 /// The table at the end of a build.

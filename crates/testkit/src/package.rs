@@ -5,6 +5,9 @@
 //! ```text
 //! package NAME VERSION
 //! depends NAME...
+//! provides NAME[=VERSION]...
+//! install_if NAME...
+//! about what it says of itself
 //! dir etc/twins
 //! file usr/bin/one 755 what the file holds, and a newline
 //! link usr/bin/two usr/bin/one
@@ -74,11 +77,14 @@ fn package(text: &str, arch: &str, dir: &Path, key: &SigningKey) -> Record {
     let mut dirs = BTreeSet::new();
     for line in lines.filter(|l| !l.is_empty()) {
         let (word, rest) = line.split_once(' ').expect("WORD ...");
-        if word == "depends" {
-            record.depends.extend(rest.split_whitespace().map(|d| d.parse().expect("a dependency")));
-            continue;
+        let list = || rest.split_whitespace().map(|d| d.parse().expect("a dependency"));
+        match word {
+            "depends" => record.depends.extend(list()),
+            "provides" => record.provides.extend(list()),
+            "install_if" => record.install_if.extend(list()),
+            "about" => record.description = rest.into(),
+            _ => add(&mut data, &mut dirs, word, rest),
         }
-        add(&mut data, &mut dirs, word, rest);
     }
     let info = PackageInfo { record, triggers: Vec::new(), datahash: None };
     let path: PathBuf = dir.join(format!("{name}-{version}.apk"));

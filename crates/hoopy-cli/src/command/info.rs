@@ -6,7 +6,7 @@ use hoopy::config::{Overrides, size};
 use hoopy::query::{self, Info, Locked};
 
 use crate::args::{About, Global};
-use crate::ui::Teller;
+use crate::ui::{Teller, put, put_json};
 
 pub fn run(global: &Global, own: &About) -> anyhow::Result<ExitCode> {
     let system = super::system(&own.system.dir, global, Overrides::default())?;
@@ -14,11 +14,11 @@ pub fn run(global: &Global, own: &About) -> anyhow::Result<ExitCode> {
     let shop = super::shop(&system, &store, &Teller::new(global.quiet))?;
     let found = query::info(&shop.shelves, &own.package, shop.lock.as_ref())?;
     if own.json {
-        println!("{}", serde_json::to_string_pretty(&found)?);
+        put_json(&found)?;
         return Ok(ExitCode::SUCCESS);
     }
     let texts: Vec<String> = found.iter().map(text).collect();
-    print!("{}", texts.join("\n"));
+    put(&texts.join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

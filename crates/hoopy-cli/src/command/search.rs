@@ -7,7 +7,7 @@ use hoopy::query::{self, Hit};
 
 use crate::args::{Global, Search};
 use crate::error::FAILED;
-use crate::ui::Teller;
+use crate::ui::{Teller, put, put_json};
 
 pub fn run(global: &Global, own: &Search) -> anyhow::Result<ExitCode> {
     let system = super::system(&own.system.dir, global, Overrides::default())?;
@@ -15,9 +15,9 @@ pub fn run(global: &Global, own: &Search) -> anyhow::Result<ExitCode> {
     let shop = super::shop(&system, &store, &Teller::new(global.quiet))?;
     let hits = query::search(&shop.shelves, &own.pattern, shop.lock.as_ref());
     if own.json {
-        println!("{}", serde_json::to_string_pretty(&hits)?);
+        put_json(&hits)?;
     } else {
-        hits.iter().for_each(|hit| println!("{}", line(hit)));
+        put(&hits.iter().map(line).collect::<String>())?;
     }
     if hits.is_empty() {
         eprintln!("no package fits {:?}", own.pattern);
@@ -37,5 +37,5 @@ fn line(hit: &Hit) -> String {
         [] => String::new(),
         provides => format!(" [{}]", provides.join(" ")),
     };
-    format!("{} {} ({}{locked}): {}{provides}", hit.name, hit.version, hit.repository, hit.description)
+    format!("{} {} ({}{locked}): {}{provides}\n", hit.name, hit.version, hit.repository, hit.description)
 }

@@ -8,7 +8,7 @@ use hoopy::lock::Role;
 use hoopy::query::{self, Graph, Heading, Node, Set};
 
 use crate::args::{Global, Tree};
-use crate::ui::Teller;
+use crate::ui::{Teller, put, put_json};
 
 pub fn run(global: &Global, own: &Tree) -> anyhow::Result<ExitCode> {
     let system = super::system(&own.system.dir, global, Overrides::default())?;
@@ -16,20 +16,21 @@ pub fn run(global: &Global, own: &Tree) -> anyhow::Result<ExitCode> {
     let set = Set::of(&system, &store, &Teller::new(global.quiet || own.json))?;
     let graph = Graph::new(&set, &system.world);
     if own.json {
-        println!("{}", serde_json::to_string_pretty(&query::dump(&graph))?);
+        put_json(&query::dump(&graph))?;
         return Ok(ExitCode::SUCCESS);
     }
     let packages = system.path("packages").display().to_string();
     let mut shown = BTreeSet::new();
+    let mut out = String::new();
     for heading in query::headings(&graph) {
-        println!("{}", title(&heading, &packages, &set));
+        out += &title(&heading, &packages, &set);
         for member in &heading.members {
             let nodes = query::nodes(&graph, *member, own.depth.unwrap_or(usize::MAX), &mut shown);
-            nodes.iter().for_each(|node| println!("{}", line(&graph, node)));
+            out.extend(nodes.iter().map(|node| line(&graph, node)));
         }
-        println!();
+        out.push('\n');
     }
-    print!("{}", total(&graph));
+    put(&(out + &total(&graph)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -43,7 +44,7 @@ fn title(heading: &Heading, packages: &str, set: &Set) -> String {
         1 => "1 package".to_owned(),
         n => format!("{n} packages"),
     };
-    format!("{place}: {}, {count}, {}", heading.text, size::show(heading.installed_size))
+    format!("{place}: {}, {count}, {}\n", heading.text, size::show(heading.installed_size))
 }
 
 fn line(graph: &Graph<'_>, node: &Node) -> String {
@@ -61,9 +62,9 @@ fn line(graph: &Graph<'_>, node: &Node) -> String {
         out += &format!(" by itself, with {}", node.install_if.join(" "));
     }
     match (node.repeated, node.cut) {
-        (true, _) => out + " (*)",
-        (false, true) => out + " ...",
-        (false, false) => out,
+        (true, _) => out + " (*)\n",
+        (false, true) => out + " ...\n",
+        (false, false) => out + "\n",
     }
 }
 

@@ -7,22 +7,17 @@ use hoopy::lock::Role;
 use hoopy::query::{self, Chain, Found, Step};
 
 use crate::args::{About, Global};
-use crate::ui::Teller;
+use crate::ui::{Teller, put, put_json};
 
 pub fn run(global: &Global, own: &About) -> anyhow::Result<ExitCode> {
     let system = super::system(&own.system.dir, global, Overrides::default())?;
     let store = super::store(global)?;
     let found = query::why(&system, &own.package, &store, &Teller::new(global.quiet || own.json))?;
     if own.json {
-        println!("{}", serde_json::to_string_pretty(&found)?);
+        put_json(&found)?;
         return Ok(ExitCode::SUCCESS);
     }
-    for (number, found) in found.iter().enumerate() {
-        if number > 0 {
-            println!();
-        }
-        print!("{}", text(found));
-    }
+    put(&found.iter().map(text).collect::<Vec<_>>().join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

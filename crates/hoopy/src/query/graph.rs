@@ -95,14 +95,26 @@ impl<'s> Graph<'s> {
         &self.member(place).record
     }
 
-    /// All that `from` bring, and they themselves.
+    /// All that `from` bring by themselves, and they too: what comes by `install_if` only where all that it names is
+    /// among them.
     pub fn reach(&self, from: &[usize]) -> BTreeSet<usize> {
         let mut reached: BTreeSet<usize> = from.iter().copied().collect();
         let mut next = from.to_vec();
         while let Some(member) = next.pop() {
-            next.extend(self.edges[member].iter().map(|e| e.to).filter(|to| reached.insert(*to)));
+            for edge in self.edges.get(member).into_iter().flatten() {
+                // Looked at again from each that the `install_if` names, the last of which finds all of them here.
+                let comes = edge.reason == Reason::Depends || self.is_triggered(edge.to, &reached);
+                if comes && reached.insert(edge.to) {
+                    next.push(edge.to);
+                }
+            }
         }
         reached
+    }
+
+    fn is_triggered(&self, member: usize, by: &BTreeSet<usize>) -> bool {
+        let mut named = self.record(member).install_if.iter().filter(|d| !d.conflict);
+        named.all(|d| self.meeting(d).iter().any(|there| by.contains(there)))
     }
 
     fn asked(&self, world: &World) -> Vec<Root<'s>> {

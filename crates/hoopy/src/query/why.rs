@@ -85,13 +85,16 @@ pub fn why(
     Ok(found.into_iter().map(|member| Ways::to(&graph, member).found(&file)).collect())
 }
 
-/// The shortest ways to one member.
+/// The ways to one member.
 struct Ways<'g, 's> {
     graph: &'g Graph<'s>,
     member: usize,
-    /// For each member the next step towards it and how many there are; `None` where no way leads.
-    next: Vec<Option<(usize, Option<&'g Edge<'s>>)>>,
+    /// The edges to each member, with where they come from.
+    into: Vec<Vec<(usize, &'g Edge<'s>)>>,
 }
+
+/// For each member the steps to the one in question, and the first of them; `None` where no way leads.
+type Next<'g, 's> = Vec<Option<(usize, Option<&'g Edge<'s>>)>>;
 
 impl<'g, 's> Ways<'g, 's> {
     fn to(graph: &'g Graph<'s>, member: usize) -> Self {
@@ -100,18 +103,7 @@ impl<'g, 's> Ways<'g, 's> {
         all.for_each(|(from, edge)| into[edge.to].push((from, edge)));
         // Of two ways of one length the one by dependencies tells more.
         into.iter_mut().for_each(|edges| edges.sort_by_key(|(_, edge)| edge.reason));
-        let mut next = vec![None; graph.edges.len()];
-        next[member] = Some((0, None));
-        let mut queue = VecDeque::from([(member, 0)]);
-        while let Some((to, steps)) = queue.pop_front() {
-            for (from, edge) in &into[to] {
-                if next[*from].is_none() {
-                    next[*from] = Some((steps + 1, Some(*edge)));
-                    queue.push_back((*from, steps + 1));
-                }
-            }
-        }
-        Self { graph, member, next }
+        Self { graph, member, into }
     }
 
     fn found(&self, file: &str) -> Found {
@@ -122,16 +114,49 @@ impl<'g, 's> Ways<'g, 's> {
             repository: member.repository.clone(),
             installed_size: member.record.installed_size,
             role: member.role,
-            chains: self.graph.roots.iter().filter_map(|root| self.chain(root, file)).collect(),
+            chains: self.chains(file),
         }
     }
 
-    fn chain(&self, root: &Root<'s>, file: &str) -> Option<Chain> {
-        let steps_from = |place: &usize| self.next[*place].map(|(steps, _)| (steps, *place));
+    /// The chains of the lines that bring the member alone. Where none does, lines bring it together (by an
+    /// `install_if`), and each of them has a part in it.
+    fn chains(&self, file: &str) -> Vec<Chain> {
+        let roots = &self.graph.roots;
+        let alone = |root: &Root<'s>| {
+            let reached = self.graph.reach(&root.to);
+            let there = reached.contains(&self.member);
+            there.then(|| self.chain(root, file, &self.next(|place| reached.contains(&place)))).flatten()
+        };
+        let alone: Vec<Chain> = roots.iter().filter_map(alone).collect();
+        if !alone.is_empty() {
+            return alone;
+        }
+        let next = self.next(|_| true);
+        roots.iter().filter_map(|root| self.chain(root, file, &next)).collect()
+    }
+
+    /// The shortest ways over members that are `allowed`.
+    fn next(&self, allowed: impl Fn(usize) -> bool) -> Next<'g, 's> {
+        let mut next: Next<'g, 's> = vec![None; self.into.len()];
+        next[self.member] = Some((0, None));
+        let mut queue = VecDeque::from([(self.member, 0)]);
+        while let Some((to, steps)) = queue.pop_front() {
+            for (from, edge) in &self.into[to] {
+                if next[*from].is_none() && allowed(*from) {
+                    next[*from] = Some((steps + 1, Some(*edge)));
+                    queue.push_back((*from, steps + 1));
+                }
+            }
+        }
+        next
+    }
+
+    fn chain(&self, root: &Root<'s>, file: &str, next: &Next<'g, 's>) -> Option<Chain> {
+        let steps_from = |place: &usize| next[*place].map(|(steps, _)| (steps, *place));
         let (_, start) = root.to.iter().filter_map(steps_from).min()?;
         let mut steps = vec![self.step(start, root.dependency.to_string(), Reason::Depends)];
         let mut at = start;
-        while let Some((_, Some(edge))) = self.next[at] {
+        while let Some((_, Some(edge))) = next[at] {
             steps.push(self.step(edge.to, edge.dependency.to_string(), edge.reason));
             at = edge.to;
         }
