@@ -14,7 +14,8 @@ pub(super) fn similar(universe: &Universe<'_>, name: &str) -> Vec<Box<str>> {
     similar_names(universe.names().filter(there), name)
 }
 
-/// Those of `names` nearest to `name`, the nearest first: few letters changed, or the same name with more around it.
+/// Those of `names` nearest to `name`, the nearest first: few letters changed (in size they may
+/// differ), or the same name with more around it.
 pub fn similar_names<'n>(names: impl Iterator<Item = &'n str>, name: &str) -> Vec<Box<str>> {
     if name.len() > MAX_LENGTH {
         return Vec::new();
@@ -25,11 +26,12 @@ pub fn similar_names<'n>(names: impl Iterator<Item = &'n str>, name: &str) -> Ve
         3..=4 => 1,
         _ => 2,
     };
+    let small = name.to_lowercase();
     let mut found: Vec<(usize, usize, &str)> = names
         .filter_map(|other| {
             let longer = other.len().abs_diff(name.len());
-            let distance = if longer <= limit { distance(name, other) } else { usize::MAX };
-            let contained = name.len() >= 3 && is_part(name, other);
+            let distance = if longer <= limit { distance(&small, &other.to_lowercase()) } else { usize::MAX };
+            let contained = name.len() >= 3 && is_part(&small, other);
             match (distance <= limit, contained) {
                 (true, _) => Some((distance, longer, other)),
                 (false, true) => Some((limit + 1, longer, other)),
