@@ -5,7 +5,6 @@
 //! before, all at once. An index is up to 2.5 MB. One that cannot be had in time is passed over in silence: the world
 //! has been explained already, and this is an addition.
 
-use std::fmt;
 use std::time::Duration;
 
 use hoopy_apk::{Dependency, Record};
@@ -61,28 +60,44 @@ enum Kind {
     Before,
 }
 
-impl fmt::Display for Near {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Near {
+    /// Whether it was there once, and another may have taken its place.
+    pub fn is_gone(&self) -> bool {
+        self.place.kind == Kind::Before
+    }
+
+    /// Lines for a terminal, with what to write to have it; `asked_for`: a line of `packages` names it itself.
+    pub fn lines(&self, system: &System, asked_for: bool) -> Vec<String> {
         let Self { package, wanted, place } = self;
         let Place { kind, branch, repository, arch, own: (own_branch, own_arch) } = place;
         match kind {
-            Kind::SameBranch => {
-                write!(f, "{repository} has {package}: add \"{repository}\" to `repositories` in hoopy.toml")
-            }
+            Kind::SameBranch => vec![
+                format!("  {repository} has {package}: write in hoopy.toml"),
+                with(system, (*repository).to_owned()),
+            ],
             Kind::OtherArch => {
-                write!(f, "there is {package} for {arch} ({repository}), but none for {own_arch}")
+                vec![format!("  there is {package} for {arch} ({repository}), but none for {own_arch}")]
             }
-            Kind::Edge => write!(
-                f,
-                "edge has {package}: add \"@edge edge/{repository}\" to `repositories` in hoopy.toml and write \
-                 {}@edge",
-                wanted.name
-            ),
+            Kind::Edge if asked_for => vec![
+                format!("  edge has {package}: write {}@edge, and in hoopy.toml", wanted.name),
+                with(system, format!("@edge edge/{repository}")),
+            ],
+            Kind::Edge => vec![format!("  edge has {package} ({repository})")],
             Kind::Before => {
-                write!(f, "{branch} had {package} ({repository}): {own_branch} dropped or renamed it")
+                vec![format!("  {branch} had {package} ({repository}): {own_branch} dropped or renamed it")]
             }
         }
     }
+}
+
+/// The key `repositories` with one more, to be copied.
+fn with(system: &System, more: String) -> String {
+    let written = system.repositories.iter().map(|r| match &r.tag {
+        None => r.name.clone(),
+        Some(tag) => format!("@{tag} {}", r.name),
+    });
+    let all: Vec<String> = written.chain([more]).map(|r| format!("{r:?}")).collect();
+    format!("    repositories = [{}]", all.join(", "))
 }
 
 /// Looks for what is `wanted`; the nearest places first.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use hoopy_apk::Dependency;
 use hoopy_apk::solve::{Cause, Problem, Unsatisfiable};
+use hoopy_apk::{Dependency, Op};
 
 use super::nearest;
 use crate::arch::Arch;
@@ -13,7 +13,7 @@ use crate::report::Observer;
 /// No set of packages is what `packages` asks for.
 #[derive(Debug, thiserror::Error)]
 pub struct Refused {
-    /// `packages`, with the line where one alone is at fault.
+    /// `packages`.
     pub file: String,
     /// Why.
     pub why: Unsatisfiable,
@@ -24,7 +24,7 @@ pub struct Refused {
 impl Refused {
     pub(super) fn new(system: &System, why: Unsatisfiable) -> Self {
         let file = system.path("packages").display().to_string();
-        let told = why.causes.iter().map(|cause| cause.lines(&|d| place(system, d))).collect();
+        let told = why.causes.iter().map(|cause| tell(system, cause)).collect();
         Self { file, why, told }
     }
 
@@ -39,13 +39,17 @@ impl Refused {
             if near.is_empty() {
                 continue;
             }
-            if let Problem::NoSuchName { similar, command_of } = &mut cause.problem {
+            let to_be_had = near.iter().any(|near| !near.is_gone());
+            if let Problem::NoSuchName { similar, command_of } = &mut cause.problem
+                && to_be_had
+            {
                 // The very name is somewhere: others are beside the point.
                 similar.clear();
                 command_of.clear();
-                *lines = cause.lines(&|d| place(system, d));
+                *lines = tell(system, cause);
             }
-            lines.extend(near.iter().map(|near| format!("  {near}")));
+            let asked_for = cause.chain.len() == 1;
+            lines.extend(near.iter().flat_map(|near| near.lines(system, asked_for)));
         }
         self
     }
@@ -53,9 +57,15 @@ impl Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no set of packages is what {} asks for", self.file)?;
+        write!(f, "{}: no set of packages fits", self.file)?;
         self.told.iter().flatten().try_for_each(|line| write!(f, "\n{line}"))
     }
+}
+
+/// A cause with its lines of `packages`, and what could be written instead.
+fn tell(system: &System, cause: &Cause) -> Vec<String> {
+    let remedy = remedy(cause).map(|remedy| format!("  {remedy}"));
+    cause.lines(&|demand| place(system, demand)).into_iter().chain(remedy).collect()
 }
 
 /// Where in `packages` a demand stands.
@@ -64,6 +74,28 @@ fn place(system: &System, demand: &Dependency) -> String {
     let asked = system.world.0.iter().find(|a| a.dependency == *demand);
     let line = asked.map(|a| a.line).or_else(|| system.world.line_of(&demand.name));
     line.map_or(file.clone(), |line| format!("{file}:{line}"))
+}
+
+/// What the user could write instead, where that is plain.
+fn remedy(cause: &Cause) -> Option<String> {
+    let demand = &cause.chain.last()?.dependency;
+    match &cause.problem {
+        Problem::NoSuchTag { tags } if tags.is_empty() => {
+            let tag = demand.tag.as_ref()?;
+            Some(format!(
+                "\"@{tag} BRANCH/REPOSITORY\" among `repositories` in hoopy.toml gives one that tag"
+            ))
+        }
+        // Alpine keeps one build of a version, so that one with its `-rN` is soon gone.
+        Problem::NoSuchVersion { available } => {
+            let (Op::Equal, version) = demand.constraint.as_ref()? else { return None };
+            let (plain, _) = version.as_str().rsplit_once("-r")?;
+            let build = format!("{}-{plain}-r", demand.name);
+            let built_anew = available.iter().any(|a| a.starts_with(&build));
+            built_anew.then(|| format!("{}~{plain} takes any build of it", demand.name))
+        }
+        _ => None,
+    }
 }
 
 /// What no repository has, if that is the problem.

@@ -48,6 +48,9 @@ impl Problem {
                 f.write_str("no repository has it")?;
                 match (command_of.as_slice(), similar.as_slice()) {
                     ([], []) => Ok(()),
+                    ([], [first, ..]) if first.starts_with("so:") => {
+                        write!(f, " (there is {})", list(similar, "and"))
+                    }
                     ([], similar) => write!(f, " (did you mean {}?)", list(similar, "or")),
                     (packages, _) => write!(f, ", but {} has a command of that name", list(packages, "or")),
                 }
@@ -107,9 +110,21 @@ impl Cause {
         push_chain(&mut lines, &self.chain, "", place);
         let by = self.problem.by();
         let colon = if by.is_empty() { "" } else { ":" };
-        lines.push(format!("  {}{colon}", Bare(&self.problem)));
+        lines.push(match &self.problem {
+            // The chain ends with what must not be there, and `by` is what brings it.
+            Problem::Excluded { package, .. } if self.ends_with_conflict() => {
+                format!("  but {package} is there{colon}")
+            }
+            problem => format!("  {}{colon}", Bare(problem)),
+        });
         push_chain(&mut lines, by, "    ", place);
         lines
+    }
+}
+
+impl Cause {
+    fn ends_with_conflict(&self) -> bool {
+        self.chain.last().is_some_and(|ask| ask.dependency.conflict)
     }
 }
 
@@ -120,7 +135,8 @@ fn push_chain(lines: &mut Vec<String>, chain: &[Ask], margin: &str, place: &dyn 
             package @ Asker::Package(..) => package.to_string(),
         };
         let step = if n == 0 { "" } else { "  " };
-        lines.push(format!("{margin}{step}{who} {}", ask.demand()));
+        let how = if ask.triggers { " by its install_if" } else { "" };
+        lines.push(format!("{margin}{step}{who} {}{how}", ask.demand()));
     }
 }
 

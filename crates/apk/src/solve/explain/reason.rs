@@ -165,9 +165,11 @@ impl<'a> Trace<'_, '_, 'a> {
         }
         if providers.is_empty() {
             let name = &dep.dependency.name;
-            let problem =
-                Problem::NoSuchName { similar: similar(universe, name), command_of: self.command_of(name) };
-            return Cause { chain, problem };
+            let command_of = self.command_of(name);
+            return Cause {
+                chain,
+                problem: Problem::NoSuchName { similar: similar(universe, name), command_of },
+            };
         }
         let meets = |provider: &&Provider<'a>| self.search.meets(asker, dep, Some(provider));
         let fitting: Vec<&Provider<'a>> = providers.iter().filter(meets).collect();

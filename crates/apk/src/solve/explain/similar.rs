@@ -11,7 +11,21 @@ const MAX_LENGTH: usize = 64;
 /// The names that some package has or provides which are nearest to one that is not there.
 pub(super) fn similar(universe: &Universe<'_>, name: &str) -> Vec<Box<str>> {
     let there = |other: &&str| universe.find(other).is_some_and(|id| !universe.providers(id).is_empty());
-    similar_names(universe.names().filter(there), name)
+    let names = universe.names().filter(there);
+    match library(name) {
+        Some(own) => {
+            let mut same: Vec<Box<str>> = names.filter(|n| library(n) == Some(own)).map(Box::from).collect();
+            same.sort_unstable();
+            same.truncate(MAX_SUGGESTIONS);
+            same
+        }
+        None => similar_names(names, name),
+    }
+}
+
+/// `libssl` of `so:libssl.so.3`. Nobody types such a name: what helps is another version of the same library.
+fn library(name: &str) -> Option<&str> {
+    name.strip_prefix("so:")?.split(".so").next()
 }
 
 /// Those of `names` nearest to `name`, the nearest first: few letters changed (in size they may
