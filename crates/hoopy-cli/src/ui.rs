@@ -69,10 +69,16 @@ impl Observer for Teller {
 /// # Errors
 /// What standard output fails with otherwise.
 pub fn put(text: &str) -> io::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
+    match io::stdout().write_all(harmless(text).as_bytes()) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
+}
+
+/// Without characters that a terminal acts on: much of a result is what indexes say of their packages.
+fn harmless(text: &str) -> String {
+    let keep = |c: char| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().map(keep).collect()
 }
 
 /// Prints a result as JSON.
@@ -98,4 +104,14 @@ pub fn table(built: &Built) -> String {
         built.layers.iter().map(|l| format!("{} {}", l.name, size::show(l.size))).collect();
     out += &format!("largest   {}\n", layers.join(", "));
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn what_a_terminal_would_act_on_is_not_printed() {
+        assert_eq!(harmless("a\x1b[2J\u{9b}b\r\n└ c\n"), "a\u{fffd}[2J\u{fffd}b\u{fffd}\n└ c\n");
+    }
 }

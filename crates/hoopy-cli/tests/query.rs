@@ -216,6 +216,42 @@ fn the_tree_as_json_is_the_whole_graph() {
 }
 
 #[test]
+fn every_package_of_a_real_system_is_brought_by_a_line() {
+    let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
+    home.example("hello");
+    home.ok(&["lock", "hello", "--arch", "x86_64", "--quiet"]);
+    let tree = home.ok(&["tree", "hello"]);
+    assert!(!tree.contains("no line brings it any more"), "{tree}");
+    let value: serde_json::Value = serde_json::from_str(&home.ok(&["tree", "hello", "--json"])).unwrap();
+    let packages = value["packages"].as_array().unwrap();
+    assert!(packages.len() > 50, "{}", packages.len());
+    for package in packages.iter().filter(|p| p["role"] == "root") {
+        let name = package["name"].as_str().unwrap();
+        let found: serde_json::Value =
+            serde_json::from_str(&home.ok(&["why", name, "hello", "--json"])).unwrap();
+        let chains = found[0]["chains"].as_array().unwrap();
+        assert!(!chains.is_empty(), "{name}");
+        for chain in chains {
+            let last = chain["steps"].as_array().unwrap().last().unwrap();
+            assert_eq!(last["name"], name);
+            assert!(chain["line"].is_u64(), "{name}: {chain}");
+        }
+    }
+}
+
+#[test]
+fn info_and_search_as_json_say_how_a_package_stands_to_the_lock() {
+    let home = home();
+    let json = |args: &[&str]| serde_json::from_str::<serde_json::Value>(&ask(&home, args, 0)).unwrap();
+    assert_eq!(json(&["info", "say", "s", "--json"])[0]["locked"]["state"], "yes");
+    assert_eq!(json(&["info", "wirecutter", "s", "--json"])[0]["locked"]["state"], "no");
+    assert_eq!(json(&["search", "say", "s", "--json"])[0]["locked"], "0.9-r1");
+    fs::remove_file(home.path("s/hoopy.lock")).unwrap();
+    assert_eq!(json(&["info", "say", "s", "--json"])[0]["locked"]["state"], "no-lock");
+    assert_eq!(json(&["search", "say", "s", "--json"])[0]["locked"], serde_json::Value::Null);
+}
+
+#[test]
 fn a_lock_whose_indexes_were_lost_asks_the_mirror() {
     let home = home();
     fs::remove_dir_all(home.path(".cache/hoopy/blob")).unwrap();

@@ -7,7 +7,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use hoopy_testkit::{Home, package};
 
@@ -85,4 +88,53 @@ fn no_message_has_a_line_longer_than_a_wide_terminal() {
         let long: Vec<&str> = said.filter(|line| line.chars().count() > 120).collect();
         assert!(long.is_empty(), "{}: {long:#?}", path.display());
     }
+}
+
+/// Answers for files of `dir` below `v3.23/*/x86_64`; to all else it keeps silent, with the connection open.
+fn serve(stream: TcpStream, dir: &Path) {
+    let mut request = BufReader::new(stream.try_clone().unwrap());
+    let mut line = String::new();
+    while request.read_line(&mut line).is_ok_and(|n| n > 0) {
+        let path = line.split(' ').nth(1).unwrap().trim_start_matches('/').to_owned();
+        while line.trim() != "" {
+            line.clear();
+            request.read_line(&mut line).unwrap();
+        }
+        line.clear();
+        if !(path.starts_with("v3.23/") && path.contains("/x86_64/")) {
+            std::thread::sleep(Duration::from_secs(60));
+            return;
+        }
+        let body = fs::read(dir.join(path)).unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        let _ = (&stream).write_all(&[head.as_bytes(), &body].concat());
+    }
+}
+
+#[test]
+fn a_mirror_that_keeps_silent_about_other_repositories_holds_nothing_up_for_long() {
+    let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
+    let mirror = home.path("mirror");
+    for repository in ["main", "community"] {
+        package::index_alone(&mirror.join("v3.23").join(repository).join("x86_64"), "x86_64", "");
+    }
+    fs::create_dir(home.path("s")).unwrap();
+    fs::write(home.path("s/packages"), "newcomer\n").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mirror = mirror.clone();
+            std::thread::spawn(move || serve(stream, &mirror));
+        }
+    });
+    let begun = Instant::now();
+    let said = home.fails(3, &["lock", "s", "--mirror", &address, "--arch", "x86_64"]);
+    insta::assert_snapshot!(said, @"
+    looking for what is missing in the mirror's other repositories
+    error: s/packages: no set of packages fits
+    s/packages:1 asks for newcomer
+      no repository has it
+    ");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
