@@ -16,7 +16,7 @@ mod search;
 mod state;
 mod universe;
 
-pub use explain::{Ask, Asker, Cause, Problem, Unsatisfiable};
+pub use explain::{Ask, Asker, Cause, Problem, Unsatisfiable, similar_names};
 pub use universe::{Repository, Universe, UniverseError};
 
 use crate::dependency::Dependency;
@@ -42,7 +42,10 @@ pub struct Solution<'a> {
 }
 
 /// Chooses what a world needs. Of two demands for one name the later counts, as when they are given to apk.
-pub fn solve<'a>(universe: &Universe<'a>, world: &'a [Dependency]) -> Result<Solution<'a>, Unsatisfiable> {
+pub fn solve<'a: 'w, 'w>(
+    universe: &Universe<'a>,
+    world: &'w [Dependency],
+) -> Result<Solution<'a>, Unsatisfiable> {
     let (world, names) = sorted(universe, world);
     let (demands, refused) = pinned(universe, &world);
     if !refused.is_empty() {
