@@ -1,9 +1,11 @@
 //! Scripts in the sandbox of this machine.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ahead::Ahead;
 
+use crate::digest::LayerId;
 use crate::layer::package::Package;
 use crate::layer::{Kind, Layer};
 use crate::parallel;
@@ -47,6 +49,15 @@ impl Native {
     }
 }
 
+/// The layers, bottom first, each once: overlayfs refuses a directory that it has already (fs/overlayfs/super.c,
+/// `ovl_setup_trap`). Of equal ones the topmost counts, which has all that the others have.
+fn distinct(layers: &[Layer]) -> Vec<LayerId> {
+    let mut seen = HashSet::new();
+    let mut ids: Vec<LayerId> = layers.iter().rev().map(|l| l.id).filter(|id| seen.insert(*id)).collect();
+    ids.reverse();
+    ids
+}
+
 /// Unpacks `layer` out of the store.
 pub(super) fn unpack_one(session: &mut Session, layer: &Layer, store: &Store) -> Result<(), SandboxError> {
     session.unpack(layer.id, &mut |writer| {
@@ -75,7 +86,6 @@ impl Runner for Native {
             self.sessions.push(self.sandbox.session()?);
         }
         self.unpack(layers, store)?;
-        let ids: Vec<_> = layers.iter().map(|l| l.id).collect();
-        self.sessions[0].run(&ids, script)
+        self.sessions[0].run(&distinct(layers), script)
     }
 }
