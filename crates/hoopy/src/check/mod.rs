@@ -12,6 +12,7 @@
 //! A lint that needs more than is known says nothing: no finding is a guess.
 
 mod crlf;
+mod devices;
 mod executable;
 mod finding;
 mod fstab;
@@ -142,6 +143,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(executable::check(view));
     findings.extend(runlevel::check(view));
     findings.extend(getty::check(view)?);
+    findings.extend(devices::check(view));
     findings.extend(fstab::check(view));
     findings.extend(keys::check(view));
     findings.extend(crlf::check(view));
