@@ -109,8 +109,9 @@ impl Case {
         match (step, console.as_mut()) {
             (Step::Login { user, password }, _) => {
                 let command = home.command(&run.iter().map(String::as_str).collect::<Vec<_>>());
-                let mut started = Console::of(Path::new(env!("CARGO_BIN_EXE_hoopy")), |c| like(c, &command))
-                    .map_err(said)?;
+                let program = Path::new(env!("CARGO_BIN_EXE_hoopy"));
+                let started = Console::of(program, &std::env::temp_dir(), |c| like(c, &command));
+                let mut started = started.map_err(said)?;
                 started.login(user, password.as_deref(), LONG).map_err(said)?;
                 *console = Some(started);
             }

@@ -29,9 +29,10 @@ pub fn check(view: &View<'_>) -> Vec<Finding> {
         severity: Severity::Warning,
         file: "setup.sh".into(),
         line: None,
-        message: "no runlevel has the service `devfs`: /dev will hold only console and null, and no getty can \
+        message:
+            "no runlevel has the service `devfs`: /dev will hold only console and null, and no getty can \
                   open a serial console or a screen"
-            .to_owned(),
+                .to_owned(),
         fix: "add `rc-update add devfs sysinit`".to_owned(),
     }]
 }

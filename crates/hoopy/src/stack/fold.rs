@@ -7,7 +7,7 @@ use hoopy_apk::package::ScriptKind;
 
 use super::conflict::{FileConflict, Winner, winner};
 use super::expected::settled_layer;
-use super::scripts::{Context, Job, Runner, apply, environment};
+use super::scripts::{self, Context, Job, Runner, apply, environment};
 use super::{Origin, Stack, StackError, accounts, configuration, database, finish, setup, triggers};
 use crate::arch::Arch;
 use crate::config::System;
@@ -48,59 +48,12 @@ pub fn fold(
     timings: &mut Timings,
     observer: &dyn Observer,
 ) -> Result<Stack, StackError> {
-    std::thread::scope(|scope| {
-        let _end = runner.prepare(&inputs.packages, inputs.epoch, store).map(|beside| {
-            scope.spawn(beside.work);
-            End(beside.end)
-        });
-        bottom_up(inputs, store, runner, settled, timings, observer)
-    })
-}
-
-/// Tells work beside the scripts to end, even after a panic: its thread is waited for.
-struct End<'a>(Box<dyn Fn() + 'a>);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
-fn bottom_up(
-    inputs: &Inputs<'_>,
-    store: &Store,
-    runner: &mut dyn Runner,
-    settled: Settled<'_>,
-    timings: &mut Timings,
-    observer: &dyn Observer,
-) -> Result<Stack, StackError> {
-    let (system, epoch) = (inputs.system, inputs.epoch);
-    let mut fold = Fold {
-        stack: Stack::default(),
-        lost: HashSet::new(),
-        settled,
-        context: Context { store, arch: inputs.arch, epoch, runner },
-    };
-    timings.step("packages and scripts", observer, || {
-        fold.configuration(inputs)?;
-        inputs.packages.iter().try_for_each(|p| fold.package(p))?;
-        inputs.packages.iter().try_for_each(|p| fold.trigger(p))?;
-        fold.database()
-    })?;
-    timings.step("root/ and setup.sh", observer, || {
-        fold.files(files::skeleton(&system.path("root"), &system.modes, epoch, store)?, Origin::Files)?;
-        let copied = files::copied(system.programs.iter().flat_map(|p| &p.copy), epoch, store)?;
-        fold.files(copied, Origin::Programs)?;
-        if let Some(job) = setup::job(&system.dir, system.network, epoch)? {
-            apply(&mut fold.stack, job, &mut fold.context)?;
-        }
-        let layer = finish::layer(&fold.stack, epoch, store, observer)?;
-        fold.stack.push(layer, Origin::Finish);
-        Ok::<_, StackError>(())
-    })?;
+    let beside = runner.prepare(&inputs.packages, inputs.epoch, store);
+    let context = Context { store, arch: inputs.arch, epoch: inputs.epoch, runner };
+    let mut fold = Fold { stack: Stack::default(), lost: HashSet::new(), settled, context };
+    scripts::beside(beside, || fold.bottom_up(inputs, timings, observer))?;
     Ok(fold.stack)
 }
-
 /// Lays the image's name on top, last: it alone differs between two builds of the same.
 ///
 /// # Errors
@@ -148,6 +101,32 @@ struct Fold<'a> {
 }
 
 impl Fold<'_> {
+    fn bottom_up(
+        &mut self,
+        inputs: &Inputs<'_>,
+        timings: &mut Timings,
+        observer: &dyn Observer,
+    ) -> Result<(), StackError> {
+        let (system, epoch, store) = (inputs.system, inputs.epoch, self.context.store);
+        timings.step("packages and scripts", observer, || {
+            self.configuration(inputs)?;
+            inputs.packages.iter().try_for_each(|p| self.package(p))?;
+            inputs.packages.iter().try_for_each(|p| self.trigger(p))?;
+            self.database()
+        })?;
+        timings.step("root/ and setup.sh", observer, || {
+            self.files(files::skeleton(&system.path("root"), &system.modes, epoch, store)?, Origin::Files)?;
+            let copied = files::copied(system.programs.iter().flat_map(|p| &p.copy), epoch, store)?;
+            self.files(copied, Origin::Programs)?;
+            if let Some(job) = setup::job(&system.dir, system.network, epoch)? {
+                apply(&mut self.stack, job, &mut self.context)?;
+            }
+            let layer = finish::layer(&self.stack, epoch, store, observer)?;
+            self.stack.push(layer, Origin::Finish);
+            Ok(())
+        })
+    }
+
     fn configuration(&mut self, inputs: &Inputs<'_>) -> Result<(), StackError> {
         let system = inputs.system;
         let world = system.world.texts();

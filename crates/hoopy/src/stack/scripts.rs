@@ -25,6 +25,24 @@ pub struct Beside<'a> {
     pub end: Box<dyn Fn() + 'a>,
 }
 
+/// Calls `scripts` while the work of `beside` is done on a thread of its own. That is told to end when `scripts`
+/// is done, even by a panic, and waited for.
+pub fn beside<T>(beside: Option<Beside<'_>>, scripts: impl FnOnce() -> T) -> T {
+    struct End<'a>(Box<dyn Fn() + 'a>);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+    std::thread::scope(|scope| {
+        let _end = beside.map(|Beside { work, end }| {
+            scope.spawn(work);
+            End(end)
+        });
+        scripts()
+    })
+}
+
 /// Runs scripts over stacks of layers: a sandbox on this machine, or a virtual machine.
 pub trait Runner {
     /// Tells it once, before the first script, the packages of the image in install order: a machine boots what

@@ -51,7 +51,8 @@ impl Guest {
     /// Boots `base` and waits until it takes jobs.
     pub(super) fn start(base: &Base, memory: u64, config: &MachineConfig) -> Result<Self, MachineError> {
         let qemu = config.places.qemu(config.arch)?;
-        let accelerator = accel::choose(config.arch, &qemu).map_or(Accelerator::Tcg, |()| Accelerator::Kvm);
+        let accelerator =
+            accel::choose(config.arch, &qemu, &config.temp).map_or(Accelerator::Tcg, |()| Accelerator::Kvm);
         let dir = tempfile::Builder::new().prefix("hoopy-scripts-").tempdir_in(&config.temp);
         let dir = dir.map_err(VmError::io("make a directory in", &config.temp))?;
         let file = |name: &str, bytes: &[u8]| {
@@ -74,7 +75,7 @@ impl Guest {
             args.network(&[]);
         }
         let errors = File::create(dir.path().join("words")).map_err(VmError::io("write in", dir.path()))?;
-        let guard = Guard::new(Some(dir.path()))?;
+        let guard = Guard::new(&config.temp, Some(dir.path()))?;
         let mut command = guard.command(&qemu);
         command.args(args.finish()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         let mut guarded = guard.spawn(command)?;

@@ -74,11 +74,11 @@ impl fmt::Display for NoKvm {
     }
 }
 
-/// Whether a machine of this architecture runs under KVM. The answer is kept as long as the process runs.
+/// Whether a machine of this architecture runs under KVM, tried with files in `temp`. The answer is kept as long as the process runs.
 ///
 /// # Errors
 /// Why not: [`Accelerator::Tcg`] remains.
-pub fn choose(arch: Arch, qemu: &Path) -> Result<(), NoKvm> {
+pub fn choose(arch: Arch, qemu: &Path, temp: &Path) -> Result<(), NoKvm> {
     let device = Path::new("/dev/kvm");
     if Arch::host() != Some(arch) {
         return Err(NoKvm::OtherArchitecture);
@@ -90,7 +90,7 @@ pub fn choose(arch: Arch, qemu: &Path) -> Result<(), NoKvm> {
         return Err(NoKvm::NotAllowed);
     }
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let works = known.entry(qemu.to_owned()).or_insert_with(|| runs(arch, qemu, Accelerator::Kvm));
+    let works = known.entry(qemu.to_owned()).or_insert_with(|| runs(arch, qemu, temp, Accelerator::Kvm));
     if *works { Ok(()) } else { Err(NoKvm::Broken) }
 }
 
@@ -111,12 +111,12 @@ pub(super) fn machine_args(arch: Arch, accelerator: Accelerator) -> Vec<&'static
 }
 
 /// Whether a guest of a few instructions comes to its end under this accelerator.
-pub fn runs(arch: Arch, qemu: &Path, accelerator: Accelerator) -> bool {
-    let Ok(mut firmware) = tempfile::NamedTempFile::new() else { return false };
+pub fn runs(arch: Arch, qemu: &Path, temp: &Path, accelerator: Accelerator) -> bool {
+    let Ok(mut firmware) = tempfile::NamedTempFile::new_in(temp) else { return false };
     if firmware.write_all(&guest(arch)).is_err() {
         return false;
     }
-    let Ok(guard) = Guard::new(None) else { return false };
+    let Ok(guard) = Guard::new(temp, None) else { return false };
     let mut command = guard.command(qemu);
     command.args(machine_args(arch, accelerator));
     command.args(["-nodefaults", "-display", "none", "-no-reboot", "-m", "64", "-bios"]).arg(firmware.path());
@@ -156,7 +156,7 @@ mod tests {
     fn the_probe_comes_to_its_end_under_an_accelerator_that_works() {
         for arch in Arch::ALL {
             match Places::default().qemu(arch) {
-                Ok(qemu) => assert!(runs(arch, &qemu, Accelerator::Tcg), "{arch}"),
+                Ok(qemu) => assert!(runs(arch, &qemu, &std::env::temp_dir(), Accelerator::Tcg), "{arch}"),
                 Err(e) => eprintln!("SKIPPED: {e}"),
             }
         }
@@ -165,19 +165,23 @@ mod tests {
     #[test]
     fn a_kvm_under_which_no_guest_runs_is_not_chosen() {
         // Ends at once and well, as no guest would: what a broken KVM looks like from outside
-        let works = choose(Arch::host().unwrap_or(Arch::X86_64), Path::new("/bin/true"));
+        let works =
+            choose(Arch::host().unwrap_or(Arch::X86_64), Path::new("/bin/true"), &std::env::temp_dir());
         if Path::new("/dev/kvm").exists() {
             assert!(matches!(works, Err(NoKvm::Broken | NoKvm::NotAllowed)), "{works:?}");
         } else {
             assert_eq!(works, Err(NoKvm::NoDevice));
         }
         let other = if Arch::host() == Some(Arch::X86_64) { Arch::Aarch64 } else { Arch::X86_64 };
-        assert_eq!(choose(other, Path::new("/bin/true")), Err(NoKvm::OtherArchitecture));
+        assert_eq!(
+            choose(other, Path::new("/bin/true"), &std::env::temp_dir()),
+            Err(NoKvm::OtherArchitecture)
+        );
     }
 
     #[test]
     fn the_probe_fails_for_a_program_that_only_looks_like_qemu() {
-        assert!(!runs(Arch::X86_64, Path::new("/bin/true"), Accelerator::Kvm));
-        assert!(!runs(Arch::X86_64, Path::new("/no/such/qemu"), Accelerator::Kvm));
+        assert!(!runs(Arch::X86_64, Path::new("/bin/true"), &std::env::temp_dir(), Accelerator::Kvm));
+        assert!(!runs(Arch::X86_64, Path::new("/no/such/qemu"), &std::env::temp_dir(), Accelerator::Kvm));
     }
 }

@@ -55,17 +55,16 @@ impl Console {
         Ok(Self { guarded, keys, heard, words, commands: 0, _dir: dir })
     }
 
-    /// Talks with any program that has a machine's console on its standard streams.
+    /// Talks with any program that has a machine's console on its standard streams. Temporary files go to `temp`.
     ///
     /// # Errors
     /// [`VmError::Start`], [`VmError::Io`].
-    pub fn of(program: &Path, prepare: impl FnOnce(&mut Command)) -> Result<Self, VmError> {
-        let temp = std::env::temp_dir();
-        let dir = tempfile::Builder::new().prefix("hoopy-console-").tempdir_in(&temp);
-        let dir = dir.map_err(VmError::io("make a directory in", &temp))?;
+    pub fn of(program: &Path, temp: &Path, prepare: impl FnOnce(&mut Command)) -> Result<Self, VmError> {
+        let dir = tempfile::Builder::new().prefix("hoopy-console-").tempdir_in(temp);
+        let dir = dir.map_err(VmError::io("make a directory in", temp))?;
         let words = dir.path().join("qemu.stderr");
         let errors = File::create(&words).map_err(VmError::io("create", &words))?;
-        let guard = Guard::new(Some(dir.path()))?;
+        let guard = Guard::new(temp, Some(dir.path()))?;
         let mut command = guard.command(program);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         prepare(&mut command);
@@ -231,7 +230,7 @@ mod tests {
     fn shell(script: &str) -> Console {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("qemu.stderr"), "no such device\n").unwrap();
-        let guard = Guard::new(None).unwrap();
+        let guard = Guard::new(&std::env::temp_dir(), None).unwrap();
         let mut command = guard.command(Path::new("/bin/sh"));
         command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
         Console::new(guard.spawn(command).unwrap(), dir, None).unwrap()

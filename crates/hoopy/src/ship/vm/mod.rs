@@ -91,6 +91,7 @@ pub struct Vm {
     accelerator: Accelerator,
     no_kvm: Option<NoKvm>,
     forwards: Vec<Forward>,
+    temp: PathBuf,
     dir: TempDir,
     /// Hold the chosen ports until QEMU is about to take them.
     ports: Vec<TcpListener>,
@@ -105,7 +106,7 @@ impl Vm {
         let qemu = config.places.qemu(config.arch)?;
         let firmware = config.places.firmware(config.arch, &qemu)?;
         let (accelerator, no_kvm) = match config.acceleration {
-            Acceleration::Auto => match accel::choose(config.arch, &qemu) {
+            Acceleration::Auto => match accel::choose(config.arch, &qemu, &config.temp) {
                 Ok(()) => (Accelerator::Kvm, None),
                 Err(why) => (Accelerator::Tcg, Some(why)),
             },
@@ -122,7 +123,7 @@ impl Vm {
                 .drive("esp", &esp, "raw")?
                 .scratch(&config.disks)?
                 .finish();
-        Ok(Self { qemu, args, accelerator, no_kvm, forwards, dir, ports })
+        Ok(Self { qemu, args, accelerator, no_kvm, forwards, temp: config.temp.clone(), dir, ports })
     }
 
     /// Which accelerator it will run with.
@@ -146,7 +147,7 @@ impl Vm {
     /// # Errors
     /// [`VmError::Start`] when QEMU does not start.
     pub fn interact(self) -> Result<ExitStatus, VmError> {
-        let guard = process::Guard::new(Some(self.dir.path()))?;
+        let guard = process::Guard::new(&self.temp, Some(self.dir.path()))?;
         let mut command = guard.command(&self.qemu);
         command.args(&self.args).args(["-serial", "mon:stdio"]);
         let terminal = process::Terminal::keep();
@@ -164,7 +165,7 @@ impl Vm {
     pub fn console(self, log: Option<File>) -> Result<Console, VmError> {
         let words = self.dir.path().join("qemu.stderr");
         let errors = File::create(&words).map_err(VmError::io("create", &words))?;
-        let guard = process::Guard::new(Some(self.dir.path()))?;
+        let guard = process::Guard::new(&self.temp, Some(self.dir.path()))?;
         let mut command = guard.command(&self.qemu);
         command.args(&self.args).args(["-serial", "stdio", "-monitor", "none"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);

@@ -55,14 +55,14 @@ pub struct Guarded {
 }
 
 impl Guard {
-    /// Starts to watch. `remove` is a directory to remove should this process end before the value is dropped.
+    /// Starts to watch, with a directory of its own in `temp`. `remove` is a directory to remove should this process
+    /// end before the value is dropped.
     ///
     /// # Errors
     /// [`VmError::Start`], [`VmError::Io`].
-    pub fn new(remove: Option<&Path>) -> Result<Self, VmError> {
-        let temp = std::env::temp_dir();
-        let dir = tempfile::Builder::new().prefix("hoopy-guard-").tempdir_in(&temp);
-        let dir = dir.map_err(VmError::io("make a directory in", &temp))?;
+    pub fn new(temp: &Path, remove: Option<&Path>) -> Result<Self, VmError> {
+        let dir = tempfile::Builder::new().prefix("hoopy-guard-").tempdir_in(temp);
+        let dir = dir.map_err(VmError::io("make a directory in", temp))?;
         let mut watch = Command::new("/bin/sh");
         watch.args(["-c", WATCHER, "watcher"]).arg(dir.path()).arg(remove.unwrap_or(Path::new("")));
         watch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn sleeper(remove: Option<&Path>) -> Guarded {
-        let guard = Guard::new(remove).unwrap();
+        let guard = Guard::new(&std::env::temp_dir(), remove).unwrap();
         let mut command = guard.command(Path::new("sleep"));
         command.arg("1000");
         guard.spawn(command).unwrap()
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_caller_that_is_killed_before_the_program_runs_leaves_nothing_behind() {
-        let mut guard = Guard::new(None).unwrap();
+        let mut guard = Guard::new(&std::env::temp_dir(), None).unwrap();
         let mut command = guard.command(Path::new("sleep"));
         command.arg("1000").stderr(Stdio::null());
         drop(guard.watcher.stdin.take());
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_named() {
-        let guard = Guard::new(None).unwrap();
+        let guard = Guard::new(&std::env::temp_dir(), None).unwrap();
         let command = guard.command(Path::new("/no/such/program"));
         let error = guard.spawn(command).unwrap_err();
         assert!(error.to_string().starts_with("cannot start /no/such/program: "), "{error}");
