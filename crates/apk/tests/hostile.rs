@@ -123,3 +123,14 @@ fn data_other_than_the_control_file_says_is_refused() {
     let bytes = [control, member::<&[u8]>(&[(file(b"x"), b"")], true).unwrap()].concat();
     assert!(matches!(read(&bytes), Err(PackageError::DataHash { .. })));
 }
+
+/// Found by fuzzing the index: a version that is a carriage return at the end of the text was read, and lost when it
+/// was written.
+#[test]
+fn a_version_that_would_be_lost_when_written_is_refused() {
+    for version in ["\r", "1 2", "1\t", "\u{85}1"] {
+        let text = format!("C:Q1Aiu8TsbeuWupoEkGBTyeuslxJKg=\nP:a\nV:{version}");
+        let error = hoopy_apk::index::parse(&text).unwrap_err().to_string();
+        assert!(error.contains("cannot be part of a file name"), "{version:?}: {error}");
+    }
+}

@@ -37,9 +37,6 @@ const DEPENDENCY_MATCH: usize = 3;
 const CONFLICT: u64 = 16;
 const OPERATORS: [(u64, char); 4] = [(4, '>'), (2, '<'), (8, '~'), (1, '=')];
 
-/// The same bound as names and versions of a v2 index have.
-const MAX_NAME: usize = 200;
-
 /// Reads a `pkginfo`.
 pub fn record(info: Object<'_>) -> Result<Record, AdbError> {
     Ok(Record {
@@ -74,7 +71,7 @@ pub fn small(object: Object<'_>, field: usize, name: &'static str) -> Result<u32
 /// A file name is made of it.
 fn file_part<'a>(info: Object<'a>, field: usize, name: &'static str) -> Result<&'a str, AdbError> {
     let text = info.text(field, name)?;
-    if text.is_empty() || text.len() >= MAX_NAME || text.starts_with('.') || text.contains('/') {
+    if !crate::stanza::is_file_part(text) {
         let shown: String = text.chars().take(80).collect();
         return Err(AdbError::field(name, format!("{shown:?} is missing or cannot be part of a file name")));
     }
