@@ -114,7 +114,11 @@ impl Draft {
 }
 
 fn file_part(letter: char, value: &str) -> Result<&str, LineError> {
-    if is_file_part(value) { Ok(value) } else { Err(LineError::Name(letter, value.chars().take(80).collect())) }
+    if is_file_part(value) {
+        Ok(value)
+    } else {
+        Err(LineError::Name(letter, value.chars().take(80).collect()))
+    }
 }
 
 /// Whether a name or version can be part of a file's name, and of a line: what a carriage return ends is another line
