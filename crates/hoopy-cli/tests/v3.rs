@@ -72,5 +72,17 @@ fn a_mirror_of_v3_is_locked_and_built_from() {
     assert!(thing.contains("checksum = \"Q2"), "{thing}");
     assert!(lock.contains("description = \"main\""), "{lock}");
 
-    home.ok(&["build", "s", "--arch", "x86_64", "--mirror", "mirror", "--quiet"]);
+    home.ok(&["build", "s", "--arch", "x86_64", "--mirror", "mirror", "--output", "tar", "--quiet"]);
+    let out = fs::read_dir(home.path("s/images")).unwrap().map(|e| e.unwrap().path()).collect::<Vec<_>>();
+    let tar = out.iter().find(|p| p.extension().is_some_and(|e| e == "tar")).unwrap();
+    let cat = |name: &str| {
+        let mut command = Command::new("tar");
+        command.arg("--extract").arg("--to-stdout").arg("--file").arg(tar).arg(name);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(cat("etc/made-by-thing"), "made\n", "its script ran");
+    let database = cat("lib/apk/db/installed") + &cat("usr/lib/apk/db/installed");
+    let stanza = database.split("\n\n").find(|p| p.contains("\nP:thing\n")).unwrap();
+    assert!(stanza.contains("\nR:thing\n") && stanza.contains("\nR:twin\n"), "{stanza}");
+    assert!(cat("usr/bin/thing").contains("a thing"), "its file is there");
 }

@@ -179,7 +179,8 @@ impl<R: BufRead> Blocks<R> {
 impl<R: BufRead> Read for Blocks<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let want = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        if want == 0 {
+        // What lies ahead is not begun yet: it is not the content of a file that has none.
+        if want == 0 || self.ahead {
             return Ok(0);
         }
         let n = self.stream.read(&mut buffer[..want])?;
