@@ -118,6 +118,9 @@ fn a_plain_package_of_v3_is_read() {
     assert_eq!(read(&adb::package(&[file(b"caf\xe9")])).unwrap(), 1);
 }
 
+/// Writes a database; gives its root.
+type Make = fn(&mut Adb) -> u32;
+
 /// A database that is only wrong as a database.
 fn broken(make: impl Fn(&mut Adb) -> u32) -> String {
     let mut adb = Adb::new();
@@ -127,7 +130,7 @@ fn broken(make: impl Fn(&mut Adb) -> u32) -> String {
 
 #[test]
 fn each_database_that_lies_is_refused_with_its_own_message() {
-    let table: [(&str, fn(&mut Adb) -> u32, &str); 10] = [
+    let table: [(&str, Make, &str); 10] = [
         ("root beyond the end", |_| 0xe0ff_ffff, "beyond its end"),
         ("root of no object", |_| 0x1000_0001, "an object or array is expected"),
         (

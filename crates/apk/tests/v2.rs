@@ -25,7 +25,7 @@ const INFO: &str = "pkgname = foo\npkgver = 1-r0\narch = x86_64\nsize = 1\n";
 
 /// A trusted key in a directory `keys`.
 fn key(dir: &Path) -> (SigningKey, KeyRing) {
-    let key = SigningKey::generate(KEY, 2048).unwrap();
+    let key = SigningKey::generate(KEY, 1024).unwrap();
     let pem = key.public_pem().unwrap();
     std::fs::create_dir(dir.join("keys")).unwrap();
     std::fs::write(dir.join("keys").join(KEY), &pem).unwrap();

@@ -6,7 +6,7 @@
 mod common;
 
 use std::io::Read as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,6 +16,7 @@ use hoopy_apk::package::{self, PackageError, PackageInfo, ScriptKind};
 use hoopy_apk::signature::{KeyRing, SignatureError, SigningKey};
 use hoopy_apk::tar::{Entry, Kind};
 use hoopy_apk::{Checksum, installed};
+use rustix::fs::{CWD, FileType, Mode};
 
 const KEY: &str = "test.rsa.pub";
 const SCRIPT: &str = "#!/bin/sh\necho hello\n";
@@ -51,7 +52,7 @@ impl Bench {
     fn new(test: &str) -> Option<Self> {
         let oracle = Oracle::find(test)?;
         let dir = tempfile::tempdir().unwrap();
-        let key = SigningKey::generate(KEY, 2048).unwrap();
+        let key = SigningKey::generate(KEY, 1024).unwrap();
         std::fs::create_dir(dir.path().join("keys")).unwrap();
         std::fs::write(dir.path().join("keys").join(KEY), key.public_pem().unwrap()).unwrap();
         std::fs::write(dir.path().join("test.rsa"), key.private_pem().unwrap()).unwrap();
@@ -95,6 +96,20 @@ impl Bench {
         std::fs::set_permissions(root.join("etc/private"), std::fs::Permissions::from_mode(0o700)).unwrap();
         std::fs::hard_link(root.join("etc/a"), root.join("usr/bin/twin")).unwrap();
         symlink("../etc/a", root.join("usr/link")).unwrap();
+        let set = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(root.join("etc/zero"), "user.test", b"a\nvalue", set).unwrap();
+        if !root_runs_this(self.dir.path()) {
+            eprintln!("SKIPPED: devices: only root can make them");
+            return;
+        }
+        std::fs::create_dir(root.join("dev")).unwrap();
+        // Ones that apk can open, as it does: nothing, and nobody.
+        for (name, kind, (major, minor)) in
+            [("dev/null", FileType::CharacterDevice, (1, 3)), ("dev/odd", FileType::BlockDevice, (7, 300))]
+        {
+            let device = rustix::fs::makedev(major, minor);
+            rustix::fs::mknodat(CWD, root.join(name), kind, Mode::from(0o640), device).unwrap();
+        }
     }
 
     /// A package with these further arguments.
@@ -114,6 +129,10 @@ impl Bench {
         ok(command.args(["--sign-key", "test.rsa"]).args(more).args(packages));
         std::fs::read(self.path("Packages.adb")).unwrap()
     }
+}
+
+fn root_runs_this(own: &Path) -> bool {
+    std::fs::metadata(own).unwrap().uid() == 0
 }
 
 fn ok(command: &mut Command) {
@@ -188,7 +207,8 @@ fn its_files_are_those_that_apk_installs() {
     let Some(bench) = Bench::new("its_files_are_those_that_apk_installs") else { return };
     let repository = bench.path("repository/x86_64");
     std::fs::create_dir_all(&repository).unwrap();
-    let whole = read(&bench.package("foo.apk", &["--info", "depends:", "--compat", "3.0.0"])).unwrap();
+    let whole =
+        read(&bench.package("foo.apk", &["--info", "depends:", "--compat", "3.0.0", "--xattrs"])).unwrap();
     std::fs::copy(bench.path("foo.apk"), repository.join("foo-1.2-r3.apk")).unwrap();
     bench.index(&["foo.apk"], &[]);
     std::fs::copy(bench.path("Packages.adb"), repository.join("Packages.adb")).unwrap();
@@ -198,8 +218,7 @@ fn its_files_are_those_that_apk_installs() {
     let apk = |more: &[&str]| {
         let mut command = bench.apk();
         command.arg("--root").arg(&root).arg("--repositories-file").arg(bench.path("repositories"));
-        let root_runs_this = std::fs::metadata(bench.dir.path()).unwrap().uid() == 0;
-        command.args((!root_runs_this).then_some("--usermode"));
+        command.args((!root_runs_this(bench.dir.path())).then_some("--usermode"));
         ok(command.args(["--arch", "x86_64", "--no-cache"]).args(more));
     };
     apk(&["add", "--initdb", "--no-scripts", "foo"]);
@@ -218,6 +237,7 @@ fn its_files_are_those_that_apk_installs() {
             listed += 1;
         }
     }
+    assert!(whole.files.iter().any(|(e, _)| !e.xattrs.is_empty()), "an attribute is read");
     assert_eq!(listed, whole.files.iter().filter(|(e, _)| e.kind != Kind::Dir).count());
     for (entry, content) in &whole.files {
         same(&root, entry, content);
@@ -243,7 +263,17 @@ fn same(root: &Path, entry: &Entry, content: &[u8]) {
             let target = std::fs::metadata(root.join(String::from_utf8_lossy(target).as_ref())).unwrap();
             assert_eq!(target.ino(), there.ino(), "{shown}");
         }
-        other => panic!("{shown}: {other:?}"),
+        Kind::Char(major, minor) | Kind::Block(major, minor) => {
+            assert_eq!(there.file_type().is_block_device(), matches!(entry.kind, Kind::Block(..)), "{shown}");
+            assert_eq!(there.rdev(), rustix::fs::makedev(*major, *minor), "{shown}");
+        }
+        Kind::Fifo => panic!("{shown}: apk cannot package a pipe: it waits to read it"),
+    }
+    for (name, value) in &entry.xattrs {
+        let mut found = vec![0; 64];
+        let name = std::str::from_utf8(name).unwrap();
+        let length = rustix::fs::getxattr(&path, name, &mut found).unwrap();
+        assert_eq!(&found[..length], value, "{shown}");
     }
     assert_eq!(there.mode() & 0o7777, entry.mode, "{shown}");
     if entry.kind != Kind::Dir {
@@ -305,7 +335,7 @@ fn only_what_a_trusted_key_signed_is_read() {
     package::open_signed(package.as_slice(), &bench.keys).unwrap();
 
     let mut others = KeyRing::default();
-    let other = SigningKey::generate("other.rsa.pub", 2048).unwrap();
+    let other = SigningKey::generate("other.rsa.pub", 1024).unwrap();
     others.add("other.rsa.pub", other.public_pem().unwrap().as_bytes()).unwrap();
     let refused = |bytes: &[u8], keys: &KeyRing| match package::open_signed(bytes, keys) {
         Err(PackageError::Signature(e)) => e,
