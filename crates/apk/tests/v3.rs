@@ -396,3 +396,43 @@ fn a_changed_byte_of_a_file_is_found() {
     let error = read(&changed).unwrap_err().to_string();
     assert!(error.contains("checksum"), "{error}");
 }
+
+/// The index that `HOOPY_APK_INDEX` names, or the stand-in mirror's.
+fn real_index(apk: &Path) -> PathBuf {
+    let stand_in = || apk.join("../../alpine/v3.23/main/x86_64/APKINDEX.tar.gz");
+    std::env::var_os("HOOPY_APK_INDEX").map_or_else(stand_in, PathBuf::from)
+}
+
+#[test]
+fn a_whole_index_says_the_same_in_both_formats() {
+    let Some(bench) = Bench::new("a_whole_index_says_the_same_in_both_formats") else { return };
+    let path = real_index(&PathBuf::from(std::env::var_os("HOOPY_APK_ROOT").unwrap()));
+    let mut convert = bench.apk();
+    convert.args(["--allow-untrusted", "convndx"]).arg(&path);
+    let output = convert.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::write(bench.path("Packages.adb"), output.stdout).unwrap();
+    ok(bench.apk().args(["adbsign", "--allow-untrusted", "--sign-key", "test.rsa", "Packages.adb"]));
+
+    let three =
+        index::read(&std::fs::read(bench.path("Packages.adb")).unwrap(), &bench.keys).unwrap().records;
+    let two = index::parse(&common::read_index(&path)).unwrap();
+    // What apk finds invalid it leaves out when it converts: the version, or the whole list with the dependency.
+    let normal = |mut records: Vec<hoopy_apk::Record>| {
+        records.retain(|r| r.version.is_valid());
+        for record in &mut records {
+            for list in [&mut record.depends, &mut record.provides, &mut record.install_if] {
+                if list.iter().any(|d| !d.has_valid_version()) {
+                    list.clear();
+                }
+                list.sort_by_key(ToString::to_string);
+                list.dedup();
+            }
+        }
+        records.sort_by_key(|r| format!("{} {}", r.name, r.version));
+        records
+    };
+    let (two, three) = (normal(two), normal(three));
+    assert_eq!(two.len(), three.len());
+    two.iter().zip(&three).for_each(|(two, three)| assert_eq!(two, three));
+}

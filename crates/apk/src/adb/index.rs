@@ -41,9 +41,13 @@ pub fn parse(adb: &[u8]) -> Result<Index, AdbError> {
         return Err(AdbError::field("pkgname-spec", reason));
     }
     let packages = root.object(PACKAGES)?;
-    let record = |i| schema::record(packages.object(i)?);
-    Ok(Index {
-        description: root.text(DESCRIPTION, "description")?.trim().to_owned(),
-        records: (1..=packages.len()).map(record).collect::<Result<_, AdbError>>()?,
-    })
+    let mut records = Vec::new();
+    for i in 1..=packages.len() {
+        let info = packages.object(i)?;
+        // apk writes no version where it was not a valid one. No file can be asked for by the name of such a package.
+        if schema::has_version(info)? {
+            records.push(schema::record(info)?);
+        }
+    }
+    Ok(Index { description: root.text(DESCRIPTION, "description")?.trim().to_owned(), records })
 }

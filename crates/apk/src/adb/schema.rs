@@ -62,6 +62,11 @@ pub fn record(info: Object<'_>) -> Result<Record, AdbError> {
     })
 }
 
+/// Whether a `pkginfo` has a version at all.
+pub fn has_version(info: Object<'_>) -> Result<bool, AdbError> {
+    Ok(!info.blob(field::VERSION)?.is_empty())
+}
+
 /// A number of at most 32 bits.
 pub fn small(object: Object<'_>, field: usize, name: &'static str) -> Result<u32, AdbError> {
     let number = object.int(field)?;
@@ -80,7 +85,7 @@ fn file_part<'a>(info: Object<'a>, field: usize, name: &'static str) -> Result<&
 
 /// Some builders write descriptions of several lines; a v2 index and the installed database have room for one.
 fn description(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).split(char::is_control).map(str::trim).collect::<Vec<_>>().join(" ")
+    String::from_utf8_lossy(bytes).replace(char::is_control, " ")
 }
 
 /// 20 bytes are a SHA-1 of a v2 package, or the beginning of a SHA-256; apk itself tells the two by what they are of.

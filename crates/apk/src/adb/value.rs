@@ -24,6 +24,8 @@ const BLOB_16: u32 = 0x9;
 const BLOB_32: u32 = 0xa;
 const ARRAY: u32 = 0xd;
 const OBJECT: u32 = 0xe;
+/// A value that the writer could not make sense of, and wrote all the same. It is as none, as it is to apk.
+const ERROR: u32 = 0xf;
 
 /// A database whose block is trusted.
 #[derive(Debug)]
@@ -77,7 +79,7 @@ impl<'a> Database<'a> {
     fn object(&'a self, value: u32) -> Result<Object<'a>, AdbError> {
         let at = place(value);
         let slots = match value >> 28 {
-            SPECIAL => &[],
+            SPECIAL | ERROR => &[],
             ARRAY | OBJECT => {
                 let count = self.word(at)? as usize;
                 let size = count.checked_mul(4).filter(|&s| s >= 4).ok_or(AdbError::Place(at))?;
@@ -92,7 +94,7 @@ impl<'a> Database<'a> {
     fn blob(&self, value: u32) -> Result<&'a [u8], AdbError> {
         let at = place(value);
         let width = match value >> 28 {
-            SPECIAL => return Ok(&[]),
+            SPECIAL | ERROR => return Ok(&[]),
             BLOB_8 => 1,
             BLOB_16 => 2,
             BLOB_32 => 4,
@@ -105,7 +107,7 @@ impl<'a> Database<'a> {
 
     fn int(&self, value: u32) -> Result<u64, AdbError> {
         match value >> 28 {
-            SPECIAL => Ok(0),
+            SPECIAL | ERROR => Ok(0),
             INT => Ok(place(value) as u64),
             INT_32 => self.number(place(value), 4),
             INT_64 => self.number(place(value), 8),
