@@ -9,7 +9,7 @@ use super::AdbError;
 use super::container::HEADER;
 
 /// How much more than its own size a database may unfold to, and the allowance for small ones. The index of Alpine's
-/// `main`, whose dependencies name few packages over and over, unfolds to four times its size.
+/// `main`, whose dependencies name few packages over and over, unfolds to five times its size.
 const MAX_UNFOLDED: (u64, u64) = (16, 1 << 20);
 
 /// What each value is counted at, beyond its bytes: about what becomes of it costs in memory.
