@@ -1,8 +1,9 @@
-//! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `bench`, `setup`.
+//! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `bench`, `fuzz`, `setup`.
 
 mod bench;
 mod chores;
 mod demo;
+mod fuzz;
 mod mirror;
 mod setup;
 mod test;
@@ -23,6 +24,14 @@ enum Chore {
     Test,
     /// Time hoopy beside the shell pipeline that it replaces.
     Bench,
+    /// Fuzz what reads bytes from outside; one target of fuzz/fuzz_targets, or each in turn.
+    Fuzz {
+        /// The target.
+        target: Option<String>,
+        /// For how long, each.
+        #[arg(long, default_value_t = 600)]
+        seconds: u32,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -32,5 +41,6 @@ fn main() -> anyhow::Result<()> {
         Chore::Demo => demo::run(),
         Chore::Test => test::run(),
         Chore::Bench => bench::run(),
+        Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
     }
 }

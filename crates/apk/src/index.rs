@@ -1,8 +1,10 @@
-//! The v2 index of a repository, `APKINDEX.tar.gz`: a signature member, then a member with `DESCRIPTION` and
-//! `APKINDEX`. The signature is over all that follows its member.
+//! The index of a repository. That of v2, `APKINDEX.tar.gz`, is a signature member, then a member with `DESCRIPTION`
+//! and `APKINDEX`; the signature is over all that follows its member. That of v3 is `Packages.adb`
+//! ([`crate::adb`]); either is told by how it begins.
 
 use std::io::{self, Read};
 
+use crate::adb::{self, AdbError};
 use crate::gzip::{Digests, Member};
 use crate::record::Record;
 use crate::signature::{self, KeyRing, SignatureError, SigningKey, Verified};
@@ -30,6 +32,9 @@ pub enum IndexError {
     /// The archive around it is damaged.
     #[error("the index is damaged: {0}")]
     Tar(#[from] TarError),
+    /// A v3 index is damaged, or has what it must not.
+    #[error("the index is damaged: {0}")]
+    Adb(#[from] AdbError),
     /// There is no index in it.
     #[error("not an index: it has no file APKINDEX")]
     NoIndex,
@@ -49,11 +54,14 @@ pub enum IndexError {
     Encoding,
 }
 
-/// Reads an index and checks that a key of `keys` signed it, before anything in it is parsed.
+/// Reads an index, v2 or v3, and checks that a key of `keys` signed it, before anything in it is parsed.
 ///
 /// # Errors
 /// [`IndexError`].
 pub fn read(bytes: &[u8], keys: &KeyRing) -> Result<Index, IndexError> {
+    if bytes.starts_with(adb::MAGIC) {
+        return adb::index::read(bytes, keys);
+    }
     let mut reader = tar::Reader::new(Member::new(bytes, Digests::default()));
     let signatures = match reader.next()? {
         Some(first) if signature::is_signature(&first.path) => signature::read(first, &mut reader)?,

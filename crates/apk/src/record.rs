@@ -4,7 +4,8 @@ use crate::dependency::Dependency;
 use crate::version::Version;
 
 /// The identity of a package (`C:`): of a v2 package, the SHA-1 of its compressed control member, written
-/// `Q1` and base64; SHA-256 forms are written `Q2`.
+/// `Q1` and base64; of a v3 package, the SHA-256 of its database, written `Q2`, or the first 20 bytes of it, written
+/// `Q1` as well: so the installed database has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Checksum {
     /// `Q1`

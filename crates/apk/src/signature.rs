@@ -1,20 +1,25 @@
 //! Signatures of packages and indexes: RSA, PKCS#1 v1.5, in a gzip member of its own at the front that holds
 //! one file a signature, named `.SIGN.RSA.KEY` (over SHA-1), `.SIGN.RSA256.KEY` or `.SIGN.RSA512.KEY`.
 //!
-//! A key is known by its file's name. The first signature whose key is trusted is the one that counts
+//! In files of apk 3 a signature is a block: a version (0), the digest's algorithm (4: SHA-512), the key's id (the
+//! first 16 bytes of the SHA-512 of its PKCS#1 DER), then RSA over the SHA-512 of the schema, those 18 bytes and the
+//! database's SHA-512 (apk-tools `src/adb.c`).
+//!
+//! A v2 key is known by its file's name. The first signature whose key is trusted is the one that counts
 //! (apk-tools `src/extract_v2.c`).
 
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use rsa::pkcs1::{DecodeRsaPrivateKey as _, EncodeRsaPrivateKey as _};
+use rsa::pkcs1::{DecodeRsaPrivateKey as _, EncodeRsaPrivateKey as _, EncodeRsaPublicKey as _};
 use rsa::pkcs1v15::Pkcs1v15Sign;
 use rsa::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey as _, LineEnding};
 use rsa::traits::PublicKeyParts as _;
 use rsa::{RsaPrivateKey, RsaPublicKey};
 use sha1::Sha1;
-use sha2::{Sha256, Sha512};
+use sha2::{Digest as _, Sha256, Sha512};
 
+use crate::adb::container::Seal;
 use crate::gzip::Digested;
 use crate::tar::{self, TarError};
 
@@ -78,7 +83,20 @@ impl<T> Verified<T> {
 
 /// The trusted keys, by file name.
 #[derive(Debug, Clone, Default)]
-pub struct KeyRing(BTreeMap<String, RsaPublicKey>);
+pub struct KeyRing(BTreeMap<String, PublicKey>);
+
+#[derive(Debug, Clone)]
+struct PublicKey {
+    key: RsaPublicKey,
+    /// What signatures of apk 3 name it by.
+    id: [u8; ID],
+}
+
+/// Bytes of a key's id.
+const ID: usize = 16;
+
+/// What a signature of apk 3 begins with: version 0, SHA-512.
+const SEALED: [u8; 2] = [0, 4];
 
 impl KeyRing {
     /// Trusts the public key `pem`, known as `name`.
@@ -97,7 +115,11 @@ impl KeyRing {
         if !BITS.contains(&bits) {
             return Err(bad(format!("{bits} bits: keys of 1024 to 8192 bits are taken")));
         }
-        self.0.insert(name.to_owned(), key);
+        let der = key.to_pkcs1_der().map_err(|e| bad(e.to_string()))?;
+        let digest: [u8; 64] = Sha512::digest(der.as_bytes()).into();
+        let mut id = [0; ID];
+        id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        self.0.insert(name.to_owned(), PublicKey { key, id });
         Ok(())
     }
 
@@ -111,7 +133,8 @@ impl KeyRing {
         over: &Digested,
         value: T,
     ) -> Result<Verified<T>, SignatureError> {
-        let Some((signature, key)) = signatures.iter().find_map(|s| Some((s, self.0.get(&s.key)?))) else {
+        let Some((signature, key)) = signatures.iter().find_map(|s| Some((s, &self.0.get(&s.key)?.key)))
+        else {
             return Err(self.untrusted(signatures));
         };
         let fits = match signature.hash {
@@ -122,6 +145,36 @@ impl KeyRing {
         };
         fits.map_err(|_| SignatureError::Wrong(signature.key.clone()))?;
         Ok(Verified(value))
+    }
+
+    /// Checks the signatures of a file of apk 3, and hands `value` out as verified. One good signature is enough.
+    ///
+    /// # Errors
+    /// [`SignatureError`] when no trusted key made one.
+    pub(crate) fn verify_seal<T>(&self, seal: &Seal, value: T) -> Result<Verified<T>, SignatureError> {
+        let mut wrong = None;
+        let mut signed_by = Vec::new();
+        for signature in &seal.signatures {
+            let Some((head, bytes)) = signature.split_at_checked(SEALED.len() + ID) else { continue };
+            let Some(id) = head.strip_prefix(&SEALED) else { continue };
+            let Some((name, trusted)) = self.0.iter().find(|(_, k)| k.id == *id) else {
+                signed_by.push(data_encoding::HEXLOWER.encode(id));
+                continue;
+            };
+            let over = Sha512::new().chain_update(seal.schema).chain_update(head).chain_update(seal.sha512);
+            if trusted.key.verify(Pkcs1v15Sign::new::<Sha512>(), &over.finalize(), bytes).is_ok() {
+                return Ok(Verified(value));
+            }
+            wrong = Some(SignatureError::Wrong(name.clone()));
+        }
+        if seal.signatures.is_empty() {
+            return Err(SignatureError::Unsigned);
+        }
+        if signed_by.is_empty() {
+            signed_by.push("a signature of a kind that is not read".to_owned());
+        }
+        Err(wrong
+            .unwrap_or(SignatureError::Untrusted { signed_by, trusted: self.0.keys().cloned().collect() }))
     }
 
     fn untrusted(&self, signatures: &[Signature]) -> SignatureError {

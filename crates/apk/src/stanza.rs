@@ -34,6 +34,9 @@ pub enum LineError {
     Missing(char),
 }
 
+/// Name and version together are part of a file's name, which has 255 bytes; the longest real name has under 70.
+const MAX_FILE_PART: usize = 200;
+
 /// A stanza being read.
 #[derive(Debug)]
 pub struct Draft {
@@ -111,9 +114,18 @@ impl Draft {
 }
 
 fn file_part(letter: char, value: &str) -> Result<&str, LineError> {
-    let fits =
-        !value.is_empty() && value.len() < 200 && !value.starts_with('.') && !value.contains(['/', '\0']);
-    if fits { Ok(value) } else { Err(LineError::Name(letter, value.chars().take(80).collect())) }
+    if is_file_part(value) {
+        Ok(value)
+    } else {
+        Err(LineError::Name(letter, value.chars().take(80).collect()))
+    }
+}
+
+/// Whether a name or version can be part of a file's name, and of a line: what a carriage return ends is another line
+/// when it is read again.
+pub(crate) fn is_file_part(text: &str) -> bool {
+    let bad = |c: char| c == '/' || c.is_control() || c.is_whitespace();
+    !text.is_empty() && text.len() < MAX_FILE_PART && !text.starts_with('.') && !text.contains(bad)
 }
 
 fn number<T: std::str::FromStr>(letter: char, value: &str) -> Result<T, LineError> {

@@ -1,71 +1,81 @@
-//! The data member: the package's files as a stream, each checked on the way.
-//!
-//! What is refused here would leave the root or be lost in silence: paths that are absolute or hold `..`, a path
-//! below what the package itself made a link or a file, a path twice, a hard link to nothing.
+//! The package's files as a stream, each checked on the way: out of the data member of v2, or the blocks of v3.
 
-use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 
 use sha1::{Digest as _, Sha1};
+use sha2::Sha256;
 
 use super::PackageError;
+use super::admit::{Admission, shown};
+use crate::adb::AdbError;
+use crate::adb::container::Blocks;
+use crate::adb::package::Listed;
 use crate::gzip::{Digests, Member};
 use crate::tar::{self, TarError};
-
-/// Ten times what the largest package of Alpine has.
-pub const MAX_FILES: usize = 1 << 20;
-
-/// What a package's files may have together: an image lives in memory, and no package of Alpine has a tenth.
-pub const MAX_DATA: u64 = 16 << 30;
-
-/// How much more than this many times its own size a package may hold, and the allowance for small ones: files of
-/// Alpine's packages shrink to a twentieth at most.
-const MAX_RATIO: (u64, u64) = (200, 64 << 20);
-
-/// NAME_MAX of every filesystem it may be unpacked on.
-const MAX_NAME: usize = 255;
-
-/// What a file of a package is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileKind {
-    /// A directory.
-    Dir,
-    /// A file with content, or another name of one.
-    File,
-    /// A link, device or pipe.
-    Other,
-}
 
 /// The files of a package, still to be read.
 #[derive(Debug)]
 pub struct Data<R: BufRead> {
-    archive: tar::Reader<Member<R>>,
-    datahash: Option<[u8; 32]>,
-    seen: HashMap<Vec<u8>, FileKind>,
-    /// How many bytes of content are still allowed.
-    left: u64,
+    source: Source<R>,
+    admission: Admission,
 }
 
-/// One file, with its content where it has any. It is checked against its SHA-1 as it is read.
+/// Where the files come from.
+#[derive(Debug)]
+enum Source<R: BufRead> {
+    V2 { archive: Box<tar::Reader<Member<R>>>, datahash: Option<[u8; 32]> },
+    V3 { listed: std::vec::IntoIter<Listed>, blocks: Blocks<R> },
+}
+
+/// One file, with its content where it has any. It is checked against its checksum as it is read.
 #[derive(Debug)]
 pub struct File<'a, R: BufRead> {
     /// Its header: the path is relative and normal.
     pub entry: tar::Entry,
-    archive: &'a mut tar::Reader<Member<R>>,
-    hash: Option<Sha1>,
+    source: &'a mut Source<R>,
+    check: Option<Check>,
+}
+
+/// A content's checksum, and what has been digested of it.
+#[derive(Debug)]
+enum Check {
+    Sha1(Sha1, [u8; 20]),
+    Sha256(Sha256, [u8; 32]),
+}
+
+impl Check {
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha1(hash, _) => hash.update(bytes),
+            Self::Sha256(hash, _) => hash.update(bytes),
+        }
+    }
+
+    fn fits(self) -> bool {
+        match self {
+            Self::Sha1(hash, expected) => expected == <[u8; 20]>::from(hash.finalize()),
+            Self::Sha256(hash, expected) => expected == <[u8; 32]>::from(hash.finalize()),
+        }
+    }
 }
 
 impl<R: BufRead> Data<R> {
-    pub(super) fn new(rest: R, datahash: Option<[u8; 32]>) -> Self {
-        let member = Member::new(rest, Digests::sha256());
-        Self { archive: tar::Reader::new(member), datahash, seen: HashMap::new(), left: MAX_DATA }
+    /// The data member that begins where `rest` is.
+    pub(super) fn v2(rest: R, datahash: Option<[u8; 32]>) -> Self {
+        let archive = Box::new(tar::Reader::new(Member::new(rest, Digests::sha256())));
+        Self { source: Source::V2 { archive, datahash }, admission: Admission::new() }
+    }
+
+    /// The blocks that follow a database which lists these files.
+    pub(super) fn v3(blocks: Blocks<R>, listed: Vec<Listed>) -> Self {
+        let listed = listed.into_iter();
+        Self { source: Source::V3 { listed, blocks }, admission: Admission::new() }
     }
 
     /// Bounds what the files may hold, for a package file of `size` bytes: a few bytes could inflate to a full
     /// disk.
     pub fn bound(&mut self, size: u64) {
-        let (times, allowance) = MAX_RATIO;
-        self.left = self.left.min(size.saturating_mul(times).saturating_add(allowance));
+        self.admission.bound(size);
     }
 
     /// The next file.
@@ -73,71 +83,77 @@ impl<R: BufRead> Data<R> {
     /// # Errors
     /// [`PackageError`] for a path that must not be, or a damaged archive.
     pub fn next_file(&mut self) -> Result<Option<File<'_, R>>, PackageError> {
-        loop {
-            let Some(entry) = self.archive.next()? else { return Ok(None) };
-            // `./` itself: some packages list their root.
-            if matches!(entry.path.as_slice(), b"" | b".") && entry.kind == tar::Kind::Dir {
-                continue;
-            }
-            let entry = self.admit(entry)?;
-            let hash =
-                matches!(entry.kind, tar::Kind::File(_)).then(Sha1::new).filter(|_| entry.sha1.is_some());
-            return Ok(Some(File { entry, archive: &mut self.archive, hash }));
+        let Some((entry, number, sha256)) = self.source.next()? else { return Ok(None) };
+        let entry = self.admission.admit(entry)?;
+        let mut check = None;
+        if let tar::Kind::File(size) = entry.kind {
+            self.source.content(number, size, &entry.path)?;
+            let sha1 = entry.sha1.map(|expected| Check::Sha1(Sha1::new(), expected));
+            check = sha256.map(|expected| Check::Sha256(Sha256::new(), expected)).or(sha1);
         }
+        Ok(Some(File { entry, source: &mut self.source, check }))
     }
 
-    /// Reads to the end: the data must be what `.PKGINFO` says, and the last there is.
+    /// Reads to the end: the data must be what the package says of it, and the last there is.
     ///
     /// # Errors
     /// [`PackageError`].
-    pub fn finish(self) -> Result<(), PackageError> {
-        let (mut rest, digested) = self.archive.into_inner().finish()?;
-        if let Some(expected) = self.datahash.filter(|e| *e != digested.sha256) {
-            let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
-            return Err(PackageError::DataHash { expected: hex(&expected), found: hex(&digested.sha256) });
+    pub fn finish(mut self) -> Result<(), PackageError> {
+        if let Source::V3 { .. } = self.source {
+            while let Some(mut file) = self.next_file()? {
+                file.skip()?;
+            }
         }
-        if rest.fill_buf()?.is_empty() { Ok(()) } else { Err(PackageError::Trailing) }
+        let end = match self.source {
+            Source::V2 { archive, datahash } => {
+                let (mut rest, digested) = archive.into_inner().finish()?;
+                if let Some(expected) = datahash.filter(|e| *e != digested.sha256) {
+                    let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
+                    let (expected, found) = (hex(&expected), hex(&digested.sha256));
+                    return Err(PackageError::DataHash { expected, found });
+                }
+                rest.fill_buf()?.is_empty()
+            }
+            Source::V3 { mut blocks, .. } => blocks.at_end()?,
+        };
+        if end { Ok(()) } else { Err(PackageError::Trailing) }
+    }
+}
+
+/// An entry, the number that its data go by, and its content's SHA-256.
+type Next = (tar::Entry, (u32, u32), Option<[u8; 32]>);
+
+impl<R: BufRead> Source<R> {
+    fn next(&mut self) -> Result<Option<Next>, PackageError> {
+        match self {
+            Self::V2 { archive, .. } => loop {
+                match archive.next()? {
+                    // `./` itself: some packages list their root.
+                    Some(e) if matches!(e.path.as_slice(), b"" | b".") && e.kind == tar::Kind::Dir => {}
+                    next => return Ok(next.map(|entry| (entry, (0, 0), None))),
+                }
+            },
+            Self::V3 { listed, .. } => Ok(listed.next().map(|l| (l.entry, l.number, l.sha256))),
+        }
     }
 
-    fn admit(&mut self, mut entry: tar::Entry) -> Result<tar::Entry, PackageError> {
-        entry.path = normal(&entry.path)?;
-        let bad = |reason| PackageError::Path { path: shown(&entry.path), reason };
-        let kind = match &entry.kind {
-            tar::Kind::Dir => FileKind::Dir,
-            tar::Kind::File(size) => {
-                self.left = self.left.checked_sub(*size).ok_or(PackageError::TooLarge)?;
-                FileKind::File
-            }
-            tar::Kind::Hardlink(target) => {
-                let target = normal(target)?;
-                if self.seen.get(&target) != Some(&FileKind::File) {
-                    return Err(bad("a hard link to what is no file earlier in the package"));
-                }
-                FileKind::File
-            }
-            _ => FileKind::Other,
-        };
-        if self.seen.len() >= MAX_FILES {
-            return Err(PackageError::TooManyFiles);
+    /// Comes to the content of the file just listed. One of v3 without content has no block.
+    fn content(&mut self, number: (u32, u32), size: u64, path: &[u8]) -> Result<(), PackageError> {
+        let Self::V3 { blocks, .. } = self else { return Ok(()) };
+        if size == 0 {
+            return Ok(());
         }
-        let mut above = entry.path.as_slice();
-        while let Some(cut) = above.iter().rposition(|&b| b == b'/') {
-            above = &above[..cut];
-            match self.seen.get(above) {
-                None => {}
-                Some(FileKind::Dir) => break,
-                Some(_) => return Err(bad("it lies below what the package made a file or a link")),
-            }
+        match blocks.next_data()? {
+            Some((dir, file, length)) if (dir, file) == number && length == size => Ok(()),
+            _ => Err(PackageError::Misplaced { path: shown(path) }),
         }
-        match self.seen.insert(entry.path.clone(), kind) {
-            None => {}
-            Some(FileKind::Dir) if kind == FileKind::Dir => {}
-            Some(_) => return Err(bad("the package has it twice")),
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::V2 { archive, .. } => archive.read(buffer),
+            Self::V3 { blocks, .. } => blocks.read(buffer),
         }
-        if let tar::Kind::Hardlink(target) = &mut entry.kind {
-            *target = normal(target)?;
-        }
-        Ok(entry)
     }
 }
 
@@ -145,7 +161,7 @@ impl<R: BufRead> File<'_, R> {
     /// Reads what is left of the content, and checks it.
     ///
     /// # Errors
-    /// [`PackageError`] when it is not what its SHA-1 says.
+    /// [`PackageError`] when it is not what its checksum says.
     pub fn skip(&mut self) -> Result<(), PackageError> {
         io::copy(self, &mut io::sink()).map_err(|e| match e.get_ref() {
             Some(inner) if inner.is::<WrongContent>() => {
@@ -159,7 +175,7 @@ impl<R: BufRead> File<'_, R> {
 
 /// A file's content is not what its checksum says.
 #[derive(Debug, thiserror::Error)]
-#[error("a file's content has not the SHA-1 that its package says")]
+#[error("a file's content has not the checksum that its package says")]
 struct WrongContent;
 
 impl<R: BufRead> Read for File<'_, R> {
@@ -167,48 +183,22 @@ impl<R: BufRead> Read for File<'_, R> {
         if !matches!(self.entry.kind, tar::Kind::File(_)) {
             return Ok(0);
         }
-        let n = self.archive.read(buffer)?;
+        let n = self.source.read(buffer)?;
         if n > 0 || buffer.is_empty() {
-            self.hash.iter_mut().for_each(|h| h.update(&buffer[..n]));
+            self.check.iter_mut().for_each(|check| check.update(&buffer[..n]));
             return Ok(n);
         }
-        let found = self.hash.take().map(|hash| <[u8; 20]>::from(hash.finalize()));
-        if found.is_some() && found != self.entry.sha1 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, WrongContent));
-        }
-        Ok(0)
-    }
-}
-
-/// A relative path without `.`, `..` and empty components; `./` in front is taken off.
-fn normal(path: &[u8]) -> Result<Vec<u8>, PackageError> {
-    let bad = |reason| Err(PackageError::Path { path: shown(path), reason });
-    let inner = path.strip_prefix(b"./").unwrap_or(path);
-    if inner.starts_with(b"/") {
-        return bad("an absolute path");
-    }
-    if inner.contains(&0) || inner.contains(&b'\n') {
-        return bad("a path with a NUL or a newline");
-    }
-    for name in inner.split(|&b| b == b'/') {
-        match name {
-            b".." => return bad("a path with `..`, which could leave the root"),
-            b"" | b"." => return bad("a path with an empty or `.` component"),
-            _ if name.len() > MAX_NAME => return bad("a name longer than 255 bytes"),
-            _ => {}
+        match self.check.take().is_none_or(Check::fits) {
+            true => Ok(0),
+            false => Err(io::Error::new(io::ErrorKind::InvalidData, WrongContent)),
         }
     }
-    Ok(inner.to_vec())
-}
-
-fn shown(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).into_owned()
 }
 
 impl From<PackageError> for io::Error {
     fn from(e: PackageError) -> Self {
         match e {
-            PackageError::Tar(TarError::Io(e)) => e,
+            PackageError::Tar(TarError::Io(e)) | PackageError::Adb(AdbError::Io(e)) => e,
             other => io::Error::new(io::ErrorKind::InvalidData, other),
         }
     }

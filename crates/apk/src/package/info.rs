@@ -37,7 +37,7 @@ impl PackageInfo {
                 .map_err(|why| PackageError::Info(format!("line {number}: `{}`: {why}", key.trim())))?;
         }
         for (key, text) in [("pkgname", &*info.record.name), ("pkgver", info.record.version.as_str())] {
-            if text.is_empty() || text.starts_with('.') || text.contains(['/', '\0']) {
+            if !crate::stanza::is_file_part(text) {
                 return Err(PackageError::Info(format!(
                     "`{key}` is missing or cannot be part of a file name"
                 )));

@@ -1,20 +1,26 @@
-//! The v2 package (`.apk`): gzip members with the signature, the control files (`.PKGINFO`, scripts) and the
-//! data, and nothing after (apk-tools `doc/apk-v2.5`).
+//! The package (`.apk`), v2 or v3, behind one interface: [`open`] tells them apart by how they begin.
 //!
-//! The chain of trust: the index's signature, its `C:` (the digest of the compressed control member), the
-//! control member's `datahash` (the digest of the compressed data member).
+//! v2 is gzip members with the signature, the control files (`.PKGINFO`, scripts) and the data, and nothing after
+//! (apk-tools `doc/apk-v2.5`). v3 is a database and blocks of data ([`crate::adb`]).
+//!
+//! The chain of trust: the index's signature, its `C:` (of v2, the digest of the compressed control member; of v3,
+//! that of the database), then of v2 the control member's `datahash` (the digest of the compressed data member), of
+//! v3 the digest of each file in the database.
 
+mod admit;
 mod data;
 mod info;
 mod read;
 mod script;
 pub mod write;
 
-pub use data::{Data, File, FileKind};
+pub use admit::FileKind;
+pub use data::{Data, File};
 pub use info::PackageInfo;
-pub use read::{Opened, open, verify};
+pub use read::{Opened, open, open_signed, verify};
 pub use script::ScriptKind;
 
+use crate::adb::AdbError;
 use crate::record::Checksum;
 use crate::signature::SignatureError;
 use crate::tar::TarError;
@@ -25,10 +31,13 @@ pub enum PackageError {
     /// The archive is damaged.
     #[error("the package is damaged: {0}")]
     Tar(#[from] TarError),
+    /// A v3 package is damaged, or has what it must not.
+    #[error("the package is damaged: {0}")]
+    Adb(#[from] AdbError),
     /// The signature is missing, by nobody trusted, or wrong.
     #[error("the package cannot be trusted: {0}")]
     Signature(#[from] SignatureError),
-    /// The control member is not the one that the index names.
+    /// The control member or database is not the one that the index names.
     #[error("not the package that the index describes: expected checksum {expected}, found {found}")]
     Checksum {
         /// What the index says.
@@ -62,14 +71,20 @@ pub enum PackageError {
         reason: &'static str,
     },
     /// More files than a package has.
-    #[error("over {} files, more than any package has", data::MAX_FILES)]
+    #[error("over {} files, more than any package has", admit::MAX_FILES)]
     TooManyFiles,
     /// Files far larger than their compressed form can be.
     #[error("its files hold far more bytes than a package of its size can: refused, it may be a bomb")]
     TooLarge,
     /// A file's content is not what its checksum says.
-    #[error("{path:?}: its content has not the SHA-1 that the package says")]
+    #[error("{path:?}: its content has not the checksum that the package says")]
     FileChecksum {
+        /// The file.
+        path: String,
+    },
+    /// The data of a v3 package are not in the order of its files.
+    #[error("{path:?}: its data are not where they should be, or not of the size that the package says")]
+    Misplaced {
         /// The file.
         path: String,
     },

@@ -1,12 +1,14 @@
-//! Opening a package: signatures and control files at once, the data as a stream.
+//! Opening a package: what it says of itself at once, its files as a stream.
 
 use std::io::{BufRead, Read};
 
 use super::data::Data;
 use super::{PackageError, PackageInfo, ScriptKind};
-use crate::gzip::{Digested, Digests, Member};
+use crate::adb;
+use crate::adb::container::{self, Schema};
+use crate::gzip::{Digests, Member};
 use crate::record::Checksum;
-use crate::signature::{self, KeyRing, Signature, SignatureError};
+use crate::signature::{self, KeyRing};
 use crate::tar;
 
 /// Scripts and `.PKGINFO` together; the largest real one is under 200 KiB.
@@ -19,29 +21,58 @@ pub struct Opened<R: BufRead> {
     pub info: PackageInfo,
     /// Its scripts.
     pub scripts: Vec<(ScriptKind, Vec<u8>)>,
-    /// Its identity: the SHA-1 of its compressed control member.
+    /// Its identity, as the installed database has it: 20 bytes.
     pub checksum: Checksum,
     /// Its files.
     pub data: Data<R>,
-    signatures: Vec<Signature>,
-    control: Digested,
 }
 
-impl<R: BufRead> Opened<R> {
-    /// Checks that a key of `keys` signed the package: for one that no index vouches for.
-    ///
-    /// # Errors
-    /// [`SignatureError`].
-    pub fn verify_signature(&self, keys: &KeyRing) -> Result<(), SignatureError> {
-        keys.verify(&self.signatures, &self.control, ()).map(|_| ())
-    }
+/// Why a package may be trusted, when it is opened.
+#[derive(Clone, Copy)]
+enum Trust<'a> {
+    /// The whole file has been proved before.
+    Proved,
+    /// A key signed it.
+    Keys(&'a KeyRing),
+    /// An index names it.
+    Checksum(&'a Checksum),
 }
 
-/// Opens the package that `reader` gives.
+/// Opens the package that `reader` gives, which must have been proved before: by the digest of its file.
 ///
 /// # Errors
 /// [`PackageError`] when the control files are not what they should be.
 pub fn open<R: BufRead>(reader: R) -> Result<Opened<R>, PackageError> {
+    open_with(reader, Trust::Proved)
+}
+
+/// Opens a package that no index vouches for, if a key of `keys` signed it: that is decided before anything of it
+/// is parsed but the archive around the control files of v2.
+///
+/// # Errors
+/// [`PackageError`].
+pub fn open_signed<R: BufRead>(reader: R, keys: &KeyRing) -> Result<Opened<R>, PackageError> {
+    open_with(reader, Trust::Keys(keys))
+}
+
+/// Checks the whole chain from `checksum` to the last byte of the data.
+///
+/// # Errors
+/// [`PackageError`].
+pub fn verify(reader: impl BufRead, checksum: &Checksum) -> Result<(), PackageError> {
+    let mut opened = open_with(reader, Trust::Checksum(checksum))?;
+    while let Some(mut file) = opened.data.next_file()? {
+        file.skip()?;
+    }
+    opened.data.finish()
+}
+
+fn open_with<R: BufRead>(mut reader: R, trust: Trust<'_>) -> Result<Opened<R>, PackageError> {
+    // One byte tells them apart: a buffer may hold no more than that.
+    if reader.fill_buf()?.first() == adb::MAGIC.first() { v3(reader, trust) } else { v2(reader, trust) }
+}
+
+fn v2<R: BufRead>(reader: R, trust: Trust<'_>) -> Result<Opened<R>, PackageError> {
     let mut archive = tar::Reader::new(Member::new(reader, Digests::all()));
     let mut first = archive.next()?;
     let mut signatures = Vec::new();
@@ -54,30 +85,37 @@ pub fn open<R: BufRead>(reader: R) -> Result<Opened<R>, PackageError> {
     let control = Control::read(first, &mut archive)?;
     let (rest, digested) = archive.into_inner().finish()?;
     let checksum = Checksum::Sha1(digested.sha1);
+    match trust {
+        Trust::Proved => {}
+        Trust::Keys(keys) => keys.verify(&signatures, &digested, ())?.into_inner(),
+        Trust::Checksum(expected @ Checksum::Sha1(_)) => same(expected, checksum)?,
+        Trust::Checksum(expected) => same(expected, Checksum::Sha256(digested.sha256))?,
+    }
     let mut info =
         PackageInfo::parse(&control.info.ok_or_else(|| PackageError::Info("there is none".to_owned()))?)?;
     info.record.checksum = checksum;
-    let data = Data::new(rest, info.datahash);
-    Ok(Opened { info, scripts: control.scripts, checksum, data, signatures, control: digested })
+    let data = Data::v2(rest, info.datahash);
+    Ok(Opened { info, scripts: control.scripts, checksum, data })
 }
 
-/// Checks the whole chain from `checksum` to the last byte of the data.
-///
-/// # Errors
-/// [`PackageError`].
-pub fn verify(reader: impl BufRead, checksum: &Checksum) -> Result<(), PackageError> {
-    let mut opened = open(reader)?;
-    let found = match checksum {
-        Checksum::Sha1(_) => opened.checksum,
-        Checksum::Sha256(_) => Checksum::Sha256(opened.control.sha256),
-    };
-    if found != *checksum {
-        return Err(PackageError::Checksum { expected: *checksum, found });
+fn v3<R: BufRead>(reader: R, trust: Trust<'_>) -> Result<Opened<R>, PackageError> {
+    let (adb, seal, blocks) = container::open(reader, Schema::Package)?;
+    let checksum = Checksum::Sha1(adb::package::cut(&seal.sha256));
+    match trust {
+        Trust::Proved => {}
+        Trust::Keys(keys) => keys.verify_seal(&seal, ())?.into_inner(),
+        Trust::Checksum(expected @ Checksum::Sha1(_)) => same(expected, checksum)?,
+        Trust::Checksum(expected) => same(expected, Checksum::Sha256(seal.sha256))?,
     }
-    while let Some(mut file) = opened.data.next_file()? {
-        file.skip()?;
-    }
-    opened.data.finish()
+    let described = adb::package::read(&adb)?;
+    let mut info = described.info;
+    info.record.checksum = checksum;
+    let data = Data::v3(blocks, described.files);
+    Ok(Opened { info, scripts: described.scripts, checksum, data })
+}
+
+fn same(expected: &Checksum, found: Checksum) -> Result<(), PackageError> {
+    if *expected == found { Ok(()) } else { Err(PackageError::Checksum { expected: *expected, found }) }
 }
 
 /// The control member's files.

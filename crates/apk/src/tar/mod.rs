@@ -54,7 +54,8 @@ pub struct Entry {
     pub mtime: u64,
     /// `SCHILY.xattr.NAME` records.
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// `APK-TOOLS.checksum.SHA1`: of a file's content, or of a link's target.
+    /// `APK-TOOLS.checksum.SHA1`: of a file's content, or of a link's target. Of a v3 package's, the first 20 bytes of
+    /// the SHA-256, which apk lists in the same place.
     pub sha1: Option<[u8; 20]>,
 }
 

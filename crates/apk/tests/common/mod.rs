@@ -1,6 +1,7 @@
 //! What the tests against the real apk share: reading index text, writing repositories, running apk.
 #![allow(dead_code, clippy::unwrap_used, reason = "tests, each of which uses a part of this")]
 
+pub mod adb;
 pub mod oracle;
 pub mod random;
 

@@ -51,7 +51,7 @@ pub struct LockedRepository {
     pub name: String,
     /// What its index says of itself: Alpine's is its branch and commit.
     pub description: String,
-    /// SHA-256 of its `APKINDEX.tar.gz`.
+    /// SHA-256 of its `APKINDEX.tar.gz` or `Packages.adb`.
     pub index: ContentId,
 }
 
@@ -67,7 +67,8 @@ pub struct LockedPackage {
     pub repository: String,
     /// Bytes of the file.
     pub size: u64,
-    /// The checksum in the index: `Q1` and base64 of the SHA-1 of its control member.
+    /// The checksum in the index: `Q1` and base64 of the SHA-1 of its control member; of a v3 index, `Q2` and base64
+    /// of a SHA-256.
     pub checksum: String,
     /// SHA-256 of the file.
     pub sha256: ContentId,

@@ -18,6 +18,9 @@ use crate::store::{Store, StoreError};
 /// Alpine's largest index (community) is 2.5 MB; this is room for it to grow twentyfold.
 pub const MAX_INDEX: u64 = 50 << 20;
 
+/// What an index is called, of apk 2 and of apk 3.
+const INDEXES: [&str; 2] = ["APKINDEX.tar.gz", "Packages.adb"];
+
 /// Downloads at a time: enough to hide a mirror's latency, few enough to be polite.
 const DOWNLOADS: usize = 6;
 
@@ -75,8 +78,7 @@ pub fn indexes<'a>(
     client: &Client,
 ) -> Result<Vec<Mirrored<'a>>, MakeError> {
     parallel::map_on(DOWNLOADS, &system.repositories.iter().collect::<Vec<_>>(), |&repository| {
-        let place = format!("{}/{arch}/APKINDEX.tar.gz", repository.location);
-        let bytes = client.read(&place, MAX_INDEX)?;
+        let (place, bytes) = index(&repository.location, arch, client)?;
         let index = hoopy_apk::index::read(&bytes, keys)
             .map_err(|source| MakeError::Index { place: place.clone(), source })?;
         let locked = LockedRepository {
@@ -86,6 +88,20 @@ pub fn indexes<'a>(
         };
         Ok(Mirrored { repository, index, locked })
     })
+}
+
+/// The index of the repository at `location`, and where it was: the one for apk 3 is asked for where there is none for
+/// apk 2, as a repository that has both has the same packages in both.
+fn index(location: &str, arch: Arch, client: &Client) -> Result<(String, Vec<u8>), FetchError> {
+    let [two, three] = INDEXES.map(|name| format!("{location}/{arch}/{name}"));
+    match client.read(&two, MAX_INDEX) {
+        Err(missing @ FetchError::Missing { .. }) => match client.read(&three, MAX_INDEX) {
+            Ok(bytes) => Ok((three, bytes)),
+            Err(FetchError::Missing { .. }) => Err(missing),
+            Err(error) => Err(error),
+        },
+        other => other.map(|bytes| (two, bytes)),
+    }
 }
 
 /// Where the file of a locked package is.
