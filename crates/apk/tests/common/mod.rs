@@ -5,6 +5,7 @@ pub mod census;
 pub mod oracle;
 pub mod random;
 pub mod shrink;
+pub mod versions;
 
 use std::fmt::Write as _;
 use std::io::Write as _;

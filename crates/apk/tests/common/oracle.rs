@@ -1,5 +1,6 @@
 //! The real apk, run through its own loader from an unpacked Alpine root.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -120,11 +121,21 @@ impl Oracle {
         self.work.path()
     }
 
-    /// The program with an empty root of its own.
-    pub fn apk(&self) -> Command {
+    fn apk(&self) -> Command {
+        self.apk_in(&self.work.path().join("root"))
+    }
+
+    fn apk_in(&self, root: &Path) -> Command {
         let mut command = self.program();
-        command.arg("--root").arg(self.work.path().join("root"));
+        command.arg("--root").arg(root);
         command.args(["--arch", ARCH, "--allow-untrusted", "--no-cache", "--no-network"]);
+        command
+    }
+
+    /// The program with another root and the repositories last published.
+    pub fn apk_of(&self, root: &Path) -> Command {
+        let mut command = self.apk_in(root);
+        command.arg("--repositories-file").arg(self.repositories());
         command
     }
 
@@ -152,8 +163,8 @@ impl Oracle {
 
     /// What apk answers.
     pub fn ask(&self, world: &[Dependency]) -> Answer {
-        let mut command = self.apk();
-        command.arg("--repositories-file").arg(self.repositories()).args(["add", "--simulate"]);
+        let mut command = self.apk_of(&self.work.path().join("root"));
+        command.args(["add", "--simulate"]);
         command.args(world.iter().map(ToString::to_string));
         let output = command.output().unwrap();
         let out = String::from_utf8(output.stdout).unwrap();
@@ -165,6 +176,23 @@ impl Oracle {
         }
         let lines = out.lines().filter_map(|line| line.split_once(") Installing "));
         Answer::Install(lines.map(|(_, what)| label(what)).collect())
+    }
+}
+
+impl Oracle {
+    /// The demands that apk says no package meets: `breaks: world[a>1]`.
+    pub fn broken<'d>(&self, world: impl Iterator<Item = &'d Dependency>) -> HashSet<String> {
+        let root = self.work.path().join("root");
+        let words: Vec<String> = world.map(ToString::to_string).collect();
+        // More than arguments have room for.
+        std::fs::write(root.join("etc/apk/world"), words.join("\n")).unwrap();
+        let output = self.apk_of(&root).args(["add", "--simulate"]).output().unwrap();
+        let why = String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.success(), !why.contains(REFUSALS[0]), "apk fails otherwise: {why}");
+        why.lines()
+            .filter_map(|line| line.trim().strip_prefix("breaks: world[")?.strip_suffix(']'))
+            .map(str::to_owned)
+            .collect()
     }
 }
 
