@@ -1,9 +1,10 @@
-//! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `bench`, `setup`.
+//! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `oracle`, `bench`, `setup`.
 
 mod bench;
 mod chores;
 mod demo;
 mod mirror;
+mod oracle;
 mod setup;
 mod test;
 
@@ -21,8 +22,13 @@ enum Chore {
     Demo,
     /// Run everything that CI runs: format, lints, unit, integration and boot tests.
     Test,
-    /// Time hoopy beside the shell pipeline that it replaces.
-    Bench,
+    /// Ask the real apk about random worlds and versions, and compare.
+    Oracle(oracle::Amount),
+    /// Time hoopy beside the shell pipeline that it replaces, and its choice of packages beside apk's.
+    Bench {
+        /// One of them alone.
+        what: Option<bench::What>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -31,6 +37,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Mirror => mirror::run().map(|_| ()),
         Chore::Demo => demo::run(),
         Chore::Test => test::run(),
-        Chore::Bench => bench::run(),
+        Chore::Oracle(amount) => oracle::run(&amount),
+        Chore::Bench { what } => bench::run(what),
     }
 }
