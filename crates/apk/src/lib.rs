@@ -1,5 +1,6 @@
 //! Alpine packages: versions, indexes, packages, signatures, resolution.
 
+pub mod catalogue;
 mod checksum;
 pub mod dependency;
 mod gzip;

@@ -110,13 +110,13 @@ impl Draft {
     }
 }
 
-fn file_part(letter: char, value: &str) -> Result<&str, LineError> {
+pub(crate) fn file_part(letter: char, value: &str) -> Result<&str, LineError> {
     let fits =
         !value.is_empty() && value.len() < 200 && !value.starts_with('.') && !value.contains(['/', '\0']);
     if fits { Ok(value) } else { Err(LineError::Name(letter, value.chars().take(80).collect())) }
 }
 
-fn number<T: std::str::FromStr>(letter: char, value: &str) -> Result<T, LineError> {
+pub(crate) fn number<T: std::str::FromStr>(letter: char, value: &str) -> Result<T, LineError> {
     value.parse().map_err(|_| LineError::Number(letter, value.chars().take(80).collect()))
 }
 

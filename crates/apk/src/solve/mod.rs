@@ -17,7 +17,8 @@ mod state;
 mod universe;
 
 pub use explain::{Ask, Asker, Cause, Problem, Unsatisfiable};
-pub use universe::{Repository, Universe, UniverseError};
+pub(crate) use universe::bucket;
+pub use universe::{Outline, Repository, Universe, UniverseError};
 
 use crate::dependency::Dependency;
 use crate::record::Record;
@@ -48,10 +49,19 @@ pub fn solve<'a>(universe: &Universe<'a>, world: &'a [Dependency]) -> Result<Sol
     if !refused.is_empty() {
         return Err(Unsatisfiable { causes: refused });
     }
-    let mut search = Search::run(universe, names, &demands);
-    let order = order::order(&mut search, names, &demands);
+    choose(universe, names, &demands).map_err(|search| explain::explain(&search, &demands))
+}
+
+/// The choice, or the search that came to none.
+fn choose<'u, 'a>(
+    universe: &'u Universe<'a>,
+    names: usize,
+    demands: &Demands<'a>,
+) -> Result<Solution<'a>, Box<Search<'u, 'a>>> {
+    let mut search = Search::run(universe, names, demands);
+    let order = order::order(&mut search, names, demands);
     if !search.failures.is_empty() {
-        return Err(explain::explain(&search, &demands));
+        return Err(Box::new(search));
     }
     let choice = |package| Choice {
         record: universe.record(package),
@@ -71,13 +81,13 @@ fn sorted<'a>(universe: &Universe<'a>, world: &'a [Dependency]) -> (Vec<Dep<'a>>
     let mut deps: Vec<Dep<'a>> = Vec::with_capacity(sorted.len());
     for dependency in sorted {
         match deps.last_mut() {
-            Some(last) if last.dependency.name == dependency.name => last.dependency = dependency,
+            Some(last) if last.dependency.name == dependency.name => *last = Dep::new(last.name, dependency),
             _ => {
                 let name = universe.find(&dependency.name).unwrap_or_else(|| {
                     count += 1;
                     NameId(count as u32 - 1)
                 });
-                deps.push(Dep { name, dependency });
+                deps.push(Dep::new(name, dependency));
             }
         }
     }

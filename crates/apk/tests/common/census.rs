@@ -138,7 +138,10 @@ impl std::fmt::Display for Census {
             worlds - satisfied
         )?;
         for (name, _) in FEATURES {
-            writeln!(f, "{:>9}  {name}", self.counts.get(name).copied().unwrap_or_default())?;
+            match self.counts.get(name) {
+                None | Some(0) => {}
+                Some(count) => writeln!(f, "{count:>9}  {name}")?,
+            }
         }
         Ok(())
     }

