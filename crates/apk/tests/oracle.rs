@@ -8,14 +8,13 @@
 
 mod common;
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use common::census::Census;
 use common::oracle::{Answer, Oracle, ours, ours_in, universe};
 use common::random::{Random, cases};
 use common::shrink::shrink;
-use common::{Case, Index, parse_index, print_index, read_index, variable};
+use common::{Case, Index, parse_index, print_index, read_index, shipped, shipped_index, variable};
 use hoopy_apk::{Dependency, Op, Record};
 
 /// Enough to see what they have in common.
@@ -168,16 +167,6 @@ fn real_world(random: &mut Random, records: &[Record]) -> Vec<Dependency> {
 fn real_index() -> Vec<Record> {
     let path = std::env::var_os("HOOPY_APK_INDEX").map(PathBuf::from);
     parse_index(&path.map_or_else(shipped_index, |path| read_index(&path)))
-}
-
-fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/index.gz")
-}
-
-fn shipped_index() -> String {
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(std::fs::File::open(shipped()).unwrap()).read_to_string(&mut text).unwrap();
-    text
 }
 
 /// The case with no packages but those that an answer holds.

@@ -99,7 +99,7 @@ fn meets_constraints_as_apk_does() {
 fn family(seeds: [u64; 3]) -> [Version; 3] {
     let first = version(&mut Random::new(seeds[0]));
     let second = near(&mut Random::new(seeds[1]), &first);
-    let third = near(&mut Random::new(seeds[2]), if seeds[2] % 2 == 0 { &first } else { &second });
+    let third = near(&mut Random::new(seeds[2]), if seeds[2].is_multiple_of(2) { &first } else { &second });
     [first, second, third].map(|text| Version::new(&text))
 }
 

@@ -51,10 +51,10 @@ const WORLD: [&str; 20] = [
 pub fn run(mirror: &Path) -> anyhow::Result<()> {
     chores::run("cargo", &["build", "--quiet", "--release", "--package", "hoopy-apk", "--example", "solve"])?;
     let bench = Bench::prepare(mirror, &chores::target().join("bench/solve"))?;
-    let (mut apk, mut ours) = (Vec::new(), Vec::new());
+    let (mut apk, mut ours, mut stored) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let (theirs, chosen) = (bench.apk()?, bench.ours()?);
-        if theirs.install != chosen.install {
+        let (theirs, chosen, again) = (bench.apk()?, bench.ours()?, bench.stored()?);
+        if theirs.install != chosen.install || again.install != chosen.install {
             bail!("apk and hoopy choose differently: compare the output of both in {}", bench.dir.display());
         }
         if round == 0 {
@@ -62,9 +62,11 @@ pub fn run(mirror: &Path) -> anyhow::Result<()> {
         }
         apk.push(theirs.times);
         ours.push(chosen.times);
+        stored.push(again.times);
     }
     show("apk add --simulate", &apk);
-    show("hoopy", &ours);
+    show("hoopy, from the signed index", &ours);
+    show("hoopy, from what the store keeps of it", &stored);
     Ok(())
 }
 
@@ -123,20 +125,33 @@ impl Bench {
         };
         Ok(Answer {
             install: out.lines().filter_map(line).collect(),
-            times: vec![("total".to_owned(), total)],
+            times: vec![("process".to_owned(), total)],
         })
     }
 
     fn ours(&self) -> anyhow::Result<Answer> {
+        let index = self.dir.join(ARCH).join("APKINDEX.tar.gz");
+        self.example(&[index.as_path(), &self.dir.join("bench.rsa.pub")])
+    }
+
+    fn stored(&self) -> anyhow::Result<Answer> {
+        self.example(&[self.dir.join("stored").as_path(), Path::new("-")])
+    }
+
+    fn example(&self, arguments: &[&Path]) -> anyhow::Result<Answer> {
         let mut command = Command::new(chores::target().join("release/examples/solve"));
-        command.arg(self.dir.join(ARCH).join("APKINDEX.tar.gz")).arg(self.dir.join("bench.rsa.pub"));
-        let (out, steps, total) = output(command.args(&self.world))?;
-        // `universe 12345`, in microseconds
+        if !self.dir.join("stored").exists() {
+            command.env("HOOPY_STORED", self.dir.join("stored"));
+        }
+        let (out, steps, total) = output(command.args(arguments).args(&self.world))?;
+        // `outline 12345`, in microseconds
         let step = |line: &str| {
             let (name, time) = line.split_once(' ')?;
             Some((name.to_owned(), Duration::from_micros(time.parse().ok()?)))
         };
-        let times = [("total".to_owned(), total)].into_iter().chain(steps.lines().filter_map(step)).collect();
+        let steps: Vec<(String, Duration)> = steps.lines().filter_map(step).collect();
+        let work = ("in all".to_owned(), steps.iter().map(|(_, time)| *time).sum());
+        let times = [("process".to_owned(), total), work].into_iter().chain(steps).collect();
         Ok(Answer { install: out.lines().map(str::to_owned).collect(), times })
     }
 }

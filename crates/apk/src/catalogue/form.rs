@@ -76,7 +76,7 @@ impl Catalogue {
         let names = take(&mut rest, names, Name::from_numbers)?;
         let packages = take(&mut rest, packages, Package::from_numbers)?;
         let mentions = take(&mut rest, mentions, Mention::from_numbers)?;
-        if !rest.is_empty() {
+        if !rest.is_empty() || !in_range(names.len(), &packages, &mentions) {
             return Err(BadForm);
         }
         bytes.truncate(text);
@@ -142,6 +142,14 @@ impl Mention {
         let op = op.and_then(|at| OPERATORS.get(at as usize).copied());
         Self { name, version, op, conflict: last & CONFLICT != 0 }
     }
+}
+
+/// Whether all names and lists that are referred to are there.
+fn in_range(names: usize, packages: &[Package], mentions: &[Mention]) -> bool {
+    let name = |name: u32| (name as usize) < names;
+    let list = |at: u32| at as usize <= mentions.len();
+    packages.iter().all(|p| name(p.name) && list(p.depends) && list(p.provides) && list(p.install_if))
+        && mentions.iter().all(|mention| name(mention.name))
 }
 
 /// Takes `count` groups of `N` numbers.

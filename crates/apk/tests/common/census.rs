@@ -6,8 +6,10 @@ use super::oracle::Answer;
 use super::{Case, Index};
 use hoopy_apk::{Dependency, Record};
 
+type Has = fn(&Facts<'_>) -> bool;
+
 /// What must occur, and when a case has it. "taken" is of the packages that were chosen.
-const FEATURES: [(&str, fn(&Facts<'_>) -> bool); 21] = [
+const FEATURES: [(&str, Has); 21] = [
     ("several versions of one package", |f| f.some(|a, b| a.name == b.name && a.version != b.version)),
     ("several repositories", |f| f.case.indexes.len() > 1),
     ("one version in two repositories, the same file", |f| f.across(|a, b| a.checksum == b.checksum)),

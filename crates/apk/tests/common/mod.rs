@@ -9,7 +9,7 @@ pub mod versions;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hoopy_apk::solve::Repository;
 use hoopy_apk::{Checksum, Dependency, Record, Version};
@@ -173,4 +173,17 @@ pub fn read_index(path: &Path) -> String {
         at += 512 + if name.is_empty() { 0 } else { size.next_multiple_of(512) };
     }
     panic!("{}: no APKINDEX in it", path.display());
+}
+
+/// The index that the tests ship with.
+pub fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/index.gz")
+}
+
+/// Its text.
+pub fn shipped_index() -> String {
+    use std::io::Read as _;
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(std::fs::File::open(shipped()).unwrap()).read_to_string(&mut text).unwrap();
+    text
 }
