@@ -63,6 +63,18 @@ pub enum Command {
     /// Keep every locked package and index beside the system, as a mirror
     #[command(after_help = "Example: hoopy vendor nas && hoopy build nas --mirror nas/vendor")]
     Vendor(System),
+    /// Say which lines of `packages` bring a package in, and over what
+    #[command(after_help = "Example: hoopy why libcrypto3 nas")]
+    Why(About),
+    /// Show what each line of `packages` brings in, as a tree
+    #[command(after_help = "Example: hoopy tree nas --depth 2")]
+    Tree(Tree),
+    /// Look for packages in the repositories of a system
+    #[command(after_help = "Example: hoopy search cmd:ssh nas; hoopy search 'lib*ssl*' nas")]
+    Search(Search),
+    /// Tell all about a package in the repositories of a system
+    #[command(after_help = "Example: hoopy info dropbear nas")]
+    Info(About),
     /// Print the JSON schema of hoopy.toml, for editors
     Schema,
     /// Print the completions of a shell
@@ -186,4 +198,42 @@ pub struct Update {
     /// Show what would change, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Options of `why` and `info`.
+#[derive(Debug, ClapArgs)]
+pub struct About {
+    /// A package, or what one provides: musl, cmd:ls, so:libz.so.1
+    #[arg(value_name = "PKG")]
+    pub package: String,
+    #[command(flatten)]
+    pub system: System,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `tree`.
+#[derive(Debug, ClapArgs)]
+pub struct Tree {
+    #[command(flatten)]
+    pub system: System,
+    /// How many levels to show below the packages asked for
+    #[arg(long, value_name = "N")]
+    pub depth: Option<usize>,
+    /// Print the packages and what each brings as JSON
+    #[arg(long, conflicts_with = "depth")]
+    pub json: bool,
+}
+
+/// Options of `search`.
+#[derive(Debug, ClapArgs)]
+pub struct Search {
+    /// Part of a name, description, command or library; with * or ? in it, the whole of a name
+    pub pattern: String,
+    #[command(flatten)]
+    pub system: System,
+    /// Print what is found as JSON
+    #[arg(long)]
+    pub json: bool,
 }

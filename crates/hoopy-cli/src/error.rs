@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use hoopy::check::CheckError;
 use hoopy::config::ConfigError;
 use hoopy::lock::{LockError, MakeError};
+use hoopy::query::QueryError;
 use hoopy::road::BuildError;
 use hoopy::sandbox::SandboxError;
 use hoopy::stack::StackError;
@@ -35,14 +36,20 @@ fn code(error: &anyhow::Error) -> u8 {
     if let Some(CheckError::Lock(_)) = error.downcast_ref::<CheckError>() {
         return WRONG_DIRECTORY;
     }
-    error.downcast_ref::<BuildError>().map_or(FAILED, |error| kind(error).0)
+    told(error).map_or(FAILED, |told| told.0)
 }
 
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    kind(error.downcast_ref::<BuildError>()?).1
+    told(error)?.1
 }
 
-const FAILED: u8 = 1;
+fn told(error: &anyhow::Error) -> Option<(u8, Option<&'static str>)> {
+    let of_query = || error.downcast_ref::<QueryError>().map(of_query);
+    error.downcast_ref::<BuildError>().map(kind).or_else(of_query)
+}
+
+/// The exit code where nothing else says more.
+pub const FAILED: u8 = 1;
 const SCRIPT_FAILED: u8 = 4;
 const NOT_FETCHED: u8 = 5;
 
@@ -68,6 +75,26 @@ fn kind(error: &BuildError) -> (u8, Option<&'static str>) {
     }
 }
 
+fn of_query(error: &QueryError) -> (u8, Option<&'static str>) {
+    match error {
+        QueryError::NoArch | QueryError::Lock(_) => (WRONG_DIRECTORY, None),
+        QueryError::Make(error) => of_lock(error),
+        QueryError::Keys(_) => (NOT_FETCHED, None),
+        QueryError::Gone { .. } => (
+            NOT_FETCHED,
+            Some(
+                "run `hoopy update` to lock what there is now, or say --mirror nas/vendor for what was kept",
+            ),
+        ),
+        QueryError::NotLocked { held: Some(_), .. } => {
+            (FAILED, Some("`hoopy info` tells about packages that are not locked"))
+        }
+        QueryError::NotLocked { .. } | QueryError::NotThere { .. } => {
+            (FAILED, Some("`hoopy search` looks for parts of names, and in descriptions"))
+        }
+    }
+}
+
 const MIRROR: &str = "is the mirror reachable? --mirror takes another one, an address or a directory";
 
 fn of_lock(error: &MakeError) -> (u8, Option<&'static str>) {
@@ -79,7 +106,7 @@ fn of_lock(error: &MakeError) -> (u8, Option<&'static str>) {
                 "for a mirror signed by another key, put its public key into keys/ or name a directory with --keys",
             ),
         ),
-        MakeError::Unsatisfiable { .. } | MakeError::Universe(_) | MakeError::NoStub(_) => {
+        MakeError::Unsatisfiable(_) | MakeError::Universe(_) | MakeError::NoStub(_) => {
             (WRONG_DIRECTORY, None)
         }
         MakeError::Store(_) => (FAILED, Some("--store takes another directory")),

@@ -1,6 +1,6 @@
 //! What is shown while a build runs: a bar on a terminal, plain lines in a pipe, nothing with --quiet.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -64,6 +64,31 @@ impl Observer for Teller {
     }
 }
 
+/// Prints a result of any length. Whoever reads it may stop early, as `head` does: that is no failure.
+///
+/// # Errors
+/// What standard output fails with otherwise.
+pub fn put(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(harmless(text).as_bytes()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Without characters that a terminal acts on: much of a result is what indexes say of their packages.
+fn harmless(text: &str) -> String {
+    let keep = |c: char| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().map(keep).collect()
+}
+
+/// Prints a result as JSON.
+///
+/// # Errors
+/// What standard output fails with.
+pub fn put_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    Ok(put(&(serde_json::to_string_pretty(value)? + "\n"))?)
+}
+
 /// The table at the end of a build.
 pub fn table(built: &Built) -> String {
     if built.unchanged {
@@ -79,4 +104,14 @@ pub fn table(built: &Built) -> String {
         built.layers.iter().map(|l| format!("{} {}", l.name, size::show(l.size))).collect();
     out += &format!("largest   {}\n", layers.join(", "));
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn what_a_terminal_would_act_on_is_not_printed() {
+        assert_eq!(harmless("a\x1b[2J\u{9b}b\r\n└ c\n"), "a\u{fffd}[2J\u{fffd}b\u{fffd}\n└ c\n");
+    }
 }

@@ -14,6 +14,7 @@ pub mod lock;
 pub mod parallel;
 pub mod programs;
 pub mod provenance;
+pub mod query;
 pub mod report;
 pub mod road;
 pub mod runner;

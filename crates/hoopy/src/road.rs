@@ -253,7 +253,7 @@ fn check_fit(
     kernel: &Kernel,
 ) -> Result<(), ImageError> {
     let root: u64 = stack.tree.iter().filter(|(p, ..)| !is_boot(p)).map(|(_, e, _)| pages(e.size())).sum();
-    let (half, packed) = (system.memory / 2, initramfs.size() + kernel.image.len() as u64);
+    let (half, packed) = (system.memory / 2, initramfs.size() + kernel.size);
     if root <= half && root + packed <= system.memory {
         return Ok(());
     }
@@ -305,7 +305,7 @@ impl Work<'_> {
             }
             Output::KernelAndInitramfs => {
                 let (kernel, path) = (file("vmlinuz"), file("initramfs"));
-                crate::store::replace_file(&kernel, &self.kernel.image)
+                crate::store::replace_file(&kernel, &self.kernel.read(self.stack, self.store)?)
                     .map_err(|source| ImageError::Io { path: kernel, source })?;
                 let bytes = image::initramfs_to(&path, initramfs, self.store)?;
                 Ok((path, bytes))
@@ -323,15 +323,17 @@ impl Work<'_> {
             self.stack.read(&EntryPath::new("etc/os-release")?, self.store).map_err(ImageError::from)?;
         let os_release = image::os_release(os_release.as_deref(), &self.lock.branch, self.identity);
         let cmdline = image::command_line(self.system.cmdline.as_deref(), self.arch);
+        let kernel = self.kernel.read(self.stack, self.store)?;
+        let version = image::kernel_version(&kernel, self.stack);
         let mut sections = vec![
             (Section::Osrel, SectionData::Bytes(os_release)),
             (Section::Cmdline, SectionData::Bytes(cmdline.into_bytes())),
             (Section::Initrd, SectionData::External { size: initramfs.size() }),
-            (Section::Linux, SectionData::Bytes(self.kernel.image.clone())),
+            (Section::Linux, SectionData::Bytes(kernel)),
             (Section::Sbat, SectionData::Bytes(SBAT.as_bytes().to_vec())),
         ];
-        if let Some(version) = &self.kernel.version {
-            sections.push((Section::Uname, SectionData::Bytes(version.clone().into_bytes())));
+        if let Some(version) = version {
+            sections.push((Section::Uname, SectionData::Bytes(version.into_bytes())));
         }
         Ok(Plan::new(&self.stub()?, sections).map_err(ImageError::from)?)
     }

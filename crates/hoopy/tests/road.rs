@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the road.
-const ROAD: [&str; 14] = [
+const ROAD: [&str; 15] = [
     "config",
     "fetch",
     "lock",
+    "query",
     "programs",
     "layer",
     "tree",

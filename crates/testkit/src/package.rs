@@ -5,24 +5,33 @@
 //! ```text
 //! package NAME VERSION
 //! depends NAME...
+//! provides NAME[=VERSION]...
+//! install_if NAME...
+//! about what it says of itself
+//! arch noarch
+//! priority 10
 //! dir etc/twins
 //! file usr/bin/one 755 what the file holds, and a newline
 //! link usr/bin/two usr/bin/one
 //! symlink etc/alias twins
+//! script post-install what the script does, in one line
 //! ```
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hoopy_apk::index;
-use hoopy_apk::package::PackageInfo;
+use hoopy_apk::index::{self, Index};
 use hoopy_apk::package::write::{DataWriter, Draft, write};
+use hoopy_apk::package::{PackageInfo, ScriptKind};
 use hoopy_apk::signature::{KeyRing, SigningKey};
 use hoopy_apk::tar::{Entry, Kind};
-use hoopy_apk::{Record, Version};
+use hoopy_apk::{Checksum, Record, Version};
 
 use crate::mirror;
+
+/// The stand-in's public key, in `--keys`.
+const KEY: &str = "hoopy-stand-in.rsa.pub";
 
 /// Seconds since 1970 at which every file of these packages was made.
 const TIME: u64 = 1_760_000_000;
@@ -34,12 +43,9 @@ const TIME: u64 = 1_760_000_000;
 /// When it cannot be made.
 pub fn extended_mirror(to: &Path, arch: &str, text: &str) {
     let mirror = mirror();
-    let name = "hoopy-stand-in.rsa.pub";
-    let private = mirror.keys.with_file_name("private").join("hoopy-stand-in.rsa");
-    let pem = fs::read_to_string(&private).expect("the stand-in's private key");
-    let key = SigningKey::from_pem(name, &pem).expect("a key");
+    let key = key();
     let mut ring = KeyRing::default();
-    ring.add(name, &fs::read(mirror.keys.join(name)).expect("a public key")).expect("a public key");
+    ring.add(KEY, &fs::read(mirror.keys.join(KEY)).expect("a public key")).expect("a public key");
     for part in ["main", "community"] {
         let from = mirror.alpine.join("v3.23").join(part).join(arch);
         let dir = to.join("v3.23").join(part).join(arch);
@@ -59,7 +65,40 @@ pub fn extended_mirror(to: &Path, arch: &str, text: &str) {
     fs::write(&path, index::write(&index, &key).expect("sign the index")).expect("write the index");
 }
 
-fn package(text: &str, arch: &str, dir: &Path, key: &SigningKey) -> Record {
+/// Makes a signed index of the packages in `text` at `dir`, without the packages: for worlds that nothing fits.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn index_alone(dir: &Path, arch: &str, text: &str) {
+    let packages = text.split("package ").filter(|p| !p.trim().is_empty());
+    let records = packages.map(|text| {
+        let (mut record, rest) = head(text, arch);
+        // Two that read the same are one package; the digest is no matter but for that.
+        let sum =
+            text.bytes().fold(7_u128, |sum, byte| sum.wrapping_mul(0x0100_0000_01b3) ^ u128::from(byte));
+        let mut digest = [0; 20];
+        digest[..16].copy_from_slice(&sum.to_le_bytes());
+        record.checksum = Checksum::Sha1(digest);
+        // One without size is no package of its own to apk, and needs no pin.
+        (record.size, record.installed_size) = (1000, 1000);
+        rest.iter().for_each(|line| assert!(describe(&mut record, line), "an index cannot hold: {line}"));
+        record
+    });
+    let index = Index { description: "made for a test".into(), records: records.collect() };
+    fs::create_dir_all(dir).expect("make the repository");
+    let bytes = index::write(&index, &key()).expect("sign the index");
+    fs::write(dir.join("APKINDEX.tar.gz"), bytes).expect("write the index");
+}
+
+/// The stand-in's key.
+fn key() -> SigningKey {
+    let private = mirror().keys.with_file_name("private").join("hoopy-stand-in.rsa");
+    let pem = fs::read_to_string(&private).expect("the stand-in's private key");
+    SigningKey::from_pem(KEY, &pem).expect("a key")
+}
+
+/// The record that the first line makes, and the lines after it.
+fn head<'t>(text: &'t str, arch: &str) -> (Record, Vec<&'t str>) {
     let mut lines = text.lines();
     let (name, version) = lines.next().and_then(|l| l.split_once(' ')).expect("NAME VERSION");
     let mut record = Record::empty();
@@ -70,21 +109,53 @@ fn package(text: &str, arch: &str, dir: &Path, key: &SigningKey) -> Record {
     record.license = "custom".into();
     record.description = "made for a test".into();
     record.build_time = TIME;
+    (record, lines.filter(|l| !l.trim().is_empty()).collect())
+}
+
+/// Takes a line that is about the package, not in it; whether it is one.
+fn describe(record: &mut Record, line: &str) -> bool {
+    let (word, rest) = line.trim().split_once(' ').expect("WORD ...");
+    let list = || rest.split_whitespace().map(|d| d.parse().expect("a dependency"));
+    match word {
+        "depends" => record.depends.extend(list()),
+        "provides" => record.provides.extend(list()),
+        "install_if" => record.install_if.extend(list()),
+        "about" => record.description = rest.into(),
+        "arch" => record.arch = rest.into(),
+        "priority" => record.provider_priority = rest.parse().expect("a number"),
+        _ => return false,
+    }
+    true
+}
+
+fn package(text: &str, arch: &str, dir: &Path, key: &SigningKey) -> Record {
+    let (mut record, lines) = head(text, arch);
     let mut data = DataWriter::new().expect("a temporary file");
     let mut dirs = BTreeSet::new();
-    for line in lines.filter(|l| !l.is_empty()) {
-        let (word, rest) = line.split_once(' ').expect("WORD ...");
-        if word == "depends" {
-            record.depends.extend(rest.split_whitespace().map(|d| d.parse().expect("a dependency")));
+    let mut scripts = Vec::new();
+    for line in lines {
+        if describe(&mut record, line) {
             continue;
         }
-        add(&mut data, &mut dirs, word, rest);
+        let (word, rest) = line.split_once(' ').expect("WORD ...");
+        if word == "script" {
+            scripts.push(script(rest));
+        } else {
+            add(&mut data, &mut dirs, word, rest);
+        }
     }
+    let (name, version) = (record.name.clone(), record.version.clone());
     let info = PackageInfo { record, triggers: Vec::new(), datahash: None };
     let path: PathBuf = dir.join(format!("{name}-{version}.apk"));
     let mut file = fs::File::create(path).expect("a package");
-    let draft = Draft { info, scripts: Vec::new(), mtime: TIME };
+    let draft = Draft { info, scripts, mtime: TIME };
     write(&draft, data, Some(key), &mut file).expect("write a package")
+}
+
+fn script(text: &str) -> (ScriptKind, Vec<u8>) {
+    let (kind, body) = text.split_once(' ').expect("script KIND BODY");
+    let kind = ScriptKind::from_name(kind).expect("a kind of script");
+    (kind, format!("#!/bin/sh\n{body}\n").into_bytes())
 }
 
 fn add(data: &mut DataWriter, dirs: &mut BTreeSet<String>, word: &str, rest: &str) {

@@ -16,7 +16,7 @@ mod search;
 mod state;
 mod universe;
 
-pub use explain::{Ask, Asker, Cause, Problem, Unsatisfiable};
+pub use explain::{Ask, Asker, Cause, Problem, Unsatisfiable, similar_names};
 pub(crate) use universe::bucket;
 pub use universe::{Outline, Repository, Universe, UniverseError};
 
@@ -24,7 +24,7 @@ use crate::dependency::Dependency;
 use crate::record::Record;
 use search::{Search, tag_bit};
 use state::UNPINNED;
-use universe::{Dep, NameId};
+use universe::{Dep, NameId, PackageId};
 
 /// One package to install, and from where.
 #[derive(Debug, Clone, Copy)]
@@ -43,31 +43,38 @@ pub struct Solution<'a> {
 }
 
 /// Chooses what a world needs. Of two demands for one name the later counts, as when they are given to apk.
-pub fn solve<'a>(universe: &Universe<'a>, world: &'a [Dependency]) -> Result<Solution<'a>, Unsatisfiable> {
+pub fn solve<'a: 'w, 'w>(
+    universe: &Universe<'a>,
+    world: &'w [Dependency],
+) -> Result<Solution<'a>, Unsatisfiable> {
     let (world, names) = sorted(universe, world);
     let (demands, refused) = pinned(universe, &world);
     if !refused.is_empty() {
         return Err(Unsatisfiable { causes: refused });
     }
-    choose(universe, names, &demands).map_err(|search| explain::explain(&search, &demands))
+    match choose(universe, names, &demands) {
+        Ok(order) => Ok(solution(universe, order)),
+        Err(search) => Err(explain::explain(&search, &demands)),
+    }
 }
 
-/// The choice, or the search that came to none.
-fn choose<'u, 'a>(
-    universe: &'u Universe<'a>,
+/// What is chosen, in order; or the search that came to nothing.
+fn choose<'u, 'w>(
+    universe: &'u Universe<'w>,
     names: usize,
-    demands: &Demands<'a>,
-) -> Result<Solution<'a>, Box<Search<'u, 'a>>> {
+    demands: &Demands<'w>,
+) -> Result<Vec<PackageId>, Box<Search<'u, 'w>>> {
     let mut search = Search::run(universe, names, demands);
     let order = order::order(&mut search, names, demands);
-    if !search.failures.is_empty() {
-        return Err(Box::new(search));
-    }
+    if search.failures.is_empty() { Ok(order) } else { Err(Box::new(search)) }
+}
+
+fn solution<'a>(universe: &Universe<'a>, order: Vec<PackageId>) -> Solution<'a> {
     let choice = |package| Choice {
         record: universe.record(package),
         repository: universe.repositories_of(package).trailing_zeros() as usize,
     };
-    Ok(Solution { install: order.into_iter().map(choice).collect() })
+    Solution { install: order.into_iter().map(choice).collect() }
 }
 
 /// The world in apk's order with its names looked up, and how many names there are with those that only the

@@ -2,10 +2,14 @@
 
 mod build;
 mod check;
+mod info;
 mod init;
 mod lock;
 mod run;
+mod search;
+mod tree;
 mod vendor;
+mod why;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,6 +17,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 use hoopy::config::{Overrides, System};
+use hoopy::lock::Lock;
+use hoopy::query::{self, QueryError, Shelf};
 use hoopy::report::Observer;
 use hoopy::runner::choose::{Chosen, Where};
 use hoopy::runner::virtual_machine::MachineConfig;
@@ -32,6 +38,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Lock(own) => lock::lock(&global, &own),
         Command::Update(own) => lock::update(&global, &own),
         Command::Vendor(own) => vendor::run(&global, &own),
+        Command::Why(own) => why::run(&global, &own),
+        Command::Tree(own) => tree::run(&global, &own),
+        Command::Search(own) => search::run(&global, &own),
+        Command::Info(own) => info::run(&global, &own),
         Command::Schema => {
             println!("{}", serde_json::to_string_pretty(&hoopy::config::schema())?);
             Ok(ExitCode::SUCCESS)
@@ -57,6 +67,20 @@ fn store(global: &Global) -> anyhow::Result<Store> {
     let dir =
         global.store.clone().or_else(cache).context("no place for the store: set HOME or use --store")?;
     Store::open(&dir).context("the store could not be opened; --store takes another directory")
+}
+
+/// What the repositories have, and the lock where there is one.
+struct Shop {
+    shelves: Vec<Shelf>,
+    lock: Option<Lock>,
+}
+
+fn shop(system: &System, store: &Store, observer: &dyn Observer) -> anyhow::Result<Shop> {
+    let (arch, path) = hoopy::lock::place(system)?;
+    let arch = arch.ok_or(QueryError::NoArch)?;
+    let lock = Lock::read(&path)?;
+    let shelves = query::shelves(system, arch, lock.as_ref(), store, observer)?;
+    Ok(Shop { shelves, lock })
 }
 
 /// `$XDG_CACHE_HOME/hoopy`, or `~/.cache/hoopy` (XDG Base Directory Specification).

@@ -86,6 +86,8 @@ pub struct System {
     pub arch_overridden: bool,
     /// The Alpine branch.
     pub branch: String,
+    /// The mirror: an address or a directory, with a directory for each branch below it.
+    pub mirror: String,
     /// Where packages come from, in order of preference.
     pub repositories: Vec<Repository>,
     /// A directory of public keys to trust instead of Alpine's.
@@ -171,6 +173,7 @@ impl Meaning<'_> {
             arch: self.over.arch.or(w.arch),
             arch_overridden: self.over.arch.is_some() && self.over.arch != w.arch,
             repositories: repositories.iter().map(|r| self.repository(r, &mirror, &branch)).collect(),
+            mirror: self.local(&mirror),
             keys: self.keys(w.keys),
             cmdline: w.cmdline,
             memory: match memory {
@@ -293,6 +296,6 @@ impl std::str::FromStr for Forward {
 }
 
 /// `v3.23` of `3.23`; `edge` as it is.
-fn release_dir(branch: &str) -> String {
+pub fn release_dir(branch: &str) -> String {
     if branch.starts_with(|c: char| c.is_ascii_digit()) { format!("v{branch}") } else { branch.to_owned() }
 }

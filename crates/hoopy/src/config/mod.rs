@@ -6,7 +6,7 @@ pub mod size;
 pub mod world;
 pub mod written;
 
-pub use meant::{Copied, Forward, Overrides, Program, Repository, System};
+pub use meant::{Copied, Forward, Overrides, Program, Repository, System, release_dir};
 pub use world::World;
 
 use std::io;

@@ -171,11 +171,7 @@ impl Part {
     }
 
     fn keep(&self, store: &Store, id: ContentId) -> Result<ContentId, FetchError> {
-        let io = |source| FetchError::Io { path: self.path.clone(), source };
-        let blob = store.blob_path(id);
-        self.file.sync_all().map_err(io)?;
-        fs::rename(&self.path, &blob).map_err(io)?;
-        crate::store::sync_dir(&blob).map_err(io)?;
+        store.adopt_blob(&self.path, &self.file, id)?;
         Ok(id)
     }
 

@@ -31,20 +31,30 @@ pub struct Opened {
 
 impl Default for Client {
     fn default() -> Self {
+        Self::of(None)
+    }
+}
+
+impl Client {
+    /// One that gives up on anything which takes longer: for what would be nice to know, and no more.
+    pub fn impatient(limit: Duration) -> Self {
+        Self::of(Some(limit))
+    }
+
+    fn of(limit: Option<Duration>) -> Self {
         use ureq::tls::{RootCerts, TlsConfig};
         // The platform's roots, so that a company's own mirror with its own authority works.
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let config = ureq::Agent::config_builder()
             .tls_config(tls)
+            .timeout_global(limit)
             .timeout_connect(Some(CONNECT))
             .timeout_recv_response(Some(ANSWER))
             .user_agent(concat!("hoopy/", env!("CARGO_PKG_VERSION")))
             .build();
         Self(config.into())
     }
-}
 
-impl Client {
     /// Opens `location` from `offset` on.
     ///
     /// # Errors

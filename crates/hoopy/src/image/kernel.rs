@@ -12,12 +12,27 @@ use crate::store::Store;
 pub struct Kernel {
     /// Its package, with version.
     pub package: String,
-    /// The file.
-    pub image: Vec<u8>,
+    /// Where it is.
+    pub path: EntryPath,
+    /// Its size in bytes.
+    pub size: u64,
     /// Its configuration (`CONFIG_…=y` lines), where the package has it.
     pub config: Option<String>,
-    /// What `uname -r` will say, where the file tells.
-    pub version: Option<String>,
+}
+
+impl Kernel {
+    /// The file itself, read only when it is to be written: it is the largest of an image.
+    ///
+    /// # Errors
+    /// [`ImageError`].
+    pub fn read(&self, stack: &Stack, store: &Store) -> Result<Vec<u8>, ImageError> {
+        Ok(stack.read(&self.path, store)?.unwrap_or_default())
+    }
+}
+
+/// What `uname -r` will say: as the file `image` tells, or else the directory of modules.
+pub fn version(image: &[u8], stack: &Stack) -> Option<String> {
+    hoopy_uki::kernel::version(image).or_else(|| modules(stack))
 }
 
 /// Finds the one kernel of `stack`.
@@ -32,24 +47,19 @@ pub fn find(stack: &Stack, store: &Store) -> Result<Kernel, ImageError> {
                 && matches!(entry.kind, Kind::File { .. })
         })
     };
-    let kernels: Vec<(&EntryPath, String)> =
-        boot(b"vmlinuz").map(|(path, _, at)| (path, stack.origins[at.layer].label())).collect();
-    let packages: BTreeSet<&String> = kernels.iter().map(|(_, package)| package).collect();
-    let (path, package) = match (kernels.first(), packages.len()) {
+    let kernels: Vec<(&EntryPath, u64, String)> = boot(b"vmlinuz")
+        .map(|(path, entry, at)| (path, entry.size(), stack.origins[at.layer].label()))
+        .collect();
+    let packages: BTreeSet<&String> = kernels.iter().map(|(_, _, package)| package).collect();
+    let (path, size, package) = match (kernels.first(), packages.len()) {
         (None, _) => return Err(ImageError::NoKernel),
         (Some(first), 1) => first,
         _ => return Err(ImageError::TwoKernels(packages.into_iter().cloned().collect())),
     };
-    let image = stack.read(path, store)?.unwrap_or_default();
     let config = boot(b"config-").next().map(|(path, _, _)| path.clone());
     let config = config.map(|path| stack.read(&path, store)).transpose()?.flatten();
-    let version = hoopy_uki::kernel::version(&image).or_else(|| modules(stack));
-    Ok(Kernel {
-        package: package.clone(),
-        image,
-        config: config.map(|c| String::from_utf8_lossy(&c).into_owned()),
-        version,
-    })
+    let config = config.map(|c| String::from_utf8_lossy(&c).into_owned());
+    Ok(Kernel { package: package.clone(), path: (*path).clone(), size: *size, config })
 }
 
 /// The version, by the directory of modules that the kernel's package brings.

@@ -10,7 +10,7 @@ mod write;
 
 pub use describe::{Identity, command_line, os_release};
 pub use initramfs::{Initramfs, Piece};
-pub use kernel::{Kernel, find as find_kernel};
+pub use kernel::{Kernel, find as find_kernel, version as kernel_version};
 pub use name::{Version, latest};
 pub use tar::tar_to;
 pub use write::{initramfs_to, uki_to};

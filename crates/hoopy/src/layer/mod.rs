@@ -2,6 +2,7 @@
 //! one. An image is an ordered list of them.
 
 pub mod builder;
+mod contents;
 pub mod entry;
 pub mod files;
 pub mod package;

@@ -2,20 +2,21 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write as _};
+use std::io::BufReader;
 
 use hoopy_apk::package::{PackageError, ScriptKind};
 use hoopy_apk::{Checksum, Record, tar};
 use serde::{Deserialize, Serialize};
 
+use super::contents;
 use super::stored::Layer;
 use super::{BadPath, Entry, EntryPath, Kind, Owner};
-use crate::digest::{ContentId, Hasher, HashingWriter, LayerId, RecipeId};
+use crate::digest::{ContentId, Hasher, LayerId, RecipeId};
 use crate::lock::LockedPackage;
-use crate::store::{Store, StoreError, at};
+use crate::store::{Seal, Store, StoreError, at};
 
 /// Changes whenever the same package would become another layer.
-const VERSION: &str = "hoopy package layer 1";
+const VERSION: &str = "hoopy package layer 2";
 
 /// A package, imported: the layer as the package has it, before it is settled on a stack.
 #[derive(Debug)]
@@ -68,6 +69,7 @@ pub enum ImportError {
 #[derive(Serialize, Deserialize)]
 struct Remembered {
     layer: LayerId,
+    data: Seal,
     stanza: String,
     replaces: Vec<String>,
     replaces_priority: u32,
@@ -92,12 +94,12 @@ pub fn import(locked: &LockedPackage, store: &Store) -> Result<Package, ImportEr
     if !store.check_blob(locked.sha256)? {
         return Err(ImportError::Damaged { package: name });
     }
-    let package = read(&name, locked, store)?;
-    store.remember(recipe, &freeze(&package, store)?)?;
+    let (package, seal) = read(&name, locked, store)?;
+    store.remember(recipe, &freeze(&package, seal, store)?)?;
     Ok(package)
 }
 
-fn read(name: &str, locked: &LockedPackage, store: &Store) -> Result<Package, ImportError> {
+fn read(name: &str, locked: &LockedPackage, store: &Store) -> Result<(Package, Seal), ImportError> {
     let bad = |source| ImportError::Package { package: name.to_owned(), source };
     let path = store.blob_path(locked.sha256);
     let file = BufReader::with_capacity(128 << 10, File::open(&path).map_err(at(&path))?);
@@ -106,37 +108,42 @@ fn read(name: &str, locked: &LockedPackage, store: &Store) -> Result<Package, Im
     let mut entries = Vec::new();
     let mut checksums = HashMap::new();
     let mut pending = store.pending()?;
-    let mut contents = BufWriter::with_capacity(128 << 10, pending.file());
-    while let Some(mut file) = opened.data.next_file().map_err(bad)? {
-        let content = match file.entry.kind {
-            tar::Kind::File(_) => {
-                let mut hash = HashingWriter::new(&mut contents);
-                io::copy(&mut file, &mut hash).map_err(|e| bad(e.into()))?;
-                hash.finish().1
+    let (read, written) = contents::write_beside(pending.file(), |contents| {
+        while let Some(mut file) = opened.data.next_file().map_err(bad)? {
+            if let tar::Kind::File(_) = file.entry.kind {
+                contents.add(&mut file).map_err(|e| bad(e.into()))?;
             }
-            _ => ContentId::of(b""),
-        };
-        let entry = entry(&file.entry, content)
-            .map_err(|source| ImportError::Path { package: name.to_owned(), source })?;
-        if let Some(sha1) = file.entry.sha1 {
-            checksums.insert(entry.path.clone(), Checksum::Sha1(sha1));
+            let entry = entry(&file.entry)
+                .map_err(|source| ImportError::Path { package: name.to_owned(), source })?;
+            if let Some(sha1) = file.entry.sha1 {
+                checksums.insert(entry.path.clone(), Checksum::Sha1(sha1));
+            }
+            entries.push(entry);
         }
-        entries.push(entry);
-    }
-    opened.data.finish().map_err(bad)?;
+        opened.data.finish().map_err(bad)
+    });
+    // What could not be written is the cause of what could not be read.
+    let written = written.map_err(at(&path))?;
+    read?;
+    let contents = entries.iter_mut().filter_map(|entry| match &mut entry.kind {
+        Kind::File { content, .. } => Some(content),
+        _ => None,
+    });
+    contents.zip(written).for_each(|(content, digest)| *content = digest);
     let id = store.put_layer(&entries)?;
-    contents.flush().map_err(at(&path))?;
-    drop(contents);
-    store.keep_data(pending, id)?;
+    let seal = store.keep_data(pending, id)?;
     let record = Record { size: locked.size, ..opened.info.record };
-    let layer = Layer::whole(id, entries);
-    Ok(Package { record, layer, scripts: opened.scripts, triggers: opened.info.triggers, checksums })
+    let layer = Layer::whole(id, entries).sealed(seal.clone());
+    let package =
+        Package { record, layer, scripts: opened.scripts, triggers: opened.info.triggers, checksums };
+    Ok((package, seal))
 }
 
-fn entry(from: &tar::Entry, content: ContentId) -> Result<Entry, BadPath> {
+/// The digest of a file's content is not known yet.
+fn entry(from: &tar::Entry) -> Result<Entry, BadPath> {
     let kind = match &from.kind {
         tar::Kind::Dir => Kind::Dir { opaque: false },
-        tar::Kind::File(size) => Kind::File { size: *size, content },
+        tar::Kind::File(size) => Kind::File { size: *size, content: ContentId::from_bytes([0; 32]) },
         tar::Kind::Hardlink(target) => Kind::Hardlink(EntryPath::new(target)?),
         tar::Kind::Symlink(target) => Kind::Symlink(target.clone()),
         tar::Kind::Char(major, minor) => Kind::Char { major: *major, minor: *minor },
@@ -156,11 +163,12 @@ fn entry(from: &tar::Entry, content: ContentId) -> Result<Entry, BadPath> {
     })
 }
 
-fn freeze(package: &Package, store: &Store) -> Result<Remembered, StoreError> {
+fn freeze(package: &Package, data: Seal, store: &Store) -> Result<Remembered, StoreError> {
     let script = |(kind, body): &(ScriptKind, Vec<u8>)| Ok((kind.to_string(), store.put_blob(body)?));
     let index = |(i, entry): (usize, &Entry)| Some((i, package.checksums.get(&entry.path)?.to_string()));
     Ok(Remembered {
         layer: package.layer.id,
+        data,
         stanza: package.record.stanza(),
         replaces: package.record.replaces.iter().map(ToString::to_string).collect(),
         replaces_priority: package.record.replaces_priority,
@@ -179,7 +187,7 @@ fn revive(from: Remembered, locked: &LockedPackage, store: &Store) -> Option<Pac
     if !store.has_data(from.layer, Layer::data_size(&entries)) {
         return None;
     }
-    let layer = Layer::whole(from.layer, entries);
+    let layer = Layer::whole(from.layer, entries).sealed(from.data);
     let mut record = hoopy_apk::index::parse(&from.stanza).ok()?.pop()?;
     record.replaces = from.replaces.iter().map(|r| r.parse()).collect::<Result<_, _>>().ok()?;
     record.replaces_priority = from.replaces_priority;

@@ -3,10 +3,11 @@
 use hoopy_apk::Dependency;
 use hoopy_apk::index::Index;
 use hoopy_apk::signature::KeyRing;
-use hoopy_apk::solve::{self, Choice, Universe, UniverseError, Unsatisfiable};
+use hoopy_apk::solve::{self, Choice, Universe, UniverseError};
 
 use super::file::{Lock, LockedPackage, LockedRepository, Role};
 use super::pins::{Keep, Pins};
+use super::refused::Refused;
 use crate::arch::Arch;
 use crate::config::{Repository, System};
 use crate::fetch::{self, Client, FetchError, Progress, Proof, Wanted};
@@ -15,7 +16,7 @@ use crate::report::Observer;
 use crate::store::{Store, StoreError};
 
 /// Alpine's largest index (community) is 2.5 MB; this is room for it to grow twentyfold.
-const MAX_INDEX: u64 = 50 << 20;
+pub const MAX_INDEX: u64 = 50 << 20;
 
 /// Downloads at a time: enough to hide a mirror's latency, few enough to be polite.
 const DOWNLOADS: usize = 6;
@@ -38,13 +39,8 @@ pub enum MakeError {
         source: hoopy_apk::index::IndexError,
     },
     /// No set of packages is what `packages` asks for.
-    #[error("{file}: no set of packages fits\n{why}")]
-    Unsatisfiable {
-        /// `packages`, with the line where it is known.
-        file: String,
-        /// The reason, in full.
-        why: Unsatisfiable,
-    },
+    #[error(transparent)]
+    Unsatisfiable(#[from] Refused),
     /// There are more repositories than can be told apart.
     #[error(transparent)]
     Universe(#[from] UniverseError),
@@ -122,22 +118,36 @@ pub fn make(
             break;
         }
     }
-    let repositories = repositories(&mirrored);
-    let universe = Universe::new(&repositories, arch.as_str())?;
-    let root = solve::solve(&universe, &world).map_err(|why| unsatisfiable(system, why))?;
-    let stub: Dependency = STUB.parse().map_err(|_| MakeError::NoStub(arch))?;
-    let stub = [stub];
-    let stub = solve::solve(&universe, &stub).map_err(|_| MakeError::NoStub(arch))?;
-    // Only the file is wanted of it, so what it depends on is not.
-    let stub = stub.install.iter().filter(|c| &*c.record.name == STUB);
-    let chosen: Vec<(Role, &Choice<'_>)> =
-        root.install.iter().map(|c| (Role::Root, c)).chain(stub.map(|c| (Role::Stub, c))).collect();
-
+    let chosen = choose(system, arch, &mirrored).map_err(|error| match error {
+        MakeError::Unsatisfiable(refused) => refused.look_elsewhere(system, arch, observer).into(),
+        other => other,
+    })?;
     let mut lock = Lock::new(arch, &system.branch, system.world.texts());
     lock.epoch = chosen.iter().map(|(_, c)| c.record.build_time).max().unwrap_or(0);
     lock.packages = fetch_all(&chosen, &mirrored, arch, store, client, observer)?;
     lock.repositories = mirrored.into_iter().map(|m| m.locked).collect();
     Ok(lock)
+}
+
+/// Resolves the world of `system` for `arch` out of these indexes, and takes the package that brings the EFI stub.
+///
+/// # Errors
+/// [`MakeError`] when nothing fits.
+pub fn choose<'m>(
+    system: &System,
+    arch: Arch,
+    mirrored: &'m [Mirrored<'_>],
+) -> Result<Vec<(Role, Choice<'m>)>, MakeError> {
+    let world = system.world.dependencies();
+    let stub: Dependency = STUB.parse().map_err(|_| MakeError::NoStub(arch))?;
+    let stub = [stub];
+    let repositories = repositories(mirrored);
+    let universe = Universe::new(&repositories, arch.as_str())?;
+    let root = solve::solve(&universe, &world).map_err(|why| Refused::new(system, why))?;
+    let stub = solve::solve(&universe, &stub).map_err(|_| MakeError::NoStub(arch))?;
+    // Only the file is wanted of it, so what it depends on is not.
+    let stub = stub.install.into_iter().filter(|c| &*c.record.name == STUB);
+    Ok(root.install.into_iter().map(|c| (Role::Root, c)).chain(stub.map(|c| (Role::Stub, c))).collect())
 }
 
 fn repositories<'a>(mirrored: &'a [Mirrored<'_>]) -> Vec<solve::Repository<'a>> {
@@ -149,7 +159,7 @@ fn repositories<'a>(mirrored: &'a [Mirrored<'_>]) -> Vec<solve::Repository<'a>> 
 }
 
 fn fetch_all(
-    chosen: &[(Role, &Choice<'_>)],
+    chosen: &[(Role, Choice<'_>)],
     mirrored: &[Mirrored<'_>],
     arch: Arch,
     store: &Store,
@@ -204,10 +214,4 @@ fn recipe(wanted: &Wanted) -> crate::digest::RecipeId {
         hasher.field(checksum.to_string().as_bytes());
     }
     crate::digest::RecipeId::from_bytes(hasher.finish())
-}
-
-fn unsatisfiable(system: &System, why: Unsatisfiable) -> MakeError {
-    let file = system.path("packages").display().to_string();
-    let line = why.asked().and_then(|name| system.world.line_of(name));
-    MakeError::Unsatisfiable { file: line.map_or(file.clone(), |line| format!("{file}:{line}")), why }
 }

@@ -3,12 +3,15 @@
 mod change;
 mod file;
 mod make;
+mod nearest;
 mod pins;
+mod refused;
 
 pub use change::{Change, changes};
 pub use file::{Lock, LockError, LockedPackage, LockedRepository, Role};
-pub use make::{MakeError, Mirrored, make, package_location};
-pub use pins::Keep;
+pub use make::{MAX_INDEX, MakeError, Mirrored, choose, indexes, make, package_location};
+pub use pins::{Keep, offers};
+pub use refused::Refused;
 
 use std::path::PathBuf;
 

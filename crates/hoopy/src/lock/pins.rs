@@ -111,7 +111,7 @@ impl Pins {
 }
 
 /// Whether a package is what a dependency asks for.
-fn offers(record: &Record, wanted: &Dependency) -> bool {
+pub fn offers(record: &Record, wanted: &Dependency) -> bool {
     let provided =
         |p: &Dependency| p.name == wanted.name && wanted.satisfied_by(p.constraint.as_ref().map(|c| &c.1));
     (record.name == wanted.name && wanted.satisfied_by(Some(&record.version)))

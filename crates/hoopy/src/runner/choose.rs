@@ -9,7 +9,7 @@ use crate::layer::package::Package;
 use crate::report::{Event, Observer};
 use crate::sandbox::{Captured, Sandbox, SandboxConfig, SandboxError, Script, binfmt};
 use crate::ship::vm::VmError;
-use crate::stack::Runner;
+use crate::stack::{Beside, Runner};
 use crate::store::Store;
 
 /// What the user wants.
@@ -91,8 +91,9 @@ fn lacks_qemu(error: &SandboxError) -> bool {
 }
 
 impl Runner for Chosen<'_> {
-    fn prepare(&mut self, packages: &[Arc<Package>]) {
-        self.machine.prepare(packages);
+    fn prepare<'a>(&mut self, packages: &[Arc<Package>], epoch: u64, store: &'a Store) -> Option<Beside<'a>> {
+        let machine = self.machine.prepare(packages, epoch, store);
+        self.native.as_mut().map_or(machine, |native| native.prepare(packages, epoch, store))
     }
 
     fn run(&mut self, layers: &[Layer], store: &Store, script: &Script) -> Result<Captured, SandboxError> {

@@ -1,6 +1,7 @@
 //! Who runs scripts: the sandbox of this machine, or a virtual machine where it cannot. Both give the same changes
 //! for the same script over the same layers.
 
+mod ahead;
 pub mod choose;
 pub mod native;
 pub mod virtual_machine;

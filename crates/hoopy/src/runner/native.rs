@@ -1,28 +1,33 @@
 //! Scripts in the sandbox of this machine.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::ahead::Ahead;
+
+use crate::layer::package::Package;
 use crate::layer::{Kind, Layer};
 use crate::parallel;
 use crate::sandbox::{Captured, Sandbox, SandboxError, Script, Session};
-use crate::stack::Runner;
+use crate::stack::{Beside, Runner, expected};
 use crate::store::Store;
 
 /// Runs scripts in the sandbox; layers are unpacked when the first script needs them.
 #[derive(Debug)]
 pub struct Native {
-    sandbox: Sandbox,
+    sandbox: Arc<Sandbox>,
     sessions: Vec<Session>,
+    ahead: Arc<Ahead>,
 }
 
 impl Native {
     /// Over `sandbox`. Nothing is started before a script runs.
     pub fn new(sandbox: Sandbox) -> Self {
-        Self { sandbox, sessions: Vec::new() }
+        Self { sandbox: Arc::new(sandbox), sessions: Vec::new(), ahead: Arc::default() }
     }
 
     /// Unpacks what no build of this boot has unpacked yet, on every core: a session each.
     fn unpack(&mut self, layers: &[Layer], store: &Store) -> Result<(), SandboxError> {
+        self.ahead.leave(layers);
         let first = &self.sessions[0];
         let missing: Vec<&Layer> = layers.iter().filter(|l| !first.has(l.id)).collect();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -42,7 +47,8 @@ impl Native {
     }
 }
 
-fn unpack_one(session: &mut Session, layer: &Layer, store: &Store) -> Result<(), SandboxError> {
+/// Unpacks `layer` out of the store.
+pub(super) fn unpack_one(session: &mut Session, layer: &Layer, store: &Store) -> Result<(), SandboxError> {
     session.unpack(layer.id, &mut |writer| {
         let streamed = layer.stream(store, &mut |entry, content| {
             // A user namespace may not make device nodes, and scripts get a /dev of their own.
@@ -56,6 +62,14 @@ fn unpack_one(session: &mut Session, layer: &Layer, store: &Store) -> Result<(),
 }
 
 impl Runner for Native {
+    fn prepare<'a>(&mut self, packages: &[Arc<Package>], epoch: u64, store: &'a Store) -> Option<Beside<'a>> {
+        self.ahead = Arc::default();
+        let (ahead, sandbox, ended) = (self.ahead.clone(), self.sandbox.clone(), self.ahead.clone());
+        let packages = packages.to_vec();
+        let work = Box::new(move || ahead.work(|| expected(&packages, epoch), &sandbox, store));
+        Some(Beside { work, end: Box::new(move || ended.end()) })
+    }
+
     fn run(&mut self, layers: &[Layer], store: &Store, script: &Script) -> Result<Captured, SandboxError> {
         if self.sessions.is_empty() {
             self.sessions.push(self.sandbox.session()?);

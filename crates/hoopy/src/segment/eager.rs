@@ -10,6 +10,9 @@ use super::{Plan, realise_one};
 use crate::layer::{EntryPath, Layer};
 use crate::store::Store;
 
+/// How much these threads yield to others, in steps of nice(2).
+const YIELDING: i32 = 10;
+
 /// Makes segments on threads of its own.
 #[derive(Debug)]
 pub struct Eager {
@@ -58,6 +61,9 @@ impl Eager {
     }
 
     fn serve(&self, store: &Store) {
+        // The build waits for its scripts; these segments need only be done before it ends. Of this thread alone
+        // on Linux (nice(2)), and where it is refused all are equal.
+        let _ = rustix::process::nice(YIELDING);
         loop {
             let mut queue = self.lock();
             let plan = loop {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hoopy_apk::package::ScriptKind;
 
 use super::conflict::{FileConflict, Winner, winner};
+use super::expected::settled_layer;
 use super::scripts::{Context, Job, Runner, apply, environment};
 use super::{Origin, Stack, StackError, accounts, configuration, database, finish, setup, triggers};
 use crate::arch::Arch;
@@ -16,7 +17,7 @@ use crate::layer::{Entry, EntryPath, Kind, files};
 use crate::report::{Observer, Timings};
 use crate::sandbox::Script;
 use crate::store::Store;
-use crate::tree::settle::{Directories, settle};
+use crate::tree::settle::Directories;
 
 /// What a stack is made of.
 pub struct Inputs<'a> {
@@ -47,8 +48,33 @@ pub fn fold(
     timings: &mut Timings,
     observer: &dyn Observer,
 ) -> Result<Stack, StackError> {
+    std::thread::scope(|scope| {
+        let _end = runner.prepare(&inputs.packages, inputs.epoch, store).map(|beside| {
+            scope.spawn(beside.work);
+            End(beside.end)
+        });
+        bottom_up(inputs, store, runner, settled, timings, observer)
+    })
+}
+
+/// Tells work beside the scripts to end, even after a panic: its thread is waited for.
+struct End<'a>(Box<dyn Fn() + 'a>);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+fn bottom_up(
+    inputs: &Inputs<'_>,
+    store: &Store,
+    runner: &mut dyn Runner,
+    settled: Settled<'_>,
+    timings: &mut Timings,
+    observer: &dyn Observer,
+) -> Result<Stack, StackError> {
     let (system, epoch) = (inputs.system, inputs.epoch);
-    runner.prepare(&inputs.packages);
     let mut fold = Fold {
         stack: Stack::default(),
         lost: HashSet::new(),
@@ -102,16 +128,12 @@ fn settle_on(
     store: &Store,
 ) -> Result<Layer, StackError> {
     let accounts = accounts::of(stack, &layer.entries, store)?;
-    let mut entries = settle(&layer.entries, &stack.tree, &accounts, directories)
-        .map_err(|source| StackError::Lost { origin: origin.label(), source })?;
-    let files = entries.iter().filter(|e| matches!(e.kind, Kind::File { .. }));
-    let kept: Vec<bool> = files.map(|e| !without.contains(&e.path)).collect();
-    entries.retain(|e| !without.contains(&e.path));
-    entries.iter_mut().for_each(|e: &mut Entry| e.mtime = e.mtime.min(epoch));
-    if entries[..] == layer.entries[..] {
-        return Ok(layer.clone());
+    let settled = settled_layer(layer, &stack.tree, &accounts, without, directories, epoch);
+    let settled = settled.map_err(|source| StackError::Lost { origin: origin.label(), source })?;
+    if settled.id != layer.id {
+        store.put_layer(&settled.entries)?;
     }
-    Ok(layer.settled(store.put_layer(&entries)?, entries, &kept))
+    Ok(settled)
 }
 
 /// Where packages overwrite what is there: services are programs, and `etc/apk` is hoopy's own.

@@ -14,15 +14,17 @@ mod capture;
 mod configuration;
 pub mod conflict;
 pub mod database;
+mod expected;
 mod finish;
 mod fold;
 mod scripts;
 mod setup;
 mod triggers;
 
+pub use expected::expected;
 pub use finish::Release;
 pub use fold::{Inputs, fold, sign};
-pub use scripts::Runner;
+pub use scripts::{Beside, Runner};
 
 use std::io;
 use std::sync::Arc;

@@ -17,12 +17,26 @@ const VERSION: &str = "hoopy script 1";
 /// The environment of package scripts (apk-tools `src/database.c`), and of `setup.sh`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Work to be done on a thread of its own while scripts run.
+pub struct Beside<'a> {
+    /// The work.
+    pub work: Box<dyn FnOnce() + Send + 'a>,
+    /// Says that no more scripts will run: the work must end soon.
+    pub end: Box<dyn Fn() + 'a>,
+}
+
 /// Runs scripts over stacks of layers: a sandbox on this machine, or a virtual machine.
 pub trait Runner {
     /// Tells it once, before the first script, the packages of the image in install order: a machine boots what
-    /// is among them.
-    fn prepare(&mut self, _packages: &[Arc<Package>]) {}
-
+    /// is among them. It may give work to be done beside the scripts.
+    fn prepare<'a>(
+        &mut self,
+        _packages: &[Arc<Package>],
+        _epoch: u64,
+        _store: &'a Store,
+    ) -> Option<Beside<'a>> {
+        None
+    }
     /// Runs `script` over `layers`, bottom first.
     ///
     /// # Errors

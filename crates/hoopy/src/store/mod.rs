@@ -15,7 +15,8 @@
 //!
 //! Every file is written under `tmp/` and renamed, so a kill at any instant leaves no half of one under its own
 //! name. Downloads are synced. All else can be made again, and syncing it would cost more than making it; a power
-//! cut may tear it, so each is checked against its digest when it is read, and what is damaged counts as missing.
+//! cut may tear it, so each is checked against its digest when it is read, or by its seal when it was digested since
+//! this boot, and what is damaged counts as missing.
 //! Builds share the store: each holds `lock` shared while it runs, and whoever gets it exclusively may sweep.
 
 mod atomic;
@@ -34,7 +35,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::SpooledTempFile;
 
-use crate::digest::{ContentId, LayerId, SegmentKey, of_reader};
+use crate::digest::{ContentId, Hasher, LayerId, RecipeId, SegmentKey, of_reader};
 use crate::layer::Entry;
 use crate::layer::entry::layer_id;
 
@@ -165,7 +166,8 @@ impl Store {
         fs::metadata(self.blob_path(id)).is_ok_and(|m| m.is_file() && m.len() == size)
     }
 
-    /// Whether the blob `id` is there and has that digest; one that has not is removed.
+    /// Whether the blob `id` is there and has that digest; one that has not is removed. It is not read again
+    /// where a seal vouches for it.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
@@ -175,6 +177,9 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             other => other.map_err(at(&path))?,
         };
+        if self.recall::<Seal>(blob_seal(id)).is_some_and(|seal| self.is_sealed(&file, &seal)) {
+            return Ok(true);
+        }
         let good = of_reader(&mut file).map_err(at(&path))?.0 == id;
         if !good {
             self.drop_damaged(&path);
@@ -182,21 +187,18 @@ impl Store {
         Ok(good)
     }
 
-    /// Keeps `pending` as the blob `id`; `found` is the digest of what was written to it.
+    /// Makes the file at `path`, which was just found to have the digest `id`, a blob: durable, and sealed.
     ///
     /// # Errors
-    /// [`StoreError::WrongDigest`] when they differ; `what` names it.
-    pub fn keep_blob(
-        &self,
-        what: &str,
-        pending: Pending,
-        expected: ContentId,
-        found: ContentId,
-    ) -> Result<(), StoreError> {
-        if found != expected {
-            return Err(StoreError::WrongDigest { what: what.to_owned(), expected, found });
-        }
-        self.keep(pending, &self.blob_path(expected))
+    /// [`StoreError`] when it cannot be synced or renamed.
+    pub fn adopt_blob(&self, path: &Path, file: &File, id: ContentId) -> Result<(), StoreError> {
+        let blob = self.blob_path(id);
+        file.sync_all().map_err(at(path))?;
+        fs::rename(path, &blob).map_err(at(path))?;
+        sync_dir(&blob).map_err(at(&blob))?;
+        // After the rename, which counts as a change.
+        let seal = self.seal(file).map_err(at(&blob))?;
+        self.remember(blob_seal(id), &seal)
     }
 
     /// Keeps `bytes` as a blob.
@@ -245,12 +247,14 @@ impl Store {
         fs::metadata(self.data_path(id)).is_ok_and(|m| m.is_file() && m.len() == size)
     }
 
-    /// Keeps `pending` as the contents of the layer `id`.
+    /// Keeps `pending` as the contents of the layer `id`; gives its seal.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be renamed.
-    pub fn keep_data(&self, pending: Pending, id: LayerId) -> Result<(), StoreError> {
-        self.name(pending, &self.data_path(id))
+    pub fn keep_data(&self, pending: Pending, id: LayerId) -> Result<Seal, StoreError> {
+        let path = self.data_path(id);
+        self.name(pending, &path)?;
+        File::open(&path).and_then(|file| self.seal(&file)).map_err(at(&path))
     }
 
     /// Keeps the contents of a layer: all that `contents` gives.
@@ -286,10 +290,13 @@ impl Store {
     fn name(&self, pending: Pending, path: &Path) -> Result<(), StoreError> {
         pending.name(path).map_err(at(path))
     }
+}
 
-    fn keep(&self, pending: Pending, path: &Path) -> Result<(), StoreError> {
-        pending.keep(path).map_err(at(path))
-    }
+/// Where the seal of a blob is remembered.
+fn blob_seal(id: ContentId) -> RecipeId {
+    let mut hasher = Hasher::new("hoopy blob in the store 1");
+    hasher.field(id.as_bytes());
+    RecipeId::from_bytes(hasher.finish())
 }
 
 /// Removes what killed builds left in `tmp`.

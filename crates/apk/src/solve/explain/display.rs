@@ -1,8 +1,10 @@
-//! Causes as text for a terminal: `packages asks for a; a-1.0-r0 needs b>=2; there is only b-1.0-r0`.
+//! Causes as text: in one line (`packages asks for a; a-1.0-r0 needs b>=2; there is only b-1.0-r0`), or one step a line
+//! with the place in `packages`.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::{Ask, Asker, Cause, Problem, Unsatisfiable};
+use crate::dependency::Dependency;
 
 /// A longer list is cut: nobody reads it.
 const MAX_LISTED: usize = 5;
@@ -16,8 +18,9 @@ impl Display for Asker {
     }
 }
 
-impl Display for Ask {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+impl Ask {
+    /// What is asked for, after who asks.
+    fn demand(&self) -> String {
         let verb = match (&self.by, self.dependency.conflict) {
             _ if self.triggers => "brings",
             (Asker::World, false) => "asks for",
@@ -26,19 +29,30 @@ impl Display for Ask {
             (Asker::Package(..), true) => "conflicts with",
         };
         let dependency = self.dependency.to_string();
-        write!(f, "{} {verb} {}", self.by, dependency.trim_start_matches('!'))
+        format!("{verb} {}", dependency.trim_start_matches('!'))
     }
 }
 
-impl Display for Problem {
+impl Display for Ask {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.by, self.demand())
+    }
+}
+
+impl Problem {
+    /// What is in the way, without who put it there.
+    fn bare(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadVersion => f.write_str("that is no version, expected one like 1.2.3_rc1-r0"),
-            Self::NoSuchName { similar } => {
+            Self::NoSuchName { similar, command_of } => {
                 f.write_str("no repository has it")?;
-                match similar.as_slice() {
-                    [] => Ok(()),
-                    similar => write!(f, " (did you mean {}?)", list(similar, "or")),
+                match (command_of.as_slice(), similar.as_slice()) {
+                    ([], []) => Ok(()),
+                    ([], [first, ..]) if first.starts_with("so:") => {
+                        write!(f, " (there is {})", list(similar, "and"))
+                    }
+                    ([], similar) => write!(f, " (did you mean {}?)", list(similar, "or")),
+                    (packages, _) => write!(f, ", but {} has a command of that name", list(packages, "or")),
                 }
             }
             Self::NoSuchVersion { available } => write!(f, "there is only {}", list(available, "and")),
@@ -46,15 +60,9 @@ impl Display for Problem {
                 [only] => write!(f, "name the package that provides it: {only}"),
                 providers => write!(f, "name the package to provide it: {}", list(providers, "or")),
             },
-            Self::Excluded { package, by } => {
-                write!(f, "{package} is excluded: {}", Chain(by))
-            }
-            Self::SameName { name, package, other, by } => {
-                write!(f, "{package} and {other} cannot both provide {name}")?;
-                match by.as_slice() {
-                    [] => Ok(()),
-                    by => write!(f, ": {}", Chain(by)),
-                }
+            Self::Excluded { package, .. } => write!(f, "{package} is excluded"),
+            Self::SameName { name, package, other, .. } => {
+                write!(f, "{package} and {other} cannot both provide {name}")
             }
             Self::OnlyTagged { package, tags } => {
                 write!(f, "{package} is only in a tagged repository, pin it with @{}", list(tags, "or @"))
@@ -66,6 +74,69 @@ impl Display for Problem {
             Self::WrongArchitecture { package, arch } => write!(f, "{package} is built for {arch}"),
             Self::NotFound { package } => write!(f, "{package} does not fit with the rest"),
         }
+    }
+}
+
+impl Display for Problem {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.bare(f)?;
+        match self.by() {
+            [] => Ok(()),
+            by => write!(f, ": {}", Chain(by)),
+        }
+    }
+}
+
+/// A problem without who put it there.
+struct Bare<'p>(&'p Problem);
+
+impl Display for Bare<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.bare(f)
+    }
+}
+
+impl Cause {
+    /// The cause with one step a line; `place` says where in `packages` a demand of the world stands.
+    ///
+    /// ```text
+    /// packages:1 asks for a
+    ///   a-1.0-r0 needs b>=2
+    ///   b-2.0-r0 is excluded:
+    ///     packages:2 excludes b
+    /// ```
+    pub fn lines(&self, place: &dyn Fn(&Dependency) -> String) -> Vec<String> {
+        let mut lines = Vec::new();
+        push_chain(&mut lines, &self.chain, "", place);
+        let by = self.problem.by();
+        let colon = if by.is_empty() { "" } else { ":" };
+        lines.push(match &self.problem {
+            // The chain ends with what must not be there, and `by` is what brings it.
+            Problem::Excluded { package, .. } if self.ends_with_conflict() => {
+                format!("  but {package} is there{colon}")
+            }
+            problem => format!("  {}{colon}", Bare(problem)),
+        });
+        push_chain(&mut lines, by, "    ", place);
+        lines
+    }
+}
+
+impl Cause {
+    fn ends_with_conflict(&self) -> bool {
+        self.chain.last().is_some_and(|ask| ask.dependency.conflict)
+    }
+}
+
+fn push_chain(lines: &mut Vec<String>, chain: &[Ask], margin: &str, place: &dyn Fn(&Dependency) -> String) {
+    for (n, ask) in chain.iter().enumerate() {
+        let who = match &ask.by {
+            Asker::World => place(&ask.dependency),
+            package @ Asker::Package(..) => package.to_string(),
+        };
+        let step = if n == 0 { "" } else { "  " };
+        let how = if ask.triggers { " by its install_if" } else { "" };
+        lines.push(format!("{margin}{step}{who} {}{how}", ask.demand()));
     }
 }
 

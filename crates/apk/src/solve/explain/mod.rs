@@ -10,6 +10,7 @@ use crate::version::Version;
 
 use super::search::{Failure, Search};
 use super::universe::{Dep, Universe};
+pub use similar::similar_names;
 use trace::Trace;
 
 /// More causes than this are the echo of the first ones.
@@ -44,6 +45,8 @@ pub enum Problem {
     NoSuchName {
         /// Names that are nearly the same.
         similar: Vec<Box<str>>,
+        /// Packages with a command of that name.
+        command_of: Vec<Box<str>>,
     },
     /// The name is there, but not in a version asked for.
     NoSuchVersion {
@@ -97,6 +100,23 @@ pub enum Problem {
         /// The package that could not be had, as `name-version`.
         package: Box<str>,
     },
+}
+
+impl Problem {
+    /// The chain of the demand that is in the way, where one is.
+    pub fn by(&self) -> &[Ask] {
+        match self {
+            Self::Excluded { by, .. } | Self::SameName { by, .. } => by,
+            Self::BadVersion
+            | Self::NoSuchName { .. }
+            | Self::NoSuchVersion { .. }
+            | Self::ChooseOne { .. }
+            | Self::OnlyTagged { .. }
+            | Self::NoSuchTag { .. }
+            | Self::WrongArchitecture { .. }
+            | Self::NotFound { .. } => &[],
+        }
+    }
 }
 
 /// One chain and its end.

@@ -1,6 +1,6 @@
 //! What is in the way of a demand, followed down as far as there is something plain to say.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::super::search::{Asker as By, Failure};
 use super::super::universe::{Dep, NameId, PackageId, Provider};
@@ -164,8 +164,12 @@ impl<'a> Trace<'_, '_, 'a> {
             return Cause { chain, problem: self.presence(dep) };
         }
         if providers.is_empty() {
-            let similar = similar(universe, &dep.dependency.name);
-            return Cause { chain, problem: Problem::NoSuchName { similar } };
+            let name = &dep.dependency.name;
+            let command_of = self.command_of(name);
+            return Cause {
+                chain,
+                problem: Problem::NoSuchName { similar: similar(universe, name), command_of },
+            };
         }
         let meets = |provider: &&Provider<'a>| self.search.meets(asker, dep, Some(provider));
         let fitting: Vec<&Provider<'a>> = providers.iter().filter(meets).collect();
@@ -184,6 +188,14 @@ impl<'a> Trace<'_, '_, 'a> {
             }
             _ => Cause { chain, problem: Problem::NotFound { package: dep.dependency.name.clone() } },
         }
+    }
+
+    /// The packages that have a command of this name.
+    fn command_of(&self, name: &str) -> Vec<Box<str>> {
+        let universe = self.search.universe;
+        let providers = universe.find(&format!("cmd:{name}")).map(|id| universe.providers(id));
+        let names = providers.unwrap_or_default().iter().map(|p| universe.record(p.package).name.clone());
+        names.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// What is there that a conflict says must not be.

@@ -6,7 +6,7 @@ use super::build::{Builder, number};
 use super::{Dep, MAX_REPOSITORIES, NameId, Package, PackageId, Source, Universe, UniverseError};
 use crate::catalogue::Catalogue;
 use crate::dependency::Dependency;
-use crate::solve::{Solution, choose, pinned, sorted};
+use crate::solve::{Solution, choose, pinned, solution, sorted};
 
 /// What an outline's dependencies were written like, which only an explanation would ask for.
 static NOBODYS: LazyLock<Dependency> =
@@ -38,13 +38,16 @@ impl<'a> Outline<'a> {
     }
 
     /// What apk would install; `None` where it would refuse the world.
-    pub fn solve(&self, world: &'a [Dependency]) -> Option<Solution<'a>> {
+    pub fn solve<'w>(&self, world: &'w [Dependency]) -> Option<Solution<'a>>
+    where
+        'a: 'w,
+    {
         let (world, names) = sorted(&self.0, world);
         let (demands, refused) = pinned(&self.0, &world);
         if !refused.is_empty() {
             return None;
         }
-        choose(&self.0, names, &demands).ok()
+        choose(&self.0, names, &demands).ok().map(|order| solution(&self.0, order))
     }
 }
 

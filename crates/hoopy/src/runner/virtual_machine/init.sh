@@ -6,8 +6,8 @@
 # Whatever goes wrong here ends the machine: the host sees that, and what was said on the console.
 
 export PATH=/bin
-work=/work tree=/work/tree base=/work/base job=/work/job mnt=/work/mnt root=/work/root dev=/work/dev
-result=/work/result upper=/work/upper seen=.hoopy-seen
+work=/guest tree=/guest/tree base=/guest/base job=/guest/job mnt=/guest/mnt root=/guest/root dev=/guest/dev
+result=/guest/result upper=/guest/upper seen=.hoopy-seen
 
 die() {
 	echo "hoopy: $*" >/dev/console
@@ -58,7 +58,7 @@ furnish_dev() {
 connect() {
 	ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0 && ip route add default via 10.0.2.2 ||
 		die "no network"
-	echo nameserver 10.0.2.3 >/work/resolv.conf
+	echo nameserver 10.0.2.3 >/guest/resolv.conf
 	mkdir -p $base/etc && : >$base/etc/resolv.conf
 }
 
@@ -78,12 +78,12 @@ receive() {
 	n=0
 	while [ $((n += 1)) -le "$1" ]; do unpack $tree; done
 	[ "$bind" = no ] || unpack $mnt
-	[ "$network" = no ] || [ -e /work/resolv.conf ] || connect
+	[ "$network" = no ] || [ -e /guest/resolv.conf ] || connect
 }
 
 run() {
-	mkdir -m 755 $upper /work/overlay $result
-	mount -t overlay -o "lowerdir=$tree:$base,upperdir=$upper,workdir=/work/overlay$off" overlay $root ||
+	mkdir -m 755 $upper /guest/overlay $result
+	mount -t overlay -o "lowerdir=$tree:$base,upperdir=$upper,workdir=/guest/overlay$off" overlay $root ||
 		die "cannot mount the layers"
 	[ "$network" = no ] && apart=-n || apart=
 	{
@@ -96,10 +96,10 @@ run() {
 # Which directories of $upper do not hide what is below them. Nothing here shows the attribute that says so, but an
 # overlay obeys it: a name laid below each directory shows through those only.
 merged() {
-	mkdir -p /work/probe
-	(cd $upper && find . -mindepth 1 -type d) | sed "s|\$|/$seen|" | tr '\n' '\0' >/work/names
-	cd /work/probe && xargs -0 mkdir -p -- ./ </work/names || die "cannot make marks"
-	mount -t overlay -o "lowerdir=$upper:/work/probe,ro$off" overlay $root || die "cannot mount the changes"
+	mkdir -p /guest/probe
+	(cd $upper && find . -mindepth 1 -type d) | sed "s|\$|/$seen|" | tr '\n' '\0' >/guest/names
+	cd /guest/probe && xargs -0 mkdir -p -- ./ </guest/names || die "cannot make marks"
+	mount -t overlay -o "lowerdir=$upper:/guest/probe,ro$off" overlay $root || die "cannot mount the changes"
 	(cd $root && find . -mindepth 1 -type d -name $seen) >$result/merged
 	cd /
 	umount $root || die "cannot unmount the changes"
@@ -117,7 +117,7 @@ answer() {
 	fi
 	cd /
 	echo end >&3
-	rm -rf $upper /work/overlay /work/probe $result
+	rm -rf $upper /guest/overlay /guest/probe $result
 }
 
 off=,redirect_dir=off,metacopy=off,index=off,xino=off

@@ -1,9 +1,9 @@
 # Run by init.sh as PID 1 of the script's namespaces: furnishes its root as the sandbox does (sandbox/helper/world.rs)
 # and starts it. All is mounted in a namespace of its own, so none of it shows in what changed.
 
-root=/work/root
+root=/guest/root
 pts=newinstance,ptmxmode=0666,mode=0620,nosuid,noexec
-. /work/job/vars
+. /guest/job/vars
 
 fail() {
 	echo "hoopy: $*"
@@ -16,13 +16,13 @@ at() {
 
 furnish_dev() {
 	mount -t tmpfs -o mode=0755,size=64m,nosuid dev $root/dev && cd $root/dev &&
-		cp -a /work/dev/. /work/job/dev/. . && mount -t devpts -o "$pts" devpts pts || fail "cannot make /dev"
+		cp -a /guest/dev/. /guest/job/dev/. . && mount -t devpts -o "$pts" devpts pts || fail "cannot make /dev"
 }
 
 place() {
 	program="/dev/.hoopy/$name"
 	[ "$bind" = yes ] || return 0
-	mount -o bind /work/mnt $root/mnt && mount -o remount,bind,ro,nosuid,nodev $root/mnt ||
+	mount -o bind /guest/mnt $root/mnt && mount -o remount,bind,ro,nosuid,nodev $root/mnt ||
 		fail "cannot mount /mnt"
 	if [ -f "$root/mnt/$name" ] && [ ! -L "$root/mnt/$name" ]; then
 		mount -o bind ".hoopy/$name" "$root/mnt/$name" || fail "cannot place the script in /mnt"
@@ -38,7 +38,7 @@ mount -t sysfs -o ro,nosuid,nodev,noexec sysfs $root/sys || fail "cannot mount /
 furnish_dev
 place
 if [ "$network" = yes ] && [ -f $root/etc/resolv.conf ] && [ ! -L $root/etc/resolv.conf ]; then
-	mount -o bind /work/resolv.conf $root/etc/resolv.conf || fail "cannot lend /etc/resolv.conf"
+	mount -o bind /guest/resolv.conf $root/etc/resolv.conf || fail "cannot lend /etc/resolv.conf"
 fi
 cd /
 ulimit -c 0

@@ -33,7 +33,7 @@ use crate::layer::{Entry, EntryPath, Kind, Layer};
 use crate::sandbox::session::failing_line;
 use crate::sandbox::{Captured, Ended, SandboxError, Script};
 use crate::ship::vm::Places;
-use crate::stack::Runner;
+use crate::stack::{Beside, Runner};
 use crate::store::Store;
 use crate::tree::Tree;
 
@@ -142,8 +142,14 @@ fn pipe_failure(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKi
 }
 
 impl Runner for VirtualMachine {
-    fn prepare(&mut self, packages: &[Arc<Package>]) {
+    fn prepare<'a>(
+        &mut self,
+        packages: &[Arc<Package>],
+        _epoch: u64,
+        _store: &'a Store,
+    ) -> Option<Beside<'a>> {
         self.packages = packages.to_vec();
+        None
     }
 
     fn run(&mut self, layers: &[Layer], store: &Store, script: &Script) -> Result<Captured, SandboxError> {
