@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 use super::{Catalogue, Mention, Name, Package, Span, cells};
 use crate::dependency::Op;
 
-/// Changes whenever the form, or what is kept in it, does.
-const MAGIC: [u8; 16] = *b"hoopy catalog 1\n";
+/// Ends every form; changes whenever the form, or what is kept in it, does.
+pub const FORMAT: [u8; 16] = *b"hoopy catalog 1\n";
 
 /// Operators as numbers, from 1; 0 is none.
 const OPERATORS: [Op; 9] = [
@@ -55,7 +55,7 @@ impl Catalogue {
         let mut bytes = self.text.clone().into_bytes();
         bytes.extend_from_slice(self.description.as_bytes());
         bytes.extend(numbers.flat_map(u32::to_le_bytes));
-        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&FORMAT);
         bytes
     }
 
@@ -64,7 +64,7 @@ impl Catalogue {
     /// # Errors
     /// [`BadForm`].
     pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Self, BadForm> {
-        let rest = bytes.strip_suffix(&MAGIC).ok_or(BadForm)?;
+        let rest = bytes.strip_suffix(&FORMAT).ok_or(BadForm)?;
         let (rest, counts) = rest.split_last_chunk::<{ 5 * 4 }>().ok_or(BadForm)?;
         let counts = take(&mut counts.as_slice(), 1, |counts: [u32; 5]| counts)?;
         let counts = counts.first().copied().ok_or(BadForm)?;

@@ -15,7 +15,7 @@ mod build;
 mod form;
 
 pub use build::Builder;
-pub use form::BadForm;
+pub use form::{BadForm, FORMAT};
 
 use std::hash::BuildHasher as _;
 use std::sync::OnceLock;
