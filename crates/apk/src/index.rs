@@ -93,7 +93,10 @@ pub fn catalogue(index: Verified<&[u8]>) -> Result<Catalogue, IndexError> {
             b"DESCRIPTION" => {
                 description = string((&mut reader).take(MAX_DESCRIPTION))?.trim().to_owned();
             }
-            b"APKINDEX" => builder = Some(build(&mut reader)?),
+            b"APKINDEX" => {
+                let size = if let tar::Kind::File(size) = entry.kind { size } else { 0 };
+                builder = Some(build(&mut reader, size)?);
+            }
             _ => {}
         }
     }
@@ -101,8 +104,8 @@ pub fn catalogue(index: Verified<&[u8]>) -> Result<Catalogue, IndexError> {
 }
 
 /// Feeds whole lines as they are inflated, so that the text as a whole is never in memory.
-fn build(from: &mut impl Read) -> Result<catalogue::Builder, IndexError> {
-    let mut builder = catalogue::Builder::default();
+fn build(from: &mut impl Read, size: u64) -> Result<catalogue::Builder, IndexError> {
+    let mut builder = catalogue::Builder::with_room_for(size);
     let mut buffer = vec![0; CHUNK];
     let (mut filled, mut total) = (0, 0_u64);
     loop {

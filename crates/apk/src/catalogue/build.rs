@@ -16,6 +16,9 @@ use crate::solve::bucket;
 use crate::stanza::{LineError, file_part, number};
 use crate::version;
 
+/// Four times Alpine's largest; what is larger still grows as it comes.
+const LARGEST_EXPECTED: u64 = 64 << 20;
+
 /// A catalogue in the making.
 #[derive(Debug, Default)]
 pub struct Builder {
@@ -53,6 +56,20 @@ struct Names {
 }
 
 impl Builder {
+    /// Room for what a text of so many bytes holds in Alpine's indexes: growing the tables would cost as much as
+    /// filling them.
+    pub fn with_room_for(bytes: u64) -> Self {
+        let bytes = bytes.min(LARGEST_EXPECTED) as usize;
+        let mut builder = Self::default();
+        builder.text.reserve(bytes / 2);
+        builder.packages.reserve(bytes / 400);
+        builder.checksums.reserve(bytes / 400);
+        builder.mentions.reserve(bytes / 90);
+        builder.names.spans.reserve(bytes / 160);
+        builder.names.numbers.reserve(bytes / 160, |_| 0);
+        builder
+    }
+
     /// Takes whole lines.
     ///
     /// # Errors
