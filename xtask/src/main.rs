@@ -1,10 +1,11 @@
-//! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `bench`, `fuzz`, `setup`.
+//! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `oracle`, `bench`, `fuzz`, `setup`.
 
 mod bench;
 mod chores;
 mod demo;
 mod fuzz;
 mod mirror;
+mod oracle;
 mod setup;
 mod test;
 
@@ -22,8 +23,13 @@ enum Chore {
     Demo,
     /// Run everything that CI runs: format, lints, unit, integration and boot tests.
     Test,
-    /// Time hoopy beside the shell pipeline that it replaces.
-    Bench,
+    /// Ask the real apk about random worlds and versions, and compare.
+    Oracle(oracle::Amount),
+    /// Time hoopy beside the shell pipeline that it replaces, and its choice of packages beside apk's.
+    Bench {
+        /// One of them alone.
+        what: Option<bench::What>,
+    },
     /// Fuzz what reads bytes from outside; one target of fuzz/fuzz_targets, or each in turn.
     Fuzz {
         /// The target.
@@ -40,7 +46,8 @@ fn main() -> anyhow::Result<()> {
         Chore::Mirror => mirror::run().map(|_| ()),
         Chore::Demo => demo::run(),
         Chore::Test => test::run(),
-        Chore::Bench => bench::run(),
+        Chore::Oracle(amount) => oracle::run(&amount),
+        Chore::Bench { what } => bench::run(what),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::version::Version;
+use crate::version::{self, Version};
 
 /// No name in a real index is a tenth as long; a longer one is an attack or a broken file.
 const MAX_LENGTH: usize = 4096;
@@ -133,13 +133,8 @@ impl Dependency {
     /// `None` is a `provides` without version.
     /// A checksum ([`Op::Checksum`]) is not a matter of versions and is met by none here.
     pub fn satisfied_by(&self, version: Option<&Version>) -> bool {
-        let provided = match (&self.constraint, version) {
-            (None, _) => true,
-            // apk takes having no version for being older than any.
-            (Some((op, _)), None) => matches!(op, Op::Less | Op::LessOrEqual | Op::LessFuzzy),
-            (Some((op, wanted)), Some(version)) => version.matches(*op, wanted),
-        };
-        provided != self.conflict
+        let constraint = self.constraint.as_ref().map(|(op, wanted)| (*op, wanted.as_str()));
+        provides(constraint, version.map(Version::as_str)) != self.conflict
     }
 
     /// Whether the version, if there is one, follows the grammar; a checksum stands for itself.
@@ -154,6 +149,26 @@ impl Dependency {
     }
 }
 
+/// Whether what has this version, if any, is what a constraint asks for.
+pub(crate) fn provides(constraint: Option<(Op, &str)>, version: Option<&str>) -> bool {
+    match (constraint, version) {
+        (None, _) => true,
+        // apk takes having no version for being older than any.
+        (Some((op, _)), None) => matches!(op, Op::Less | Op::LessOrEqual | Op::LessFuzzy),
+        (Some((op, wanted)), Some(version)) => version::matches(version, op, wanted),
+    }
+}
+
+/// A dependency in its parts, each of them a part of the text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts<'t> {
+    pub name: &'t str,
+    pub conflict: bool,
+    pub tag: Option<&'t str>,
+    /// The version is the end of the text.
+    pub constraint: Option<(Op, &'t str)>,
+}
+
 fn is_operator(c: char) -> bool {
     matches!(c, '<' | '>' | '=' | '~')
 }
@@ -162,18 +177,23 @@ impl FromStr for Dependency {
     type Err = ParseDependencyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Parts { name, conflict, tag, constraint } = Parts::of(text)?;
+        let constraint = constraint.map(|(op, version)| (op, Version::new(version)));
+        Ok(Self { name: name.into(), conflict, tag: tag.map(Into::into), constraint })
+    }
+}
+
+impl<'t> Parts<'t> {
+    /// Takes a text apart.
+    pub fn of(text: &'t str) -> Result<Self, ParseDependencyError> {
         check_characters(text)?;
         let (conflict, rest) = match text.strip_prefix('!') {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        let (name, constraint) = match rest.split_once(is_operator) {
-            Some((name, _)) => {
-                let after = rest.get(name.len()..).unwrap_or_default();
-                (name, Some(parse_constraint(text, after)?))
-            }
-            None => (rest, None),
-        };
+        let end = rest.find(is_operator).unwrap_or(rest.len());
+        let (name, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        let constraint = if after.is_empty() { None } else { Some(parse_constraint(text, after)?) };
         let (name, tag) = match name.split_once('@') {
             Some((_, "")) => return Err(ParseDependencyError::EmptyTag { text: text.into() }),
             Some((name, tag)) => (name, Some(tag)),
@@ -182,7 +202,7 @@ impl FromStr for Dependency {
         if name.is_empty() {
             return Err(ParseDependencyError::NoName { text: text.into() });
         }
-        Ok(Self { name: name.into(), conflict, tag: tag.map(Into::into), constraint })
+        Ok(Self { name, conflict, tag, constraint })
     }
 }
 
@@ -190,18 +210,21 @@ fn check_characters(text: &str) -> Result<(), ParseDependencyError> {
     if text.len() > MAX_LENGTH {
         return Err(ParseDependencyError::TooLong { length: text.len() });
     }
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
     match text.chars().find(|c| c.is_whitespace() || c.is_control()) {
         Some(found) => Err(ParseDependencyError::BadCharacter { text: text.into(), found }),
         None => Ok(()),
     }
 }
 
-fn parse_constraint(text: &str, constraint: &str) -> Result<(Op, Version), ParseDependencyError> {
+fn parse_constraint<'t>(text: &str, constraint: &'t str) -> Result<(Op, &'t str), ParseDependencyError> {
     let version = constraint.trim_start_matches(is_operator);
     let run = constraint.strip_suffix(version).unwrap_or(constraint);
     let op = Op::from_run(run)
         .ok_or_else(|| ParseDependencyError::BadOperator { text: text.into(), op: run.into() })?;
-    Ok((op, Version::new(version)))
+    Ok((op, version))
 }
 
 impl fmt::Display for Dependency {

@@ -32,6 +32,15 @@ impl Digests {
         Self { sha1: Some(Sha1::new()), sha256: Some(Sha256::new()), sha512: Some(Sha512::new()) }
     }
 
+    /// Those that are asked for.
+    pub fn of(sha1: bool, sha256: bool, sha512: bool) -> Self {
+        Self {
+            sha1: sha1.then(Sha1::new),
+            sha256: sha256.then(Sha256::new),
+            sha512: sha512.then(Sha512::new),
+        }
+    }
+
     /// Only SHA-256: what the data member is known by.
     pub fn sha256() -> Self {
         Self { sha256: Some(Sha256::new()), ..Self::default() }

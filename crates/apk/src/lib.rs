@@ -1,6 +1,7 @@
 //! Alpine packages: versions, indexes, packages, signatures, resolution.
 
 pub mod adb;
+pub mod catalogue;
 mod checksum;
 pub mod dependency;
 mod gzip;

@@ -20,7 +20,7 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 
 use crate::adb::container::Seal;
-use crate::gzip::Digested;
+use crate::gzip::{Digested, Digests};
 use crate::tar::{self, TarError};
 
 /// Keys under 1024 bits can be broken, those over 8192 only cost time.
@@ -209,6 +209,12 @@ pub struct Signature {
     /// What it is over.
     pub hash: Hash,
     bytes: Vec<u8>,
+}
+
+/// The digests that these signatures are over, and no others.
+pub(crate) fn digests(signatures: &[Signature]) -> Digests {
+    let has = |hash| signatures.iter().any(|signature| signature.hash == hash);
+    Digests::of(has(Hash::Sha1), has(Hash::Sha256), has(Hash::Sha512))
 }
 
 /// Whether a member that begins with this file is a signature member.

@@ -113,7 +113,7 @@ impl Draft {
     }
 }
 
-fn file_part(letter: char, value: &str) -> Result<&str, LineError> {
+pub(crate) fn file_part(letter: char, value: &str) -> Result<&str, LineError> {
     if is_file_part(value) {
         Ok(value)
     } else {
@@ -128,7 +128,7 @@ pub(crate) fn is_file_part(text: &str) -> bool {
     !text.is_empty() && text.len() < MAX_FILE_PART && !text.starts_with('.') && !text.contains(bad)
 }
 
-fn number<T: std::str::FromStr>(letter: char, value: &str) -> Result<T, LineError> {
+pub(crate) fn number<T: std::str::FromStr>(letter: char, value: &str) -> Result<T, LineError> {
     value.parse().map_err(|_| LineError::Number(letter, value.chars().take(80).collect()))
 }
 

@@ -3,6 +3,7 @@
 
 mod measure;
 mod report;
+mod solve;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,8 +20,28 @@ const ROUNDS: usize = 5;
 /// The pipeline, as a script that a person can read and run.
 const PIPELINE: &str = include_str!("pipeline.sh");
 
-/// Runs the benchmark; prints the table and writes `target/bench/results.json`.
-pub fn run() -> anyhow::Result<()> {
+/// What can be timed by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum What {
+    /// Whole builds.
+    Build,
+    /// The choice of packages, beside `apk add --simulate`.
+    Solve,
+}
+
+/// Runs the benchmarks, or the one that is asked for.
+pub fn run(what: Option<What>) -> anyhow::Result<()> {
+    if what != Some(What::Solve) {
+        builds()?;
+    }
+    if what != Some(What::Build) {
+        solve::run(&mirror::run()?)?;
+    }
+    Ok(())
+}
+
+/// Prints the table and writes `target/bench/results.json`.
+fn builds() -> anyhow::Result<()> {
     setup::run()?;
     let mirror = mirror::run()?;
     chores::run("cargo", &["build", "--quiet", "--release", "--package", "hoopy-cli"])?;

@@ -2,29 +2,29 @@
 
 use data_encoding::BASE64;
 
-use super::universe::{PackageId, Provider, Universe};
-use crate::dependency::{Dependency, Op};
+use super::universe::{Dep, PackageId, Provider, Universe};
+use crate::dependency::{self, Op};
 use crate::record::Checksum;
 
-/// Whether `dependency`, asked for by a package (`None`: by the world), is met by a provider or by its absence.
+/// Whether `dep`, asked for by a package (`None`: by the world), is met by a provider or by its absence.
 pub(super) fn is_met(
     universe: &Universe<'_>,
     asker: Option<PackageId>,
-    dependency: &Dependency,
+    dep: Dep<'_>,
     provider: Option<&Provider<'_>>,
 ) -> bool {
     let Some(provider) = provider else {
-        return dependency.conflict;
+        return dep.conflict;
     };
     // A package may conflict with a name it provides itself: it means all the others.
-    if dependency.conflict && asker == Some(provider.package) {
+    if dep.conflict && asker == Some(provider.package) {
         return true;
     }
-    match &dependency.constraint {
-        Some((Op::Checksum, wanted)) if !dependency.conflict => {
-            is_checksum(wanted.as_str(), &universe.record(provider.package).checksum)
+    match dep.constraint {
+        Some((Op::Checksum, wanted)) if !dep.conflict => {
+            is_checksum(wanted, &universe.record(provider.package).checksum)
         }
-        _ => dependency.satisfied_by(provider.version),
+        constraint => dependency::provides(constraint, provider.version) != dep.conflict,
     }
 }
 

@@ -17,13 +17,14 @@ mod state;
 mod universe;
 
 pub use explain::{Ask, Asker, Cause, Problem, Unsatisfiable, similar_names};
-pub use universe::{Repository, Universe, UniverseError};
+pub(crate) use universe::bucket;
+pub use universe::{Outline, Repository, Universe, UniverseError};
 
 use crate::dependency::Dependency;
 use crate::record::Record;
 use search::{Search, tag_bit};
 use state::UNPINNED;
-use universe::{Dep, NameId};
+use universe::{Dep, NameId, PackageId};
 
 /// One package to install, and from where.
 #[derive(Debug, Clone, Copy)]
@@ -51,16 +52,29 @@ pub fn solve<'a: 'w, 'w>(
     if !refused.is_empty() {
         return Err(Unsatisfiable { causes: refused });
     }
-    let mut search = Search::run(universe, names, &demands);
-    let order = order::order(&mut search, names, &demands);
-    if !search.failures.is_empty() {
-        return Err(explain::explain(&search, &demands));
+    match choose(universe, names, &demands) {
+        Ok(order) => Ok(solution(universe, order)),
+        Err(search) => Err(explain::explain(&search, &demands)),
     }
+}
+
+/// What is chosen, in order; or the search that came to nothing.
+fn choose<'u, 'w>(
+    universe: &'u Universe<'w>,
+    names: usize,
+    demands: &Demands<'w>,
+) -> Result<Vec<PackageId>, Box<Search<'u, 'w>>> {
+    let mut search = Search::run(universe, names, demands);
+    let order = order::order(&mut search, names, demands);
+    if search.failures.is_empty() { Ok(order) } else { Err(Box::new(search)) }
+}
+
+fn solution<'a>(universe: &Universe<'a>, order: Vec<PackageId>) -> Solution<'a> {
     let choice = |package| Choice {
         record: universe.record(package),
         repository: universe.repositories_of(package).trailing_zeros() as usize,
     };
-    Ok(Solution { install: order.into_iter().map(choice).collect() })
+    Solution { install: order.into_iter().map(choice).collect() }
 }
 
 /// The world in apk's order with its names looked up, and how many names there are with those that only the
@@ -74,13 +88,13 @@ fn sorted<'a>(universe: &Universe<'a>, world: &'a [Dependency]) -> (Vec<Dep<'a>>
     let mut deps: Vec<Dep<'a>> = Vec::with_capacity(sorted.len());
     for dependency in sorted {
         match deps.last_mut() {
-            Some(last) if last.dependency.name == dependency.name => last.dependency = dependency,
+            Some(last) if last.dependency.name == dependency.name => *last = Dep::new(last.name, dependency),
             _ => {
                 let name = universe.find(&dependency.name).unwrap_or_else(|| {
                     count += 1;
                     NameId(count as u32 - 1)
                 });
-                deps.push(Dep { name, dependency });
+                deps.push(Dep::new(name, dependency));
             }
         }
     }

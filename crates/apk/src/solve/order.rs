@@ -114,7 +114,7 @@ impl<'a> Order<'_, '_, 'a> {
         }
         let universe = self.search.universe;
         let holds = |dep: &Dep<'a>| {
-            let present = dep.dependency.conflict || self.processed[dep.name.0 as usize];
+            let present = dep.conflict || self.processed[dep.name.0 as usize];
             let provider = self.search.chosen(dep.name);
             present && self.search.meets(Some(chosen.package), *dep, provider.as_ref())
         };

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::search::{Asker, Search};
 use super::universe::{Dep, NameId, PackageId, Provider};
+use crate::version;
 
 /// What a look at the providers of a name finds.
 #[derive(Default)]
@@ -120,7 +121,7 @@ impl<'a> Search<'_, 'a> {
     fn install_if_holds(&mut self, package: PackageId) -> Option<bool> {
         for dep in self.universe.install_if(package) {
             let Some(chosen) = self.name(dep.name).chosen else {
-                if dep.dependency.conflict {
+                if dep.conflict {
                     self.name_mut(dep.name).absence_awaited = true;
                     self.enqueue(dep.name, false);
                 }
@@ -138,13 +139,13 @@ impl<'a> Search<'_, 'a> {
         let (universe, package) = (self.universe, provider.package);
         for dep in universe.depends(package) {
             let count = &mut self.name_mut(dep.name).merged_depends;
-            if !dep.dependency.conflict && *count == options {
+            if !dep.conflict && *count == options {
                 *count = options + 1;
             }
         }
         let own = (universe.name_of(package), provider.version.is_none());
         let provides = universe.provides(package).iter();
-        let provides = provides.map(|dep| (dep.name, dep.dependency.constraint.is_none()));
+        let provides = provides.map(|dep| (dep.name, dep.constraint.is_none()));
         for (name, unversioned) in std::iter::once(own).chain(provides) {
             let state = self.name_mut(name);
             if state.merged_provides == options {
@@ -204,7 +205,7 @@ impl<'a> Search<'_, 'a> {
                 || universe
                     .provides(package)
                     .iter()
-                    .any(|dep| dep.name == name || (skip_virtual && dep.dependency.constraint.is_none()));
+                    .any(|dep| dep.name == name || (skip_virtual && dep.constraint.is_none()));
             if !spared {
                 self.disqualify(package);
             }
@@ -235,7 +236,7 @@ impl<'a> Search<'_, 'a> {
     /// A `provides` without version must be asked for by name, unless its package declares a priority.
     pub(super) fn may_be_chosen_by_itself(&self, provider: &Provider<'a>) -> bool {
         provider.version.is_some()
-            || priority(self.universe.record(provider.package).provider_priority) != 0
+            || self.universe.priority(provider.package) != 0
             || self.name(self.universe.name_of(provider.package)).requirers > 0
     }
 
@@ -243,14 +244,13 @@ impl<'a> Search<'_, 'a> {
     fn preference(&self, a: &Provider<'a>, b: &Provider<'a>) -> Ordering {
         let universe = self.universe;
         let (left, right) = (self.package(a.package), self.package(b.package));
-        let (left_record, right_record) = (universe.record(a.package), universe.record(b.package));
         // No version is older than any.
         let by_version = || match (a.version, b.version) {
-            (Some(a), Some(b)) => a.compare(b),
+            (Some(a), Some(b)) => version::order(a, b),
             (a, b) => a.is_some().cmp(&b.is_some()),
         };
         let by_own_version = || match universe.name_of(a.package) == universe.name_of(b.package) {
-            true => left_record.version.compare(&right_record.version),
+            true => version::order(universe.version(a.package), universe.version(b.package)),
             false => Ordering::Equal,
         };
         let by_repository = || {
@@ -265,14 +265,7 @@ impl<'a> Search<'_, 'a> {
             .then_with(|| left.tag_preferred.cmp(&right.tag_preferred))
             .then_with(by_version)
             .then_with(by_own_version)
-            .then_with(|| {
-                priority(left_record.provider_priority).cmp(&priority(right_record.provider_priority))
-            })
+            .then_with(|| universe.priority(a.package).cmp(&universe.priority(b.package)))
             .then_with(by_repository)
     }
-}
-
-/// apk keeps sixteen bits of it.
-fn priority(declared: u32) -> u16 {
-    declared as u16
 }

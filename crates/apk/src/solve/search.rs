@@ -128,7 +128,7 @@ impl<'u, 'a> Search<'u, 'a> {
         dep: Dep<'a>,
         provider: Option<&Provider<'a>>,
     ) -> bool {
-        is_met(self.universe, asker, dep.dependency, provider)
+        is_met(self.universe, asker, dep, provider)
     }
 
     pub(super) fn fail(&mut self, package: PackageId, failure: Failure<'a>) {
@@ -221,7 +221,7 @@ impl<'u, 'a> Search<'u, 'a> {
 
     /// Applies a dependency: the providers that fail it are out, the others may come from where the asker may.
     pub(super) fn demand(&mut self, asker: Asker, dep: Dep<'a>) {
-        if !dep.dependency.conflict {
+        if !dep.conflict {
             let state = self.name_mut(dep.name);
             state.requirers += 1;
             if state.requirers == 1 {
@@ -280,11 +280,10 @@ impl<'u, 'a> Search<'u, 'a> {
         if !state.selectable || !state.tag_ok {
             self.fail(package, Failure::Broken(package));
         }
-        let version = Some(&universe.record(package).version);
+        let version = Some(universe.version(package));
         self.lock(universe.name_of(package), Some(Provider { package, version }));
         for dep in universe.provides(package) {
-            let version = dep.dependency.constraint.as_ref().map(|(_, version)| version);
-            self.lock(dep.name, Some(Provider { package, version }));
+            self.lock(dep.name, Some(Provider { package, version: dep.version() }));
         }
         for dep in universe.depends(package) {
             self.demand(Asker::Package(package), *dep);

@@ -98,8 +98,8 @@ impl PackageState {
     pub fn new(universe: &Universe<'_>, package: PackageId) -> Self {
         // An empty package (a metapackage) is taken from any repository: apk cannot tell it from one made on
         // the command line.
-        let preferred = universe.record(package).installed_size == 0
-            || universe.repositories_of(package) & universe.untagged() != 0;
+        let preferred =
+            universe.is_empty(package) || universe.repositories_of(package) & universe.untagged() != 0;
         Self {
             conflicts: 0,
             pinning: UNPINNED,

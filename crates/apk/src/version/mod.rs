@@ -31,14 +31,7 @@ impl Version {
 
     /// Whether the text follows the grammar.
     pub fn is_valid(&self) -> bool {
-        let mut tokens = Tokens::new(&self.0);
-        loop {
-            match tokens.next().kind {
-                Kind::End => return true,
-                Kind::Invalid => return false,
-                _ => {}
-            }
-        }
+        is_valid(&self.0)
     }
 
     /// Which of two versions apk takes for the newer one.
@@ -48,18 +41,40 @@ impl Version {
 
     /// Whether this version is what `op other` asks for. A checksum is no version and matches none.
     pub fn matches(&self, op: Op, other: &Self) -> bool {
-        let fuzzy = || compare(&self.0, &other.0, true);
-        match op {
-            Op::Equal => self.compare(other).is_eq(),
-            Op::Less => self.compare(other).is_lt(),
-            Op::LessOrEqual => self.compare(other).is_le(),
-            Op::Greater => self.compare(other).is_gt(),
-            Op::GreaterOrEqual => self.compare(other).is_ge(),
-            Op::Fuzzy => fuzzy().is_eq(),
-            Op::LessFuzzy => fuzzy().is_le(),
-            Op::GreaterFuzzy => fuzzy().is_ge(),
-            Op::Checksum => false,
+        matches(&self.0, op, other.as_str())
+    }
+}
+
+/// [`Version::is_valid`] of a text.
+pub(crate) fn is_valid(text: &str) -> bool {
+    let mut tokens = Tokens::new(text);
+    loop {
+        match tokens.next().kind {
+            Kind::End => return true,
+            Kind::Invalid => return false,
+            _ => {}
         }
+    }
+}
+
+/// [`Version::compare`] of texts.
+pub(crate) fn order(a: &str, b: &str) -> Ordering {
+    compare(a, b, false)
+}
+
+/// [`Version::matches`] of texts.
+pub(crate) fn matches(version: &str, op: Op, other: &str) -> bool {
+    let (exact, fuzzy) = (|| compare(version, other, false), || compare(version, other, true));
+    match op {
+        Op::Equal => exact().is_eq(),
+        Op::Less => exact().is_lt(),
+        Op::LessOrEqual => exact().is_le(),
+        Op::Greater => exact().is_gt(),
+        Op::GreaterOrEqual => exact().is_ge(),
+        Op::Fuzzy => fuzzy().is_eq(),
+        Op::LessFuzzy => fuzzy().is_le(),
+        Op::GreaterFuzzy => fuzzy().is_ge(),
+        Op::Checksum => false,
     }
 }
 

@@ -2,14 +2,19 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "tests, each of which uses a part of this")]
 
 pub mod adb;
+pub mod census;
 pub mod oracle;
 pub mod random;
+pub mod shrink;
+pub mod versions;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use hoopy_apk::solve::Repository;
 use hoopy_apk::{Checksum, Dependency, Record, Version};
+use sha1::{Digest as _, Sha1};
 
 /// One repository of a test, as text.
 #[derive(Debug, Clone, Default)]
@@ -20,23 +25,36 @@ pub struct Index {
     pub records: Vec<Record>,
 }
 
-/// Reads stanzas of the fields that resolution needs. A stanza without `C:` gets a checksum of its own.
-pub fn parse_index(text: &str) -> Vec<Record> {
-    let stanzas = text.split("\n\n").filter(|stanza| stanza.contains("P:"));
-    stanzas.zip(1..).map(|(stanza, number)| parse_stanza(stanza, number)).collect()
+impl Index {
+    /// As the solver takes it.
+    pub fn repository(&self) -> Repository<'_> {
+        Repository { records: &self.records, tag: self.tag.as_deref() }
+    }
 }
 
-fn parse_stanza(stanza: &str, number: u32) -> Record {
+/// A world of a test: repositories and demands.
+#[derive(Debug, Clone)]
+pub struct Case {
+    pub indexes: Vec<Index>,
+    pub world: Vec<Dependency>,
+}
+
+/// The number that an environment variable holds.
+pub fn variable(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |value| value.parse().unwrap())
+}
+
+/// Reads stanzas of the fields that resolution needs. A stanza without `C:` gets a checksum of its own.
+pub fn parse_index(text: &str) -> Vec<Record> {
+    text.split("\n\n").filter(|stanza| stanza.contains("P:")).map(parse_stanza).collect()
+}
+
+fn parse_stanza(stanza: &str) -> Record {
     let mut record = empty_record();
-    let mut text = stanza.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>();
-    text.sort();
-    let mut digest = [0_u8; 20];
+    let mut lines = stanza.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>();
+    lines.sort_unstable();
     // Two stanzas that read the same are one package, wherever they are.
-    for (i, byte) in text.join("\n").bytes().enumerate() {
-        digest[i % 16] = digest[i % 16].rotate_left(3) ^ byte.wrapping_mul(i as u8 | 1).wrapping_add(i as u8);
-    }
-    let _ = number;
-    record.checksum = Checksum::Sha1(digest);
+    record.checksum = Checksum::Sha1(Sha1::digest(lines.join("\n")).into());
     for line in stanza.lines() {
         let Some((field, value)) = line.split_once(':') else { continue };
         match field {
@@ -156,4 +174,17 @@ pub fn read_index(path: &Path) -> String {
         at += 512 + if name.is_empty() { 0 } else { size.next_multiple_of(512) };
     }
     panic!("{}: no APKINDEX in it", path.display());
+}
+
+/// The index that the tests ship with.
+pub fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/index.gz")
+}
+
+/// Its text.
+pub fn shipped_index() -> String {
+    use std::io::Read as _;
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(std::fs::File::open(shipped()).unwrap()).read_to_string(&mut text).unwrap();
+    text
 }

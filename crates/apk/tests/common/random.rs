@@ -1,6 +1,6 @@
-//! Small adversarial repositories and worlds, and making a difference smaller.
+//! Small adversarial repositories and worlds.
 
-use super::{Index, empty_record};
+use super::{Case, Index, empty_record};
 use hoopy_apk::{Checksum, Dependency, Record, Version};
 
 /// xorshift64*: the same worlds for the same seed, everywhere.
@@ -33,14 +33,11 @@ impl Random {
 
 const REAL: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "Foo-x", "h-doc"];
 const VIRTUAL: [&str; 5] = ["so:u.1", "cmd:v", "w", "/bin/x", "pc:y"];
+const TAGS: [&str; 2] = ["edge", "testing"];
 const VERSIONS: [&str; 5] = ["1.0-r0", "1.1-r0", "2.0-r0", "2.0-r1", "3.0_rc1-r0"];
 
-/// A world of a test: repositories and demands.
-#[derive(Debug, Clone)]
-pub struct Case {
-    pub indexes: Vec<Index>,
-    pub world: Vec<Dependency>,
-}
+/// Worlds to each index: making the index costs apk and us about what one world does.
+const WORLDS: usize = 5;
 
 /// How wild a case is.
 struct Shape {
@@ -52,7 +49,8 @@ struct Shape {
     install_if: usize,
 }
 
-pub fn case(random: &mut Random) -> Case {
+/// Repositories, and several worlds of them.
+pub fn cases(random: &mut Random) -> Vec<Case> {
     let shape = Shape {
         names: 2 + random.below(REAL.len() - 1),
         depends: *random.pick(&[20, 40, 60]),
@@ -62,25 +60,51 @@ pub fn case(random: &mut Random) -> Case {
         install_if: *random.pick(&[0, 10, 40]),
     };
     let mut indexes = vec![Index { tag: None, records: records(random, &shape) }];
-    if random.chance(30) {
-        let tag = random.chance(60).then(|| "edge".to_owned());
+    while random.chance(30) && indexes.len() < 4 {
+        let tag = random.chance(60).then(|| (*random.pick(&TAGS)).to_owned());
         let mut records = records(random, &shape);
-        let copied: Vec<Record> = indexes[0].records.iter().filter(|_| random.chance(30)).cloned().collect();
-        records.extend(copied);
+        let earlier = random.pick(&indexes).records.iter();
+        let copied: Vec<Record> =
+            earlier.filter(|_| random.0.is_multiple_of(3) | random.chance(10)).cloned().collect();
+        records.extend(copied.into_iter().map(|record| rebuilt(random, record)));
         indexes.push(Index { tag, records });
     }
-    let tagged = indexes.iter().any(|index| index.tag.is_some());
+    let worlds = (0..WORLDS).map(|_| world(random, &shape, &indexes)).collect::<Vec<_>>();
+    worlds.into_iter().map(|world| Case { indexes: indexes.clone(), world }).collect()
+}
+
+/// The same package, or now and then the same version made anew.
+fn rebuilt(random: &mut Random, mut record: Record) -> Record {
+    if random.chance(30) {
+        record.checksum = checksum(random);
+        record.depends.pop();
+    }
+    record
+}
+
+fn world(random: &mut Random, shape: &Shape, indexes: &[Index]) -> Vec<Dependency> {
+    let tags: Vec<&String> = indexes.iter().filter_map(|index| index.tag.as_ref()).collect();
     let mut world = Vec::new();
-    for _ in 0..1 + random.below(3) {
-        let mut dependency = dependency(random, &shape);
-        if tagged && random.chance(30) {
-            dependency.tag = Some("edge".into());
+    for _ in 0..1 + random.below(4) {
+        let mut dependency = dependency(random, shape);
+        if !tags.is_empty() && random.chance(30) {
+            dependency.tag = Some(random.pick(&tags).as_str().into());
         }
-        if !world.iter().any(|other: &Dependency| other.name == dependency.name) {
+        if random.chance(2) {
+            let index = random.pick(indexes);
+            let record = random.pick(&index.records);
+            dependency = format!("{}><{}", record.name, record.checksum).parse().unwrap();
+        }
+        // Of two for one name the later counts.
+        if random.chance(5) || !world.iter().any(|other: &Dependency| other.name == dependency.name) {
             world.push(dependency);
         }
     }
-    Case { indexes, world }
+    world
+}
+
+fn checksum(random: &mut Random) -> Checksum {
+    Checksum::Sha1(std::array::from_fn(|_| random.below(256) as u8))
 }
 
 fn records(random: &mut Random, shape: &Shape) -> Vec<Record> {
@@ -90,7 +114,7 @@ fn records(random: &mut Random, shape: &Shape) -> Vec<Record> {
 
 fn record(random: &mut Random, shape: &Shape) -> Record {
     let mut record = empty_record();
-    record.checksum = Checksum::Sha1(std::array::from_fn(|_| random.below(256) as u8));
+    record.checksum = checksum(random);
     record.name = REAL[random.below(shape.names)].into();
     record.version = Version::new(random.pick::<&str>(&VERSIONS));
     record.arch = (*random.pick(&["aarch64", "aarch64", "aarch64", "noarch"])).into();
@@ -124,7 +148,8 @@ fn dependency(random: &mut Random, shape: &Shape) -> Dependency {
     let mut text = format!("{}{name}", if conflict { "!" } else { "" });
     if random.chance(shape.constraints) {
         text += *random.pick(&["=", "<", "<=", ">", ">=", "~", "<~", ">~"]);
-        text += *random.pick(&["1.0-r0", "1.1-r0", "2.0-r0", "2", "2.0", "1", "3.0-r0"]);
+        text +=
+            *random.pick(&["1.0-r0", "1.1-r0", "2.0-r0", "2", "2.0", "1", "3.0-r0", "1.0_rc1", "2.0-r01"]);
     }
     text.parse().unwrap()
 }
@@ -133,60 +158,4 @@ fn provided(random: &mut Random, shape: &Shape) -> Dependency {
     let name = name(random, shape, 60);
     let text = if random.chance(60) { format!("{name}={}", random.pick(&VERSIONS)) } else { name.into() };
     text.parse().unwrap()
-}
-
-/// Takes away whatever can go while the difference stays.
-pub fn shrink(case: &Case, differs: &mut dyn FnMut(&Case) -> bool) -> Case {
-    let mut best = case.clone();
-    loop {
-        let smaller = candidates(&best).into_iter().find(|smaller| differs(smaller));
-        match smaller {
-            Some(smaller) => best = smaller,
-            None => return best,
-        }
-    }
-}
-
-fn candidates(case: &Case) -> Vec<Case> {
-    let mut all = Vec::new();
-    let mut add = |change: &dyn Fn(&mut Case)| {
-        let mut smaller = case.clone();
-        change(&mut smaller);
-        all.push(smaller);
-    };
-    for i in 0..case.world.len() {
-        add(&|case| drop(case.world.remove(i)));
-        if case.world[i].constraint.is_some() {
-            add(&|case| case.world[i].constraint = None);
-        }
-    }
-    for i in 0..case.indexes.len() {
-        if case.indexes.len() > 1 {
-            add(&|case| drop(case.indexes.remove(i)));
-        }
-        for j in 0..case.indexes[i].records.len() {
-            add(&|case| drop(case.indexes[i].records.remove(j)));
-            for list in 0..3 {
-                let length = list_of(&mut case.indexes[i].records[j].clone(), list).len();
-                for k in 0..length {
-                    add(&|case| drop(list_of(&mut case.indexes[i].records[j], list).remove(k)));
-                    add(&|case| list_of(&mut case.indexes[i].records[j], list)[k].constraint = None);
-                }
-            }
-            add(&|case| case.indexes[i].records[j].provider_priority = 0);
-            add(&|case| case.indexes[i].records[j].arch = "".into());
-        }
-    }
-    let size = |case: &Case| format!("{case:?}").len();
-    let before = size(case);
-    all.retain(|smaller| size(smaller) < before);
-    all
-}
-
-fn list_of(record: &mut Record, list: usize) -> &mut Vec<Dependency> {
-    match list {
-        0 => &mut record.depends,
-        1 => &mut record.provides,
-        _ => &mut record.install_if,
-    }
 }

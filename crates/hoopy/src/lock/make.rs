@@ -3,9 +3,10 @@
 use hoopy_apk::Dependency;
 use hoopy_apk::index::Index;
 use hoopy_apk::signature::KeyRing;
-use hoopy_apk::solve::{self, Choice, Universe, UniverseError};
+use hoopy_apk::solve::{self, Choice, Solution, Universe, UniverseError};
 
 use super::file::{Lock, LockedPackage, LockedRepository, Role};
+use super::listed::{self, Listed};
 use super::pins::{Keep, Pins};
 use super::refused::Refused;
 use crate::arch::Arch;
@@ -22,7 +23,7 @@ pub const MAX_INDEX: u64 = 50 << 20;
 const INDEXES: [&str; 2] = ["APKINDEX.tar.gz", "Packages.adb"];
 
 /// Downloads at a time: enough to hide a mirror's latency, few enough to be polite.
-const DOWNLOADS: usize = 6;
+pub(super) const DOWNLOADS: usize = 6;
 
 /// The package that brings the EFI stub.
 const STUB: &str = "systemd-efistub";
@@ -124,8 +125,16 @@ pub fn make(
     observer: &dyn Observer,
 ) -> Result<Lock, MakeError> {
     let (keys, _) = fetch::keyring(arch, system.keys.as_deref())?;
-    let mut mirrored = indexes(system, arch, &keys, store, client)?;
     let world = system.world.dependencies();
+    if keep.packages.is_empty()
+        && let Some(listed) = Listed::all(system, arch, &keys, store, client)?
+        && let Some(chosen) = listed::choose(&listed, &world, &stub(arch)?, arch)
+    {
+        let repositories: Vec<&Repository> = listed.iter().map(|l| l.repository).collect();
+        let packages = fetch_all(&chosen, &repositories, arch, store, client, observer)?;
+        return Ok(lock(system, arch, &chosen, packages, listed.iter().map(|l| l.locked.clone()).collect()));
+    }
+    let mut mirrored = indexes(system, arch, &keys, store, client)?;
     let mut pins = Pins::new(&mut mirrored, keep);
     while !pins.is_empty() {
         let repositories = repositories(&mirrored);
@@ -138,11 +147,25 @@ pub fn make(
         MakeError::Unsatisfiable(refused) => refused.look_elsewhere(system, arch, observer).into(),
         other => other,
     })?;
-    let mut lock = Lock::new(arch, &system.branch, system.world.texts());
-    lock.epoch = chosen.iter().map(|(_, c)| c.record.build_time).max().unwrap_or(0);
-    lock.packages = fetch_all(&chosen, &mirrored, arch, store, client, observer)?;
-    lock.repositories = mirrored.into_iter().map(|m| m.locked).collect();
-    Ok(lock)
+    let repositories: Vec<&Repository> = mirrored.iter().map(|m| m.repository).collect();
+    let packages = fetch_all(&chosen, &repositories, arch, store, client, observer)?;
+    Ok(lock(system, arch, &chosen, packages, mirrored.iter().map(|m| m.locked.clone()).collect()))
+}
+
+fn lock(
+    system: &System,
+    arch: Arch,
+    chosen: &[(Role, Choice<'_>)],
+    packages: Vec<LockedPackage>,
+    repositories: Vec<LockedRepository>,
+) -> Lock {
+    let epoch = chosen.iter().map(|(_, c)| c.record.build_time).max().unwrap_or(0);
+    Lock { epoch, packages, repositories, ..Lock::new(arch, &system.branch, system.world.texts()) }
+}
+
+/// What asks for the package that brings the EFI stub.
+fn stub(arch: Arch) -> Result<[Dependency; 1], MakeError> {
+    STUB.parse().map(|stub| [stub]).map_err(|_| MakeError::NoStub(arch))
 }
 
 /// Resolves the world of `system` for `arch` out of these indexes, and takes the package that brings the EFI stub.
@@ -155,15 +178,18 @@ pub fn choose<'m>(
     mirrored: &'m [Mirrored<'_>],
 ) -> Result<Vec<(Role, Choice<'m>)>, MakeError> {
     let world = system.world.dependencies();
-    let stub: Dependency = STUB.parse().map_err(|_| MakeError::NoStub(arch))?;
-    let stub = [stub];
+    let stub = stub(arch)?;
     let repositories = repositories(mirrored);
     let universe = Universe::new(&repositories, arch.as_str())?;
     let root = solve::solve(&universe, &world).map_err(|why| Refused::new(system, why))?;
     let stub = solve::solve(&universe, &stub).map_err(|_| MakeError::NoStub(arch))?;
-    // Only the file is wanted of it, so what it depends on is not.
+    Ok(with_roles(root, stub))
+}
+
+/// The packages of the root, and of what the stub would need the stub alone: only its file is wanted.
+pub(super) fn with_roles<'a>(root: Solution<'a>, stub: Solution<'a>) -> Vec<(Role, Choice<'a>)> {
     let stub = stub.install.into_iter().filter(|c| &*c.record.name == STUB);
-    Ok(root.install.into_iter().map(|c| (Role::Root, c)).chain(stub.map(|c| (Role::Stub, c))).collect())
+    root.install.into_iter().map(|c| (Role::Root, c)).chain(stub.map(|c| (Role::Stub, c))).collect()
 }
 
 fn repositories<'a>(mirrored: &'a [Mirrored<'_>]) -> Vec<solve::Repository<'a>> {
@@ -176,7 +202,7 @@ fn repositories<'a>(mirrored: &'a [Mirrored<'_>]) -> Vec<solve::Repository<'a>> 
 
 fn fetch_all(
     chosen: &[(Role, Choice<'_>)],
-    mirrored: &[Mirrored<'_>],
+    repositories: &[&Repository],
     arch: Arch,
     store: &Store,
     client: &Client,
@@ -185,7 +211,7 @@ fn fetch_all(
     let progress = Progress::new(chosen.iter().map(|(_, c)| c.record.size).sum(), observer);
     let mut packages = parallel::map_on(DOWNLOADS, chosen, |&(role, choice)| {
         let record = choice.record;
-        let from = mirrored[choice.repository].repository;
+        let from = repositories[choice.repository];
         let file = format!("{}-{}.apk", record.name, record.version);
         let wanted = Wanted {
             location: format!("{}/{arch}/{file}", from.location),

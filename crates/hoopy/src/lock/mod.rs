@@ -2,6 +2,7 @@
 
 mod change;
 mod file;
+mod listed;
 mod make;
 mod nearest;
 mod pins;

@@ -2,10 +2,12 @@
 //! refers to whom.
 
 use std::collections::hash_map::Entry;
+use std::ops::Range;
 
 use foldhash::{HashMap, HashMapExt};
 
-use super::{Dep, Lists, NameId, Package, PackageId, Provider, Repository, Universe, UniverseError};
+use super::{Dep, Lists, NameId, Package, PackageId, Provider, Repository, Source, Universe, UniverseError};
+use crate::catalogue::Catalogue;
 use crate::dependency::Dependency;
 use crate::record::{Checksum, Record};
 
@@ -16,15 +18,19 @@ const NAME_BUCKETS: u32 = 20_000;
 const IDENTITY_LENGTH: usize = 20;
 
 /// A universe in the making.
+#[derive(Default)]
 pub(super) struct Builder<'a> {
-    texts: Vec<&'a str>,
+    pub(super) texts: Vec<&'a str>,
     /// Each name's bucket in apk's hash table.
-    buckets: Vec<u32>,
+    pub(super) buckets: Vec<u32>,
     ids: HashMap<&'a str, NameId>,
-    packages: Vec<Package<'a>>,
+    pub(super) catalogues: Vec<(&'a Catalogue, Vec<NameId>)>,
+    pub(super) packages: Vec<Package<'a>>,
     by_identity: HashMap<[u8; IDENTITY_LENGTH], PackageId>,
-    deps: Vec<Dep<'a>>,
-    providers: Vec<(NameId, Provider<'a>)>,
+    /// Of catalogues, which have the checksum as text.
+    pub(super) by_checksum: HashMap<&'a str, PackageId>,
+    pub(super) deps: Vec<Dep<'a>>,
+    pub(super) providers: Vec<(NameId, Provider<'a>)>,
     tags: Vec<(&'a str, u64)>,
     untagged: u64,
 }
@@ -44,8 +50,7 @@ impl<'a> Builder<'a> {
             by_identity: HashMap::with_capacity(packages),
             deps: Vec::with_capacity(provided + asked - packages),
             providers: Vec::with_capacity(provided),
-            tags: Vec::new(),
-            untagged: 0,
+            ..Self::default()
         }
     }
 
@@ -55,13 +60,7 @@ impl<'a> Builder<'a> {
         bit: u64,
         arch: &str,
     ) -> Result<(), UniverseError> {
-        match repository.tag {
-            None => self.untagged |= bit,
-            Some(tag) => match self.tags.iter_mut().find(|(known, _)| *known == tag) {
-                Some((_, repositories)) => *repositories |= bit,
-                None => self.tags.push((tag, bit)),
-            },
-        }
+        self.add_tag(repository.tag, bit);
         for record in repository.records {
             match self.by_identity.get(&identity(&record.checksum)) {
                 // The very same package in a second repository: one package, found in both.
@@ -70,6 +69,16 @@ impl<'a> Builder<'a> {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn add_tag(&mut self, tag: Option<&'a str>, bit: u64) {
+        match tag {
+            None => self.untagged |= bit,
+            Some(tag) => match self.tags.iter_mut().find(|(known, _)| *known == tag) {
+                Some((_, repositories)) => *repositories |= bit,
+                None => self.tags.push((tag, bit)),
+            },
+        }
     }
 
     fn add_record(&mut self, record: &'a Record, bit: u64, arch: &str) -> Result<(), UniverseError> {
@@ -83,18 +92,16 @@ impl<'a> Builder<'a> {
             // A condition that cannot be read in full is none.
             end = install_if;
         }
-        self.providers.push((name, Provider { package, version: Some(&record.version) }));
-        for dep in self.deps.get(provides as usize..install_if as usize).unwrap_or_default() {
-            let version = dep.dependency.constraint.as_ref().map(|(_, version)| version);
-            self.providers.push((dep.name, Provider { package, version }));
-        }
-        number(self.providers.len())?;
+        self.add_providers(name, package, record.version.as_str(), provides..install_if)?;
         self.by_identity.insert(identity(&record.checksum), package);
         let fits = record.arch.is_empty() || &*record.arch == "noarch" || &*record.arch == arch;
         let installable = fits && record.depends.iter().all(Dependency::has_valid_version);
         let repositories = bit;
         self.packages.push(Package {
-            record,
+            source: Source::Record(record),
+            version: record.version.as_str(),
+            priority: record.provider_priority as u16,
+            empty: record.installed_size == 0,
             name,
             repositories,
             installable,
@@ -106,12 +113,27 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// Notes that a package has its own name and those that it provides.
+    pub(super) fn add_providers(
+        &mut self,
+        name: NameId,
+        package: PackageId,
+        version: &'a str,
+        provides: Range<u32>,
+    ) -> Result<(), UniverseError> {
+        self.providers.push((name, Provider { package, version: Some(version) }));
+        for dep in self.deps.get(provides.start as usize..provides.end as usize).unwrap_or_default() {
+            self.providers.push((dep.name, Provider { package, version: dep.version() }));
+        }
+        number(self.providers.len()).map(|_| ())
+    }
+
     /// Looks the names up, and tells where their dependencies start.
     fn intern_all(&mut self, dependencies: &'a [Dependency]) -> Result<u32, UniverseError> {
         let start = number(self.deps.len())?;
         for dependency in dependencies {
             let name = self.intern(&dependency.name)?;
-            self.deps.push(Dep { name, dependency });
+            self.deps.push(Dep::new(name, dependency));
         }
         Ok(start)
     }
@@ -131,45 +153,61 @@ impl<'a> Builder<'a> {
     pub(super) fn finish(self) -> Universe<'a> {
         let count = self.texts.len();
         let order = hash_order(&self.buckets);
-        let none = || Lists::new(count, &[]);
-        let mut universe = Universe {
+        let links = Links::of(&self);
+        let needed_by = links.reverse(&order, |package| package.depends..package.provides);
+        let triggers = links.reverse(&order, |package| package.install_if..package.end);
+        Universe {
             providers: Lists::new(count, &self.providers),
             texts: self.texts,
             ids: self.ids,
+            catalogues: self.catalogues,
             packages: self.packages,
             deps: self.deps,
-            needed_by: none(),
-            triggers: none(),
+            needed_by,
+            triggers,
             tags: self.tags,
             untagged: self.untagged,
-        };
-        universe.needed_by = reverse(&universe, &order, |package| universe.depends(package));
-        universe.triggers = reverse(&universe, &order, |package| universe.install_if(package));
-        universe
+        }
     }
 }
 
-/// For each name, the names whose providers refer to it, in the given order.
-fn reverse<'u, 'a: 'u>(
-    universe: &'u Universe<'a>,
-    order: &[NameId],
-    refers: impl Fn(PackageId) -> &'u [Dep<'a>],
-) -> Lists<NameId> {
-    let count = universe.name_count();
-    let mut pairs = Vec::new();
-    let mut last_seen_by = vec![None; count];
-    for name in order {
-        for provider in universe.providers(*name) {
-            for dep in refers(provider.package) {
-                let last = &mut last_seen_by[dep.name.0 as usize];
-                if *last != Some(*name) {
-                    *last = Some(*name);
-                    pairs.push((dep.name, *name));
+/// Who provides and who mentions what, as bare numbers: walked in the order of a hash table, which is as good as at
+/// random, so it has to be small enough to stay near the processor.
+struct Links<'b, 'a> {
+    packages: &'b [Package<'a>],
+    mentioned: Vec<NameId>,
+    providers: Lists<PackageId>,
+}
+
+impl<'b, 'a> Links<'b, 'a> {
+    fn of(builder: &'b Builder<'a>) -> Self {
+        let providers = builder.providers.iter().map(|(name, provider)| (*name, provider.package));
+        Self {
+            packages: &builder.packages,
+            mentioned: builder.deps.iter().map(|dep| dep.name).collect(),
+            providers: Lists::new(builder.texts.len(), &providers.collect::<Vec<_>>()),
+        }
+    }
+
+    /// For each name, the names whose providers refer to it, in the given order.
+    fn reverse(&self, order: &[NameId], range: impl Fn(&Package<'a>) -> Range<u32>) -> Lists<NameId> {
+        let ranges: Vec<Range<u32>> = self.packages.iter().map(range).collect();
+        let mut pairs = Vec::with_capacity(self.mentioned.len());
+        let mut last_seen_by = vec![NameId(u32::MAX); order.len()];
+        for name in order {
+            for provider in self.providers.of(*name) {
+                let Range { start, end } = &ranges[provider.0 as usize];
+                for mentioned in self.mentioned.get(*start as usize..*end as usize).unwrap_or_default() {
+                    let last = &mut last_seen_by[mentioned.0 as usize];
+                    if *last != *name {
+                        *last = *name;
+                        pairs.push((*mentioned, *name));
+                    }
                 }
             }
         }
+        Lists::new(order.len(), &pairs)
     }
-    Lists::new(count, &pairs)
 }
 
 /// The names as apk walks its hash table: bucket by bucket, within one the latest first. (A bucket's number
@@ -184,7 +222,7 @@ fn hash_order(buckets: &[u32]) -> Vec<NameId> {
 }
 
 /// The bucket of a name: MurmurHash3 (x86, 32 bits; public domain, Austin Appleby) with apk's seed.
-fn bucket(text: &[u8]) -> u32 {
+pub(crate) fn bucket(text: &[u8]) -> u32 {
     const SEED: u32 = 5381;
     let scramble = |word: u32| word.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
     let mut hash = SEED;
@@ -209,6 +247,6 @@ fn identity(checksum: &Checksum) -> [u8; IDENTITY_LENGTH] {
     }
 }
 
-fn number(count: usize) -> Result<u32, UniverseError> {
+pub(super) fn number(count: usize) -> Result<u32, UniverseError> {
     u32::try_from(count).map_err(|_| UniverseError::TooLarge)
 }

@@ -5,12 +5,16 @@
 //! order in which its hash table hands out names, so the same order is kept here (see `build`).
 
 mod build;
+mod outline;
+
+pub(crate) use build::bucket;
+pub use outline::Outline;
 
 use foldhash::HashMap;
 
-use crate::dependency::Dependency;
+use crate::catalogue::Catalogue;
+use crate::dependency::{Dependency, Op};
 use crate::record::Record;
-use crate::version::Version;
 use build::Builder;
 
 /// Repositories, and tags with one bit more, are bits of a word as in apk (which allows fewer).
@@ -48,19 +52,45 @@ pub(super) struct PackageId(pub u32);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Dep<'a> {
     pub name: NameId,
+    pub conflict: bool,
+    pub constraint: Option<(Op, &'a str)>,
+    /// As it was written, for explanations; in an [`Outline`], which gives none, it stands for nothing.
     pub dependency: &'a Dependency,
+}
+
+impl<'a> Dep<'a> {
+    pub fn new(name: NameId, dependency: &'a Dependency) -> Self {
+        let constraint = dependency.constraint.as_ref().map(|(op, version)| (*op, version.as_str()));
+        Self { name, conflict: dependency.conflict, constraint, dependency }
+    }
+
+    /// The version that a `provides` gives.
+    pub fn version(&self) -> Option<&'a str> {
+        self.constraint.map(|(_, version)| version)
+    }
 }
 
 /// A package that stands for a name, and as which version (`None`: a `provides` that gives none).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Provider<'a> {
     pub package: PackageId,
-    pub version: Option<&'a Version>,
+    pub version: Option<&'a str>,
+}
+
+/// Where a package is described.
+#[derive(Debug, Clone, Copy)]
+enum Source<'a> {
+    Record(&'a Record),
+    Catalogue(&'a Catalogue, u32),
 }
 
 #[derive(Debug)]
 struct Package<'a> {
-    record: &'a Record,
+    source: Source<'a>,
+    version: &'a str,
+    priority: u16,
+    /// It installs nothing.
+    empty: bool,
     name: NameId,
     repositories: u64,
     installable: bool,
@@ -113,6 +143,8 @@ impl<T: Copy> Lists<T> {
 pub struct Universe<'a> {
     texts: Vec<&'a str>,
     ids: HashMap<&'a str, NameId>,
+    /// Of an [`Outline`], instead of `ids`: each catalogue with the number that each of its names has here.
+    catalogues: Vec<(&'a Catalogue, Vec<NameId>)>,
     packages: Vec<Package<'a>>,
     deps: Vec<Dep<'a>>,
     providers: Lists<Provider<'a>>,
@@ -147,7 +179,9 @@ impl<'a> Universe<'a> {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<NameId> {
-        self.ids.get(name).copied()
+        let known =
+            |(catalogue, ids): &(&Catalogue, Vec<NameId>)| ids.get(catalogue.find(name)? as usize).copied();
+        self.ids.get(name).copied().or_else(|| self.catalogues.iter().find_map(known))
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'a str> + '_ {
@@ -155,7 +189,25 @@ impl<'a> Universe<'a> {
     }
 
     pub(super) fn record(&self, package: PackageId) -> &'a Record {
-        self.package(package).record
+        match self.package(package).source {
+            Source::Record(record) => record,
+            Source::Catalogue(catalogue, number) => catalogue.record(number),
+        }
+    }
+
+    /// The version of a package.
+    pub(super) fn version(&self, package: PackageId) -> &'a str {
+        self.package(package).version
+    }
+
+    /// Its preference among providers of one name: apk keeps sixteen bits of it.
+    pub(super) fn priority(&self, package: PackageId) -> u16 {
+        self.package(package).priority
+    }
+
+    /// Whether a package installs nothing.
+    pub(super) fn is_empty(&self, package: PackageId) -> bool {
+        self.package(package).empty
     }
 
     pub(super) fn name_of(&self, package: PackageId) -> NameId {
