@@ -9,7 +9,7 @@
 //! what they stand for. Signatures are over its digest. A block DATA is one file's content, with the place of its
 //! description in the database, which has its SHA-256: so what is signed covers every byte that is used.
 //!
-//! Nothing of the database is looked at before it is known to be trusted: [`container`] only cuts blocks apart and
+//! Nothing of the database is looked at before it is known to be trusted: `container` only cuts blocks apart and
 //! digests them. Every place is checked against the database's end, and what is taken out of it is counted, since
 //! places may be named more than once.
 //!
