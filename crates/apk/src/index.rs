@@ -61,6 +61,15 @@ pub enum IndexError {
     Encoding,
 }
 
+/// What a repository calls its index, of v2 and of v3.
+pub const FILE_NAMES: [&str; 2] = ["APKINDEX.tar.gz", "Packages.adb"];
+
+/// What a repository calls the index that is these bytes.
+pub fn file_name(bytes: &[u8]) -> &'static str {
+    let [two, three] = FILE_NAMES;
+    if bytes.starts_with(adb::MAGIC) { three } else { two }
+}
+
 /// Reads an index, v2 or v3, and checks that a key of `keys` signed it, before anything in it is parsed.
 ///
 /// # Errors

@@ -85,4 +85,9 @@ fn a_mirror_of_v3_is_locked_and_built_from() {
     let stanza = database.split("\n\n").find(|p| p.contains("\nP:thing\n")).unwrap();
     assert!(stanza.contains("\nR:thing\n") && stanza.contains("\nR:twin\n"), "{stanza}");
     assert!(cat("usr/bin/thing").contains("a thing"), "its file is there");
+
+    home.ok(&["vendor", "s", "--mirror", "mirror", "--quiet"]);
+    assert!(home.path("s/vendor/v3.23/main/x86_64/Packages.adb").exists());
+    let vendored = ["--locked", "--store", "fresh", "--mirror", "s/vendor", "--output", "tar", "--quiet"];
+    home.ok(&[&["build", "s", "--arch", "x86_64"][..], &vendored].concat());
 }

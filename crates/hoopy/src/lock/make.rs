@@ -19,9 +19,6 @@ use crate::store::{Store, StoreError};
 /// Alpine's largest index (community) is 2.5 MB; this is room for it to grow twentyfold.
 pub const MAX_INDEX: u64 = 50 << 20;
 
-/// What an index is called, of apk 2 and of apk 3.
-const INDEXES: [&str; 2] = ["APKINDEX.tar.gz", "Packages.adb"];
-
 /// Downloads at a time: enough to hide a mirror's latency, few enough to be polite.
 pub(super) const DOWNLOADS: usize = 6;
 
@@ -94,7 +91,7 @@ pub fn indexes<'a>(
 /// The index of the repository at `location`, and where it was: the one for apk 3 is asked for where there is none for
 /// apk 2, as a repository that has both has the same packages in both.
 fn index(location: &str, arch: Arch, client: &Client) -> Result<(String, Vec<u8>), FetchError> {
-    let [two, three] = INDEXES.map(|name| format!("{location}/{arch}/{name}"));
+    let [two, three] = hoopy_apk::index::FILE_NAMES.map(|name| format!("{location}/{arch}/{name}"));
     match client.read(&two, MAX_INDEX) {
         Err(missing @ FetchError::Missing { .. }) => match client.read(&three, MAX_INDEX) {
             Ok(bytes) => Ok((three, bytes)),

@@ -76,7 +76,8 @@ pub fn vendor(system: &System, store: &Store, observer: &dyn Observer) -> Result
             repository: repository.name.clone(),
             index: repository.index.to_string(),
         })?;
-        place(&dir(&repository.name).join("APKINDEX.tar.gz"), &mut bytes.as_slice())?;
+        let name = hoopy_apk::index::file_name(&bytes);
+        place(&dir(&repository.name).join(name), &mut bytes.as_slice())?;
     }
     let client = Client::default();
     let progress = Progress::new(lock.packages.iter().map(|p| p.size).sum(), observer);
