@@ -16,6 +16,22 @@ pub fn map<T: Sync, R: Send, E: Send>(
     map_on(threads, items, work)
 }
 
+/// The same, but the largest are begun first: the last to be done is then no large one, for which other cores wait.
+///
+/// # Errors
+/// The failure of the largest item that failed.
+pub fn map_largest_first<T: Sync, R: Send, E: Send>(
+    items: &[T],
+    size: impl Fn(&T) -> u64,
+    work: impl Fn(&T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    let mut order: Vec<(usize, &T)> = items.iter().enumerate().collect();
+    order.sort_by_key(|(_, item)| std::cmp::Reverse(size(item)));
+    let mut results = map(&order, |&(index, item)| Ok((index, work(item)?)))?;
+    results.sort_by_key(|(index, _)| *index);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
+}
+
 /// The same on this many threads.
 ///
 /// # Errors
@@ -59,6 +75,18 @@ mod tests {
         let items: Vec<u32> = (0..100).collect();
         let doubled = map_on(4, &items, |&n| Ok::<_, ()>(n * 2));
         assert_eq!(doubled, Ok((0..200).step_by(2).collect()));
+    }
+
+    #[test]
+    fn begins_with_the_largest_and_keeps_the_order() {
+        let begun = Mutex::new(Vec::new());
+        let note = |&n: &u64| {
+            begun.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(n);
+            Ok::<_, ()>(n)
+        };
+        assert_eq!(map_largest_first(&[2, 9, 4], |&n| n, note), Ok(vec![2, 9, 4]));
+        let first = begun.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)[0];
+        assert!(first == 9 || std::thread::available_parallelism().is_ok_and(|n| n.get() > 1));
     }
 
     #[test]

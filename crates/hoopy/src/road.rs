@@ -180,7 +180,8 @@ fn fetch_all(
 /// The packages of the root in install order: resolved among themselves, so that nothing else can come out.
 fn import(lock: &Lock, store: &Store) -> Result<Vec<Arc<Package>>, BuildError> {
     let locked: Vec<&LockedPackage> = lock.with_role(Role::Root).collect();
-    let packages = parallel::map(&locked, |p| package::import(p, store).map(Arc::new))?;
+    let packages =
+        parallel::map_largest_first(&locked, |p| p.size, |p| package::import(p, store).map(Arc::new))?;
     let records: Vec<_> = packages.iter().map(|p| p.record.clone()).collect();
     let world =
         lock.world.iter().map(|text| text.parse::<hoopy_apk::Dependency>()).collect::<Result<Vec<_>, _>>();

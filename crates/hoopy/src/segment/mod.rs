@@ -93,13 +93,10 @@ fn is_packed(name: &[u8]) -> bool {
 /// # Errors
 /// The first [`SegmentError`].
 pub fn realise(plans: &[Plan], store: &Store, observer: &dyn Observer) -> Result<Vec<Segment>, SegmentError> {
-    let mut order: Vec<usize> = (0..plans.len()).collect();
-    order.sort_by_key(|&i| std::cmp::Reverse(plans[i].layer.unpacked_size()));
-    let made = crate::parallel::map(&order, |&i| realise_one(&plans[i], store))?;
-    let mut segments: Vec<(usize, Segment)> = order.into_iter().zip(made).collect();
-    segments.sort_by_key(|(i, _)| *i);
+    let size = |plan: &Plan| plan.layer.unpacked_size();
+    let segments = crate::parallel::map_largest_first(plans, size, |plan| realise_one(plan, store))?;
     observer.event(Event::Bytes(0, 0));
-    Ok(segments.into_iter().map(|(_, s)| s).collect())
+    Ok(segments)
 }
 
 /// The segment of `plan`: the store's, or a new one.
