@@ -4,13 +4,15 @@
 //! text, description, names (3 numbers each), packages (13), mentions (3), 5 counts, magic
 //! ```
 //!
-//! Numbers are 32 bits, little-endian. The text is first, so that it stays where it was read to. Whoever keeps it checks its digest; a form that is damaged all the same is
-//! refused or answers as if names were missing, and never makes anything panic.
+//! Numbers are 32 bits, little-endian. The text is first, so that it stays where it was read to. Whoever keeps it
+//! checks its digest; a form that is damaged all the same is refused or answers as if names were missing, and never
+//! makes anything panic.
 
 use std::sync::OnceLock;
 
 use super::{Catalogue, Mention, Name, Package, Span, cells};
 use crate::dependency::Op;
+use crate::solve::NAME_BUCKETS;
 
 /// Ends every form; changes whenever the form, or what is kept in it, does.
 pub const FORMAT: [u8; 16] = *b"hoopy catalog 1\n";
@@ -76,7 +78,7 @@ impl Catalogue {
         let names = take(&mut rest, names, Name::from_numbers)?;
         let packages = take(&mut rest, packages, Package::from_numbers)?;
         let mentions = take(&mut rest, mentions, Mention::from_numbers)?;
-        if !rest.is_empty() || !in_range(names.len(), &packages, &mentions) {
+        if !rest.is_empty() || !in_range(&names, &packages, &mentions) {
             return Err(BadForm);
         }
         bytes.truncate(text);
@@ -144,11 +146,12 @@ impl Mention {
     }
 }
 
-/// Whether all names and lists that are referred to are there.
-fn in_range(names: usize, packages: &[Package], mentions: &[Mention]) -> bool {
-    let name = |name: u32| (name as usize) < names;
+/// Whether all buckets, names and lists that are referred to are there.
+fn in_range(names: &[Name], packages: &[Package], mentions: &[Mention]) -> bool {
+    let name = |name: u32| (name as usize) < names.len();
     let list = |at: u32| at as usize <= mentions.len();
-    packages.iter().all(|p| name(p.name) && list(p.depends) && list(p.provides) && list(p.install_if))
+    names.iter().all(|name| name.bucket < NAME_BUCKETS)
+        && packages.iter().all(|p| name(p.name) && list(p.depends) && list(p.provides) && list(p.install_if))
         && mentions.iter().all(|mention| name(mention.name))
 }
 

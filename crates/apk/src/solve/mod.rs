@@ -17,7 +17,7 @@ mod state;
 mod universe;
 
 pub use explain::{Ask, Asker, Cause, Problem, Unsatisfiable, similar_names};
-pub(crate) use universe::bucket;
+pub(crate) use universe::{NAME_BUCKETS, bucket};
 pub use universe::{Outline, Repository, Universe, UniverseError};
 
 use crate::dependency::Dependency;

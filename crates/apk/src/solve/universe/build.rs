@@ -12,7 +12,7 @@ use crate::dependency::Dependency;
 use crate::record::{Checksum, Record};
 
 /// Buckets in apk's hash table of names.
-const NAME_BUCKETS: u32 = 20_000;
+pub(crate) const NAME_BUCKETS: u32 = 20_000;
 
 /// apk identifies a package by the first 20 bytes of its digest, whichever digest that is.
 const IDENTITY_LENGTH: usize = 20;

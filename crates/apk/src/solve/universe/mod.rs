@@ -7,7 +7,7 @@
 mod build;
 mod outline;
 
-pub(crate) use build::bucket;
+pub(crate) use build::{NAME_BUCKETS, bucket};
 pub use outline::Outline;
 
 use foldhash::HashMap;
