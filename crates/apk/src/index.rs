@@ -78,7 +78,7 @@ pub fn read(bytes: &[u8], keys: &KeyRing) -> Result<Index, IndexError> {
     if bytes.starts_with(adb::MAGIC) {
         return adb::index::read(bytes, keys);
     }
-    parse_member(verify(bytes, keys)?)
+    records(verify(bytes, keys)?)
 }
 
 /// Checks that a key of `keys` signed an index of v2; nothing is inflated but the signature.
@@ -102,9 +102,18 @@ pub fn verify<'b>(bytes: &'b [u8], keys: &KeyRing) -> Result<Verified<&'b [u8]>,
 /// # Errors
 /// [`IndexError`].
 pub fn catalogue(index: Verified<&[u8]>) -> Result<Catalogue, IndexError> {
+    let (description, builder) = member(index, build)?;
+    builder.finish(description)
+}
+
+/// Walks an index: what it says of itself, and what `read` makes of its stanzas, of which it is told the size.
+fn member<'b, T>(
+    index: Verified<&'b [u8]>,
+    read: impl Fn(&mut tar::Reader<Member<&'b [u8]>>, u64) -> Result<T, IndexError>,
+) -> Result<(String, T), IndexError> {
     let mut reader = tar::Reader::new(Member::new(index.into_inner(), Digests::default()));
     let mut description = String::new();
-    let mut builder = None;
+    let mut stanzas = None;
     while let Some(entry) = reader.next()? {
         match entry.path.as_slice() {
             b"DESCRIPTION" => {
@@ -112,16 +121,16 @@ pub fn catalogue(index: Verified<&[u8]>) -> Result<Catalogue, IndexError> {
             }
             b"APKINDEX" => {
                 let size = if let tar::Kind::File(size) = entry.kind { size } else { 0 };
-                builder = Some(build(&mut reader, size)?);
+                stanzas = Some(read(&mut reader, size)?);
             }
             _ => {}
         }
     }
-    builder.ok_or(IndexError::NoIndex)?.finish(description)
+    Ok((description, stanzas.ok_or(IndexError::NoIndex)?))
 }
 
 /// Feeds whole lines as they are inflated, so that the text as a whole is never in memory.
-fn build(from: &mut impl Read, size: u64) -> Result<catalogue::Builder, IndexError> {
+fn build<R: Read>(from: &mut R, size: u64) -> Result<catalogue::Builder, IndexError> {
     let mut builder = catalogue::Builder::with_room_for(size);
     let mut buffer = vec![0; CHUNK];
     let (mut filled, mut total) = (0, 0_u64);
@@ -149,27 +158,12 @@ fn build(from: &mut impl Read, size: u64) -> Result<catalogue::Builder, IndexErr
     }
 }
 
-fn parse_member(rest: Verified<&[u8]>) -> Result<Index, IndexError> {
-    let mut reader = tar::Reader::new(Member::new(rest.into_inner(), Digests::default()));
-    let mut description = String::new();
-    let mut text = None;
-    while let Some(entry) = reader.next()? {
-        match entry.path.as_slice() {
-            b"DESCRIPTION" => {
-                description = string((&mut reader).take(MAX_DESCRIPTION))?.trim().to_owned();
-            }
-            b"APKINDEX" => {
-                let found = string((&mut reader).take(MAX_TEXT + 1))?;
-                if found.len() as u64 > MAX_TEXT {
-                    return Err(IndexError::TooLarge);
-                }
-                text = Some(found);
-            }
-            _ => {}
-        }
-    }
-    let records = parse(&text.ok_or(IndexError::NoIndex)?)?;
-    Ok(Index { description, records })
+fn records(index: Verified<&[u8]>) -> Result<Index, IndexError> {
+    let (description, text) = member(index, |reader, _| {
+        let text = string(reader.take(MAX_TEXT + 1))?;
+        if text.len() as u64 > MAX_TEXT { Err(IndexError::TooLarge) } else { Ok(text) }
+    })?;
+    Ok(Index { description, records: parse(&text)? })
 }
 
 fn string(mut from: impl Read) -> Result<String, IndexError> {

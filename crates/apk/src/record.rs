@@ -56,3 +56,19 @@ pub struct Record {
     /// `i:`
     pub install_if: Vec<Dependency>,
 }
+
+impl Record {
+    /// Its name and what else it provides, with or without a version.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&*self.name).chain(self.provides.iter().map(|p| &*p.name))
+    }
+
+    /// Whether it is what a dependency asks for.
+    pub fn offers(&self, wanted: &Dependency) -> bool {
+        let provided = |p: &Dependency| {
+            p.name == wanted.name && wanted.satisfied_by(p.constraint.as_ref().map(|c| &c.1))
+        };
+        (self.name == wanted.name && wanted.satisfied_by(Some(&self.version)))
+            || self.provides.iter().any(provided)
+    }
+}

@@ -169,11 +169,7 @@ fn installed(root: &Path, entry: &Entry, content: &[u8]) {
     let shown = String::from_utf8_lossy(&entry.path).into_owned();
     let path = root.join(&shown);
     let there = std::fs::symlink_metadata(&path).unwrap_or_else(|e| panic!("{shown}: {e}"));
-    let device = || {
-        let number = there.rdev();
-        let major = (number >> 32 & 0xffff_f000) | (number >> 8 & 0xfff);
-        (major as u32, ((number >> 12 & 0xffff_ff00) | (number & 0xff)) as u32)
-    };
+    let device = || (rustix::fs::major(there.rdev()), rustix::fs::minor(there.rdev()));
     match &entry.kind {
         Kind::Dir => assert!(there.is_dir(), "{shown}"),
         Kind::File(_) => assert_eq!(std::fs::read(&path).unwrap(), content, "{shown}"),

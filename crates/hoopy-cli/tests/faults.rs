@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hoopy_testkit::{Home, mirror};
+use hoopy_testkit::{Home, mirror, soon};
 
 const BUILD: [&str; 5] = ["build", "s", "--quiet", "--image-version", "1"];
 
@@ -53,11 +53,8 @@ fn running(file: &Path) -> Vec<String> {
 }
 
 fn wait_for_none(file: &Path) {
-    let start = Instant::now();
-    while !running(file).is_empty() {
-        assert!(start.elapsed() < Duration::from_secs(10), "still running: {:?}", running(file));
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let gone = soon(Duration::from_secs(10), || running(file).is_empty());
+    assert!(gone, "still running: {:?}", running(file));
 }
 
 fn mounts() -> usize {

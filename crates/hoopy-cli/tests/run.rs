@@ -6,9 +6,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hoopy_testkit::Home;
+use hoopy_testkit::{Home, soon};
+
+/// What is to happen happens within this time.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Like QEMU on a machine whose KVM is there and does not come up; else it says a word and stays.
 const BROKEN_KVM: &str = r#"#!/bin/sh
@@ -66,24 +69,12 @@ fn the_machine_ends_when_hoopy_is_killed() {
     let mut hoopy =
         run(&home).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let mut pid = String::new();
-    let up = soon(|| {
+    let up = soon(PATIENCE, || {
         pid = fs::read_to_string(home.path("qemu.pid")).unwrap_or_default().trim().to_owned();
         !pid.is_empty()
     });
     assert!(up);
     hoopy.kill().unwrap();
     hoopy.wait().unwrap();
-    assert!(soon(|| !Path::new("/proc").join(&pid).exists()), "QEMU, {pid}, is still there");
-}
-
-/// Waits until it is true, at most 20 s.
-fn soon(mut is: impl FnMut() -> bool) -> bool {
-    let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(20) {
-        if is() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    false
+    assert!(soon(PATIENCE, || !Path::new("/proc").join(&pid).exists()), "QEMU, {pid}, is still there");
 }

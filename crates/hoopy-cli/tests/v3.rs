@@ -8,15 +8,10 @@ use std::process::{Command, Stdio};
 
 use hoopy_testkit::{Home, mirror};
 
-/// The real apk, through its own loader, with the stand-in's keys.
+/// The real apk, with the stand-in's keys.
 fn apk() -> Command {
-    let mirror = mirror();
-    let root = mirror.apk_root;
-    let mut loaders = fs::read_dir(root.join("lib")).unwrap().map(|e| e.unwrap().path());
-    let loader = loaders.find(|p| p.to_string_lossy().contains("ld-musl-")).unwrap();
-    let mut command = Command::new(loader);
-    command.arg("--library-path").arg(format!("{0}/lib:{0}/usr/lib", root.display()));
-    command.arg(root.join("sbin/apk")).arg("--keys-dir").arg(&mirror.keys).stdin(Stdio::null());
+    let mut command = hoopy_testkit::apk(&[]);
+    command.arg("--keys-dir").arg(mirror().keys).stdin(Stdio::null());
     command
 }
 

@@ -114,6 +114,17 @@ impl Hasher {
     }
 }
 
+impl RecipeId {
+    /// The id of these fields, in a domain as [`Hasher::new`] has it.
+    pub fn of_fields(domain: &str, fields: &[&[u8]]) -> Self {
+        let mut hasher = Hasher::new(domain);
+        for field in fields {
+            hasher.field(field);
+        }
+        Self(hasher.finish())
+    }
+}
+
 /// Passes bytes through to `W` and digests them on the way.
 pub struct HashingWriter<W> {
     inner: W,

@@ -5,6 +5,7 @@ pub mod session;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -148,6 +149,18 @@ impl Home {
         assert_eq!(out.status.code(), Some(code), "{args:?}: {}\n{stderr}", out.status);
         stderr
     }
+}
+
+/// Looks again and again whether it `is` so, for this long at most.
+pub fn soon(within: Duration, mut is: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
+    while started.elapsed() < within {
+        if is() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
 }
 
 /// The real `apk` with these arguments.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::contents;
 use super::stored::Layer;
 use super::{BadPath, Entry, EntryPath, Kind, Owner};
-use crate::digest::{ContentId, Hasher, LayerId, RecipeId};
+use crate::digest::{ContentId, LayerId, RecipeId};
 use crate::lock::LockedPackage;
 use crate::store::{Seal, Store, StoreError, at};
 
@@ -83,9 +83,7 @@ struct Remembered {
 /// # Errors
 /// [`ImportError`].
 pub fn import(locked: &LockedPackage, store: &Store) -> Result<Package, ImportError> {
-    let mut hasher = Hasher::new(VERSION);
-    hasher.field(locked.sha256.as_bytes());
-    let recipe = RecipeId::from_bytes(hasher.finish());
+    let recipe = RecipeId::of_fields(VERSION, &[locked.sha256.as_bytes()]);
     let remembered = store.recall::<Remembered>(recipe).and_then(|r| revive(r, locked, store));
     if let Some(package) = remembered {
         return Ok(package);
@@ -191,10 +189,8 @@ fn revive(from: Remembered, locked: &LockedPackage, store: &Store) -> Option<Pac
     let mut record = hoopy_apk::index::parse(&from.stanza).ok()?.pop()?;
     record.replaces = from.replaces.iter().map(|r| r.parse()).collect::<Result<_, _>>().ok()?;
     record.replaces_priority = from.replaces_priority;
-    let script = |(kind, id): &(String, ContentId)| {
-        let body = std::fs::read(store.blob_path(*id)).ok()?;
-        (ContentId::of(&body) == *id).then_some((ScriptKind::from_name(kind)?, body))
-    };
+    let script =
+        |(kind, id): &(String, ContentId)| Some((ScriptKind::from_name(kind)?, store.read_blob(*id)?));
     let checksum =
         |(i, text): &(usize, String)| Some((layer.entries.get(*i)?.path.clone(), text.parse().ok()?));
     Some(Package {

@@ -9,15 +9,15 @@
 use hoopy_apk::Dependency;
 use hoopy_apk::catalogue::{self, Catalogue};
 use hoopy_apk::index;
-use hoopy_apk::signature::KeyRing;
+use hoopy_apk::signature::{KeyRing, Verified};
 use hoopy_apk::solve::{Choice, Outline};
 
 use super::file::{LockedRepository, Role};
-use super::make::{DOWNLOADS, MAX_INDEX, MakeError, with_roles};
+use super::indexes::Fetched;
+use super::make::with_roles;
 use crate::arch::Arch;
-use crate::config::{Repository, System};
-use crate::digest::{ContentId, Hasher, RecipeId};
-use crate::fetch::{Client, FetchError};
+use crate::config::Repository;
+use crate::digest::{ContentId, RecipeId};
 use crate::parallel;
 use crate::store::{Store, StoreError};
 
@@ -32,59 +32,38 @@ pub(super) struct Listed<'a> {
 }
 
 impl<'a> Listed<'a> {
-    /// Fetches and verifies the index of every repository of `system`, in order; `None` where one is missing or
-    /// not as it should be.
+    /// Verifies every index that was fetched, in order; `None` where one is not as it should be.
     pub fn all(
-        system: &'a System,
-        arch: Arch,
+        fetched: &[Fetched<'a>],
         keys: &KeyRing,
         store: &Store,
-        client: &Client,
-    ) -> Result<Option<Vec<Self>>, MakeError> {
-        let repositories: Vec<&Repository> = system.repositories.iter().collect();
-        let listed = parallel::map_on(DOWNLOADS, &repositories, |&repository| {
-            let bytes =
-                match client.read(&format!("{}/{arch}/APKINDEX.tar.gz", repository.location), MAX_INDEX) {
-                    Err(FetchError::Missing { .. }) => return Ok(None),
-                    other => other?,
-                };
-            let index = store.put_blob(&bytes)?;
-            let Some(catalogue) = catalogue(&bytes, index, keys, store)? else { return Ok(None) };
+    ) -> Result<Option<Vec<Self>>, StoreError> {
+        let listed = parallel::map(fetched, |Fetched { repository, bytes, .. }| {
+            let Ok(verified) = index::verify(bytes, keys) else { return Ok(None) };
+            let index = store.put_blob(bytes)?;
+            let Some(catalogue) = catalogue(verified, index, store)? else { return Ok(None) };
             let description = catalogue.description().to_owned();
             let locked = LockedRepository { name: repository.name.clone(), description, index };
-            Ok::<_, MakeError>(Some(Self { repository, locked, catalogue }))
+            Ok(Some(Self { repository, locked, catalogue }))
         })?;
         Ok(listed.into_iter().collect())
     }
 }
 
+/// The catalogue of an index whose digest is `index`: the store's, or a new one.
 fn catalogue(
-    bytes: &[u8],
+    verified: Verified<&[u8]>,
     index: ContentId,
-    keys: &KeyRing,
     store: &Store,
 ) -> Result<Option<Catalogue>, StoreError> {
-    let Ok(verified) = index::verify(bytes, keys) else { return Ok(None) };
-    let mut hasher = Hasher::new("hoopy catalogue of an index");
-    hasher.field(index.as_bytes());
-    hasher.field(&catalogue::FORMAT);
-    let recipe = RecipeId::from_bytes(hasher.finish());
-    if let Some(kept) = store.recall(recipe).and_then(|id| kept(id, store)) {
-        return Ok(Some(kept));
+    let recipe = RecipeId::of_fields("hoopy catalogue of an index", &[index.as_bytes(), &catalogue::FORMAT]);
+    let kept = store.recall(recipe).and_then(|id| Catalogue::from_bytes(store.read_blob(id)?).ok());
+    if kept.is_some() {
+        return Ok(kept);
     }
     let Ok(read) = index::catalogue(verified) else { return Ok(None) };
     store.remember(recipe, &store.put_blob(&read.to_bytes())?)?;
     Ok(Some(read))
-}
-
-fn kept(id: ContentId, store: &Store) -> Option<Catalogue> {
-    let path = store.blob_path(id);
-    let bytes = std::fs::read(&path).ok()?;
-    if ContentId::of(&bytes) != id {
-        store.drop_damaged(&path);
-        return None;
-    }
-    Catalogue::from_bytes(bytes).ok()
 }
 
 /// What the world needs, and the package that brings the EFI stub; `None` where something is not to be had.
@@ -119,7 +98,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let id = store.put_blob(&bytes).unwrap();
-        let read = |keys: &KeyRing| catalogue(&bytes, id, keys, &store).unwrap();
+        let read = |keys: &KeyRing| catalogue(index::verify(&bytes, keys).ok()?, id, &store).unwrap();
         let others = || {
             let blobs = std::fs::read_dir(dir.path().join("blob")).unwrap().map(|blob| blob.unwrap().path());
             blobs.filter(|path| *path != store.blob_path(id)).collect::<Vec<_>>()

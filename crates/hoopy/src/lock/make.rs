@@ -1,11 +1,10 @@
 //! Making a lock: indexes fetched and verified, the world resolved, every package fetched and digested.
 
 use hoopy_apk::Dependency;
-use hoopy_apk::index::Index;
-use hoopy_apk::signature::KeyRing;
 use hoopy_apk::solve::{self, Choice, Solution, Universe, UniverseError};
 
 use super::file::{Lock, LockedPackage, LockedRepository, Role};
+use super::indexes::{self, Fetched, Mirrored};
 use super::listed::{self, Listed};
 use super::pins::{Keep, Pins};
 use super::refused::Refused;
@@ -15,9 +14,6 @@ use crate::fetch::{self, Client, FetchError, Progress, Proof, Wanted};
 use crate::parallel;
 use crate::report::Observer;
 use crate::store::{Store, StoreError};
-
-/// Alpine's largest index (community) is 2.5 MB; this is room for it to grow twentyfold.
-pub const MAX_INDEX: u64 = 50 << 20;
 
 /// Downloads at a time: enough to hide a mirror's latency, few enough to be polite.
 pub(super) const DOWNLOADS: usize = 6;
@@ -53,55 +49,6 @@ pub enum MakeError {
     Store(#[from] StoreError),
 }
 
-/// A repository with its verified index.
-#[derive(Debug)]
-pub struct Mirrored<'a> {
-    /// Where it is.
-    pub repository: &'a Repository,
-    /// What it has.
-    pub index: Index,
-    /// What the lock says of it.
-    pub locked: LockedRepository,
-}
-
-/// Fetches and verifies the index of every repository of `system`, in order; indexes go to the store.
-///
-/// # Errors
-/// [`MakeError`]; a repository other than the first two of Alpine's that is not there is an error as well.
-pub fn indexes<'a>(
-    system: &'a System,
-    arch: Arch,
-    keys: &KeyRing,
-    store: &Store,
-    client: &Client,
-) -> Result<Vec<Mirrored<'a>>, MakeError> {
-    parallel::map_on(DOWNLOADS, &system.repositories.iter().collect::<Vec<_>>(), |&repository| {
-        let (place, bytes) = index(&repository.location, arch, client)?;
-        let index = hoopy_apk::index::read(&bytes, keys)
-            .map_err(|source| MakeError::Index { place: place.clone(), source })?;
-        let locked = LockedRepository {
-            name: repository.name.clone(),
-            description: index.description.clone(),
-            index: store.put_blob(&bytes)?,
-        };
-        Ok(Mirrored { repository, index, locked })
-    })
-}
-
-/// The index of the repository at `location`, and where it was: the one for apk 3 is asked for where there is none for
-/// apk 2, as a repository that has both has the same packages in both.
-fn index(location: &str, arch: Arch, client: &Client) -> Result<(String, Vec<u8>), FetchError> {
-    let [two, three] = hoopy_apk::index::FILE_NAMES.map(|name| format!("{location}/{arch}/{name}"));
-    match client.read(&two, MAX_INDEX) {
-        Err(missing @ FetchError::Missing { .. }) => match client.read(&three, MAX_INDEX) {
-            Ok(bytes) => Ok((three, bytes)),
-            Err(FetchError::Missing { .. }) => Err(missing),
-            Err(error) => Err(error),
-        },
-        other => other.map(|bytes| (two, bytes)),
-    }
-}
-
 /// Where the file of a locked package is.
 pub fn package_location(repositories: &[Repository], package: &LockedPackage, arch: Arch) -> Option<String> {
     let repository = repositories.iter().find(|r| r.name == package.repository)?;
@@ -123,15 +70,16 @@ pub fn make(
 ) -> Result<Lock, MakeError> {
     let (keys, _) = fetch::keyring(arch, system.keys.as_deref())?;
     let world = system.world.dependencies();
+    let fetched = Fetched::all(system, arch, client)?;
     if keep.packages.is_empty()
-        && let Some(listed) = Listed::all(system, arch, &keys, store, client)?
+        && let Some(listed) = Listed::all(&fetched, &keys, store)?
         && let Some(chosen) = listed::choose(&listed, &world, &stub(arch)?, arch)
     {
         let repositories: Vec<&Repository> = listed.iter().map(|l| l.repository).collect();
         let packages = fetch_all(&chosen, &repositories, arch, store, client, observer)?;
         return Ok(lock(system, arch, &chosen, packages, listed.iter().map(|l| l.locked.clone()).collect()));
     }
-    let mut mirrored = indexes(system, arch, &keys, store, client)?;
+    let mut mirrored = indexes::verified(&fetched, &keys, store)?;
     let mut pins = Pins::new(&mut mirrored, keep);
     while !pins.is_empty() {
         let repositories = repositories(&mirrored);

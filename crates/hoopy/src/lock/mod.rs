@@ -2,6 +2,7 @@
 
 mod change;
 mod file;
+mod indexes;
 mod listed;
 mod make;
 mod nearest;
@@ -10,8 +11,9 @@ mod refused;
 
 pub use change::{Change, changes};
 pub use file::{Lock, LockError, LockedPackage, LockedRepository, Role};
-pub use make::{MAX_INDEX, MakeError, Mirrored, choose, indexes, make, package_location};
-pub use pins::{Keep, offers};
+pub use indexes::{MAX_INDEX, Mirrored, indexes};
+pub use make::{MakeError, choose, make, package_location};
+pub use pins::Keep;
 pub use refused::Refused;
 
 use std::path::PathBuf;

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use hoopy_apk::{Dependency, Record};
 
-use super::make::MAX_INDEX;
-use super::pins::offers;
+use super::indexes;
 use crate::arch::Arch;
 use crate::config::{System, release_dir};
 use crate::fetch::{self, Client};
@@ -179,8 +178,7 @@ fn ask(system: &System, places: &[Place], wanted: &[&Dependency]) -> Vec<Near> {
     for (place, records) in places.iter().zip(&records) {
         for wanted in wanted {
             let known = found.iter().any(|n| n.place.kind == place.kind && n.wanted == **wanted);
-            let record =
-                records.iter().filter(|r| offers(r, wanted)).max_by(|a, b| a.version.cmp(&b.version));
+            let record = records.iter().filter(|r| r.offers(wanted)).max_by(|a, b| a.version.cmp(&b.version));
             if let Some(record) = record.filter(|_| !known) {
                 let package = format!("{}-{}", record.name, record.version);
                 found.push(Near { wanted: (*wanted).clone(), package, place: place.clone() });
@@ -193,7 +191,6 @@ fn ask(system: &System, places: &[Place], wanted: &[&Dependency]) -> Vec<Near> {
 /// The verified index of a place, if it can be had.
 fn read(system: &System, place: &Place, client: &Client) -> Option<Vec<Record>> {
     let (keys, _) = fetch::keyring(place.arch, system.keys.as_deref()).ok()?;
-    let place = format!("{}/{}/APKINDEX.tar.gz", location(system, place), place.arch);
-    let bytes = client.read(&place, MAX_INDEX).ok()?;
+    let (_, bytes) = indexes::fetch(&location(system, place), place.arch, client).ok()?;
     Some(hoopy_apk::index::read(&bytes, &keys).ok()?.records)
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hoopy_apk::{Dependency, Record};
 
 use super::file::LockedPackage;
-use super::make::Mirrored;
+use super::indexes::Mirrored;
 
 /// What is to stay, and what is to move.
 #[derive(Debug, Clone, Copy, Default)]
@@ -80,12 +80,12 @@ impl Pins {
     /// Pins without which something is needed that nobody offers.
     fn certain(&self, records: &[&Record]) -> BTreeSet<Box<str>> {
         let mut released = BTreeSet::new();
-        let nobody = |d: &Dependency| !d.conflict && !records.iter().any(|r| offers(r, d));
+        let nobody = |d: &Dependency| !d.conflict && !records.iter().any(|r| r.offers(d));
         for needed in self.moving(records).flat_map(|r| &r.depends).filter(|d| nobody(d)) {
-            let has = |held: &[(usize, Record)]| held.iter().any(|(_, r)| offers(r, needed));
+            let has = |held: &[(usize, Record)]| held.iter().any(|(_, r)| r.offers(needed));
             released.extend(self.held.iter().filter(|(_, held)| has(held)).map(|(name, _)| name.clone()));
         }
-        let offered: BTreeSet<&str> = self.moving(records).flat_map(names).collect();
+        let offered: BTreeSet<&str> = self.moving(records).flat_map(Record::names).collect();
         let stuck = |r: &Record| r.depends.iter().any(|d| offered.contains(&*d.name) && nobody(d));
         released.extend(self.pinned(records).filter(|r| stuck(r)).map(|r| r.name.clone()));
         released
@@ -95,9 +95,9 @@ impl Pins {
     fn possible(&self, records: &[&Record]) -> BTreeSet<Box<str>> {
         let needed: BTreeSet<&str> =
             self.moving(records).flat_map(|r| &r.depends).map(|d| &*d.name).collect();
-        let offered: BTreeSet<&str> = self.moving(records).flat_map(names).collect();
+        let offered: BTreeSet<&str> = self.moving(records).flat_map(Record::names).collect();
         let tied = |d: &Dependency| d.constraint.is_some() && offered.contains(&*d.name);
-        let near = |r: &Record| names(r).any(|name| needed.contains(name)) || r.depends.iter().any(tied);
+        let near = |r: &Record| r.names().any(|name| needed.contains(name)) || r.depends.iter().any(tied);
         self.pinned(records).filter(|r| near(r)).map(|r| r.name.clone()).collect()
     }
 
@@ -108,17 +108,4 @@ impl Pins {
     fn pinned<'r>(&self, records: &[&'r Record]) -> impl Iterator<Item = &'r Record> {
         records.iter().copied().filter(|r| self.held.contains_key(&r.name))
     }
-}
-
-/// Whether a package is what a dependency asks for.
-pub fn offers(record: &Record, wanted: &Dependency) -> bool {
-    let provided =
-        |p: &Dependency| p.name == wanted.name && wanted.satisfied_by(p.constraint.as_ref().map(|c| &c.1));
-    (record.name == wanted.name && wanted.satisfied_by(Some(&record.version)))
-        || record.provides.iter().any(provided)
-}
-
-/// A package's name and what else it offers.
-fn names(record: &Record) -> impl Iterator<Item = &str> {
-    std::iter::once(&*record.name).chain(record.provides.iter().map(|p| &*p.name))
 }

@@ -9,7 +9,7 @@ use hoopy_apk::{Dependency, Record};
 
 use super::set::{Member, Set};
 use crate::config::World;
-use crate::lock::{Role, offers};
+use crate::lock::Role;
 
 /// Why one package brings another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +63,7 @@ impl<'s> Graph<'s> {
         // The stub's package lends a file, and is not part of the system.
         let root = |(_, m): &(usize, &Member)| m.role == Role::Root;
         for (place, member) in set.members.iter().enumerate().filter(root) {
-            let names: BTreeSet<&str> = names(&member.record).collect();
+            let names: BTreeSet<&str> = member.record.names().collect();
             names.into_iter().for_each(|name| providers.entry(name).or_default().push(place));
         }
         let mut graph =
@@ -134,7 +134,7 @@ impl<'s> Graph<'s> {
     /// The members that meet a dependency.
     fn meeting(&self, dependency: &Dependency) -> Vec<usize> {
         let all = self.providers.get(&*dependency.name).map(Vec::as_slice).unwrap_or_default();
-        let meets = |place: &&usize| offers(self.record(**place), dependency);
+        let meets = |place: &&usize| self.record(**place).offers(dependency);
         let fit: Vec<usize> = all.iter().filter(meets).copied().collect();
         match fit.iter().find(|place| self.record(**place).name == dependency.name) {
             Some(own) => vec![*own],
@@ -170,9 +170,4 @@ impl<'s> Graph<'s> {
             self.edges[from].push(edge);
         }
     }
-}
-
-/// A package's name and what else it offers.
-fn names(record: &Record) -> impl Iterator<Item = &str> {
-    std::iter::once(&*record.name).chain(record.provides.iter().map(|p| &*p.name))
 }

@@ -79,9 +79,8 @@ pub(super) fn kept(system: &System, lock: &Lock, keys: &KeyRing, store: &Store) 
 /// The records of an index in the store. Its digest is what the lock says; its signature is checked all the same,
 /// for a lock is a text that anybody may have sent a change to.
 fn stored(id: ContentId, keys: &KeyRing, store: &Store) -> Option<Vec<Record>> {
-    let path = store.blob_path(id);
-    if fs::metadata(&path).ok()?.len() > lock::MAX_INDEX || !store.check_blob(id).ok()? {
+    if fs::metadata(store.blob_path(id)).ok()?.len() > lock::MAX_INDEX {
         return None;
     }
-    Some(hoopy_apk::index::read(&fs::read(path).ok()?, keys).ok()?.records)
+    Some(hoopy_apk::index::read(&store.read_blob(id)?, keys).ok()?.records)
 }

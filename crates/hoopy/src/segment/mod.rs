@@ -137,7 +137,5 @@ fn remember(key: SegmentKey, content: ContentId, sum: Checksum, store: &Store) -
 }
 
 fn recipe(key: SegmentKey) -> RecipeId {
-    let mut hasher = Hasher::new("hoopy segment in the store 1");
-    hasher.field(key.as_bytes());
-    RecipeId::from_bytes(hasher.finish())
+    RecipeId::of_fields("hoopy segment in the store 1", &[key.as_bytes()])
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::config::System;
+use crate::config::{System, release_dir};
 use crate::fetch::{self, Client, FetchError, Progress, Proof, Wanted};
 use crate::lock::{self, Lock, LockError};
 use crate::report::Observer;
@@ -67,12 +67,10 @@ pub fn vendor(system: &System, store: &Store, observer: &dyn Observer) -> Result
     let (_, path) = lock::place(system)?;
     let lock = Lock::read(&path)?.ok_or(VendorError::NoLock(path))?;
     let root = system.path("vendor");
-    let dir = |repository: &str| {
-        let branch = if lock.branch.starts_with(|c: char| c.is_ascii_digit()) { "v" } else { "" };
-        root.join(format!("{branch}{}", lock.branch)).join(repository).join(lock.arch.as_str())
-    };
+    let dir =
+        |repository: &str| root.join(release_dir(&lock.branch)).join(repository).join(lock.arch.as_str());
     for repository in &lock.repositories {
-        let bytes = fs::read(store.blob_path(repository.index)).map_err(|_| VendorError::NoIndex {
+        let bytes = store.read_blob(repository.index).ok_or_else(|| VendorError::NoIndex {
             repository: repository.name.clone(),
             index: repository.index.to_string(),
         })?;

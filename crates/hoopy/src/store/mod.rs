@@ -35,7 +35,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::SpooledTempFile;
 
-use crate::digest::{ContentId, Hasher, LayerId, RecipeId, SegmentKey, of_reader};
+use crate::digest::{ContentId, LayerId, RecipeId, SegmentKey, of_reader};
 use crate::layer::Entry;
 use crate::layer::entry::layer_id;
 
@@ -187,6 +187,17 @@ impl Store {
         Ok(good)
     }
 
+    /// The blob `id`, where it is there and has that digest; one that has not is removed.
+    pub fn read_blob(&self, id: ContentId) -> Option<Vec<u8>> {
+        let path = self.blob_path(id);
+        let bytes = fs::read(&path).ok()?;
+        if ContentId::of(&bytes) == id {
+            return Some(bytes);
+        }
+        self.drop_damaged(&path);
+        None
+    }
+
     /// Makes the file at `path`, which was just found to have the digest `id`, a blob: durable, and sealed.
     ///
     /// # Errors
@@ -294,9 +305,7 @@ impl Store {
 
 /// Where the seal of a blob is remembered.
 fn blob_seal(id: ContentId) -> RecipeId {
-    let mut hasher = Hasher::new("hoopy blob in the store 1");
-    hasher.field(id.as_bytes());
-    RecipeId::from_bytes(hasher.finish())
+    RecipeId::of_fields("hoopy blob in the store 1", &[id.as_bytes()])
 }
 
 /// Removes what killed builds left in `tmp`.

@@ -94,8 +94,8 @@ impl<'a> Builder<'a> {
         }
         self.add_providers(name, package, record.version.as_str(), provides..install_if)?;
         self.by_identity.insert(identity(&record.checksum), package);
-        let fits = record.arch.is_empty() || &*record.arch == "noarch" || &*record.arch == arch;
-        let installable = fits && record.depends.iter().all(Dependency::has_valid_version);
+        let installable =
+            fits(&record.arch, arch) && record.depends.iter().all(Dependency::has_valid_version);
         let repositories = bit;
         self.packages.push(Package {
             source: Source::Record(record),
@@ -208,6 +208,11 @@ impl<'b, 'a> Links<'b, 'a> {
         }
         Lists::new(order.len(), &pairs)
     }
+}
+
+/// Whether a package for `own` can be installed on machines of `arch`.
+pub(super) fn fits(own: &str, arch: &str) -> bool {
+    own.is_empty() || own == "noarch" || own == arch
 }
 
 /// The names as apk walks its hash table: bucket by bucket, within one the latest first. (A bucket's number

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::build::{Builder, number};
+use super::build::{Builder, fits, number};
 use super::{Dep, MAX_REPOSITORIES, NameId, Package, PackageId, Source, Universe, UniverseError};
 use crate::catalogue::Catalogue;
 use crate::dependency::Dependency;
@@ -133,7 +133,6 @@ impl<'a> Builder<'a> {
         let [depends, provides, install_if, end] = starts;
         let name = id(found.name);
         self.add_providers(name, package, found.version, provides..install_if)?;
-        let fits = found.arch.is_empty() || found.arch == "noarch" || found.arch == arch;
         self.packages.push(Package {
             source: Source::Catalogue(catalogue, number_there),
             version: found.version,
@@ -141,7 +140,7 @@ impl<'a> Builder<'a> {
             empty: found.empty,
             name,
             repositories: bit,
-            installable: fits && found.installable,
+            installable: fits(found.arch, arch) && found.installable,
             depends,
             provides,
             install_if,

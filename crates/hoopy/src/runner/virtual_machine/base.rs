@@ -48,17 +48,13 @@ pub(super) fn find(packages: &[Arc<Package>], network: bool, store: &Store) -> R
         program(packages, store, "BusyBox", "busybox", &|p| p.as_bytes().ends_with(b"bin/busybox"))?;
     let loader = program(packages, store, "the loader", "musl", &|p| p.name().starts_with(b"ld-musl-"))?;
     files.push(("bin/busybox".to_owned(), busybox.1));
-    files.push((format!("lib/{}", String::from_utf8_lossy(busybox_loader(&loader.0))), loader.1));
+    files.push((format!("lib/{}", String::from_utf8_lossy(loader.0.name())), loader.1));
     files.push(("init".to_owned(), INIT.into()));
     files.push(("inside.sh".to_owned(), INSIDE.into()));
     let kernel = hoopy_uki::kernel::unpacked(image).unwrap_or_else(|| image.clone());
     let initramfs =
         pack(&files).map_err(|e| MachineError::io("pack the machine's initramfs")(io::Error::other(e)))?;
     Ok(Base { kernel, initramfs })
-}
-
-fn busybox_loader(path: &EntryPath) -> &[u8] {
-    path.name()
 }
 
 fn kernel(packages: &[Arc<Package>]) -> Option<(&Package, &EntryPath)> {

@@ -138,7 +138,12 @@ impl Drop for Terminal {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use std::time::{Duration, Instant};
+
+    /// What is to happen happens within this time.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    use std::time::Duration;
+
+    use hoopy_testkit::soon;
 
     fn alive(pid: u32) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -150,18 +155,6 @@ mod tests {
         let mut command = guard.command(Path::new("sleep"));
         command.arg("1000");
         guard.spawn(command).unwrap()
-    }
-
-    /// Waits until it is true, at most 10 s.
-    fn soon(mut is: impl FnMut() -> bool) -> bool {
-        let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(10) {
-            if is() {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        false
     }
 
     #[test]
@@ -182,7 +175,7 @@ mod tests {
         let mut guarded = sleeper(Some(&inner));
         // To the watcher, a closed pipe is a caller that is gone
         drop(guarded._guard.watcher.stdin.take());
-        assert!(soon(|| {
+        assert!(soon(PATIENCE, || {
             let _ = guarded.child.try_wait();
             !inner.exists()
         }));
@@ -197,8 +190,8 @@ mod tests {
         drop(guard.watcher.stdin.take());
         // Before the watcher has cleared up, or after: what is started now must not go on
         let mut late = command.spawn().unwrap();
-        assert!(soon(|| late.try_wait().unwrap().is_some()));
-        assert!(soon(|| !guard.dir.path().exists()));
+        assert!(soon(PATIENCE, || late.try_wait().unwrap().is_some()));
+        assert!(soon(PATIENCE, || !guard.dir.path().exists()));
         let mut later = command.spawn().unwrap();
         assert_eq!(later.wait().unwrap().code(), Some(125));
     }
