@@ -83,6 +83,15 @@ fn shop(system: &System, store: &Store, observer: &dyn Observer) -> anyhow::Resu
     Ok(Shop { shelves, lock })
 }
 
+/// The image that was given, or the newest that was built under `name`.
+fn image(system: &System, given: Option<&Path>, name: &str) -> anyhow::Result<PathBuf> {
+    let images = system.path("images");
+    let newest = || hoopy::image::latest(&images, name);
+    given.map(Path::to_owned).or_else(newest).with_context(|| {
+        format!("{}: no image of {} there: run `hoopy build` first", images.display(), system.name)
+    })
+}
+
 /// `$XDG_CACHE_HOME/hoopy`, or `~/.cache/hoopy` (XDG Base Directory Specification).
 fn cache() -> Option<PathBuf> {
     base("XDG_CACHE_HOME", ".cache")

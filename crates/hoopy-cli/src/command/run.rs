@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use hoopy::arch::Arch;
 use hoopy::config::{Overrides, System};
-use hoopy::ship::vm::{Forward, Vm, VmConfig, fstab, scratch};
+use hoopy::ship::vm::{Boot, Forward, Vm, VmConfig, fstab, scratch};
 
 use crate::args::{Global, Run};
 
@@ -22,14 +22,13 @@ pub fn run(global: &Global, own: &Run) -> anyhow::Result<ExitCode> {
     let name = hoopy::lock::image_name(&system, arch, &lock);
     let config = config(&system, own, arch, &name)?;
     let vm = Vm::prepare(&config)?;
+    let image = config.boot.path();
     if !global.quiet {
         match vm.no_kvm() {
-            None => eprintln!("{} with {}", config.image.display(), vm.accelerator()),
-            Some(why) => eprintln!(
-                "{} with {}, which is slow: no KVM, {why}",
-                config.image.display(),
-                vm.accelerator()
-            ),
+            None => eprintln!("{} with {}", image.display(), vm.accelerator()),
+            Some(why) => {
+                eprintln!("{} with {}, which is slow: no KVM, {why}", image.display(), vm.accelerator())
+            }
         }
         for forward in vm.forwards() {
             eprintln!(
@@ -52,14 +51,7 @@ pub fn run(global: &Global, own: &Run) -> anyhow::Result<ExitCode> {
 }
 
 fn config(system: &System, own: &Run, arch: Arch, name: &str) -> anyhow::Result<VmConfig> {
-    let newest = || hoopy::image::latest(&system.path("images"), name);
-    let image = own.image.clone().or_else(newest).with_context(|| {
-        format!(
-            "{}: no image of {} there: run `hoopy build` first",
-            system.path("images").display(),
-            system.name
-        )
-    })?;
+    let image = super::image(system, own.image.as_deref(), name)?;
     let places = super::places();
     let state = super::state().context("no place for scratch disks: set HOME")?;
     let dir = state.join("disks").join(&system.name);
@@ -80,7 +72,7 @@ fn config(system: &System, own: &Run, arch: Arch, name: &str) -> anyhow::Result<
     };
     Ok(VmConfig {
         arch,
-        image,
+        boot: Boot::Image(image),
         memory: system.memory,
         cpus: own.cpus.unwrap_or(system.cpus),
         forwards: ports

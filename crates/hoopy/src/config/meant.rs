@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::written::{Port, Written};
-use super::{ConfigError, World, size};
+use super::{ConfigError, Layout, World, size};
 use crate::arch::Arch;
 use crate::layer::EntryPath;
 use crate::segment::codec::Codec;
@@ -108,6 +108,12 @@ pub struct System {
     pub cpus: u32,
     /// Ports that `hoopy run` forwards.
     pub forwards: Vec<Forward>,
+    /// How images lie on the EFI system partition.
+    pub layout: Layout,
+    /// The machine that `hoopy deploy` ships to, as ssh(1) knows it.
+    pub host: Option<String>,
+    /// Where that machine has its EFI system partition, if it is not to be looked for.
+    pub esp: Option<String>,
     /// What `packages` asks for.
     pub world: World,
 }
@@ -189,6 +195,9 @@ impl Meaning<'_> {
             programs: w.programs.into_iter().map(|p| self.program(p)).collect::<Result<_, _>>()?,
             cpus: w.run.cpus.unwrap_or(2),
             forwards: self.forwards(w.run.ports)?,
+            layout: w.layout,
+            host: w.deploy.host.map(|h| self.host(h)).transpose()?,
+            esp: w.deploy.esp.map(|e| self.esp(e)).transpose()?,
             dir: self.dir.to_owned(),
             branch,
             world,
@@ -215,6 +224,21 @@ impl Meaning<'_> {
             return Err(self.value("name", message));
         }
         Ok(name)
+    }
+
+    /// ssh(1) takes a leading dash for an option.
+    fn host(&self, written: String) -> Result<String, ConfigError> {
+        let bad = written.is_empty() || written.starts_with('-') || written.contains(char::is_whitespace);
+        let message =
+            || format!("{written:?} is no machine: write what `ssh` takes, as nas or root@10.0.0.2");
+        if bad { Err(self.value("deploy.host", message())) } else { Ok(written) }
+    }
+
+    fn esp(&self, written: String) -> Result<String, ConfigError> {
+        let good = written.starts_with('/') && !written.contains(char::is_control);
+        let message =
+            || format!("{written:?} is no directory of the machine: write its whole path, as /media/usb");
+        if good { Ok(written) } else { Err(self.value("deploy.esp", message())) }
     }
 
     fn repository(&self, written: &str, mirror: &str, branch: &str) -> Repository {

@@ -1,11 +1,13 @@
 //! The system directory: `hoopy.toml` as written ([`written`]), `packages` ([`world`]) and what they mean
 //! together with the command line ([`System`]).
 
+pub mod layout;
 mod meant;
 pub mod size;
 pub mod world;
 pub mod written;
 
+pub use layout::Layout;
 pub use meant::{Copied, Forward, Overrides, Program, Repository, System, release_dir};
 pub use world::World;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::Layout;
 use crate::arch::Arch;
 
 /// `hoopy.toml`: what the files of a system directory cannot say.
@@ -36,8 +37,13 @@ pub struct Written {
     pub modes: BTreeMap<String, String>,
     /// Programs built on this machine and copied into the image.
     pub programs: Vec<Program>,
+    /// How images lie on the EFI system partition: `single`, one image with the last one beside it, or `ab`,
+    /// systemd-boot with images that are tried before they count as good. Default: single.
+    pub layout: Layout,
     /// What `hoopy run` does.
     pub run: Run,
+    /// Where `hoopy deploy` ships to.
+    pub deploy: Deploy,
 }
 
 /// A program of the user's own: a command that builds it and what to copy where.
@@ -62,6 +68,16 @@ pub struct Run {
     pub cpus: Option<u32>,
     /// Ports of the machine to forward to this one: `22` (to a free port) or `"8080:80"`. Default: 22 and 80.
     pub ports: Option<Vec<Port>>,
+}
+
+/// Where `hoopy deploy` ships to.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Deploy {
+    /// The machine, as ssh(1) knows it: `nas` or `root@10.0.0.2`. Default: given on the command line.
+    pub host: Option<String>,
+    /// Where the machine has its EFI system partition, if it is not to be looked for: `/media/usb`.
+    pub esp: Option<String>,
 }
 
 /// A forwarded port.

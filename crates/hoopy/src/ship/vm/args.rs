@@ -105,12 +105,12 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::arch::Arch;
-    use crate::ship::vm::{Acceleration, Places};
+    use crate::ship::vm::{Acceleration, Boot, Places};
 
     fn config(arch: Arch) -> VmConfig {
         VmConfig {
             arch,
-            image: "nas.efi".into(),
+            boot: Boot::Image("nas.efi".into()),
             memory: (512 << 20) + 1,
             cpus: 2,
             forwards: vec![],

@@ -33,6 +33,7 @@ pub use scratch::ScratchDisk;
 pub use tools::{Firmware, Places};
 
 use crate::arch::Arch;
+use crate::config::layout;
 
 /// What is left free on the partition, so that a deploy can be tried from inside: one more image of usual size.
 const ESP_SPARE: u64 = 128 << 20;
@@ -58,13 +59,31 @@ pub enum Acceleration {
     Only(Accelerator),
 }
 
+/// What a machine boots.
+#[derive(Debug, Clone)]
+pub enum Boot {
+    /// This unified kernel image, from a partition made for it and gone with the machine.
+    Image(PathBuf),
+    /// This disk image, which keeps what the machine writes to it.
+    Disk(PathBuf),
+}
+
+impl Boot {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Image(path) | Self::Disk(path) => path,
+        }
+    }
+}
+
 /// A machine to boot an image on.
 #[derive(Debug, Clone)]
 pub struct VmConfig {
     /// Its architecture.
     pub arch: Arch,
-    /// The unified kernel image.
-    pub image: PathBuf,
+    /// What it boots.
+    pub boot: Boot,
     /// Bytes of memory; rounded up to MiB.
     pub memory: u64,
     /// How many processors.
@@ -114,13 +133,15 @@ impl Vm {
         };
         let dir = tempfile::Builder::new().prefix("hoopy-vm-").tempdir_in(&config.temp);
         let dir = dir.map_err(VmError::io("make a directory in", &config.temp))?;
-        let esp = dir.path().join("esp.img");
-        write_esp(config, &esp)?;
+        let disk = match &config.boot {
+            Boot::Image(image) => write_esp(config.arch, image, dir.path())?,
+            Boot::Disk(disk) => disk.clone(),
+        };
         let firmware = firmware.with_private_variables(dir.path())?;
         let (forwards, ports) = take_ports(&config.forwards)?;
         let args =
             args::machine(&args::Machine { config, firmware: &firmware, accelerator, forwards: &forwards })
-                .drive("esp", &esp, "raw")?
+                .drive("boot", &disk, "raw")?
                 .scratch(&config.disks)?
                 .finish();
         Ok(Self { qemu, args, accelerator, no_kvm, forwards, temp: config.temp.clone(), dir, ports })
@@ -174,15 +195,19 @@ impl Vm {
     }
 }
 
-fn write_esp(config: &VmConfig, esp: &Path) -> Result<(), VmError> {
-    let mut image = File::open(&config.image).map_err(VmError::io("open", &config.image))?;
-    let meta = image.metadata().map_err(VmError::io("read", &config.image))?;
-    let out = File::options().read(true).write(true).create_new(true).open(esp);
-    let out = out.map_err(VmError::io("create", esp))?;
-    let path = format!("EFI/BOOT/{}", config.arch.efi_boot_name());
+fn write_esp(arch: Arch, path: &Path, dir: &Path) -> Result<PathBuf, VmError> {
+    let mut image = File::open(path).map_err(VmError::io("open", path))?;
+    let meta = image.metadata().map_err(VmError::io("read", path))?;
+    let esp = dir.join("esp.img");
+    let out = File::options().read(true).write(true).create_new(true).open(&esp);
+    let out = out.map_err(VmError::io("create", &esp))?;
     let volume = Volume { spare: ESP_SPARE, ..Volume::default() };
-    esp::write(&out, &volume, &mut [Item { path, size: meta.len(), content: &mut image }])?;
-    Ok(())
+    esp::write(
+        &out,
+        &volume,
+        &mut [Item { path: layout::started(arch), size: meta.len(), content: &mut image }],
+    )?;
+    Ok(esp)
 }
 
 /// Binds the ports, so that two machines that start at once do not choose the same.
