@@ -1,39 +1,45 @@
 //! Where a system directory comes from: the state of the git repository that it is in.
 
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::config::System;
 use crate::stack::Release;
 
-/// Questions to git, being answered while other work goes on: each takes longer than looking up a whole build.
+/// A question to git, being answered while other work goes on: it takes longer than looking up a whole build.
 #[derive(Debug)]
-pub struct Provenance {
-    commit: Option<Child>,
-    changes: Option<Child>,
-}
+pub struct Provenance(Option<Child>);
 
 impl Provenance {
     /// Asks about the directory of `system`. What hoopy itself writes there is no change.
     pub fn ask(system: &System) -> Self {
-        let status = ["status", "--porcelain", "--", ".", ":!images", ":!hoopy*.lock"];
-        Self { commit: git(&system.dir, &["rev-parse", "HEAD"]), changes: git(&system.dir, &status) }
+        let dir = &system.dir;
+        let inside = dir.canonicalize().is_ok_and(|dir| dir.ancestors().any(|d| d.join(".git").exists()));
+        if !inside {
+            return Self(None);
+        }
+        let mut command = Command::new("git");
+        // Looking must not take the lock that the user's own git may want.
+        command.args(["--no-optional-locks", "-C"]).arg(dir);
+        command.args(["status", "--porcelain=v2", "--branch", "--no-ahead-behind"]);
+        command.args(["--", ".", ":!images", ":!hoopy*.lock"]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Self(command.spawn().ok())
     }
 
     /// What git says; nothing where there is no git or no repository. The image's name comes later.
     pub fn answer(self) -> Release {
-        let (commit, changes) = (said(self.commit), said(self.changes));
-        Release { image: String::new(), dirty: changes.is_some_and(|c| !c.is_empty()), commit }
+        let text = self.0.and_then(said).unwrap_or_default();
+        let commit = text.lines().find_map(|line| line.strip_prefix(COMMIT)).filter(|id| *id != UNBORN);
+        let dirty = text.lines().any(|line| !line.starts_with('#'));
+        Release { image: String::new(), dirty, commit: commit.map(str::to_owned) }
     }
 }
 
-fn git(dir: &Path, args: &[&str]) -> Option<Child> {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(dir).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    command.spawn().ok()
-}
+/// What precedes the commit (git-status(1), "Porcelain Format Version 2"), and what stands there before the first.
+const COMMIT: &str = "# branch.oid ";
+const UNBORN: &str = "(initial)";
 
-fn said(child: Option<Child>) -> Option<String> {
-    let out = child?.wait_with_output().ok()?;
-    out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
+fn said(child: Child) -> Option<String> {
+    let out = child.wait_with_output().ok()?;
+    out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
 }

@@ -2,7 +2,7 @@
 //! reads what is content-addressed and does nothing where its result is in the store.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hoopy_apk::solve::{self, Universe};
@@ -21,16 +21,20 @@ use crate::lock::{self, Lock, LockedPackage, Role};
 use crate::parallel;
 use crate::programs;
 use crate::provenance::Provenance;
-use crate::report::{Built, Event, LayerSize, Observer, Timings};
+use crate::report::{Built, Event, LayerSize, Observer, Timings, Warnings};
 use crate::segment::codec::Codec;
 use crate::segment::eager::Eager;
 use crate::stack::database::is_boot;
 use crate::stack::{self, Inputs, Release, Runner, Stack};
 use crate::store::Store;
 
+mod before;
 mod error;
+mod glance;
 
+use before::Before;
 pub use error::BuildError;
+use glance::Glance;
 
 /// Downloads at a time.
 const DOWNLOADS: usize = 6;
@@ -72,24 +76,49 @@ pub fn build(
     runner: &mut dyn Runner,
     observer: &dyn Observer,
 ) -> Result<Built, BuildError> {
-    match road(system, options, store, runner, observer) {
+    let provenance = Provenance::ask(system);
+    let glance = Glance::at(system, options);
+    let release = provenance.answer();
+    if let Some(built) = glance.as_ref().and_then(|g| g.recall(system, &release, store, observer)) {
+        return Ok(built);
+    }
+    let mut attempt = || {
+        let warnings = Warnings::new(observer);
+        let made = road(system, options, release.clone(), store, runner, &warnings)?;
+        Ok::<_, BuildError>((made, warnings.into_texts()))
+    };
+    let (made, warnings) = match attempt() {
         Err(_) if store.take_damage() => {
             let lost = store.verify()?.removed.len() + 1;
             let note = format!("the store was damaged: making {lost} of its files anew");
             observer.event(Event::Note(&note));
-            road(system, options, store, runner, observer)
+            attempt()
         }
         result => result,
+    }?;
+    if let Some(glance) = glance {
+        glance.remember(&made, warnings, store);
     }
+    Ok(made.built)
+}
+
+/// An image, and what it was made of that is not in the directory.
+struct Made {
+    /// What images of the directory are called.
+    name: String,
+    /// What git says of the directory.
+    release: Release,
+    built: Built,
 }
 
 fn road(
     system: &System,
     options: &Options,
+    release: Release,
     store: &Store,
     runner: &mut dyn Runner,
     observer: &dyn Observer,
-) -> Result<Built, BuildError> {
+) -> Result<Made, BuildError> {
     let mut timings = Timings::default();
     let client = Client::default();
     let (name, lock) =
@@ -99,7 +128,6 @@ fn road(
     let packages = timings.step("import", observer, || import(&lock, store))?;
     let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
     let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
-    let provenance = Provenance::ask(system);
     let stack = Eager::beside(system.codec, store, |eager| {
         let settled = |layer: &Layer| eager.offer(layer, &is_boot);
         stack::fold(&inputs, store, runner, &settled, &mut timings, observer)
@@ -108,14 +136,13 @@ fn road(
     let mut stack = stack?;
     let kernel = image::find_kernel(&stack, store)?;
     check_codec(system.codec, &kernel)?;
-    let provenance = provenance.answer();
-    let recipe = recipe(system, options, &stack, &lock, &provenance);
-    if let Some(built) = unchanged(system, &name, recipe, store) {
-        return Ok(Built { timings, ..built });
+    let recipe = recipe(system, options, &stack, &lock, &release);
+    if let Some(built) = store.recall::<Before>(recipe).and_then(|before| before.still_good(system, store)) {
+        return Ok(Made { name, release, built: Built { timings, ..built } });
     }
-    let identity = identity(system, name, options);
-    let release = Release { image: identity.image(), ..provenance };
-    stack::sign(&mut stack, &release, lock.epoch, store)?;
+    let identity = identity(system, name.clone(), options);
+    let named = Release { image: identity.image(), ..release.clone() };
+    stack::sign(&mut stack, &named, lock.epoch, store)?;
     let initramfs =
         timings.step("segments", observer, || Initramfs::of(&stack, system.codec, store, observer))?;
     check_fit(system, &stack, &initramfs, &kernel)?;
@@ -130,8 +157,10 @@ fn road(
     };
     let (path, bytes) = timings.step("write", observer, || work.write(options.output, &initramfs))?;
     let built = report(&work, path, bytes, &initramfs);
-    store.remember(recipe, &built)?;
-    Ok(Built { timings, ..built })
+    if let Some(before) = Before::of(&name, &built, store) {
+        store.remember(recipe, &before)?;
+    }
+    Ok(Made { name, release, built: Built { timings, ..built } })
 }
 
 /// The lock: the one that is there, or a new one where there is none.
@@ -212,7 +241,7 @@ fn check_codec(codec: Codec, kernel: &Kernel) -> Result<(), ImageError> {
 
 /// All that the image depends on but its own name.
 fn recipe(system: &System, options: &Options, stack: &Stack, lock: &Lock, release: &Release) -> RecipeId {
-    let mut hasher = Hasher::new("hoopy image 1");
+    let mut hasher = Hasher::new("hoopy image 2");
     let directory = system.dir.canonicalize().unwrap_or_else(|_| system.dir.clone());
     hasher.field(directory.as_os_str().as_encoded_bytes());
     hasher.field(system.name.as_bytes()).field(lock.arch.as_str().as_bytes()).field(lock.branch.as_bytes());
@@ -230,13 +259,10 @@ fn recipe(system: &System, options: &Options, stack: &Stack, lock: &Lock, releas
     RecipeId::from_bytes(hasher.finish())
 }
 
-/// The image that the same inputs made before, where it is still there and the newest.
-fn unchanged(system: &System, name: &str, recipe: RecipeId, store: &Store) -> Option<Built> {
-    let built: Built = store.recall(recipe)?;
-    let there = fs::metadata(&built.path).is_ok_and(|m| m.len() == built.size);
+/// Whether no image called `name` is newer than the one at `path`.
+fn is_newest(system: &System, name: &str, path: &Path) -> bool {
     let newest = image::latest(&system.path("images"), name);
-    let newest = newest.is_none_or(|newest| newest.file_name() <= built.path.file_name());
-    (there && newest).then_some(Built { unchanged: true, ..built })
+    newest.is_none_or(|newest| newest.file_name() <= path.file_name())
 }
 
 fn identity(system: &System, name: String, options: &Options) -> Identity {

@@ -19,7 +19,9 @@ mod layout;
 pub mod pe;
 pub mod sbat;
 mod section;
+mod whole;
 
 pub use assemble::{Extent, Plan, PlanError, SectionData};
 pub use checksum::Checksum;
 pub use section::Section;
+pub use whole::is_whole;

@@ -324,3 +324,16 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn an_image_is_whole_until_a_byte_of_it_changes(at in any::<prop::sample::Index>(), flip in 1_u8..) {
+        let mut image = assembled(&PROGRAM.bytes(), PROGRAM.bytes());
+        let whole = |image: &[u8]| hoopy_uki::is_whole(&mut std::io::Cursor::new(image)).unwrap();
+        prop_assert!(whole(&image));
+        prop_assert!(!whole(&image[..image.len() - 512]), "cut short");
+        let at = at.index(image.len());
+        image[at] ^= flip;
+        prop_assert!(!whole(&image), "byte {at}");
+    }
+}

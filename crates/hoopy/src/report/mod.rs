@@ -1,6 +1,7 @@
 //! What a build tells while it runs and when it is done. The library says it here and prints nothing.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,33 @@ pub struct Silent;
 
 impl Observer for Silent {
     fn event(&self, _: Event<'_>) {}
+}
+
+/// Passes everything on, and keeps the warnings.
+pub struct Warnings<'a> {
+    to: &'a dyn Observer,
+    texts: Mutex<Vec<String>>,
+}
+
+impl<'a> Warnings<'a> {
+    /// Passes everything on to `to`.
+    pub fn new(to: &'a dyn Observer) -> Self {
+        Self { to, texts: Mutex::default() }
+    }
+
+    /// What was warned of, in order.
+    pub fn into_texts(self) -> Vec<String> {
+        self.texts.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Warnings<'_> {
+    fn event(&self, event: Event<'_>) {
+        if let Event::Warning(text) = event {
+            self.texts.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
+        }
+        self.to.event(event);
+    }
 }
 
 /// What a build made.

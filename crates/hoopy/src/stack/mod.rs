@@ -25,6 +25,7 @@ pub use expected::expected;
 pub use finish::Release;
 pub use fold::{Inputs, fold, sign};
 pub use scripts::{Beside, Runner};
+pub use setup::HIDDEN;
 
 use std::io;
 use std::sync::Arc;
