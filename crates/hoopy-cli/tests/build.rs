@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use hoopy::digest::ContentId;
+use hoopy::image::manifest;
 use hoopy_testkit::{Home, mirror};
 
 fn home() -> Home {
@@ -37,6 +40,37 @@ fn a_changed_file_makes_the_next_image() {
     fs::write(dir.join("root/etc/motd"), "changed\n").unwrap();
     let second = home.ok(&["build", "s"]);
     assert!(second.contains("small-2026092102.efi"), "{second}");
+}
+
+#[test]
+fn an_image_says_what_it_is_made_of_and_a_changed_file_changes_little_of_it() {
+    let home = home();
+    let dir = home.small("s");
+    let made_of = |n: usize| {
+        let mut file = fs::File::open(&images(&dir)[n]).unwrap();
+        let pieces = manifest::of_image(&mut file).unwrap().unwrap();
+        for piece in &pieces {
+            let mut bytes = vec![0; piece.size as usize];
+            file.read_exact_at(&mut bytes, piece.offset).unwrap();
+            assert_eq!(ContentId::of(&bytes), piece.sha256, "{piece:?}");
+        }
+        let known: u64 = pieces.iter().map(|p| p.size).sum();
+        // Headers, the section itself, padding
+        assert!(file.metadata().unwrap().len() - known < 64 << 10, "{known} bytes are described");
+        pieces
+    };
+    home.ok(&["build", "s"]);
+    let first = made_of(0);
+    for origin in ["systemd-efistub-252-r0", "root/", "hoopy-release", "hoopy"] {
+        assert!(first.iter().any(|p| p.origin == origin), "{origin}: {first:#?}");
+    }
+    assert_eq!(first.iter().filter(|p| p.origin.starts_with("linux-virt-")).count(), 2);
+    fs::write(dir.join("root/etc/hostname"), "changed\n").unwrap();
+    home.ok(&["build", "s"]);
+    let second = made_of(1);
+    let new = second.iter().filter(|p| !first.iter().any(|old| old.sha256 == p.sha256));
+    let new: Vec<_> = new.map(|p| p.origin.as_str()).collect();
+    assert_eq!(new, ["hoopy", "root/", "hoopy-release"], "os-release, the file, and the image's name");
 }
 
 #[test]

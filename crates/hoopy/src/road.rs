@@ -14,6 +14,7 @@ use crate::check;
 use crate::config::{System, size};
 use crate::digest::{Hasher, RecipeId};
 use crate::fetch::{self, Client, Progress, Proof, Wanted};
+use crate::image::manifest::{self, Makers};
 use crate::image::{self, Identity, ImageError, Initramfs, Kernel, Version};
 use crate::layer::package::{self, Package};
 use crate::layer::{EntryPath, Layer};
@@ -362,16 +363,20 @@ impl Work<'_> {
         if let Some(version) = version {
             sections.push((Section::Uname, SectionData::Bytes(version.into_bytes())));
         }
-        Ok(Plan::new(&self.stub()?, sections).map_err(ImageError::from)?)
+        let (stub, from) = self.stub()?;
+        let makers = Makers { stub: &from, kernel: self.kernel, initramfs };
+        let described = Plan::described(&stub, sections, |places| manifest::describe(places, &makers));
+        Ok(described.map_err(ImageError::from)?)
     }
 
-    /// The EFI stub, out of the locked package that brings it.
-    fn stub(&self) -> Result<Vec<u8>, BuildError> {
+    /// The EFI stub, out of the locked package that brings it, and what that is called.
+    fn stub(&self) -> Result<(Vec<u8>, String), BuildError> {
         let path = format!("usr/lib/systemd/boot/efi/linux{}.efi.stub", self.arch.efi_suffix());
         let locked = self.lock.with_role(Role::Stub).next().ok_or(BuildError::NoStubLocked)?;
         let package = package::import(locked, self.store)?;
         let stub = package.layer.read_file(self.store, &EntryPath::new(&path)?).map_err(ImageError::from)?;
-        Ok(stub.ok_or_else(|| ImageError::NoStub { package: locked.name.clone(), path })?)
+        let stub = stub.ok_or_else(|| ImageError::NoStub { package: locked.name.clone(), path })?;
+        Ok((stub, format!("{}-{}", package.record.name, package.record.version)))
     }
 }
 

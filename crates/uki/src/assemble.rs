@@ -118,12 +118,41 @@ impl Plan {
     pub fn new(stub: &[u8], sections: Vec<(Section, SectionData)>) -> Result<Self, PlanError> {
         let stub = Image::parse(stub).map_err(PlanError::Stub)?;
         let (kept, sections) = choose(&stub, sections)?;
+        Self::laid_out(&stub, &kept, sections)
+    }
+
+    /// The same with a [`Section::Hoopy`], of what `describe` says of the image without it. That section is the last
+    /// one, so whatever its size, the others are where `describe` saw them.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn described(
+        stub: &[u8],
+        mut sections: Vec<(Section, SectionData)>,
+        describe: impl FnOnce(&Whereabouts<'_>) -> Vec<u8>,
+    ) -> Result<Self, PlanError> {
+        let stub = Image::parse(stub).map_err(PlanError::Stub)?;
+        sections.push((Section::Hoopy, SectionData::External { size: 1 }));
+        let (kept, mut sections) = choose(&stub, sections)?;
         let headers = lay_out(&stub, &kept, &sections)?;
-        let mut head = header_bytes(&stub, &headers);
-        for (old, new) in kept.iter().zip(&headers.sections) {
-            head.extend_from_slice(stub.raw(old));
-            head.resize(head.len() + (new.raw_size - old.raw_size) as usize, 0);
+        let stub_bytes = stub_sections(&stub, &kept, &headers);
+        let start = u64::from(headers.size_of_headers);
+        let described = describe(&Whereabouts {
+            stub: start..start + stub_bytes.len() as u64,
+            stub_bytes: &stub_bytes,
+            headers: &headers,
+            sections: &sections,
+        });
+        if let Some((_, data)) = sections.iter_mut().find(|(section, _)| *section == Section::Hoopy) {
+            *data = SectionData::Bytes(described);
         }
+        Self::laid_out(&stub, &kept, sections)
+    }
+
+    fn laid_out(stub: &Image<'_>, kept: &[SectionHeader], sections: Sections) -> Result<Self, PlanError> {
+        let headers = lay_out(stub, kept, &sections)?;
+        let mut head = header_bytes(stub, &headers);
+        head.extend(stub_sections(stub, kept, &headers));
         let mut extents = vec![Extent::Literal(head)];
         for ((section, data), header) in sections.into_iter().zip(headers.sections.iter().skip(kept.len())) {
             extents.push(match data {
@@ -190,7 +219,38 @@ impl Plan {
     }
 }
 
+/// Where everything in an image is, but for its [`Section::Hoopy`].
+#[derive(Debug)]
+pub struct Whereabouts<'a> {
+    /// The bytes of the image that are the stub's own sections.
+    pub stub: Range<u64>,
+    /// Those bytes.
+    pub stub_bytes: &'a [u8],
+    headers: &'a Headers,
+    sections: &'a [(Section, SectionData)],
+}
+
+impl Whereabouts<'_> {
+    /// The sections that are not the stub's, in the order of the file, with where their data is.
+    pub fn sections(&self) -> impl Iterator<Item = (Section, &SectionData, Range<u64>)> {
+        let new = self.headers.sections.iter().rev().take(self.sections.len()).rev();
+        let all = self.sections.iter().zip(new);
+        all.filter(|((section, _), _)| *section != Section::Hoopy)
+            .map(|((section, data), header)| (*section, data, header.data_range()))
+    }
+}
+
 type Sections = Vec<(Section, SectionData)>;
+
+/// The stub's sections as they lie in the image.
+fn stub_sections(stub: &Image<'_>, kept: &[SectionHeader], headers: &Headers) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (old, new) in kept.iter().zip(&headers.sections) {
+        bytes.extend_from_slice(stub.raw(old));
+        bytes.resize(bytes.len() + (new.raw_size - old.raw_size) as usize, 0);
+    }
+    bytes
+}
 
 /// Which of the stub's sections stay, and the new ones as they stand in the file.
 fn choose(stub: &Image<'_>, given: Sections) -> Result<(Vec<SectionHeader>, Sections), PlanError> {

@@ -21,7 +21,7 @@ pub mod sbat;
 mod section;
 mod whole;
 
-pub use assemble::{Extent, Plan, PlanError, SectionData};
+pub use assemble::{Extent, Plan, PlanError, SectionData, Whereabouts};
 pub use checksum::Checksum;
 pub use section::Section;
 pub use whole::is_whole;

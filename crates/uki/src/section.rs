@@ -1,4 +1,4 @@
-//! The sections that systemd's stub knows.
+//! The sections that systemd's stub knows, and one of hoopy's own, which the stub passes over.
 //!
 //! Source: systemd `src/fundamental/uki.h` (list and order of measurement), `src/ukify/ukify.py` (order in the
 //! file).
@@ -38,11 +38,14 @@ pub enum Section {
     Hwids,
     /// Firmware that the stub chooses by hardware.
     Efifw,
+    /// What the image is made of, for whoever has an older one: hoopy's own. It tells places in the file, so it
+    /// stands behind all of them.
+    Hoopy,
 }
 
 impl Section {
     /// All of them, in the order of measurement.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Linux,
         Self::Osrel,
         Self::Cmdline,
@@ -58,11 +61,12 @@ impl Section {
         Self::Dtbauto,
         Self::Hwids,
         Self::Efifw,
+        Self::Hoopy,
     ];
 
     /// All of them, in the order in which they stand in the file. The kernel comes after the initramfs: a kernel
     /// that a stub starts in place writes behind its own end, where now nothing is that it still needs.
-    pub const IN_FILE: [Self; 15] = [
+    pub const IN_FILE: [Self; 16] = [
         Self::Osrel,
         Self::Cmdline,
         Self::Dtb,
@@ -78,6 +82,7 @@ impl Section {
         Self::Sbat,
         Self::Profile,
         Self::Pcrsig,
+        Self::Hoopy,
     ];
 
     /// Its name in the section table.
@@ -98,6 +103,7 @@ impl Section {
             Self::Dtbauto => ".dtbauto",
             Self::Hwids => ".hwids",
             Self::Efifw => ".efifw",
+            Self::Hoopy => ".hoopy",
         }
     }
 
@@ -115,9 +121,9 @@ impl Section {
         Self::ALL.into_iter().find(|section| section.raw_name() == *raw)
     }
 
-    /// Whether the stub measures it: all but the signatures of that measurement.
+    /// Whether the stub measures it: all that it knows but the signatures of that measurement.
     pub const fn is_measured(self) -> bool {
-        !matches!(self, Self::Pcrsig)
+        !matches!(self, Self::Pcrsig | Self::Hoopy)
     }
 }
 

@@ -151,6 +151,34 @@ fn virtual_sizes_are_lengths_and_places_are_aligned() {
 }
 
 #[test]
+fn an_image_that_describes_itself_has_everything_where_it_says() {
+    for size in [1, 511, 70_000] {
+        let mut said = Vec::new();
+        let plan = Plan::described(&PROGRAM.bytes(), parts(PROGRAM.bytes()), |places| {
+            said.push((places.stub.clone(), places.stub_bytes.to_vec()));
+            for (section, data, range) in places.sections() {
+                let bytes = match data {
+                    SectionData::Bytes(bytes) => bytes.clone(),
+                    SectionData::External { .. } => INITRD.to_vec(),
+                };
+                assert_ne!(section, Section::Hoopy);
+                said.push((range, bytes));
+            }
+            vec![b'h'; size]
+        });
+        let plan = plan.unwrap();
+        let image = written(&plan);
+        assert_eq!(said.len(), 7);
+        for (range, bytes) in said {
+            assert_eq!(image[range.start as usize..range.end as usize], bytes);
+        }
+        let own = plan.data_range(Section::Hoopy).unwrap();
+        assert_eq!(image[own.start as usize..own.end as usize], vec![b'h'; size]);
+        assert_eq!(own.end.next_multiple_of(512), plan.size());
+    }
+}
+
+#[test]
 fn symbols_and_signatures_of_the_stub_are_left_behind() {
     let stub = Program { trailing: b"symbols, and an old signature", ..PROGRAM }.bytes();
     let bytes = assembled(&stub, PROGRAM.bytes());
@@ -168,11 +196,11 @@ fn headers_grow_up_to_the_first_section() {
     });
     let plan = Plan::new(&PROGRAM.bytes(), all.to_vec()).unwrap();
     assert_eq!(plan.headers().size_of_headers, 0x600);
-    assert_eq!(Image::parse(&written(&plan)).unwrap().headers.sections.len(), 17);
+    assert_eq!(Image::parse(&written(&plan)).unwrap().headers.sections.len(), 18);
     let narrow = Program { first_address: 0x400, ..PROGRAM }.bytes();
     assert_eq!(
         refusal(&narrow, all.to_vec()),
-        "no room for 17 sections: at most 96, and headers of 0x600 bytes must end before the EFI stub's first \
+        "no room for 18 sections: at most 96, and headers of 0x600 bytes must end before the EFI stub's first \
          section at 0x400"
     );
 }

@@ -3,18 +3,28 @@
 use hoopy_uki::Checksum;
 
 use super::ImageError;
-use crate::layer::{EntryPath, Kind};
+use crate::digest::ContentId;
+use crate::layer::{EntryPath, Kind, Layer};
 use crate::report::Observer;
 use crate::segment::codec::Codec;
 use crate::segment::{self, Plan, Segment};
-use crate::stack::{Stack, database::is_boot};
+use crate::stack::{Origin, Stack, database::is_boot};
 use crate::store::Store;
 
 /// A part of an initramfs.
 #[derive(Debug, Clone)]
-pub enum Piece {
-    /// Bytes at hand: an early archive.
-    Bytes(Vec<u8>),
+pub struct Piece {
+    /// Where it comes from, as [`Origin::label`](crate::stack::Origin::label) calls it.
+    pub origin: String,
+    /// What it is.
+    pub content: Content,
+}
+
+/// The bytes of a part.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// Bytes at hand: an early archive, and its digest.
+    Bytes(Vec<u8>, ContentId),
     /// A segment of the store.
     Segment(Segment),
 }
@@ -29,9 +39,17 @@ pub struct Initramfs {
 impl Piece {
     /// In bytes.
     pub fn size(&self) -> u64 {
-        match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Segment(segment) => segment.size,
+        match &self.content {
+            Content::Bytes(bytes, _) => bytes.len() as u64,
+            Content::Segment(segment) => segment.size,
+        }
+    }
+
+    /// The digest of its bytes.
+    pub fn digest(&self) -> ContentId {
+        match &self.content {
+            Content::Bytes(_, digest) => *digest,
+            Content::Segment(segment) => segment.content,
         }
     }
 }
@@ -46,9 +64,9 @@ impl Initramfs {
     pub fn checksum(&self) -> Checksum {
         let mut sum = Checksum::new();
         for piece in &self.pieces {
-            match piece {
-                Piece::Bytes(bytes) => sum.update(bytes),
-                Piece::Segment(segment) => sum.append(segment.sum),
+            match &piece.content {
+                Content::Bytes(bytes, _) => sum.update(bytes),
+                Content::Segment(segment) => sum.append(segment.sum),
             }
         }
         sum
@@ -64,16 +82,14 @@ impl Initramfs {
         store: &Store,
         observer: &dyn Observer,
     ) -> Result<Self, ImageError> {
-        let plans: Vec<Plan> = stack
-            .tree
-            .layers()
-            .iter()
-            .enumerate()
-            .map(|(i, layer)| Plan { layer: layer.clone(), masked: stack.tree.masked(i, &is_boot), codec })
-            .filter(|plan| !plan.is_empty())
-            .collect();
+        let plan = |(i, (layer, origin)): (usize, (&Layer, &Origin))| {
+            let plan = Plan { layer: layer.clone(), masked: stack.tree.masked(i, &is_boot), codec };
+            (!plan.is_empty()).then(|| (plan, origin.label()))
+        };
+        let (plans, origins): (Vec<Plan>, Vec<String>) = stack.iter().enumerate().filter_map(plan).unzip();
         let mut pieces = microcode(stack, store)?;
-        pieces.extend(segment::realise(&plans, store, observer)?.into_iter().map(Piece::Segment));
+        let segments = segment::realise(&plans, store, observer)?.into_iter().zip(origins);
+        pieces.extend(segments.map(|(segment, origin)| Piece { origin, content: Content::Segment(segment) }));
         Ok(Self { pieces })
     }
 }
@@ -83,13 +99,15 @@ impl Initramfs {
 fn microcode(stack: &Stack, store: &Store) -> Result<Vec<Piece>, ImageError> {
     let is_early = |path: &EntryPath| is_boot(path) && path.as_bytes().ends_with(b"-ucode.img");
     let mut pieces = Vec::new();
-    for (path, entry, _) in stack.tree.iter() {
-        if is_early(path) && matches!(entry.kind, Kind::File { .. }) {
-            let mut bytes = stack.read(path, store)?.unwrap_or_default();
-            // What follows must begin where the kernel looks for a raw archive.
-            bytes.resize(bytes.len().next_multiple_of(4), 0);
-            pieces.push(Piece::Bytes(bytes));
-        }
+    for (path, entry, at) in stack.tree.iter().filter(|(path, ..)| is_early(path)) {
+        let Kind::File { size, content } = entry.kind else { continue };
+        let mut bytes = stack.read(path, store)?.unwrap_or_default();
+        // What follows must begin where the kernel looks for a raw archive.
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        // Archives come in whole blocks: mostly it is the file's own digest, which is known.
+        let digest = if bytes.len() as u64 == size { content } else { ContentId::of(&bytes) };
+        pieces
+            .push(Piece { origin: stack.origins[at.layer].label(), content: Content::Bytes(bytes, digest) });
     }
     Ok(pieces)
 }

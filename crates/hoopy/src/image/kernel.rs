@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::ImageError;
+use crate::digest::ContentId;
 use crate::layer::{EntryPath, Kind};
 use crate::stack::{Origin, Stack};
 use crate::store::Store;
@@ -16,6 +17,8 @@ pub struct Kernel {
     pub path: EntryPath,
     /// Its size in bytes.
     pub size: u64,
+    /// Its digest.
+    pub content: ContentId,
     /// Its configuration (`CONFIG_…=y` lines), where the package has it.
     pub config: Option<String>,
 }
@@ -47,19 +50,23 @@ pub fn find(stack: &Stack, store: &Store) -> Result<Kernel, ImageError> {
                 && matches!(entry.kind, Kind::File { .. })
         })
     };
-    let kernels: Vec<(&EntryPath, u64, String)> = boot(b"vmlinuz")
-        .map(|(path, entry, at)| (path, entry.size(), stack.origins[at.layer].label()))
+    let kernels: Vec<Kernel> = boot(b"vmlinuz")
+        .filter_map(|(path, entry, at)| {
+            let Kind::File { size, content } = entry.kind else { return None };
+            let package = stack.origins[at.layer].label();
+            Some(Kernel { package, path: path.clone(), size, content, config: None })
+        })
         .collect();
-    let packages: BTreeSet<&String> = kernels.iter().map(|(_, _, package)| package).collect();
-    let (path, size, package) = match (kernels.first(), packages.len()) {
+    let packages: BTreeSet<&String> = kernels.iter().map(|kernel| &kernel.package).collect();
+    let kernel = match (kernels.first(), packages.len()) {
         (None, _) => return Err(ImageError::NoKernel),
-        (Some(first), 1) => first,
+        (Some(first), 1) => first.clone(),
         _ => return Err(ImageError::TwoKernels(packages.into_iter().cloned().collect())),
     };
     let config = boot(b"config-").next().map(|(path, _, _)| path.clone());
     let config = config.map(|path| stack.read(&path, store)).transpose()?.flatten();
     let config = config.map(|c| String::from_utf8_lossy(&c).into_owned());
-    Ok(Kernel { package: package.clone(), path: (*path).clone(), size: *size, config })
+    Ok(Kernel { config, ..kernel })
 }
 
 /// The version, by the directory of modules that the kernel's package brings.

@@ -4,12 +4,13 @@
 mod describe;
 mod initramfs;
 mod kernel;
+pub mod manifest;
 mod name;
 mod tar;
 mod write;
 
 pub use describe::{Identity, command_line, os_release};
-pub use initramfs::{Initramfs, Piece};
+pub use initramfs::{Content, Initramfs, Piece};
 pub use kernel::{Kernel, find as find_kernel, version as kernel_version};
 pub use name::{Version, latest};
 pub use tar::tar_to;

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use hoopy_uki::{Extent, Plan};
 
-use super::{ImageError, Initramfs, Piece};
+use super::initramfs::Content;
+use super::{ImageError, Initramfs};
 use crate::store::{Pending, Store};
 
 /// Writes the unified kernel image `plan`, whose one external section is the initramfs, to `path`.
@@ -45,9 +46,9 @@ pub fn initramfs_to(path: &Path, initramfs: &Initramfs, store: &Store) -> Result
 
 fn lay(out: &mut File, initramfs: &Initramfs, store: &Store) -> io::Result<()> {
     for piece in &initramfs.pieces {
-        match piece {
-            Piece::Bytes(bytes) => out.write_all(bytes)?,
-            Piece::Segment(segment) => {
+        match &piece.content {
+            Content::Bytes(bytes, _) => out.write_all(bytes)?,
+            Content::Segment(segment) => {
                 let mut from = File::open(store.segment_path(segment.key))?;
                 let copied = io::copy(&mut from, out)?;
                 if copied != segment.size {

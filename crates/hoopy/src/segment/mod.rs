@@ -27,6 +27,8 @@ use codec::Codec;
 pub struct Segment {
     /// Its key.
     pub key: SegmentKey,
+    /// The digest of its compressed bytes.
+    pub content: ContentId,
     /// Its compressed size in bytes.
     pub size: u64,
     /// Its part of the image's checksum.
@@ -112,14 +114,14 @@ pub fn realise_one(plan: &Plan, store: &Store) -> Result<Segment, SegmentError> 
     let (content, sum) = write::compress(plan, store, pending.file())?;
     store.keep_segment(pending, key)?;
     remember(key, content, sum, store)?;
-    Ok(Segment { key, size: sum.len(), sum })
+    Ok(Segment { key, content, size: sum.len(), sum })
 }
 
 /// The store's segment, where it is whole. Its digest is taken where the seal does not vouch for it.
 fn recall(key: SegmentKey, store: &Store) -> Result<Option<Segment>, SegmentError> {
     let Some(known) = store.recall::<Remembered>(recipe(key)) else { return Ok(None) };
     let Ok(mut file) = File::open(store.segment_path(key)) else { return Ok(None) };
-    let segment = Segment { key, size: known.sum.len(), sum: known.sum };
+    let segment = Segment { key, content: known.content, size: known.sum.len(), sum: known.sum };
     if store.is_sealed(&file, &known.seal) {
         return Ok(Some(segment));
     }

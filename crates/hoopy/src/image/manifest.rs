@@ -1,0 +1,237 @@
+//! What an image is made of, inside the image: the section `.hoopy`.
+//!
+//! One line of JSON for each piece of the file, in the order of the file:
+//!
+//! ```text
+//! {"offset":12288,"size":181248,"sha256":"…","section":"stub","origin":"systemd-efistub-257.6-r0"}
+//! {"offset":193536,"size":189,"sha256":"…","section":".osrel","origin":"hoopy"}
+//! {"offset":194048,"size":245760,"sha256":"…","section":".initrd","origin":"musl-1.2.5-r21"}
+//! ```
+//!
+//! It says where in an image that is at hand the pieces of the next one lie, and where its megabytes come from. The
+//! headers, this section and padding are no pieces; the initramfs has one piece a segment. The same inputs give the
+//! same bytes. Nobody trusts it: what is put together by it is checked as a whole.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+
+use hoopy_uki::pe::{HEADERS_WITHIN, Headers};
+use hoopy_uki::{Section, SectionData, Whereabouts};
+use serde::{Deserialize, Serialize};
+
+use super::{Initramfs, Kernel};
+use crate::digest::ContentId;
+
+/// The most bytes of it that are read: an image of ten thousand pieces has less.
+pub const MAX_SIZE: u64 = 4 << 20;
+
+/// The most pieces that are read: packages and scripts together, tenfold.
+const MAX_PIECES: usize = 1 << 16;
+
+/// What [`Piece::section`] says of the EFI stub's own sections.
+pub const STUB: &str = "stub";
+
+/// What [`Piece::origin`] says of what no package or file of the system brings.
+const OWN: &str = "hoopy";
+
+/// A stretch of the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// Where in the file, in bytes.
+    pub offset: u64,
+    /// How many bytes.
+    pub size: u64,
+    /// The digest of these bytes.
+    pub sha256: ContentId,
+    /// The section that it is in, or is: `.initrd`; or [`STUB`].
+    pub section: String,
+    /// Where it comes from, as a build shows it: `musl-1.2.5-r21`, `root/`, `setup.sh`.
+    pub origin: String,
+}
+
+impl Piece {
+    /// Its bytes in the file.
+    pub const fn range(&self) -> Range<u64> {
+        self.offset..self.offset + self.size
+    }
+}
+
+/// An image that does not say what it is made of, or says nonsense.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// More than anybody writes.
+    #[error(
+        "its .hoopy section has {size} bytes or {pieces} pieces: at most {MAX_SIZE} and {MAX_PIECES} are read"
+    )]
+    TooLarge {
+        /// In bytes.
+        size: u64,
+        /// Lines.
+        pieces: usize,
+    },
+    /// A line that is none of ours.
+    #[error("line {line} of its .hoopy section: {source}")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// Pieces that overlap, are not in order, or are not in the file.
+    #[error(
+        "line {line} of its .hoopy section: bytes {start} to {end} are not behind the piece before, or not in the file of {size} bytes"
+    )]
+    Misplaced {
+        /// Counted from 1.
+        line: usize,
+        /// First byte.
+        start: u64,
+        /// Behind the last byte.
+        end: u64,
+        /// Of the file.
+        size: u64,
+    },
+    /// The file could not be read.
+    #[error("its .hoopy section cannot be read: {0}")]
+    Read(#[from] io::Error),
+}
+
+/// Who made what.
+pub struct Makers<'a> {
+    /// The package of the EFI stub.
+    pub stub: &'a str,
+    /// The kernel.
+    pub kernel: &'a Kernel,
+    /// The initramfs.
+    pub initramfs: &'a Initramfs,
+}
+
+/// The section of an image that is laid out so.
+pub fn describe(places: &Whereabouts<'_>, makers: &Makers<'_>) -> Vec<u8> {
+    let piece = |range: Range<u64>, sha256, section: &str, origin: &str| Piece {
+        offset: range.start,
+        size: range.end - range.start,
+        sha256,
+        section: section.to_owned(),
+        origin: origin.to_owned(),
+    };
+    let stub = ContentId::of(places.stub_bytes);
+    let mut pieces = vec![piece(places.stub.clone(), stub, STUB, makers.stub)];
+    for (section, data, range) in places.sections() {
+        match (section, data) {
+            (Section::Linux, _) => {
+                pieces.push(piece(range, makers.kernel.content, section.name(), &makers.kernel.package));
+            }
+            (_, SectionData::Bytes(bytes)) => {
+                pieces.push(piece(range, ContentId::of(bytes), section.name(), OWN));
+            }
+            (_, SectionData::External { .. }) => {
+                let mut at = range.start;
+                for part in &makers.initramfs.pieces {
+                    let end = at + part.size();
+                    pieces.push(piece(at..end, part.digest(), section.name(), &part.origin));
+                    at = end;
+                }
+            }
+        }
+    }
+    write(&pieces)
+}
+
+/// The bytes of the section.
+pub fn write(pieces: &[Piece]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for piece in pieces {
+        // Numbers and texts: nothing that JSON cannot hold, and a vector takes everything.
+        let _ = serde_json::to_writer(&mut bytes, piece);
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+/// Reads the section of a file of `file_size` bytes. Digests are not checked.
+///
+/// # Errors
+/// [`ManifestError`], where pieces are not as [`describe`] lays them.
+pub fn parse(bytes: &[u8], file_size: u64) -> Result<Vec<Piece>, ManifestError> {
+    let lines = || bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+    let (size, pieces) = (bytes.len() as u64, lines().take(MAX_PIECES + 1).count());
+    if size > MAX_SIZE || pieces > MAX_PIECES {
+        return Err(ManifestError::TooLarge { size, pieces });
+    }
+    let mut pieces: Vec<Piece> = Vec::with_capacity(pieces);
+    for (n, line) in lines().enumerate() {
+        let line_no = n + 1;
+        let piece: Piece =
+            serde_json::from_slice(line).map_err(|source| ManifestError::Line { line: line_no, source })?;
+        let before = pieces.last().map_or(0, |last| last.range().end);
+        let end = piece.offset.saturating_add(piece.size);
+        if piece.offset < before || end > file_size {
+            return Err(ManifestError::Misplaced {
+                line: line_no,
+                start: piece.offset,
+                end,
+                size: file_size,
+            });
+        }
+        pieces.push(piece);
+    }
+    Ok(pieces)
+}
+
+/// Where the section is in the file with these headers; none where there is none of a size that is read.
+pub fn range(headers: &Headers) -> Option<Range<u64>> {
+    let range = headers.section(Section::Hoopy)?.data_range();
+    (range.end - range.start <= MAX_SIZE).then_some(range)
+}
+
+/// What the image in this file says; nothing where it is no program for firmware, or does not say.
+///
+/// # Errors
+/// [`ManifestError`].
+pub fn of_image(image: &mut (impl Read + Seek)) -> Result<Option<Vec<Piece>>, ManifestError> {
+    let size = image.seek(SeekFrom::End(0))?;
+    let mut head = Vec::new();
+    image.seek(SeekFrom::Start(0))?;
+    image.by_ref().take(HEADERS_WITHIN as u64).read_to_end(&mut head)?;
+    let Some(range) = Headers::parse(&head, size).ok().as_ref().and_then(range) else { return Ok(None) };
+    let mut bytes = Vec::new();
+    image.seek(SeekFrom::Start(range.start))?;
+    image.take(range.end - range.start).read_to_end(&mut bytes)?;
+    parse(&bytes, size).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn piece(offset: u64, size: u64) -> Piece {
+        let sha256 = ContentId::of(&offset.to_le_bytes());
+        Piece { offset, size, sha256, section: ".initrd".to_owned(), origin: "musl-1.2.5-r21".to_owned() }
+    }
+
+    #[test]
+    fn is_read_as_it_is_written() {
+        let pieces = [piece(512, 100), piece(612, 0), piece(612, 7), piece(1024, 3)];
+        assert_eq!(parse(&write(&pieces), 1027).unwrap(), pieces);
+        assert_eq!(parse(b"", 0).unwrap(), []);
+    }
+
+    #[test]
+    fn refuses_pieces_that_overlap_or_lie_outside() {
+        let refusal = |pieces: &[Piece], size| parse(&write(pieces), size).unwrap_err().to_string();
+        let said = refusal(&[piece(0, 10), piece(9, 1)], 100);
+        assert!(said.starts_with("line 2 of its .hoopy section: bytes 9 to 10 are not behind"), "{said}");
+        assert!(refusal(&[piece(0, 10)], 9).contains("not in the file of 9 bytes"));
+        assert!(refusal(&[piece(u64::MAX, 2)], 100).starts_with("line 1 "));
+    }
+
+    #[test]
+    fn refuses_what_is_no_manifest() {
+        let said = parse(b"\x7fELF\n", 10).unwrap_err().to_string();
+        assert!(said.starts_with("line 1 of its .hoopy section: "), "{said}");
+        let long = vec![b'\n'; MAX_SIZE as usize + 1];
+        assert!(matches!(parse(&long, 10), Err(ManifestError::TooLarge { .. })));
+    }
+}
