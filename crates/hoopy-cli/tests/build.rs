@@ -89,6 +89,32 @@ fn two_directories_and_two_stores_give_the_same_bytes() {
 }
 
 #[test]
+fn an_image_that_was_begun_with_the_last_one_has_the_bytes_of_one_made_from_nothing() {
+    let home = home();
+    let (dir, other) = (home.small("s"), home.small("other"));
+    let setup = "#!/bin/sh\nset -e\ncat root/etc/motd root/etc/motd > /etc/twice\n";
+    // Longer, shorter, of the same length, and over what a package brings.
+    let texts = ["one\n", "a longer one, by some bytes\n", "2\n", "3\n"];
+    for (round, text) in texts.iter().enumerate() {
+        let version = format!("{}", 2026092101 + round);
+        for dir in [&dir, &other] {
+            fs::write(dir.join("setup.sh"), setup).unwrap();
+            fs::set_permissions(dir.join("setup.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                .unwrap();
+            fs::write(dir.join("root/etc/motd"), text).unwrap();
+            if round == 3 {
+                fs::write(dir.join("root/etc/inittab"), "::sysinit:/sbin/openrc sysinit\n").unwrap();
+            }
+        }
+        home.ok(&["build", "s", "--image-version", &version]);
+        home.ok(&["build", "other", "--image-version", &version, "--store", &format!("store-{round}")]);
+        let [a, b] =
+            ["s", "other"].map(|s| fs::read(home.path(&format!("{s}/images/small-{version}.efi"))).unwrap());
+        assert!(a == b, "round {round}: the images differ: {} and {} bytes", a.len(), b.len());
+    }
+}
+
+#[test]
 fn a_lock_for_other_packages_is_refused_with_what_changed() {
     let home = home();
     let dir = home.small("s");

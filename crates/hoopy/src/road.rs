@@ -15,7 +15,7 @@ use crate::config::{System, size};
 use crate::digest::{Hasher, RecipeId};
 use crate::fetch::{self, Client, Progress, Proof, Wanted};
 use crate::image::manifest::{self, Makers};
-use crate::image::{self, Identity, ImageError, Initramfs, Kernel, Version};
+use crate::image::{self, Ahead, Identity, ImageError, Initramfs, Kernel, Version};
 use crate::layer::package::{self, Package};
 use crate::layer::{EntryPath, Layer};
 use crate::lock::{self, Lock, LockedPackage, Role};
@@ -31,10 +31,12 @@ use crate::store::Store;
 
 mod before;
 mod error;
+mod foresight;
 mod glance;
 
 use before::Before;
 pub use error::BuildError;
+use foresight::Foresight;
 use glance::Glance;
 
 /// Downloads at a time.
@@ -129,10 +131,12 @@ fn road(
     let packages = timings.step("import", observer, || import(&lock, store))?;
     let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
     let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
+    let mut runner = Foresight::new(runner, system, &name, options.output, store);
     let stack = Eager::beside(system.codec, store, |eager| {
         let settled = |layer: &Layer| eager.offer(layer, &is_boot);
-        stack::fold(&inputs, store, runner, &settled, &mut timings, observer)
+        stack::fold(&inputs, store, &mut runner, &settled, &mut timings, observer)
     });
+    let ahead = runner.into_ahead();
     check::tell(system, lock.arch, stack.as_ref().ok(), store, observer);
     let mut stack = stack?;
     let kernel = image::find_kernel(&stack, store)?;
@@ -156,10 +160,11 @@ fn road(
         kernel: &kernel,
         identity: &identity,
     };
-    let (path, bytes) = timings.step("write", observer, || work.write(options.output, &initramfs))?;
+    let (path, bytes) = timings.step("write", observer, || work.write(options.output, &initramfs, ahead))?;
     let built = report(&work, path, bytes, &initramfs);
     if let Some(before) = Before::of(&name, &built, store) {
         store.remember(recipe, &before)?;
+        store.remember(foresight::last(system, &name, options.output), &before)?;
     }
     Ok(Made { name, release, built: Built { timings, ..built } })
 }
@@ -321,14 +326,21 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn write(&self, output: Output, initramfs: &Initramfs) -> Result<(PathBuf, u64), BuildError> {
+    fn write(
+        &self,
+        output: Output,
+        initramfs: &Initramfs,
+        ahead: Option<Ahead>,
+    ) -> Result<(PathBuf, u64), BuildError> {
         let images = self.system.path("images");
         fs::create_dir_all(&images).map_err(|source| ImageError::Io { path: images.clone(), source })?;
         let file = |ending: &str| images.join(format!("{}.{ending}", self.identity.image()));
         match output {
             Output::Uki => {
                 let path = file("efi");
-                let bytes = image::uki_to(&path, &mut self.plan(initramfs)?, initramfs, self.store)?;
+                let mut plan = self.plan(initramfs)?;
+                let begun = ahead.and_then(Ahead::finish);
+                let bytes = image::uki_to(&path, &mut plan, initramfs, self.store, begun)?;
                 Ok((path, bytes))
             }
             Output::KernelAndInitramfs => {

@@ -1,6 +1,7 @@
 //! The image: a kernel, an initramfs laid end to end of segments, a command line, an os-release; described as
 //! extents, then written.
 
+mod ahead;
 mod describe;
 mod initramfs;
 mod kernel;
@@ -9,6 +10,7 @@ mod name;
 mod tar;
 mod write;
 
+pub use ahead::{Ahead, Begun};
 pub use describe::{Identity, command_line, os_release};
 pub use initramfs::{Content, Initramfs, Piece};
 pub use kernel::{Kernel, find as find_kernel, version as kernel_version};

@@ -2,34 +2,43 @@
 //! the blocks where the filesystem can.
 
 use std::fs::File;
-use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use hoopy_uki::{Extent, Plan};
 
 use super::initramfs::Content;
-use super::{ImageError, Initramfs};
-use crate::store::{Pending, Store};
+use super::{Begun, ImageError, Initramfs};
+use crate::store::Store;
 
-/// Writes the unified kernel image `plan`, whose one external section is the initramfs, to `path`.
+/// Writes the unified kernel image `plan`, whose one external section is the initramfs, to `path`; of it, `begun`
+/// may have been written already.
 ///
 /// # Errors
 /// [`ImageError::Io`]; nothing is left at `path` then that was not there before.
-pub fn uki_to(path: &Path, plan: &mut Plan, initramfs: &Initramfs, store: &Store) -> Result<u64, ImageError> {
+pub fn uki_to(
+    path: &Path,
+    plan: &mut Plan,
+    initramfs: &Initramfs,
+    store: &Store,
+    begun: Option<Begun>,
+) -> Result<u64, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
     let sum = initramfs.checksum();
     let total = plan.checksum(|_| sum);
     plan.set_checksum(total);
-    let mut pending = Pending::new_in(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
+    let mut begun = begun.map_or_else(|| new(path), Ok).map_err(io)?;
+    let mut at = 0;
     for extent in plan.extents() {
-        match extent {
-            Extent::Literal(bytes) => pending.file().write_all(bytes).map_err(io)?,
-            Extent::External { .. } => lay(pending.file(), initramfs, store).map_err(io)?,
+        at = match extent {
+            Extent::Literal(bytes) => {
+                begun.file_at(at).and_then(|file| file.write_all(bytes)).map(|()| at + bytes.len() as u64)
+            }
+            Extent::External { .. } => lay(&mut begun, at, initramfs, store),
         }
+        .map_err(io)?;
     }
-    let size = pending.file().stream_position().map_err(io)?;
-    pending.keep(path).map_err(io)?;
-    Ok(size)
+    keep(begun, at, path).map_err(io)
 }
 
 /// Writes the initramfs on its own to `path`.
@@ -37,33 +46,48 @@ pub fn uki_to(path: &Path, plan: &mut Plan, initramfs: &Initramfs, store: &Store
 /// # Errors
 /// [`ImageError::Io`].
 pub fn initramfs_to(path: &Path, initramfs: &Initramfs, store: &Store) -> Result<u64, ImageError> {
-    let io = |source| ImageError::Io { path: path.to_owned(), source };
-    let mut pending = Pending::new_in(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
-    lay(pending.file(), initramfs, store).map_err(io)?;
-    pending.keep(path).map_err(io)?;
-    Ok(initramfs.size())
+    let write = || {
+        let mut begun = new(path)?;
+        let end = lay(&mut begun, 0, initramfs, store)?;
+        keep(begun, end, path)
+    };
+    write().map_err(|source| ImageError::Io { path: path.to_owned(), source })
 }
 
-fn lay(out: &mut File, initramfs: &Initramfs, store: &Store) -> io::Result<()> {
+fn new(path: &Path) -> io::Result<Begun> {
+    Begun::nothing(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// What was begun may be longer than what it came to.
+fn keep(begun: Begun, size: u64, path: &Path) -> io::Result<u64> {
+    let mut pending = begun.into_pending();
+    pending.file().set_len(size)?;
+    pending.keep(path)?;
+    Ok(size)
+}
+
+/// Writes what is not there of the initramfs, which starts at `at`; gives where it ends.
+fn lay(out: &mut Begun, mut at: u64, initramfs: &Initramfs, store: &Store) -> io::Result<u64> {
     for piece in &initramfs.pieces {
-        match &piece.content {
-            Content::Bytes(bytes, _) => out.write_all(bytes)?,
-            Content::Segment(segment) => {
-                let mut from = File::open(store.segment_path(segment.key))?;
-                let copied = io::copy(&mut from, out)?;
-                if copied != segment.size {
-                    return Err(io::Error::new(
-                        io::ErrorKind::UnexpectedEof,
-                        format!(
-                            "segment {} of the store has {copied} bytes, and had {}",
-                            segment.key, segment.size
-                        ),
-                    ));
-                }
-            }
+        if !out.has(at, piece.size(), piece.digest()) {
+            put(out.file_at(at)?, &piece.content, store)?;
         }
+        at += piece.size();
     }
-    // copy_file_range moves the file's own position; be sure of it all the same.
-    out.seek(SeekFrom::End(0))?;
-    Ok(())
+    Ok(at)
+}
+
+fn put(out: &mut File, content: &Content, store: &Store) -> io::Result<()> {
+    let segment = match content {
+        Content::Bytes(bytes, _) => return out.write_all(bytes),
+        Content::Segment(segment) => segment,
+    };
+    let mut from = File::open(store.segment_path(segment.key))?;
+    let copied = io::copy(&mut from, out)?;
+    if copied == segment.size {
+        return Ok(());
+    }
+    let message =
+        format!("segment {} of the store has {copied} bytes, and had {}", segment.key, segment.size);
+    Err(io::Error::new(io::ErrorKind::UnexpectedEof, message))
 }
