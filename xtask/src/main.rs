@@ -29,6 +29,9 @@ enum Chore {
     Bench {
         /// One of them alone.
         what: Option<bench::What>,
+        /// Put the results and the chart into docs/bench/, for the README.
+        #[arg(long)]
+        publish: bool,
     },
     /// Fuzz what reads bytes from outside; one target of fuzz/fuzz_targets, or each in turn.
     Fuzz {
@@ -47,7 +50,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Demo => demo::run(),
         Chore::Test => test::run(),
         Chore::Oracle(amount) => oracle::run(&amount),
-        Chore::Bench { what } => bench::run(what),
+        Chore::Bench { what, publish } => bench::run(what, publish),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
     }
 }

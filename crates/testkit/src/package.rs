@@ -42,6 +42,15 @@ const TIME: u64 = 1_760_000_000;
 /// # Panics
 /// When it cannot be made.
 pub fn extended_mirror(to: &Path, arch: &str, text: &str) {
+    let packages = text.split("package ").filter(|p| !p.trim().is_empty());
+    extended_mirror_with(to, arch, |dir, key| packages.map(|text| package(text, arch, dir, key)).collect());
+}
+
+/// The same with packages that `make` puts into a directory, signed with a key.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn extended_mirror_with(to: &Path, arch: &str, make: impl FnOnce(&Path, &SigningKey) -> Vec<Record>) {
     let mirror = mirror();
     let key = key();
     let mut ring = KeyRing::default();
@@ -57,8 +66,7 @@ pub fn extended_mirror(to: &Path, arch: &str, text: &str) {
     let dir = to.join("v3.23/main").join(arch);
     let path = dir.join("APKINDEX.tar.gz");
     let mut index = index::read(&fs::read(&path).expect("the index"), &ring).expect("an index");
-    let packages = text.split("package ").filter(|p| !p.trim().is_empty());
-    let own: Vec<Record> = packages.map(|text| package(text, arch, &dir, &key)).collect();
+    let own = make(&dir, &key);
     index.records.retain(|r| own.iter().all(|o| o.name != r.name));
     index.records.extend(own);
     fs::remove_file(&path).expect("replace the index");

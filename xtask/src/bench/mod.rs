@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: hoopy beside the shell pipeline that it replaces, and beside the least that could be
 //! done, in one run. Rounds take turns, so that a machine that is busy for a while is so for all of them.
 
+mod chart;
 mod measure;
 mod report;
+mod scale;
 mod solve;
 
 use std::fs;
@@ -27,20 +29,39 @@ pub enum What {
     Build,
     /// The choice of packages, beside `apk add --simulate`.
     Solve,
+    /// Systems of up to 1,000 packages and 2 GB: whether time grows with them and no faster, and memory not at all.
+    Scale,
 }
 
-/// Runs the benchmarks, or the one that is asked for.
-pub fn run(what: Option<What>) -> anyhow::Result<()> {
-    if what != Some(What::Solve) {
+/// Runs the benchmarks, or the one that is asked for. What is measured and its chart are put into `docs/bench/` where
+/// they are to be `published`.
+pub fn run(what: Option<What>, published: bool) -> anyhow::Result<()> {
+    let wanted = |one| what.is_none_or(|what| what == one);
+    if wanted(What::Build) {
         builds()?;
     }
-    if what != Some(What::Build) {
+    if wanted(What::Solve) {
         solve::run(&mirror::run()?)?;
+    }
+    if wanted(What::Scale) {
+        scale::run(&mirror::run()?)?;
+    }
+    if published { publish() } else { Ok(()) }
+}
+
+/// What the README shows.
+fn publish() -> anyhow::Result<()> {
+    let (from, to) = (chores::target().join("bench"), chores::root().join("docs/bench"));
+    fs::create_dir_all(&to)?;
+    for file in ["results.json", "build.svg", "scale.json"] {
+        if from.join(file).exists() {
+            fs::copy(from.join(file), to.join(file)).with_context(|| format!("publish {file}"))?;
+        }
     }
     Ok(())
 }
 
-/// Prints the table and writes `target/bench/results.json`.
+/// Prints the table and writes `target/bench/results.json` and `build.svg`.
 fn builds() -> anyhow::Result<()> {
     setup::run()?;
     let mirror = mirror::run()?;

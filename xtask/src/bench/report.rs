@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::chart;
 use super::measure::{Figure, Run};
 
 /// Figures with what they are called, in the order of the table.
@@ -35,6 +36,38 @@ pub fn show(runs: &[Run], file: &Path) -> anyhow::Result<()> {
         rows.push(serde_json::json!({
             "name": name, "what": what, "seconds": seconds, "times_faster": ratio,
             "peak_memory_bytes": memory, "file_bytes": size,
+        }));
+    }
+    fs::write(file, serde_json::to_vec_pretty(&rows)?)?;
+    let bars: Vec<(&str, f64)> =
+        ROWS.iter().map(|(figure, name, _)| (*name, median(runs, *figure))).collect();
+    let drawn = file.with_file_name("build.svg");
+    fs::write(&drawn, chart::draw("hoopy build beside the shell pipeline, in seconds", &bars))?;
+    println!("bench: {}, {}", file.display(), drawn.display());
+    Ok(())
+}
+
+/// Prints what was measured of systems of so many packages, and writes it to `file`.
+pub fn scale(systems: &[(usize, Vec<Run>)], file: &Path) -> anyhow::Result<()> {
+    println!(
+        "{:<10}{:>10}{:>10}{:>12}{:>14}{:>10}{:>12}",
+        "packages", "image", "cold", "no change", "one file", "copy", "memory"
+    );
+    let mut rows = Vec::new();
+    for (packages, runs) in systems {
+        let [cold, same, one, copy] = [Figure::Cold, Figure::NoChange, Figure::OneFile, Figure::Copy]
+            .map(|figure| median(runs, figure));
+        let size = runs.iter().map(|r| r.size).max().unwrap_or_default();
+        let ours = runs.iter().filter(|r| r.figure != Figure::Copy);
+        let memory = ours.map(|r| r.memory).max().unwrap_or_default();
+        println!(
+            "{packages:<10}{:>7.1} MB{cold:>8.2} s{same:>10.3} s{one:>12.2} s{copy:>8.2} s{:>9.1} MB",
+            size as f64 / 1e6,
+            memory as f64 / 1e6
+        );
+        rows.push(serde_json::json!({
+            "packages": packages, "image_bytes": size, "cold_seconds": cold, "no_change_seconds": same,
+            "one_file_seconds": one, "copy_seconds": copy, "peak_memory_bytes": memory,
         }));
     }
     fs::write(file, serde_json::to_vec_pretty(&rows)?)?;
