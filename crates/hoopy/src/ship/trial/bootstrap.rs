@@ -34,7 +34,7 @@ const DEFAULT_INIT: &str = "/init";
 const WAIT: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin; d=/.hoopy; mkdir $d && mount -t devtmpfs d $d; n=0; \
      until set -- $d/vport*; [ -c $1 ] || [ $n -gt 600 ]; do n=$((n+1)); \
      [ $n != 10 ] || modprobe -a virtio_pci virtio_console; sleep .1; done; \
-     exec <>$1 >&0; umount -l $d; rmdir $d; cd /; echo hoopy is up; exec sh";
+     [ -c $1 ] && exec <>$1 >&0; umount -l $d; rmdir $d; cd /; echo hoopy is up; exec sh";
 
 /// Why an image cannot be booted under test.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
