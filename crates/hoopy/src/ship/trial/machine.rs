@@ -78,8 +78,9 @@ impl Machine {
         Ok(match channel {
             Ok(channel) => Ok(Self { console, channel, log, since }),
             Err(silent) => {
-                let words = console.words();
-                Err(trouble(silent, &format!("start: {}", words.trim()), &log))
+                let mut trouble = trouble(silent, "start", &log);
+                trouble.output = readable(console.words().as_bytes());
+                Err(trouble)
             }
         })
     }

@@ -16,6 +16,7 @@ const BOOT: &str = "the machine boots";
 
 /// What tests say that are not run.
 const GONE: &str = "the machine was gone";
+const NOT_SENT: &str = "tests/ did not reach the machine";
 
 pub(super) struct Session<'a> {
     pub(super) settings: &'a Settings,
@@ -78,20 +79,20 @@ impl Session<'_> {
         let mut told = self.told();
         let mut left = scripts;
         let done = machine.map_err(|trouble| told.trouble(Origin::Check, BOOT, trouble));
-        let Ok(mut machine) = done else { return Ok(self.gone(told, left)) };
+        let Ok(mut machine) = done else { return Ok(self.gone(told, left, GONE)) };
         for boot in 1..=if self.settings.reboot { 2 } else { 1 } {
             if boot == 2 {
                 (told.suffix, told.since, left) = (" (after a reboot)", Instant::now(), scripts);
                 if let Err(trouble) = machine.reboot() {
                     told.trouble(Origin::Check, BOOT, trouble);
-                    return Ok(self.gone(told, left));
+                    return Ok(self.gone(told, left, GONE));
                 }
             }
             if self.look(&mut machine, &mut told, boot).is_err() {
-                return Ok(self.gone(told, left));
+                return Ok(self.gone(told, left, GONE));
             }
-            if !self.scripts(&mut machine, &mut told, &mut left, boot)? {
-                return Ok(self.gone(told, left));
+            if let Err(why) = self.scripts(&mut machine, &mut told, &mut left, boot)? {
+                return Ok(self.gone(told, left, why));
             }
             match machine.ask(facts::CRASHED) {
                 Ok(listed) => told.check("no service crashed", crashed(&listed)),
@@ -102,9 +103,9 @@ impl Session<'_> {
     }
 
     /// What was not run any more.
-    fn gone(&self, mut told: Told<'_>, left: &[Test]) -> Ended {
+    fn gone(&self, mut told: Told<'_>, left: &[Test], why: &str) -> Ended {
         for test in left {
-            let verdict = Verdict::Skipped(GONE.to_owned());
+            let verdict = Verdict::Skipped(why.to_owned());
             told.outcome(Origin::Script, &test.name, verdict, String::new(), None);
         }
         told.ended
@@ -149,20 +150,20 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Runs the scripts; whether the machine is still there after them. `left` becomes those that were not run.
+    /// Runs the scripts, or says why the rest are not run. `left` becomes those.
     fn scripts(
         &self,
         machine: &mut Machine,
         told: &mut Told<'_>,
         left: &mut &[Test],
         boot: u32,
-    ) -> Result<bool, TrialError> {
+    ) -> Result<Result<(), &'static str>, TrialError> {
         if left.is_empty() {
-            return Ok(true);
+            return Ok(Ok(()));
         }
         if let Err(trouble) = self.put(machine)? {
             told.trouble(Origin::Check, "the tests reach the machine", trouble);
-            return Ok(false);
+            return Ok(Err(NOT_SENT));
         }
         told.since = Instant::now();
         while let Some((test, rest)) = left.split_first() {
@@ -176,11 +177,11 @@ impl Session<'_> {
                 }
                 Err(trouble) => {
                     told.trouble(Origin::Script, &test.name, trouble);
-                    return Ok(false);
+                    return Ok(Err(GONE));
                 }
             }
         }
-        Ok(true)
+        Ok(Ok(()))
     }
 
     fn put(&self, machine: &mut Machine) -> Result<Result<(), Trouble>, TrialError> {
