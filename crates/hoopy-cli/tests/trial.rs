@@ -31,7 +31,7 @@ fn each_fault_is_told_by_its_name_and_what_is_well_passes() {
         "ok   the machine boots",
         "ok   runlevel default is reached",
         "FAIL services are up: not up: hopeless",
-        "FAIL fstab is mounted: not mounted: /nowhere",
+        "FAIL fstab is mounted: not mounted: /share",
         "ok   the clock is set",
         "ok   the root filesystem is in memory: rootfs",
         "ok   10-passes",

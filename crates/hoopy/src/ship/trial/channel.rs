@@ -120,6 +120,20 @@ impl Channel {
         self.say(text, deadline, within, watch).map_err(|why| NoAnswer { why, output: String::new() })
     }
 
+    /// Waits until the machine ends.
+    pub(super) fn until_end(&mut self, within: Duration, watch: Watch<'_>) -> Result<(), NoAnswer> {
+        let deadline = Instant::now() + within;
+        let mut last_words = Vec::new();
+        loop {
+            last_words.clear();
+            match self.take(&mut last_words, deadline, within, watch) {
+                Ok(()) => {}
+                Err(Silence::Ended) => return Ok(()),
+                Err(why) => return Err(NoAnswer { why, output: String::new() }),
+            }
+        }
+    }
+
     fn take(
         &mut self,
         into: &mut Vec<u8>,

@@ -21,6 +21,9 @@ const PUT_TIME: Duration = Duration::from_secs(120);
 /// A test that runs out of time gets five seconds to end, and the machine some to say so.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// For all services to be stopped.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(180);
+
 /// How often a machine that boots is asked how far it is.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -51,38 +54,35 @@ pub(super) struct Up {
 
 /// A machine that runs.
 pub(super) struct Machine {
+    config: VmConfig,
+    secret: String,
+    log: PathBuf,
+    running: Running,
+}
+
+/// One boot of it.
+struct Running {
     console: Console,
     channel: Channel,
-    log: PathBuf,
     /// When firmware began.
     since: Instant,
 }
 
+/// An error is nobody's fault but the host's; trouble is the machine's.
+type Tried<T> = Result<Result<T, Trouble>, TrialError>;
+
 impl Machine {
-    /// Starts a machine, whose console is logged to `log`. Nothing is waited for but QEMU.
+    /// Starts a machine that ends where it would reboot, and whose console is logged to `log`. Nothing is waited for
+    /// but QEMU.
     ///
     /// # Errors
     /// [`TrialError`]; and [`Trouble`] where QEMU ends.
-    pub(super) fn start(
-        config: &VmConfig,
-        log: &Path,
-        secret: String,
-    ) -> Result<Result<Self, Trouble>, TrialError> {
-        let mut vm = Vm::prepare(config)?;
-        let port = vm.port(PORT)?;
+    pub(super) fn start(config: VmConfig, log: &Path, secret: String) -> Tried<Self> {
+        let config = VmConfig { no_reboot: true, ..config };
         let file = File::create(log).map_err(TrialError::io("create", log))?;
-        let since = Instant::now();
-        let mut console = vm.console(Some(file))?;
+        let running = running(&config, file, log, &secret)?;
         let log = log.to_owned();
-        let channel = Channel::accept(&port, secret, ANSWER_TIME, &mut || gone(&mut console));
-        Ok(match channel {
-            Ok(channel) => Ok(Self { console, channel, log, since }),
-            Err(silent) => {
-                let mut trouble = trouble(silent, "start", &log);
-                trouble.output = readable(console.words().as_bytes());
-                Err(trouble)
-            }
-        })
+        Ok(running.map(|running| Self { config, secret, log, running }))
     }
 
     fn talk<T>(
@@ -90,8 +90,8 @@ impl Machine {
         doing: &str,
         work: impl FnOnce(&mut Channel, &mut dyn FnMut() -> Option<String>) -> Result<T, NoAnswer>,
     ) -> Result<T, Trouble> {
-        let console = &mut self.console;
-        let answer = work(&mut self.channel, &mut || panicked(console));
+        let console = &mut self.running.console;
+        let answer = work(&mut self.running.channel, &mut || panicked(console));
         answer.map_err(|silent| trouble(silent, doing, &self.log))
     }
 
@@ -104,8 +104,9 @@ impl Machine {
             let asked = if known.is_none() { facts::STARTED } else { facts::PROGRESS };
             let said = self.ask(asked)?.output;
             if known.is_none() {
-                known = facts::started(&said)
-                    .map(|(init, now, runlevel)| (init, self.since.elapsed().saturating_sub(now), runlevel));
+                known = facts::started(&said).map(|(init, now, runlevel)| {
+                    (init, self.running.since.elapsed().saturating_sub(now), runlevel)
+                });
             } else {
                 before = Progress::read(&said);
             }
@@ -144,12 +145,37 @@ impl Machine {
         self.talk("end the test", |channel, watch| channel.request(limit + GRACE, watch, text))
     }
 
-    /// Reboots it; [`Machine::up`] waits for it to come back.
-    pub(super) fn reboot(&mut self) -> Result<(), Trouble> {
-        self.since = Instant::now();
+    /// Reboots it; [`Machine::up`] waits for it to come back. It is the same machine by its disks alone: QEMU is
+    /// started anew, so that a machine that reboots unasked is a machine that ended.
+    pub(super) fn reboot(&mut self) -> Tried<()> {
         let text = "(sleep 1; reboot) </dev/null >/dev/null 2>&1 &\n";
-        self.talk("reboot", |channel, watch| channel.tell(text, ANSWER_TIME, watch))
+        let told = self.talk("reboot", |channel, watch| {
+            channel.tell(text, ANSWER_TIME, watch)?;
+            channel.until_end(SHUTDOWN_TIME, watch)
+        });
+        if let Err(trouble) = told {
+            return Ok(Err(trouble));
+        }
+        let file = File::options().append(true).open(&self.log).map_err(TrialError::io("open", &self.log))?;
+        let running = running(&self.config, file, &self.log, &self.secret)?;
+        Ok(running.map(|running| self.running = running))
     }
+}
+
+fn running(config: &VmConfig, to: File, log: &Path, secret: &str) -> Tried<Running> {
+    let mut vm = Vm::prepare(config)?;
+    let port = vm.port(PORT)?;
+    let since = Instant::now();
+    let mut console = vm.console(Some(to))?;
+    let channel = Channel::accept(&port, secret.to_owned(), ANSWER_TIME, &mut || gone(&mut console));
+    Ok(match channel {
+        Ok(channel) => Ok(Running { console, channel, since }),
+        Err(silent) => {
+            let mut trouble = trouble(silent, "start", log);
+            trouble.output = readable(console.words().as_bytes());
+            Err(trouble)
+        }
+    })
 }
 
 fn runs_openrc(progress: &Progress) -> bool {

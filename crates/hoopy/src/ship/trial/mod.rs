@@ -200,7 +200,7 @@ impl Trial<'_> {
             temp: settings.temp.clone(),
         };
         let session = session::Session { settings, watch: self.watch, unavailable };
-        let machine = machine::Machine::start(&config, &self.log(job), secret()?)?;
+        let machine = machine::Machine::start(config, &self.log(job), secret()?)?;
         let ended = match job {
             Job::All(scripts) => session.all(machine, scripts),
             Job::Parts(test) => session.parts(machine, test),

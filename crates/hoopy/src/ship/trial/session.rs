@@ -83,7 +83,7 @@ impl Session<'_> {
         for boot in 1..=if self.settings.reboot { 2 } else { 1 } {
             if boot == 2 {
                 (told.suffix, told.since, left) = (" (after a reboot)", Instant::now(), scripts);
-                if let Err(trouble) = machine.reboot() {
+                if let Err(trouble) = machine.reboot()? {
                     told.trouble(Origin::Check, BOOT, trouble);
                     return Ok(self.gone(told, left, GONE));
                 }
@@ -243,7 +243,7 @@ impl Session<'_> {
         output: &mut String,
     ) -> Result<Result<(Verdict, Option<&'t Part>), Trouble>, TrialError> {
         for (boot, part) in (1..).zip(&test.parts) {
-            let up = if boot == 1 { Ok(()) } else { machine.reboot() };
+            let up = if boot == 1 { Ok(()) } else { machine.reboot()? };
             let up = up.and_then(|()| machine.up(self.settings.boot_limit));
             if let Err(trouble) = up {
                 return Ok(Err(trouble));
