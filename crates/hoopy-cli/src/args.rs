@@ -6,7 +6,15 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all is well; 1 it failed; 2 the command line is wrong; 3 the system directory is wrong \
-(hoopy.toml, packages, the lock, or `hoopy check` found an error); 4 a script failed; 5 something could not be fetched or verified.";
+(hoopy.toml, packages, the lock, or `hoopy check` found an error); 4 a script failed; 5 something could not be fetched or verified; 6 `hoopy test` found a test that fails.";
+
+const TEST_HELP: &str = "\
+Example: hoopy test nas --junit results.xml
+
+Every *.sh and every program in tests/ is a test, run as root in the machine: exit status 0 is good, 77 is neither \
+(the last line says why), all else is bad. NAME.1.sh, NAME.2.sh are one test with a reboot in between, in a machine \
+of its own. hoopy has checks of its own beside them: the runlevel is reached, services are up, fstab is mounted, the \
+clock is set, the root filesystem is in memory. The exit code is 6 where a test fails.";
 
 /// Turns a directory (packages, root/, setup.sh, hoopy.toml) into a whole Alpine Linux machine in one bootable file.
 #[derive(Debug, Parser)]
@@ -54,6 +62,9 @@ pub enum Command {
     /// Boot the newest image in a virtual machine
     #[command(after_help = "Example: hoopy run nas --memory 2G --port 8080:80")]
     Run(Run),
+    /// Build the image, boot it in a virtual machine and run the scripts of tests/ inside it
+    #[command(after_help = TEST_HELP)]
+    Test(Test),
     /// Write hoopy.lock: the exact packages
     #[command(after_help = "Example: hoopy lock nas")]
     Lock(System),
@@ -185,6 +196,49 @@ pub struct Run {
     /// How many seconds to wait for it
     #[arg(long, value_name = "SECONDS", default_value_t = 180, requires = "until")]
     pub within: u64,
+}
+
+/// Options of `test`.
+#[derive(Debug, ClapArgs)]
+pub struct Test {
+    #[command(flatten)]
+    pub system: System,
+    /// Only tests with one of these texts in their name
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Test this image as it is, instead of building
+    #[arg(long, value_name = "FILE", conflicts_with = "locked")]
+    pub image: Option<PathBuf>,
+    /// Fail where hoopy.lock is missing or not for these packages
+    #[arg(long)]
+    pub locked: bool,
+    /// Test all once more after a reboot, with the disks as they were left
+    #[arg(long)]
+    pub reboot: bool,
+    /// Memory of the machine
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// Processors of the machine
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<u32>,
+    /// How many machines run at a time, instead of what this computer has processors for
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// How long a test may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub timeout: u64,
+    /// How long a boot may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub boot_timeout: u64,
+    /// Where the consoles' logs are kept, instead of ~/.local/state/hoopy
+    #[arg(long, value_name = "DIR")]
+    pub logs: Option<PathBuf>,
+    /// Write the results as JUnit XML too
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Print the results as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `update`.

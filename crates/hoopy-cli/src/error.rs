@@ -8,6 +8,7 @@ use hoopy::lock::{LockError, MakeError};
 use hoopy::query::QueryError;
 use hoopy::road::BuildError;
 use hoopy::sandbox::SandboxError;
+use hoopy::ship::trial::TrialError;
 use hoopy::stack::StackError;
 
 /// The exit code where the system directory is wrong.
@@ -30,13 +31,18 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 
 /// The table that `hoopy --help` prints.
 fn code(error: &anyhow::Error) -> u8 {
-    if error.is::<ConfigError>() || error.is::<LockError>() {
+    if error.is::<ConfigError>() || error.is::<LockError>() || of_tests(error) {
         return WRONG_DIRECTORY;
     }
     if let Some(CheckError::Lock(_)) = error.downcast_ref::<CheckError>() {
         return WRONG_DIRECTORY;
     }
     told(error).map_or(FAILED, |told| told.0)
+}
+
+/// Whether it is `tests/` that is wrong.
+fn of_tests(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(TrialError::Scripts(_)))
 }
 
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
@@ -50,6 +56,8 @@ fn told(error: &anyhow::Error) -> Option<(u8, Option<&'static str>)> {
 
 /// The exit code where nothing else says more.
 pub const FAILED: u8 = 1;
+/// The exit code of `hoopy test` where a test fails.
+pub const TEST_FAILED: u8 = 6;
 const SCRIPT_FAILED: u8 = 4;
 const NOT_FETCHED: u8 = 5;
 

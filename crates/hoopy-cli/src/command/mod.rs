@@ -7,6 +7,7 @@ mod init;
 mod lock;
 mod run;
 mod search;
+mod test;
 mod tree;
 mod vendor;
 mod why;
@@ -35,6 +36,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Check(own) => check::run(&global, &own),
         Command::Build(own) => build::run(&global, &own),
         Command::Run(own) => run::run(&global, &own),
+        Command::Test(own) => test::run(&global, &own),
         Command::Lock(own) => lock::lock(&global, &own),
         Command::Update(own) => lock::update(&global, &own),
         Command::Vendor(own) => vendor::run(&global, &own),

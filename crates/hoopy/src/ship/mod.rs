@@ -1,4 +1,5 @@
 //! Where an image goes once it is made.
 
 pub mod mirror;
+pub mod trial;
 pub mod vm;

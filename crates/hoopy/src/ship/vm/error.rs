@@ -92,6 +92,14 @@ pub enum VmError {
     /// A path that QEMU's command line can't hold.
     #[error("{}: QEMU's command line can't hold a path that is not UTF-8", .0.display())]
     PathNotUtf8(PathBuf),
+    /// An image whose command line cannot be replaced.
+    #[error("{}: {source}", .path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: hoopy_uki::ReplaceError,
+    },
     /// The partition with the image.
     #[error("cannot make the EFI system partition: {0}")]
     Esp(#[from] EspError),
