@@ -154,21 +154,32 @@ impl<'a> Builder<'a> {
         let count = self.texts.len();
         let order = hash_order(&self.buckets);
         let links = Links::of(&self);
-        let needed_by = links.reverse(&order, |package| package.depends..package.provides);
+        let dependents = dependents(&self.packages, &self.deps, count);
         let triggers = links.reverse(&order, |package| package.install_if..package.end);
         Universe {
             providers: Lists::new(count, &self.providers),
             texts: self.texts,
+            buckets: self.buckets,
             ids: self.ids,
             catalogues: self.catalogues,
             packages: self.packages,
             deps: self.deps,
-            needed_by,
+            dependents,
             triggers,
             tags: self.tags,
             untagged: self.untagged,
         }
     }
+}
+
+/// For each name, the packages that depend on it.
+fn dependents(packages: &[Package<'_>], deps: &[Dep<'_>], names: usize) -> Lists<PackageId> {
+    let mut pairs = Vec::with_capacity(deps.len());
+    for (id, package) in (0..).zip(packages) {
+        let depends = deps.get(package.depends as usize..package.provides as usize).unwrap_or_default();
+        pairs.extend(depends.iter().map(|dep| (dep.name, PackageId(id))));
+    }
+    Lists::new(names, &pairs)
 }
 
 /// Who provides and who mentions what, as bare numbers: walked in the order of a hash table, which is as good as at

@@ -10,11 +10,14 @@ mod outline;
 pub(crate) use build::{NAME_BUCKETS, bucket};
 pub use outline::Outline;
 
+use std::ops::Range;
+
 use foldhash::HashMap;
 
 use crate::catalogue::Catalogue;
 use crate::dependency::{Dependency, Op};
-use crate::record::Record;
+use crate::record::{Checksum, Record};
+use crate::solve::stock::Stock;
 use build::Builder;
 
 /// Repositories, and tags with one bit more, are bits of a word as in apk (which allows fewer).
@@ -103,14 +106,14 @@ struct Package<'a> {
 
 /// Lists of `T`, one per name, in one array.
 #[derive(Debug)]
-struct Lists<T> {
+pub(super) struct Lists<T> {
     starts: Vec<u32>,
     items: Vec<T>,
 }
 
 impl<T: Copy> Lists<T> {
     /// Sorts pairs into lists, keeping the order of the pairs within each.
-    fn new(names: usize, pairs: &[(NameId, T)]) -> Self {
+    pub fn new(names: usize, pairs: &[(NameId, T)]) -> Self {
         let mut starts = vec![0_u32; names + 2];
         for (name, _) in pairs {
             starts[name.0 as usize + 2] += 1;
@@ -128,13 +131,16 @@ impl<T: Copy> Lists<T> {
     }
 
     /// A name that is in no index (a world may ask for one) has an empty list.
-    fn of(&self, name: NameId) -> &[T] {
+    pub fn of(&self, name: NameId) -> &[T] {
+        let Range { start, end } = self.range(name);
+        self.items.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    /// Where its list is.
+    pub fn range(&self, name: NameId) -> Range<u32> {
         let start = self.starts.get(name.0 as usize);
         let end = self.starts.get(name.0 as usize + 1);
-        match (start, end) {
-            (Some(start), Some(end)) => self.items.get(*start as usize..*end as usize).unwrap_or_default(),
-            _ => &[],
-        }
+        start.zip(end).map_or(0..0, |(start, end)| *start..*end)
     }
 }
 
@@ -142,13 +148,14 @@ impl<T: Copy> Lists<T> {
 #[derive(Debug)]
 pub struct Universe<'a> {
     texts: Vec<&'a str>,
+    buckets: Vec<u32>,
     ids: HashMap<&'a str, NameId>,
     /// Of an [`Outline`], instead of `ids`: each catalogue with the number that each of its names has here.
     catalogues: Vec<(&'a Catalogue, Vec<NameId>)>,
     packages: Vec<Package<'a>>,
     deps: Vec<Dep<'a>>,
     providers: Lists<Provider<'a>>,
-    needed_by: Lists<NameId>,
+    dependents: Lists<PackageId>,
     triggers: Lists<NameId>,
     tags: Vec<(&'a str, u64)>,
     untagged: u64,
@@ -166,16 +173,6 @@ impl<'a> Universe<'a> {
             builder.add_repository(repository, 1 << position, arch)?;
         }
         Ok(builder.finish())
-    }
-
-    /// How many names are known.
-    pub(super) fn name_count(&self) -> usize {
-        self.texts.len()
-    }
-
-    /// How many packages are known.
-    pub(super) fn package_count(&self) -> usize {
-        self.packages.len()
     }
 
     pub(super) fn find(&self, name: &str) -> Option<NameId> {
@@ -248,11 +245,6 @@ impl<'a> Universe<'a> {
         self.providers.of(name)
     }
 
-    /// Names of which some provider depends on this one.
-    pub(super) fn needed_by(&self, name: NameId) -> &[NameId] {
-        self.needed_by.of(name)
-    }
-
     /// Names of which some provider has this one in its `install_if`.
     pub(super) fn triggers(&self, name: NameId) -> &[NameId] {
         self.triggers.of(name)
@@ -271,5 +263,110 @@ impl<'a> Universe<'a> {
     // A `PackageId` is made only by the builder, for a package it has pushed.
     fn package(&self, package: PackageId) -> &Package<'a> {
         &self.packages[package.0 as usize]
+    }
+}
+
+impl<'a> Stock<'a> for Universe<'a> {
+    fn name_count(&self) -> usize {
+        self.texts.len()
+    }
+
+    fn package_count(&self) -> usize {
+        self.packages.len()
+    }
+
+    fn find_all(&self, names: &[&str]) -> Vec<Option<NameId>> {
+        names.iter().map(|name| self.find(name)).collect()
+    }
+
+    fn bucket(&self, name: NameId) -> u32 {
+        self.buckets.get(name.0 as usize).copied().unwrap_or_default()
+    }
+
+    fn provider_list(&self, name: NameId) -> Range<u32> {
+        self.providers.range(name)
+    }
+
+    fn provider(&self, at: u32) -> Provider<'a> {
+        self.providers.items[at as usize]
+    }
+
+    fn provider_package(&self, at: u32) -> PackageId {
+        self.providers.items[at as usize].package
+    }
+
+    fn depend_list(&self, package: PackageId) -> Range<u32> {
+        let package = self.package(package);
+        package.depends..package.provides
+    }
+
+    fn provide_list(&self, package: PackageId) -> Range<u32> {
+        let package = self.package(package);
+        package.provides..package.install_if
+    }
+
+    fn install_if_list(&self, package: PackageId) -> Range<u32> {
+        let package = self.package(package);
+        package.install_if..package.end
+    }
+
+    fn dep(&self, at: u32) -> Dep<'a> {
+        self.deps[at as usize]
+    }
+
+    fn dep_name(&self, at: u32) -> NameId {
+        self.deps[at as usize].name
+    }
+
+    fn dependent_list(&self, name: NameId) -> Range<u32> {
+        self.dependents.range(name)
+    }
+
+    fn dependent(&self, at: u32) -> PackageId {
+        self.dependents.items[at as usize]
+    }
+
+    fn trigger_list(&self, name: NameId) -> Range<u32> {
+        self.triggers.range(name)
+    }
+
+    fn trigger(&self, at: u32) -> NameId {
+        self.triggers.items[at as usize]
+    }
+
+    fn name_of(&self, package: PackageId) -> NameId {
+        self.package(package).name
+    }
+
+    fn version(&self, package: PackageId) -> &'a str {
+        self.package(package).version
+    }
+
+    fn priority(&self, package: PackageId) -> u16 {
+        self.package(package).priority
+    }
+
+    fn is_empty(&self, package: PackageId) -> bool {
+        self.package(package).empty
+    }
+
+    fn is_installable(&self, package: PackageId) -> bool {
+        self.package(package).installable
+    }
+
+    fn repositories_of(&self, package: PackageId) -> u64 {
+        self.package(package).repositories
+    }
+
+    fn checksum(&self, package: PackageId) -> Option<Checksum> {
+        Some(self.record(package).checksum)
+    }
+
+    fn untagged(&self) -> u64 {
+        self.untagged
+    }
+
+    fn tags(&self) -> &[(&'a str, u64)] {
+        &self.tags
     }
 }
