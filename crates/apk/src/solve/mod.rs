@@ -20,7 +20,7 @@ mod touched;
 mod universe;
 
 pub use explain::{Ask, Asker, Cause, Problem, Unsatisfiable, similar_names};
-pub(crate) use universe::{NAME_BUCKETS, bucket};
+pub(crate) use universe::{MAX_REPOSITORIES, NAME_BUCKETS, bucket};
 pub use universe::{Outline, Repository, Universe, UniverseError};
 
 use crate::dependency::Dependency;

@@ -17,8 +17,8 @@ use super::discover::Reached;
 use super::matching::is_met;
 use super::queue::Queues;
 use super::state::{NameState, PackageState, Queue, UNPINNED};
-use super::touched::Touched;
 use super::stock::Stock;
+use super::touched::Touched;
 use super::universe::{Dep, NameId, PackageId, Provider, Universe};
 
 /// What went wrong; the search goes on after it, so that an explanation has all there is to know.

@@ -6,8 +6,7 @@ use std::ops::Range;
 
 use foldhash::{HashMap, HashMapExt};
 
-use super::{Dep, Lists, NameId, Package, PackageId, Provider, Repository, Source, Universe, UniverseError};
-use crate::catalogue::Catalogue;
+use super::{Dep, Lists, NameId, Package, PackageId, Provider, Repository, Universe, UniverseError};
 use crate::dependency::Dependency;
 use crate::record::{Checksum, Record};
 
@@ -24,11 +23,8 @@ pub(super) struct Builder<'a> {
     /// Each name's bucket in apk's hash table.
     pub(super) buckets: Vec<u32>,
     ids: HashMap<&'a str, NameId>,
-    pub(super) catalogues: Vec<(&'a Catalogue, Vec<NameId>)>,
     pub(super) packages: Vec<Package<'a>>,
     by_identity: HashMap<[u8; IDENTITY_LENGTH], PackageId>,
-    /// Of catalogues, which have the checksum as text.
-    pub(super) by_checksum: HashMap<&'a str, PackageId>,
     pub(super) deps: Vec<Dep<'a>>,
     pub(super) providers: Vec<(NameId, Provider<'a>)>,
     tags: Vec<(&'a str, u64)>,
@@ -60,7 +56,7 @@ impl<'a> Builder<'a> {
         bit: u64,
         arch: &str,
     ) -> Result<(), UniverseError> {
-        self.add_tag(repository.tag, bit);
+        super::add_tag(&mut self.tags, &mut self.untagged, repository.tag, bit);
         for record in repository.records {
             match self.by_identity.get(&identity(&record.checksum)) {
                 // The very same package in a second repository: one package, found in both.
@@ -69,16 +65,6 @@ impl<'a> Builder<'a> {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn add_tag(&mut self, tag: Option<&'a str>, bit: u64) {
-        match tag {
-            None => self.untagged |= bit,
-            Some(tag) => match self.tags.iter_mut().find(|(known, _)| *known == tag) {
-                Some((_, repositories)) => *repositories |= bit,
-                None => self.tags.push((tag, bit)),
-            },
-        }
     }
 
     fn add_record(&mut self, record: &'a Record, bit: u64, arch: &str) -> Result<(), UniverseError> {
@@ -98,7 +84,7 @@ impl<'a> Builder<'a> {
             fits(&record.arch, arch) && record.depends.iter().all(Dependency::has_valid_version);
         let repositories = bit;
         self.packages.push(Package {
-            source: Source::Record(record),
+            record,
             version: record.version.as_str(),
             priority: record.provider_priority as u16,
             empty: record.installed_size == 0,
@@ -161,7 +147,6 @@ impl<'a> Builder<'a> {
             texts: self.texts,
             buckets: self.buckets,
             ids: self.ids,
-            catalogues: self.catalogues,
             packages: self.packages,
             deps: self.deps,
             dependents,

@@ -14,14 +14,13 @@ use std::ops::Range;
 
 use foldhash::HashMap;
 
-use crate::catalogue::Catalogue;
 use crate::dependency::{Dependency, Op};
 use crate::record::{Checksum, Record};
 use crate::solve::stock::Stock;
 use build::Builder;
 
 /// Repositories, and tags with one bit more, are bits of a word as in apk (which allows fewer).
-const MAX_REPOSITORIES: usize = 63;
+pub(crate) const MAX_REPOSITORIES: usize = 63;
 
 /// The records of one repository's index; its place in the list is its priority, the first being preferred.
 #[derive(Debug, Clone, Copy)]
@@ -80,16 +79,9 @@ pub(super) struct Provider<'a> {
     pub version: Option<&'a str>,
 }
 
-/// Where a package is described.
-#[derive(Debug, Clone, Copy)]
-enum Source<'a> {
-    Record(&'a Record),
-    Catalogue(&'a Catalogue, u32),
-}
-
 #[derive(Debug)]
 struct Package<'a> {
-    source: Source<'a>,
+    record: &'a Record,
     version: &'a str,
     priority: u16,
     /// It installs nothing.
@@ -150,8 +142,6 @@ pub struct Universe<'a> {
     texts: Vec<&'a str>,
     buckets: Vec<u32>,
     ids: HashMap<&'a str, NameId>,
-    /// Of an [`Outline`], instead of `ids`: each catalogue with the number that each of its names has here.
-    catalogues: Vec<(&'a Catalogue, Vec<NameId>)>,
     packages: Vec<Package<'a>>,
     deps: Vec<Dep<'a>>,
     providers: Lists<Provider<'a>>,
@@ -176,9 +166,7 @@ impl<'a> Universe<'a> {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<NameId> {
-        let known =
-            |(catalogue, ids): &(&Catalogue, Vec<NameId>)| ids.get(catalogue.find(name)? as usize).copied();
-        self.ids.get(name).copied().or_else(|| self.catalogues.iter().find_map(known))
+        self.ids.get(name).copied()
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'a str> + '_ {
@@ -186,25 +174,7 @@ impl<'a> Universe<'a> {
     }
 
     pub(super) fn record(&self, package: PackageId) -> &'a Record {
-        match self.package(package).source {
-            Source::Record(record) => record,
-            Source::Catalogue(catalogue, number) => catalogue.record(number),
-        }
-    }
-
-    /// The version of a package.
-    pub(super) fn version(&self, package: PackageId) -> &'a str {
-        self.package(package).version
-    }
-
-    /// Its preference among providers of one name: apk keeps sixteen bits of it.
-    pub(super) fn priority(&self, package: PackageId) -> u16 {
-        self.package(package).priority
-    }
-
-    /// Whether a package installs nothing.
-    pub(super) fn is_empty(&self, package: PackageId) -> bool {
-        self.package(package).empty
+        self.package(package).record
     }
 
     pub(super) fn name_of(&self, package: PackageId) -> NameId {
@@ -231,11 +201,6 @@ impl<'a> Universe<'a> {
         self.slice(package.provides, package.install_if)
     }
 
-    pub(super) fn install_if(&self, package: PackageId) -> &[Dep<'a>] {
-        let package = self.package(package);
-        self.slice(package.install_if, package.end)
-    }
-
     fn slice(&self, start: u32, end: u32) -> &[Dep<'a>] {
         self.deps.get(start as usize..end as usize).unwrap_or_default()
     }
@@ -250,11 +215,6 @@ impl<'a> Universe<'a> {
         self.triggers.of(name)
     }
 
-    /// The repositories without tag.
-    pub(super) fn untagged(&self) -> u64 {
-        self.untagged
-    }
-
     /// The tags in order of first appearance, each with its repositories.
     pub(super) fn tags(&self) -> &[(&'a str, u64)] {
         &self.tags
@@ -263,6 +223,17 @@ impl<'a> Universe<'a> {
     // A `PackageId` is made only by the builder, for a package it has pushed.
     fn package(&self, package: PackageId) -> &Package<'a> {
         &self.packages[package.0 as usize]
+    }
+}
+
+/// Notes the tag of a repository.
+fn add_tag<'a>(tags: &mut Vec<(&'a str, u64)>, untagged: &mut u64, tag: Option<&'a str>, bit: u64) {
+    match tag {
+        None => *untagged |= bit,
+        Some(tag) => match tags.iter_mut().find(|(known, _)| *known == tag) {
+            Some((_, repositories)) => *repositories |= bit,
+            None => tags.push((tag, bit)),
+        },
     }
 }
 
