@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use super::stock::Stock;
-use super::universe::{Dep, NameId};
+use super::universe::{Dep, NameId, PackageId};
 
 /// Added for a name that some package really has: decided before purely virtual ones.
 const HAS_PACKAGE: i32 = 1 << 30;
@@ -23,6 +23,9 @@ const NOT_IN_WORLD: i32 = i32::MIN;
 pub(super) struct Reached {
     names: Vec<bool>,
     packages: Vec<bool>,
+    /// How far what each package provides has been walked, for whichever of its names: what lies before was entered,
+    /// and a package of a thousand names would be walked a thousand times.
+    provides_walked: Vec<u32>,
     orders: Vec<i32>,
     last: i32,
 }
@@ -31,6 +34,7 @@ pub(super) struct Reached {
 enum Children {
     Triggers(Range<u32>),
     Deps(Range<u32>),
+    Provides(PackageId),
 }
 
 /// One name under way: which of its lists is being walked.
@@ -46,6 +50,7 @@ impl Reached {
         let mut reached = Self {
             names: vec![false; names],
             packages: vec![false; stock.package_count()],
+            provides_walked: vec![0; stock.package_count()],
             orders: vec![0; names],
             last: 0,
         };
@@ -76,6 +81,12 @@ impl Reached {
             let next = match &mut frame.children {
                 Children::Triggers(list) => list.next().map(|at| stock.trigger(at)),
                 Children::Deps(list) => list.next().map(|at| stock.dep_name(at)),
+                Children::Provides(package) => {
+                    let walked = &mut self.provides_walked[package.0 as usize];
+                    let next = stock.provide_list(*package).nth(*walked as usize);
+                    *walked += u32::from(next.is_some());
+                    next.map(|at| stock.dep_name(at))
+                }
             };
             if let Some(name) = next {
                 self.enter(name, &mut stack);
@@ -125,7 +136,7 @@ impl Reached {
             let package = package(step / 2);
             return Some(match step % 2 {
                 0 => Children::Triggers(stock.trigger_list(stock.name_of(package))),
-                _ => Children::Deps(stock.provide_list(package)),
+                _ => Children::Provides(package),
             });
         }
         let step = step - 2 * count;
