@@ -72,12 +72,11 @@ pub fn make(
     let world = system.world.dependencies();
     let fetched = Fetched::all(system, arch, client)?;
     if keep.packages.is_empty()
-        && let Some(listed) = Listed::all(&fetched, &keys, store)?
-        && let Some(chosen) = listed::choose(&listed, &world, &stub(arch)?, arch)
+        && let Some(listed) = Listed::all(&fetched, arch, &keys, store)?
+        && let Some(chosen) = listed::choose(&listed, &world, &stub(arch)?)
     {
-        let repositories: Vec<&Repository> = listed.iter().map(|l| l.repository).collect();
-        let packages = fetch_all(&chosen, &repositories, arch, store, client, observer)?;
-        return Ok(lock(system, arch, &chosen, packages, listed.iter().map(|l| l.locked.clone()).collect()));
+        let packages = fetch_all(&chosen, &listed.repositories, arch, store, client, observer)?;
+        return Ok(lock(system, arch, &chosen, packages, listed.locked.clone()));
     }
     let mut mirrored = indexes::verified(&fetched, &keys, store)?;
     let mut pins = Pins::new(&mut mirrored, keep);
