@@ -59,6 +59,9 @@ pub enum ImageError {
     /// The root does not fit the memory it will have.
     #[error("{0}")]
     DoesNotFit(String),
+    /// An archive could not be written.
+    #[error("the initramfs: {0}")]
+    Archive(#[from] hoopy_cpio::WriteError),
     /// A layer could not be read.
     #[error(transparent)]
     Layer(#[from] ReadLayerError),
