@@ -254,7 +254,7 @@ fn recipe(system: &System, options: &Options, stack: &Stack, lock: &Lock, releas
     hasher.field(system.codec.to_string().as_bytes()).field(&[options.output as u8]);
     hasher.field(&system.memory.to_le_bytes());
     hasher.field(options.version.as_deref().unwrap_or_default().as_bytes());
-    hasher.field(image::command_line(system.cmdline.as_deref(), lock.arch).as_bytes());
+    hasher.field(image::command_line(system.cmdline.as_deref(), lock.arch, system.layout).as_bytes());
     hasher.field(release.commit.as_deref().unwrap_or_default().as_bytes()).field(&[u8::from(release.dirty)]);
     lock.with_role(Role::Stub).for_each(|p| {
         hasher.field(p.sha256.as_bytes());
@@ -362,7 +362,7 @@ impl Work<'_> {
         let os_release =
             self.stack.read(&EntryPath::new("etc/os-release")?, self.store).map_err(ImageError::from)?;
         let os_release = image::os_release(os_release.as_deref(), &self.lock.branch, self.identity);
-        let cmdline = image::command_line(self.system.cmdline.as_deref(), self.arch);
+        let cmdline = image::command_line(self.system.cmdline.as_deref(), self.arch, self.system.layout);
         let kernel = self.kernel.read(self.stack, self.store)?;
         let version = image::kernel_version(&kernel, self.stack);
         let mut sections = vec![
