@@ -1,7 +1,7 @@
 //! The real tools are the oracle: `fsck.vfat` from dosfstools, `mdir` and `mtype` from mtools.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::io::{Cursor, Seek as _};
+use std::io::{Cursor, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Output};
 
