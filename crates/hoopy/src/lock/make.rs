@@ -114,6 +114,7 @@ fn lock(
 }
 
 /// A package of which hoopy itself takes a file.
+#[derive(Debug)]
 pub(super) struct Tool {
     role: Role,
     name: &'static str,
@@ -126,7 +127,7 @@ pub(super) struct Tool {
 fn tools(system: &System, arch: Arch) -> Result<Vec<Tool>, MakeError> {
     let tool = |role, name: &'static str, missing: fn(Arch) -> MakeError| {
         let wanted = name.parse().map_err(|_| missing(arch))?;
-        Ok(Tool { role, name, wanted: [wanted], missing })
+        Ok::<_, MakeError>(Tool { role, name, wanted: [wanted], missing })
     };
     let mut tools = vec![tool(Role::Stub, STUB, MakeError::NoStub)?];
     if system.layout == Layout::Ab {
