@@ -8,6 +8,8 @@ SERVICES=${RC_SVCDIR:-/run/openrc}
 VARIABLES=/sys/firmware/efi/efivars
 VENDOR=4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
 IMAGE=$(sed -n 's/^IMAGE=//p' /etc/hoopy-release 2>/dev/null)
+# Each change is on the disk before the next: a new name is there before the old one is gone.
+OPTIONS=sync,noatime,nodev,nosuid,noexec,umask=0077,codepage=437,iocharset=iso8859-1
 DEVICE= SLOT= COUNTED=no LEFT=
 
 umask 077
@@ -45,7 +47,7 @@ variable() {
 }
 
 modules() {
-	modprobe -q -a efivarfs vfat nls_cp437 nls_utf8 2>/dev/null
+	modprobe -q -a efivarfs vfat nls_cp437 nls_iso8859-1 2>/dev/null
 	mountpoint -q $VARIABLES || mount -t efivarfs efivarfs $VARIABLES 2>/dev/null
 }
 
@@ -73,8 +75,7 @@ open_esp() {
 	else
 		AT=$RUN/esp WAS=
 		mkdir -p $AT
-		# Each change is on the disk before the next: a new name is there before the old one is gone.
-		mount -t vfat -o "$2,sync,noatime,nodev,nosuid,noexec,umask=0077" "$1" $AT 2>/dev/null
+		mount -t vfat -o "$2,$OPTIONS" "$1" $AT 2>/dev/null
 	fi
 }
 
