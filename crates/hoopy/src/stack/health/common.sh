@@ -92,6 +92,8 @@ close_esp() {
 find_slot() {
 	modules
 	booted=$(variable LoaderBootCountPath | tr '\\' /)
+	exec 9>$RUN/esp.lock
+	flock 9
 	for device in $(candidates); do
 		open_esp "$device" ro || continue
 		for file in "$AT/EFI/Linux/$IMAGE.efi" "$AT/EFI/Linux/$IMAGE"+*.efi "$AT${booted:-/none}"; do
@@ -102,6 +104,7 @@ find_slot() {
 		close_esp
 		[ -z "$SLOT" ] || break
 	done
+	exec 9>&-
 	[ -n "$SLOT" ] || return 1
 	counter=${SLOT##*+}
 	counter=${counter%.efi}

@@ -61,6 +61,10 @@ tell checking nothing
 
 wrong=$(services | tee -a $LOG | head -n 1)
 [ -n "$wrong" ] || wrong=$(checks)
+if [ -z "$SLOT" ] && [ -n "$(variable LoaderBootCountPath)" ]; then
+	# On trial, with nothing to write to: it would be given up later, for no reason that anybody could see.
+	COUNTED=yes LEFT=unknown wrong=${wrong:-the partition that it was started from was not found}
+fi
 if [ -n "$wrong" ]; then
 	fail "$wrong" $LOG
 elif [ $COUNTED = no ]; then
