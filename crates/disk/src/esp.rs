@@ -196,10 +196,14 @@ fn format(out: &File, start: u64, size: u64, volume: &Volume) -> Result<(), EspE
         let length = usize::try_from(end.min(size) - at).unwrap_or(CHUNK).min(CHUNK);
         out.write_all_at(zeros.get(..length).unwrap_or_default(), start + at)?;
     }
-    FatVolumeFormatter::format(Window::new(out, start, size), options).map_err(fat_error("the filesystem"))?;
+    FatVolumeFormatter::format(Window::new(out, start, size), options)
+        .map_err(fat_error("the filesystem"))?;
     let root = match params.fat_type {
         FatType::Fat32 => data,
-        _ => (params.reserved_sectors as u64 + params.fat_count as u64 * params.sectors_per_fat as u64) * sector,
+        _ => {
+            (params.reserved_sectors as u64 + params.fat_count as u64 * params.sectors_per_fat as u64)
+                * sector
+        }
     };
     stamp_label(out, start + root)
 }
@@ -251,10 +255,7 @@ fn wrong_size(item: &Item<'_>, found: u64) -> EspError {
     EspError::WrongSize { path: item.path.clone(), expected: item.size, found }
 }
 
-fn make_dirs<'a, 'f>(
-    fat: &'a FatVolume<Window<'f>>,
-    path: &str,
-) -> Result<FatDir<'a, Window<'f>>, EspError> {
+fn make_dirs<'a, 'f>(fat: &'a FatVolume<Window<'f>>, path: &str) -> Result<FatDir<'a, Window<'f>>, EspError> {
     let mut dir = fat.root_dir();
     for name in path.split('/') {
         let found = dir.find(name).map_err(fat_error(path))?;

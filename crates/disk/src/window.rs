@@ -55,7 +55,8 @@ impl Seek for Window<'_> {
             SeekFrom::End(by) => self.size.checked_add_signed(by),
             SeekFrom::Current(by) => self.position.checked_add_signed(by),
         };
-        let outside = || io::Error::new(io::ErrorKind::InvalidInput, "a place before the start of the partition");
+        let outside =
+            || io::Error::new(io::ErrorKind::InvalidInput, "a place before the start of the partition");
         self.position = position.ok_or_else(outside)?;
         Ok(self.position)
     }

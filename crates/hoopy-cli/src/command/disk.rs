@@ -35,11 +35,10 @@ pub fn config(system: &System, global: &Global, own: &DiskContent) -> anyhow::Re
     let table = fstab(&system.path("root/etc/fstab"))?;
     let wanted = (own.no_persist || !own.persist.is_empty()).then_some(own.persist.as_slice());
     let lasting = disk::choose(&fstab::parse(&table), wanted, system.esp.as_deref())?;
-    let size = own.size.as_deref().map(size::parse).transpose().map_err(anyhow::Error::msg).context("--size")?;
+    let size =
+        own.size.as_deref().map(size::parse).transpose().map_err(anyhow::Error::msg).context("--size")?;
     let loader = match Lock::read(&path)? {
-        Some(lock) => {
-            hoopy::road::loader(system, &lock, &super::store(global)?, &Teller::new(global.quiet))?
-        }
+        Some(lock) => hoopy::road::loader(system, &lock, &super::store(global)?, &Teller::new(global.quiet))?,
         None => None,
     };
     Ok(DiskConfig {
@@ -65,7 +64,13 @@ fn fstab(path: &Path) -> anyhow::Result<Vec<u8>> {
 pub fn table(disk: &Disk) -> String {
     let mut out = format!("size       {}\nstarts     {}\n", size::show(disk.size), disk.started);
     for part in &disk.partitions {
-        out += &format!("partition  {} {} {} {}\n", part.name, size::show(part.size), part.filesystem, part.spec);
+        out += &format!(
+            "partition  {} {} {} {}\n",
+            part.name,
+            size::show(part.size),
+            part.filesystem,
+            part.spec
+        );
     }
     out
 }

@@ -35,12 +35,17 @@ pub fn run(global: &Global, own: &Flash) -> anyhow::Result<ExitCode> {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     let bar = Bar::new(!global.quiet && io::stderr().is_terminal());
-    let how = flash::Flash { fixed_disk: own.fixed_disk, stop: &stop, progress: &|p, done, all| bar.show(p, done, all) };
+    let how = flash::Flash {
+        fixed_disk: own.fixed_disk,
+        stop: &stop,
+        progress: &|p, done, all| bar.show(p, done, all),
+    };
     let written = flash::flash(&own.device, &device, config, &super::temp(), &how);
     bar.end();
     let written = written?;
     if !global.quiet {
-        put(&(format!("device     {}, written and read back\n", own.device.display()) + &disk::table(&written)))?;
+        put(&(format!("device     {}, written and read back\n", own.device.display())
+            + &disk::table(&written)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -63,7 +68,10 @@ fn asked(device: &Device, image: &str) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
         bail!("nobody to ask whether /dev/{} may be overwritten: say --yes", device.name);
     }
-    eprint!("All that is on /dev/{} will be lost, and {image} written to it. Type its name to go on: ", device.name);
+    eprint!(
+        "All that is on /dev/{} will be lost, and {image} written to it. Type its name to go on: ",
+        device.name
+    );
     io::stderr().flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).context("no answer")?;
@@ -105,7 +113,8 @@ fn started(phase: Phase, total: u64) -> ProgressBar {
         Phase::Writing => "writing",
         Phase::Verifying => "reading back",
     };
-    let style = ProgressStyle::with_template("{msg:12} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+    let style =
+        ProgressStyle::with_template("{msg:12} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}");
     let bar = ProgressBar::new(total).with_message(said);
     style.map_or(bar.clone(), |style| bar.with_style(style))
 }

@@ -85,7 +85,8 @@ const EXT: Maker = Maker {
 impl Maker {
     /// That of a filesystem, as `fstab` names it; none where hoopy makes no such.
     pub fn of(filesystem: &str) -> Option<Self> {
-        let with = |tool, package, args, label, max_label| Self { tool, package, args, label, max_label, ..EXT };
+        let with =
+            |tool, package, args, label, max_label| Self { tool, package, args, label, max_label, ..EXT };
         Some(match filesystem {
             "ext2" => Self { tool: "mkfs.ext2", ..EXT },
             "ext3" => Self { tool: "mkfs.ext3", ..EXT },

@@ -30,7 +30,13 @@ pub(super) struct Copy<'a> {
 }
 
 impl<'a> Copy<'a> {
-    pub fn new(file: &'a File, device: &'a File, name: &'a str, how: &'a Flash<'a>, totals: (u64, u64)) -> Self {
+    pub fn new(
+        file: &'a File,
+        device: &'a File,
+        name: &'a str,
+        how: &'a Flash<'a>,
+        totals: (u64, u64),
+    ) -> Self {
         Self { file, device, name, how, totals, written: Cell::new(0), verified: Cell::new(0) }
     }
 
@@ -90,7 +96,11 @@ impl<'a> Copy<'a> {
     }
 
     fn stopped(&self) -> Result<(), FlashError> {
-        if self.how.stop.load(Ordering::Relaxed) { Err(FlashError::Stopped(self.name.to_owned())) } else { Ok(()) }
+        if self.how.stop.load(Ordering::Relaxed) {
+            Err(FlashError::Stopped(self.name.to_owned()))
+        } else {
+            Ok(())
+        }
     }
 
     fn failed(&self, what: &'static str, at: u64) -> impl FnOnce(io::Error) -> FlashError {
@@ -102,7 +112,10 @@ impl<'a> Copy<'a> {
 fn pieces(ranges: &[Range<u64>]) -> impl Iterator<Item = (u64, usize)> {
     ranges.iter().flat_map(|range| {
         let end = range.end;
-        range.clone().step_by(CHUNK).map(move |at| (at, usize::try_from(end - at).unwrap_or(CHUNK).min(CHUNK)))
+        range
+            .clone()
+            .step_by(CHUNK)
+            .map(move |at| (at, usize::try_from(end - at).unwrap_or(CHUNK).min(CHUNK)))
     })
 }
 

@@ -111,8 +111,11 @@ impl Device {
         }
         let size = number_in(&place.join("size"))?.saturating_mul(512);
         let said = |file: &str| text(&place.join(file)).unwrap_or_default();
-        let model: Vec<String> =
-            ["device/vendor", "device/model", "device/name"].map(said).into_iter().filter(|t| !t.is_empty()).collect();
+        let model: Vec<String> = ["device/vendor", "device/model", "device/name"]
+            .map(said)
+            .into_iter()
+            .filter(|t| !t.is_empty())
+            .collect();
         let carried = place.components().any(|c| c.as_os_str().to_string_lossy().starts_with("usb"));
         let partitions = below(&place, |path| path.join("partition").exists())?;
         let mut uses = Vec::new();
@@ -142,7 +145,8 @@ fn used(place: &Path, kernel: &Kernel, depth: usize, uses: &mut Vec<Use>) -> Res
         uses.push(Use { name: name.clone(), purpose: Purpose::Mounted(point) });
     }
     let swaps = read(&kernel.proc.join("swaps"))?;
-    if swaps.lines().skip(1).filter_map(|l| l.split_whitespace().next()).any(|path| device_name(path) == name) {
+    if swaps.lines().skip(1).filter_map(|l| l.split_whitespace().next()).any(|path| device_name(path) == name)
+    {
         uses.push(Use { name: name.clone(), purpose: Purpose::Swap });
     }
     let holders = place.join("holders");
@@ -151,7 +155,8 @@ fn used(place: &Path, kernel: &Kernel, depth: usize, uses: &mut Vec<Use>) -> Res
     }
     for holder in below(&holders, |_| true)? {
         let there = uses.len();
-        let place = fs::canonicalize(holders.join(&holder)).unwrap_or_else(|_| kernel.sys.join("class/block").join(&holder));
+        let place = fs::canonicalize(holders.join(&holder))
+            .unwrap_or_else(|_| kernel.sys.join("class/block").join(&holder));
         used(&place, kernel, depth + 1, uses)?;
         if uses.len() == there && uses.len() == before {
             uses.push(Use { name: name.clone(), purpose: Purpose::Held(holder) });

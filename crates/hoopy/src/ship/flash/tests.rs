@@ -24,7 +24,11 @@ impl Made {
     fn new(mountinfo: &str, swaps: &str) -> Self {
         let made = Self { dir: tempfile::tempdir().unwrap() };
         let stick = "sys/devices/pci0/usb1/1-1/block/sdb";
-        made.device(stick, "8:16", &[("size", "31457280"), ("device/vendor", "ACME "), ("device/model", "Stick")]);
+        made.device(
+            stick,
+            "8:16",
+            &[("size", "31457280"), ("device/vendor", "ACME "), ("device/model", "Stick")],
+        );
         for (n, number) in [("1", "8:17"), ("2", "8:18")] {
             made.device(&format!("{stick}/sdb{n}"), number, &[("partition", n)]);
         }
@@ -106,7 +110,10 @@ fn what_is_made_of_a_disk_counts_as_its_use() {
 fn mounted_built_in_and_strange_devices_are_refused() {
     let made = Made::new(&format!("{ROOT}22 1 8:17 / /media/usb rw - vfat /dev/sdb1 rw\n"), "");
     assert_eq!(made.refused((8, 16)), "sdb is in use: sdb1 is mounted on /media/usb; unmount it first");
-    assert_eq!(made.look((8, 17)).unwrap_err().to_string(), "sdb1 is a partition: name the whole disk, /dev/sdb");
+    assert_eq!(
+        made.look((8, 17)).unwrap_err().to_string(),
+        "sdb1 is a partition: name the whole disk, /dev/sdb"
+    );
     let made = Made::new("21 1 0:1 / / rw - tmpfs tmpfs rw\n", "");
     assert!(made.refused((259, 0)).ends_with("is not removable: if it is the right one, say --fixed-disk"));
     admit(&made.look((259, 0)).unwrap(), true).unwrap();
@@ -127,12 +134,18 @@ struct Loop(PathBuf);
 impl Loop {
     fn new(file: &Path) -> Option<Self> {
         let losetup = Places::default().program("losetup");
-        let made = losetup.map(|losetup| Command::new(losetup).args(["-f", "--show"]).arg(file).output().unwrap());
+        let made =
+            losetup.map(|losetup| Command::new(losetup).args(["-f", "--show"]).arg(file).output().unwrap());
         match made {
-            Some(out) if out.status.success() => Some(Self(String::from_utf8(out.stdout).unwrap().trim().into())),
+            Some(out) if out.status.success() => {
+                Some(Self(String::from_utf8(out.stdout).unwrap().trim().into()))
+            }
             why => {
                 let why = why.map(|out| String::from_utf8_lossy(&out.stderr).into_owned());
-                eprintln!("SKIPPED: no loop device: {}", why.unwrap_or("losetup is not installed".to_owned()));
+                eprintln!(
+                    "SKIPPED: no loop device: {}",
+                    why.unwrap_or("losetup is not installed".to_owned())
+                );
                 None
             }
         }
@@ -196,7 +209,9 @@ fn a_used_device_gets_the_whole_disk_and_nothing_old_shows() {
     };
     let how = Flash { fixed_disk: true, stop: &stop, progress: &progress };
     let disk = match flash(&device.0, &found, config(dir.path()), dir.path(), &how) {
-        Err(FlashError::Disk(e @ super::super::disk::DiskError::Mkfs(_))) => return eprintln!("SKIPPED: {e}"),
+        Err(FlashError::Disk(e @ super::super::disk::DiskError::Mkfs(_))) => {
+            return eprintln!("SKIPPED: {e}");
+        }
         other => other.unwrap(),
     };
     assert_eq!((disk.size, seen.get().0), ((100 << 20) + 5 * 512, seen.get().1));
@@ -210,7 +225,9 @@ fn a_used_device_gets_the_whole_disk_and_nothing_old_shows() {
         let all = fs::read(&stick).unwrap();
         fs::write(&own, &all[part.start as usize..(part.start + part.size) as usize]).unwrap();
         let args: Vec<&str> = check[1..].iter().copied().filter(|a| !a.is_empty()).collect();
-        let Some((good, text)) = said(check[0], &[&args[..], &[own.to_str().unwrap()]].concat()) else { continue };
+        let Some((good, text)) = said(check[0], &[&args[..], &[own.to_str().unwrap()]].concat()) else {
+            continue;
+        };
         assert!(good, "{}: {text}", check[0]);
     }
 }

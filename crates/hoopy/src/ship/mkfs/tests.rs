@@ -6,9 +6,12 @@ const UUID: &str = "UUID=1b0c2f0e-1111-4222-8333-444455556666";
 
 #[test]
 fn the_same_line_gives_the_same_bytes() {
-    for line in
-        [format!("{UUID} /a ext4"), "LABEL=d /a ext4".to_owned(), "LABEL=D /a vfat".to_owned(), format!("{UUID} none swap")]
-    {
+    for line in [
+        format!("{UUID} /a ext4"),
+        "LABEL=d /a ext4".to_owned(),
+        "LABEL=D /a vfat".to_owned(),
+        format!("{UUID} none swap"),
+    ] {
         let mount = parse(line.as_bytes()).remove(0);
         let maker = Maker::of(&mount.filesystem).unwrap();
         let made = || {

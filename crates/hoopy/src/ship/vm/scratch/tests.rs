@@ -4,8 +4,8 @@
 use std::process::Command;
 
 use super::*;
-use crate::ship::mkfs::MkfsError;
 use crate::ship::fstab::parse;
+use crate::ship::mkfs::MkfsError;
 
 fn blkid(path: &Path) -> Option<String> {
     let blkid = Places::default().program("blkid");
