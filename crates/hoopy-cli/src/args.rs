@@ -66,6 +66,7 @@ pub enum Command {
     #[command(after_help = TEST_HELP)]
     Test(Test),
     /// Write a disk image that boots: partition table, boot loader, the newest image, persistence
+    /// Write a disk image that boots the newest image
     #[command(after_help = "Example: hoopy disk nas -o nas.img --size 8G")]
     Disk(Disk),
     /// Write such a disk to a stick
