@@ -70,7 +70,9 @@ impl Machine {
             cpus: 2,
             forwards: vec![],
             disks: vec![],
-            no_reboot: false,
+            // A reboot ends the machine and the test starts it again: emulated, this firmware does not always come
+            // back from a reset
+            no_reboot: true,
             acceleration: Acceleration::Auto,
             places: Places::default(),
             temp: std::env::temp_dir(),
@@ -216,11 +218,14 @@ fn images_that_panic_or_are_unwell_give_way_to_the_last_good_one() {
     let panics = machine.build(PANICS);
     mtools(&disk, "mcopy", &[unwell.to_str().unwrap(), &format!("::EFI/Linux/nas-{UNWELL}+2.efi")]);
     mtools(&disk, "mcopy", &[panics.to_str().unwrap(), &format!("::EFI/Linux/nas-{PANICS}+1.efi")]);
+    for said in
+        ["Kernel panic", "never failed with 3: rebooting, 1 tries", "never failed with 3: rebooting, 0 tries"]
+    {
+        let mut console = machine.boot(&disk);
+        console.expect(said, LONG).unwrap();
+        console.wait(LONG).unwrap();
+    }
     let mut console = machine.boot(&disk);
-    console.expect("Kernel panic", LONG).unwrap();
-    console.expect("health.d/never failed with 3: rebooting, 1 tries left", LONG).unwrap();
-    console.expect("health.d/never failed with 3: rebooting, 0 tries left", LONG).unwrap();
-    console.expect("OpenRC", LONG).unwrap();
     console.login("root", Some("nas"), LONG).unwrap();
     assert_eq!(asks(&mut console, "grep ^IMAGE /etc/hoopy-release"), format!("IMAGE=nas-{GOOD}"));
     off(console);

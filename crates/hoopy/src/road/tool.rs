@@ -61,12 +61,7 @@ pub fn loader(
 }
 
 /// A file of the package with this role, and what that is called; none where there is no such package.
-fn file(
-    lock: &Lock,
-    role: Role,
-    name: &str,
-    store: &Store,
-) -> Result<Option<(Vec<u8>, String)>, BuildError> {
+fn file(lock: &Lock, role: Role, name: &str, store: &Store) -> Result<Option<(Vec<u8>, String)>, BuildError> {
     let Some(locked) = lock.with_role(role).next() else { return Ok(None) };
     let path = format!("{PLACE}/{name}");
     let package = package::import(locked, store)?;
