@@ -4,7 +4,7 @@ pub mod disk;
 pub mod flash;
 pub mod fstab;
 pub mod mirror;
-pub mod trial;
 pub mod mkfs;
 mod sparse;
+pub mod trial;
 pub mod vm;
