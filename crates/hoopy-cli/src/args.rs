@@ -65,7 +65,6 @@ pub enum Command {
     /// Build the image, boot it in a virtual machine and run the scripts of tests/ inside it
     #[command(after_help = TEST_HELP)]
     Test(Test),
-    /// Write a disk image that boots: partition table, boot loader, the newest image, persistence
     /// Write a disk image that boots the newest image
     #[command(after_help = "Example: hoopy disk nas -o nas.img --size 8G")]
     Disk(Disk),
