@@ -65,6 +65,12 @@ pub enum Command {
     /// Build the image, boot it in a virtual machine and run the scripts of tests/ inside it
     #[command(after_help = TEST_HELP)]
     Test(Test),
+    /// Write a disk image that boots the newest image
+    #[command(after_help = "Example: hoopy disk nas -o nas.img --size 8G")]
+    Disk(Disk),
+    /// Write such a disk to a stick
+    #[command(after_help = "Example: hoopy flash nas /dev/sdb")]
+    Flash(Flash),
     /// Write hoopy.lock: the exact packages
     #[command(after_help = "Example: hoopy lock nas")]
     Lock(System),
@@ -239,6 +245,55 @@ pub struct Test {
     /// Print the results as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `disk` and `flash` write.
+#[derive(Debug, ClapArgs)]
+pub struct DiskContent {
+    /// The image, instead of the newest
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// How large the disk is to be
+    #[arg(long, value_name = "SIZE")]
+    pub size: Option<String>,
+    /// Which mount points of root/etc/fstab are on this disk, where it has several
+    #[arg(long, value_name = "MOUNTPOINT", conflicts_with = "no_persist")]
+    pub persist: Vec<String>,
+    /// Nothing but the EFI system partition
+    #[arg(long)]
+    pub no_persist: bool,
+}
+
+/// Options of `disk`.
+#[derive(Debug, ClapArgs)]
+pub struct Disk {
+    #[command(flatten)]
+    pub system: System,
+    /// The disk image, instead of one beside the image
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub content: DiskContent,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `flash`.
+#[derive(Debug, ClapArgs)]
+pub struct Flash {
+    /// The system directory
+    pub dir: PathBuf,
+    /// The whole device: /dev/sdb
+    pub device: PathBuf,
+    #[command(flatten)]
+    pub content: DiskContent,
+    /// Ask nothing
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Write to a disk that is not removable too
+    #[arg(long)]
+    pub fixed_disk: bool,
 }
 
 /// Options of `update`.

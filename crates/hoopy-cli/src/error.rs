@@ -114,9 +114,8 @@ fn of_lock(error: &MakeError) -> (u8, Option<&'static str>) {
                 "for a mirror signed by another key, put its public key into keys/ or name a directory with --keys",
             ),
         ),
-        MakeError::Unsatisfiable(_) | MakeError::Universe(_) | MakeError::NoStub(_) => {
-            (WRONG_DIRECTORY, None)
-        }
+        MakeError::Unsatisfiable(_) | MakeError::Universe(_) => (WRONG_DIRECTORY, None),
+        MakeError::NoStub(_) | MakeError::NoLoader(_) => (WRONG_DIRECTORY, None),
         MakeError::Store(_) => (FAILED, Some("--store takes another directory")),
     }
 }

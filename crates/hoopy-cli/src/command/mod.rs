@@ -2,6 +2,8 @@
 
 mod build;
 mod check;
+mod disk;
+mod flash;
 mod info;
 mod init;
 mod lock;
@@ -37,6 +39,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Build(own) => build::run(&global, &own),
         Command::Run(own) => run::run(&global, &own),
         Command::Test(own) => test::run(&global, &own),
+        Command::Disk(own) => disk::run(&global, &own),
+        Command::Flash(own) => flash::run(&global, &own),
         Command::Lock(own) => lock::lock(&global, &own),
         Command::Update(own) => lock::update(&global, &own),
         Command::Vendor(own) => vendor::run(&global, &own),

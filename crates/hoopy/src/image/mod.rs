@@ -45,9 +45,9 @@ pub enum ImageError {
         /// What it cannot do.
         source: KernelCannotUnpack,
     },
-    /// The package with the EFI stub has none for this architecture.
-    #[error("{package} has no /{path}, the EFI stub of a unified kernel image")]
-    NoStub {
+    /// The package with the EFI stub or the boot loader has none for this architecture.
+    #[error("{package} has no /{path}, which hoopy takes it for")]
+    NoEfi {
         /// The package.
         package: String,
         /// Where it should be.

@@ -14,7 +14,7 @@ use hoopy_apk::solve::{Choice, Outline};
 
 use super::file::{LockedRepository, Role};
 use super::indexes::Fetched;
-use super::make::with_roles;
+use super::make::{Tool, of_root};
 use crate::arch::Arch;
 use crate::config::Repository;
 use crate::digest::{ContentId, RecipeId};
@@ -89,15 +89,19 @@ fn recipe(ids: &[ContentId], arch: Arch) -> RecipeId {
     RecipeId::of_fields("hoopy catalogue of indexes", &fields)
 }
 
-/// What the world needs, and the package that brings the EFI stub; `None` where something is not to be had.
+/// What the world needs, and the packages of which hoopy itself takes a file; `None` where something is not to be had.
 pub(super) fn choose<'l>(
     listed: &'l Listed<'_>,
     world: &[Dependency],
-    stub: &[Dependency],
+    tools: &[Tool],
 ) -> Option<Vec<(Role, Choice<'l>)>> {
     let tags: Vec<Option<&str>> = listed.repositories.iter().map(|r| r.tag.as_deref()).collect();
     let outline = Outline::new(&listed.catalogue, &tags).ok()?;
-    Some(with_roles(outline.solve(world)?, outline.solve(stub)?))
+    let mut chosen = of_root(outline.solve(world)?);
+    for tool in tools {
+        chosen.extend(tool.of(outline.solve(&tool.wanted)?));
+    }
+    Some(chosen)
 }
 
 #[cfg(test)]

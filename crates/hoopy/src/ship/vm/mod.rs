@@ -13,7 +13,6 @@ pub mod accel;
 pub(crate) mod args;
 pub mod console;
 pub mod error;
-pub mod fstab;
 pub mod process;
 pub mod scratch;
 pub mod tools;
@@ -29,6 +28,7 @@ use hoopy_disk::esp::{self, Item, Volume};
 use hoopy_uki::{Replaced, Section};
 use tempfile::TempDir;
 
+pub use super::fstab;
 pub use accel::{Accelerator, NoKvm};
 pub use console::Console;
 pub use error::VmError;
