@@ -1,12 +1,19 @@
 //! The command line. Help, completions and man pages all come from here.
 
+mod drift;
+mod images;
+
 use std::path::PathBuf;
+
+pub use drift::{Drift, Machine, Pull};
+pub use images::{Diff, Inspect, Look};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all is well; 1 it failed; 2 the command line is wrong; 3 the system directory is wrong \
-(hoopy.toml, packages, the lock, or `hoopy check` found an error); 4 a script failed; 5 something could not be fetched or verified; 6 `hoopy test` found a test that fails.";
+(hoopy.toml, packages, the lock, or `hoopy check` found an error); 4 a script failed; 5 something could not be fetched or verified; 6 `hoopy test` found a test that fails; \
+8 something differs, where --exit-code asks.";
 
 const TEST_HELP: &str = "\
 Example: hoopy test nas --junit results.xml
@@ -92,6 +99,18 @@ pub enum Command {
     /// Tell all about a package in the repositories of a system
     #[command(after_help = "Example: hoopy info dropbear nas")]
     Info(About),
+    /// Say what is in an image: any unified kernel image or initramfs, whoever made it
+    #[command(after_help = images::INSPECT, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Inspect(Inspect),
+    /// Say what differs between two images, locks or revisions of a system
+    #[command(after_help = images::DIFF)]
+    Diff(Diff),
+    /// Say how a machine differs from the image that it booted: what the next reboot erases
+    #[command(after_help = drift::DRIFT)]
+    Drift(Drift),
+    /// Bring what changed on a machine into root/
+    #[command(after_help = drift::PULL)]
+    Pull(Pull),
     /// Print the JSON schema of hoopy.toml, for editors
     Schema,
     /// Print the completions of a shell

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use hoopy::check::CheckError;
 use hoopy::config::ConfigError;
+use hoopy::diff::DiffError;
 use hoopy::lock::{LockError, MakeError};
 use hoopy::query::QueryError;
 use hoopy::road::BuildError;
@@ -34,6 +35,9 @@ fn code(error: &anyhow::Error) -> u8 {
     if error.is::<ConfigError>() || error.is::<LockError>() || of_tests(error) {
         return WRONG_DIRECTORY;
     }
+    if let Some(DiffError::Lock(_)) = error.downcast_ref::<DiffError>() {
+        return WRONG_DIRECTORY;
+    }
     if let Some(CheckError::Lock(_)) = error.downcast_ref::<CheckError>() {
         return WRONG_DIRECTORY;
     }
@@ -53,6 +57,9 @@ fn told(error: &anyhow::Error) -> Option<(u8, Option<&'static str>)> {
     let of_query = || error.downcast_ref::<QueryError>().map(of_query);
     error.downcast_ref::<BuildError>().map(kind).or_else(of_query)
 }
+
+/// The exit code of `hoopy diff --exit-code`, and of `drift`, where something differs.
+pub const DIFFERS: u8 = 8;
 
 /// The exit code where nothing else says more.
 pub const FAILED: u8 = 1;

@@ -16,6 +16,7 @@
 //! group's "Unified Kernel Image" specification; for PE, Microsoft's "PE Format".
 
 mod assemble;
+pub mod certificate;
 mod checksum;
 pub mod kernel;
 mod layout;

@@ -2,11 +2,15 @@
 
 mod build;
 mod check;
+mod diff;
 mod disk;
+mod drift;
 mod flash;
 mod info;
 mod init;
+mod inspect;
 mod lock;
+mod pull;
 mod run;
 mod search;
 mod test;
@@ -48,6 +52,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Tree(own) => tree::run(&global, &own),
         Command::Search(own) => search::run(&global, &own),
         Command::Info(own) => info::run(&global, &own),
+        Command::Inspect(own) => inspect::run(&global, &own),
+        Command::Diff(own) => diff::run(&own),
+        Command::Drift(own) => drift::run(&global, &own),
+        Command::Pull(own) => pull::run(&global, &own),
+
         Command::Schema => {
             println!("{}", serde_json::to_string_pretty(&hoopy::config::schema())?);
             Ok(ExitCode::SUCCESS)
