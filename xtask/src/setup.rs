@@ -8,7 +8,7 @@ use anyhow::bail;
 use crate::chores;
 
 /// A program or file that must be there, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 17] = [
+const NEEDED: [(&str, &str); 18] = [
     ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/bin/qemu-system-aarch64", "qemu-system-arm"),
     ("/usr/bin/qemu-img", "qemu-utils"),
@@ -23,6 +23,7 @@ const NEEDED: [(&str, &str); 17] = [
     ("/usr/bin/cpio", "cpio"),
     ("/usr/bin/objdump", "binutils"),
     ("/usr/bin/newuidmap", "uidmap"),
+    ("/usr/bin/strace", "strace"),
     ("/usr/bin/xz", "xz-utils"),
     ("/usr/bin/zstd", "zstd"),
     ("/usr/bin/lz4", "lz4"),

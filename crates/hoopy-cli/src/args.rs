@@ -13,7 +13,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 const EXIT_CODES: &str = "\
 Exit codes: 0 all is well; 1 it failed; 2 the command line is wrong; 3 the system directory is wrong \
 (hoopy.toml, packages, the lock, or `hoopy check` found an error); 4 a script failed; 5 something could not be fetched or verified; 6 `hoopy test` found a test that fails; \
-8 something differs, where --exit-code asks.";
+8 something differs: `hoopy build --check` found it, or --exit-code asks.";
 
 const TEST_HELP: &str = "\
 Example: hoopy test nas --junit results.xml
@@ -111,6 +111,18 @@ pub enum Command {
     /// Bring what changed on a machine into root/
     #[command(after_help = drift::PULL)]
     Pull(Pull),
+    /// Remove from the store what no build has used for long
+    #[command(after_help = "Example: hoopy gc --keep-days 7 --max-size 2G\n\n\
+        Waits for builds that run, and keeps new ones waiting; what it removes is made or fetched again when it \
+        is needed.")]
+    Gc(Gc),
+    /// Look after the store
+    #[command(after_help = "Example: hoopy store verify")]
+    Store {
+        /// What to do with it
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
     /// Print the JSON schema of hoopy.toml, for editors
     Schema,
     /// Print the completions of a shell
@@ -170,6 +182,18 @@ pub struct Build {
     /// Where package scripts and setup.sh run: here where they can and else in a virtual machine, or one of the two
     #[arg(long, value_enum, default_value_t = Scripts::Auto, value_name = "WHERE")]
     pub scripts: Scripts,
+    /// Write what took how long, as a page for a browser
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "timings.html")]
+    pub timings: Option<PathBuf>,
+    /// Build again whenever something in the directory changes, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["check", "json", "image_version"])]
+    pub watch: bool,
+    /// With --watch: boot each image in a virtual machine, which starts anew when the image has changed
+    #[arg(long, requires = "watch")]
+    pub run: bool,
+    /// Build once more elsewhere, with nothing kept but the packages, and say what differs
+    #[arg(long)]
+    pub check: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -326,6 +350,35 @@ pub struct Update {
     /// Show what would change, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Options of `gc`.
+#[derive(Debug, ClapArgs)]
+pub struct Gc {
+    /// Keep what was made, fetched or used in the last N days
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub keep_days: u32,
+    /// Then remove what was used least recently, until the rest is no larger; and all unpacked layers
+    #[arg(long, value_name = "SIZE")]
+    pub max_size: Option<String>,
+    /// Show what would go, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `store` does.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Read all of it, and remove what is not as its digest says: builds make or fetch that again
+    #[command(after_help = "Example: hoopy store verify\n\nExits with 1 where something was damaged.")]
+    Verify {
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Options of `why` and `info`.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use hoopy::check::CheckError;
 use hoopy::config::ConfigError;
 use hoopy::diff::DiffError;
+use hoopy::layer::files::FilesError;
 use hoopy::lock::{LockError, MakeError};
 use hoopy::query::QueryError;
 use hoopy::road::BuildError;
@@ -58,7 +59,7 @@ fn told(error: &anyhow::Error) -> Option<(u8, Option<&'static str>)> {
     error.downcast_ref::<BuildError>().map(kind).or_else(of_query)
 }
 
-/// The exit code of `hoopy diff --exit-code`, and of `drift`, where something differs.
+/// The exit code of `hoopy diff --exit-code`, of `drift`, and of `build --check`, where something differs.
 pub const DIFFERS: u8 = 8;
 
 /// The exit code where nothing else says more.
@@ -85,8 +86,9 @@ fn kind(error: &BuildError) -> (u8, Option<&'static str>) {
         BuildError::Stack(StackError::Conflict(_)) => {
             (FAILED, Some("leave one of them out of `packages`: apk would refuse them too"))
         }
+        BuildError::Stack(StackError::Store(_) | StackError::Files(FilesError::Store(_))) => (FAILED, STORE),
         BuildError::Stack(_) | BuildError::Image(_) | BuildError::Path(_) => (FAILED, None),
-        BuildError::Store(_) => (FAILED, Some("--store takes another directory")),
+        BuildError::Store(_) => (FAILED, STORE),
     }
 }
 
@@ -110,6 +112,7 @@ fn of_query(error: &QueryError) -> (u8, Option<&'static str>) {
     }
 }
 
+const STORE: Option<&str> = Some("--store takes another directory");
 const MIRROR: &str = "is the mirror reachable? --mirror takes another one, an address or a directory";
 
 fn of_lock(error: &MakeError) -> (u8, Option<&'static str>) {
@@ -123,7 +126,7 @@ fn of_lock(error: &MakeError) -> (u8, Option<&'static str>) {
         ),
         MakeError::Unsatisfiable(_) | MakeError::Universe(_) => (WRONG_DIRECTORY, None),
         MakeError::NoStub(_) | MakeError::NoLoader(_) => (WRONG_DIRECTORY, None),
-        MakeError::Store(_) => (FAILED, Some("--store takes another directory")),
+        MakeError::Store(_) => (FAILED, STORE),
     }
 }
 

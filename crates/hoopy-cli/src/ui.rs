@@ -1,65 +1,129 @@
-//! What is shown while a build runs: a bar on a terminal, plain lines in a pipe, nothing with --quiet.
+//! What is shown while a command runs: one line on a terminal that says what is being done, plain lines in a pipe,
+//! nothing with --quiet.
+//!
+//! The line is drawn at most ten times a second, each time with one write, and not in the first moments: most builds
+//! are done before there is anything to tell, and a line that comes and goes is all one would see of it.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use hoopy::config::size;
 use hoopy::report::{Built, Event, Observer};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+/// No line is shown before this.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// How often the line is drawn.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Drawn at most so often a second: once a tick.
+const RATE: u8 = 10;
 
 /// Tells on standard error.
 pub struct Teller {
     quiet: bool,
-    bar: Mutex<Option<ProgressBar>>,
     terminal: bool,
+    line: Mutex<Option<Line>>,
+}
+
+/// The line on the terminal.
+struct Line {
+    bar: ProgressBar,
+    step: String,
 }
 
 impl Teller {
     /// Says nothing but warnings when `quiet`.
     pub fn new(quiet: bool) -> Self {
         let terminal =
-            std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
-        Self { quiet, bar: Mutex::new(None), terminal }
+            io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        Self { quiet, terminal, line: Mutex::new(None) }
     }
 
-    fn line(&self, text: &str) {
-        let bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match bar.as_ref() {
-            Some(bar) => bar.println(text),
+    /// Takes the line off the terminal: something else comes there now.
+    pub fn done(&self) {
+        if let Some(line) = self.lock().take() {
+            line.bar.finish_and_clear();
+        }
+    }
+
+    fn print(&self, text: &str) {
+        match self.lock().as_ref() {
+            Some(line) => line.bar.suspend(|| eprintln!("{text}")),
             None => eprintln!("{text}"),
         }
     }
 
-    fn bytes(&self, done: u64, total: u64) {
-        let mut bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if total == 0 || done >= total {
-            if let Some(bar) = bar.take() {
-                bar.finish_and_clear();
-            }
-            return;
+    fn began(&self, step: &str) {
+        let mut line = self.lock();
+        let line = line.get_or_insert_with(Line::new);
+        line.step = step.to_owned();
+        line.bar.set_message(line.step.clone());
+    }
+
+    fn doing(&self, what: &str) {
+        if let Some(line) = self.lock().as_ref() {
+            line.bar.set_message(format!("{}: {what}", line.step));
         }
-        let bar = bar.get_or_insert_with(|| {
-            let style =
-                ProgressStyle::with_template("{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}");
-            let bar = ProgressBar::new(total).with_message("fetching");
-            style.map_or(bar.clone(), |style| bar.with_style(style))
+    }
+
+    fn bytes(&self, done: u64, total: u64) {
+        if total > 0 {
+            self.doing(&format!("{} of {}", size::show(done), size::show(total)));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Line>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        let began = Instant::now();
+        let clock = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = write!(out, "{:.1} s", began.elapsed().as_secs_f64());
+        };
+        let style =
+            ProgressStyle::with_template("{clock} {wide_msg}").map(|style| style.with_key("clock", clock));
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(TICK);
+        let waiting = bar.downgrade();
+        // Waits for nobody and is waited for by nobody: a build that is done by then has dropped the line.
+        std::thread::spawn(move || {
+            std::thread::sleep(PATIENCE);
+            if let Some(bar) = waiting.upgrade().filter(|bar| !bar.is_finished()) {
+                bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(RATE));
+            }
         });
-        bar.set_position(done);
+        Self { bar, step: String::new() }
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        self.done();
     }
 }
 
 impl Observer for Teller {
     fn event(&self, event: Event<'_>) {
         match event {
-            Event::Warning(text) => self.line(&format!("warning: {text}")),
+            Event::Warning(text) => self.print(&format!("warning: {text}")),
             _ if self.quiet => {}
-            Event::Note(text) => self.line(text),
+            Event::Note(text) => self.print(text),
+            Event::Began(step) if self.terminal => self.began(step),
+            Event::Doing(what) if self.terminal => self.doing(what),
             Event::Bytes(done, total) if self.terminal => self.bytes(done, total),
-            Event::Ended(step, took) if took > Duration::from_millis(500) => {
-                self.line(&format!("{step}: {:.1} s", took.as_secs_f64()));
+            Event::Ended(step, took) if !self.terminal && took > Duration::from_millis(500) => {
+                self.print(&format!("{step}: {:.1} s", took.as_secs_f64()));
             }
-            Event::Began(_) | Event::Ended(..) | Event::Bytes(..) | Event::Output(_) => {}
+            Event::Began(_) | Event::Doing(_) | Event::Ended(..) | Event::Bytes(..) | Event::Output(_) => {}
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Where a system directory comes from: the state of the git repository that it is in.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::config::System;
 use crate::stack::Release;
 
 /// A question to git, being answered while other work goes on: it takes longer than looking up a whole build.
@@ -10,9 +10,8 @@ use crate::stack::Release;
 pub struct Provenance(Option<Child>);
 
 impl Provenance {
-    /// Asks about the directory of `system`. What hoopy itself writes there is no change.
-    pub fn ask(system: &System) -> Self {
-        let dir = &system.dir;
+    /// Asks about the system directory `dir`. What hoopy itself writes there is no change.
+    pub fn ask(dir: &Path) -> Self {
         let inside = dir.canonicalize().is_ok_and(|dir| dir.ancestors().any(|d| d.join(".git").exists()));
         if !inside {
             return Self(None);

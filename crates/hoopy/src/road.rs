@@ -27,7 +27,7 @@ use crate::segment::codec::Codec;
 use crate::segment::eager::Eager;
 use crate::stack::database::is_boot;
 use crate::stack::{self, Inputs, Release, Runner, Stack};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 mod before;
 mod error;
@@ -65,6 +65,8 @@ pub struct Options {
     pub day: String,
     /// The image's version, where the user gives it whole.
     pub version: Option<String>,
+    /// The directory whose commit the image names, where the system is built from a copy of it.
+    pub source: Option<PathBuf>,
 }
 
 /// Builds the image of `system`. What turns out to be damaged in the store is made again.
@@ -78,18 +80,53 @@ pub fn build(
     runner: &mut dyn Runner,
     observer: &dyn Observer,
 ) -> Result<Built, BuildError> {
-    let provenance = Provenance::ask(system);
+    let provenance = Provenance::ask(options.source.as_ref().unwrap_or(&system.dir));
     let glance = Glance::at(system, options);
     let release = provenance.answer();
     if let Some(built) = glance.as_ref().and_then(|g| g.recall(system, &release, store, observer)) {
+        store.note_up_to_date(&built.path);
         return Ok(built);
     }
+    let (made, warnings) = mending(system, options, &release, store, runner, observer)?;
+    if let Some(glance) = glance {
+        glance.remember(&made, warnings, store);
+    }
+    made.note(store);
+    Ok(made.built)
+}
+
+/// Builds the image without a glance at whether anything changed, and gives the stack that it is made of.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_with_stack(
+    system: &System,
+    options: &Options,
+    store: &Store,
+    runner: &mut dyn Runner,
+    observer: &dyn Observer,
+) -> Result<(Built, Stack), BuildError> {
+    let release = Provenance::ask(options.source.as_ref().unwrap_or(&system.dir)).answer();
+    let (made, _) = mending(system, options, &release, store, runner, observer)?;
+    made.note(store);
+    Ok((made.built, made.stack))
+}
+
+/// Walks the road, and once more where the store was damaged. Gives the warnings, too.
+fn mending(
+    system: &System,
+    options: &Options,
+    release: &Release,
+    store: &Store,
+    runner: &mut dyn Runner,
+    observer: &dyn Observer,
+) -> Result<(Made, Vec<String>), BuildError> {
     let mut attempt = || {
         let warnings = Warnings::new(observer);
         let made = road(system, options, release.clone(), store, runner, &warnings)?;
         Ok::<_, BuildError>((made, warnings.into_texts()))
     };
-    let (made, warnings) = match attempt() {
+    match attempt() {
         Err(_) if store.take_damage() => {
             let lost = store.verify()?.removed.len() + 1;
             let note = format!("the store was damaged: making {lost} of its files anew");
@@ -97,11 +134,7 @@ pub fn build(
             attempt()
         }
         result => result,
-    }?;
-    if let Some(glance) = glance {
-        glance.remember(&made, warnings, store);
     }
-    Ok(made.built)
 }
 
 /// An image, and what it was made of that is not in the directory.
@@ -111,6 +144,15 @@ struct Made {
     /// What git says of the directory.
     release: Release,
     built: Built,
+    stack: Stack,
+}
+
+impl Made {
+    /// Notes what of the store it is made of.
+    fn note(&self, store: &Store) {
+        let note = if self.built.unchanged { Store::note_up_to_date } else { Store::note_used };
+        note(store, &self.built.path);
+    }
 }
 
 fn road(
@@ -142,7 +184,7 @@ fn road(
     check_codec(system.codec, &kernel)?;
     let recipe = recipe(system, options, &stack, &lock, &release);
     if let Some(built) = store.recall::<Before>(recipe).and_then(|before| before.still_good(system, store)) {
-        return Ok(Made { name, release, built: Built { timings, ..built } });
+        return Ok(Made { name, release, built: Built { timings, ..built }, stack });
     }
     let identity = identity(system, name.clone(), options);
     let named = Release { image: identity.image(), ..release.clone() };
@@ -162,10 +204,14 @@ fn road(
     let (path, bytes) = timings.step("write", observer, || work.write(options.output, &initramfs, ahead))?;
     let built = report(&work, path, bytes, &initramfs);
     if let Some(before) = Before::of(&name, &built, store) {
-        store.remember(recipe, &before)?;
-        store.remember(foresight::last(system, &name, options.output), &before)?;
+        let last = foresight::last(system, &name, options.output);
+        match store.remember(recipe, &before).and_then(|()| store.remember(last, &before)) {
+            // The image is there, made of what the store had.
+            Ok(()) | Err(StoreError::ReadOnly { .. }) => {}
+            Err(e) => return Err(e.into()),
+        }
     }
-    Ok(Made { name, release, built: Built { timings, ..built } })
+    Ok(Made { name, release, built: Built { timings, ..built }, stack })
 }
 
 /// The lock: the one that is there, or a new one where there is none.

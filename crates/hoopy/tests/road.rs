@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the road.
-const ROAD: [&str; 18] = [
+const ROAD: [&str; 19] = [
     "config",
     "fetch",
     "lock",
@@ -25,10 +25,12 @@ const ROAD: [&str; 18] = [
     "drift",
     "runner",
     "road",
+    "reproduce",
 ];
 
 /// What stands beside the road, for every module to use.
-const SERVICES: [&str; 8] = ["arch", "beneath", "digest", "init", "parallel", "report", "sandbox", "store"];
+const SERVICES: [&str; 9] =
+    ["arch", "beneath", "digest", "init", "parallel", "report", "sandbox", "store", "watch"];
 
 /// Words that the whole road speaks, wherever they are defined.
 const WORDS: [&str; 2] = ["layer::{BadPath, EntryPath}", "layer::EntryPath"];

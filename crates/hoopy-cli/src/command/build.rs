@@ -1,20 +1,54 @@
 //! `hoopy build`.
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use hoopy::config::Overrides;
+use hoopy::config::{Overrides, System};
+use hoopy::digest::LayerId;
+use hoopy::report::{Built, spans, timeline};
 use hoopy::road::{self, Options, Output};
+use hoopy::stack::Stack;
+use hoopy::store::Store;
 
+use super::{reproduce, watch};
 use crate::args::{self, Build, Global};
 use crate::ui::{Teller, table};
 
 pub fn run(global: &Global, own: &Build) -> anyhow::Result<ExitCode> {
+    if own.watch {
+        return watch::run(global, own);
+    }
+    let teller = Teller::new(global.quiet || own.json);
+    let done = once(global, own, &teller)?;
+    if own.check {
+        return reproduce::run(global, own, &done, &teller);
+    }
+    match (own.json, global.quiet) {
+        (true, _) => println!("{}", serde_json::to_string_pretty(&done.built)?),
+        (false, true) => println!("{}", done.built.path.display()),
+        (false, false) => print!("{}", table(&done.built)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A build that is done, and what it was made of.
+pub struct Done {
+    pub system: System,
+    pub options: Options,
+    pub store: Store,
+    pub built: Built,
+    /// Known where it was asked for: an image that is up to date is found without it.
+    pub stack: Option<Stack>,
+}
+
+/// Builds what there is now.
+pub fn once(global: &Global, own: &Build, teller: &Teller) -> anyhow::Result<Done> {
     let over = Overrides { compression: own.compression.clone(), ..Overrides::default() };
     let system = super::system(&own.system.dir, global, over)?;
     let store = super::store(global)?;
-    let teller = Teller::new(global.quiet || own.json);
-    let mut runner = super::runner(&system, own.scripts, &store, &teller)?;
+    let mut runner = super::runner(&system, own.scripts, &store, super::temp(), teller)?;
     let options = Options {
         locked: own.locked,
         output: match own.output {
@@ -24,14 +58,34 @@ pub fn run(global: &Global, own: &Build) -> anyhow::Result<ExitCode> {
         },
         day: today()?,
         version: own.image_version.clone(),
+        source: None,
     };
-    let built = road::build(&system, &options, &store, &mut runner, &teller)?;
-    match (own.json, global.quiet) {
-        (true, _) => println!("{}", serde_json::to_string_pretty(&built)?),
-        (false, true) => println!("{}", built.path.display()),
-        (false, false) => print!("{}", table(&built)),
+    if own.timings.is_some() {
+        spans::record();
     }
-    Ok(ExitCode::SUCCESS)
+    let result = if own.check || own.timings.is_some() {
+        let both = road::build_with_stack(&system, &options, &store, &mut runner, teller);
+        both.map(|(built, stack)| (built, Some(stack)))
+    } else {
+        road::build(&system, &options, &store, &mut runner, teller).map(|built| (built, None))
+    };
+    drop(runner);
+    teller.done();
+    let (built, stack) = result?;
+    if let (Some(file), Some(stack)) = (&own.timings, &stack) {
+        timeline(file, &built, stack)?;
+    }
+    Ok(Done { system, options, store, built, stack })
+}
+
+/// Writes the page of what was recorded.
+fn timeline(file: &Path, built: &Built, stack: &Stack) -> anyhow::Result<()> {
+    let (spans, took) = spans::take();
+    let names: HashMap<LayerId, String> =
+        stack.iter().map(|(layer, origin)| (layer.id, origin.label())).collect();
+    let title = built.path.file_name().unwrap_or_default().to_string_lossy();
+    let page = timeline::html(&title, &spans, took, &|id| names.get(&id).cloned());
+    hoopy::store::replace_file(file, page.as_bytes()).with_context(|| format!("write {}", file.display()))
 }
 
 /// The day in UTC, or that of SOURCE_DATE_EPOCH (reproducible-builds.org).

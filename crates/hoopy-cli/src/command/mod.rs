@@ -6,16 +6,20 @@ mod diff;
 mod disk;
 mod drift;
 mod flash;
+mod gc;
 mod info;
 mod init;
 mod inspect;
 mod lock;
 mod pull;
+mod reproduce;
 mod run;
 mod search;
+mod store;
 mod test;
 mod tree;
 mod vendor;
+mod watch;
 mod why;
 
 use std::path::{Path, PathBuf};
@@ -29,7 +33,7 @@ use hoopy::query::{self, QueryError, Shelf};
 use hoopy::report::Observer;
 use hoopy::runner::choose::{Chosen, Where};
 use hoopy::runner::virtual_machine::MachineConfig;
-use hoopy::sandbox::SandboxConfig;
+use hoopy::sandbox::{Sandbox, SandboxConfig};
 use hoopy::store::Store;
 
 use crate::args::{Args, Command, Global, Scripts};
@@ -57,6 +61,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Drift(own) => drift::run(&global, &own),
         Command::Pull(own) => pull::run(&global, &own),
 
+        Command::Gc(own) => gc::run(&global, &own),
+        Command::Store { command } => store::run(&global, &command),
         Command::Schema => {
             println!("{}", serde_json::to_string_pretty(&hoopy::config::schema())?);
             Ok(ExitCode::SUCCESS)
@@ -79,9 +85,19 @@ fn system(dir: &Path, global: &Global, more: Overrides) -> anyhow::Result<System
 }
 
 fn store(global: &Global) -> anyhow::Result<Store> {
-    let dir =
-        global.store.clone().or_else(cache).context("no place for the store: set HOME or use --store")?;
+    let dir = store_dir(global)?;
     Store::open(&dir).context("the store could not be opened; --store takes another directory")
+}
+
+fn store_dir(global: &Global) -> anyhow::Result<PathBuf> {
+    global.store.clone().or_else(cache).context("no place for the store: set HOME or use --store")
+}
+
+/// The sandbox that unpacked layers in the store at `dir` are of; none on a machine that cannot have one.
+fn sandbox(dir: &Path) -> Option<Sandbox> {
+    let helper = std::env::current_exe().ok()?;
+    let lowers = dir.join("lower");
+    if lowers.is_dir() { Sandbox::new(SandboxConfig { helper, lowers }).ok() } else { None }
 }
 
 /// What the repositories have, and the lock where there is one.
@@ -122,6 +138,7 @@ fn runner<'a>(
     system: &System,
     wanted: Scripts,
     store: &Store,
+    temp: PathBuf,
     observer: &'a dyn Observer,
 ) -> anyhow::Result<Chosen<'a>> {
     let arch = hoopy::lock::place(system)?.0.context("no architecture: say --arch")?;
@@ -132,7 +149,7 @@ fn runner<'a>(
         Scripts::Vm => Where::VirtualMachine,
     };
     let sandbox = SandboxConfig { helper, lowers: store.lowers() };
-    let machine = MachineConfig { arch, network: system.network, places: places(), temp: temp() };
+    let machine = MachineConfig { arch, network: system.network, places: places(), temp };
     Ok(Chosen::new(wanted, sandbox, machine, observer)?)
 }
 

@@ -1,6 +1,7 @@
 //! `hoopy run`.
 
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -24,18 +25,7 @@ pub fn run(global: &Global, own: &Run) -> anyhow::Result<ExitCode> {
     let vm = Vm::prepare(&config)?;
     let image = config.boot.path();
     if !global.quiet {
-        match vm.no_kvm() {
-            None => eprintln!("{} with {}", image.display(), vm.accelerator()),
-            Some(why) => {
-                eprintln!("{} with {}, which is slow: no KVM, {why}", image.display(), vm.accelerator())
-            }
-        }
-        for forward in vm.forwards() {
-            eprintln!(
-                "{}: port {} of the machine is 127.0.0.1:{}",
-                forward.name, forward.guest, forward.host
-            );
-        }
+        introduce(image, &vm);
     }
     let Some(text) = &own.until else {
         eprintln!("Ctrl-A X ends it, Ctrl-A H shows help");
@@ -50,7 +40,21 @@ pub fn run(global: &Global, own: &Run) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn config(system: &System, own: &Run, arch: Arch, name: &str) -> anyhow::Result<VmConfig> {
+/// Says what runs, with what, and how it is reached.
+pub fn introduce(image: &Path, vm: &Vm) {
+    match vm.no_kvm() {
+        None => eprintln!("{} with {}", image.display(), vm.accelerator()),
+        Some(why) => {
+            eprintln!("{} with {}, which is slow: no KVM, {why}", image.display(), vm.accelerator());
+        }
+    }
+    for forward in vm.forwards() {
+        eprintln!("{}: port {} of the machine is 127.0.0.1:{}", forward.name, forward.guest, forward.host);
+    }
+}
+
+/// The machine for an image, as the system directory and the command line say.
+pub fn config(system: &System, own: &Run, arch: Arch, name: &str) -> anyhow::Result<VmConfig> {
     let image = super::image(system, own.image.as_deref(), name)?;
     let places = super::places();
     let state = super::state().context("no place for scratch disks: set HOME")?;

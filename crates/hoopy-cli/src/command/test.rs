@@ -63,9 +63,9 @@ fn chosen(tests: Directory, names: &[String]) -> anyhow::Result<Directory> {
 fn build(global: &Global, own: &Test, system: &System) -> anyhow::Result<PathBuf> {
     let store = super::store(global)?;
     let teller = Teller::new(global.quiet || own.json);
-    let mut runner = super::runner(system, Scripts::Auto, &store, &teller)?;
+    let mut runner = super::runner(system, Scripts::Auto, &store, super::temp(), &teller)?;
     let day = super::build::today()?;
-    let options = Options { locked: own.locked, output: Output::Uki, day, version: None };
+    let options = Options { locked: own.locked, output: Output::Uki, day, version: None, source: None };
     Ok(road::build(system, &options, &store, &mut runner, &teller)?.path)
 }
 

@@ -11,7 +11,7 @@ use hoopy_apk::Checksum;
 
 use super::{Client, FetchError};
 use crate::digest::{ContentId, Hasher, of_reader};
-use crate::report::{Event, Observer};
+use crate::report::{Event, Observer, spans};
 use crate::store::Store;
 
 /// How often a broken-off download is taken up again, with the waits in between.
@@ -72,6 +72,8 @@ pub fn package(
         progress.add(wanted.size);
         return Ok(id);
     }
+    let file = wanted.location.rsplit('/').next().unwrap_or_default();
+    let _span = spans::named(spans::Work::Fetch, file);
     let mut part = Part::open(wanted, store)?;
     let mut waits = WAITS.iter();
     while let Err(e) = part.grow(wanted, client, progress) {
@@ -94,7 +96,13 @@ impl Part {
         let path = store.partial_path(&Self::key(wanted));
         let io = |source| FetchError::Io { path: path.clone(), source };
         loop {
-            let file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(io)?;
+            let file = match OpenOptions::new().read(true).append(true).create(true).open(&path) {
+                // Another user's, in a store that users share: begun anew.
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied && fs::remove_file(&path).is_ok() => {
+                    continue;
+                }
+                opened => opened.map_err(io)?,
+            };
             file.lock().map_err(io)?;
             // Another build may have finished and renamed the file while this one waited for the lock.
             if fs::metadata(&path).is_ok_and(|there| same_file(&there, &file)) {

@@ -13,6 +13,7 @@ use super::stored::Layer;
 use super::{BadPath, Entry, EntryPath, Kind, Owner};
 use crate::digest::{ContentId, LayerId, RecipeId};
 use crate::lock::LockedPackage;
+use crate::report::spans;
 use crate::store::{Seal, Store, StoreError, at};
 
 /// Changes whenever the same package would become another layer.
@@ -89,6 +90,7 @@ pub fn import(locked: &LockedPackage, store: &Store) -> Result<Package, ImportEr
         return Ok(package);
     }
     let name = format!("{}-{}", locked.name, locked.version);
+    let _span = spans::named(spans::Work::Import, &name);
     if !store.check_blob(locked.sha256)? {
         return Err(ImportError::Damaged { package: name });
     }

@@ -1,5 +1,8 @@
 //! What a build tells while it runs and when it is done. The library says it here and prints nothing.
 
+pub mod spans;
+pub mod timeline;
+
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,6 +16,8 @@ use crate::arch::Arch;
 pub enum Event<'a> {
     /// A step of the road began.
     Began(&'a str),
+    /// What is being done of it just now: a script's name.
+    Doing(&'a str),
     /// It ended, after this long.
     Ended(&'a str, Duration),
     /// Downloads: bytes there, bytes in all.
@@ -113,6 +118,7 @@ impl Timings {
         work: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
         observer.event(Event::Began(name));
+        let _span = spans::named(spans::Work::Step, name);
         let start = Instant::now();
         let result = work();
         let took = start.elapsed();

@@ -122,7 +122,7 @@ impl Glance {
 
     /// Remembers what was built of what was seen. Not doing so costs the next build time, and nothing else.
     pub fn remember(&self, made: &Made, warnings: Vec<String>, store: &Store) {
-        let Made { name, release, built } = made;
+        let Made { name, release, built, .. } = made;
         let Some(image) = Before::of(name, built, store).filter(|_| self.settled) else { return };
         let Release { commit, dirty, .. } = release.clone();
         let last = Remembered { seen: self.seen.clone(), commit, dirty, image, warnings };

@@ -6,7 +6,7 @@ use super::native::Native;
 use super::virtual_machine::{MachineConfig, MachineError, VirtualMachine};
 use crate::layer::Layer;
 use crate::layer::package::Package;
-use crate::report::{Event, Observer};
+use crate::report::{Event, Observer, spans};
 use crate::sandbox::{Captured, Sandbox, SandboxConfig, SandboxError, Script, binfmt};
 use crate::ship::vm::VmError;
 use crate::stack::{Beside, Runner};
@@ -97,6 +97,8 @@ impl Runner for Chosen<'_> {
     }
 
     fn run(&mut self, layers: &[Layer], store: &Store, script: &Script) -> Result<Captured, SandboxError> {
+        self.observer.event(Event::Doing(&script.name));
+        let _span = spans::named(spans::Work::Script, &script.name);
         if let Some(native) = &mut self.native {
             match native.run(layers, store, script) {
                 Err(e) if self.fall_back && is_obstacle(&e) => self.give_up(e),

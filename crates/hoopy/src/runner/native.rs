@@ -9,6 +9,7 @@ use crate::digest::LayerId;
 use crate::layer::package::Package;
 use crate::layer::{Kind, Layer};
 use crate::parallel;
+use crate::report::spans;
 use crate::sandbox::{Captured, Sandbox, SandboxError, Script, Session};
 use crate::stack::{Beside, Runner, expected};
 use crate::store::Store;
@@ -60,6 +61,7 @@ fn distinct(layers: &[Layer]) -> Vec<LayerId> {
 
 /// Unpacks `layer` out of the store.
 pub(super) fn unpack_one(session: &mut Session, layer: &Layer, store: &Store) -> Result<(), SandboxError> {
+    let _span = spans::span(spans::Work::Unpack, || spans::What::Layer(layer.id));
     session.unpack(layer.id, &mut |writer| {
         let streamed = layer.stream(store, &mut |entry, content| {
             // A user namespace may not make device nodes, and scripts get a /dev of their own.

@@ -53,6 +53,7 @@ impl Sandbox {
         fs::create_dir_all(&config.lowers).map_err(SandboxError::io(config.lowers.display().to_string()))?;
         let lowers = fs::canonicalize(&config.lowers);
         let lowers = lowers.map_err(SandboxError::io(config.lowers.display().to_string()))?;
+        make_own(&lowers, &boot, &identity.name())?;
         Ok(Self { config: SandboxConfig { lowers, ..config }, identity, boot })
     }
 
@@ -94,20 +95,52 @@ impl Sandbox {
 }
 
 impl Sandbox {
-    /// Removes all unpacked layers. The user's own tools can't, since most are owned by subordinate ids.
-    /// False when a session uses them: then they stay.
+    /// Removes all unpacked layers but those of `keep`; gives how many and their size in bytes. The user's own tools
+    /// can't, since most are owned by subordinate ids. None when a session uses them: then they stay.
     ///
     /// # Errors
     /// As [`Sandbox::session`], and [`SandboxError::Setup`] for what can't be removed.
-    pub fn clear(&self) -> Result<bool, SandboxError> {
+    pub fn clear(&self, keep: &[LayerId]) -> Result<Option<(u64, u64)>, SandboxError> {
         let mut session = self.session()?;
-        session.talk(|pipes| wire::send(&mut pipes.to, Tag::Clear, &[]))?;
-        let answer = session.answer()?.map_err(|failure| general(failure, self.is_mapped()))?;
-        Ok(answer.tag == Tag::Done)
+        let ids: Vec<u8> = keep.iter().flat_map(|id| *id.as_bytes()).collect();
+        session.talk(|pipes| wire::send(&mut pipes.to, Tag::Clear, &[&ids]))?;
+        let mut answer = session.answer()?.map_err(|failure| general(failure, self.is_mapped()))?;
+        if answer.tag != Tag::Done {
+            return Ok(None);
+        }
+        let numbers = answer.size().and_then(|layers| Ok((layers, answer.size()?)));
+        numbers.map(Some).map_err(SandboxError::io(ANSWER))
     }
 
     fn is_mapped(&self) -> bool {
         matches!(self.identity, Identity::Mapped { .. })
+    }
+}
+
+/// Makes this user's own lock and directory for unpacked layers, in a directory that users may share: the helper
+/// gives up its groups, which may be what lets this user write there. The directory has this user's own group, and
+/// does not hand that on (inode(7), set-group-ID of directories): what is made in it must have the owners that
+/// scripts give.
+fn make_own(lowers: &Path, boot: &str, identity: &str) -> Result<(), SandboxError> {
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+    let dir = lowers.join(format!("{boot}-{identity}"));
+    let make = || -> io::Result<()> {
+        drop(File::create(lowers.join(format!("lock-{identity}")))?);
+        if !dir.is_dir() {
+            fs::create_dir(&dir)?;
+            chown(&dir, None, Some(rustix::process::getegid().as_raw()))?;
+            fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
+        }
+        Ok(())
+    };
+    match make() {
+        // Made by another session at the same time.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // A store that cannot be written to: no script needs to run, or the helper will say so.
+        Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+            Ok(())
+        }
+        made => made.map_err(SandboxError::io(format!("make {}", dir.display()))),
     }
 }
 

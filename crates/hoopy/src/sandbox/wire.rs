@@ -29,7 +29,7 @@ pub(super) enum Tag {
     Unpack,
     /// To a session, the run helper and init: run this, [`Run`].
     Run,
-    /// To a session: remove all unpacked layers, unless another session uses them.
+    /// To a session: remove all unpacked layers but these, unless another session uses them.
     Clear,
     /// Answer: done.
     Done,
@@ -119,6 +119,11 @@ impl Message {
     pub(super) fn number(&mut self) -> io::Result<i32> {
         let bytes = self.bytes()?;
         bytes.try_into().map(i32::from_le_bytes).map_err(|_| bad("with a number of the wrong size"))
+    }
+
+    pub(super) fn size(&mut self) -> io::Result<u64> {
+        let bytes = self.bytes()?;
+        bytes.try_into().map(u64::from_le_bytes).map_err(|_| bad("with a size of the wrong size"))
     }
 
     pub(super) fn ids(&mut self) -> io::Result<Vec<LayerId>> {

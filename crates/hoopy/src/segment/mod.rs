@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{ContentId, Hasher, RecipeId, SegmentKey, of_reader};
 use crate::layer::{Entry, Layer};
-use crate::report::{Event, Observer};
+use crate::report::{Event, Observer, spans};
 use crate::store::{Seal, Store};
 use codec::Codec;
 
@@ -110,6 +110,7 @@ pub fn realise_one(plan: &Plan, store: &Store) -> Result<Segment, SegmentError> 
     if let Some(segment) = recall(key, store)? {
         return Ok(segment);
     }
+    let _span = spans::span(spans::Work::Segment, || spans::What::Layer(plan.layer.id));
     let mut pending = store.pending()?;
     let (content, sum) = write::compress(plan, store, pending.file())?;
     store.keep_segment(pending, key)?;
@@ -128,7 +129,8 @@ fn recall(key: SegmentKey, store: &Store) -> Result<Option<Segment>, SegmentErro
     if of_reader(&mut file)?.0 != known.content {
         return Ok(None);
     }
-    remember(key, known.content, known.sum, store)?;
+    // Where it cannot be sealed anew, it is digested each time.
+    let _ = remember(key, known.content, known.sum, store);
     Ok(Some(segment))
 }
 
@@ -139,5 +141,5 @@ fn remember(key: SegmentKey, content: ContentId, sum: Checksum, store: &Store) -
 }
 
 fn recipe(key: SegmentKey) -> RecipeId {
-    RecipeId::of_fields("hoopy segment in the store 1", &[key.as_bytes()])
+    crate::store::segment_recipe(key)
 }

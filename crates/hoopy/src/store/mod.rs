@@ -10,27 +10,38 @@
 //!   recipe/ID             what came of a recipe: a digest, and JSON
 //!   segment/KEY           a compressed archive; its digest is remembered as a recipe
 //!   lower/                unpacked layers, for scripts (see `sandbox`)
+//!   used/                 what builds used, for `gc` (see `used`)
 //!   tmp/                  files being written; swept when no build holds the lock
+//!   gate, lock            who is in (see `lock`)
 //! ```
 //!
 //! Every file is written under `tmp/` and renamed, so a kill at any instant leaves no half of one under its own
 //! name. Downloads are synced. All else can be made again, and syncing it would cost more than making it; a power
 //! cut may tear it, so each is checked against its digest when it is read, or by its seal when it was digested since
 //! this boot, and what is damaged counts as missing.
-//! Builds share the store: each holds `lock` shared while it runs, and whoever gets it exclusively may sweep.
+//! Builds share the store; whoever removes what they may use has it alone.
+//!
+//! Users share a store where its directory is writable for their group (`install -d -m 2775 -g builders DIR`): what
+//! is made in it is then, too. Who may write to a store can put anything into the images that are built with it.
 
 mod atomic;
+pub mod gc;
+mod lock;
 mod recipe;
 mod seal;
+mod used;
 mod verify;
 
 pub use atomic::{Pending, replace_file, sync_dir};
 pub use seal::Seal;
-pub use verify::Verified;
+pub(crate) use verify::segment_recipe;
+pub use verify::{Verified, verify};
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek as _, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::SpooledTempFile;
@@ -47,6 +58,14 @@ pub enum StoreError {
     Io {
         /// The file or directory.
         path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Nothing can be written there.
+    #[error("the store {} cannot be written to: {source}", .root.display())]
+    ReadOnly {
+        /// The store.
+        root: PathBuf,
         /// Why.
         source: io::Error,
     },
@@ -73,6 +92,30 @@ const MAX_ENTRIES: usize = 1 << 20;
 /// So many bytes of scratch are held in memory: most layers that hoopy makes itself are smaller.
 const MAX_IN_MEMORY: usize = 256 << 10;
 
+/// The parts of the store: directories of files that are called by a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Part {
+    Blob,
+    Layer,
+    Data,
+    Recipe,
+    Segment,
+}
+
+impl Part {
+    const ALL: [Self; 5] = [Self::Blob, Self::Layer, Self::Data, Self::Recipe, Self::Segment];
+
+    const fn dir(self) -> &'static str {
+        match self {
+            Self::Blob => "blob",
+            Self::Layer => "layer",
+            Self::Data => "data",
+            Self::Recipe => "recipe",
+            Self::Segment => "segment",
+        }
+    }
+}
+
 /// An open store. Cheap to share between threads.
 #[derive(Debug)]
 pub struct Store {
@@ -81,41 +124,27 @@ pub struct Store {
     boot: String,
     /// Whether something damaged was found and removed.
     damage: AtomicBool,
-    /// Held shared for as long as the store is open, so that nobody sweeps under us.
-    _lock: File,
+    /// What was used of it.
+    used: used::Used,
+    /// Held shared for as long as the store is open, so that nobody removes what is used.
+    lock: Mutex<Option<File>>,
 }
 
 impl Store {
-    /// Opens the store in `root`, making it where it is not there yet, and sweeps what killed builds left.
+    /// Opens the store in `root`, making it where it is not there yet, and sweeps what killed builds left. One that
+    /// cannot be written to is opened, too: it serves those who find all in it.
     ///
     /// # Errors
     /// [`StoreError`] when the directory cannot be made or locked.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        for dir in ["blob", "partial", "layer", "data", "recipe", "segment", "lower", "tmp"] {
-            let dir = root.join(dir);
-            fs::create_dir_all(&dir).map_err(at(&dir))?;
-        }
-        let tag = root.join("CACHEDIR.TAG");
-        if !tag.exists() {
-            // https://bford.info/cachedir/: back-up programs leave such a directory out.
-            let text = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by hoopy.\n";
-            fs::write(&tag, text).map_err(at(&tag))?;
-        }
-        let path = root.join("lock");
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
-        match lock.try_lock() {
-            Ok(()) => sweep(&root.join("tmp"))?,
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(e)) => return Err(at(&path)(e)),
-        }
-        // Also turns the exclusive lock into a shared one.
-        lock.lock_shared().map_err(at(&path))?;
+        make(root)?;
+        let lock = lock::shared(root)?;
         Ok(Self {
             root: root.to_owned(),
             boot: seal::this_boot(),
             damage: AtomicBool::new(false),
-            _lock: lock,
+            used: used::Used::default(),
+            lock: Mutex::new(lock),
         })
     }
 
@@ -142,7 +171,10 @@ impl Store {
     /// [`StoreError`] when it cannot be made.
     pub fn pending(&self) -> Result<Pending, StoreError> {
         let tmp = self.root.join("tmp");
-        Pending::new_in(&tmp).map_err(at(&tmp))
+        Pending::new_in(&tmp).map_err(|source| {
+            let refused = lock::is_refusal(&source);
+            if refused { StoreError::ReadOnly { root: self.root.clone(), source } } else { at(&tmp)(source) }
+        })
     }
 
     /// Room for bytes that are not kept: in memory while they are few, then in an unnamed file on the store's
@@ -153,7 +185,7 @@ impl Store {
 
     /// Where the blob `id` is or would be.
     pub fn blob_path(&self, id: ContentId) -> PathBuf {
-        self.root.join("blob").join(id.to_string())
+        self.path(Part::Blob, id.as_bytes())
     }
 
     /// Where a download that is known as `key` grows.
@@ -248,7 +280,7 @@ impl Store {
     /// [`StoreError`] when they cannot be written.
     pub fn put_layer(&self, entries: &[Entry]) -> Result<LayerId, StoreError> {
         let id = layer_id(entries);
-        let path = self.root.join("layer").join(id.to_string());
+        let path = self.path(Part::Layer, id.as_bytes());
         if !path.exists() {
             let mut bytes = Vec::new();
             entries.iter().for_each(|e| e.encode(&mut bytes));
@@ -259,7 +291,12 @@ impl Store {
 
     /// The entries of the layer `id`, or `None` where they are not there or not those of that id.
     pub fn layer(&self, id: LayerId) -> Option<Vec<Entry>> {
-        let bytes = fs::read(self.root.join("layer").join(id.to_string())).ok()?;
+        self.used.mark(Part::Layer, id.as_bytes());
+        self.read_layer(id)
+    }
+
+    fn read_layer(&self, id: LayerId) -> Option<Vec<Entry>> {
+        let bytes = fs::read(self.file(Part::Layer, id.as_bytes())).ok()?;
         let mut rest = bytes.as_slice();
         let mut entries = Vec::new();
         while !rest.is_empty() && entries.len() < MAX_ENTRIES {
@@ -270,7 +307,7 @@ impl Store {
 
     /// Where the contents of the layer `id` are.
     pub fn data_path(&self, id: LayerId) -> PathBuf {
-        self.root.join("data").join(id.to_string())
+        self.path(Part::Data, id.as_bytes())
     }
 
     /// Whether they are there, by their size; digests are checked when they are read.
@@ -301,7 +338,7 @@ impl Store {
 
     /// Where the segment `key` is or would be.
     pub fn segment_path(&self, key: SegmentKey) -> PathBuf {
-        self.root.join("segment").join(key.to_string())
+        self.path(Part::Segment, key.as_bytes())
     }
 
     /// Keeps `pending` as the segment `key`.
@@ -310,6 +347,16 @@ impl Store {
     /// [`StoreError`] when it cannot be renamed.
     pub fn keep_segment(&self, pending: Pending, key: SegmentKey) -> Result<(), StoreError> {
         self.name(pending, &self.segment_path(key))
+    }
+
+    /// Where a file of the store is, which is about to be used.
+    fn path(&self, part: Part, id: &[u8; 32]) -> PathBuf {
+        self.used.mark(part, id);
+        self.file(part, id)
+    }
+
+    fn file(&self, part: Part, id: &[u8; 32]) -> PathBuf {
+        self.root.join(part.dir()).join(ContentId::from_bytes(*id).to_string())
     }
 
     fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
@@ -328,12 +375,31 @@ fn blob_seal(id: ContentId) -> RecipeId {
     RecipeId::of_fields("hoopy blob in the store 1", &[id.as_bytes()])
 }
 
-/// Removes what killed builds left in `tmp`.
-fn sweep(tmp: &Path) -> Result<(), StoreError> {
-    for entry in fs::read_dir(tmp).map_err(at(tmp))? {
-        let path = entry.map_err(at(tmp))?.path();
-        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        removed.map_err(at(&path))?;
+/// The directories of a store.
+const DIRS: [&str; 9] = ["blob", "partial", "layer", "data", "recipe", "segment", "lower", "used", "tmp"];
+
+/// Makes what is missing of a store. Where the directory is for a group to write to, so is what is made in it.
+fn make(root: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(root).map_err(at(root))?;
+    let mode = fs::metadata(root).map_err(at(root))?.permissions().mode();
+    let shared = mode & 0o020 != 0;
+    let made = |path: &Path| match fs::create_dir(path) {
+        Ok(()) if shared => fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o2777)),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    };
+    for dir in DIRS.map(|dir| root.join(dir)) {
+        match made(&dir) {
+            // Whoever writes to it will be told.
+            Err(e) if lock::is_refusal(&e) && root.join("blob").is_dir() => return Ok(()),
+            other => other.map_err(at(&dir))?,
+        }
+    }
+    let tag = root.join("CACHEDIR.TAG");
+    if !tag.exists() {
+        // https://bford.info/cachedir/: back-up programs leave such a directory out.
+        let text = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by hoopy.\n";
+        fs::write(&tag, text).map_err(at(&tag))?;
     }
     Ok(())
 }

@@ -90,11 +90,17 @@ impl Session {
                         return Ok(());
                     }
                 }
-                Tag::Clear => match work.clear() {
-                    Ok(true) => self.done()?,
-                    Ok(false) => wire::send(&mut self.to, Tag::InUse, &[]).doing("answer")?,
-                    Err(failure) => self.fail(&failure)?,
-                },
+                Tag::Clear => {
+                    match message.ids().doing("read layers' ids").and_then(|keep| work.clear(&keep)) {
+                        Ok(Some((layers, bytes))) => {
+                            let numbers = [layers.to_le_bytes(), bytes.to_le_bytes()];
+                            wire::send(&mut self.to, Tag::Done, &[&numbers[0], &numbers[1]])
+                                .doing("answer")?;
+                        }
+                        Ok(None) => wire::send(&mut self.to, Tag::InUse, &[]).doing("answer")?,
+                        Err(failure) => self.fail(&failure)?,
+                    }
+                }
                 _ => return Err(io::Error::from(io::ErrorKind::InvalidData)).doing("read a message"),
             }
         }

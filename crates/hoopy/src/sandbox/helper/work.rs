@@ -13,12 +13,14 @@
 //! drops with its process, however that ends. The user's own tools can't remove files of subordinate ids, so
 //! this is a helper's work.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, TryLockError};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::Result;
+use crate::digest::LayerId;
 use crate::sandbox::wire::{Doing as _, Start};
 
 /// The directories of one session.
@@ -54,31 +56,48 @@ impl Work {
         Ok(Self { layers, own, using, _held: held, lock })
     }
 
-    /// Removes all unpacked layers. False when another session uses them.
-    pub(super) fn clear(&self) -> Result<bool> {
+    /// Removes all unpacked layers but those of `keep`; gives how many and their size. None when another session
+    /// uses them.
+    pub(super) fn clear(&self, keep: &[LayerId]) -> Result<Option<(u64, u64)>> {
+        let keep: HashSet<String> = keep.iter().map(ToString::to_string).collect();
         let _locked = locked(&self.lock)?;
         match self.using.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 // Asking for more gives up what was held
                 self.using.lock_shared().doing("lock unpacked layers")?;
-                return Ok(false);
+                return Ok(None);
             }
             Err(TryLockError::Error(e)) => return Err(e).doing("lock unpacked layers"),
             Ok(()) => {}
         }
+        let (mut layers, mut bytes) = (0, 0);
         for entry in fs::read_dir(&self.layers).doing("list unpacked layers")?.flatten() {
-            if entry.path() != self.own {
+            let kept = entry.file_name().to_str().is_some_and(|name| keep.contains(name));
+            if entry.path() != self.own && !kept {
+                layers += 1;
+                bytes += size(&entry.path());
                 fs::remove_dir_all(entry.path()).doing(format_args!("remove {}", entry.path().display()))?;
             }
         }
         self.using.lock_shared().doing("lock unpacked layers")?;
-        Ok(true)
+        Ok(Some((layers, bytes)))
     }
 
     /// Removes this session's directory.
     pub(super) fn remove(&self) {
         let _ = fs::remove_dir_all(&self.own);
     }
+}
+
+/// Bytes on the disk of all that is in `path`; what cannot be read counts nothing.
+fn size(path: &Path) -> u64 {
+    let Ok(meta) = fs::symlink_metadata(path) else { return 0 };
+    let inside = if meta.is_dir() {
+        fs::read_dir(path).into_iter().flatten().flatten()
+    } else {
+        return meta.blocks() * 512;
+    };
+    inside.map(|entry| size(&entry.path())).sum()
 }
 
 /// The lock under which directories are made and removed, held until it is dropped.

@@ -197,6 +197,20 @@ impl Vm {
         Ok(status)
     }
 
+    /// Starts it with its serial console on this process's terminal, while the caller does something else. Ctrl-C
+    /// ends the machine, and this process.
+    ///
+    /// # Errors
+    /// [`VmError::Start`] when QEMU does not start.
+    pub fn show(self) -> Result<Shown, VmError> {
+        let guard = process::Guard::new(&self.temp, Some(self.dir.path()))?;
+        let mut command = guard.command(&self.qemu);
+        command.args(&self.args).args(["-serial", "stdio", "-monitor", "none"]);
+        let terminal = process::Terminal::keep();
+        drop(self.ports);
+        Ok(Shown { guarded: guard.spawn(command)?, _terminal: terminal, _dir: self.dir })
+    }
+
     /// Starts it with its serial console in the hands of the caller. All that it says goes to `log` too.
     ///
     /// # Errors
@@ -210,6 +224,22 @@ impl Vm {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         drop(self.ports);
         Console::new(guard.spawn(command)?, self.dir, log)
+    }
+}
+
+/// A machine whose console is on the terminal. It ends when this is dropped, and the terminal is as it was.
+#[derive(Debug)]
+pub struct Shown {
+    /// Ended before the terminal is put back.
+    guarded: process::Guarded,
+    _terminal: process::Terminal,
+    _dir: TempDir,
+}
+
+impl Shown {
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.guarded.child().try_wait().is_ok_and(|status| status.is_some())
     }
 }
 

@@ -159,9 +159,11 @@ pub fn clears_unpacked_layers_that_nobody_uses(scene: &Scene) {
     let sandbox = scene.sandbox();
     let mut session = sandbox.session().unwrap();
     let base = scene.base.unpack(&mut session);
-    assert!(!sandbox.clear().unwrap() && session.has(base));
+    assert!(sandbox.clear(&[]).unwrap().is_none() && session.has(base));
     drop(session);
-    assert!(sandbox.clear().unwrap());
+    assert_eq!(sandbox.clear(&[base]).unwrap(), Some((0, 0)));
+    let (layers, bytes) = sandbox.clear(&[]).unwrap().unwrap();
+    assert!(layers == 1 && bytes > 0, "{layers} layers, {bytes} bytes");
     assert!(!sandbox.session().unwrap().has(base));
 }
 
