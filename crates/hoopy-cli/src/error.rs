@@ -8,6 +8,7 @@ use hoopy::lock::{LockError, MakeError};
 use hoopy::query::QueryError;
 use hoopy::road::BuildError;
 use hoopy::sandbox::SandboxError;
+use hoopy::ship::deploy::DeployError;
 use hoopy::stack::StackError;
 
 /// The exit code where the system directory is wrong.
@@ -36,6 +37,11 @@ fn code(error: &anyhow::Error) -> u8 {
     if let Some(CheckError::Lock(_)) = error.downcast_ref::<CheckError>() {
         return WRONG_DIRECTORY;
     }
+    match error.downcast_ref::<DeployError>() {
+        Some(DeployError::FellBack { .. } | DeployError::Unwell { .. }) => return FELL_BACK,
+        Some(DeployError::NotBack { .. }) => return NOT_BACK,
+        _ => {}
+    }
     told(error).map_or(FAILED, |told| told.0)
 }
 
@@ -52,6 +58,8 @@ fn told(error: &anyhow::Error) -> Option<(u8, Option<&'static str>)> {
 pub const FAILED: u8 = 1;
 const SCRIPT_FAILED: u8 = 4;
 const NOT_FETCHED: u8 = 5;
+const FELL_BACK: u8 = 6;
+const NOT_BACK: u8 = 7;
 
 /// Exit code and hint. No `_` here: whoever adds an error is to think of both.
 fn kind(error: &BuildError) -> (u8, Option<&'static str>) {

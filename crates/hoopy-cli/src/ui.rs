@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// Tells on standard error.
 pub struct Teller {
     quiet: bool,
+    verb: &'static str,
     bar: Mutex<Option<ProgressBar>>,
     terminal: bool,
 }
@@ -20,7 +21,12 @@ impl Teller {
     pub fn new(quiet: bool) -> Self {
         let terminal =
             std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
-        Self { quiet, bar: Mutex::new(None), terminal }
+        Self { quiet, verb: "fetching", bar: Mutex::new(None), terminal }
+    }
+
+    /// The same, whose bytes are sent.
+    pub fn sending(quiet: bool) -> Self {
+        Self { verb: "sending", ..Self::new(quiet) }
     }
 
     fn line(&self, text: &str) {
@@ -42,7 +48,7 @@ impl Teller {
         let bar = bar.get_or_insert_with(|| {
             let style =
                 ProgressStyle::with_template("{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}");
-            let bar = ProgressBar::new(total).with_message("fetching");
+            let bar = ProgressBar::new(total).with_message(self.verb);
             style.map_or(bar.clone(), |style| bar.with_style(style))
         });
         bar.set_position(done);

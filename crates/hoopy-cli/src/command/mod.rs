@@ -2,15 +2,19 @@
 
 mod build;
 mod check;
+mod deploy;
 mod info;
 mod init;
 mod lock;
+mod rollback;
 mod run;
 mod search;
+mod status;
 mod tree;
 mod vendor;
 mod why;
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -23,6 +27,7 @@ use hoopy::report::Observer;
 use hoopy::runner::choose::{Chosen, Where};
 use hoopy::runner::virtual_machine::MachineConfig;
 use hoopy::sandbox::SandboxConfig;
+use hoopy::ship::deploy::SshConfig;
 use hoopy::store::Store;
 
 use crate::args::{Args, Command, Global, Scripts};
@@ -35,6 +40,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Check(own) => check::run(&global, &own),
         Command::Build(own) => build::run(&global, &own),
         Command::Run(own) => run::run(&global, &own),
+        Command::Deploy(own) => deploy::run(&global, &own),
+        Command::Status(own) => status::run(&global, &own),
+        Command::Rollback(own) => rollback::run(&global, &own),
         Command::Lock(own) => lock::lock(&global, &own),
         Command::Update(own) => lock::update(&global, &own),
         Command::Vendor(own) => vendor::run(&global, &own),
@@ -134,6 +142,31 @@ fn places() -> hoopy::ship::vm::Places {
         firmware: std::env::var_os("HOOPY_FIRMWARE").map(PathBuf::from),
         path: std::env::split_paths(&path).collect(),
     }
+}
+
+/// How ssh is called: the one on PATH. Without a terminal nobody can be asked.
+fn ssh() -> SshConfig {
+    let batch = !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal();
+    SshConfig { program: "ssh".into(), batch, temp: temp(), patience: None }
+}
+
+/// A machine, and where it has its EFI system partition: as given, or as the `hoopy.toml` of a system directory has it.
+fn far(given: &str, esp: Option<&str>, global: &Global) -> anyhow::Result<(String, Option<String>)> {
+    if !Path::new(given).join("packages").is_file() {
+        if given == "." {
+            anyhow::bail!(
+                "which machine? Name it, as root@nas, or say it in a system directory with `deploy.host`"
+            );
+        }
+        return Ok((given.to_owned(), esp.map(str::to_owned)));
+    }
+    let system = system(Path::new(given), global, Overrides::default())?;
+    let host = system.host.with_context(|| {
+        format!(
+            "{given} does not say which machine it is for: set `deploy.host` in its hoopy.toml, or name it"
+        )
+    })?;
+    Ok((host, esp.map(str::to_owned).or(system.esp)))
 }
 
 fn base(variable: &str, default: &str) -> Option<PathBuf> {

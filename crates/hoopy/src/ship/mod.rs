@@ -1,4 +1,5 @@
 //! Where an image goes once it is made.
 
+pub mod deploy;
 pub mod mirror;
 pub mod vm;
