@@ -36,7 +36,7 @@ exec chroot \"$FAR\" /bin/sh -c \"\$FAR_COMMAND\""'
 const COUNTING: &str = r#"#!/bin/busybox sh
 n=$(($(busybox cat /count 2>/dev/null) + 1))
 echo $n >/count
-[ "$n" != "$(busybox cat /kill 2>/dev/null)" ] || kill -9 -"$FAR_PID"
+[ "$n" != "$(busybox cat /kill 2>/dev/null)" ] || { echo >/killed; kill -9 -"$FAR_PID"; }
 exec busybox "${0##*/}" "$@"
 "#;
 
@@ -146,13 +146,14 @@ impl Far {
 
     /// Kills the far side when it starts this program, counted from 1.
     pub fn kill_at(&self, n: u32) {
+        let _ = fs::remove_file(self.root("killed"));
         fs::write(self.root("count"), "0").unwrap();
         fs::write(self.root("kill"), n.to_string()).unwrap();
     }
 
     /// Whether it was killed.
-    pub fn was_killed(&self, n: u32) -> bool {
-        fs::read_to_string(self.root("count")).unwrap().trim().parse::<u32>().unwrap() >= n
+    pub fn was_killed(&self) -> bool {
+        self.root("killed").exists()
     }
 
     /// The command, with our `ssh` first in PATH.
