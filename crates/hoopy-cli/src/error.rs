@@ -37,10 +37,8 @@ fn code(error: &anyhow::Error) -> u8 {
     if let Some(CheckError::Lock(_)) = error.downcast_ref::<CheckError>() {
         return WRONG_DIRECTORY;
     }
-    match error.downcast_ref::<DeployError>() {
-        Some(DeployError::FellBack { .. } | DeployError::Unwell { .. }) => return FELL_BACK,
-        Some(DeployError::NotBack { .. }) => return NOT_BACK,
-        _ => {}
+    if let Some(error) = error.downcast_ref::<DeployError>() {
+        return of_deploy(error);
     }
     told(error).map_or(FAILED, |told| told.0)
 }
@@ -80,6 +78,37 @@ fn kind(error: &BuildError) -> (u8, Option<&'static str>) {
         }
         BuildError::Stack(_) | BuildError::Image(_) | BuildError::Path(_) => (FAILED, None),
         BuildError::Store(_) => (FAILED, Some("--store takes another directory")),
+    }
+}
+
+/// The messages say themselves what to do: what that is depends on the machine.
+fn of_deploy(error: &DeployError) -> u8 {
+    match error {
+        DeployError::FellBack { .. } | DeployError::Unwell { .. } => FELL_BACK,
+        DeployError::NotBack { .. } => NOT_BACK,
+        DeployError::Ssh(_)
+        | DeployError::Image { .. }
+        | DeployError::Manifest { .. }
+        | DeployError::NotAnImage { .. }
+        | DeployError::Answer { .. }
+        | DeployError::Lacks { .. }
+        | DeployError::NotRoot { .. }
+        | DeployError::NotHoopy { .. }
+        | DeployError::OtherSystem { .. }
+        | DeployError::OtherArch { .. }
+        | DeployError::NoEsp { .. }
+        | DeployError::WhichEsp { .. }
+        | DeployError::Mount { .. }
+        | DeployError::ReadOnly { .. }
+        | DeployError::Full { .. }
+        | DeployError::Write { .. }
+        | DeployError::Busy(_)
+        | DeployError::Short(_)
+        | DeployError::Digest { .. }
+        | DeployError::OtherLayout { .. }
+        | DeployError::SameName { .. }
+        | DeployError::Older { .. }
+        | DeployError::NothingBefore { .. } => FAILED,
     }
 }
 

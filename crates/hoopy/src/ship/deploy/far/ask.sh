@@ -43,10 +43,10 @@ candidates() {
 	done
 }
 
-# The device $1, or where it is mounted.
+# The device $1, or where it is mounted; what the machine's services mount is gone in a moment.
 place() {
 	number=$(cat "/sys/class/block/${1##*/}/dev" 2>/dev/null)
-	mounted=$(awk -v n="$number" '$3 == n && $4 == "/" { print $5; exit }' /proc/self/mountinfo)
+	mounted=$(awk -v n="$number" -v r="$RUN/" '$3 == n && $4 == "/" && index($5, r) != 1 { print $5; exit }' /proc/self/mountinfo)
 	if [ -n "$mounted" ]; then printf '%b\n' "$mounted"; else echo "$1"; fi
 }
 

@@ -85,13 +85,6 @@ step() {
 }
 
 receive
-tries=0
-exec 9>$RUN/esp.lock
-until flock -n 9; do
-	tries=$((tries + 1))
-	[ $tries -lt 20 ] || no busy ""
-	sleep 1
-done
 open_esp rw
 cd "$AT" || no esp "$AT"
 SYNC=

@@ -46,8 +46,20 @@ writable() {
 	return 1
 }
 
+# The machine's own services take the partition for a moment, to mark an image as good: not while it is ours.
+lock() {
+	exec 9>$RUN/esp.lock
+	tries=0
+	until flock -n 9; do
+		tries=$((tries + 1))
+		[ $tries -lt 30 ] || no busy ""
+		sleep 1
+	done
+}
+
 # Makes the partition readable at $AT, or writable where $1 is rw.
 open_esp() {
+	lock
 	case $ESP in
 	/dev/*)
 		AT=$RUN/deploy MINE=yes
@@ -89,6 +101,7 @@ close_esp() {
 		mount -o remount,ro "$POINT" || { sleep 1; mount -o remount,ro "$POINT"; }
 	fi
 	AT= MINE= WAS=
+	exec 9>&-
 }
 
 # $3 bytes of the file $1 from byte $2 on, with what every dd can.
