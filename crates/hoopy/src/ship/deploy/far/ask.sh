@@ -1,5 +1,7 @@
 # Tells what machine this is, where its EFI system partition is, and what is on it.
 
+# A small system may do without /sys: disks and the boot loader's variables are told there.
+[ -d /sys/class ] || mount -t sysfs -o nosuid,nodev,noexec sysfs /sys 2>/dev/null
 modprobe -q -a efivarfs vfat nls_cp437 nls_utf8 2>/dev/null
 [ ! -d $VARIABLES ] || mountpoint -q $VARIABLES || mount -t efivarfs efivarfs $VARIABLES 2>/dev/null
 IMAGE=$(sed -n 's/^IMAGE=//p' /etc/hoopy-release 2>/dev/null)
