@@ -5,7 +5,7 @@
 use std::io::{self, Read};
 
 use crate::adb::{self, AdbError};
-use crate::catalogue::{self, Catalogue};
+use crate::catalogue;
 use crate::gzip::{Digests, Member};
 use crate::record::Record;
 use crate::signature::{self, KeyRing, SignatureError, SigningKey, Verified};
@@ -97,13 +97,14 @@ pub fn verify<'b>(bytes: &'b [u8], keys: &KeyRing) -> Result<Verified<&'b [u8]>,
     Ok(keys.verify(&signatures, &digests.finish(), rest)?)
 }
 
-/// Reads a verified index as a catalogue: what resolution needs of it, in a third of the time.
+/// Reads a verified index as what a catalogue for `arch` is made of: what resolution needs of it, in a third of the
+/// time.
 ///
 /// # Errors
 /// [`IndexError`].
-pub fn catalogue(index: Verified<&[u8]>) -> Result<Catalogue, IndexError> {
-    let (description, builder) = member(index, build)?;
-    builder.finish(description)
+pub fn catalogue(index: Verified<&[u8]>, arch: &str) -> Result<catalogue::Builder, IndexError> {
+    let (description, builder) = member(index, |reader, size| build(reader, size, arch))?;
+    builder.described(description).end()
 }
 
 /// Walks an index: what it says of itself, and what `read` makes of its stanzas, of which it is told the size.
@@ -130,8 +131,8 @@ fn member<'b, T>(
 }
 
 /// Feeds whole lines as they are inflated, so that the text as a whole is never in memory.
-fn build<R: Read>(from: &mut R, size: u64) -> Result<catalogue::Builder, IndexError> {
-    let mut builder = catalogue::Builder::with_room_for(size);
+fn build<R: Read>(from: &mut R, size: u64, arch: &str) -> Result<catalogue::Builder, IndexError> {
+    let mut builder = catalogue::Builder::for_arch(arch).with_room_for(size);
     let mut buffer = vec![0; CHUNK];
     let (mut filled, mut total) = (0, 0_u64);
     loop {

@@ -3,55 +3,21 @@
 
 mod common;
 
-use common::oracle::{ARCH, Answer, ours_in, universe};
+use common::oracle::{ours_in, universe};
+use common::outlined::{alone, check, outline, outlined, read, stored};
 use common::random::{Random, cases};
 use common::{Index, parse_list, print_index, shipped_index, variable};
-use hoopy_apk::Dependency;
-use hoopy_apk::catalogue::{Builder, Catalogue};
-use hoopy_apk::index::IndexError;
+use hoopy_apk::catalogue::Catalogue;
 use hoopy_apk::solve::Outline;
 use proptest::prelude::*;
-
-fn read(text: &str) -> Result<Catalogue, IndexError> {
-    let mut builder = Builder::default();
-    builder.lines(text.as_bytes())?;
-    builder.finish("as described".to_owned())
-}
-
-/// Written down and read again.
-fn stored(catalogue: &Catalogue) -> Catalogue {
-    Catalogue::from_bytes(catalogue.to_bytes()).unwrap()
-}
-
-fn outlined(indexes: &[Index]) -> Vec<Catalogue> {
-    indexes.iter().map(|index| stored(&read(&print_index(&index.records, true)).unwrap())).collect()
-}
-
-fn outline<'a>(catalogues: &'a [Catalogue], indexes: &'a [Index]) -> Outline<'a> {
-    let tags = indexes.iter().map(|index| index.tag.as_deref());
-    Outline::new(&catalogues.iter().zip(tags).collect::<Vec<_>>(), ARCH).unwrap()
-}
-
-fn check(outline: &Outline<'_>, world: &[Dependency], expected: &Answer, seed: u64) {
-    let found = outline.solve(world).map(|solution| {
-        let label = |choice: &hoopy_apk::solve::Choice<'_>| {
-            format!("{}-{}", choice.record.name, choice.record.version)
-        };
-        solution.install.iter().map(label).collect::<Vec<_>>()
-    });
-    match expected {
-        Answer::Install(packages) => assert_eq!(found.as_ref(), Some(packages), "seed {seed}"),
-        Answer::Refused(_) => assert_eq!(found, None, "seed {seed}"),
-    }
-}
 
 #[test]
 fn catalogues_answer_as_records_do() {
     for seed in 1..=variable("HOOPY_APK_WORLDS", 2500) / 5 {
         let cases = cases(&mut Random::new(seed));
         let indexes = &cases[0].indexes;
-        let (universe, catalogues) = (universe(indexes), outlined(indexes));
-        let outline = outline(&catalogues, indexes);
+        let (universe, catalogue) = (universe(indexes), outlined(indexes));
+        let outline = outline(&catalogue, indexes);
         for case in &cases {
             check(&outline, &case.world, &ours_in(&universe, &case.world), seed);
         }
@@ -68,8 +34,8 @@ fn catalogues_of_several_large_repositories_answer_as_records_do() {
         both[0].clone(),
         Index { tag: None, records: [&both[1].records[..], &both[0].records[..99]].concat() },
     ];
-    let (universe, catalogues) = (universe(&both), outlined(&both));
-    let outline = outline(&catalogues, &both);
+    let (universe, catalogue) = (universe(&both), outlined(&both));
+    let outline = outline(&catalogue, &both);
     for seed in 1..50 {
         let names: Vec<&str> = (0..10).map(|_| &*random.pick(&records).name).collect();
         let world = parse_list(&names.join(" "));
@@ -81,9 +47,9 @@ fn catalogues_of_several_large_repositories_answer_as_records_do() {
 fn a_chosen_package_has_its_whole_record() {
     let text = "C:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=\nP:a\nV:1-r0\nA:noarch\nS:12\nI:34\nT:words\nt:56\nD:b>=1 !c\n\n\
                 C:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAE=\nP:b\nV:1-r0\nI:1\np:so:b=2\n";
-    let catalogue = stored(&read(text).unwrap());
-    assert_eq!((catalogue.len(), catalogue.description()), (2, "as described"));
-    let outline = Outline::new(&[(&catalogue, None)], ARCH).unwrap();
+    let catalogue = stored(&alone(text));
+    assert_eq!((catalogue.len(), catalogue.descriptions()), (2, &["as described".to_owned()][..]));
+    let outline = Outline::new(&catalogue, &[None]).unwrap();
     let world = parse_list("a");
     let chosen = outline.solve(&world).unwrap().install;
     let record = chosen[1].record;
@@ -116,7 +82,7 @@ proptest! {
     #[test]
     fn survives_a_damaged_form(seed: u64, places: Vec<(prop::sample::Index, u8)>, cut: prop::sample::Index) {
         let case = &cases(&mut Random::new(seed))[0];
-        let mut bytes = read(&print_index(&case.indexes[0].records, true)).unwrap().to_bytes();
+        let mut bytes = alone(&print_index(&case.indexes[0].records, true)).to_bytes().unwrap();
         for (place, value) in places {
             let place = place.index(bytes.len());
             bytes[place] = value;
@@ -124,8 +90,8 @@ proptest! {
         if seed.is_multiple_of(4) {
             bytes.truncate(cut.index(bytes.len()));
         }
-        if let Ok(catalogue) = Catalogue::from_bytes(bytes) {
-            let outline = Outline::new(&[(&catalogue, None)], ARCH).unwrap();
+        if let Ok(catalogue) = Catalogue::from_bytes(&bytes) {
+            let outline = Outline::new(&catalogue, &[None]).unwrap();
             let _ = outline.solve(&case.world);
         }
     }

@@ -1,4 +1,5 @@
-//! Random worlds, by as many as one likes, answered by the real apk and by us: `cargo xtask oracle`.
+//! Random worlds, by as many as one likes, answered by the real apk and by us, from records and from a catalogue as
+//! the store has it: `cargo xtask oracle`.
 //!
 //! `HOOPY_APK_ROOT` names an Alpine root whose apk is asked; `HOOPY_APK_WORLDS` says how many worlds of small
 //! adversarial repositories, `HOOPY_APK_REAL_WORLDS` how many of a whole real index (`HOOPY_APK_INDEX`, an
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use common::census::Census;
 use common::oracle::{Answer, Oracle, ours, ours_in, universe};
+use common::outlined::{check, outline, outlined};
 use common::random::{Random, cases};
 use common::shrink::shrink;
 use common::{Case, Index, parse_index, print_index, read_index, shipped, shipped_index, variable};
@@ -28,9 +30,11 @@ fn agrees_with_apk_on_small_adversarial_repositories() {
     for seed in first.. {
         let cases = cases(&mut Random::new(seed));
         oracle.publish(&cases[0].indexes);
-        let universe = universe(&cases[0].indexes);
+        let (universe, catalogue) = (universe(&cases[0].indexes), outlined(&cases[0].indexes));
+        let outline = outline(&catalogue, &cases[0].indexes);
         for case in &cases {
             let ours = ours_in(&universe, &case.world);
+            check(&outline, &case.world, &ours, seed);
             let agrees = ours.agrees(&oracle.ask(&case.world));
             run.census.count(case, &ours);
             if !run.goes_on(seed, agrees, || case.clone()) {
@@ -45,12 +49,14 @@ fn agrees_with_apk_on_a_real_index() {
     let Some(oracle) = Oracle::find("agrees_with_apk_on_a_real_index") else { return };
     let indexes = [Index { tag: None, records: real_index() }];
     oracle.publish(&indexes);
-    let universe = universe(&indexes);
+    let (universe, catalogue) = (universe(&indexes), outlined(&indexes));
+    let outline = outline(&catalogue, &indexes);
     let (first, worlds) = (variable("HOOPY_APK_SEED", 1), variable("HOOPY_APK_REAL_WORLDS", 50));
     let mut run = Run::new(&oracle, "real", worlds);
     for seed in first.. {
         let world = real_world(&mut Random::new(seed), &indexes[0].records);
         let ours = ours_in(&universe, &world);
+        check(&outline, &world, &ours, seed);
         let agrees = ours.agrees(&oracle.ask(&world));
         // Counted as of an index that holds what was chosen alone: all of it would take too long to look at.
         run.census.count(&only(&indexes[0].records, &world, &ours), &ours);

@@ -26,6 +26,9 @@ pub use write::{WriteError, Writer};
 /// What a header starts with.
 pub const MAGIC: &[u8; 6] = b"070701";
 
+/// What it starts with where its last number is a sum over the file's data, as some writers have it.
+pub const MAGIC_WITH_SUM: &[u8; 6] = b"070702";
+
 /// The name of the entry that ends an archive. The kernel forgets its hard links here.
 pub const TRAILER: &[u8] = b"TRAILER!!!";
 

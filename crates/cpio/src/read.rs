@@ -5,7 +5,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use crate::{HEADER_LEN, Header, MAGIC, PATH_MAX, TRAILER, padding};
+use crate::{HEADER_LEN, Header, MAGIC, MAGIC_WITH_SUM, PATH_MAX, TRAILER, padding};
 
 /// Bytes that are not an archive. Offsets count from where the reader started.
 #[derive(Debug, thiserror::Error)]
@@ -107,12 +107,20 @@ pub struct Reader<R> {
     remaining: u64,
     in_archive: bool,
     archive: u32,
+    /// Whether it stops behind the first trailer.
+    single: bool,
 }
 
 impl<R: BufRead> Reader<R> {
     /// Reads what `input` has from where it stands, which counts as offset 0.
     pub fn new(input: R) -> Self {
-        Self { input, position: 0, remaining: 0, in_archive: false, archive: 0 }
+        Self { input, position: 0, remaining: 0, in_archive: false, archive: 0, single: false }
+    }
+
+    /// The same, and stops directly behind the first trailer, so that whoever splits a buffer knows where each
+    /// archive ends.
+    pub fn single(input: R) -> Self {
+        Self { single: true, ..Self::new(input) }
     }
 
     /// The next entry, or nothing at the end of the input or before a byte that starts no archive: then
@@ -126,7 +134,7 @@ impl<R: BufRead> Reader<R> {
         loop {
             if self.in_archive {
                 self.skip(padding(self.position) as u64)?;
-            } else if !self.find_archive()? {
+            } else if self.single && self.archive > 0 || !self.find_archive()? {
                 return Ok(None);
             }
             let entry = self.entry()?;
@@ -178,7 +186,8 @@ impl<R: BufRead> Reader<R> {
     fn entry(&mut self) -> Result<Entry, ReadError> {
         let offset = self.position;
         let magic = self.array::<6>()?;
-        if &magic != MAGIC {
+        // A sum over the data, where there is one, is passed over.
+        if &magic != MAGIC && &magic != MAGIC_WITH_SUM {
             return Err(ReadError::BadMagic { offset, found: magic });
         }
         let mut number = |field| {

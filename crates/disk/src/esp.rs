@@ -8,12 +8,14 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read, Seek as _, SeekFrom};
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 
 use hadris_fat::format::{FatFormatOptions, FatTypeSelection, FatVolumeFormatter, SectorSize};
 use hadris_fat::time::{FatDateTime, StaticTimeProvider};
 use hadris_fat::{FatDir, FatType, FatVolume, FatVolumeWriteExt as _};
+
+use crate::window::Window;
 
 /// The largest file that FAT holds: its size has 32 bits.
 pub const MAX_FILE: u64 = u32::MAX as u64;
@@ -86,6 +88,14 @@ pub enum EspError {
         /// Its size.
         size: u64,
     },
+    /// A partition without room for the files.
+    #[error("the EFI system partition needs {needed} bytes, and {size} are set aside for it")]
+    TooSmall {
+        /// What is there.
+        size: u64,
+        /// What is needed.
+        needed: u64,
+    },
     /// A list that is too long.
     #[error("{0} files are more than the {MAX_FILES} that an EFI system partition is made with")]
     TooMany(usize),
@@ -135,35 +145,67 @@ pub fn size_for(sizes: impl IntoIterator<Item = u64>, spare: u64) -> u64 {
 /// # Errors
 /// [`EspError`]; `out` then holds nothing of use.
 pub fn write(out: &File, volume: &Volume, items: &mut [Item<'_>]) -> Result<u64, EspError> {
-    check(volume, items)?;
     let size = size_for(items.iter().map(|i| i.size), volume.spare);
     out.set_len(0)?;
     out.set_len(size)?;
-    format(out, volume, size)?;
-    let mut file = out;
-    file.seek(SeekFrom::Start(0))?;
-    let fat = FatVolume::builder(file).time_provider(&EPOCH).open().map_err(fat_error("the filesystem"))?;
-    for item in items {
-        write_item(&fat, item)?;
-    }
-    fat.sync().map_err(fat_error("the filesystem"))?;
+    write_at(out, 0, size, volume, items)?;
     Ok(size)
 }
 
-fn format(out: &File, volume: &Volume, size: u64) -> Result<(), EspError> {
+/// Writes a partition with `items` into the `size` bytes of `out` from `start` on, both multiples of 512, which were
+/// zeros. What has to be zero is written; what may hold anything is left as it is, a hole in a new file.
+///
+/// # Errors
+/// [`EspError`]; the range then holds nothing of use.
+pub fn write_at(
+    out: &File,
+    start: u64,
+    size: u64,
+    volume: &Volume,
+    items: &mut [Item<'_>],
+) -> Result<(), EspError> {
+    check(volume, items)?;
+    let needed = size_for(items.iter().map(|i| i.size), volume.spare);
+    if size < needed {
+        return Err(EspError::TooSmall { size, needed });
+    }
+    format(out, start, size, volume)?;
+    let window = Window::new(out, start, size);
+    let fat = FatVolume::builder(window).time_provider(&EPOCH).open().map_err(fat_error("the filesystem"))?;
+    for item in items {
+        write_item(&fat, item)?;
+    }
+    fat.sync().map_err(fat_error("the filesystem"))
+}
+
+fn format(out: &File, start: u64, size: u64, volume: &Volume) -> Result<(), EspError> {
     let kind = if size >= FAT32_FROM { FatTypeSelection::Fat32 } else { FatTypeSelection::Fat16 };
     let options = FatFormatOptions::new(size)
         .volume_label(&volume.label)
         .volume_id(volume.id)
         .sector_size(SectorSize::S512)
+        .hidden_sectors(u32::try_from(start / 512).unwrap_or(0))
         .fat_type(kind);
     let params = FatVolumeFormatter::calculate_params(&options).map_err(fat_error("the filesystem"))?;
-    FatVolumeFormatter::format(out, options).map_err(fat_error("the filesystem"))?;
+    let sector = params.sector_size as u64;
+    let data = params.data_start_sector as u64 * sector;
+    // Free clusters are zeros in the tables; of FAT32, the root directory is the first cluster.
+    let zeros = vec![0; CHUNK];
+    let end = data + params.sectors_per_cluster as u64 * sector;
+    for at in (0..end.min(size)).step_by(CHUNK) {
+        let length = usize::try_from(end.min(size) - at).unwrap_or(CHUNK).min(CHUNK);
+        out.write_all_at(zeros.get(..length).unwrap_or_default(), start + at)?;
+    }
+    FatVolumeFormatter::format(Window::new(out, start, size), options)
+        .map_err(fat_error("the filesystem"))?;
     let root = match params.fat_type {
-        FatType::Fat32 => params.data_start_sector as u64,
-        _ => params.reserved_sectors as u64 + params.fat_count as u64 * params.sectors_per_fat as u64,
+        FatType::Fat32 => data,
+        _ => {
+            (params.reserved_sectors as u64 + params.fat_count as u64 * params.sectors_per_fat as u64)
+                * sector
+        }
     };
-    stamp_label(out, root * params.sector_size as u64)
+    stamp_label(out, start + root)
 }
 
 /// Gives the label's entry, the first of the root directory, the one time: the formatter takes the wall clock.
@@ -177,7 +219,7 @@ fn stamp_label(out: &File, entry: u64) -> Result<(), EspError> {
     Ok(())
 }
 
-fn write_item(fat: &FatVolume<&File>, item: &mut Item<'_>) -> Result<(), EspError> {
+fn write_item(fat: &FatVolume<Window<'_>>, item: &mut Item<'_>) -> Result<(), EspError> {
     let (dir, name) = match item.path.rsplit_once('/') {
         Some((dir, name)) => (make_dirs(fat, dir)?, name),
         None => (fat.root_dir(), item.path.as_str()),
@@ -213,7 +255,7 @@ fn wrong_size(item: &Item<'_>, found: u64) -> EspError {
     EspError::WrongSize { path: item.path.clone(), expected: item.size, found }
 }
 
-fn make_dirs<'a, 'f>(fat: &'a FatVolume<&'f File>, path: &str) -> Result<FatDir<'a, &'f File>, EspError> {
+fn make_dirs<'a, 'f>(fat: &'a FatVolume<Window<'f>>, path: &str) -> Result<FatDir<'a, Window<'f>>, EspError> {
     let mut dir = fat.root_dir();
     for name in path.split('/') {
         let found = dir.find(name).map_err(fat_error(path))?;

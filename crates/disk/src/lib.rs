@@ -1,3 +1,6 @@
 //! Disk images: EFI system partitions and partition tables.
 
 pub mod esp;
+pub mod gpt;
+pub mod guid;
+mod window;

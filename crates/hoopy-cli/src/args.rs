@@ -1,13 +1,28 @@
 //! The command line. Help, completions and man pages all come from here.
 
+mod drift;
+mod images;
+
 use std::path::PathBuf;
+
+pub use drift::{Drift, Machine, Pull};
+pub use images::{Diff, Inspect, Look};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all is well; 1 it failed; 2 the command line is wrong; 3 the system directory is wrong \
-(hoopy.toml, packages, the lock, or `hoopy check` found an error); 4 a script failed; 5 something could not be fetched or verified; 6 a machine fell back to the image before, or is not \
-well; 7 it did not come back.";
+(hoopy.toml, packages, the lock, or `hoopy check` found an error); 4 a script failed; 5 something could not be fetched or verified; 6 `hoopy test` found a test that fails; \
+8 something differs, where --exit-code asks; \
+9 a machine fell back to the image before, or is not well; 10 it did not come back.";
+
+const TEST_HELP: &str = "\
+Example: hoopy test nas --junit results.xml
+
+Every *.sh and every program in tests/ is a test, run as root in the machine: exit status 0 is good, 77 is neither \
+(the last line says why), all else is bad. NAME.1.sh, NAME.2.sh are one test with a reboot in between, in a machine \
+of its own. hoopy has checks of its own beside them: the runlevel is reached, services are up, fstab is mounted, the \
+clock is set, the root filesystem is in memory. The exit code is 6 where a test fails.";
 
 /// Turns a directory (packages, root/, setup.sh, hoopy.toml) into a whole Alpine Linux machine in one bootable file.
 #[derive(Debug, Parser)]
@@ -55,6 +70,15 @@ pub enum Command {
     /// Boot the newest image in a virtual machine
     #[command(after_help = "Example: hoopy run nas --memory 2G --port 8080:80")]
     Run(Run),
+    /// Build the image, boot it in a virtual machine and run the scripts of tests/ inside it
+    #[command(after_help = TEST_HELP)]
+    Test(Test),
+    /// Write a disk image that boots the newest image
+    #[command(after_help = "Example: hoopy disk nas -o nas.img --size 8G")]
+    Disk(Disk),
+    /// Write such a disk to a stick
+    #[command(after_help = "Example: hoopy flash nas /dev/sdb")]
+    Flash(Flash),
     /// Ship the image to a machine over ssh, sending only what it lacks
     #[command(
         after_help = "Example: hoopy deploy nas root@nas --reboot; hoopy deploy nas root@nas --dry-run"
@@ -87,6 +111,18 @@ pub enum Command {
     /// Tell all about a package in the repositories of a system
     #[command(after_help = "Example: hoopy info dropbear nas")]
     Info(About),
+    /// Say what is in an image: any unified kernel image or initramfs, whoever made it
+    #[command(after_help = images::INSPECT, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Inspect(Inspect),
+    /// Say what differs between two images, locks or revisions of a system
+    #[command(after_help = images::DIFF)]
+    Diff(Diff),
+    /// Say how a machine differs from the image that it booted: what the next reboot erases
+    #[command(after_help = drift::DRIFT)]
+    Drift(Drift),
+    /// Bring what changed on a machine into root/
+    #[command(after_help = drift::PULL)]
+    Pull(Pull),
     /// Print the JSON schema of hoopy.toml, for editors
     Schema,
     /// Print the completions of a shell
@@ -197,6 +233,98 @@ pub struct Run {
     /// How many seconds to wait for it
     #[arg(long, value_name = "SECONDS", default_value_t = 180, requires = "until")]
     pub within: u64,
+}
+
+/// Options of `test`.
+#[derive(Debug, ClapArgs)]
+pub struct Test {
+    #[command(flatten)]
+    pub system: System,
+    /// Only tests with one of these texts in their name
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Test this image as it is, instead of building
+    #[arg(long, value_name = "FILE", conflicts_with = "locked")]
+    pub image: Option<PathBuf>,
+    /// Fail where hoopy.lock is missing or not for these packages
+    #[arg(long)]
+    pub locked: bool,
+    /// Test all once more after a reboot, with the disks as they were left
+    #[arg(long)]
+    pub reboot: bool,
+    /// Memory of the machine
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// Processors of the machine
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<u32>,
+    /// How many machines run at a time, instead of what this computer has processors for
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// How long a test may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub timeout: u64,
+    /// How long a boot may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub boot_timeout: u64,
+    /// Where the consoles' logs are kept, instead of ~/.local/state/hoopy
+    #[arg(long, value_name = "DIR")]
+    pub logs: Option<PathBuf>,
+    /// Write the results as JUnit XML too
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Print the results as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `disk` and `flash` write.
+#[derive(Debug, ClapArgs)]
+pub struct DiskContent {
+    /// The image, instead of the newest
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// How large the disk is to be
+    #[arg(long, value_name = "SIZE")]
+    pub size: Option<String>,
+    /// Which mount points of root/etc/fstab are on this disk, where it has several
+    #[arg(long, value_name = "MOUNTPOINT", conflicts_with = "no_persist")]
+    pub persist: Vec<String>,
+    /// Nothing but the EFI system partition
+    #[arg(long)]
+    pub no_persist: bool,
+}
+
+/// Options of `disk`.
+#[derive(Debug, ClapArgs)]
+pub struct Disk {
+    #[command(flatten)]
+    pub system: System,
+    /// The disk image, instead of one beside the image
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub content: DiskContent,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `flash`.
+#[derive(Debug, ClapArgs)]
+pub struct Flash {
+    /// The system directory
+    pub dir: PathBuf,
+    /// The whole device: /dev/sdb
+    pub device: PathBuf,
+    #[command(flatten)]
+    pub content: DiskContent,
+    /// Ask nothing
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Write to a disk that is not removable too
+    #[arg(long)]
+    pub fixed_disk: bool,
 }
 
 /// Which machine.

@@ -4,11 +4,13 @@ use std::process::ExitCode;
 
 use hoopy::check::CheckError;
 use hoopy::config::ConfigError;
+use hoopy::diff::DiffError;
 use hoopy::lock::{LockError, MakeError};
 use hoopy::query::QueryError;
 use hoopy::road::BuildError;
 use hoopy::sandbox::SandboxError;
 use hoopy::ship::deploy::DeployError;
+use hoopy::ship::trial::TrialError;
 use hoopy::stack::StackError;
 
 /// The exit code where the system directory is wrong.
@@ -31,7 +33,10 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 
 /// The table that `hoopy --help` prints.
 fn code(error: &anyhow::Error) -> u8 {
-    if error.is::<ConfigError>() || error.is::<LockError>() {
+    if error.is::<ConfigError>() || error.is::<LockError>() || of_tests(error) {
+        return WRONG_DIRECTORY;
+    }
+    if let Some(DiffError::Lock(_)) = error.downcast_ref::<DiffError>() {
         return WRONG_DIRECTORY;
     }
     if let Some(CheckError::Lock(_)) = error.downcast_ref::<CheckError>() {
@@ -43,6 +48,11 @@ fn code(error: &anyhow::Error) -> u8 {
     told(error).map_or(FAILED, |told| told.0)
 }
 
+/// Whether it is `tests/` that is wrong.
+fn of_tests(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(TrialError::Scripts(_)))
+}
+
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
     told(error)?.1
 }
@@ -52,12 +62,17 @@ fn told(error: &anyhow::Error) -> Option<(u8, Option<&'static str>)> {
     error.downcast_ref::<BuildError>().map(kind).or_else(of_query)
 }
 
+/// The exit code of `hoopy diff --exit-code`, and of `drift`, where something differs.
+pub const DIFFERS: u8 = 8;
+
 /// The exit code where nothing else says more.
 pub const FAILED: u8 = 1;
+/// The exit code of `hoopy test` where a test fails.
+pub const TEST_FAILED: u8 = 6;
 const SCRIPT_FAILED: u8 = 4;
 const NOT_FETCHED: u8 = 5;
-const FELL_BACK: u8 = 6;
-const NOT_BACK: u8 = 7;
+const FELL_BACK: u8 = 9;
+const NOT_BACK: u8 = 10;
 
 /// Exit code and hint. No `_` here: whoever adds an error is to think of both.
 fn kind(error: &BuildError) -> (u8, Option<&'static str>) {
@@ -143,9 +158,8 @@ fn of_lock(error: &MakeError) -> (u8, Option<&'static str>) {
                 "for a mirror signed by another key, put its public key into keys/ or name a directory with --keys",
             ),
         ),
-        MakeError::Unsatisfiable(_) | MakeError::Universe(_) | MakeError::NoStub(_) => {
-            (WRONG_DIRECTORY, None)
-        }
+        MakeError::Unsatisfiable(_) | MakeError::Universe(_) => (WRONG_DIRECTORY, None),
+        MakeError::NoStub(_) | MakeError::NoLoader(_) => (WRONG_DIRECTORY, None),
         MakeError::Store(_) => (FAILED, Some("--store takes another directory")),
     }
 }

@@ -75,16 +75,74 @@ impl Observer for Teller {
 /// # Errors
 /// What standard output fails with otherwise.
 pub fn put(text: &str) -> io::Result<()> {
-    match io::stdout().write_all(harmless(text).as_bytes()) {
+    put_painted(&harmless(text))
+}
+
+/// The same for a text that holds colours, and nothing from outside that was not made harmless before.
+///
+/// # Errors
+/// What standard output fails with otherwise.
+pub fn put_painted(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
 }
 
 /// Without characters that a terminal acts on: much of a result is what indexes say of their packages.
-fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> String {
     let keep = |c: char| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };
     text.chars().map(keep).collect()
+}
+
+/// A colour of the terminal, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// As it is.
+    Plain,
+    /// What is new.
+    Green,
+    /// What is gone.
+    Red,
+    /// What is another.
+    Yellow,
+    /// Where one is.
+    Cyan,
+    /// What stands out.
+    Bold,
+}
+
+/// Prints pieces of text in their colours, where standard output is a terminal that wants any
+/// (<https://no-color.org>).
+///
+/// # Errors
+/// What standard output fails with.
+pub fn put_coloured(pieces: &[(Colour, String)]) -> io::Result<()> {
+    let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let wanted = io::stdout().is_terminal() && unset("NO_COLOR") && !dumb;
+    let mut out = String::new();
+    for (colour, text) in pieces {
+        let code = match colour {
+            Colour::Green => "32",
+            Colour::Red => "31",
+            Colour::Yellow => "33",
+            Colour::Cyan => "36",
+            Colour::Bold => "1",
+            Colour::Plain => "",
+        };
+        let text = harmless(text);
+        // Line by line, or a pager that is given one line loses its colour.
+        for line in text.split_inclusive('\n') {
+            let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
+            let plain = !wanted || code.is_empty() || line.is_empty();
+            out += &if plain { format!("{line}{end}") } else { format!("\x1b[{code}m{line}\x1b[0m{end}") };
+        }
+    }
+    match io::stdout().write_all(out.as_bytes()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }
 
 /// Prints a result as JSON.

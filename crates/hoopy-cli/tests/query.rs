@@ -126,7 +126,7 @@ fn why_says_that_the_lock_is_not_for_these_packages() {
     libwire 2.1-r0 (5 B, from main)
     s/packages:1: server > libwire (so:libwire.so.1)
     s/hoopy.lock: libwire (so:libwire.so.1)
-    warning: s/hoopy.lock: not for these `packages`: `say` is new, `so:libwire.so.1` is gone, `supervisor>2` is gone
+    warning: s/hoopy.lock: not for this system: `say` is new, `so:libwire.so.1` is gone, `supervisor>2` is gone
     ");
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use hoopy_testkit::Home;
+use hoopy_testkit::{Home, package};
 
 /// Longer than the time within which changes of a file cannot be told apart.
 const SETTLED: Duration = Duration::from_millis(100);
@@ -148,4 +148,40 @@ fn what_was_warned_of_is_warned_of_again() {
     let said = |out: std::process::Output| String::from_utf8(out.stderr).unwrap();
     let again = said(home.run(&["build", "s"]));
     assert!(again.contains("warning: ") && again.contains("crlf.sh"), "{again}");
+}
+
+/// The content of a file in the archive of the root that a build wrote.
+fn content(home: &Home, image: &str, path: &str) -> String {
+    home.ok(&["build", "s", "--mirror", "mirror", "--output", "tar", "--image-version", image, "--quiet"]);
+    let archive = home.path(&format!("s/images/small-{image}.tar"));
+    let out = Command::new("tar").arg("-xOf").arg(archive).arg(path).output().unwrap();
+    assert!(out.status.success(), "{path}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+#[test]
+fn a_script_runs_again_when_a_package_below_it_has_changed_and_only_then() {
+    let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
+    let dir = home.small("s");
+    put(&dir.join("packages"), "alpine-base\nlinux-virt\nreader\n");
+    // What the script makes of the same is another thing each time it runs.
+    let mirror = |version: &str, text: &str| {
+        let _ = fs::remove_dir_all(home.path("mirror"));
+        let packages = format!(
+            "package data {version}\nfile usr/share/data 644 {text}\n\
+             package reader 1-r0\ndepends data\n\
+             script post-install cat /usr/share/data /proc/sys/kernel/random/uuid >/etc/read\n\
+             package above 1-r0\ndepends reader\nfile usr/share/above 644 {text}\n"
+        );
+        package::extended_mirror(&home.path("mirror"), std::env::consts::ARCH, &packages);
+    };
+    mirror("1-r0", "one");
+    let first = content(&home, "1", "etc/read");
+    assert!(first.starts_with("one\n"), "{first}");
+    put(&dir.join("root/etc/motd"), "above it\n");
+    assert_eq!(content(&home, "2", "etc/read"), first, "it ran again for nothing");
+    mirror("1-r1", "two");
+    home.ok(&["update", "s", "--mirror", "mirror"]);
+    let second = content(&home, "3", "etc/read");
+    assert!(second.starts_with("two\n"), "{second}");
 }

@@ -22,7 +22,7 @@ const DEFAULT_NAME: &str = "hoopy";
 const MAX_LABEL: usize = 63;
 
 /// Each file, its mode and its text.
-const FILES: [(&str, u32, &str); 8] = [
+const FILES: [(&str, u32, &str); 9] = [
     (".gitignore", 0o644, include_str!("init/gitignore")),
     ("hoopy.toml", 0o644, include_str!("init/hoopy.toml")),
     ("packages", 0o644, include_str!("init/packages")),
@@ -31,6 +31,7 @@ const FILES: [(&str, u32, &str); 8] = [
     ("root/etc/modules", 0o644, include_str!("init/modules")),
     ("root/etc/network/interfaces", 0o644, include_str!("init/interfaces")),
     ("setup.sh", 0o755, include_str!("init/setup.sh")),
+    ("tests/10-hostname.sh", 0o644, include_str!("init/hostname-test")),
 ];
 
 /// A system that was not written.

@@ -3,12 +3,16 @@
 //! [`road`] is the way a byte travels, top to bottom; the modules beside it are in its order in ARCHITECTURE.md.
 
 pub mod arch;
+pub mod beneath;
 pub mod check;
 pub mod config;
+pub mod diff;
 pub mod digest;
+pub mod drift;
 pub mod fetch;
 pub mod image;
 pub mod init;
+pub mod inspect;
 pub mod layer;
 pub mod lock;
 pub mod parallel;

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 ///
 /// # Errors
 /// The failure of the first item, in order, that failed.
-pub fn map<T: Sync, R: Send, E: Send>(
-    items: &[T],
-    work: impl Fn(&T) -> Result<R, E> + Sync,
+pub fn map<'i, T: Sync, R: Send, E: Send>(
+    items: &'i [T],
+    work: impl Fn(&'i T) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len().max(1));
     map_on(threads, items, work)
@@ -36,10 +36,10 @@ pub fn map_largest_first<T: Sync, R: Send, E: Send>(
 ///
 /// # Errors
 /// The failure of the first item, in order, that failed.
-pub fn map_on<T: Sync, R: Send, E: Send>(
+pub fn map_on<'i, T: Sync, R: Send, E: Send>(
     threads: usize,
-    items: &[T],
-    work: impl Fn(&T) -> Result<R, E> + Sync,
+    items: &'i [T],
+    work: impl Fn(&'i T) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);

@@ -13,7 +13,7 @@ use crate::arch::Arch;
 use crate::check;
 use crate::config::{System, size};
 use crate::digest::{Hasher, RecipeId};
-use crate::fetch::{self, Client, Progress, Proof, Wanted};
+use crate::fetch::{self, Client};
 use crate::image::manifest::{self, Makers};
 use crate::image::{self, Ahead, Identity, ImageError, Initramfs, Kernel, Version};
 use crate::layer::package::{self, Package};
@@ -33,14 +33,13 @@ mod before;
 mod error;
 mod foresight;
 mod glance;
+mod tool;
 
 use before::Before;
 pub use error::BuildError;
 use foresight::Foresight;
 use glance::Glance;
-
-/// Downloads at a time.
-const DOWNLOADS: usize = 6;
+pub use tool::loader;
 
 /// What a build gives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -126,7 +125,7 @@ fn road(
     let client = Client::default();
     let (name, lock) =
         timings.step("lock", observer, || the_lock(system, options, store, &client, observer))?;
-    timings.step("fetch", observer, || fetch_all(system, &lock, store, &client, observer))?;
+    timings.step("fetch", observer, || tool::fetch(system, &lock, &|_| true, store, &client, observer))?;
     programs::build(&system.programs, observer)?;
     let packages = timings.step("import", observer, || import(&lock, store))?;
     let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
@@ -193,25 +192,6 @@ fn the_lock(
     Ok((name, lock))
 }
 
-fn fetch_all(
-    system: &System,
-    lock: &Lock,
-    store: &Store,
-    client: &Client,
-    observer: &dyn Observer,
-) -> Result<(), BuildError> {
-    let missing: Vec<&LockedPackage> =
-        lock.packages.iter().filter(|p| !store.has_blob(p.sha256, p.size)).collect();
-    let progress = Progress::new(missing.iter().map(|p| p.size).sum(), observer);
-    parallel::map_on(DOWNLOADS, &missing, |package| {
-        let location = lock::package_location(&system.repositories, package, lock.arch)
-            .ok_or_else(|| BuildError::NoRepository((*package).clone()))?;
-        let wanted = Wanted { location, size: package.size, proof: Proof::Sha256(package.sha256) };
-        fetch::package(&wanted, store, client, &progress).map_err(BuildError::Fetch)
-    })?;
-    Ok(())
-}
-
 /// The packages of the root in install order: resolved among themselves, so that nothing else can come out.
 fn import(lock: &Lock, store: &Store) -> Result<Vec<Arc<Package>>, BuildError> {
     let locked: Vec<&LockedPackage> = lock.with_role(Role::Root).collect();
@@ -254,7 +234,7 @@ fn recipe(system: &System, options: &Options, stack: &Stack, lock: &Lock, releas
     hasher.field(system.codec.to_string().as_bytes()).field(&[options.output as u8]);
     hasher.field(&system.memory.to_le_bytes());
     hasher.field(options.version.as_deref().unwrap_or_default().as_bytes());
-    hasher.field(image::command_line(system.cmdline.as_deref(), lock.arch).as_bytes());
+    hasher.field(image::command_line(system.cmdline.as_deref(), lock.arch, system.layout).as_bytes());
     hasher.field(release.commit.as_deref().unwrap_or_default().as_bytes()).field(&[u8::from(release.dirty)]);
     lock.with_role(Role::Stub).for_each(|p| {
         hasher.field(p.sha256.as_bytes());
@@ -362,7 +342,7 @@ impl Work<'_> {
         let os_release =
             self.stack.read(&EntryPath::new("etc/os-release")?, self.store).map_err(ImageError::from)?;
         let os_release = image::os_release(os_release.as_deref(), &self.lock.branch, self.identity);
-        let cmdline = image::command_line(self.system.cmdline.as_deref(), self.arch);
+        let cmdline = image::command_line(self.system.cmdline.as_deref(), self.arch, self.system.layout);
         let kernel = self.kernel.read(self.stack, self.store)?;
         let version = image::kernel_version(&kernel, self.stack);
         let mut sections = vec![
@@ -375,20 +355,10 @@ impl Work<'_> {
         if let Some(version) = version {
             sections.push((Section::Uname, SectionData::Bytes(version.into_bytes())));
         }
-        let (stub, from) = self.stub()?;
+        let (stub, from) = tool::stub(self.lock, self.store)?;
         let makers = Makers { stub: &from, kernel: self.kernel, initramfs };
         let described = Plan::described(&stub, sections, |places| manifest::describe(places, &makers));
         Ok(described.map_err(ImageError::from)?)
-    }
-
-    /// The EFI stub, out of the locked package that brings it, and what that is called.
-    fn stub(&self) -> Result<(Vec<u8>, String), BuildError> {
-        let path = format!("usr/lib/systemd/boot/efi/linux{}.efi.stub", self.arch.efi_suffix());
-        let locked = self.lock.with_role(Role::Stub).next().ok_or(BuildError::NoStubLocked)?;
-        let package = package::import(locked, self.store)?;
-        let stub = package.layer.read_file(self.store, &EntryPath::new(&path)?).map_err(ImageError::from)?;
-        let stub = stub.ok_or_else(|| ImageError::NoStub { package: locked.name.clone(), path })?;
-        Ok((stub, format!("{}-{}", package.record.name, package.record.version)))
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order of the road.
-const ROAD: [&str; 15] = [
+const ROAD: [&str; 18] = [
     "config",
     "fetch",
     "lock",
@@ -18,14 +18,17 @@ const ROAD: [&str; 15] = [
     "provenance",
     "segment",
     "image",
+    "inspect",
+    "diff",
     "check",
     "ship",
+    "drift",
     "runner",
     "road",
 ];
 
 /// What stands beside the road, for every module to use.
-const SERVICES: [&str; 7] = ["arch", "digest", "init", "parallel", "report", "sandbox", "store"];
+const SERVICES: [&str; 8] = ["arch", "beneath", "digest", "init", "parallel", "report", "sandbox", "store"];
 
 /// Words that the whole road speaks, wherever they are defined.
 const WORDS: [&str; 2] = ["layer::{BadPath, EntryPath}", "layer::EntryPath"];

@@ -9,11 +9,14 @@ use crate::{PlanError, Section, SectionData};
 
 /// What new sections' addresses are multiples of at least: the kernel takes whole pages, and a stub may have
 /// declared less.
-const PAGE: u64 = 4096;
+pub const PAGE: u64 = 4096;
+
+/// The directory that names the signatures.
+pub const CERTIFICATES: usize = 4;
 
 /// Directories that name places in the file, or in headers that change: signatures, debug data, bound imports.
 /// Firmware uses none of them to start a program, and left as they are they would be wrong.
-const STALE_DIRECTORIES: [usize; 3] = [4, 6, 11];
+const STALE_DIRECTORIES: [usize; 3] = [CERTIFICATES, 6, 11];
 
 const READ: u32 = pe::IMAGE_SCN_MEM_READ.0;
 const DATA: u32 = pe::IMAGE_SCN_CNT_INITIALIZED_DATA.0;
@@ -132,13 +135,14 @@ pub fn header_bytes(stub: &Image<'_>, headers: &Headers) -> Vec<u8> {
 }
 
 /// Parsing has found these structures where they are looked for.
-fn patch<T: pod::Pod>(bytes: &mut [u8], at: usize, change: impl FnOnce(&mut T)) {
+pub fn patch<T: pod::Pod>(bytes: &mut [u8], at: usize, change: impl FnOnce(&mut T)) {
     if let Some(Ok((found, _))) = bytes.get_mut(at..).map(pod::from_bytes_mut::<T>) {
         change(found);
     }
 }
 
-fn table_line(header: &SectionHeader) -> pe::ImageSectionHeader {
+/// A line of the section table as bytes.
+pub fn table_line(header: &SectionHeader) -> pe::ImageSectionHeader {
     let number = |value| object::U32::new(LE, value);
     pe::ImageSectionHeader {
         name: header.raw_name,

@@ -66,7 +66,7 @@ pub fn run(mirror: &Path) -> anyhow::Result<()> {
     }
     show("apk add --simulate", &apk);
     show("hoopy, from the signed index", &ours);
-    show("hoopy, from what the store keeps of it", &stored);
+    show("hoopy, from what the store keeps of it (digested once after each start of the machine)", &stored);
     Ok(())
 }
 

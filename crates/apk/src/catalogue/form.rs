@@ -1,171 +1,188 @@
-//! A catalogue as bytes: what the store keeps so that an index is inflated and read only once.
+//! A catalogue as bytes: what the store keeps so that indexes are inflated and read only once.
 //!
 //! ```text
-//! text, description, names (3 numbers each), packages (13), mentions (3), 5 counts, magic
+//! magic, 10 counts, descriptions, sets, names, packages, mentions, providers, dependents, triggers, text, stanzas
 //! ```
 //!
-//! Numbers are 32 bits, little-endian. The text is first, so that it stays where it was read to. Whoever keeps it
-//! checks its digest; a form that is damaged all the same is refused or answers as if names were missing, and never
-//! makes anything panic.
+//! Numbers are 32 bits, little-endian; tables are used as they are. The stanzas come last, and stay in the file: they
+//! are read only of what is chosen. Whoever keeps it sees to it that it is what was written; a form that is damaged
+//! all the same is refused or answers as if names were missing, and never makes anything panic.
 
-use std::sync::OnceLock;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt as _;
 
-use super::{Catalogue, Mention, Name, Package, Span, cells};
-use crate::dependency::Op;
-use crate::solve::NAME_BUCKETS;
+use super::table::Table;
+use super::{Catalogue, MENTION, NAME, PACKAGE, PROVIDER, Stanzas, cells};
 
-/// Ends every form; changes whenever the form, or what is kept in it, does.
-pub const FORMAT: [u8; 16] = *b"hoopy catalog 1\n";
+/// Begins every form; changes whenever the form, or what is kept in it, does.
+pub const FORMAT: [u8; 16] = *b"hoopy catalog 2\n";
 
-/// Operators as numbers, from 1; 0 is none.
-const OPERATORS: [Op; 9] = [
-    Op::Equal,
-    Op::Less,
-    Op::LessOrEqual,
-    Op::Greater,
-    Op::GreaterOrEqual,
-    Op::Fuzzy,
-    Op::LessFuzzy,
-    Op::GreaterFuzzy,
-    Op::Checksum,
-];
+/// How many counts follow.
+const COUNTS: usize = 10;
 
-/// In the third number of a mention: the length of its version, then the operator, then whether it is a conflict.
-const OPERATOR_SHIFT: u32 = 16;
-const CONFLICT: u32 = 1 << 31;
+/// What is read at once of the first, short parts.
+const HEAD: usize = 4096;
 
 /// Bytes that are no catalogue of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a catalogue as this version of hoopy writes it")]
 pub struct BadForm;
 
+impl From<io::Error> for BadForm {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
 impl Catalogue {
     /// The catalogue as bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let counts = [
+    ///
+    /// # Errors
+    /// What reading the stanzas fails with, where they are in a file.
+    pub fn to_bytes(&self) -> io::Result<Vec<u8>> {
+        let mut descriptions = Vec::new();
+        for description in &self.descriptions {
+            descriptions.extend((description.len() as u32).to_le_bytes());
+            descriptions.extend_from_slice(description.as_bytes());
+        }
+        let stanzas = self.stanzas.part(0, self.stanzas.len())?;
+        let counts: [usize; COUNTS] = [
+            descriptions.len(),
+            self.sets.len(),
             self.names.len(),
             self.packages.len(),
             self.mentions.len(),
-            self.description.len(),
+            self.providers.len(),
+            self.dependents.len(),
+            self.triggers.len(),
             self.text.len(),
+            stanzas.len(),
         ];
-        let counts = counts.map(|count| count as u32).into_iter();
-        let names = self.names.iter().flat_map(Name::numbers);
-        let packages = self.packages.iter().flat_map(Package::numbers);
-        let mentions = self.mentions.iter().flat_map(Mention::numbers);
-        let numbers = names.chain(packages).chain(mentions).chain(counts);
-        let mut bytes = self.text.clone().into_bytes();
-        bytes.extend_from_slice(self.description.as_bytes());
-        bytes.extend(numbers.flat_map(u32::to_le_bytes));
-        bytes.extend_from_slice(&FORMAT);
-        bytes
+        let counts: Vec<u8> = counts.iter().flat_map(|count| (*count as u32).to_le_bytes()).collect();
+        let parts = [
+            FORMAT.as_slice(),
+            &counts,
+            &descriptions,
+            self.sets.bytes(),
+            self.names.bytes(),
+            self.packages.bytes(),
+            self.mentions.bytes(),
+            self.providers.bytes(),
+            self.dependents.bytes(),
+            self.triggers.bytes(),
+            self.text.as_bytes(),
+            &stanzas,
+        ];
+        Ok(parts.concat())
     }
 
     /// Reads what [`Catalogue::to_bytes`] wrote.
     ///
     /// # Errors
     /// [`BadForm`].
-    pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Self, BadForm> {
-        let rest = bytes.strip_suffix(&FORMAT).ok_or(BadForm)?;
-        let (rest, counts) = rest.split_last_chunk::<{ 5 * 4 }>().ok_or(BadForm)?;
-        let counts = take(&mut counts.as_slice(), 1, |counts: [u32; 5]| counts)?;
-        let counts = counts.first().copied().ok_or(BadForm)?;
-        let [names, packages, mentions, description, text] = counts.map(|count| count as usize);
-        let (_, mut rest) = rest.split_at_checked(text).ok_or(BadForm)?;
-        let (said, numbers) = rest.split_at_checked(description).ok_or(BadForm)?;
-        rest = numbers;
-        let description = std::str::from_utf8(said).map_err(|_| BadForm)?.to_owned();
-        let names = take(&mut rest, names, Name::from_numbers)?;
-        let packages = take(&mut rest, packages, Package::from_numbers)?;
-        let mentions = take(&mut rest, mentions, Mention::from_numbers)?;
-        if !rest.is_empty() || !in_range(&names, &packages, &mentions) {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadForm> {
+        let mut rest = bytes;
+        let mut catalogue = Self::read(&mut rest, bytes.len() as u64)?;
+        catalogue.stanzas = Stanzas::Held(rest.to_vec());
+        Ok(catalogue)
+    }
+
+    /// Reads what [`Catalogue::to_bytes`] wrote from the beginning of a file, which it keeps open for the stanzas.
+    ///
+    /// # Errors
+    /// [`BadForm`], also where the file cannot be read.
+    pub fn open(file: File) -> Result<Self, BadForm> {
+        let size = file.metadata()?.len();
+        let mut catalogue = Self::read(&mut BufReader::with_capacity(HEAD, &file), size)?;
+        if let Stanzas::Filed { file: place, .. } = &mut catalogue.stanzas {
+            *place = Some(file);
+        }
+        Ok(catalogue)
+    }
+
+    /// Reads all but the stanzas of a form of `size` bytes.
+    fn read(from: &mut impl Read, size: u64) -> Result<Self, BadForm> {
+        let mut magic = [0; FORMAT.len()];
+        from.read_exact(&mut magic)?;
+        let counts = Table::<COUNTS>::read(from, 1)?.row(0);
+        let [said, sets, names, packages, mentions, providers, dependents, triggers, text, stanzas] = counts;
+        let widths = [1, 8, 4 * NAME, 4 * PACKAGE, 4 * MENTION, 4 * PROVIDER, 4, 4, 1, 1];
+        let sizes = counts.iter().zip(widths).map(|(count, width)| u64::from(*count) * width as u64);
+        let head = FORMAT.len() + 4 * COUNTS;
+        // Nothing is made room for that is not there.
+        if magic != FORMAT || head as u64 + sizes.sum::<u64>() != size {
             return Err(BadForm);
         }
-        bytes.truncate(text);
-        let text = String::from_utf8(bytes).map_err(|_| BadForm)?;
-        let records = cells(&packages);
-        Ok(Self { description, text, names, packages, mentions, records, table: OnceLock::new() })
+        let none = |rows: u32, of: [u32; 3]| rows <= 1 && of.iter().any(|count| *count > 0);
+        // Both end with a row that says where the last lists end.
+        if names == 0 || packages == 0 || none(names, [packages - 1, mentions, triggers]) {
+            return Err(BadForm);
+        }
+        if none(packages, [providers, dependents, 0]) {
+            return Err(BadForm);
+        }
+        let descriptions = descriptions(&bytes(from, said)?)?;
+        let packages = packages as usize;
+        Ok(Self {
+            descriptions,
+            sets: Table::read(from, sets as usize)?,
+            names: Table::read(from, names as usize)?,
+            packages: Table::read(from, packages)?,
+            mentions: Table::read(from, mentions as usize)?,
+            providers: Table::read(from, providers as usize)?,
+            dependents: Table::read(from, dependents as usize)?,
+            triggers: Table::read(from, triggers as usize)?,
+            text: String::from_utf8(bytes(from, text)?).map_err(|_| BadForm)?,
+            stanzas: Stanzas::Filed { file: None, start: size - u64::from(stanzas), length: stanzas },
+            records: cells(packages),
+        })
     }
 }
 
-impl Name {
-    fn numbers(&self) -> [u32; 3] {
-        [self.text.start, self.text.end, self.bucket]
+fn bytes(from: &mut impl Read, count: u32) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; count as usize];
+    from.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn descriptions(mut bytes: &[u8]) -> Result<Vec<String>, BadForm> {
+    let mut descriptions = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk() {
+        let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or(BadForm)?;
+        descriptions.push(String::from_utf8(text.to_vec()).map_err(|_| BadForm)?);
+        bytes = rest;
+    }
+    Ok(descriptions)
+}
+
+impl Stanzas {
+    pub(super) fn len(&self) -> u32 {
+        match self {
+            Self::Held(bytes) => bytes.len() as u32,
+            Self::Filed { length, .. } => *length,
+        }
     }
 
-    fn from_numbers([start, end, bucket]: [u32; 3]) -> Self {
-        Self { text: Span { start, end }, bucket }
+    /// The bytes from `start` to `end`; none where there are none such.
+    pub(super) fn part(&self, start: u32, end: u32) -> io::Result<Vec<u8>> {
+        let end = end.min(self.len());
+        let start = start.min(end);
+        match self {
+            Self::Held(bytes) => Ok(bytes.get(start as usize..end as usize).unwrap_or_default().to_vec()),
+            Self::Filed { file, start: first, .. } => {
+                let mut part = vec![0; (end - start) as usize];
+                let file = file.as_ref().ok_or(io::ErrorKind::NotFound)?;
+                file.read_exact_at(&mut part, first + u64::from(start))?;
+                Ok(part)
+            }
+        }
     }
 }
 
-impl Package {
-    fn numbers(&self) -> [u32; 13] {
-        let Self { stanza, checksum, version, arch, name, depends, provides, install_if, priority, flags } =
-            *self;
-        let last = u32::from(flags) << 16 | u32::from(priority);
-        [
-            stanza.start,
-            stanza.end,
-            checksum.start,
-            checksum.end,
-            version.start,
-            version.end,
-            arch.start,
-            arch.end,
-            name,
-            depends,
-            provides,
-            install_if,
-            last,
-        ]
+/// Never asked for before a catalogue has a file or bytes.
+impl Default for Stanzas {
+    fn default() -> Self {
+        Self::Held(Vec::new())
     }
-
-    fn from_numbers(numbers: [u32; 13]) -> Self {
-        let [a, b, c, d, e, f, g, h, name, depends, provides, install_if, last] = numbers;
-        let span = |start, end| Span { start, end };
-        let (stanza, checksum, version, arch) = (span(a, b), span(c, d), span(e, f), span(g, h));
-        let (priority, flags) = (last as u16, (last >> 16) as u16);
-        Self { stanza, checksum, version, arch, name, depends, provides, install_if, priority, flags }
-    }
-}
-
-impl Mention {
-    fn numbers(&self) -> [u32; 3] {
-        let op = OPERATORS.iter().position(|op| Some(*op) == self.op).map_or(0, |at| at as u32 + 1);
-        let conflict = if self.conflict { CONFLICT } else { 0 };
-        let length = self.version.end - self.version.start;
-        [self.name, self.version.start, conflict | op << OPERATOR_SHIFT | length]
-    }
-
-    fn from_numbers([name, start, last]: [u32; 3]) -> Self {
-        let length = last & ((1 << OPERATOR_SHIFT) - 1);
-        let version = Span { start, end: start.saturating_add(length) };
-        let op = ((last & !CONFLICT) >> OPERATOR_SHIFT).checked_sub(1);
-        let op = op.and_then(|at| OPERATORS.get(at as usize).copied());
-        Self { name, version, op, conflict: last & CONFLICT != 0 }
-    }
-}
-
-/// Whether all buckets, names and lists that are referred to are there.
-fn in_range(names: &[Name], packages: &[Package], mentions: &[Mention]) -> bool {
-    let name = |name: u32| (name as usize) < names.len();
-    let list = |at: u32| at as usize <= mentions.len();
-    names.iter().all(|name| name.bucket < NAME_BUCKETS)
-        && packages.iter().all(|p| name(p.name) && list(p.depends) && list(p.provides) && list(p.install_if))
-        && mentions.iter().all(|mention| name(mention.name))
-}
-
-/// Takes `count` groups of `N` numbers.
-fn take<T, const N: usize>(
-    rest: &mut &[u8],
-    count: usize,
-    read: impl Fn([u32; N]) -> T,
-) -> Result<Vec<T>, BadForm> {
-    let (taken, left) =
-        count.checked_mul(4 * N).and_then(|size| rest.split_at_checked(size)).ok_or(BadForm)?;
-    *rest = left;
-    let number = |group: &[u8], i: usize| {
-        group.get(4 * i..4 * i + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
-    };
-    Ok(taken.chunks_exact(4 * N).map(|group| read(std::array::from_fn(|i| number(group, i)))).collect())
 }

@@ -1,216 +1,336 @@
-//! An index in the form that resolution starts from: names, packages and who refers to whom, as numbers, over one
-//! text that holds the stanzas.
+//! Indexes in the form that resolution starts from: names, packages and who refers to whom, as numbers, over one text
+//! of names and versions.
 //!
 //! ```text
-//! APKINDEX.tar.gz ─▶ Builder ─▶ Catalogue ─▶ solve::Outline ─▶ what to install
-//!                                 ▲   │
-//!                    from_bytes ──┘   └──▶ to_bytes (the store)
+//! APKINDEX.tar.gz ─▶ Builder ─┐
+//! APKINDEX.tar.gz ─▶ Builder ─┴─▶ Catalogue ─▶ solve::Outline ─▶ what to install
+//!                                  ▲   │
+//!                           open ──┘   └──▶ to_bytes (the store)
 //! ```
 //!
 //! Making a [`Record`] of every stanza costs more than all the rest of resolution, and hardly any is ever looked
-//! at: here one is made when it is asked for. What neither resolution nor a lock needs is left out of the text:
+//! at: here one is made when it is asked for. What neither resolution nor a lock needs is left out of the stanzas:
 //! descriptions, addresses, licences. Everything else is checked as in [`crate::index::read`].
+//!
+//! A catalogue that was kept is used as it lies in its file, so that asking it costs as much as the world reaches.
 
 mod build;
 mod form;
+mod join;
+mod table;
 
 pub use build::Builder;
 pub use form::{BadForm, FORMAT};
+pub use join::JoinError;
 
-use std::hash::BuildHasher as _;
+use std::fs::File;
+use std::ops::Range;
 use std::sync::OnceLock;
-
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 
 use crate::dependency::Op;
 use crate::record::Record;
-use crate::solve::bucket;
+use crate::solve::{NAME_BUCKETS, bucket};
 use crate::stanza::Draft;
+use table::Table;
 
-/// A part of the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Span {
-    start: u32,
-    end: u32,
-}
+/// The numbers of a name: where its text begins; its length and, from bit 16, its bucket in apk's hash table of
+/// names; where its providers, the packages that depend on it, and the names that it triggers begin. A row more says
+/// where those of the last one end.
+const NAME: usize = 5;
 
-/// A name, with its bucket in apk's hash table of names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Name {
-    text: Span,
-    bucket: u32,
-}
+/// The numbers of a package: its name; where its stanza begins; where its version begins; the version's length and,
+/// from bit 16, its priority; where its `depends`, `provides` and `install_if` begin in the mentions; flags and, from
+/// bit 16, which set of repositories holds it. A row more says where the lists of the last one end.
+const PACKAGE: usize = 8;
+
+/// The numbers of a mention: a name; where the version begins; the version's length, from bit 16 the operator (from
+/// 1; 0 is none), and in bit 31 whether it is a conflict.
+const MENTION: usize = 3;
+
+/// The numbers of a provider: a package, and the mention by which it provides; [`OWN`] where the name is its own.
+const PROVIDER: usize = 2;
+
+/// No mention.
+const OWN: u32 = u32::MAX;
+
+/// In the first of two halves of a number.
+const LOW: u32 = 0xffff;
+
+/// In the last number of a mention.
+const CONFLICT: u32 = 1 << 31;
+
+/// It installs nothing.
+const EMPTY: u32 = 1;
+/// The architecture fits, and apk understands all that it depends on.
+const INSTALLABLE: u32 = 2;
+/// apk understands its whole `install_if`.
+const WAITS: u32 = 4;
+
+/// Operators as numbers, from 1; 0 is none.
+const OPERATORS: [Op; 9] = [
+    Op::Equal,
+    Op::Less,
+    Op::LessOrEqual,
+    Op::Greater,
+    Op::GreaterOrEqual,
+    Op::Fuzzy,
+    Op::LessFuzzy,
+    Op::GreaterFuzzy,
+    Op::Checksum,
+];
 
 /// A name as a package mentions it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mention {
+pub(crate) struct Mention<'c> {
     pub name: u32,
-    pub version: Span,
-    pub op: Option<Op>,
+    pub constraint: Option<(Op, &'c str)>,
     pub conflict: bool,
 }
 
-/// One package. Its lists begin in the mentions where it says; each ends where the next begins, and the last where
-/// the next package's first does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Package {
-    stanza: Span,
-    checksum: Span,
-    version: Span,
-    arch: Span,
-    name: u32,
-    depends: u32,
-    provides: u32,
-    install_if: u32,
-    priority: u16,
-    flags: u16,
-}
-
-/// It installs nothing.
-const EMPTY: u16 = 1;
-/// apk understands all that it depends on.
-const INSTALLABLE: u16 = 2;
-/// apk understands its whole `install_if`.
-const WAITS: u16 = 4;
-
-/// A package as resolution sees it.
-pub(crate) struct Outlined<'c> {
-    pub name: u32,
-    pub checksum: &'c str,
-    pub version: &'c str,
-    pub arch: &'c str,
-    pub priority: u16,
-    pub empty: bool,
-    pub installable: bool,
-    pub waits: bool,
-    pub depends: &'c [Mention],
-    pub provides: &'c [Mention],
-    pub install_if: &'c [Mention],
-}
-
-/// The packages of one repository.
+/// The packages of one machine's repositories.
 #[derive(Debug)]
 pub struct Catalogue {
-    description: String,
+    /// What each repository says of itself.
+    descriptions: Vec<String>,
+    /// Sets of repositories as bits: the lower and the upper half.
+    sets: Table<2>,
+    /// In the order in which the indexes mention them first, which is part of how apk breaks ties.
+    names: Table<NAME>,
+    packages: Table<PACKAGE>,
+    mentions: Table<MENTION>,
+    providers: Table<PROVIDER>,
+    dependents: Table<1>,
+    triggers: Table<1>,
     text: String,
-    /// In the order in which the index mentions them first, which is part of how apk breaks ties.
-    names: Vec<Name>,
-    packages: Vec<Package>,
-    mentions: Vec<Mention>,
-    records: Vec<OnceLock<Box<Record>>>,
-    table: OnceLock<Table>,
+    stanzas: Stanzas,
+    records: Vec<OnceLock<Box<Cells>>>,
+}
+
+/// The stanzas end to end, in memory or at the end of a file.
+#[derive(Debug)]
+enum Stanzas {
+    Held(Vec<u8>),
+    Filed { file: Option<File>, start: u64, length: u32 },
+}
+
+/// Records come to be in groups of so many: making ready for every package would cost more than the few records.
+const GROUP: usize = 32;
+
+type Cells = [OnceLock<Option<Box<Record>>>; GROUP];
+
+/// Cells for the records of so many packages.
+fn cells(packages: usize) -> Vec<OnceLock<Box<Cells>>> {
+    (0..packages.div_ceil(GROUP)).map(|_| OnceLock::new()).collect()
 }
 
 impl Catalogue {
-    /// What the index says of itself: Alpine's is its branch and commit.
-    pub fn description(&self) -> &str {
-        &self.description
+    /// What each index says of itself, in the order of the repositories: Alpine's is its branch and commit.
+    pub fn descriptions(&self) -> &[String] {
+        &self.descriptions
     }
 
     /// How many packages there are.
     pub fn len(&self) -> usize {
-        self.packages.len()
+        self.packages.len().saturating_sub(1)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.packages.is_empty()
+        self.len() == 0
     }
 
-    /// What the index says of a package.
-    pub(crate) fn record(&self, number: u32) -> &Record {
-        static NONE: OnceLock<Record> = OnceLock::new();
-        let cell = self.records.get(number as usize).zip(self.packages.get(number as usize));
-        let Some((cell, package)) = cell else { return NONE.get_or_init(Record::empty) };
-        cell.get_or_init(|| {
-            let mut draft = Draft::default();
-            // The builder has checked every line.
-            let read = self.part(package.stanza).lines().try_for_each(|line| draft.line(line));
-            let record = read.and_then(|()| draft.end()).ok().flatten();
-            Box::new(record.unwrap_or_else(Record::empty))
-        })
+    /// How many names there are.
+    #[inline]
+    pub(crate) fn name_count(&self) -> usize {
+        self.names.len().saturating_sub(1)
     }
 
-    pub(crate) fn package(&self, number: u32) -> Outlined<'_> {
-        let package = self.packages.get(number as usize).copied().unwrap_or_default();
-        let next = self.packages.get(number as usize + 1);
-        let end = next.map_or(self.mentions.len() as u32, |next| next.depends);
-        let list = |start: u32, end: u32| self.mentions.get(start as usize..end as usize).unwrap_or_default();
-        let is = |flag| package.flags & flag != 0;
-        Outlined {
-            name: package.name,
-            checksum: self.part(package.checksum),
-            version: self.part(package.version),
-            arch: self.part(package.arch),
-            priority: package.priority,
-            empty: is(EMPTY),
-            installable: is(INSTALLABLE),
-            waits: is(WAITS),
-            depends: list(package.depends, package.provides),
-            provides: list(package.provides, package.install_if),
-            install_if: list(package.install_if, end),
+    /// What the index says of a package; nothing where it cannot be read.
+    pub(crate) fn record(&self, number: u32) -> Option<&Record> {
+        let group = self.records.get(number as usize / GROUP)?;
+        let cells = group.get_or_init(|| Box::new([const { OnceLock::new() }; GROUP]));
+        let record =
+            cells.get(number as usize % GROUP)?.get_or_init(|| self.make_record(number).map(Box::new));
+        record.as_deref()
+    }
+
+    fn make_record(&self, number: u32) -> Option<Record> {
+        let Range { start, end } = self.packages.list::<1>(number);
+        let stanza = String::from_utf8(self.stanzas.part(start, end).ok()?).ok()?;
+        let mut draft = Draft::default();
+        // The builder has checked every line.
+        stanza.lines().try_for_each(|line| draft.line(line)).ok()?;
+        draft.end().ok().flatten()
+    }
+
+    /// The name of a package.
+    #[inline]
+    pub(crate) fn name_of(&self, package: u32) -> u32 {
+        self.bounded_name(self.packages.field::<0>(package))
+    }
+
+    /// The version of a package.
+    #[inline]
+    pub(crate) fn version(&self, package: u32) -> &str {
+        let (start, length) = self.packages.fields::<2, 3>(package);
+        self.part(start, length & LOW)
+    }
+
+    /// Its preference among providers of one name.
+    #[inline]
+    pub(crate) fn priority(&self, package: u32) -> u16 {
+        (self.packages.field::<3>(package) >> 16) as u16
+    }
+
+    #[inline]
+    pub(crate) fn is_empty_package(&self, package: u32) -> bool {
+        self.has(package, EMPTY)
+    }
+
+    #[inline]
+    pub(crate) fn is_installable(&self, package: u32) -> bool {
+        self.has(package, INSTALLABLE)
+    }
+
+    #[inline]
+    fn has(&self, package: u32, flag: u32) -> bool {
+        self.packages.field::<7>(package) & flag != 0
+    }
+
+    /// The repositories that hold a package, as bits.
+    pub(crate) fn repositories_of(&self, package: u32) -> u64 {
+        let set = self.packages.field::<7>(package) >> 16;
+        let (low, high) = self.sets.fields::<0, 1>(set);
+        u64::from(high) << 32 | u64::from(low)
+    }
+
+    /// Where in the mentions a package's `depends` are.
+    #[inline]
+    pub(crate) fn depends(&self, package: u32) -> Range<u32> {
+        let (depends, provides) = self.packages.fields::<4, 5>(package);
+        bounded(depends..provides, self.mentions.len())
+    }
+
+    /// Where in the mentions a package's `provides` are.
+    #[inline]
+    pub(crate) fn provides(&self, package: u32) -> Range<u32> {
+        let (provides, install_if) = self.packages.fields::<5, 6>(package);
+        bounded(provides..install_if, self.mentions.len())
+    }
+
+    /// Where in the mentions a package's `install_if` is, if apk understands it.
+    #[inline]
+    pub(crate) fn install_if(&self, package: u32) -> Range<u32> {
+        let (install_if, flags) = self.packages.fields::<6, 7>(package);
+        let end = self.packages.field::<4>(package.saturating_add(1));
+        let list = if flags & WAITS != 0 { install_if..end } else { 0..0 };
+        bounded(list, self.mentions.len())
+    }
+
+    #[inline]
+    pub(crate) fn mention(&self, at: u32) -> Mention<'_> {
+        let (name, start) = self.mentions.fields::<0, 1>(at);
+        let last = self.mentions.field::<2>(at);
+        let op = ((last & !CONFLICT) >> 16).checked_sub(1).and_then(|at| OPERATORS.get(at as usize).copied());
+        let constraint = op.map(|op| (op, self.part(start, last & LOW)));
+        Mention { name: self.bounded_name(name), constraint, conflict: last & CONFLICT != 0 }
+    }
+
+    #[inline]
+    pub(crate) fn mentioned_name(&self, at: u32) -> u32 {
+        self.bounded_name(self.mentions.field::<0>(at))
+    }
+
+    /// Where the providers of a name are.
+    #[inline]
+    pub(crate) fn providers(&self, name: u32) -> Range<u32> {
+        bounded(self.names.list::<2>(name), self.providers.len())
+    }
+
+    /// A provider's package.
+    #[inline]
+    pub(crate) fn provider_package(&self, at: u32) -> u32 {
+        self.bounded_package(self.providers.field::<0>(at))
+    }
+
+    /// A provider's package, and the version as which it provides.
+    #[inline]
+    pub(crate) fn provider(&self, at: u32) -> (u32, Option<&str>) {
+        let (package, mention) = self.providers.fields::<0, 1>(at);
+        let package = self.bounded_package(package);
+        let version = match mention {
+            OWN => Some(self.version(package)),
+            mention => self.mention(mention).constraint.map(|(_, version)| version),
+        };
+        (package, version)
+    }
+
+    /// Where the packages are that depend on a name.
+    #[inline]
+    pub(crate) fn dependents(&self, name: u32) -> Range<u32> {
+        bounded(self.names.list::<3>(name), self.dependents.len())
+    }
+
+    #[inline]
+    pub(crate) fn dependent(&self, at: u32) -> u32 {
+        self.bounded_package(self.dependents.field::<0>(at))
+    }
+
+    /// Where the names are that a name triggers.
+    #[inline]
+    pub(crate) fn triggers(&self, name: u32) -> Range<u32> {
+        bounded(self.names.list::<4>(name), self.triggers.len())
+    }
+
+    #[inline]
+    pub(crate) fn trigger(&self, at: u32) -> u32 {
+        self.bounded_name(self.triggers.field::<0>(at))
+    }
+
+    /// The bucket of a name in apk's hash table.
+    #[inline]
+    pub(crate) fn bucket(&self, name: u32) -> u32 {
+        self.names.field::<1>(name) >> 16
+    }
+
+    /// The numbers of names: one look over all buckets finds any number of them.
+    pub(crate) fn find_all(&self, wanted: &[&str]) -> Vec<Option<u32>> {
+        let mut found = vec![None; wanted.len()];
+        let mut buckets = vec![false; NAME_BUCKETS as usize];
+        for name in wanted {
+            if let Some(there) = buckets.get_mut(bucket(name.as_bytes()) as usize) {
+                *there = true;
+            }
         }
+        for (id, [start, number, ..]) in (0..self.name_count() as u32).zip(self.names.rows()) {
+            if buckets.get((number >> 16) as usize).copied().unwrap_or(false) {
+                let text = self.part(start, number & LOW);
+                let places = wanted.iter().zip(&mut found).filter(|(name, _)| **name == text);
+                places.for_each(|(_, place)| *place = Some(id));
+            }
+        }
+        found
     }
 
     /// A part of the text; empty where there is none such.
-    pub(crate) fn part(&self, span: Span) -> &str {
-        self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
+    #[inline]
+    fn part(&self, start: u32, length: u32) -> &str {
+        let start = start as usize;
+        self.text.get(start..start + length as usize).unwrap_or_default()
     }
 
-    /// How many names, packages and mentions there are.
-    pub(crate) fn counts(&self) -> (usize, usize, usize) {
-        (self.names.len(), self.packages.len(), self.mentions.len())
+    // Nothing is asked by a number that there is not, whatever a damaged form says.
+
+    #[inline]
+    fn bounded_name(&self, name: u32) -> u32 {
+        name.min((self.name_count() as u32).saturating_sub(1))
     }
 
-    /// The names with their buckets in apk's table, in the order of their numbers.
-    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, u32)> {
-        self.names.iter().map(|name| (self.part(name.text), name.bucket))
-    }
-
-    /// The number of a name. For a few names the buckets are looked through; a table is worth while for many.
-    pub(crate) fn find(&self, name: &str) -> Option<u32> {
-        if let Some(table) = self.table.get() {
-            return table.find(name, |id| self.name(id));
-        }
-        let bucket = bucket(name.as_bytes());
-        let is_it = |known: &Name| known.bucket == bucket && self.part(known.text) == name;
-        self.names.iter().position(is_it).map(|id| id as u32)
-    }
-
-    /// Makes many names fast to find.
-    pub(crate) fn make_table(&self) {
-        self.table.get_or_init(|| {
-            let hasher = RandomState::default();
-            let hash = |id: u32| hasher.hash_one(self.name(id).as_bytes());
-            let mut numbers = HashTable::with_capacity(self.names.len());
-            for id in 0..self.names.len() as u32 {
-                numbers.insert_unique(hash(id), id, |id| hash(*id));
-            }
-            Table { numbers, hasher }
-        });
-    }
-
-    fn name(&self, id: u32) -> &str {
-        self.names.get(id as usize).map_or("", |name| self.part(name.text))
+    #[inline]
+    fn bounded_package(&self, package: u32) -> u32 {
+        package.min((self.len() as u32).saturating_sub(1))
     }
 }
 
-/// Names to their numbers, seeded so that nobody can choose names that collide.
-#[derive(Debug)]
-struct Table {
-    numbers: HashTable<u32>,
-    hasher: RandomState,
-}
-
-impl Table {
-    fn find<'t>(&self, name: &str, text: impl Fn(u32) -> &'t str) -> Option<u32> {
-        let hash = self.hasher.hash_one(name.as_bytes());
-        self.numbers.find(hash, |id| text(*id) == name).copied()
-    }
-}
-
-/// One cell for each package, in which its record will be.
-fn cells(packages: &[Package]) -> Vec<OnceLock<Box<Record>>> {
-    packages.iter().map(|_| OnceLock::new()).collect()
+fn bounded(list: Range<u32>, length: usize) -> Range<u32> {
+    list.start..list.end.min(length as u32)
 }

@@ -2,13 +2,14 @@
 
 use data_encoding::BASE64;
 
-use super::universe::{Dep, PackageId, Provider, Universe};
+use super::stock::Stock;
+use super::universe::{Dep, PackageId, Provider};
 use crate::dependency::{self, Op};
 use crate::record::Checksum;
 
 /// Whether `dep`, asked for by a package (`None`: by the world), is met by a provider or by its absence.
-pub(super) fn is_met(
-    universe: &Universe<'_>,
+pub(super) fn is_met<'s>(
+    universe: &impl Stock<'s>,
     asker: Option<PackageId>,
     dep: Dep<'_>,
     provider: Option<&Provider<'_>>,
@@ -22,7 +23,7 @@ pub(super) fn is_met(
     }
     match dep.constraint {
         Some((Op::Checksum, wanted)) if !dep.conflict => {
-            is_checksum(wanted, &universe.record(provider.package).checksum)
+            universe.checksum(provider.package).is_some_and(|checksum| is_checksum(wanted, &checksum))
         }
         constraint => dependency::provides(constraint, provider.version) != dep.conflict,
     }

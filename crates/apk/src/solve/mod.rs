@@ -9,21 +9,25 @@
 mod discover;
 mod explain;
 mod matching;
+mod needers;
 mod order;
 mod queue;
 mod reconsider;
 mod search;
 mod state;
+mod stock;
+mod touched;
 mod universe;
 
 pub use explain::{Ask, Asker, Cause, Problem, Unsatisfiable, similar_names};
-pub(crate) use universe::{NAME_BUCKETS, bucket};
+pub(crate) use universe::{MAX_REPOSITORIES, NAME_BUCKETS, bucket};
 pub use universe::{Outline, Repository, Universe, UniverseError};
 
 use crate::dependency::Dependency;
 use crate::record::Record;
 use search::{Search, tag_bit};
 use state::UNPINNED;
+use stock::Stock;
 use universe::{Dep, NameId, PackageId};
 
 /// One package to install, and from where.
@@ -59,11 +63,11 @@ pub fn solve<'a: 'w, 'w>(
 }
 
 /// What is chosen, in order; or the search that came to nothing.
-fn choose<'u, 'w>(
-    universe: &'u Universe<'w>,
+fn choose<'u, 'w, U: Stock<'w>>(
+    universe: &'u U,
     names: usize,
     demands: &Demands<'w>,
-) -> Result<Vec<PackageId>, Box<Search<'u, 'w>>> {
+) -> Result<Vec<PackageId>, Box<Search<'u, 'w, U>>> {
     let mut search = Search::run(universe, names, demands);
     let order = order::order(&mut search, names, demands);
     if search.failures.is_empty() { Ok(order) } else { Err(Box::new(search)) }
@@ -72,25 +76,26 @@ fn choose<'u, 'w>(
 fn solution<'a>(universe: &Universe<'a>, order: Vec<PackageId>) -> Solution<'a> {
     let choice = |package| Choice {
         record: universe.record(package),
-        repository: universe.repositories_of(package).trailing_zeros() as usize,
+        repository: Stock::repositories_of(universe, package).trailing_zeros() as usize,
     };
     Solution { install: order.into_iter().map(choice).collect() }
 }
 
 /// The world in apk's order with its names looked up, and how many names there are with those that only the
 /// world knows, which are numbered after the universe's.
-fn sorted<'a>(universe: &Universe<'a>, world: &'a [Dependency]) -> (Vec<Dep<'a>>, usize) {
+fn sorted<'s, 'a>(universe: &impl Stock<'s>, world: &'a [Dependency]) -> (Vec<Dep<'a>>, usize) {
     let key = |dependency: &Dependency| dependency.name.to_ascii_lowercase();
     let mut sorted: Vec<&Dependency> = world.iter().collect();
     // Stable: the last of those with one name stays the last.
     sorted.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name)));
+    let texts: Vec<&str> = sorted.iter().map(|dependency| &*dependency.name).collect();
     let mut count = universe.name_count();
     let mut deps: Vec<Dep<'a>> = Vec::with_capacity(sorted.len());
-    for dependency in sorted {
+    for (dependency, known) in sorted.into_iter().zip(universe.find_all(&texts)) {
         match deps.last_mut() {
             Some(last) if last.dependency.name == dependency.name => *last = Dep::new(last.name, dependency),
             _ => {
-                let name = universe.find(&dependency.name).unwrap_or_else(|| {
+                let name = known.unwrap_or_else(|| {
                     count += 1;
                     NameId(count as u32 - 1)
                 });
@@ -105,12 +110,12 @@ fn sorted<'a>(universe: &Universe<'a>, world: &'a [Dependency]) -> (Vec<Dep<'a>>
 type Demands<'a> = Vec<(Dep<'a>, u64)>;
 
 /// Splits a world into what can be searched for and what makes no sense in itself.
-fn pinned<'a>(universe: &Universe<'a>, world: &[Dep<'a>]) -> (Demands<'a>, Vec<Cause>) {
+fn pinned<'a>(universe: &impl Stock<'a>, world: &[Dep<'a>]) -> (Demands<'a>, Vec<Cause>) {
     let mut demands = Vec::with_capacity(world.len());
     let mut refused = Vec::new();
     for dep in world {
         match pinning(universe, dep.dependency) {
-            None => refused.push(explain::unknown_tag(universe, dep.dependency)),
+            None => refused.push(explain::unknown_tag(universe.tags(), dep.dependency)),
             Some(_) if !dep.dependency.has_valid_version() => {
                 refused.push(explain::bad_version(dep.dependency));
             }
@@ -121,7 +126,7 @@ fn pinned<'a>(universe: &Universe<'a>, world: &[Dep<'a>]) -> (Demands<'a>, Vec<C
 }
 
 /// The bit of the tag that a demand is pinned to; `None` when no repository has it.
-fn pinning(universe: &Universe<'_>, dependency: &Dependency) -> Option<u64> {
+fn pinning<'a>(universe: &impl Stock<'a>, dependency: &Dependency) -> Option<u64> {
     match &dependency.tag {
         None => Some(UNPINNED),
         Some(tag) => universe.tags().iter().position(|(known, _)| **known == **tag).map(tag_bit),

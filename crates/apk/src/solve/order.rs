@@ -5,6 +5,7 @@
 //! than a thread's.
 
 use super::search::{Failure, Search};
+use super::stock::Stock;
 use super::universe::{Dep, NameId, PackageId};
 
 /// One package under way, and how far its lists have been walked.
@@ -16,8 +17,8 @@ struct Frame {
 }
 
 /// What the walk has done.
-pub(super) struct Order<'s, 'u, 'a> {
-    search: &'s mut Search<'u, 'a>,
+pub(super) struct Order<'s, 'u, 'a, U> {
+    search: &'s mut Search<'u, 'a, U>,
     /// Names whose choice has been taken up.
     processed: Vec<bool>,
     taken: Vec<bool>,
@@ -26,8 +27,8 @@ pub(super) struct Order<'s, 'u, 'a> {
 }
 
 /// Puts the choices of a search in order, noting dependencies that turn out not to be met.
-pub(super) fn order<'a>(
-    search: &mut Search<'_, 'a>,
+pub(super) fn order<'a, U: Stock<'a>>(
+    search: &mut Search<'_, 'a, U>,
     names: usize,
     world: &[(Dep<'a>, u64)],
 ) -> Vec<PackageId> {
@@ -46,13 +47,13 @@ pub(super) fn order<'a>(
     order.order
 }
 
-impl<'a> Order<'_, '_, 'a> {
+impl<'a, U: Stock<'a>> Order<'_, '_, 'a, U> {
     fn walk(&mut self) {
         while let Some(frame) = self.stack.last_mut() {
             let package = frame.package;
-            if let Some(dep) = self.search.universe.depends(package).get(frame.depends) {
+            if let Some(dep) = self.search.universe.depends(package).nth(frame.depends) {
                 frame.depends += 1;
-                self.visit_dependency(package, *dep);
+                self.visit_dependency(package, dep);
             } else if !frame.recorded {
                 frame.recorded = true;
                 self.order.push(package);
@@ -96,29 +97,29 @@ impl<'a> Order<'_, '_, 'a> {
         let mut skip = frame.triggers;
         frame.triggers += 1;
         let names = std::iter::once(universe.name_of(package));
-        for name in names.chain(universe.provides(package).iter().map(|dep| dep.name)) {
-            let triggers = universe.triggers(name);
-            match triggers.get(skip) {
-                Some(triggered) => return Some(*triggered),
-                None => skip -= triggers.len(),
+        for name in names.chain(universe.provides(package).map(|dep| dep.name)) {
+            let mut triggers = universe.trigger_list(name);
+            let count = triggers.len();
+            match triggers.nth(skip) {
+                Some(triggered) => return Some(universe.trigger(triggered)),
+                None => skip -= count,
             }
         }
         None
     }
 
     fn visit_triggered(&mut self, name: NameId) {
-        let state = self.search.name(name);
-        let (Some(chosen), true) = (self.search.chosen(name), state.seen) else { return };
+        let (Some(chosen), true) = (self.search.chosen(name), self.search.reached.has(name)) else { return };
         if self.processed[name.0 as usize] {
             return;
         }
         let universe = self.search.universe;
-        let holds = |dep: &Dep<'a>| {
+        let holds = |dep: Dep<'a>| {
             let present = dep.conflict || self.processed[dep.name.0 as usize];
             let provider = self.search.chosen(dep.name);
-            present && self.search.meets(Some(chosen.package), *dep, provider.as_ref())
+            present && self.search.meets(Some(chosen.package), dep, provider.as_ref())
         };
-        if universe.install_if(chosen.package).iter().all(holds) {
+        if universe.install_if(chosen.package).all(holds) {
             self.visit(name);
         }
     }

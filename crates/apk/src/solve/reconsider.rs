@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::search::{Asker, Search};
+use super::stock::Stock;
 use super::universe::{Dep, NameId, PackageId, Provider};
 use crate::version;
 
@@ -20,15 +21,14 @@ struct Findings {
     auto_selectable: bool,
 }
 
-impl<'a> Search<'_, 'a> {
+impl<'a, U: Stock<'a>> Search<'_, 'a, U> {
     /// Drops the providers that have become impossible, and demands what all that are left have in common.
     pub(super) fn reconsider(&mut self, name: NameId) {
-        let state = self.name_mut(name);
-        let recheck_depends = std::mem::take(&mut state.recheck_depends);
-        let recheck_install_if = std::mem::take(&mut state.recheck_install_if);
+        let recheck_depends = std::mem::take(&mut self.recheck_depends[name.0 as usize]);
+        let recheck_install_if = std::mem::take(&mut self.name_mut(name).recheck_install_if);
         let mut found = Findings::default();
         for provider in self.universe.providers(name) {
-            self.consider(name, provider, recheck_depends, recheck_install_if, &mut found);
+            self.consider(name, &provider, recheck_depends, recheck_install_if, &mut found);
         }
         let state = self.name_mut(name);
         state.has_options = found.options > 1 || found.not_allowed > 0;
@@ -39,8 +39,7 @@ impl<'a> Search<'_, 'a> {
         if let Some(first) = found.first {
             self.spread(name, first, found.options);
         }
-        let undecided = |needer: &NameId| self.name(*needer).seen && !self.name(*needer).locked();
-        let needers_decided = !self.universe.needed_by(name).iter().any(undecided);
+        let needers_decided = self.needers_decided(name);
         self.name_mut(name).needers_decided = needers_decided;
         self.enqueue(name, moved);
     }
@@ -80,7 +79,7 @@ impl<'a> Search<'_, 'a> {
     }
 
     fn depends_satisfiable(&self, package: PackageId) -> bool {
-        self.universe.depends(package).iter().all(|dep| self.satisfiable(package, *dep))
+        self.universe.depends(package).all(|dep| self.satisfiable(package, dep))
     }
 
     /// Whether something that meets a dependency is still left.
@@ -92,10 +91,10 @@ impl<'a> Search<'_, 'a> {
         if state.requirers == 0 && self.meets(Some(asker), dep, None) {
             return true;
         }
-        let can = |provider: &Provider<'a>| {
-            self.package(provider.package).selectable && self.meets(Some(asker), dep, Some(provider))
+        let can = |provider: Provider<'a>| {
+            self.package(provider.package).selectable && self.meets(Some(asker), dep, Some(&provider))
         };
-        self.universe.providers(dep.name).iter().any(can)
+        self.universe.providers(dep.name).any(can)
     }
 
     /// Finds out whether a package's `install_if` is true, false for good, or still open.
@@ -127,7 +126,7 @@ impl<'a> Search<'_, 'a> {
                 }
                 return None;
             };
-            if !self.meets(Some(package), *dep, chosen.as_ref()) {
+            if !self.meets(Some(package), dep, chosen.as_ref()) {
                 return Some(false);
             }
         }
@@ -144,8 +143,7 @@ impl<'a> Search<'_, 'a> {
             }
         }
         let own = (universe.name_of(package), provider.version.is_none());
-        let provides = universe.provides(package).iter();
-        let provides = provides.map(|dep| (dep.name, dep.constraint.is_none()));
+        let provides = universe.provides(package).map(|dep| (dep.name, dep.constraint.is_none()));
         for (name, unversioned) in std::iter::once(own).chain(provides) {
             let state = self.name_mut(name);
             if state.merged_provides == options {
@@ -168,7 +166,7 @@ impl<'a> Search<'_, 'a> {
                 continue;
             }
             if options == 1 {
-                self.demand(Asker::Package(first), *dep);
+                self.demand(Asker::Package(first), dep);
             } else if self.name(dep.name).requirers == 0 {
                 self.name_mut(dep.name).requirers = 1;
                 self.first_demanded(dep.name);
@@ -178,7 +176,7 @@ impl<'a> Search<'_, 'a> {
             }
         }
         let provided = || {
-            let provides = universe.provides(first).iter().map(|dep| dep.name);
+            let provides = universe.provides(first).map(|dep| dep.name);
             std::iter::once(universe.name_of(first)).chain(provides)
         };
         for common in provided() {
@@ -204,7 +202,6 @@ impl<'a> Search<'_, 'a> {
                 || (skip_virtual && provider.version.is_none())
                 || universe
                     .provides(package)
-                    .iter()
                     .any(|dep| dep.name == name || (skip_virtual && dep.constraint.is_none()));
             if !spared {
                 self.disqualify(package);
@@ -223,11 +220,11 @@ impl<'a> Search<'_, 'a> {
             let package = self.package(provider.package);
             let unwanted =
                 state.requirers == 0 && !(package.triggered && package.tag_ok && package.selectable);
-            if unwanted || !self.may_be_chosen_by_itself(provider) {
+            if unwanted || !self.may_be_chosen_by_itself(&provider) {
                 continue;
             }
-            if best.is_none_or(|best| self.preference(provider, &best).is_gt()) {
-                best = Some(*provider);
+            if best.is_none_or(|best| self.preference(&provider, &best).is_gt()) {
+                best = Some(provider);
             }
         }
         best

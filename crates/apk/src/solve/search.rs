@@ -13,9 +13,12 @@
 
 use std::collections::VecDeque;
 
+use super::discover::Reached;
 use super::matching::is_met;
 use super::queue::Queues;
 use super::state::{NameState, PackageState, Queue, UNPINNED};
+use super::stock::Stock;
+use super::touched::Touched;
 use super::universe::{Dep, NameId, PackageId, Provider, Universe};
 
 /// What went wrong; the search goes on after it, so that an explanation has all there is to know.
@@ -32,13 +35,18 @@ pub(super) enum Failure<'a> {
 }
 
 /// The state of one search.
-pub(super) struct Search<'u, 'a> {
-    pub(super) universe: &'u Universe<'a>,
-    names: Vec<NameState<'a>>,
-    packages: Vec<PackageState>,
-    dirty: VecDeque<NameId>,
+pub(super) struct Search<'u, 'a, U = Universe<'a>> {
+    pub(super) universe: &'u U,
+    pub(super) names: Touched<NameState<'a>>,
+    untouched: NameState<'a>,
+    packages: Touched<PackageState>,
+    pub(super) reached: Reached,
+    /// Of a name: some provider's dependency may have become unsatisfiable.
+    pub(super) recheck_depends: Vec<bool>,
+    pub(super) dirty: VecDeque<NameId>,
+    /// Room for names on their way to `dirty`.
+    pub(super) woken: Vec<NameId>,
     queues: Queues,
-    pub(super) last_order: i32,
     pub(super) failures: Vec<Failure<'a>>,
 }
 
@@ -58,25 +66,21 @@ impl Asker {
     }
 }
 
-impl<'u, 'a> Search<'u, 'a> {
+impl<'u, 'a, U: Stock<'a>> Search<'u, 'a, U> {
     /// Decides all that the world reaches. The demands are in apk's order and pinned to tags given as bits.
-    pub(super) fn run(universe: &'u Universe<'a>, names: usize, world: &[(Dep<'a>, u64)]) -> Self {
-        let packages = (0..).take(universe.package_count());
+    pub(super) fn run(universe: &'u U, names: usize, world: &[(Dep<'a>, u64)]) -> Self {
         let mut search = Self {
             universe,
-            names: vec![NameState::default(); names],
-            packages: packages.map(|id| PackageState::new(universe, PackageId(id))).collect(),
+            names: Touched::new(names),
+            untouched: NameState::default(),
+            packages: Touched::new(universe.package_count()),
+            reached: Reached::from(universe, names, world),
+            recheck_depends: vec![false; names],
             dirty: VecDeque::new(),
+            woken: Vec::new(),
             queues: Queues::default(),
-            last_order: 0,
             failures: Vec::new(),
         };
-        for (dep, _) in world {
-            search.name_mut(dep.name).in_world = true;
-        }
-        for (dep, _) in world {
-            search.discover(dep.name);
-        }
         for (dep, pinning) in world {
             search.demand(Asker::World(*pinning), *dep);
         }
@@ -101,19 +105,21 @@ impl<'u, 'a> Search<'u, 'a> {
 
     // Ids come from the universe (or, for names, from the world: `names` counts those too), so they are in range.
     pub(super) fn name(&self, name: NameId) -> &NameState<'a> {
-        &self.names[name.0 as usize]
+        self.names.get(name.0).unwrap_or(&self.untouched)
     }
 
     pub(super) fn name_mut(&mut self, name: NameId) -> &mut NameState<'a> {
-        &mut self.names[name.0 as usize]
+        let universe = self.universe;
+        self.names.get_mut(name.0, || NameState::new(universe, name))
     }
 
-    pub(super) fn package(&self, package: PackageId) -> &PackageState {
-        &self.packages[package.0 as usize]
+    pub(super) fn package(&self, package: PackageId) -> PackageState {
+        let known = self.packages.get(package.0).copied();
+        known.unwrap_or_else(|| PackageState::new(self.universe, package))
     }
 
     pub(super) fn package_mut(&mut self, package: PackageId) -> &mut PackageState {
-        &mut self.packages[package.0 as usize]
+        self.packages.get_mut(package.0, || PackageState::new(self.universe, package))
     }
 
     /// What stands for a name, if anything does.
@@ -142,12 +148,16 @@ impl<'u, 'a> Search<'u, 'a> {
     // Waking names up.
 
     pub(super) fn mark_dirty(&mut self, name: NameId) {
-        let state = self.name_mut(name);
-        let of_interest = state.requirers > 0 || state.recheck_install_if;
-        if !state.dirty && !state.locked() && of_interest {
-            state.dirty = true;
+        if self.wakes(name) {
+            self.name_mut(name).dirty = true;
             self.dirty.push_back(name);
         }
+    }
+
+    /// Whether a name has to be looked at again, now that something has changed for it.
+    pub(super) fn wakes(&self, name: NameId) -> bool {
+        let state = self.name(name);
+        !state.dirty && !state.locked() && (state.requirers > 0 || state.recheck_install_if)
     }
 
     /// Puts a name where it has to wait, if it has to; `moved` says that its queue may have to change.
@@ -163,32 +173,22 @@ impl<'u, 'a> Search<'u, 'a> {
         if (waits && !settled && !moved) || (!waits && !wanted) {
             return;
         }
-        let (before, order) = (state.queue, state.order);
+        let before = state.queue;
         state.queue = match (settled, state.auto_selectable) {
             (true, _) => Queue::Settled,
             (false, true) => Queue::Selectable,
             (false, false) => Queue::Unresolved,
         };
-        let now = state.queue;
+        let (now, order) = (state.queue, self.reached.order(name));
         self.queues.remove(before, order, name);
         self.queues.insert(now, order, name);
     }
 
-    pub(super) fn recheck_needers(&mut self, name: NameId) {
-        for needer in self.universe.needed_by(name) {
-            if self.name(*needer).seen {
-                self.name_mut(*needer).recheck_depends = true;
-                self.mark_dirty(*needer);
-            }
-        }
-    }
-
     fn recheck_triggered(&mut self, name: NameId) {
         for triggered in self.universe.triggers(name) {
-            let state = self.name_mut(*triggered);
-            if state.seen && !state.untriggerable {
-                state.recheck_install_if = true;
-                self.mark_dirty(*triggered);
+            if self.reached.has(triggered) && !self.name_mut(triggered).untriggerable {
+                self.name_mut(triggered).recheck_install_if = true;
+                self.mark_dirty(triggered);
             }
         }
     }
@@ -229,7 +229,7 @@ impl<'u, 'a> Search<'u, 'a> {
             }
         }
         for provider in self.universe.providers(dep.name) {
-            if self.meets(asker.package(), dep, Some(provider)) {
+            if self.meets(asker.package(), dep, Some(&provider)) {
                 self.inherit(provider.package, asker);
                 continue;
             }
@@ -286,7 +286,7 @@ impl<'u, 'a> Search<'u, 'a> {
             self.lock(dep.name, Some(Provider { package, version: dep.version() }));
         }
         for dep in universe.depends(package) {
-            self.demand(Asker::Package(package), *dep);
+            self.demand(Asker::Package(package), dep);
         }
     }
 
@@ -298,14 +298,15 @@ impl<'u, 'a> Search<'u, 'a> {
         }
         let state = self.name_mut(name);
         state.chosen = Some(provider);
-        let (queue, order, undemanded) = (state.queue, state.order, state.requirers == 0);
+        let (queue, undemanded) = (state.queue, state.requirers == 0);
+        let order = self.reached.order(name);
         self.queues.remove(queue, order, name);
 
         let chosen = provider.map(|provider| provider.package);
         if let Some(package) = chosen.filter(|package| undemanded && self.package(*package).triggered) {
             for dep in self.universe.install_if(package) {
                 if !self.name(dep.name).locked() {
-                    self.demand(Asker::Package(package), *dep);
+                    self.demand(Asker::Package(package), dep);
                 }
             }
         }

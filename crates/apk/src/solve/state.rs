@@ -1,6 +1,7 @@
 //! What the search knows of each name and each package at a moment.
 
-use super::universe::{PackageId, Provider, Universe};
+use super::stock::Stock;
+use super::universe::{NameId, PackageId, Provider};
 
 /// Pinning is a set of tags as bits: bit 0 is "no tag", bit n the n-th tag.
 pub(super) const UNPINNED: u64 = 1;
@@ -24,20 +25,12 @@ pub(super) enum Queue {
 pub(super) struct NameState<'a> {
     /// What stands for it; `None` inside means nothing does. Final.
     pub chosen: Option<Option<Provider<'a>>>,
-    /// Decides which of the waiting names goes first: the highest.
-    pub order: i32,
     /// How many demand it.
     pub requirers: u32,
-    /// The world mentions it.
-    pub in_world: bool,
-    /// Reached from the world.
-    pub seen: bool,
     /// Waits to be looked at again.
     pub dirty: bool,
     /// Waits to be decided.
     pub queue: Queue,
-    /// Some provider's dependency may have become unsatisfiable.
-    pub recheck_depends: bool,
     /// Some provider's `install_if` may have come true.
     pub recheck_install_if: bool,
     /// Some provider's `install_if` is true.
@@ -60,7 +53,13 @@ pub(super) struct NameState<'a> {
     pub merged_virtual: bool,
 }
 
-impl NameState<'_> {
+impl<'a> NameState<'a> {
+    pub fn new(universe: &impl Stock<'a>, name: NameId) -> Self {
+        let waits = |at| !universe.install_if_list(universe.provider_package(at)).is_empty();
+        let untriggerable = !universe.provider_list(name).any(waits);
+        Self { untriggerable, ..Self::default() }
+    }
+
     /// Whether the choice is made.
     pub fn locked(&self) -> bool {
         self.chosen.is_some()
@@ -68,14 +67,12 @@ impl NameState<'_> {
 }
 
 /// One package.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct PackageState {
     /// How many demands it fails.
     pub conflicts: u32,
     /// The tags it may come from.
     pub pinning: u64,
-    /// Reached from the world.
-    pub seen: bool,
     /// Nothing rules it out so far.
     pub selectable: bool,
     /// It is in a repository it may come from.
@@ -95,7 +92,7 @@ pub(super) struct PackageState {
 }
 
 impl PackageState {
-    pub fn new(universe: &Universe<'_>, package: PackageId) -> Self {
+    pub fn new<'a>(universe: &impl Stock<'a>, package: PackageId) -> Self {
         // An empty package (a metapackage) is taken from any repository: apk cannot tell it from one made on
         // the command line.
         let preferred =
@@ -103,14 +100,13 @@ impl PackageState {
         Self {
             conflicts: 0,
             pinning: UNPINNED,
-            seen: false,
             selectable: universe.is_installable(package),
             tag_ok: preferred,
             tag_preferred: preferred,
             used: false,
             merging: false,
             triggered: false,
-            untriggerable: universe.install_if(package).is_empty(),
+            untriggerable: universe.install_if_list(package).is_empty(),
             failed: false,
         }
     }

@@ -4,6 +4,7 @@
 pub mod adb;
 pub mod census;
 pub mod oracle;
+pub mod outlined;
 pub mod random;
 pub mod shrink;
 pub mod versions;

@@ -1,7 +1,7 @@
 //! The real tools are the oracle: `fsck.vfat` from dosfstools, `mdir` and `mtype` from mtools.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::io::{Cursor, Seek as _};
+use std::io::{Cursor, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Output};
 
@@ -139,4 +139,30 @@ fn every_size_that_may_be_asked_for_makes_a_filesystem_that_holds_it() {
         let free: u64 = free.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap();
         assert!(free >= mib << 20, "{free} free of {size} for {mib} MiB");
     }
+}
+
+#[test]
+fn what_lay_in_the_range_before_does_no_harm() {
+    let files = [("EFI/BOOT/BOOTX64.EFI", noise(3_000_001)), (LONG, noise(70_000)), ("loader/x", vec![1])];
+    for (size, name) in [(40 << 20, "FAT16"), (300 << 20, "FAT32")] {
+        let disk = tempfile::NamedTempFile::new().unwrap();
+        let old = vec![0xff; 1 << 20];
+        for mib in 0..size >> 20 {
+            std::os::unix::fs::FileExt::write_all_at(disk.as_file(), &old, mib << 20).unwrap();
+        }
+        let mut contents: Vec<_> = files.iter().map(|(_, bytes)| Cursor::new(bytes)).collect();
+        let mut items: Vec<_> = files.iter().zip(&mut contents).map(item).collect();
+        write_at(disk.as_file(), 0, size, &Volume::default(), &mut items).unwrap();
+        println!("{name}");
+        assert_good(&disk, &files);
+    }
+}
+
+#[test]
+fn a_range_without_room_is_refused() {
+    let file = tempfile::tempfile().unwrap();
+    let mut items = [Item { path: "a".to_owned(), size: 50 << 20, content: &mut io::empty() }];
+    let error = write_at(&file, 1 << 20, 40 << 20, &Volume::default(), &mut items).unwrap_err();
+    assert!(matches!(error, EspError::TooSmall { size, needed } if size == 40 << 20 && needed > 50 << 20));
+    assert_eq!(file.metadata().unwrap().len(), 0);
 }

@@ -35,7 +35,7 @@ pub fn run(global: &Global, own: &Build) -> anyhow::Result<ExitCode> {
 }
 
 /// The day in UTC, or that of SOURCE_DATE_EPOCH (reproducible-builds.org).
-pub fn today() -> anyhow::Result<String> {
+pub(super) fn today() -> anyhow::Result<String> {
     let now = match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) => {
             jiff::Timestamp::from_second(text.parse().context("SOURCE_DATE_EPOCH is no number of seconds")?)?

@@ -3,13 +3,20 @@
 mod build;
 mod check;
 mod deploy;
+mod diff;
+mod disk;
+mod drift;
+mod flash;
 mod info;
 mod init;
+mod inspect;
 mod lock;
+mod pull;
 mod rollback;
 mod run;
 mod search;
 mod status;
+mod test;
 mod tree;
 mod vendor;
 mod why;
@@ -43,6 +50,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Deploy(own) => deploy::run(&global, &own),
         Command::Status(own) => status::run(&global, &own),
         Command::Rollback(own) => rollback::run(&global, &own),
+        Command::Test(own) => test::run(&global, &own),
+        Command::Disk(own) => disk::run(&global, &own),
+        Command::Flash(own) => flash::run(&global, &own),
         Command::Lock(own) => lock::lock(&global, &own),
         Command::Update(own) => lock::update(&global, &own),
         Command::Vendor(own) => vendor::run(&global, &own),
@@ -50,6 +60,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Tree(own) => tree::run(&global, &own),
         Command::Search(own) => search::run(&global, &own),
         Command::Info(own) => info::run(&global, &own),
+        Command::Inspect(own) => inspect::run(&global, &own),
+        Command::Diff(own) => diff::run(&own),
+        Command::Drift(own) => drift::run(&global, &own),
+        Command::Pull(own) => pull::run(&global, &own),
+
         Command::Schema => {
             println!("{}", serde_json::to_string_pretty(&hoopy::config::schema())?);
             Ok(ExitCode::SUCCESS)

@@ -76,10 +76,10 @@ fn total(graph: &Graph<'_>) -> String {
     let members = || graph.set.members.iter().enumerate();
     for (place, member) in members().filter(|(place, _)| !reached.contains(place)) {
         let record = graph.record(place);
-        let why = if member.role == Role::Stub {
-            "for the image's EFI stub, not installed"
-        } else {
-            "no line brings it any more"
+        let why = match member.role {
+            Role::Stub => "for the image's EFI stub, not installed",
+            Role::Loader => "for the boot loader beside the image, not installed",
+            Role::Root => "no line brings it any more",
         };
         out += &format!("{} {} ({}) {why}\n", record.name, record.version, size::show(record.installed_size));
     }

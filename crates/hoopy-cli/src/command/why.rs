@@ -26,6 +26,9 @@ fn text(found: &Found) -> String {
     let mut out = format!("{} {} ({size}, from {})\n", found.name, found.version, found.repository);
     match (found.role, found.chains.as_slice()) {
         (Role::Stub, _) => out += "hoopy itself takes it: the image begins with its EFI stub\n",
+        (Role::Loader, _) => {
+            out += "hoopy itself takes it: layout = \"ab\" starts images with its boot loader\n"
+        }
         (Role::Root, []) => out += "no line of `packages` brings it any more\n",
         (Role::Root, chains) => chains.iter().for_each(|chain| out += &line(chain)),
     }

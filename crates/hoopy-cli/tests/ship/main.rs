@@ -86,7 +86,7 @@ fn falls_back(machine: &Machine, words: &str, spoil: impl Fn(&Machine)) {
     let good = machine.runs();
     spoil(machine);
     let (code, said) = machine.deploy_fails();
-    assert_eq!(code, 6, "{said}\n{}", machine.log());
+    assert_eq!(code, 9, "{said}\n{}", machine.log());
     assert!(
         said.contains(&format!("vm fell back: it runs {good}, not vm-")) && said.contains(words),
         "{said}"

@@ -114,6 +114,8 @@ pub struct System {
     pub host: Option<String>,
     /// Where that machine has its EFI system partition, if it is not to be looked for.
     pub esp: Option<String>,
+    /// Paths that are meant to change on the machine.
+    pub drift_ignore: Vec<String>,
     /// What `packages` asks for.
     pub world: World,
 }
@@ -198,6 +200,7 @@ impl Meaning<'_> {
             layout: w.layout,
             host: w.deploy.host.map(|h| self.host(h)).transpose()?,
             esp: w.deploy.esp.map(|e| self.esp(e)).transpose()?,
+            drift_ignore: w.drift.ignore,
             dir: self.dir.to_owned(),
             branch,
             world,

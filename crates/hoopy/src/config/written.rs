@@ -44,6 +44,17 @@ pub struct Written {
     pub run: Run,
     /// Where `hoopy deploy` ships to.
     pub deploy: Deploy,
+    /// What `hoopy drift` tells of.
+    pub drift: Drift,
+}
+
+/// What `hoopy drift` tells of.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Drift {
+    /// Paths that are meant to change on the machine, beside logs, leases and the like: `/var/lib/app`, with all that
+    /// is below; `*` stands for any part of a name.
+    pub ignore: Vec<String>,
 }
 
 /// A program of the user's own: a command that builds it and what to copy where.

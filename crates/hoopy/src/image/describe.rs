@@ -1,6 +1,7 @@
 //! What the image says of itself: os-release and command line.
 
 use crate::arch::Arch;
+use crate::config::Layout;
 
 /// What an image is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,9 +40,16 @@ pub fn os_release(root: Option<&[u8]>, branch: &str, identity: &Identity) -> Vec
 
 /// The kernel's arguments: as written, or both consoles; with `rdinit=/sbin/init` where no `rdinit=` is given,
 /// since the kernel's own default is `/init` (init/main.c).
-pub fn command_line(written: Option<&str>, arch: Arch) -> String {
+///
+/// With [`Layout::Ab`] a panic reboots after ten seconds, long enough to read or record it, where no `panic=` is
+/// given: a kernel that stops for ever (its own default) would never get to the image before. An oops is left to
+/// be one: it need not be the image's fault, and what it stops, the health check or the watchdog finds.
+pub fn command_line(written: Option<&str>, arch: Arch, layout: Layout) -> String {
     let written = written.map_or_else(|| format!("console=tty1 console={}", arch.console()), str::to_owned);
     let words: Vec<&str> = written.split_whitespace().collect();
-    let given = words.iter().any(|w| w.starts_with("rdinit="));
-    if given { words.join(" ") } else { [&["rdinit=/sbin/init"], &words[..]].concat().join(" ") }
+    let given = |key: &str| words.iter().any(|w| w.starts_with(key));
+    let before = (!given("rdinit=")).then_some("rdinit=/sbin/init");
+    let after = (layout == Layout::Ab && !given("panic=")).then_some("panic=10");
+    let all: Vec<&str> = before.into_iter().chain(words.iter().copied()).chain(after).collect();
+    all.join(" ")
 }

@@ -1,5 +1,6 @@
 //! The initramfs: early archives, then segments, end to end.
 
+use hoopy_cpio::{Header, Writer, file_type};
 use hoopy_uki::Checksum;
 
 use super::ImageError;
@@ -23,7 +24,7 @@ pub struct Piece {
 /// The bytes of a part.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// Bytes at hand: an early archive, and its digest.
+    /// Bytes at hand, an archive that is not compressed, and their digest.
     Bytes(Vec<u8>, ContentId),
     /// A segment of the store.
     Segment(Segment),
@@ -88,6 +89,7 @@ impl Initramfs {
         };
         let (plans, origins): (Vec<Plan>, Vec<String>) = stack.iter().enumerate().filter_map(plan).unzip();
         let mut pieces = microcode(stack, store)?;
+        pieces.push(root(stack)?);
         let segments = segment::realise(&plans, store, observer)?.into_iter().zip(origins);
         pieces.extend(segments.map(|(segment, origin)| Piece { origin, content: Content::Segment(segment) }));
         Ok(Self { pieces })
@@ -110,4 +112,22 @@ fn microcode(stack: &Stack, store: &Store) -> Result<Vec<Piece>, ImageError> {
             .push(Piece { origin: stack.origins[at.layer].label(), content: Content::Bytes(bytes, digest) });
     }
     Ok(pieces)
+}
+
+/// The root directory itself, as an archive of its own. It is no path of any layer, and without it everybody may
+/// write to it: a tmpfs starts with mode 1777 (mm/shmem.c).
+fn root(stack: &Stack) -> Result<Piece, ImageError> {
+    let newest = stack.tree.iter().map(|(_, entry, _)| entry.mtime).max().unwrap_or_default();
+    let header = Header {
+        name: b".",
+        mode: file_type::DIR | 0o755,
+        nlink: 2,
+        mtime: u32::try_from(newest).unwrap_or(u32::MAX),
+        ..Header::default()
+    };
+    let mut archive = Writer::new(Vec::new());
+    archive.entry(&header, 0)?;
+    let bytes = archive.finish()?;
+    let digest = ContentId::of(&bytes);
+    Ok(Piece { origin: "/".to_owned(), content: Content::Bytes(bytes, digest) })
 }

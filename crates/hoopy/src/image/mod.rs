@@ -45,9 +45,9 @@ pub enum ImageError {
         /// What it cannot do.
         source: KernelCannotUnpack,
     },
-    /// The package with the EFI stub has none for this architecture.
-    #[error("{package} has no /{path}, the EFI stub of a unified kernel image")]
-    NoStub {
+    /// The package with the EFI stub or the boot loader has none for this architecture.
+    #[error("{package} has no /{path}, which hoopy takes it for")]
+    NoEfi {
         /// The package.
         package: String,
         /// Where it should be.
@@ -59,6 +59,9 @@ pub enum ImageError {
     /// The root does not fit the memory it will have.
     #[error("{0}")]
     DoesNotFit(String),
+    /// An archive could not be written.
+    #[error("the initramfs: {0}")]
+    Archive(#[from] hoopy_cpio::WriteError),
     /// A layer could not be read.
     #[error(transparent)]
     Layer(#[from] ReadLayerError),

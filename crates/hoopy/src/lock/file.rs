@@ -93,6 +93,8 @@ pub enum Role {
     Root,
     /// It brings the EFI stub, and is not installed.
     Stub,
+    /// It brings systemd-boot, for the layout `ab`, and is not installed.
+    Loader,
 }
 
 impl Role {

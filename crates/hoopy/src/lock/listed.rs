@@ -1,10 +1,10 @@
-//! Indexes in the form that resolution starts from, which the store keeps: an index that has not changed is neither
+//! Indexes in the form that resolution starts from, which the store keeps: indexes that have not changed are neither
 //! inflated nor read again.
 //!
 //! This is the fast way to a lock that has nothing to explain: whatever is not as it should be (a damaged index, a
-//! world that nothing fits) is left to the way by records, which says what it is. A signature is checked each time,
-//! with the keys of that time; only what was read of the signed bytes is kept, under their digest and the form's
-//! version, and checked against its own digest when it is read.
+//! world that nothing fits) is left to the way by records, which says what it is. Signatures are checked each time,
+//! with the keys of that time; only what was read of the signed bytes is kept, under their digests and the form's
+//! version. What is kept is digested before it is used, or has a seal that says that it was since this boot.
 
 use hoopy_apk::Dependency;
 use hoopy_apk::catalogue::{self, Catalogue};
@@ -14,20 +14,20 @@ use hoopy_apk::solve::{Choice, Outline};
 
 use super::file::{LockedRepository, Role};
 use super::indexes::Fetched;
-use super::make::with_roles;
+use super::make::{Tool, of_root};
 use crate::arch::Arch;
 use crate::config::Repository;
 use crate::digest::{ContentId, RecipeId};
 use crate::parallel;
 use crate::store::{Store, StoreError};
 
-/// A repository with its verified index.
+/// The repositories of a system with what their verified indexes hold.
 #[derive(Debug)]
 pub(super) struct Listed<'a> {
-    /// Where it is.
-    pub repository: &'a Repository,
-    /// What the lock says of it.
-    pub locked: LockedRepository,
+    /// Where they are.
+    pub repositories: Vec<&'a Repository>,
+    /// What the lock says of them.
+    pub locked: Vec<LockedRepository>,
     catalogue: Catalogue,
 }
 
@@ -35,47 +35,73 @@ impl<'a> Listed<'a> {
     /// Verifies every index that was fetched, in order; `None` where one is not as it should be.
     pub fn all(
         fetched: &[Fetched<'a>],
+        arch: Arch,
         keys: &KeyRing,
         store: &Store,
-    ) -> Result<Option<Vec<Self>>, StoreError> {
-        let listed = parallel::map(fetched, |Fetched { repository, bytes, .. }| {
+    ) -> Result<Option<Self>, StoreError> {
+        let verified = parallel::map(fetched, |Fetched { bytes, .. }| {
             let Ok(verified) = index::verify(bytes, keys) else { return Ok(None) };
-            let index = store.put_blob(bytes)?;
-            let Some(catalogue) = catalogue(verified, index, store)? else { return Ok(None) };
-            let description = catalogue.description().to_owned();
-            let locked = LockedRepository { name: repository.name.clone(), description, index };
-            Ok(Some(Self { repository, locked, catalogue }))
+            Ok(Some((verified, store.put_blob(bytes)?)))
         })?;
-        Ok(listed.into_iter().collect())
+        let Some(verified) = verified.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
+        let ids: Vec<ContentId> = verified.iter().map(|(_, id)| *id).collect();
+        let indexes: Vec<_> = verified.into_iter().map(|(verified, _)| verified).collect();
+        let Some(catalogue) = catalogue(&indexes, &ids, arch, store)? else { return Ok(None) };
+        let repositories: Vec<&Repository> = fetched.iter().map(|f| f.repository).collect();
+        let named = repositories.iter().zip(&ids).zip(catalogue.descriptions());
+        let locked = named.map(|((repository, index), description)| LockedRepository {
+            name: repository.name.clone(),
+            description: description.clone(),
+            index: *index,
+        });
+        let locked: Vec<LockedRepository> = locked.collect();
+        let whole = locked.len() == fetched.len();
+        Ok(whole.then_some(Self { repositories, locked, catalogue }))
     }
 }
 
-/// The catalogue of an index whose digest is `index`: the store's, or a new one.
+/// The catalogue of the indexes that have these digests: the store's, or a new one.
 fn catalogue(
-    verified: Verified<&[u8]>,
-    index: ContentId,
+    indexes: &[Verified<&[u8]>],
+    ids: &[ContentId],
+    arch: Arch,
     store: &Store,
 ) -> Result<Option<Catalogue>, StoreError> {
-    let recipe = RecipeId::of_fields("hoopy catalogue of an index", &[index.as_bytes(), &catalogue::FORMAT]);
-    let kept = store.recall(recipe).and_then(|id| Catalogue::from_bytes(store.read_blob(id)?).ok());
+    let recipe = recipe(ids, arch);
+    let kept = store.recall(recipe).and_then(|id| Catalogue::open(store.open_blob(id)?).ok());
     if kept.is_some() {
         return Ok(kept);
     }
-    let Ok(read) = index::catalogue(verified) else { return Ok(None) };
-    store.remember(recipe, &store.put_blob(&read.to_bytes())?)?;
-    Ok(Some(read))
+    let read = |index: &Verified<&[u8]>| Ok(index::catalogue(index.clone(), arch.as_str()).ok());
+    let read: Vec<_> = parallel::map::<_, _, StoreError>(indexes, read)?;
+    let Some(made) = read.into_iter().collect::<Option<_>>().and_then(|read| Catalogue::of(read).ok()) else {
+        return Ok(None);
+    };
+    if let Ok(form) = made.to_bytes() {
+        store.remember(recipe, &store.put_blob(&form)?)?;
+    }
+    Ok(Some(made))
 }
 
-/// What the world needs, and the package that brings the EFI stub; `None` where something is not to be had.
+fn recipe(ids: &[ContentId], arch: Arch) -> RecipeId {
+    let of = [&catalogue::FORMAT[..], arch.as_str().as_bytes()];
+    let fields: Vec<&[u8]> = of.into_iter().chain(ids.iter().map(|id| id.as_bytes().as_slice())).collect();
+    RecipeId::of_fields("hoopy catalogue of indexes", &fields)
+}
+
+/// What the world needs, and the packages of which hoopy itself takes a file; `None` where something is not to be had.
 pub(super) fn choose<'l>(
-    listed: &'l [Listed<'_>],
+    listed: &'l Listed<'_>,
     world: &[Dependency],
-    stub: &[Dependency],
-    arch: Arch,
+    tools: &[Tool],
 ) -> Option<Vec<(Role, Choice<'l>)>> {
-    let catalogues: Vec<_> = listed.iter().map(|l| (&l.catalogue, l.repository.tag.as_deref())).collect();
-    let outline = Outline::new(&catalogues, arch.as_str()).ok()?;
-    Some(with_roles(outline.solve(world)?, outline.solve(stub)?))
+    let tags: Vec<Option<&str>> = listed.repositories.iter().map(|r| r.tag.as_deref()).collect();
+    let outline = Outline::new(&listed.catalogue, &tags).ok()?;
+    let mut chosen = of_root(outline.solve(world)?);
+    for tool in tools {
+        chosen.extend(tool.of(outline.solve(&tool.wanted)?));
+    }
+    Some(chosen)
 }
 
 #[cfg(test)]
@@ -98,20 +124,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let id = store.put_blob(&bytes).unwrap();
-        let read = |keys: &KeyRing| catalogue(index::verify(&bytes, keys).ok()?, id, &store).unwrap();
+        let read = |keys: &KeyRing| {
+            let verified = index::verify(&bytes, keys).ok()?;
+            catalogue(&[verified], &[id], Arch::X86_64, &store).unwrap()
+        };
         let others = || {
             let blobs = std::fs::read_dir(dir.path().join("blob")).unwrap().map(|blob| blob.unwrap().path());
             blobs.filter(|path| *path != store.blob_path(id)).collect::<Vec<_>>()
         };
 
         let first = read(&keys).unwrap();
-        assert_eq!((first.len(), first.description()), (1, "of a test"));
+        assert_eq!((first.len(), first.descriptions()), (1, &["of a test".to_owned()][..]));
         let kept = others();
         assert_eq!(kept.len(), 1);
         assert!(read(&KeyRing::default()).is_none());
         let form = std::fs::read(&kept[0]).unwrap();
         std::fs::write(&kept[0], [b"x", &form[1..]].concat()).unwrap();
-        assert_eq!(read(&keys).unwrap().description(), "of a test");
+        assert_eq!(read(&keys).unwrap().descriptions(), ["of a test"]);
         assert_eq!(std::fs::read(&kept[0]).unwrap(), form);
         assert_eq!(others(), kept);
     }

@@ -9,7 +9,7 @@ use super::listed::{self, Listed};
 use super::pins::{Keep, Pins};
 use super::refused::Refused;
 use crate::arch::Arch;
-use crate::config::{Repository, System};
+use crate::config::{Layout, Repository, System};
 use crate::fetch::{self, Client, FetchError, Progress, Proof, Wanted};
 use crate::parallel;
 use crate::report::Observer;
@@ -20,6 +20,9 @@ pub(super) const DOWNLOADS: usize = 6;
 
 /// The package that brings the EFI stub.
 const STUB: &str = "systemd-efistub";
+
+/// The package that brings the boot loader of the layout `ab`.
+const LOADER: &str = "systemd-boot";
 
 /// A world that could not be locked.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,9 @@ pub enum MakeError {
     /// No repository has the EFI stub.
     #[error("no repository has the package `{STUB}` for {0}, which a unified kernel image begins with")]
     NoStub(Arch),
+    /// No repository has the boot loader.
+    #[error("no repository has the package `{LOADER}` for {0}, which layout = \"ab\" starts images with")]
+    NoLoader(Arch),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -72,12 +78,11 @@ pub fn make(
     let world = system.world.dependencies();
     let fetched = Fetched::all(system, arch, client)?;
     if keep.packages.is_empty()
-        && let Some(listed) = Listed::all(&fetched, &keys, store)?
-        && let Some(chosen) = listed::choose(&listed, &world, &stub(arch)?, arch)
+        && let Some(listed) = Listed::all(&fetched, arch, &keys, store)?
+        && let Some(chosen) = listed::choose(&listed, &world, &tools(system, arch)?)
     {
-        let repositories: Vec<&Repository> = listed.iter().map(|l| l.repository).collect();
-        let packages = fetch_all(&chosen, &repositories, arch, store, client, observer)?;
-        return Ok(lock(system, arch, &chosen, packages, listed.iter().map(|l| l.locked.clone()).collect()));
+        let packages = fetch_all(&chosen, &listed.repositories, arch, store, client, observer)?;
+        return Ok(lock(system, arch, &chosen, packages, listed.locked.clone()));
     }
     let mut mirrored = indexes::verified(&fetched, &keys, store)?;
     let mut pins = Pins::new(&mut mirrored, keep);
@@ -108,12 +113,31 @@ fn lock(
     Lock { epoch, packages, repositories, ..Lock::new(arch, &system.branch, system.world.texts()) }
 }
 
-/// What asks for the package that brings the EFI stub.
-fn stub(arch: Arch) -> Result<[Dependency; 1], MakeError> {
-    STUB.parse().map(|stub| [stub]).map_err(|_| MakeError::NoStub(arch))
+/// A package of which hoopy itself takes a file.
+#[derive(Debug)]
+pub(super) struct Tool {
+    role: Role,
+    name: &'static str,
+    /// What asks for it.
+    pub wanted: [Dependency; 1],
+    missing: fn(Arch) -> MakeError,
 }
 
-/// Resolves the world of `system` for `arch` out of these indexes, and takes the package that brings the EFI stub.
+/// What images of `system` need besides the packages of the root.
+fn tools(system: &System, arch: Arch) -> Result<Vec<Tool>, MakeError> {
+    let tool = |role, name: &'static str, missing: fn(Arch) -> MakeError| {
+        let wanted = name.parse().map_err(|_| missing(arch))?;
+        Ok::<_, MakeError>(Tool { role, name, wanted: [wanted], missing })
+    };
+    let mut tools = vec![tool(Role::Stub, STUB, MakeError::NoStub)?];
+    if system.layout == Layout::Ab {
+        tools.push(tool(Role::Loader, LOADER, MakeError::NoLoader)?);
+    }
+    Ok(tools)
+}
+
+/// Resolves the world of `system` for `arch` out of these indexes, and takes the packages of which hoopy itself
+/// takes a file.
 ///
 /// # Errors
 /// [`MakeError`] when nothing fits.
@@ -123,18 +147,27 @@ pub fn choose<'m>(
     mirrored: &'m [Mirrored<'_>],
 ) -> Result<Vec<(Role, Choice<'m>)>, MakeError> {
     let world = system.world.dependencies();
-    let stub = stub(arch)?;
+    let tools = tools(system, arch)?;
     let repositories = repositories(mirrored);
     let universe = Universe::new(&repositories, arch.as_str())?;
-    let root = solve::solve(&universe, &world).map_err(|why| Refused::new(system, why))?;
-    let stub = solve::solve(&universe, &stub).map_err(|_| MakeError::NoStub(arch))?;
-    Ok(with_roles(root, stub))
+    let mut chosen = of_root(solve::solve(&universe, &world).map_err(|why| Refused::new(system, why))?);
+    for tool in &tools {
+        let solution = solve::solve(&universe, &tool.wanted).map_err(|_| (tool.missing)(arch))?;
+        chosen.extend(tool.of(solution));
+    }
+    Ok(chosen)
 }
 
-/// The packages of the root, and of what the stub would need the stub alone: only its file is wanted.
-pub(super) fn with_roles<'a>(root: Solution<'a>, stub: Solution<'a>) -> Vec<(Role, Choice<'a>)> {
-    let stub = stub.install.into_iter().filter(|c| &*c.record.name == STUB);
-    root.install.into_iter().map(|c| (Role::Root, c)).chain(stub.map(|c| (Role::Stub, c))).collect()
+/// The packages of the root.
+pub(super) fn of_root(root: Solution<'_>) -> Vec<(Role, Choice<'_>)> {
+    root.install.into_iter().map(|c| (Role::Root, c)).collect()
+}
+
+impl Tool {
+    /// Of what the tool would need, the tool alone: only its file is wanted.
+    pub fn of<'a>(&self, solution: Solution<'a>) -> Option<(Role, Choice<'a>)> {
+        solution.install.into_iter().find(|c| &*c.record.name == self.name).map(|c| (self.role, c))
+    }
 }
 
 fn repositories<'a>(mirrored: &'a [Mirrored<'_>]) -> Vec<solve::Repository<'a>> {

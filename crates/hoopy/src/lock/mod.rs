@@ -19,7 +19,7 @@ pub use refused::Refused;
 use std::path::PathBuf;
 
 use crate::arch::Arch;
-use crate::config::System;
+use crate::config::{Layout, System};
 
 /// The lock and `packages` do not say the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Drift {
     pub removed: Vec<String>,
     /// The branch in the lock and the one in `hoopy.toml`, where they differ.
     pub branch: Option<(String, String)>,
+    /// The layout asks for a boot loader, and none is locked.
+    pub loader: bool,
 }
 
 impl Drift {
@@ -41,6 +43,7 @@ impl Drift {
             added: only_in(&world, &lock.world),
             removed: only_in(&lock.world, &world),
             branch: (lock.branch != system.branch).then(|| (lock.branch.clone(), system.branch.clone())),
+            loader: system.layout == Layout::Ab && lock.with_role(Role::Loader).next().is_none(),
         }
     }
 
@@ -56,6 +59,7 @@ impl std::fmt::Display for Drift {
         parts.extend(self.added.iter().map(|t| format!("`{t}` is new")));
         parts.extend(self.removed.iter().map(|t| format!("`{t}` is gone")));
         parts.extend(self.branch.iter().map(|(old, new)| format!("the branch is {new}, the lock's {old}")));
+        parts.extend(self.loader.then(|| "layout = \"ab\" starts images with a boot loader".to_owned()));
         f.write_str(&parts.join(", "))
     }
 }

@@ -54,7 +54,7 @@ impl Set {
         };
         let drift = Drift::between(&lock, system);
         if !drift.is_none() {
-            let warning = format!("{}: not for these `packages`: {drift}", path.display());
+            let warning = format!("{}: not for this system: {drift}", path.display());
             observer.event(Event::Warning(&warning));
         }
         Self::locked(system, path, &lock, store, observer)

@@ -21,7 +21,7 @@ pub enum BuildError {
     #[error("{}: there is no lock, and --locked was given: run `hoopy lock`", .0.display())]
     NoLock(PathBuf),
     /// `packages` has changed since the lock was made.
-    #[error("{}: not for these `packages`: {drift}", .path.display())]
+    #[error("{}: not for this system: {drift}", .path.display())]
     Drift {
         /// The lock.
         path: PathBuf,

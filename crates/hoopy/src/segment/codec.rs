@@ -16,7 +16,7 @@
 //!
 //! Source of the constraints: Linux `init/initramfs.c`, `lib/decompress_*.c`, `lib/xz`, `usr/Kconfig`.
 
-mod lz4;
+pub(crate) mod lz4;
 
 use std::fmt;
 use std::io::{self, Write};

@@ -8,9 +8,9 @@ use hoopy_apk::package::ScriptKind;
 use super::conflict::{FileConflict, Winner, winner};
 use super::expected::settled_layer;
 use super::scripts::{self, Context, Job, Runner, apply, environment};
-use super::{Origin, Stack, StackError, accounts, configuration, database, finish, setup, triggers};
+use super::{Origin, Stack, StackError, accounts, configuration, database, finish, health, setup, triggers};
 use crate::arch::Arch;
-use crate::config::System;
+use crate::config::{Layout, System};
 use crate::layer::package::Package;
 use crate::layer::stored::Layer;
 use crate::layer::{Entry, EntryPath, Kind, files};
@@ -120,6 +120,9 @@ impl Fold<'_> {
             self.files(copied, Origin::Programs)?;
             if let Some(job) = setup::job(&system.dir, system.network, epoch)? {
                 apply(&mut self.stack, job, &mut self.context)?;
+            }
+            if system.layout == Layout::Ab {
+                self.files(health::layer(&self.stack, epoch, store)?, Origin::Health)?;
             }
             let layer = finish::layer(&self.stack, epoch, store, observer)?;
             self.stack.push(layer, Origin::Finish);

@@ -1,7 +1,7 @@
 //! The stack: an image as an ordered list of layers, made by a fold from the bottom up.
 //!
 //! ```text
-//! configuration ▸ (pre-install ▸ package ▸ post-install)* ▸ triggers ▸ database ▸ root/ ▸ programs ▸ setup.sh ▸ finish
+//! configuration ▸ (pre-install ▸ package ▸ post-install)* ▸ triggers ▸ database ▸ root/ ▸ programs ▸ setup.sh ▸ health ▸ finish
 //! ```
 //!
 //! A script's layer depends on all below it. What it made is remembered under what it could see: the script,
@@ -17,6 +17,7 @@ pub mod database;
 mod expected;
 mod finish;
 mod fold;
+pub mod health;
 mod scripts;
 mod setup;
 mod triggers;
@@ -53,6 +54,8 @@ pub enum Origin {
     Programs,
     /// What `setup.sh` changed.
     Setup,
+    /// The services of a machine with the layout `ab`.
+    Health,
     /// What every image gets at the end.
     Finish,
     /// The image's name, inside it.
@@ -70,6 +73,7 @@ impl Origin {
             Self::Files => "root/".to_owned(),
             Self::Programs => "programs".to_owned(),
             Self::Setup => "setup.sh".to_owned(),
+            Self::Health => "hoopy-health".to_owned(),
             Self::Finish => "finish".to_owned(),
             Self::Release => "hoopy-release".to_owned(),
         }
@@ -114,6 +118,12 @@ pub enum StackError {
     /// Two packages have the same file.
     #[error(transparent)]
     Conflict(#[from] conflict::FileConflict),
+    /// Nothing could run the services of the layout `ab`.
+    #[error(
+        "layout = \"ab\" needs OpenRC, whose services decide whether a boot was good, and no package brings \
+         /sbin/openrc-run: add `openrc` or `alpine-base` to `packages`"
+    )]
+    NoOpenrc,
     /// A temporary file failed.
     #[error("a layer could not be written: {0}")]
     Io(#[from] io::Error),

@@ -94,7 +94,7 @@ pub fn environment(extra: &[(&str, &str)], epoch: u64) -> Vec<(String, String)> 
 
 /// Lays what the script of `job` changes on the stack.
 pub fn apply(stack: &mut Stack, job: Job, context: &mut Context<'_>) -> Result<(), StackError> {
-    let recipe = recipe(stack, &job, context.arch);
+    let recipe = recipe(stack, &job, context.arch, rustix::system::uname().release().to_bytes());
     let store = context.store;
     let remembered = store.recall::<LayerId>(recipe).and_then(|id| {
         let entries = store.layer(id)?;
@@ -113,11 +113,12 @@ pub fn apply(stack: &mut Stack, job: Job, context: &mut Context<'_>) -> Result<(
     Ok(())
 }
 
-/// All that the script can see, digested.
-fn recipe(stack: &Stack, job: &Job, arch: Arch) -> RecipeId {
+/// All that the script can see, digested. It sees which kernel runs it: uname(2) has no namespace for that.
+fn recipe(stack: &Stack, job: &Job, arch: Arch, kernel: &[u8]) -> RecipeId {
     let mut hasher = Hasher::new(VERSION);
     let script = &job.script;
-    hasher.field(arch.as_str().as_bytes());
+    hasher.field(env!("CARGO_PKG_VERSION").as_bytes());
+    hasher.field(kernel).field(arch.as_str().as_bytes());
     hasher.field(script.name.as_bytes()).field(&script.body);
     hasher.field(&(script.args.len() as u64).to_le_bytes());
     script.args.iter().for_each(|arg| {
@@ -131,4 +132,55 @@ fn recipe(stack: &Stack, job: &Job, arch: Arch) -> RecipeId {
         hasher.field(layer.id.as_bytes());
     }
     RecipeId::from_bytes(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::{Entry, EntryPath, Kind};
+
+    fn job() -> Job {
+        let script = Script {
+            name: "a.post-install".into(),
+            body: b"#!/bin/sh\n".to_vec(),
+            args: vec![b"1".to_vec()],
+            env: environment(&[("HOME", "/root")], 1),
+            cwd: "/".into(),
+            bind: None,
+            hidden: Vec::new(),
+            network: false,
+        };
+        Job { script, sees: Vec::new(), origin: Origin::Setup }
+    }
+
+    fn with(change: impl FnOnce(&mut Job)) -> RecipeId {
+        let mut job = job();
+        change(&mut job);
+        recipe(&Stack::default(), &job, Arch::X86_64, b"6.12.1")
+    }
+
+    #[test]
+    fn nothing_that_a_script_can_see_is_left_out_of_its_recipe() {
+        let same = with(|_| {});
+        assert_eq!(with(|_| {}), same);
+        let changes: [(&str, RecipeId); 9] = [
+            ("name", with(|job| job.script.name.push('2'))),
+            ("text", with(|job| job.script.body.push(b'#'))),
+            ("argument", with(|job| job.script.args[0] = b"2".to_vec())),
+            ("another argument", with(|job| job.script.args.push(Vec::new()))),
+            ("environment", with(|job| job.script.env = environment(&[("HOME", "/home")], 1))),
+            ("time", with(|job| job.script.env = environment(&[("HOME", "/root")], 2))),
+            ("network", with(|job| job.script.network = true)),
+            ("directory at /mnt", with(|job| job.sees = vec![1])),
+            ("kernel", recipe(&Stack::default(), &job(), Arch::X86_64, b"6.12.2")),
+        ];
+        for (what, recipe) in changes {
+            assert_ne!(recipe, same, "another {what} was not noticed");
+        }
+        let path = EntryPath::new("etc");
+        let entry = path.map(|path| Entry::new(path, Kind::Dir { opaque: false }, 0o755));
+        let mut stack = Stack::default();
+        stack.push(Layer::whole(LayerId::from_bytes([1; 32]), entry.into_iter().collect()), Origin::Files);
+        assert_ne!(recipe(&stack, &job(), Arch::X86_64, b"6.12.1"), same, "another layer was not noticed");
+    }
 }

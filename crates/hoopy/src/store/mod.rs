@@ -29,7 +29,7 @@ pub use seal::Seal;
 pub use verify::Verified;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -185,6 +185,26 @@ impl Store {
             self.drop_damaged(&path);
         }
         Ok(good)
+    }
+
+    /// The blob `id` to be read from its beginning, where it is there and has that digest. It is digested where no
+    /// seal vouches for it, and has one from then on.
+    pub fn open_blob(&self, id: ContentId) -> Option<File> {
+        let path = self.blob_path(id);
+        let mut file = File::open(&path).ok()?;
+        if self.recall::<Seal>(blob_seal(id)).is_some_and(|seal| self.is_sealed(&file, &seal)) {
+            return Some(file);
+        }
+        // Before it is digested: what is written to it meanwhile breaks the seal.
+        let seal = self.seal(&file).ok()?;
+        if of_reader(&mut file).ok()?.0 != id {
+            self.drop_damaged(&path);
+            return None;
+        }
+        // Without its seal it is digested again, that is all.
+        let _ = self.remember(blob_seal(id), &seal);
+        file.rewind().ok()?;
+        Some(file)
     }
 
     /// The blob `id`, where it is there and has that digest; one that has not is removed.

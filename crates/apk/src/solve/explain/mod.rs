@@ -9,7 +9,7 @@ use crate::dependency::Dependency;
 use crate::version::Version;
 
 use super::search::{Failure, Search};
-use super::universe::{Dep, Universe};
+use super::universe::Dep;
 pub use similar::similar_names;
 use trace::Trace;
 
@@ -198,8 +198,8 @@ fn rank(problem: &Problem) -> u8 {
 }
 
 /// Explains that a demand is pinned to a tag that no repository has.
-pub(super) fn unknown_tag(universe: &Universe<'_>, demand: &Dependency) -> Cause {
-    let tags = universe.tags().iter().map(|(tag, _)| Box::from(*tag)).collect();
+pub(super) fn unknown_tag(tags: &[(&str, u64)], demand: &Dependency) -> Cause {
+    let tags = tags.iter().map(|(tag, _)| Box::from(*tag)).collect();
     by_itself(demand, Problem::NoSuchTag { tags })
 }
 

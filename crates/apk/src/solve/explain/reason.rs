@@ -57,9 +57,9 @@ impl<'a> Trace<'_, '_, 'a> {
     /// the chain that wants the package.
     fn lost_demand(&self, name: NameId) -> Option<(Vec<Ask>, PackageId, Dep<'a>)> {
         let universe = self.search.universe;
-        universe.needed_by(name).iter().find_map(|needer| {
-            let chain = self.chain(self.demand_for(*needer)?);
-            let packages = universe.providers(*needer).iter().map(|provider| provider.package);
+        self.search.needed_by(name).into_iter().find_map(|needer| {
+            let chain = self.chain(self.demand_for(needer)?);
+            let packages = universe.providers(needer).iter().map(|provider| provider.package);
             let (package, dep) = packages
                 .flat_map(|package| universe.depends(package).iter().map(move |dep| (package, *dep)))
                 .find(|(_, dep)| dep.name == name && !dep.dependency.conflict)?;

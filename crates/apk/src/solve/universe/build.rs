@@ -6,8 +6,7 @@ use std::ops::Range;
 
 use foldhash::{HashMap, HashMapExt};
 
-use super::{Dep, Lists, NameId, Package, PackageId, Provider, Repository, Source, Universe, UniverseError};
-use crate::catalogue::Catalogue;
+use super::{Dep, Lists, NameId, Package, PackageId, Provider, Repository, Universe, UniverseError};
 use crate::dependency::Dependency;
 use crate::record::{Checksum, Record};
 
@@ -24,11 +23,8 @@ pub(super) struct Builder<'a> {
     /// Each name's bucket in apk's hash table.
     pub(super) buckets: Vec<u32>,
     ids: HashMap<&'a str, NameId>,
-    pub(super) catalogues: Vec<(&'a Catalogue, Vec<NameId>)>,
     pub(super) packages: Vec<Package<'a>>,
     by_identity: HashMap<[u8; IDENTITY_LENGTH], PackageId>,
-    /// Of catalogues, which have the checksum as text.
-    pub(super) by_checksum: HashMap<&'a str, PackageId>,
     pub(super) deps: Vec<Dep<'a>>,
     pub(super) providers: Vec<(NameId, Provider<'a>)>,
     tags: Vec<(&'a str, u64)>,
@@ -60,7 +56,7 @@ impl<'a> Builder<'a> {
         bit: u64,
         arch: &str,
     ) -> Result<(), UniverseError> {
-        self.add_tag(repository.tag, bit);
+        super::add_tag(&mut self.tags, &mut self.untagged, repository.tag, bit);
         for record in repository.records {
             match self.by_identity.get(&identity(&record.checksum)) {
                 // The very same package in a second repository: one package, found in both.
@@ -69,16 +65,6 @@ impl<'a> Builder<'a> {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn add_tag(&mut self, tag: Option<&'a str>, bit: u64) {
-        match tag {
-            None => self.untagged |= bit,
-            Some(tag) => match self.tags.iter_mut().find(|(known, _)| *known == tag) {
-                Some((_, repositories)) => *repositories |= bit,
-                None => self.tags.push((tag, bit)),
-            },
-        }
     }
 
     fn add_record(&mut self, record: &'a Record, bit: u64, arch: &str) -> Result<(), UniverseError> {
@@ -98,7 +84,7 @@ impl<'a> Builder<'a> {
             fits(&record.arch, arch) && record.depends.iter().all(Dependency::has_valid_version);
         let repositories = bit;
         self.packages.push(Package {
-            source: Source::Record(record),
+            record,
             version: record.version.as_str(),
             priority: record.provider_priority as u16,
             empty: record.installed_size == 0,
@@ -154,21 +140,31 @@ impl<'a> Builder<'a> {
         let count = self.texts.len();
         let order = hash_order(&self.buckets);
         let links = Links::of(&self);
-        let needed_by = links.reverse(&order, |package| package.depends..package.provides);
+        let dependents = dependents(&self.packages, &self.deps, count);
         let triggers = links.reverse(&order, |package| package.install_if..package.end);
         Universe {
             providers: Lists::new(count, &self.providers),
             texts: self.texts,
+            buckets: self.buckets,
             ids: self.ids,
-            catalogues: self.catalogues,
             packages: self.packages,
             deps: self.deps,
-            needed_by,
+            dependents,
             triggers,
             tags: self.tags,
             untagged: self.untagged,
         }
     }
+}
+
+/// For each name, the packages that depend on it.
+fn dependents(packages: &[Package<'_>], deps: &[Dep<'_>], names: usize) -> Lists<PackageId> {
+    let mut pairs = Vec::with_capacity(deps.len());
+    for (id, package) in (0..).zip(packages) {
+        let depends = deps.get(package.depends as usize..package.provides as usize).unwrap_or_default();
+        pairs.extend(depends.iter().map(|dep| (dep.name, PackageId(id))));
+    }
+    Lists::new(names, &pairs)
 }
 
 /// Who provides and who mentions what, as bare numbers: walked in the order of a hash table, which is as good as at

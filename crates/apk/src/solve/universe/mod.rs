@@ -10,15 +10,17 @@ mod outline;
 pub(crate) use build::{NAME_BUCKETS, bucket};
 pub use outline::Outline;
 
+use std::ops::Range;
+
 use foldhash::HashMap;
 
-use crate::catalogue::Catalogue;
 use crate::dependency::{Dependency, Op};
-use crate::record::Record;
+use crate::record::{Checksum, Record};
+use crate::solve::stock::Stock;
 use build::Builder;
 
 /// Repositories, and tags with one bit more, are bits of a word as in apk (which allows fewer).
-const MAX_REPOSITORIES: usize = 63;
+pub(crate) const MAX_REPOSITORIES: usize = 63;
 
 /// The records of one repository's index; its place in the list is its priority, the first being preferred.
 #[derive(Debug, Clone, Copy)]
@@ -77,16 +79,9 @@ pub(super) struct Provider<'a> {
     pub version: Option<&'a str>,
 }
 
-/// Where a package is described.
-#[derive(Debug, Clone, Copy)]
-enum Source<'a> {
-    Record(&'a Record),
-    Catalogue(&'a Catalogue, u32),
-}
-
 #[derive(Debug)]
 struct Package<'a> {
-    source: Source<'a>,
+    record: &'a Record,
     version: &'a str,
     priority: u16,
     /// It installs nothing.
@@ -103,14 +98,14 @@ struct Package<'a> {
 
 /// Lists of `T`, one per name, in one array.
 #[derive(Debug)]
-struct Lists<T> {
+pub(super) struct Lists<T> {
     starts: Vec<u32>,
     items: Vec<T>,
 }
 
 impl<T: Copy> Lists<T> {
     /// Sorts pairs into lists, keeping the order of the pairs within each.
-    fn new(names: usize, pairs: &[(NameId, T)]) -> Self {
+    pub fn new(names: usize, pairs: &[(NameId, T)]) -> Self {
         let mut starts = vec![0_u32; names + 2];
         for (name, _) in pairs {
             starts[name.0 as usize + 2] += 1;
@@ -128,13 +123,16 @@ impl<T: Copy> Lists<T> {
     }
 
     /// A name that is in no index (a world may ask for one) has an empty list.
-    fn of(&self, name: NameId) -> &[T] {
+    pub fn of(&self, name: NameId) -> &[T] {
+        let Range { start, end } = self.range(name);
+        self.items.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    /// Where its list is.
+    pub fn range(&self, name: NameId) -> Range<u32> {
         let start = self.starts.get(name.0 as usize);
         let end = self.starts.get(name.0 as usize + 1);
-        match (start, end) {
-            (Some(start), Some(end)) => self.items.get(*start as usize..*end as usize).unwrap_or_default(),
-            _ => &[],
-        }
+        start.zip(end).map_or(0..0, |(start, end)| *start..*end)
     }
 }
 
@@ -142,13 +140,12 @@ impl<T: Copy> Lists<T> {
 #[derive(Debug)]
 pub struct Universe<'a> {
     texts: Vec<&'a str>,
+    buckets: Vec<u32>,
     ids: HashMap<&'a str, NameId>,
-    /// Of an [`Outline`], instead of `ids`: each catalogue with the number that each of its names has here.
-    catalogues: Vec<(&'a Catalogue, Vec<NameId>)>,
     packages: Vec<Package<'a>>,
     deps: Vec<Dep<'a>>,
     providers: Lists<Provider<'a>>,
-    needed_by: Lists<NameId>,
+    dependents: Lists<PackageId>,
     triggers: Lists<NameId>,
     tags: Vec<(&'a str, u64)>,
     untagged: u64,
@@ -168,20 +165,8 @@ impl<'a> Universe<'a> {
         Ok(builder.finish())
     }
 
-    /// How many names are known.
-    pub(super) fn name_count(&self) -> usize {
-        self.texts.len()
-    }
-
-    /// How many packages are known.
-    pub(super) fn package_count(&self) -> usize {
-        self.packages.len()
-    }
-
     pub(super) fn find(&self, name: &str) -> Option<NameId> {
-        let known =
-            |(catalogue, ids): &(&Catalogue, Vec<NameId>)| ids.get(catalogue.find(name)? as usize).copied();
-        self.ids.get(name).copied().or_else(|| self.catalogues.iter().find_map(known))
+        self.ids.get(name).copied()
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'a str> + '_ {
@@ -189,25 +174,7 @@ impl<'a> Universe<'a> {
     }
 
     pub(super) fn record(&self, package: PackageId) -> &'a Record {
-        match self.package(package).source {
-            Source::Record(record) => record,
-            Source::Catalogue(catalogue, number) => catalogue.record(number),
-        }
-    }
-
-    /// The version of a package.
-    pub(super) fn version(&self, package: PackageId) -> &'a str {
-        self.package(package).version
-    }
-
-    /// Its preference among providers of one name: apk keeps sixteen bits of it.
-    pub(super) fn priority(&self, package: PackageId) -> u16 {
-        self.package(package).priority
-    }
-
-    /// Whether a package installs nothing.
-    pub(super) fn is_empty(&self, package: PackageId) -> bool {
-        self.package(package).empty
+        self.package(package).record
     }
 
     pub(super) fn name_of(&self, package: PackageId) -> NameId {
@@ -234,11 +201,6 @@ impl<'a> Universe<'a> {
         self.slice(package.provides, package.install_if)
     }
 
-    pub(super) fn install_if(&self, package: PackageId) -> &[Dep<'a>] {
-        let package = self.package(package);
-        self.slice(package.install_if, package.end)
-    }
-
     fn slice(&self, start: u32, end: u32) -> &[Dep<'a>] {
         self.deps.get(start as usize..end as usize).unwrap_or_default()
     }
@@ -248,19 +210,9 @@ impl<'a> Universe<'a> {
         self.providers.of(name)
     }
 
-    /// Names of which some provider depends on this one.
-    pub(super) fn needed_by(&self, name: NameId) -> &[NameId] {
-        self.needed_by.of(name)
-    }
-
     /// Names of which some provider has this one in its `install_if`.
     pub(super) fn triggers(&self, name: NameId) -> &[NameId] {
         self.triggers.of(name)
-    }
-
-    /// The repositories without tag.
-    pub(super) fn untagged(&self) -> u64 {
-        self.untagged
     }
 
     /// The tags in order of first appearance, each with its repositories.
@@ -271,5 +223,121 @@ impl<'a> Universe<'a> {
     // A `PackageId` is made only by the builder, for a package it has pushed.
     fn package(&self, package: PackageId) -> &Package<'a> {
         &self.packages[package.0 as usize]
+    }
+}
+
+/// Notes the tag of a repository.
+fn add_tag<'a>(tags: &mut Vec<(&'a str, u64)>, untagged: &mut u64, tag: Option<&'a str>, bit: u64) {
+    match tag {
+        None => *untagged |= bit,
+        Some(tag) => match tags.iter_mut().find(|(known, _)| *known == tag) {
+            Some((_, repositories)) => *repositories |= bit,
+            None => tags.push((tag, bit)),
+        },
+    }
+}
+
+impl<'a> Stock<'a> for Universe<'a> {
+    fn name_count(&self) -> usize {
+        self.texts.len()
+    }
+
+    fn package_count(&self) -> usize {
+        self.packages.len()
+    }
+
+    fn find_all(&self, names: &[&str]) -> Vec<Option<NameId>> {
+        names.iter().map(|name| self.find(name)).collect()
+    }
+
+    fn bucket(&self, name: NameId) -> u32 {
+        self.buckets.get(name.0 as usize).copied().unwrap_or_default()
+    }
+
+    fn provider_list(&self, name: NameId) -> Range<u32> {
+        self.providers.range(name)
+    }
+
+    fn provider(&self, at: u32) -> Provider<'a> {
+        self.providers.items[at as usize]
+    }
+
+    fn provider_package(&self, at: u32) -> PackageId {
+        self.providers.items[at as usize].package
+    }
+
+    fn depend_list(&self, package: PackageId) -> Range<u32> {
+        let package = self.package(package);
+        package.depends..package.provides
+    }
+
+    fn provide_list(&self, package: PackageId) -> Range<u32> {
+        let package = self.package(package);
+        package.provides..package.install_if
+    }
+
+    fn install_if_list(&self, package: PackageId) -> Range<u32> {
+        let package = self.package(package);
+        package.install_if..package.end
+    }
+
+    fn dep(&self, at: u32) -> Dep<'a> {
+        self.deps[at as usize]
+    }
+
+    fn dep_name(&self, at: u32) -> NameId {
+        self.deps[at as usize].name
+    }
+
+    fn dependent_list(&self, name: NameId) -> Range<u32> {
+        self.dependents.range(name)
+    }
+
+    fn dependent(&self, at: u32) -> PackageId {
+        self.dependents.items[at as usize]
+    }
+
+    fn trigger_list(&self, name: NameId) -> Range<u32> {
+        self.triggers.range(name)
+    }
+
+    fn trigger(&self, at: u32) -> NameId {
+        self.triggers.items[at as usize]
+    }
+
+    fn name_of(&self, package: PackageId) -> NameId {
+        self.package(package).name
+    }
+
+    fn version(&self, package: PackageId) -> &'a str {
+        self.package(package).version
+    }
+
+    fn priority(&self, package: PackageId) -> u16 {
+        self.package(package).priority
+    }
+
+    fn is_empty(&self, package: PackageId) -> bool {
+        self.package(package).empty
+    }
+
+    fn is_installable(&self, package: PackageId) -> bool {
+        self.package(package).installable
+    }
+
+    fn repositories_of(&self, package: PackageId) -> u64 {
+        self.package(package).repositories
+    }
+
+    fn checksum(&self, package: PackageId) -> Option<Checksum> {
+        Some(self.record(package).checksum)
+    }
+
+    fn untagged(&self) -> u64 {
+        self.untagged
+    }
+
+    fn tags(&self) -> &[(&'a str, u64)] {
+        &self.tags
     }
 }

@@ -1,12 +1,15 @@
-//! A universe of catalogues: no record is made but of what is chosen, which for a large index is most of the work.
+//! What there is to choose from, of a catalogue: nothing is made ready of what a world does not reach, which for a
+//! large index is most of the work.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
-use super::build::{Builder, fits, number};
-use super::{Dep, MAX_REPOSITORIES, NameId, Package, PackageId, Source, Universe, UniverseError};
+use super::{Dep, MAX_REPOSITORIES, NameId, PackageId, Provider, UniverseError};
 use crate::catalogue::Catalogue;
 use crate::dependency::Dependency;
-use crate::solve::{Solution, choose, pinned, solution, sorted};
+use crate::record::Checksum;
+use crate::solve::stock::Stock;
+use crate::solve::{Choice, Solution, choose, pinned, sorted};
 
 /// What an outline's dependencies were written like, which only an explanation would ask for.
 static NOBODYS: LazyLock<Dependency> =
@@ -15,137 +18,158 @@ static NOBODYS: LazyLock<Dependency> =
 /// What could be installed, without what explanations are made of: it finds what a world needs as
 /// [`crate::solve::solve`] does, and where there is nothing to be found that has to be asked why.
 #[derive(Debug)]
-pub struct Outline<'a>(Universe<'a>);
+pub struct Outline<'a> {
+    catalogue: &'a Catalogue,
+    repositories: usize,
+    tags: Vec<(&'a str, u64)>,
+    untagged: u64,
+}
 
 impl<'a> Outline<'a> {
-    /// Indexes catalogues, each with its tag if it has one, for machines of `arch`; see [`Universe::new`].
+    /// What a catalogue has; `tags` has the tag of each of its repositories, if it has one.
     ///
     /// # Errors
     /// [`UniverseError`].
-    pub fn new(catalogues: &[(&'a Catalogue, Option<&'a str>)], arch: &str) -> Result<Self, UniverseError> {
-        if catalogues.len() > MAX_REPOSITORIES {
-            return Err(UniverseError::TooManyRepositories(catalogues.len()));
+    pub fn new(catalogue: &'a Catalogue, tags: &[Option<&'a str>]) -> Result<Self, UniverseError> {
+        if tags.len() > MAX_REPOSITORIES {
+            return Err(UniverseError::TooManyRepositories(tags.len()));
         }
-        let mut builder = Builder::default();
-        for (position, (catalogue, tag)) in catalogues.iter().enumerate() {
-            builder.add_tag(*tag, 1 << position);
-            builder.add_catalogue(catalogue, 1 << position, arch)?;
-            if position + 1 < catalogues.len() {
-                builder.remember_checksums();
-            }
+        let mut outline = Self { catalogue, repositories: tags.len(), tags: Vec::new(), untagged: 0 };
+        for (position, tag) in tags.iter().enumerate() {
+            super::add_tag(&mut outline.tags, &mut outline.untagged, *tag, 1 << position);
         }
-        Ok(Self(builder.finish()))
+        Ok(outline)
     }
 
-    /// What apk would install; `None` where it would refuse the world.
+    /// What apk would install; `None` where it would refuse the world, or where the catalogue cannot be read.
     pub fn solve<'w>(&self, world: &'w [Dependency]) -> Option<Solution<'a>>
     where
         'a: 'w,
     {
-        let (world, names) = sorted(&self.0, world);
-        let (demands, refused) = pinned(&self.0, &world);
+        let (world, names) = sorted(self, world);
+        let (demands, refused) = pinned(self, &world);
         if !refused.is_empty() {
             return None;
         }
-        choose(&self.0, names, &demands).ok().map(|order| solution(&self.0, order))
+        let order = choose(self, names, &demands).ok()?;
+        let choice = |package: PackageId| {
+            let repository = self.catalogue.repositories_of(package.0).trailing_zeros() as usize;
+            let record = self.catalogue.record(package.0)?;
+            (repository < self.repositories).then_some(Choice { record, repository })
+        };
+        let install = order.into_iter().map(choice).collect::<Option<_>>()?;
+        Some(Solution { install })
     }
 }
 
-impl<'a> Builder<'a> {
-    fn add_catalogue(&mut self, catalogue: &'a Catalogue, bit: u64, arch: &str) -> Result<(), UniverseError> {
-        let ids = self.number_names(catalogue)?;
-        self.reserve(catalogue);
-        for package in 0..number(catalogue.len())? {
-            let checksum = catalogue.package(package).checksum;
-            // The very same package of an earlier repository. (Within one, a catalogue has it but once.)
-            match self.by_checksum.get(checksum).and_then(|known| self.packages.get_mut(known.0 as usize)) {
-                Some(known) => known.repositories |= bit,
-                None => self.add_package(catalogue, package, &ids, bit, arch)?,
-            }
+impl<'a, 'w> Stock<'w> for Outline<'a>
+where
+    'a: 'w,
+{
+    fn name_count(&self) -> usize {
+        self.catalogue.name_count()
+    }
+
+    fn package_count(&self) -> usize {
+        self.catalogue.len()
+    }
+
+    fn find_all(&self, names: &[&str]) -> Vec<Option<NameId>> {
+        self.catalogue.find_all(names).into_iter().map(|name| name.map(NameId)).collect()
+    }
+
+    fn bucket(&self, name: NameId) -> u32 {
+        self.catalogue.bucket(name.0)
+    }
+
+    fn provider_list(&self, name: NameId) -> Range<u32> {
+        self.catalogue.providers(name.0)
+    }
+
+    fn provider(&self, at: u32) -> Provider<'w> {
+        let (package, version) = self.catalogue.provider(at);
+        Provider { package: PackageId(package), version }
+    }
+
+    fn provider_package(&self, at: u32) -> PackageId {
+        PackageId(self.catalogue.provider_package(at))
+    }
+
+    fn depend_list(&self, package: PackageId) -> Range<u32> {
+        self.catalogue.depends(package.0)
+    }
+
+    fn provide_list(&self, package: PackageId) -> Range<u32> {
+        self.catalogue.provides(package.0)
+    }
+
+    fn install_if_list(&self, package: PackageId) -> Range<u32> {
+        self.catalogue.install_if(package.0)
+    }
+
+    fn dep(&self, at: u32) -> Dep<'w> {
+        let mention = self.catalogue.mention(at);
+        Dep {
+            name: NameId(mention.name),
+            conflict: mention.conflict,
+            constraint: mention.constraint,
+            dependency: &NOBODYS,
         }
-        self.catalogues.push((catalogue, ids));
-        Ok(())
     }
 
-    /// Growing the tables would cost more than filling them.
-    fn reserve(&mut self, catalogue: &Catalogue) {
-        let (names, packages, mentions) = catalogue.counts();
-        self.texts.reserve(names);
-        self.buckets.reserve(names);
-        self.packages.reserve(packages);
-        self.deps.reserve(mentions);
-        self.providers.reserve(packages + mentions);
+    fn dep_name(&self, at: u32) -> NameId {
+        NameId(self.catalogue.mentioned_name(at))
     }
 
-    /// So that a later repository's very same package is known.
-    fn remember_checksums(&mut self) {
-        let checksum = |package: &Package<'a>| match package.source {
-            Source::Catalogue(catalogue, number) => catalogue.package(number).checksum,
-            Source::Record(_) => "",
-        };
-        self.by_checksum = (0..).zip(&self.packages).map(|(id, p)| (checksum(p), PackageId(id))).collect();
+    fn dependent_list(&self, name: NameId) -> Range<u32> {
+        self.catalogue.dependents(name.0)
     }
 
-    /// What each name is here, by its number in the catalogue.
-    fn number_names(&mut self, catalogue: &'a Catalogue) -> Result<Vec<NameId>, UniverseError> {
-        let mut ids = Vec::with_capacity(catalogue.counts().0);
-        self.catalogues.iter().for_each(|(earlier, _)| earlier.make_table());
-        for (text, bucket) in catalogue.names() {
-            let known = self
-                .catalogues
-                .iter()
-                .find_map(|(earlier, ids)| ids.get(earlier.find(text)? as usize).copied());
-            let id = match known {
-                Some(id) => id,
-                None => {
-                    let id = NameId(number(self.texts.len())?);
-                    self.texts.push(text);
-                    self.buckets.push(bucket);
-                    id
-                }
-            };
-            ids.push(id);
-        }
-        Ok(ids)
+    fn dependent(&self, at: u32) -> PackageId {
+        PackageId(self.catalogue.dependent(at))
     }
 
-    fn add_package(
-        &mut self,
-        catalogue: &'a Catalogue,
-        number_there: u32,
-        ids: &[NameId],
-        bit: u64,
-        arch: &str,
-    ) -> Result<(), UniverseError> {
-        let package = PackageId(number(self.packages.len())?);
-        let found = catalogue.package(number_there);
-        let id = |name: u32| ids.get(name as usize).copied().unwrap_or(NameId(0));
-        let mut starts = [0; 4];
-        for (start, list) in starts.iter_mut().zip([found.depends, found.provides, found.install_if, &[]]) {
-            *start = number(self.deps.len())?;
-            self.deps.extend(list.iter().map(|mention| Dep {
-                name: id(mention.name),
-                conflict: mention.conflict,
-                constraint: mention.op.map(|op| (op, catalogue.part(mention.version))),
-                dependency: &NOBODYS,
-            }));
-        }
-        let [depends, provides, install_if, end] = starts;
-        let name = id(found.name);
-        self.add_providers(name, package, found.version, provides..install_if)?;
-        self.packages.push(Package {
-            source: Source::Catalogue(catalogue, number_there),
-            version: found.version,
-            priority: found.priority,
-            empty: found.empty,
-            name,
-            repositories: bit,
-            installable: fits(found.arch, arch) && found.installable,
-            depends,
-            provides,
-            install_if,
-            end: if found.waits { end } else { install_if },
-        });
-        Ok(())
+    fn trigger_list(&self, name: NameId) -> Range<u32> {
+        self.catalogue.triggers(name.0)
+    }
+
+    fn trigger(&self, at: u32) -> NameId {
+        NameId(self.catalogue.trigger(at))
+    }
+
+    fn name_of(&self, package: PackageId) -> NameId {
+        NameId(self.catalogue.name_of(package.0))
+    }
+
+    fn version(&self, package: PackageId) -> &'w str {
+        self.catalogue.version(package.0)
+    }
+
+    fn priority(&self, package: PackageId) -> u16 {
+        self.catalogue.priority(package.0)
+    }
+
+    fn is_empty(&self, package: PackageId) -> bool {
+        self.catalogue.is_empty_package(package.0)
+    }
+
+    fn is_installable(&self, package: PackageId) -> bool {
+        self.catalogue.is_installable(package.0)
+    }
+
+    fn repositories_of(&self, package: PackageId) -> u64 {
+        self.catalogue.repositories_of(package.0)
+    }
+
+    fn checksum(&self, package: PackageId) -> Option<Checksum> {
+        self.catalogue.record(package.0).map(|record| record.checksum)
+    }
+
+    fn untagged(&self) -> u64 {
+        self.untagged
+    }
+
+    fn tags(&self) -> &[(&'w str, u64)] {
+        &self.tags
     }
 }

@@ -16,7 +16,7 @@ use lz4_flex::block::{compress_into, get_maximum_output_size};
 pub const MAGIC: [u8; 4] = 0x184C_2102_u32.to_le_bytes();
 
 /// The format's own; the kernel's decoder allocates exactly this.
-const BLOCK: usize = 8 << 20;
+pub const BLOCK: usize = 8 << 20;
 
 /// What ends the frame for the kernel.
 pub const END: [u8; 4] = [0; 4];

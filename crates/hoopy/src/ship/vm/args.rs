@@ -95,6 +95,15 @@ impl Args {
     }
 }
 
+/// A virtio port of this name, whose other end is the socket at `path`.
+pub(super) fn port(name: &str, path: &Path) -> Result<Vec<String>, VmError> {
+    let socket = path.to_str().ok_or_else(|| VmError::PathNotUtf8(path.to_owned()))?;
+    let chardev = format!("socket,id={name},path={}", escaped(socket));
+    let device = format!("virtserialport,chardev={name},name={name}");
+    let args = ["-chardev", &chardev, "-device", "virtio-serial-pci", "-device", &device];
+    Ok(args.map(str::to_owned).to_vec())
+}
+
 /// A value in QEMU's `key=value,` lists: a comma is doubled.
 fn escaped(value: &str) -> String {
     value.replace(',', ",,")

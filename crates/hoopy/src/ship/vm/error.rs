@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use hoopy_disk::esp::EspError;
 
+use crate::ship::mkfs::MkfsError;
+
 /// Why a machine was not made, not started, or did not do what was waited for.
 #[derive(Debug, thiserror::Error)]
 pub enum VmError {
@@ -47,38 +49,9 @@ pub enum VmError {
         /// As set.
         path: PathBuf,
     },
-    /// A tool that makes a filesystem is not installed.
-    #[error("a disk with {filesystem} needs {tool}, which is not installed: it is in the package {package}")]
-    NoMkfs {
-        /// As `fstab` names it.
-        filesystem: String,
-        /// The missing program.
-        tool: &'static str,
-        /// What most distributions call its package.
-        package: &'static str,
-    },
-    /// A tool that makes a filesystem failed.
-    #[error("{tool} could not make the disk for {spec}: {message}")]
-    Mkfs {
-        /// Which program.
-        tool: &'static str,
-        /// `UUID=...` or `LABEL=...`.
-        spec: String,
-        /// What it said.
-        message: String,
-    },
-    /// A UUID or label that the filesystem can't have.
-    #[error("fstab line {line}: {spec} can't be on a {filesystem} filesystem: {reason}")]
-    BadSpec {
-        /// Line of the `fstab`.
-        line: usize,
-        /// `UUID=...` or `LABEL=...`.
-        spec: String,
-        /// As `fstab` names it.
-        filesystem: String,
-        /// What is wrong.
-        reason: &'static str,
-    },
+    /// A filesystem could not be made.
+    #[error(transparent)]
+    Mkfs(#[from] MkfsError),
     /// A port of the host can't be had.
     #[error("port {port} of 127.0.0.1, for {name}, can't be used: {source}")]
     Port {
@@ -92,6 +65,14 @@ pub enum VmError {
     /// A path that QEMU's command line can't hold.
     #[error("{}: QEMU's command line can't hold a path that is not UTF-8", .0.display())]
     PathNotUtf8(PathBuf),
+    /// An image whose command line cannot be replaced.
+    #[error("{}: {source}", .path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: hoopy_uki::ReplaceError,
+    },
     /// The partition with the image.
     #[error("cannot make the EFI system partition: {0}")]
     Esp(#[from] EspError),

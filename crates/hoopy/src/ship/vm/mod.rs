@@ -13,19 +13,22 @@ pub mod accel;
 pub(crate) mod args;
 pub mod console;
 pub mod error;
-pub mod fstab;
 pub mod process;
 pub mod scratch;
 pub mod tools;
 
 use std::fs::File;
+use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use hoopy_disk::esp::{self, Item, Volume};
+use hoopy_uki::{Replaced, Section};
 use tempfile::TempDir;
 
+pub use super::fstab;
 pub use accel::{Accelerator, NoKvm};
 pub use console::Console;
 pub use error::VmError;
@@ -64,6 +67,9 @@ pub enum Acceleration {
 pub enum Boot {
     /// This unified kernel image, from a partition made for it and gone with the machine.
     Image(PathBuf),
+    /// The same image with another command line: the file is as it was, and so is all else in the copy that is
+    /// booted.
+    WithCommandLine(PathBuf, String),
     /// This disk image, which keeps what the machine writes to it.
     Disk(PathBuf),
 }
@@ -72,7 +78,7 @@ impl Boot {
     /// The file.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Image(path) | Self::Disk(path) => path,
+            Self::Image(path) | Self::WithCommandLine(path, _) | Self::Disk(path) => path,
         }
     }
 }
@@ -134,7 +140,8 @@ impl Vm {
         let dir = tempfile::Builder::new().prefix("hoopy-vm-").tempdir_in(&config.temp);
         let dir = dir.map_err(VmError::io("make a directory in", &config.temp))?;
         let disk = match &config.boot {
-            Boot::Image(image) => write_esp(config.arch, image, dir.path())?,
+            Boot::Image(image) => write_esp(config.arch, image, None, dir.path())?,
+            Boot::WithCommandLine(image, line) => write_esp(config.arch, image, Some(line), dir.path())?,
             Boot::Disk(disk) => disk.clone(),
         };
         let firmware = firmware.with_private_variables(dir.path())?;
@@ -160,6 +167,17 @@ impl Vm {
     /// The forwarded ports, with the ports of the host that were chosen.
     pub fn forwards(&self) -> &[Forward] {
         &self.forwards
+    }
+
+    /// Gives the machine a virtio port of this name. QEMU connects to the other end when it starts.
+    ///
+    /// # Errors
+    /// [`VmError::Io`], [`VmError::PathNotUtf8`].
+    pub fn port(&mut self, name: &str) -> Result<UnixListener, VmError> {
+        let path = self.dir.path().join(name);
+        let listener = UnixListener::bind(&path).map_err(VmError::io("listen at", &path))?;
+        self.args.extend(args::port(name, &path)?);
+        Ok(listener)
     }
 
     /// Runs it with its serial console on this process's terminal until it ends. Ctrl-A X ends it, Ctrl-A H
@@ -195,18 +213,25 @@ impl Vm {
     }
 }
 
-fn write_esp(arch: Arch, path: &Path, dir: &Path) -> Result<PathBuf, VmError> {
+/// A partition with the image, with another command line where one is given.
+fn write_esp(arch: Arch, path: &Path, line: Option<&str>, dir: &Path) -> Result<PathBuf, VmError> {
     let mut image = File::open(path).map_err(VmError::io("open", path))?;
-    let meta = image.metadata().map_err(VmError::io("read", path))?;
+    let Some(line) = line else {
+        let size = image.metadata().map_err(VmError::io("read", path))?.len();
+        return esp_of(arch, &mut image, size, dir);
+    };
+    let unusable = |source| VmError::Image { path: path.to_owned(), source };
+    let other = Replaced::new(&mut image, Section::Cmdline, line.as_bytes()).map_err(unusable)?;
+    let mut content = other.stream(&mut image).map_err(VmError::io("read", path))?;
+    esp_of(arch, &mut content, other.size(), dir)
+}
+
+fn esp_of(arch: Arch, content: &mut dyn Read, size: u64, dir: &Path) -> Result<PathBuf, VmError> {
     let esp = dir.join("esp.img");
     let out = File::options().read(true).write(true).create_new(true).open(&esp);
     let out = out.map_err(VmError::io("create", &esp))?;
     let volume = Volume { spare: ESP_SPARE, ..Volume::default() };
-    esp::write(
-        &out,
-        &volume,
-        &mut [Item { path: layout::started(arch), size: meta.len(), content: &mut image }],
-    )?;
+    esp::write(&out, &volume, &mut [Item { path: layout::started(arch), size, content }])?;
     Ok(esp)
 }
 

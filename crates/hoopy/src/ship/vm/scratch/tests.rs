@@ -1,8 +1,11 @@
 //! The real tools are the oracle: `blkid` reads what the real `mkfs` made.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+use std::process::Command;
+
 use super::*;
-use crate::ship::vm::fstab::parse;
+use crate::ship::fstab::parse;
+use crate::ship::mkfs::MkfsError;
 
 fn blkid(path: &Path) -> Option<String> {
     let blkid = Places::default().program("blkid");
@@ -17,7 +20,7 @@ fn blkid(path: &Path) -> Option<String> {
 fn made(dir: &Path, fstab: &str) -> Option<Scratch> {
     match make(dir, &parse(fstab.as_bytes()), DEFAULT_SIZE, &Places::default()) {
         Ok(scratch) => Some(scratch),
-        Err(e @ VmError::NoMkfs { .. }) => {
+        Err(VmError::Mkfs(e @ MkfsError::NoTool { .. })) => {
             eprintln!("SKIPPED: {e}");
             None
         }

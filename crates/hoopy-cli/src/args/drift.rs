@@ -1,0 +1,72 @@
+//! The commands that look at what changed on a machine.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// What stands below the help of `drift`.
+pub const DRIFT: &str = "\
+Example: hoopy drift nas
+         hoopy drift root@nas --system nas -p
+
+What is told is what the next reboot erases. Logs, leases and what each boot makes anew are left out, and what \
+hoopy.toml says: [drift] ignore = [\"/var/lib/app\"]. The exit code is 0 either way, and with --exit-code 8 where \
+something differs.";
+
+/// What stands below the help of `pull`.
+pub const PULL: &str = "\
+Example: hoopy pull nas /etc/motd
+         hoopy pull root@nas --all --system nas
+
+Files go to root/ of the system directory, and modes that git does not keep to [modes] of hoopy.toml: look at `git \
+diff`, and commit. What looks secret (keys, hashes of passwords, tokens) is refused, since git forgets nothing; the exit \
+code is 1 then.";
+
+/// Which machine, and what it should be.
+#[derive(Debug, Args)]
+pub struct Machine {
+    /// The machine, as ssh knows it; or a system directory, for the machine in its hoopy.toml
+    #[arg(default_value = ".")]
+    pub host: String,
+    /// The system directory
+    #[arg(long, value_name = "DIR")]
+    pub system: Option<PathBuf>,
+    /// The image that the machine booted, instead of looking for it in images/
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+}
+
+/// Options of `drift`.
+#[derive(Debug, Args)]
+pub struct Drift {
+    #[command(flatten)]
+    pub machine: Machine,
+    /// Show how the lines of texts differ
+    #[arg(long, short)]
+    pub patch: bool,
+    /// Exit with 8 where something differs
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Print the differences as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `pull`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    #[command(flatten)]
+    pub machine: Machine,
+    /// Files, and directories with all that changed in them; asked for one by one where none is named
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<String>,
+    /// All that changed
+    #[arg(long, conflicts_with = "paths")]
+    pub all: bool,
+    /// Also what looks secret
+    #[arg(long)]
+    pub secrets: bool,
+    /// Print what became of each path as JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,71 @@
+//! `hoopy pull`.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use hoopy::diff::FileChange;
+use hoopy::drift::{self, DriftError, Outcome, Pulled};
+
+use super::drift::{Scene, changed};
+use crate::args::{Global, Pull};
+use crate::error::FAILED;
+use crate::ui::{harmless, put, put_json};
+
+pub fn run(global: &Global, own: &Pull) -> anyhow::Result<ExitCode> {
+    let asks = own.paths.is_empty() && !own.all;
+    if asks && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        anyhow::bail!("which files? Name them, or say --all");
+    }
+    let mut scene = Scene::look(global, &own.machine)?;
+    let found = scene.drift(false)?;
+    let mut wanted = Vec::new();
+    for change in &found.files {
+        if own.all || own.paths.iter().any(|path| is_within(&change.path, path)) || asks && ask(change)? {
+            wanted.push(change);
+        }
+    }
+    let untouched = |path: &&String| !found.files.iter().any(|change| is_within(&change.path, path));
+    if let Some(path) = own.paths.iter().find(untouched) {
+        return Err(DriftError::NotChanged { host: scene.host, path: path.clone() }.into());
+    }
+    let contents: Vec<_> =
+        changed(&found).into_iter().filter(|path| wanted.iter().any(|c| c.path.as_bytes() == path)).collect();
+    scene.fetch(&contents)?;
+    let pulled = drift::pull(&scene.system.dir, &wanted, &scene.listing, own.secrets)?;
+    if own.json {
+        put_json(&pulled)?;
+    } else {
+        put(&pulled.iter().map(|one| line(one, &scene)).collect::<String>())?;
+    }
+    let refused = pulled.iter().any(|one| matches!(one.outcome, Outcome::Secret(_)));
+    if refused {
+        eprintln!(
+            "hint: --secrets takes what looks secret too; anybody who can read the repository can read it then"
+        );
+    }
+    Ok(if refused { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+/// Whether a changed path is the one that was named, or in that directory.
+fn is_within(path: &str, named: &str) -> bool {
+    let named = named.trim_matches('/');
+    named.is_empty() || path.strip_prefix(named).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn ask(change: &FileChange) -> io::Result<bool> {
+    eprint!("{} ({:?}) into root/? [y/N] ", harmless(&change.path), change.became);
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn line(one: &Pulled, scene: &Scene) -> String {
+    let to = scene.system.path("root").join(&one.path);
+    match &one.outcome {
+        Outcome::Written => format!("pulled   {}\n", to.display()),
+        Outcome::WrittenAsRoot => format!("pulled   {} (root's: setup.sh can chown it)\n", to.display()),
+        Outcome::Secret(what) => format!("refused  {}: it looks like {what}\n", one.path),
+        Outcome::LeftOut(why) => format!("left out {}: {why}\n", one.path),
+    }
+}

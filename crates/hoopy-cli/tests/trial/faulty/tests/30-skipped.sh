@@ -1,0 +1,2 @@
+echo "no sound card here"
+exit 77

@@ -1,0 +1,2 @@
+echo kept >/srv/kept
+echo lost >/root/lost

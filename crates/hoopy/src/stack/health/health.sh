@@ -1,0 +1,78 @@
+#!/bin/sh
+# Made by hoopy: waits until the runlevel is complete, checks it, runs /etc/hoopy/health.d, and marks the image as
+# good. /etc/conf.d/hoopy-health may set HEALTH_TIMEOUT (seconds for each script) and HEALTH_SETTLE (seconds for
+# services to crash in).
+
+HEALTH_TIMEOUT=60 HEALTH_SETTLE=5
+[ ! -r /etc/conf.d/hoopy-health ] || . /etc/conf.d/hoopy-health
+. /usr/libexec/hoopy/common.sh
+
+LOG=$RUN/health.log
+: >$LOG
+
+# What is wrong with the services of the runlevels that led here, one a line.
+services() {
+	for level in sysinit boot "$(rc-status -r)"; do
+		for link in /etc/runlevels/"$level"/*; do
+			name=${link##*/}
+			[ -e "$link" ] && [ "$name" != hoopy-health ] || continue
+			if [ -e "$SERVICES/started/$name" ]; then
+				rc-service -q "$name" status >/dev/null 2>&1
+				[ $? != 32 ] || echo "service $name crashed"
+			elif [ ! -e "$SERVICES/inactive/$name" ]; then
+				echo "service $name is not started"
+			fi
+		done
+	done
+}
+
+# The first check of /etc/hoopy/health.d that fails.
+checks() {
+	for check in /etc/hoopy/health.d/*; do
+		[ -f "$check" ] || continue
+		name=${check##*/}
+		[ -x "$check" ] || { say "health.d/$name is not executable: skipped"; continue; }
+		echo "--- $name" >>$LOG
+		timeout -k 5 "$HEALTH_TIMEOUT" "$check" >>$LOG 2>&1 </dev/null
+		status=$?
+		case $status in
+		0) ;;
+		124 | 137 | 143) echo "health.d/$name did not end within $HEALTH_TIMEOUT s"; return ;;
+		*) echo "health.d/$name failed with $status"; return ;;
+		esac
+	done
+}
+
+tell waiting nothing
+while [ -e "$SERVICES/rc.starting" ]; do sleep 1; done
+sleep "$HEALTH_SETTLE"
+tell checking nothing
+
+# A stick may take its time. Where the loader counts nothing, there is nothing to wait for.
+modules
+tries=0
+until find_slot; do
+	[ $tries -lt 15 ] && variable LoaderInfo | grep -q systemd-boot || break
+	[ $tries != 2 ] || find /sys/devices -name modalias -type f -exec sort -u {} + | xargs modprobe -q -b -a 2>/dev/null
+	tries=$((tries + 1))
+	sleep 2
+done
+tell checking nothing
+
+wrong=$(services | tee -a $LOG | head -n 1)
+[ -n "$wrong" ] || wrong=$(checks)
+if [ -z "$SLOT" ] && [ -n "$(variable LoaderBootCountPath)" ]; then
+	# On trial, with nothing to write to: it would be given up later, for no reason that anybody could see.
+	COUNTED=yes LEFT=unknown wrong=${wrong:-the partition that it was started from was not found}
+fi
+if [ -n "$wrong" ]; then
+	fail "$wrong" $LOG
+elif [ $COUNTED = no ]; then
+	tell good nothing
+elif bless; then
+	SLOT=${SLOT%+*}.efi COUNTED=no
+	tell good blessed
+	say "$IMAGE is good"
+else
+	fail "$SLOT could not be renamed" $LOG
+fi
