@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `oracle`, `bench`, `fuzz`, `setup`.
+//! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `oracle`, `prove`, `bench`, `fuzz`, `setup`.
 
 mod bench;
 mod chores;
@@ -6,6 +6,7 @@ mod demo;
 mod fuzz;
 mod mirror;
 mod oracle;
+mod prove;
 mod setup;
 mod test;
 
@@ -25,6 +26,8 @@ enum Chore {
     Test,
     /// Ask the real apk about random worlds and versions, and compare.
     Oracle(oracle::Amount),
+    /// Deploy to a virtual machine again and again, with faults and power cuts: for as long as it takes.
+    Prove(prove::Amount),
     /// Time hoopy beside the shell pipeline that it replaces, and its choice of packages beside apk's.
     Bench {
         /// One of them alone.
@@ -50,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Demo => demo::run(),
         Chore::Test => test::run(),
         Chore::Oracle(amount) => oracle::run(&amount),
+        Chore::Prove(amount) => prove::run(&amount),
         Chore::Bench { what, publish } => bench::run(what, publish),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
     }

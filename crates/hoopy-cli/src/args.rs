@@ -13,7 +13,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 const EXIT_CODES: &str = "\
 Exit codes: 0 all is well; 1 it failed; 2 the command line is wrong; 3 the system directory is wrong \
 (hoopy.toml, packages, the lock, or `hoopy check` found an error); 4 a script failed; 5 something could not be fetched or verified; 6 `hoopy test` found a test that fails; \
-8 something differs: `hoopy build --check` found it, or --exit-code asks.";
+8 something differs: `hoopy build --check` found it, or --exit-code asks; \
+9 a machine fell back to the image before, or is not well; 10 it did not come back.";
 
 const TEST_HELP: &str = "\
 Example: hoopy test nas --junit results.xml
@@ -78,6 +79,17 @@ pub enum Command {
     /// Write such a disk to a stick
     #[command(after_help = "Example: hoopy flash nas /dev/sdb")]
     Flash(Flash),
+    /// Ship the image to a machine over ssh, sending only what it lacks
+    #[command(
+        after_help = "Example: hoopy deploy nas root@nas --reboot; hoopy deploy nas root@nas --dry-run"
+    )]
+    Deploy(Deploy),
+    /// Tell what a machine runs, and what it starts next
+    #[command(after_help = "Example: hoopy status root@nas")]
+    Status(Status),
+    /// Let a machine start the image before
+    #[command(after_help = "Example: hoopy rollback root@nas --reboot")]
+    Rollback(Rollback),
     /// Write hoopy.lock: the exact packages
     #[command(after_help = "Example: hoopy lock nas")]
     Lock(System),
@@ -337,6 +349,82 @@ pub struct Flash {
     /// Write to a disk that is not removable too
     #[arg(long)]
     pub fixed_disk: bool,
+}
+
+/// Which machine.
+#[derive(Debug, ClapArgs)]
+pub struct Far {
+    /// Where the machine has its EFI system partition mounted, instead of looking for it
+    #[arg(long, value_name = "DIR")]
+    pub esp: Option<String>,
+    /// How many seconds to wait for the machine to come back
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub within: u64,
+}
+
+/// Options of `deploy`.
+#[derive(Debug, ClapArgs)]
+pub struct Deploy {
+    #[command(flatten)]
+    pub system: System,
+    /// The machine, as ssh knows it, instead of the one in hoopy.toml
+    pub host: Option<String>,
+    /// Ship this image as it is, instead of building one
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// Reboot the machine, wait for it, and fail where it does not come up well with the new image
+    #[arg(long, conflicts_with = "dry_run")]
+    pub reboot: bool,
+    /// Show what would be done, and change nothing on the machine
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Deploy to a machine that runs another system, or none of hoopy's
+    #[arg(long)]
+    pub anyway: bool,
+    #[command(flatten)]
+    pub far: Far,
+    /// Fail where hoopy.lock is missing or not for these packages
+    #[arg(long, conflicts_with = "image")]
+    pub locked: bool,
+    /// The image's version, instead of the day and a counter
+    #[arg(long, value_name = "VERSION", conflicts_with = "image")]
+    pub image_version: Option<String>,
+    /// Where package scripts and setup.sh run: here where they can and else in a virtual machine, or one of the two
+    #[arg(long, value_enum, default_value_t = Scripts::Auto, value_name = "WHERE")]
+    pub scripts: Scripts,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `status`.
+#[derive(Debug, ClapArgs)]
+pub struct Status {
+    /// The machine, as ssh knows it; or a system directory, for the machine in its hoopy.toml
+    #[arg(default_value = ".")]
+    pub host: String,
+    /// Where the machine has its EFI system partition mounted, instead of looking for it
+    #[arg(long, value_name = "DIR")]
+    pub esp: Option<String>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `rollback`.
+#[derive(Debug, ClapArgs)]
+pub struct Rollback {
+    /// The machine, as ssh knows it; or a system directory, for the machine in its hoopy.toml
+    #[arg(default_value = ".")]
+    pub host: String,
+    /// Reboot the machine, wait for it, and fail where it does not come up with the image before
+    #[arg(long, conflicts_with = "dry_run")]
+    pub reboot: bool,
+    /// Show what would be done, and change nothing on the machine
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub far: Far,
 }
 
 /// Options of `update`.

@@ -10,6 +10,7 @@ use hoopy::lock::{LockError, MakeError};
 use hoopy::query::QueryError;
 use hoopy::road::BuildError;
 use hoopy::sandbox::SandboxError;
+use hoopy::ship::deploy::DeployError;
 use hoopy::ship::trial::TrialError;
 use hoopy::stack::StackError;
 
@@ -42,6 +43,9 @@ fn code(error: &anyhow::Error) -> u8 {
     if let Some(CheckError::Lock(_)) = error.downcast_ref::<CheckError>() {
         return WRONG_DIRECTORY;
     }
+    if let Some(error) = error.downcast_ref::<DeployError>() {
+        return of_deploy(error);
+    }
     told(error).map_or(FAILED, |told| told.0)
 }
 
@@ -68,6 +72,8 @@ pub const FAILED: u8 = 1;
 pub const TEST_FAILED: u8 = 6;
 const SCRIPT_FAILED: u8 = 4;
 const NOT_FETCHED: u8 = 5;
+const FELL_BACK: u8 = 9;
+const NOT_BACK: u8 = 10;
 
 /// Exit code and hint. No `_` here: whoever adds an error is to think of both.
 fn kind(error: &BuildError) -> (u8, Option<&'static str>) {
@@ -89,6 +95,37 @@ fn kind(error: &BuildError) -> (u8, Option<&'static str>) {
         BuildError::Stack(StackError::Store(_) | StackError::Files(FilesError::Store(_))) => (FAILED, STORE),
         BuildError::Stack(_) | BuildError::Image(_) | BuildError::Path(_) => (FAILED, None),
         BuildError::Store(_) => (FAILED, STORE),
+    }
+}
+
+/// The messages say themselves what to do: what that is depends on the machine.
+fn of_deploy(error: &DeployError) -> u8 {
+    match error {
+        DeployError::FellBack { .. } | DeployError::Unwell { .. } => FELL_BACK,
+        DeployError::NotBack { .. } => NOT_BACK,
+        DeployError::Ssh(_)
+        | DeployError::Image { .. }
+        | DeployError::Manifest { .. }
+        | DeployError::NotAnImage { .. }
+        | DeployError::Answer { .. }
+        | DeployError::Lacks { .. }
+        | DeployError::NotRoot { .. }
+        | DeployError::NotHoopy { .. }
+        | DeployError::OtherSystem { .. }
+        | DeployError::OtherArch { .. }
+        | DeployError::NoEsp { .. }
+        | DeployError::WhichEsp { .. }
+        | DeployError::Mount { .. }
+        | DeployError::ReadOnly { .. }
+        | DeployError::Full { .. }
+        | DeployError::Write { .. }
+        | DeployError::Busy(_)
+        | DeployError::Short(_)
+        | DeployError::Digest { .. }
+        | DeployError::OtherLayout { .. }
+        | DeployError::SameName { .. }
+        | DeployError::Older { .. }
+        | DeployError::NothingBefore { .. } => FAILED,
     }
 }
 

@@ -24,6 +24,8 @@ const RATE: u8 = 10;
 /// Tells on standard error.
 pub struct Teller {
     quiet: bool,
+    /// What bytes are: on their way here, or from here.
+    verb: &'static str,
     terminal: bool,
     line: Mutex<Option<Line>>,
 }
@@ -37,9 +39,18 @@ struct Line {
 impl Teller {
     /// Says nothing but warnings when `quiet`.
     pub fn new(quiet: bool) -> Self {
+        Self::of("fetching", quiet)
+    }
+
+    /// The same, whose bytes are sent.
+    pub fn sending(quiet: bool) -> Self {
+        Self::of("sending", quiet)
+    }
+
+    fn of(verb: &'static str, quiet: bool) -> Self {
         let terminal =
             io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Self { quiet, terminal, line: Mutex::new(None) }
+        Self { quiet, terminal, verb, line: Mutex::new(None) }
     }
 
     /// Takes the line off the terminal: something else comes there now.
@@ -71,7 +82,7 @@ impl Teller {
 
     fn bytes(&self, done: u64, total: u64) {
         if total > 0 {
-            self.doing(&format!("{} of {}", size::show(done), size::show(total)));
+            self.doing(&format!("{}: {} of {}", self.verb, size::show(done), size::show(total)));
         }
     }
 

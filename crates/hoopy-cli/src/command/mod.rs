@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod deploy;
 mod diff;
 mod disk;
 mod drift;
@@ -13,8 +14,10 @@ mod inspect;
 mod lock;
 mod pull;
 mod reproduce;
+mod rollback;
 mod run;
 mod search;
+mod status;
 mod store;
 mod test;
 mod tree;
@@ -22,6 +25,7 @@ mod vendor;
 mod watch;
 mod why;
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -34,6 +38,7 @@ use hoopy::report::Observer;
 use hoopy::runner::choose::{Chosen, Where};
 use hoopy::runner::virtual_machine::MachineConfig;
 use hoopy::sandbox::{Sandbox, SandboxConfig};
+use hoopy::ship::deploy::SshConfig;
 use hoopy::store::Store;
 
 use crate::args::{Args, Command, Global, Scripts};
@@ -46,6 +51,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Check(own) => check::run(&global, &own),
         Command::Build(own) => build::run(&global, &own),
         Command::Run(own) => run::run(&global, &own),
+        Command::Deploy(own) => deploy::run(&global, &own),
+        Command::Status(own) => status::run(&global, &own),
+        Command::Rollback(own) => rollback::run(&global, &own),
         Command::Test(own) => test::run(&global, &own),
         Command::Disk(own) => disk::run(&global, &own),
         Command::Flash(own) => flash::run(&global, &own),
@@ -166,6 +174,31 @@ fn places() -> hoopy::ship::vm::Places {
         firmware: std::env::var_os("HOOPY_FIRMWARE").map(PathBuf::from),
         path: std::env::split_paths(&path).collect(),
     }
+}
+
+/// How ssh is called: the one on PATH. Without a terminal nobody can be asked.
+fn ssh() -> SshConfig {
+    let batch = !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal();
+    SshConfig { program: "ssh".into(), batch, temp: temp(), patience: None }
+}
+
+/// A machine, and where it has its EFI system partition: as given, or as the `hoopy.toml` of a system directory has it.
+fn far(given: &str, esp: Option<&str>, global: &Global) -> anyhow::Result<(String, Option<String>)> {
+    if !Path::new(given).join("packages").is_file() {
+        if given == "." {
+            anyhow::bail!(
+                "which machine? Name it, as root@nas, or say it in a system directory with `deploy.host`"
+            );
+        }
+        return Ok((given.to_owned(), esp.map(str::to_owned)));
+    }
+    let system = system(Path::new(given), global, Overrides::default())?;
+    let host = system.host.with_context(|| {
+        format!(
+            "{given} does not say which machine it is for: set `deploy.host` in its hoopy.toml, or name it"
+        )
+    })?;
+    Ok((host, esp.map(str::to_owned).or(system.esp)))
 }
 
 fn base(variable: &str, default: &str) -> Option<PathBuf> {

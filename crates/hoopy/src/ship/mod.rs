@@ -1,5 +1,6 @@
 //! Where an image goes once it is made.
 
+pub mod deploy;
 pub mod disk;
 pub mod flash;
 pub mod fstab;

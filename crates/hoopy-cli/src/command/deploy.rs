@@ -1,0 +1,128 @@
+//! `hoopy deploy`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hoopy::config::{Overrides, System, size};
+use hoopy::road::{self, Options, Output};
+use hoopy::ship::deploy::{self, Came, NewImage, Planned, Shipped, Ssh, Step, Steps, Wanted};
+use serde::Serialize;
+
+use crate::args::{Deploy, Global};
+use crate::ui::{Teller, put, put_json};
+
+/// So many new pieces are named.
+const NAMED: usize = 8;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Result<'a> {
+    #[serde(flatten)]
+    shipped: &'a Shipped,
+    came: Option<&'a Came>,
+}
+
+pub fn run(global: &Global, own: &Deploy) -> anyhow::Result<ExitCode> {
+    let system = super::system(&own.system.dir, global, Overrides::default())?;
+    let host = own.host.clone().or_else(|| system.host.clone()).with_context(|| {
+        let dir = own.system.dir.display();
+        format!("to which machine? Name it: hoopy deploy {dir} root@nas; or set `deploy.host` in hoopy.toml")
+    })?;
+    let teller = Teller::sending(global.quiet || own.json);
+    let path = match &own.image {
+        Some(path) => path.clone(),
+        None => build(global, own, &system, &Teller::new(global.quiet || own.json))?,
+    };
+    let image = NewImage::read(&path)?;
+    let esp = own.far.esp.as_deref().or(system.esp.as_deref());
+    let wanted = Wanted { image: &image, layout: system.layout, esp, anyway: own.anyway };
+    let config = super::ssh();
+    let ssh = Ssh::connect(&host, &config)?;
+    let planned = deploy::plan(&ssh, &wanted)?;
+    let say = |text: String| if global.quiet || own.json { Ok(()) } else { put(&text) };
+    say(will(&planned, &image))?;
+    if own.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let shipped = deploy::ship(&ssh, &wanted, &planned, &teller)?;
+    say(done(&shipped, &planned, own.reboot))?;
+    let runs = planned.machine.image.as_deref() == Some(image.name.as_str());
+    let came = if own.reboot && !(shipped.unchanged && runs) {
+        deploy::reboot(&ssh)?;
+        drop(ssh);
+        let within = Duration::from_secs(own.far.within);
+        let came = deploy::wait(&planned.machine, &image.name, esp, &config, within)?;
+        say(back(&host, &came))?;
+        Some(came)
+    } else {
+        None
+    };
+    if own.json {
+        put_json(&Result { shipped: &shipped, came: came.as_ref() })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn build(global: &Global, own: &Deploy, system: &System, teller: &Teller) -> anyhow::Result<PathBuf> {
+    let store = super::store(global)?;
+    let mut runner = super::runner(system, own.scripts, &store, super::temp(), teller)?;
+    let options = Options {
+        locked: own.locked,
+        output: Output::Uki,
+        day: super::build::today()?,
+        version: own.image_version.clone(),
+        source: None,
+    };
+    Ok(road::build(system, &options, &store, &mut runner, teller)?.path)
+}
+
+/// What is going to happen, before it does.
+fn will(planned: &Planned, image: &NewImage) -> String {
+    let machine = &planned.machine;
+    let runs = machine.image.as_deref().unwrap_or("no image of hoopy's");
+    let mut text = format!("machine   {}: runs {runs}, partition {}\n", machine.host, machine.esp);
+    let Some(steps) = &planned.steps else { return text };
+    let news: u64 = planned.news.iter().map(|n| n.size).sum();
+    let mut named: Vec<_> = planned.news.iter().filter(|n| n.origin != "hoopy").collect();
+    named.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.origin.cmp(&b.origin)));
+    let more = named.len().saturating_sub(NAMED);
+    let list: Vec<String> =
+        named.iter().take(NAMED).map(|n| format!("{} {}", n.origin, size::show(n.size))).collect();
+    text += &format!("image     {} ({})\n", image.name, size::show(image.size));
+    if steps.part.is_some() {
+        let (list, more) = (list.join(", "), if more > 0 { format!(", {more} more") } else { String::new() });
+        text += &format!("new       {}: {list}{more}\n", size::show(news));
+    }
+    text + &told(steps)
+}
+
+/// The changes on the partition, a line each.
+pub fn told(steps: &Steps) -> String {
+    let first = steps.first.iter().map(|file| format!("remove    {file}\n"));
+    let then = steps.then.iter().map(|step| match step {
+        Step::Copy(from, to) => format!("copy      {from} to {to}\n"),
+        Step::Move(from, to) => format!("rename    {from} to {to}\n"),
+        Step::Remove(file) => format!("remove    {file}\n"),
+    });
+    first.chain(then).collect()
+}
+
+fn done(shipped: &Shipped, planned: &Planned, reboot: bool) -> String {
+    if shipped.unchanged {
+        let runs = planned.machine.image.as_ref() == Some(&shipped.image);
+        let how = if runs { "runs already" } else { "is in place already, and starts with the next boot" };
+        return format!("{} {how}\n", shipped.image);
+    }
+    let percent = shipped.sent as f64 * 100.0 / shipped.size.max(1) as f64;
+    let (sent, whole) = (size::show(shipped.sent), size::show(shipped.size));
+    let next = if reboot { "rebooting" } else { "starts with the next boot" };
+    format!("sent      {sent} of {whole} ({percent:.1}%)\n{} is {}: {next}\n", shipped.file, shipped.image)
+}
+
+/// What came up.
+pub fn back(host: &str, came: &Came) -> String {
+    let how = if came.checked { ", and is well" } else { "" };
+    format!("{host} runs {}{how}, after {} s\n", came.image, came.seconds)
+}

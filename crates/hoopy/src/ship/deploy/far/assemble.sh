@@ -1,0 +1,121 @@
+# Puts a file together out of pieces that lie on the partition and pieces that are sent, and changes to it.
+#
+# PLAN    lines: `copy FILE OFFSET SIZE` or `send SIZE`, with tabs between, in the order of the new file
+# SENT    how many bytes come over standard input, behind this script
+# PART    the new file's temporary name; nothing is put together where it is empty
+# SHA256  the new file's digest
+# FIRST   files to remove before, a line each
+# STEPS   lines: `copy FROM TO`, `move FROM TO`, `remove FILE`, to do once the new file is whole and on the disk
+#
+# Until STEPS, nothing that could be started is touched but FIRST; each step leaves something that can be started.
+
+tab=$(printf '\t')
+
+# $1 bytes of what is sent. A peer that is gone without a word must not keep the partition writable for ever.
+take() {
+	left=$1
+	while [ "$left" -gt 0 ]; do
+		blocks=$((left / 4096))
+		[ $blocks -le 64 ] || blocks=64
+		if [ $blocks -gt 0 ]; then
+			timeout 60 dd bs=4096 count=$blocks iflag=fullblock <&3 2>>$ERR || return 1
+			left=$((left - blocks * 4096))
+		else
+			timeout 60 dd bs="$left" count=1 iflag=fullblock <&3 2>>$ERR || return 1
+			left=0
+		fi
+	done
+}
+
+# Receives into memory first where there is room: the partition is writable for a shorter time.
+receive() {
+	exec 3<&0
+	[ "$SENT" -gt 0 ] || return 0
+	room=$(df -P "$DIR" | awk 'NR == 2 { print $4 }')
+	memory=$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)
+	[ $((SENT / 512)) -lt "${room:-0}" ] && [ $((SENT / 512)) -lt "${memory:-0}" ] || return 0
+	take "$SENT" >"$DIR/sent"
+	[ "$(stat -c %s "$DIR/sent")" = "$SENT" ] || no cut ""
+	exec 3<"$DIR/sent"
+}
+
+build() {
+	printf '%s\n' "$PLAN" >"$DIR/plan"
+	while IFS=$tab read -r what a b c; do
+		case $what in
+		copy) range "$a" "$b" "$c" </dev/null || return 1 ;;
+		send) take "$a" || return 1 ;;
+		esac
+	done <"$DIR/plan"
+}
+
+# Says what went wrong with a file, by what the programs said.
+wrong() {
+	case $(cat $ERR) in
+	*"No space left"*) no full "$1" ;;
+	*"ead-only file system"*) no readonly "$1" ;;
+	*) no write "$1: $(grep -v records $ERR | tail -n 2)" ;;
+	esac
+}
+
+# Reads from the disk again, not from memory.
+forget() {
+	sync
+	{ echo 1 >/proc/sys/vm/drop_caches; } 2>/dev/null
+}
+
+# What is renamed is on the disk before the next change is begun.
+in_order() {
+	point "$AT"
+	case $TYPE$OPTIONS in *,sync,*) return ;; vfat* | msdos*) ;; *) return ;; esac
+	mount -o remount,rw,sync "$POINT" 2>/dev/null && SYNC=yes
+}
+
+step() {
+	case $1 in
+	copy)
+		cp "$2" "$3" 2>$ERR || wrong "$3"
+		forget
+		cmp "$2" "$3" >/dev/null 2>&1 || no write "$3 is not what was written to it: the medium is failing"
+		;;
+	move) mv -f "$2" "$3" 2>$ERR || wrong "$3" ;;
+	remove) rm -f "$2" 2>$ERR || wrong "$2" ;;
+	esac
+	echo "did $1 $2"
+}
+
+receive
+open_esp rw
+cd "$AT" || no esp "$AT"
+SYNC=
+finish() {
+	rm -f EFI/BOOT/hoopy-*.part EFI/Linux/hoopy-*.part
+	[ -z "$SYNC" ] || mount -o remount,rw,async "$POINT" 2>/dev/null
+	leave
+}
+trap finish EXIT
+rm -f EFI/BOOT/hoopy-*.part EFI/Linux/hoopy-*.part
+printf '%s\n' "$FIRST" | while read -r file; do
+	[ -z "$file" ] || { rm -f "$file" && echo "did remove $file"; }
+done
+if [ -n "$PART" ]; then
+	mkdir -p "${PART%/*}" 2>$ERR || wrong "${PART%/*}"
+	build >"$PART" 2>>$ERR || { [ "$(stat -c %s "$PART")" = "$SIZE" ] || wrong "$PART"; }
+	case $(cat $ERR) in *"No space left"*) no full "$PART" ;; esac
+	[ "$(stat -c %s "$PART")" = "$SIZE" ] || no cut ""
+	forget
+	found=$(sha256sum "$PART" 2>$ERR)
+	[ "${found%% *}" = "$SHA256" ] || no digest "${found%% *}"
+	echo "whole"
+fi
+# From here on it ends well even when nobody listens any more.
+trap '' HUP INT TERM PIPE
+in_order
+printf '%s\n' "$STEPS" >"$DIR/steps"
+while IFS=$tab read -r what a b; do
+	[ -z "$what" ] || step "$what" "$a" "$b"
+done <"$DIR/steps"
+sync
+finish
+trap '' EXIT
+echo "done"

@@ -1,0 +1,110 @@
+//! What can go wrong on the way to a machine, and what to do about it. ssh is let speak for itself.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The connection was not made, or broke. `words` are ssh's own.
+#[derive(Debug, thiserror::Error)]
+pub enum SshError {
+    /// A name that ssh would take for something else.
+    #[error("{0:?} is no machine: write what `ssh` takes, as nas or root@10.0.0.2")]
+    NoHost(String),
+    /// No such program.
+    #[error("cannot start {}: {source}; hoopy uses your own ssh: install OpenSSH's client", .program.display())]
+    Start {
+        /// Which.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The host key is not the one that is known, or none is known.
+    #[error(
+        "{host} is not the machine that ssh knows under this name, or it knows none yet. ssh says:\n{words}\nIf the \
+         machine was installed anew, see that its key is the right one and remove the old one: ssh-keygen -R {}. \
+         If it is new, connect once by hand: ssh {host}",
+        .host.rsplit('@').next().unwrap_or(.host)
+    )]
+    HostKey {
+        /// The machine.
+        host: String,
+        /// What ssh said.
+        words: String,
+    },
+    /// Nobody answers there.
+    #[error("{host} cannot be reached: is it up, and is this its name or address? ssh says:\n{words}")]
+    NoRoute {
+        /// The machine.
+        host: String,
+        /// What ssh said.
+        words: String,
+    },
+    /// It lets us not in.
+    #[error(
+        "{host} does not let you in: put your public key into root/root/.ssh/authorized_keys, or load it with \
+         ssh-add. ssh says:\n{words}"
+    )]
+    NotAllowed {
+        /// The machine.
+        host: String,
+        /// What ssh said.
+        words: String,
+    },
+    /// The connection broke.
+    #[error(
+        "the connection to {host} broke; nothing was switched, unless said above: run it again. ssh says:\n{words}"
+    )]
+    Cut {
+        /// The machine.
+        host: String,
+        /// What ssh said.
+        words: String,
+    },
+    /// Anything else.
+    #[error("{host}: {words}")]
+    Words {
+        /// The machine.
+        host: String,
+        /// What was said.
+        words: String,
+    },
+    /// A pipe to ssh.
+    #[error("talking to ssh: {0}")]
+    Io(io::Error),
+}
+
+impl SshError {
+    pub(super) fn start(program: &Path, source: io::Error) -> Self {
+        Self::Start { program: program.to_owned(), source }
+    }
+
+    /// By what ssh said: it has one exit status for everything (ssh(1)).
+    pub(super) fn of(host: &str, words: &str, connected: bool) -> Self {
+        let says = |texts: &[&str]| texts.iter().any(|text| words.contains(text));
+        let host = host.to_owned();
+        let words = if words.is_empty() { "(nothing)".to_owned() } else { words.to_owned() };
+        if says_host_key(&words) {
+            Self::HostKey { host, words }
+        } else if says(&["Permission denied", "Too many authentication failures", "No more authentication"]) {
+            Self::NotAllowed { host, words }
+        } else if connected {
+            Self::Cut { host, words }
+        } else if says(&[
+            "Could not resolve hostname",
+            "No route to host",
+            "Network is unreachable",
+            "Connection refused",
+            "timed out",
+            "Host is down",
+            "Connection reset",
+            "Connection closed",
+        ]) {
+            Self::NoRoute { host, words }
+        } else {
+            Self::Words { host, words }
+        }
+    }
+}
+
+fn says_host_key(words: &str) -> bool {
+    words.contains("Host key verification failed") || words.contains("REMOTE HOST IDENTIFICATION HAS CHANGED")
+}
