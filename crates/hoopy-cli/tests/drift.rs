@@ -150,7 +150,7 @@ fn what_goes_wrong_is_said(machine: &Machine) {
     };
     refused(&["pull", "s", "etc/hostname"], "etc/hostname is as the image has it, or is not there");
     refused(&["pull", "s"], "which files? Name them, or say --all");
-    refused(&["drift", "root@gone", "--system", "s"], "ssh failed");
+    refused(&["drift", "root@gone", "--system", "s"], "root@gone: no such machine");
     // A link in root/ that leads elsewhere is not followed.
     let outside = machine.home.path("outside");
     fs::create_dir(&outside).unwrap();

@@ -1,13 +1,14 @@
 //! `hoopy drift`, and what it shares with `hoopy pull`.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use hoopy::config::{Overrides, System};
 use hoopy::diff::{Became, Difference, Side};
 use hoopy::drift::{self, DriftError, Ignored, Listing};
+use hoopy::ship::deploy::Ssh;
 
 use crate::args::{Drift, Global, Machine};
 use crate::error::DIFFERS;
@@ -48,6 +49,7 @@ pub fn changed(found: &Difference) -> Vec<Vec<u8>> {
 pub struct Scene {
     pub host: String,
     pub system: System,
+    ssh: Ssh,
     pub listing: Listing,
     pub expected: Side,
     ignored: Ignored,
@@ -66,10 +68,11 @@ impl Scene {
                 format!("{}: it does not say which machine it is for: set `deploy.host` in hoopy.toml, or name it", system.dir.display())
             })?,
         };
-        let listing = drift::list(&host, &mut |script, limit| over_ssh(&host, script, limit))?;
+        let ssh = Ssh::connect(&host, &super::ssh())?;
+        let listing = drift::list(&host, &mut |script, limit| answer(&ssh, script, limit))?;
         let image = image(own, &system, &host, &listing)?;
         let ignored = Ignored::new(&system.drift_ignore);
-        Ok(Self { expected: Side::file(&image)?, host, system, listing, ignored })
+        Ok(Self { expected: Side::file(&image)?, host, system, ssh, listing, ignored })
     }
 
     /// How the machine differs.
@@ -79,9 +82,8 @@ impl Scene {
 
     /// Fetches the contents of these files.
     pub fn fetch(&mut self, paths: &[Vec<u8>]) -> Result<(), DriftError> {
-        let host = self.host.clone();
-        let mut far = |script: &str, limit| over_ssh(&host, script, limit);
-        drift::contents(&host, &mut far, paths, MAX_FILE, &mut self.listing)
+        let mut far = |script: &str, limit| answer(&self.ssh, script, limit);
+        drift::contents(&self.host, &mut far, paths, MAX_FILE, &mut self.listing)
     }
 }
 
@@ -100,45 +102,7 @@ fn image(own: &Machine, system: &System, host: &str, listing: &Listing) -> Resul
     if path.is_file() { Ok(path) } else { Err(DriftError::Missing { host, image, path }) }
 }
 
-/// Runs a script on the machine with the user's own ssh, whose words go to the terminal.
-fn over_ssh(host: &str, script: &str, limit: u64) -> io::Result<Vec<u8>> {
-    // ssh(1) takes a leading dash for an option.
-    if host.starts_with('-') || host.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no name of a machine"));
-    }
-    let mut command = Command::new("ssh");
-    command.args([
-        "-T",
-        "-x",
-        "-a",
-        "-o",
-        "ClearAllForwardings=yes",
-        "-o",
-        "RemoteCommand=none",
-        "--",
-        host,
-        "exec sh -s",
-    ]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(io::Error::other("ssh has no pipe"));
-    };
-    let mut answer = Vec::new();
-    let read = std::thread::scope(|scope| {
-        // Beside the reading, or both would wait on a full pipe.
-        scope.spawn(move || {
-            let _ = input.write_all(script.as_bytes());
-        });
-        output.take(limit).read_to_end(&mut answer)
-    });
-    if answer.len() as u64 == limit {
-        // It has more to say, and would wait for a reader.
-        let _ = child.kill();
-    }
-    let status = child.wait()?;
-    read?;
-    if answer.is_empty() && !status.success() {
-        return Err(io::Error::other(format!("ssh failed: {status}")));
-    }
-    Ok(answer)
+/// What the machine answers to a script.
+fn answer(ssh: &Ssh, script: &str, limit: u64) -> io::Result<Vec<u8>> {
+    ssh.run(script, limit, &mut |_| Ok(())).map_err(io::Error::other)
 }

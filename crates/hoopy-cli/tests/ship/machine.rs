@@ -5,14 +5,20 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hoopy::arch::Arch;
-use hoopy::ship::vm::{Acceleration, Boot, Console, Forward, Places, Vm, VmConfig};
+use hoopy::ship::vm::{Acceleration, Boot, Forward, Places, Vm, VmConfig};
 use hoopy_testkit::{Home, soon};
 
 /// Generous: emulation on a busy machine.
 const LONG: Duration = Duration::from_secs(400);
+
+/// How often somebody looks whether the plug is pulled.
+const TICK: Duration = Duration::from_millis(50);
 
 /// How long a deploy waits for the machine: a fall is three boots and one more.
 const WITHIN: &str = "1500";
@@ -21,7 +27,44 @@ pub struct Machine {
     pub home: Home,
     pub arch: &'static str,
     disk: PathBuf,
-    console: Option<Console>,
+    plug: Option<Plug>,
+}
+
+/// Keeps a machine running: QEMU ends where the machine reboots, and is started anew with its disk. A reset inside
+/// QEMU 7.2, emulated, does not come back from firmware that has written variables.
+struct Plug {
+    pulled: Arc<AtomicBool>,
+    running: Option<JoinHandle<()>>,
+}
+
+impl Plug {
+    fn new(config: VmConfig, log: PathBuf, first: Vm) -> Self {
+        let pulled = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&pulled);
+        let running = std::thread::spawn(move || {
+            let mut next = Some(first);
+            while let Some(vm) = next.take() {
+                let log = fs::File::options().create(true).append(true).open(&log).unwrap();
+                let mut console = vm.console(Some(log)).unwrap();
+                while console.wait(TICK).is_err() {
+                    if seen.load(Ordering::SeqCst) {
+                        return;
+                    }
+                }
+                next = Some(Vm::prepare(&config).unwrap());
+            }
+        });
+        Self { pulled, running: Some(running) }
+    }
+}
+
+impl Drop for Plug {
+    fn drop(&mut self) {
+        self.pulled.store(true, Ordering::SeqCst);
+        if let Some(running) = self.running.take() {
+            let _ = running.join();
+        }
+    }
 }
 
 impl Machine {
@@ -30,7 +73,7 @@ impl Machine {
         let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
         home.example("hello");
         let disk = home.path("disk.img");
-        let mut machine = Self { home, arch, disk, console: None };
+        let mut machine = Self { home, arch, disk, plug: None };
         machine.set("hoopy.toml", &toml(layout, ""), 0o644);
         machine.set("root/etc/conf.d/hoopy-health", "HEALTH_SETTLE=1\n", 0o644);
         machine.set("root/etc/conf.d/hoopy-watchdog", "BOOT_LIMIT=500\n", 0o644);
@@ -87,22 +130,23 @@ impl Machine {
 
     /// Switches it on, and waits until ssh answers.
     pub fn start(&mut self) {
-        let config = VmConfig {
+        let mut config = VmConfig {
             arch: self.arch.parse::<Arch>().unwrap(),
             boot: Boot::Disk(self.disk.clone()),
             memory: 512 << 20,
             cpus: 2,
             forwards: vec![Forward { name: "SSH".to_owned(), guest: 22, host: 0 }],
             disks: vec![],
-            no_reboot: false,
+            no_reboot: true,
             acceleration: Acceleration::Auto,
             places: Places::default(),
             temp: std::env::temp_dir(),
         };
         let vm = Vm::prepare(&config).unwrap();
-        self.reached_by(vm.forwards()[0].host);
-        let log = fs::File::options().create(true).append(true).open(self.home.path("console.log")).unwrap();
-        self.console = Some(vm.console(Some(log)).unwrap());
+        // The same one after a reboot: whoever waits for the machine knows no other.
+        config.forwards[0].host = vm.forwards()[0].host;
+        self.reached_by(config.forwards[0].host);
+        self.plug = Some(Plug::new(config, self.home.path("console.log"), vm));
         let up = soon(LONG, || self.ssh("true").status.success());
         assert!(up, "it did not come up:\n{}", self.log());
     }
@@ -121,7 +165,7 @@ impl Machine {
 
     /// Pulls the plug.
     pub fn kill(&mut self) {
-        self.console = None;
+        self.plug = None;
     }
 
     /// The end of what it said.
