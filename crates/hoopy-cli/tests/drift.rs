@@ -161,7 +161,10 @@ fn what_goes_wrong_is_said(machine: &Machine) {
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
     // What is no answer is none.
     fs::write(machine.home.path("bin/ssh"), "#!/bin/sh\necho hello\n").unwrap();
-    refused(&["drift", "s"], "an answer that was not expected: hello");
+    refused(
+        &["drift", "s"],
+        "root@far: it ended without a word; does the login shell there run what ssh asks for?",
+    );
     fs::write(machine.far("etc/hoopy-release"), "IMAGE=../../etc\n").unwrap();
     fs::write(machine.home.path("bin/ssh"), SSH).unwrap();
     refused(&["drift", "s"], "no /etc/hoopy-release that says which image it runs");

@@ -81,7 +81,11 @@ impl SshError {
     pub(super) fn of(host: &str, words: &str, connected: bool) -> Self {
         let says = |texts: &[&str]| texts.iter().any(|text| words.contains(text));
         let host = host.to_owned();
-        let words = if words.is_empty() { "(nothing)".to_owned() } else { words.to_owned() };
+        let words = if words.is_empty() {
+            "it ended without a word; does the login shell there run what ssh asks for?".to_owned()
+        } else {
+            words.to_owned()
+        };
         if says_host_key(&words) {
             Self::HostKey { host, words }
         } else if says(&["Permission denied", "Too many authentication failures", "No more authentication"]) {
