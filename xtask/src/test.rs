@@ -1,6 +1,11 @@
 //! `cargo xtask test`: what CI runs.
 
-use std::process::Command;
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::bail;
 
 use crate::{chores, mirror, setup};
 
@@ -10,9 +15,54 @@ pub fn run() -> anyhow::Result<()> {
     let mirror = mirror::run()?;
     chores::run("cargo", &["fmt", "--check"])?;
     chores::run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    let mut tests = Command::new("cargo");
-    tests.args(["test", "--quiet", "--workspace"]).current_dir(chores::root());
+    chores::run("cargo", &["test", "--quiet", "--workspace", "--no-run"])?;
+    let deploys =
+        Beside::start(cargo(&mirror, &["--package", "hoopy-cli", "--test", "ship", "--", "--ignored"]))?;
+    chores::command(&mut cargo(&mirror, &["--workspace"]))?;
+    println!("test: the deploys to a machine, which ran beside the others");
+    deploys.end()
+}
+
+fn cargo(mirror: &Path, which: &[&str]) -> Command {
     let apk = mirror.join("apk-root").join(std::env::consts::ARCH);
-    tests.env("HOOPY_APK_ROOT", &apk).env("HOOPY_TEST_APK_ROOT", &apk);
-    chores::command(&mut tests)
+    let mut command = Command::new("cargo");
+    command.args(["test", "--quiet"]).args(which).current_dir(chores::root());
+    command.env("HOOPY_APK_ROOT", &apk).env("HOOPY_TEST_APK_ROOT", &apk);
+    command
+}
+
+/// A long test of one machine, which keeps one processor busy, and its output.
+struct Beside {
+    child: Child,
+    said: File,
+}
+
+impl Beside {
+    fn start(mut command: Command) -> anyhow::Result<Self> {
+        let said = tempfile::tempfile()?;
+        command
+            .args(["--nocapture"])
+            .stdin(Stdio::null())
+            .stdout(said.try_clone()?)
+            .stderr(said.try_clone()?);
+        Ok(Self { child: command.spawn()?, said })
+    }
+
+    fn end(mut self) -> anyhow::Result<()> {
+        let status = self.child.wait()?;
+        let mut text = String::new();
+        self.said.rewind()?;
+        self.said.read_to_string(&mut text)?;
+        print!("{text}");
+        if status.success() { Ok(()) } else { bail!("the deploys to a machine: {status}") }
+    }
+}
+
+impl Drop for Beside {
+    /// The others failed: nobody waits for it any more. cargo does not take the test with it.
+    fn drop(&mut self) {
+        let _ = Command::new("pkill").args(["-KILL", "-P", &self.child.id().to_string()]).status();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

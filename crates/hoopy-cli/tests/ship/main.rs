@@ -25,6 +25,7 @@ fn count(name: &str, default: u64) -> u64 {
 const SMALL: u64 = 64 << 10;
 
 #[test]
+#[ignore = "long: `cargo xtask test` runs it beside the others, `cargo xtask prove` in full"]
 fn a_machine_is_deployed_to_falls_back_and_survives_power_cuts() {
     let arch =
         if std::env::var("HOOPY_PROVE_ARCH").is_ok_and(|a| a == "aarch64") { "aarch64" } else { "x86_64" };
