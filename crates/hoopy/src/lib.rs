@@ -15,6 +15,7 @@ pub mod init;
 pub mod inspect;
 pub mod layer;
 pub mod lock;
+mod markup;
 pub mod parallel;
 pub mod programs;
 pub mod provenance;

@@ -29,8 +29,8 @@ const ROAD: [&str; 19] = [
 ];
 
 /// What stands beside the road, for every module to use.
-const SERVICES: [&str; 9] =
-    ["arch", "beneath", "digest", "init", "parallel", "report", "sandbox", "store", "watch"];
+const SERVICES: [&str; 10] =
+    ["arch", "beneath", "digest", "init", "markup", "parallel", "report", "sandbox", "store", "watch"];
 
 /// Words that the whole road speaks, wherever they are defined.
 const WORDS: [&str; 2] = ["layer::{BadPath, EntryPath}", "layer::EntryPath"];

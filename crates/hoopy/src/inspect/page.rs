@@ -11,6 +11,7 @@ use super::describe::Description;
 use super::root::Kind;
 use super::{Image, Packages};
 use crate::config::size::show;
+use crate::markup::escaped;
 
 /// The page, with places for what it shows.
 const TEMPLATE: &str = include_str!("page.html");
@@ -66,7 +67,7 @@ pub fn render(image: &Image, description: &Description, name: &str) -> String {
             continue;
         };
         match place {
-            "name" => page += &escape(name),
+            "name" => page += &escaped(name),
             "facts" => page += &facts(description),
             "segments" => page += &table(description),
             "packages" => page += &packages(description),
@@ -162,12 +163,12 @@ fn facts(d: &Description) -> String {
     rows.extend(d.command_line.clone().map(|text| ("Command line", text)));
     rows.push(("Files", format!("{}, {} unpacked", d.tree.files, show(d.tree.bytes))));
     rows.extend(d.problems.iter().map(|problem| ("Problem", problem.clone())));
-    rows.iter().map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>\n", escape(value))).collect()
+    rows.iter().map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>\n", escaped(value))).collect()
 }
 
 fn table(d: &Description) -> String {
     let row = |(nth, s): (usize, &super::split::Segment)| {
-        let what = escape(s.origin.as_deref().unwrap_or("—"));
+        let what = escaped(s.origin.as_deref().unwrap_or("—"));
         let codec = s.codec.name();
         format!(
             "<tr><td>{}</td><td>{what}</td><td>{codec}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
@@ -185,23 +186,7 @@ fn packages(d: &Description) -> String {
     sorted.sort_by_key(|package| std::cmp::Reverse(package.installed_size));
     let row = |p: &&super::packages::Package| {
         let size = show(p.installed_size);
-        format!("<tr><td>{}</td><td>{}</td><td>{size}</td></tr>\n", escape(&p.name), escape(&p.version))
+        format!("<tr><td>{}</td><td>{}</td><td>{size}</td></tr>\n", escaped(&p.name), escaped(&p.version))
     };
     sorted.iter().map(row).collect()
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            '\'' => out += "&#39;",
-            c if c.is_control() => out.push(char::REPLACEMENT_CHARACTER),
-            c => out.push(c),
-        }
-    }
-    out
 }

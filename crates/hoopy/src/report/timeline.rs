@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::spans::{Span, What, Work};
 use crate::digest::LayerId;
+use crate::markup::escaped;
 
 /// So many of the longest pieces of work are in the table.
 const LONGEST: usize = 40;
@@ -26,7 +27,7 @@ pub fn html(
     layer: &dyn Fn(LayerId) -> Option<String>,
 ) -> String {
     let page = Page { spans, took: took.as_secs_f64().max(f64::MIN_POSITIVE), layer };
-    let title = escape(title);
+    let title = escaped(title);
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n\
@@ -103,7 +104,7 @@ impl Page<'_> {
         spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
         for span in spans {
             let (start, end) = (span.start.as_secs_f64() / self.took, span.end.as_secs_f64() / self.took);
-            let name = escape(&self.name(span));
+            let name = escaped(&self.name(span));
             let label = if end - start >= LABELLED { name.as_str() } else { "" };
             let _ = write!(
                 out,
@@ -130,7 +131,7 @@ impl Page<'_> {
                 out,
                 "<tr><td>{}<td>{}<td>{}<td>{}",
                 span.work.name(),
-                escape(&self.name(span)),
+                escaped(&self.name(span)),
                 seconds(span.end.saturating_sub(span.start)),
                 seconds(span.start)
             );
@@ -173,21 +174,6 @@ fn seconds(time: Duration) -> String {
     if seconds >= 1.0 { format!("{seconds:.2} s") } else { format!("{:.1} ms", seconds * 1000.0) }
 }
 
-fn escape(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            c if c.is_control() => out.push(char::REPLACEMENT_CHARACTER),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,7 +197,7 @@ mod tests {
 
     #[test]
     fn every_piece_of_work_is_there_and_nothing_of_its_name_is_markup() {
-        let spans = [span(Work::Step, "import", 0, 0, 100), span(Work::Script, "<b>\"x\"&\n", 0, 20, 60)];
+        let spans = [span(Work::Step, "import", 0, 0, 100), span(Work::Script, "<b>\"x\"&\u{1b}", 0, 20, 60)];
         let page = html("nas <1>", &spans, Duration::from_millis(100), &|_| None);
         assert!(page.contains("&lt;b&gt;&quot;x&quot;&amp;\u{fffd}") && !page.contains("<b>\"x"));
         assert!(page.contains("left:20.000%;width:40.000%") && page.contains("<title>nas &lt;1&gt;</title>"));

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::report::{Origin, Outcome, Report, Verdict};
+use crate::markup::escaped;
 
 /// The report as XML. `suite` is what the tests are of: the image's name.
 pub fn junit(report: &Report, suite: &str) -> String {
@@ -48,24 +49,7 @@ fn case(out: &mut String, outcome: &Outcome, suite: &str) {
     out.push_str("    </testcase>\n");
 }
 
-/// Text as XML 1.0 takes it: markup escaped, characters that XML has none of (section 2.2) replaced.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            '\n' | '\t' => out.push(c),
-            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push(char::REPLACEMENT_CHARACTER),
-            other => out.push(other),
-        }
-    }
-    out
-}
-
-/// The same for the value of an attribute, in which a line's end would be read as a space.
+/// The value of an attribute, in which a line's end would be read as a space.
 fn value(text: &str) -> String {
     escaped(text).replace('\n', "&#10;")
 }
