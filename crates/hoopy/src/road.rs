@@ -1,23 +1,19 @@
 //! The road: from a system directory to a bootable file. One function of steps that pass values on; each step
 //! reads what is content-addressed and does nothing where its result is in the store.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hoopy_apk::solve::{self, Universe};
-use hoopy_uki::{Plan, Section, SectionData};
 use serde::Serialize;
 
-use crate::arch::Arch;
 use crate::check;
 use crate::config::{System, size};
 use crate::digest::{Hasher, RecipeId};
 use crate::fetch::{self, Client};
-use crate::image::manifest::{self, Makers};
-use crate::image::{self, Ahead, Identity, ImageError, Initramfs, Kernel, Version};
+use crate::image::{self, Identity, ImageError, Initramfs, Kernel, Version};
+use crate::layer::Layer;
 use crate::layer::package::{self, Package};
-use crate::layer::{EntryPath, Layer};
 use crate::lock::{self, Lock, LockedPackage, Role};
 use crate::parallel;
 use crate::programs;
@@ -34,12 +30,14 @@ mod error;
 mod foresight;
 mod glance;
 mod tool;
+mod work;
 
 use before::Before;
 pub use error::BuildError;
 use foresight::Foresight;
 use glance::Glance;
 pub use tool::loader;
+use work::{Work, report};
 
 /// What a build gives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -338,90 +336,4 @@ fn largest(stack: &Stack) -> Vec<LayerSize> {
         stack.iter().map(|(l, o)| LayerSize { name: o.label(), size: l.unpacked_size() }).collect();
     sizes.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.name.cmp(&b.name)));
     sizes
-}
-
-/// The last step's inputs.
-struct Work<'a> {
-    system: &'a System,
-    store: &'a Store,
-    arch: Arch,
-    lock: &'a Lock,
-    stack: &'a Stack,
-    kernel: &'a Kernel,
-    identity: &'a Identity,
-}
-
-impl Work<'_> {
-    fn write(
-        &self,
-        output: Output,
-        initramfs: &Initramfs,
-        ahead: Option<Ahead>,
-    ) -> Result<(PathBuf, u64), BuildError> {
-        let images = self.system.path("images");
-        fs::create_dir_all(&images).map_err(|source| ImageError::Io { path: images.clone(), source })?;
-        let file = |ending: &str| images.join(format!("{}.{ending}", self.identity.image()));
-        match output {
-            Output::Uki => {
-                let path = file("efi");
-                let mut plan = self.plan(initramfs)?;
-                let begun = ahead.and_then(Ahead::finish);
-                let bytes = image::uki_to(&path, &mut plan, initramfs, self.store, begun)?;
-                Ok((path, bytes))
-            }
-            Output::KernelAndInitramfs => {
-                let (kernel, path) = (file("vmlinuz"), file("initramfs"));
-                crate::store::replace_file(&kernel, &self.kernel.read(self.stack, self.store)?)
-                    .map_err(|source| ImageError::Io { path: kernel, source })?;
-                let bytes = image::initramfs_to(&path, initramfs, self.store)?;
-                Ok((path, bytes))
-            }
-            Output::Tar => {
-                let path = file("tar");
-                let bytes = image::tar_to(&path, self.stack, self.store)?;
-                Ok((path, bytes))
-            }
-        }
-    }
-
-    fn plan(&self, initramfs: &Initramfs) -> Result<Plan, BuildError> {
-        let os_release =
-            self.stack.read(&EntryPath::new("etc/os-release")?, self.store).map_err(ImageError::from)?;
-        let os_release = image::os_release(os_release.as_deref(), &self.lock.branch, self.identity);
-        let cmdline = image::command_line(self.system.cmdline.as_deref(), self.arch, self.system.layout);
-        let kernel = self.kernel.read(self.stack, self.store)?;
-        let version = image::kernel_version(&kernel, self.stack);
-        let mut sections = vec![
-            (Section::Osrel, SectionData::Bytes(os_release)),
-            (Section::Cmdline, SectionData::Bytes(cmdline.into_bytes())),
-            (Section::Initrd, SectionData::External { size: initramfs.size() }),
-            (Section::Linux, SectionData::Bytes(kernel)),
-            (Section::Sbat, SectionData::Bytes(SBAT.as_bytes().to_vec())),
-        ];
-        if let Some(version) = version {
-            sections.push((Section::Uname, SectionData::Bytes(version.into_bytes())));
-        }
-        let (stub, from) = tool::stub(self.lock, self.store)?;
-        let makers = Makers { stub: &from, kernel: self.kernel, initramfs };
-        let described = Plan::described(&stub, sections, |places| manifest::describe(places, &makers));
-        Ok(described.map_err(ImageError::from)?)
-    }
-}
-
-/// The revocation level of what hoopy itself adds (shim's SBAT.md): generation 1.
-const SBAT: &str = "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md\nhoopy,1,hoopy,hoopy,0,https://github.com/hoopy/hoopy\n";
-
-fn report(work: &Work<'_>, path: PathBuf, size: u64, initramfs: &Initramfs) -> Built {
-    let mut layers = largest(work.stack);
-    layers.truncate(5);
-    Built {
-        path: path.canonicalize().unwrap_or(path),
-        size,
-        initramfs: initramfs.size(),
-        packages: work.stack.packages().count(),
-        layers,
-        arch: work.arch,
-        unchanged: false,
-        timings: Timings::default(),
-    }
 }
