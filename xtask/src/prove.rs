@@ -29,7 +29,7 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
     mirror::run()?;
     let test = |name: &str| {
         let mut command = Command::new("cargo");
-        command.args(["test", "--quiet", "--package", "hoopy-cli", "--test", name]);
+        command.args(["test", "--quiet", "--workspace", "--test", name]);
         command.args(["--", "--nocapture", "--include-ignored"]);
         command.current_dir(chores::root());
         command

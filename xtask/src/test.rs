@@ -16,8 +16,9 @@ pub fn run() -> anyhow::Result<()> {
     chores::run("cargo", &["fmt", "--check"])?;
     chores::run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     chores::run("cargo", &["test", "--quiet", "--workspace", "--no-run"])?;
-    let deploys =
-        Beside::start(cargo(&mirror, &["--package", "hoopy-cli", "--test", "ship", "--", "--ignored"]))?;
+    // The whole workspace here too: with another choice of packages cargo would make the program anew, under the feet
+    // of those that use it.
+    let deploys = Beside::start(cargo(&mirror, &["--workspace", "--test", "ship", "--", "--ignored"]))?;
     chores::command(&mut cargo(&mirror, &["--workspace"]))?;
     println!("test: the deploys to a machine, which ran beside the others");
     deploys.end()
