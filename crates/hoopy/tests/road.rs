@@ -29,8 +29,10 @@ const ROAD: [&str; 19] = [
 ];
 
 /// What stands beside the road, for every module to use.
-const SERVICES: [&str; 10] =
-    ["arch", "beneath", "digest", "init", "markup", "parallel", "report", "sandbox", "store", "watch"];
+const SERVICES: [&str; 12] = [
+    "arch", "beneath", "digest", "glob", "init", "markup", "parallel", "report", "sandbox", "shell", "store",
+    "watch",
+];
 
 /// Words that the whole road speaks, wherever they are defined.
 const WORDS: [&str; 2] = ["layer::{BadPath, EntryPath}", "layer::EntryPath"];

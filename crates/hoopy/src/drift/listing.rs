@@ -7,6 +7,7 @@ use hoopy_cpio::file_type;
 use super::{DriftError, Far};
 use crate::diff::Entry;
 use crate::layer::EntryPath;
+use crate::shell::quoted;
 
 /// The question.
 const LIST: &str = include_str!("list.sh");
@@ -38,11 +39,6 @@ pub fn list(host: &str, far: &mut Far<'_>) -> Result<Listing, DriftError> {
 fn unexpected(host: &str, answer: &[u8]) -> DriftError {
     let end = answer.get(answer.len().saturating_sub(200)..).unwrap_or_default();
     DriftError::Answer { host: host.to_owned(), found: end.escape_ascii().to_string() }
-}
-
-/// `text` as one word of a shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Nothing where the answer has no end.

@@ -6,6 +6,7 @@ use super::{Stack, StackError, database};
 use crate::layer::builder::Builder;
 use crate::layer::{Entry, EntryPath, Kind};
 use crate::report::{Event, Observer};
+use crate::shell;
 
 /// What sets attributes: of the package `attr`. BusyBox has nothing for it.
 const PROGRAM: &str = "usr/bin/setfattr";
@@ -43,16 +44,12 @@ fn service(files: &[(&EntryPath, &Entry)]) -> String {
     for (path, entry) in files {
         for (name, value) in &entry.xattrs {
             let value = data_encoding::HEXLOWER.encode(value);
+            let quoted = |bytes: &[u8]| shell::quoted(&String::from_utf8_lossy(bytes));
             let (name, path) = (quoted(name), quoted(&[b"/", path.as_bytes()].concat()));
             text += &format!("\t/{PROGRAM} -h -n {name} -v 0x{value} {path} || return 1\n");
         }
     }
     text + "\teend 0\n}\n"
-}
-
-/// As one word of a shell.
-fn quoted(text: &[u8]) -> String {
-    format!("'{}'", String::from_utf8_lossy(text).replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::error::MachineError;
 use crate::layer::{Entry, EntryPath, Kind};
 use crate::sandbox::Script;
 use crate::segment::{self, codec::Codec};
+use crate::shell::quoted_bytes;
 use crate::store::Store;
 use crate::tree::Tree;
 
@@ -85,7 +86,7 @@ pub(super) fn send(script: &Script, gone: &[EntryPath], to: &mut impl Write) -> 
 fn vars(script: &Script) -> Vec<u8> {
     let said = |yes: bool| if yes { "yes" } else { "no" };
     let mut vars = b"name=".to_vec();
-    vars.extend(quoted(script.file_name().as_bytes()));
+    vars.extend(quoted_bytes(script.file_name().as_bytes()));
     vars.extend(
         format!("\nbind={}\nnetwork={}\n", said(script.bind.is_some()), said(script.network)).bytes(),
     );
@@ -96,32 +97,19 @@ fn vars(script: &Script) -> Vec<u8> {
 /// given, with the script's arguments and nothing but its environment.
 fn start(script: &Script) -> Vec<u8> {
     let mut text = b"cd ".to_vec();
-    text.extend(quoted(script.cwd.as_os_str().as_bytes()));
+    text.extend(quoted_bytes(script.cwd.as_os_str().as_bytes()));
     text.extend(b" || exit 125\nexec /dev/.hoopy/.tools/ld /dev/.hoopy/.tools/busybox env -i");
     for (key, value) in &script.env {
         text.push(b' ');
-        text.extend(quoted(format!("{key}={value}").as_bytes()));
+        text.extend(quoted_bytes(format!("{key}={value}").as_bytes()));
     }
     text.extend(b" \"$1\"");
     for arg in &script.args {
         text.push(b' ');
-        text.extend(quoted(arg));
+        text.extend(quoted_bytes(arg));
     }
     text.push(b'\n');
     text
-}
-
-/// A word of a shell script.
-fn quoted(word: &[u8]) -> Vec<u8> {
-    let mut out = vec![b'\''];
-    for &byte in word {
-        match byte {
-            b'\'' => out.extend(b"'\\''"),
-            other => out.push(other),
-        }
-    }
-    out.push(b'\'');
-    out
 }
 
 /// Sends the directory `dir` as an archive. What is `hidden` of it is an empty directory.
@@ -233,7 +221,7 @@ mod tests {
     #[test]
     fn a_shell_takes_quoted_words_as_they_were() {
         let word = b"a 'b' \"$c\" \\ `d`\n*";
-        let script = [b"printf %s ".as_slice(), &quoted(word)].concat();
+        let script = [b"printf %s ".as_slice(), &quoted_bytes(word)].concat();
         let out = Command::new("sh").arg("-c").arg(std::ffi::OsStr::from_bytes(&script)).output().unwrap();
         assert_eq!(out.stdout, word);
     }

@@ -5,8 +5,9 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::error::DeployError;
-use super::ssh::{Ssh, quoted};
+use super::ssh::Ssh;
 use crate::arch::Arch;
+use crate::shell::quoted;
 
 const LIB: &str = include_str!("far/lib.sh");
 const ASK: &str = include_str!("far/ask.sh");

@@ -226,8 +226,3 @@ impl Write for Counting<'_> {
         self.inner.as_mut().map_or(Ok(()), Write::flush)
     }
 }
-
-/// `text` as one word of a shell.
-pub fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::bootstrap::UP;
 use super::capture::{Capture, Captured};
+use crate::shell::quoted;
 
 /// The functions that the machine's shell is given.
 const AGENT: &str = include_str!("agent.sh");
@@ -208,11 +209,6 @@ fn ready(what: impl AsFd, events: PollFlags, within: Duration, watch: Watch<'_>)
             return Err(Silence::Broken(broken));
         }
     }
-}
-
-/// A word of a shell script.
-pub(super) fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::shell::quoted;
+
 /// How far the machine is, a line: the runlevel, whether it is being started, the time since the kernel started. Asked
 /// many times a boot: no program is started for it.
 pub(super) const PROGRESS: &str = "r= s= u=; read -r r </run/openrc/softlevel; [ ! -e /run/openrc/rc.starting ] || \
@@ -12,7 +14,7 @@ pub(super) const STARTED: &str = "cat /proc/$$/stat; cat /proc/uptime; cat /proc
 
 /// Every service of the runlevels up to the default one: `LEVEL NAME STATE`.
 pub(super) fn services(runlevel: &str) -> String {
-    let levels = format!("sysinit boot {}", super::channel::quoted(runlevel));
+    let levels = format!("sysinit boot {}", quoted(runlevel));
     format!(
         "for l in {levels}; do for s in /etc/runlevels/$l/*; do n=${{s##*/}} f=stopped; \
          [ -x /etc/init.d/$n ] || continue; \

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use hoopy_cpio::{Header, WriteError, Writer, file_type};
 
-use super::channel::quoted;
+use crate::shell::quoted;
 
 /// Most that `tests/` may hold: it is typed into a shell, some MiB a second.
 const MAX_TOTAL: u64 = 8 << 20;
