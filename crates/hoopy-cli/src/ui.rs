@@ -181,37 +181,45 @@ pub enum Colour {
     Bold,
 }
 
-/// Prints pieces of text in their colours, where standard output is a terminal that wants any
-/// (<https://no-color.org>).
+impl Colour {
+    /// `text` in this colour, line by line: a pager that is given one line would lose it otherwise.
+    pub fn paint(self, text: &str) -> String {
+        let code = match self {
+            Self::Plain => return text.to_owned(),
+            Self::Green => "32",
+            Self::Red => "31",
+            Self::Yellow => "33",
+            Self::Cyan => "36",
+            Self::Bold => "1",
+        };
+        let mut out = String::new();
+        for line in text.split_inclusive('\n') {
+            let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
+            let painted = if line.is_empty() { String::new() } else { format!("\x1b[{code}m{line}\x1b[0m") };
+            out += &(painted + end);
+        }
+        out
+    }
+}
+
+/// Whether standard output is a terminal that wants colours (<https://no-color.org>).
+pub fn wants_colours() -> bool {
+    let unset = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stdout().is_terminal() && unset && !dumb
+}
+
+/// Prints pieces of text in their colours, where they are wanted.
 ///
 /// # Errors
 /// What standard output fails with.
 pub fn put_coloured(pieces: &[(Colour, String)]) -> io::Result<()> {
-    let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    let wanted = io::stdout().is_terminal() && unset("NO_COLOR") && !dumb;
-    let mut out = String::new();
-    for (colour, text) in pieces {
-        let code = match colour {
-            Colour::Green => "32",
-            Colour::Red => "31",
-            Colour::Yellow => "33",
-            Colour::Cyan => "36",
-            Colour::Bold => "1",
-            Colour::Plain => "",
-        };
+    let wanted = wants_colours();
+    let shown = |(colour, text): &(Colour, String)| {
         let text = harmless(text);
-        // Line by line, or a pager that is given one line loses its colour.
-        for line in text.split_inclusive('\n') {
-            let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
-            let plain = !wanted || code.is_empty() || line.is_empty();
-            out += &if plain { format!("{line}{end}") } else { format!("\x1b[{code}m{line}\x1b[0m{end}") };
-        }
-    }
-    match io::stdout().write_all(out.as_bytes()) {
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
+        if wanted { colour.paint(&text) } else { text }
+    };
+    put_painted(&pieces.iter().map(shown).collect::<String>())
 }
 
 /// Prints a result as JSON.

@@ -16,6 +16,15 @@ pub enum Arch {
     Aarch64,
 }
 
+impl From<hoopy_uki::pe::Machine> for Arch {
+    fn from(machine: hoopy_uki::pe::Machine) -> Self {
+        match machine {
+            hoopy_uki::pe::Machine::X86_64 => Self::X86_64,
+            hoopy_uki::pe::Machine::Aarch64 => Self::Aarch64,
+        }
+    }
+}
+
 /// An architecture hoopy does not build for.
 #[derive(Debug, thiserror::Error)]
 #[error("unknown architecture {0:?}: hoopy builds for x86_64 and aarch64")]

@@ -120,11 +120,6 @@ impl Section {
     pub fn named(raw: &[u8; 8]) -> Option<Self> {
         Self::ALL.into_iter().find(|section| section.raw_name() == *raw)
     }
-
-    /// Whether the stub measures it: all that it knows but the signatures of that measurement.
-    pub const fn is_measured(self) -> bool {
-        !matches!(self, Self::Pcrsig | Self::Hoopy)
-    }
 }
 
 impl fmt::Display for Section {

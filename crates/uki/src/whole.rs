@@ -1,9 +1,9 @@
 //! Whether an image is still what was written: its checksum finds a torn or rotten file, not a forged one.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek};
 
 use crate::checksum::Checksum;
-use crate::pe::{HEADERS_WITHIN, Headers};
+use crate::replace::{ReplaceError, read_headers};
 
 /// Bytes read at a time; even, so that no word is cut in two.
 const CHUNK: usize = 256 << 10;
@@ -14,11 +14,11 @@ const CHUNK: usize = 256 << 10;
 /// # Errors
 /// What reading fails with.
 pub fn is_whole(file: &mut (impl Read + Seek)) -> io::Result<bool> {
-    let len = file.seek(SeekFrom::End(0))?;
-    file.seek(SeekFrom::Start(0))?;
-    let mut head = Vec::new();
-    file.by_ref().take(HEADERS_WITHIN as u64).read_to_end(&mut head)?;
-    let Ok(headers) = Headers::parse(&head, len) else { return Ok(false) };
+    let (headers, mut head, _) = match read_headers(file) {
+        Err(ReplaceError::Io(source)) => return Err(source),
+        Err(_) => return Ok(false),
+        Ok(read) => read,
+    };
     let Some(field) = head.get_mut(headers.checksum_offset()..).and_then(|rest| rest.first_chunk_mut::<4>())
     else {
         return Ok(false);

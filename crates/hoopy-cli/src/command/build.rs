@@ -1,7 +1,7 @@
 //! `hoopy build`.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -13,7 +13,7 @@ use hoopy::stack::Stack;
 use hoopy::store::Store;
 
 use super::{reproduce, watch};
-use crate::args::{self, Build, Global};
+use crate::args::{self, Build, Global, Scripts};
 use crate::ui::{Teller, table};
 
 pub fn run(global: &Global, own: &Build) -> anyhow::Result<ExitCode> {
@@ -78,6 +78,22 @@ pub fn once(global: &Global, own: &Build, teller: &Teller) -> anyhow::Result<Don
     Ok(Done { system, options, store, built, stack })
 }
 
+/// What a command wants of the image that it goes on with.
+pub struct Asked {
+    pub scripts: Scripts,
+    pub locked: bool,
+    pub version: Option<String>,
+}
+
+/// The image of what there is now, which is built where it is not up to date.
+pub fn image(global: &Global, system: &System, asked: Asked, teller: &Teller) -> anyhow::Result<PathBuf> {
+    let Asked { scripts, locked, version } = asked;
+    let store = super::store(global)?;
+    let mut runner = super::runner(system, scripts, &store, super::temp(), teller)?;
+    let options = Options { locked, output: Output::Uki, day: today()?, version, source: None };
+    Ok(road::build(system, &options, &store, &mut runner, teller)?.path)
+}
+
 /// Writes the page of what was recorded.
 fn timeline(file: &Path, built: &Built, stack: &Stack) -> anyhow::Result<()> {
     let (spans, took) = spans::take();
@@ -89,7 +105,7 @@ fn timeline(file: &Path, built: &Built, stack: &Stack) -> anyhow::Result<()> {
 }
 
 /// The day in UTC, or that of SOURCE_DATE_EPOCH (reproducible-builds.org).
-pub(super) fn today() -> anyhow::Result<String> {
+fn today() -> anyhow::Result<String> {
     let now = match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) => {
             jiff::Timestamp::from_second(text.parse().context("SOURCE_DATE_EPOCH is no number of seconds")?)?

@@ -1,15 +1,14 @@
 //! `hoopy deploy`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hoopy::config::{Overrides, System, size};
-use hoopy::road::{self, Options, Output};
+use hoopy::config::{Overrides, size};
 use hoopy::ship::deploy::{self, Came, NewImage, Planned, Shipped, Ssh, Step, Steps, Wanted};
 use serde::Serialize;
 
+use super::build::{self, Asked};
 use crate::args::{Deploy, Global};
 use crate::ui::{Teller, put, put_json};
 
@@ -33,7 +32,11 @@ pub fn run(global: &Global, own: &Deploy) -> anyhow::Result<ExitCode> {
     let teller = Teller::sending(global.quiet || own.json);
     let path = match &own.image {
         Some(path) => path.clone(),
-        None => build(global, own, &system, &Teller::new(global.quiet || own.json))?,
+        None => {
+            let (scripts, version) = (own.scripts, own.image_version.clone());
+            let asked = Asked { scripts, locked: own.locked, version };
+            build::image(global, &system, asked, &Teller::new(global.quiet || own.json))?
+        }
     };
     let image = NewImage::read(&path)?;
     let esp = own.far.esp.as_deref().or(system.esp.as_deref());
@@ -63,19 +66,6 @@ pub fn run(global: &Global, own: &Deploy) -> anyhow::Result<ExitCode> {
         put_json(&Result { shipped: &shipped, came: came.as_ref() })?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn build(global: &Global, own: &Deploy, system: &System, teller: &Teller) -> anyhow::Result<PathBuf> {
-    let store = super::store(global)?;
-    let mut runner = super::runner(system, own.scripts, &store, super::temp(), teller)?;
-    let options = Options {
-        locked: own.locked,
-        output: Output::Uki,
-        day: super::build::today()?,
-        version: own.image_version.clone(),
-        source: None,
-    };
-    Ok(road::build(system, &options, &store, &mut runner, teller)?.path)
 }
 
 /// What is going to happen, before it does.

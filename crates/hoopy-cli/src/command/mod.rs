@@ -31,6 +31,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
+use hoopy::arch::Arch;
 use hoopy::config::{Overrides, System};
 use hoopy::lock::Lock;
 use hoopy::query::{self, QueryError, Shelf};
@@ -68,7 +69,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Diff(own) => diff::run(&own),
         Command::Drift(own) => drift::run(&global, &own),
         Command::Pull(own) => pull::run(&global, &own),
-
         Command::Gc(own) => gc::run(&global, &own),
         Command::Store { command } => store::run(&global, &command),
         Command::Schema => {
@@ -120,6 +120,12 @@ fn shop(system: &System, store: &Store, observer: &dyn Observer) -> anyhow::Resu
     let lock = Lock::read(&path)?;
     let shelves = query::shelves(system, arch, lock.as_ref(), store, observer)?;
     Ok(Shop { shelves, lock })
+}
+
+/// The name that images of `system` have, for machines of this architecture.
+fn image_name(system: &System, arch: Arch) -> anyhow::Result<String> {
+    let (_, lock) = hoopy::lock::place(system)?;
+    Ok(hoopy::lock::image_name(system, arch, &lock))
 }
 
 /// The image that was given, or the newest that was built under `name`.

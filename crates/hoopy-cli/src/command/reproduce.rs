@@ -63,8 +63,7 @@ fn difference(own: &Build, first: &Done, teller: &Teller) -> anyhow::Result<Opti
 
 /// The version of the image that is there: the other one gets the same.
 fn version(first: &Done) -> anyhow::Result<String> {
-    let (_, lock) = hoopy::lock::place(&first.system)?;
-    let name = hoopy::lock::image_name(&first.system, first.built.arch, &lock);
+    let name = super::image_name(&first.system, first.built.arch)?;
     let stem = first.built.path.file_stem().unwrap_or_default().to_string_lossy();
     let version = stem.strip_prefix(&name).and_then(|rest| rest.strip_prefix('-'));
     version

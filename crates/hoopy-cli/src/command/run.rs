@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use hoopy::arch::Arch;
 use hoopy::config::{Overrides, System};
-use hoopy::ship::vm::{Boot, Forward, Vm, VmConfig, fstab, scratch};
+use hoopy::ship::fstab;
+use hoopy::ship::vm::{Boot, Forward, Vm, VmConfig, scratch};
 
 use crate::args::{Global, Run};
 

@@ -3,20 +3,19 @@
 mod show;
 
 use std::fs;
-use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use hoopy::config::{Overrides, System};
-use hoopy::road::{self, Options, Output};
 use hoopy::ship::trial::{self, Directory, Settings};
 
 use self::show::{Paper, Style};
+use super::build::{self, Asked};
 use crate::args::{Global, Scripts, Test};
 use crate::error::TEST_FAILED;
-use crate::ui::{Teller, put_json};
+use crate::ui::{Teller, put_json, wants_colours};
 
 /// Most machines at a time where nobody says: each has its memory.
 const MAX_JOBS: usize = 4;
@@ -30,15 +29,19 @@ pub fn run(global: &Global, own: &Test) -> anyhow::Result<ExitCode> {
     let tests = chosen(tests, &own.names)?;
     let image = match &own.image {
         Some(image) => image.clone(),
-        None => build(global, own, &system)?,
+        None => {
+            let teller = Teller::new(global.quiet || own.json);
+            let asked = Asked { scripts: Scripts::Auto, locked: own.locked, version: None };
+            build::image(global, &system, asked, &teller)?
+        }
     };
     let name = image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let settings = settings(own, &system, directory, tests, image)?;
-    let paper = Paper::new(Style::of(own.json || global.quiet, std::io::stdout().is_terminal()));
+    let paper = Paper::new(Style::of(own.json || global.quiet, wants_colours()));
     paper.begin(&name, &settings);
     let report = trial::run(&settings, &paper)?;
     if let Some(file) = &own.junit {
-        let written = write(file, &trial::junit(&report, &name));
+        let written = hoopy::store::replace_file(file, trial::junit(&report, &name).as_bytes());
         written.with_context(|| format!("{}: the results could not be written", file.display()))?;
     }
     if own.json {
@@ -58,15 +61,6 @@ fn chosen(tests: Directory, names: &[String]) -> anyhow::Result<Directory> {
         bail!("no test has {name:?} in its name; there are {}", there.join(", "));
     }
     Ok(tests.only(names))
-}
-
-fn build(global: &Global, own: &Test, system: &System) -> anyhow::Result<PathBuf> {
-    let store = super::store(global)?;
-    let teller = Teller::new(global.quiet || own.json);
-    let mut runner = super::runner(system, Scripts::Auto, &store, super::temp(), &teller)?;
-    let day = super::build::today()?;
-    let options = Options { locked: own.locked, output: Output::Uki, day, version: None, source: None };
-    Ok(road::build(system, &options, &store, &mut runner, &teller)?.path)
 }
 
 fn settings(
@@ -95,11 +89,4 @@ fn settings(
         places: super::places(),
         temp: super::temp(),
     })
-}
-
-/// A file that is whole or not there.
-fn write(file: &Path, text: &str) -> std::io::Result<()> {
-    let part = file.with_extension("part");
-    fs::write(&part, text)?;
-    fs::rename(&part, file)
 }

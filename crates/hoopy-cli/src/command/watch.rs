@@ -90,8 +90,7 @@ impl Session<'_> {
             until: None,
             within: 0,
         };
-        let (_, lock) = hoopy::lock::place(&done.system)?;
-        let name = hoopy::lock::image_name(&done.system, done.built.arch, &lock);
+        let name = super::image_name(&done.system, done.built.arch)?;
         let vm = Vm::prepare(&machine::config(&done.system, &own, done.built.arch, &name)?)?;
         if !self.global.quiet {
             machine::introduce(&done.built.path, &vm);

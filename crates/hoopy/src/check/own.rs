@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::CheckError;
 use super::finding::{Finding, Severity};
 use crate::config::System;
+use crate::layer::files::MAX_DEPTH;
 use crate::layer::{Entry, EntryPath, Kind};
 use crate::stack::{Origin, Stack};
 use crate::store::Store;
@@ -20,9 +21,6 @@ const MAX_TEXT: u64 = 64 << 10;
 
 /// As much of a file that is no text: enough for its magic.
 const MAX_BINARY: usize = 256;
-
-/// Deeper trees than this are a mistake; building refuses them too.
-const MAX_DEPTH: usize = 128;
 
 /// Where a file comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

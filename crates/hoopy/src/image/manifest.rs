@@ -15,8 +15,8 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use hoopy_uki::pe::{HEADERS_WITHIN, Headers};
-use hoopy_uki::{Section, SectionData, Whereabouts};
+use hoopy_uki::pe::Headers;
+use hoopy_uki::{ReplaceError, Section, SectionData, Whereabouts, read_section};
 use serde::{Deserialize, Serialize};
 
 use super::{Initramfs, Kernel};
@@ -191,14 +191,11 @@ pub fn range(headers: &Headers) -> Option<Range<u64>> {
 /// [`ManifestError`].
 pub fn of_image(image: &mut (impl Read + Seek)) -> Result<Option<Vec<Piece>>, ManifestError> {
     let size = image.seek(SeekFrom::End(0))?;
-    let mut head = Vec::new();
-    image.seek(SeekFrom::Start(0))?;
-    image.by_ref().take(HEADERS_WITHIN as u64).read_to_end(&mut head)?;
-    let Some(range) = Headers::parse(&head, size).ok().as_ref().and_then(range) else { return Ok(None) };
-    let mut bytes = Vec::new();
-    image.seek(SeekFrom::Start(range.start))?;
-    image.take(range.end - range.start).read_to_end(&mut bytes)?;
-    parse(&bytes, size).map(Some)
+    match read_section(image, Section::Hoopy, MAX_SIZE) {
+        Ok(bytes) => parse(&bytes, size).map(Some),
+        Err(ReplaceError::Io(source)) => Err(source.into()),
+        Err(_) => Ok(None),
+    }
 }
 
 #[cfg(test)]

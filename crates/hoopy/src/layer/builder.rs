@@ -7,7 +7,7 @@ use tempfile::SpooledTempFile;
 
 use super::stored::Layer;
 use super::{Entry, EntryPath, Kind};
-use crate::digest::{ContentId, HashingWriter};
+use crate::digest::HashingWriter;
 use crate::store::{Store, StoreError, at};
 
 /// A layer being built. Directories above what is added come by themselves, 0755.
@@ -100,9 +100,4 @@ impl Builder {
             self.entries.insert(dir, (entry, 0));
         }
     }
-}
-
-/// The content id of no bytes.
-pub fn empty_content() -> ContentId {
-    ContentId::of(b"")
 }

@@ -17,7 +17,7 @@ use crate::config::Copied;
 use crate::store::{Store, StoreError};
 
 /// Deeper trees than this are a mistake (a bind mount in a circle, say).
-const MAX_DEPTH: usize = 128;
+pub const MAX_DEPTH: usize = 128;
 
 /// Files of the system directory that could not become a layer.
 #[derive(Debug, thiserror::Error)]

@@ -91,18 +91,23 @@ pub fn import(locked: &LockedPackage, store: &Store) -> Result<Package, ImportEr
     }
     let name = format!("{}-{}", locked.name, locked.version);
     let _span = spans::named(spans::Work::Import, &name);
-    if !store.check_blob(locked.sha256)? {
+    let Some(file) = store.open_blob(locked.sha256)? else {
         return Err(ImportError::Damaged { package: name });
-    }
-    let (package, seal) = read(&name, locked, store)?;
+    };
+    let (package, seal) = read(&name, locked, file, store)?;
     store.remember(recipe, &freeze(&package, seal, store)?)?;
     Ok(package)
 }
 
-fn read(name: &str, locked: &LockedPackage, store: &Store) -> Result<(Package, Seal), ImportError> {
+fn read(
+    name: &str,
+    locked: &LockedPackage,
+    file: File,
+    store: &Store,
+) -> Result<(Package, Seal), ImportError> {
     let bad = |source| ImportError::Package { package: name.to_owned(), source };
     let path = store.blob_path(locked.sha256);
-    let file = BufReader::with_capacity(128 << 10, File::open(&path).map_err(at(&path))?);
+    let file = BufReader::with_capacity(128 << 10, file);
     let mut opened = hoopy_apk::package::open(file).map_err(bad)?;
     opened.data.bound(locked.size);
     let mut entries = Vec::new();

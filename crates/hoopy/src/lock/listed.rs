@@ -68,7 +68,7 @@ fn catalogue(
     store: &Store,
 ) -> Result<Option<Catalogue>, StoreError> {
     let recipe = recipe(ids, arch);
-    let kept = store.recall(recipe).and_then(|id| Catalogue::open(store.open_blob(id)?).ok());
+    let kept = store.recall(recipe).and_then(|id| Catalogue::open(store.open_blob(id).ok()??).ok());
     if kept.is_some() {
         return Ok(kept);
     }

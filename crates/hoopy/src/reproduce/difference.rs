@@ -1,5 +1,6 @@
 //! The first difference between two stacks, and how it shows.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::Path;
@@ -131,11 +132,16 @@ impl Differing<'_> {
 
     /// The paths that are not the same in both, in their order.
     fn paths(&self) -> Vec<EntryPath> {
-        let find = |layer: &Layer, path: &EntryPath| layer.entries.iter().find(|e| e.path == *path).cloned();
-        let all = self.first.0.entries.iter().chain(self.second.0.entries.iter()).map(|e| e.path.clone());
-        let all: std::collections::BTreeSet<EntryPath> = all.collect();
-        let differs = |path: &EntryPath| find(self.first.0, path) != find(self.second.0, path);
-        all.into_iter().filter(differs).collect()
+        let mut all: BTreeMap<&EntryPath, [Option<&Entry>; 2]> = BTreeMap::new();
+        for (n, layer) in [&self.first.0, &self.second.0].into_iter().enumerate() {
+            for entry in layer.entries.iter() {
+                if let Some(slot) = all.entry(&entry.path).or_default().get_mut(n) {
+                    *slot = Some(entry);
+                }
+            }
+        }
+        let differing = all.into_iter().filter(|(_, [first, second])| first != second);
+        differing.map(|(path, _)| path.clone()).collect()
     }
 
     fn entry(&self, path: &EntryPath) -> Result<Difference, ReproduceError> {

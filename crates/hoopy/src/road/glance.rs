@@ -27,6 +27,7 @@ use super::before::Before;
 use super::{Made, Options};
 use crate::config::System;
 use crate::digest::{Hasher, RecipeId};
+use crate::layer::files::MAX_DEPTH;
 use crate::report::{Built, Event, Observer};
 use crate::stack::{HIDDEN, Release};
 use crate::store::Store;
@@ -39,9 +40,6 @@ const COARSE: Duration = Duration::from_secs(2);
 
 /// A directory with more files than this takes longer to look at than to find unchanged in the store.
 const MAX_FILES: usize = 100_000;
-
-/// Deeper trees than this are a mistake; building refuses them too.
-const MAX_DEPTH: usize = 128;
 
 /// Filesystems that keep change times by this machine's clock (include/uapi/linux/magic.h; ZFS and bcachefs have
 /// theirs in their own sources).
@@ -90,6 +88,8 @@ impl Glance {
         if let Some(keys) = &system.keys {
             look.top(&keys.canonicalize().ok()?)?;
         }
+        // An image of the same is not made anew for another day.
+        let options = Options { day: String::new(), ..options.clone() };
         let asked = format!("{system:?} {options:?}");
         let recipe = RecipeId::of_fields(
             "hoopy glance at a directory 1",

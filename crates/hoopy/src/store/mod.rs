@@ -198,45 +198,30 @@ impl Store {
         fs::metadata(self.blob_path(id)).is_ok_and(|m| m.is_file() && m.len() == size)
     }
 
-    /// Whether the blob `id` is there and has that digest; one that has not is removed. It is not read again
-    /// where a seal vouches for it.
+    /// The blob `id` to be read from its beginning, where it is there and has that digest; one that has not is
+    /// removed. It is digested where no seal vouches for it, and has one from then on.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    pub fn check_blob(&self, id: ContentId) -> Result<bool, StoreError> {
+    pub fn open_blob(&self, id: ContentId) -> Result<Option<File>, StoreError> {
         let path = self.blob_path(id);
         let mut file = match File::open(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(at(&path))?,
         };
         if self.recall::<Seal>(blob_seal(id)).is_some_and(|seal| self.is_sealed(&file, &seal)) {
-            return Ok(true);
-        }
-        let good = of_reader(&mut file).map_err(at(&path))?.0 == id;
-        if !good {
-            self.drop_damaged(&path);
-        }
-        Ok(good)
-    }
-
-    /// The blob `id` to be read from its beginning, where it is there and has that digest. It is digested where no
-    /// seal vouches for it, and has one from then on.
-    pub fn open_blob(&self, id: ContentId) -> Option<File> {
-        let path = self.blob_path(id);
-        let mut file = File::open(&path).ok()?;
-        if self.recall::<Seal>(blob_seal(id)).is_some_and(|seal| self.is_sealed(&file, &seal)) {
-            return Some(file);
+            return Ok(Some(file));
         }
         // Before it is digested: what is written to it meanwhile breaks the seal.
-        let seal = self.seal(&file).ok()?;
-        if of_reader(&mut file).ok()?.0 != id {
+        let seal = self.seal(&file).map_err(at(&path))?;
+        if of_reader(&mut file).map_err(at(&path))?.0 != id {
             self.drop_damaged(&path);
-            return None;
+            return Ok(None);
         }
         // Without its seal it is digested again, that is all.
         let _ = self.remember(blob_seal(id), &seal);
-        file.rewind().ok()?;
-        Some(file)
+        file.rewind().map_err(at(&path))?;
+        Ok(Some(file))
     }
 
     /// The blob `id`, where it is there and has that digest; one that has not is removed.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hoopy::ship::trial::{Origin, Outcome, Phases, Report, Settings, Verdict, Watch};
 
-use crate::ui::put_painted;
+use crate::ui::{Colour, put_painted};
 
 /// Cells of the bar.
 const BAR: usize = 40;
@@ -24,26 +24,18 @@ pub(super) enum Style {
 }
 
 impl Style {
-    /// Colours are for terminals, and for whoever does not mind them (no-color.org).
-    pub(super) fn of(quiet: bool, terminal: bool) -> Self {
-        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        match (quiet, terminal && !unwanted && !dumb) {
+    pub(super) fn of(quiet: bool, coloured: bool) -> Self {
+        match (quiet, coloured) {
             (true, _) => Self::Quiet,
             (false, false) => Self::Plain,
             (false, true) => Self::Coloured,
         }
     }
 
-    fn paint(self, colour: u8, text: &str) -> String {
-        if self == Self::Coloured { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+    fn paint(self, colour: Colour, text: &str) -> String {
+        if self == Self::Coloured { colour.paint(text) } else { text.to_owned() }
     }
 }
-
-const GREEN: u8 = 32;
-const RED: u8 = 31;
-const YELLOW: u8 = 33;
-const BOLD: u8 = 1;
 
 /// Shows on standard output.
 pub(super) struct Paper {
@@ -96,9 +88,9 @@ fn print(text: &str) -> std::io::Result<()> {
 /// One test, one line.
 fn line(outcome: &Outcome, style: Style) -> String {
     let (word, colour, why) = match &outcome.verdict {
-        Verdict::Passed => ("ok  ", GREEN, ""),
-        Verdict::Failed(why) => ("FAIL", RED, why.as_str()),
-        Verdict::Skipped(why) => ("skip", YELLOW, why.as_str()),
+        Verdict::Passed => ("ok  ", Colour::Green, ""),
+        Verdict::Failed(why) => ("FAIL", Colour::Red, why.as_str()),
+        Verdict::Skipped(why) => ("skip", Colour::Yellow, why.as_str()),
     };
     let mut out =
         format!("{} {:>7.2} s  {}", style.paint(colour, word), outcome.took.as_secs_f64(), outcome.name);
@@ -139,7 +131,7 @@ fn ending(report: &Report, style: Style) -> String {
     let mut out = String::new();
     for outcome in &report.outcomes {
         let Verdict::Failed(why) = &outcome.verdict else { continue };
-        out += &format!("\n{}: {why}\n", style.paint(BOLD, &outcome.name));
+        out += &format!("\n{}: {why}\n", style.paint(Colour::Bold, &outcome.name));
         let lines: Vec<&str> = outcome.output.lines().collect();
         let hidden = lines.len().saturating_sub(MAX_LINES);
         if hidden > 0 {
@@ -153,7 +145,7 @@ fn ending(report: &Report, style: Style) -> String {
     let [passed, failed, skipped] = report.counts();
     let mut counts = vec![format!("{passed} passed")];
     if failed > 0 {
-        counts.push(style.paint(RED, &format!("{failed} failed")));
+        counts.push(style.paint(Colour::Red, &format!("{failed} failed")));
         let logs: Vec<String> = report.logs.iter().map(|log| log.display().to_string()).collect();
         out += &format!("\nwhat the console said: {}\n", logs.join(", "));
     }

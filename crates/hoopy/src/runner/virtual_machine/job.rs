@@ -9,15 +9,13 @@ use std::path::{Path, PathBuf};
 use hoopy_cpio::{Header, WriteError, Writer, file_type};
 
 use super::error::MachineError;
+use crate::layer::files::MAX_DEPTH;
 use crate::layer::{Entry, EntryPath, Kind};
 use crate::sandbox::Script;
 use crate::segment::{self, codec::Codec};
 use crate::shell::quoted_bytes;
 use crate::store::Store;
 use crate::tree::Tree;
-
-/// Deeper directories than this are a mistake (a bind mount in a circle, say).
-const MAX_DEPTH: usize = 128;
 
 /// What turns one tree into another.
 pub(super) struct Delta {

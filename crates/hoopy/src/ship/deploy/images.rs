@@ -1,12 +1,11 @@
 //! The images on the far side's partition: what they call themselves, and what they are made of.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use hoopy_uki::Section;
-use hoopy_uki::pe::{HEADERS_WITHIN, Headers, Machine as PeMachine};
+use hoopy_uki::pe::Headers;
+use hoopy_uki::{Section, read_headers, read_section};
 
 use super::error::DeployError;
 use super::machine::{FarFile, Machine, nothing, script};
@@ -157,26 +156,18 @@ impl NewImage {
         let not = |reason: String| DeployError::NotAnImage { path: path.to_owned(), reason };
         let mut file = File::open(path).map_err(io)?;
         let (sha256, size) = of_reader(&mut file).map_err(io)?;
-        let mut head = Vec::new();
-        file.seek(SeekFrom::Start(0)).map_err(io)?;
-        (&mut file).take(HEADERS_WITHIN as u64).read_to_end(&mut head).map_err(io)?;
-        let headers = Headers::parse(&head, size).map_err(|e| not(e.to_string()))?;
+        let (headers, ..) = read_headers(&mut file).map_err(|e| not(e.to_string()))?;
         if headers.section(Section::Linux).is_none() {
             return Err(not("it has no kernel".to_owned()));
         }
-        let range = os_release(&headers).ok_or_else(|| not("it has no os-release".to_owned()))?;
-        let mut release = Vec::new();
-        file.seek(SeekFrom::Start(range.start)).map_err(io)?;
-        (&mut file).take(range.end - range.start).read_to_end(&mut release).map_err(io)?;
+        let release =
+            read_section(&mut file, Section::Osrel, MAX_OS_RELEASE).map_err(|e| not(e.to_string()))?;
         let (system, version) = identity(&release)
             .ok_or_else(|| not("its os-release has no IMAGE_ID and IMAGE_VERSION".to_owned()))?;
         let pieces = manifest::of_image(&mut file)
             .map_err(|source| DeployError::Manifest { path: path.to_owned(), source })?
             .unwrap_or_default();
-        let arch = match headers.machine {
-            PeMachine::X86_64 => Arch::X86_64,
-            PeMachine::Aarch64 => Arch::Aarch64,
-        };
+        let arch = headers.machine.into();
         let name = format!("{system}-{version}");
         Ok(Self { path: path.to_owned(), size, sha256, name, system, version, arch, pieces })
     }

@@ -50,7 +50,7 @@ pub struct Ssh {
     /// None where the temporary directory has too long a name for a socket.
     socket: Option<PathBuf>,
     sent: AtomicU64,
-    master: Process,
+    _master: Process,
     _input: Option<ChildStdin>,
     _dir: TempDir,
 }
@@ -108,7 +108,7 @@ impl Ssh {
             config: config.clone(),
             socket,
             sent,
-            master: child,
+            _master: child,
             _input: input,
             _dir: dir,
         })
@@ -160,11 +160,6 @@ impl Ssh {
             return Err(SshError::Words { host: self.host.clone(), words });
         }
         Ok(said)
-    }
-
-    /// Whether the connection is still there.
-    pub fn is_alive(&mut self) -> bool {
-        matches!(self.master.0.try_wait(), Ok(None))
     }
 }
 

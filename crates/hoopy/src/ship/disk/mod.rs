@@ -14,10 +14,10 @@
 mod error;
 mod places;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use hoopy_disk::esp::{self, Item, Volume};
@@ -33,6 +33,7 @@ use super::sparse;
 use super::vm::Places;
 use crate::arch::Arch;
 use crate::config::{Layout, layout};
+use crate::store::Pending;
 
 /// Images that the EFI system partition has room for: the one that runs, the one before, and one that arrives.
 const IMAGES: u64 = 3;
@@ -120,12 +121,9 @@ pub struct Part {
 /// [`DiskError`].
 pub fn write(out: &Path, config: &DiskConfig) -> Result<Disk, DiskError> {
     let dir = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(dir).map_err(DiskError::io("make a file in", dir))?;
-    let disk = write_to(file.as_file(), config, dir)?;
-    let mode = fs::Permissions::from_mode(0o644);
-    file.as_file().set_permissions(mode).map_err(DiskError::io("write", out))?;
-    file.as_file().sync_all().map_err(DiskError::io("write", out))?;
-    file.persist(out).map_err(|e| DiskError::io("write", out)(e.error))?;
+    let mut pending = Pending::new_in(dir).map_err(DiskError::io("make a file in", dir))?;
+    let disk = write_to(pending.file(), config, dir)?;
+    pending.keep(out).map_err(DiskError::io("write", out))?;
     Ok(disk)
 }
 
@@ -136,14 +134,14 @@ pub fn write(out: &Path, config: &DiskConfig) -> Result<Disk, DiskError> {
 pub fn write_to(out: &File, config: &DiskConfig, temp: &Path) -> Result<Disk, DiskError> {
     let mut image = File::open(&config.image).map_err(DiskError::io("open", &config.image))?;
     let image_size = image.metadata().map_err(DiskError::io("read", &config.image))?.len();
-    let plan = Plan::of(config, image_size)?;
-    out.set_len(plan.table.size).map_err(DiskError::Write)?;
-    plan.table.write(out)?;
-    let mut parts = plan.table.partitions.iter();
+    let table = plan(config, image_size)?;
+    out.set_len(table.size).map_err(DiskError::Write)?;
+    table.write(out)?;
+    let mut parts = table.partitions.iter();
     let esp = parts.next().ok_or(DiskError::NoEsp)?;
     let started = write_esp(out, esp, config, &mut image, image_size)?;
     let volume = volume(config);
-    let mut disk = Disk { size: plan.table.size, partitions: Vec::new(), started, zeros: Vec::new() };
+    let mut disk = Disk { size: table.size, partitions: Vec::new(), started, zeros: Vec::new() };
     let spec = Spec::Uuid(format!("{:04X}-{:04X}", volume.id >> 16, volume.id & 0xffff)).to_string();
     disk.partitions.push(part(esp, "EFI system".to_owned(), "vfat".to_owned(), spec));
     for (partition, mount) in parts.zip(&config.lasting.mounts) {
@@ -167,42 +165,36 @@ fn part(partition: &Partition, name: String, filesystem: String, spec: String) -
     Part { name, filesystem, spec, start: partition.start, size: partition.size }
 }
 
-/// The table, and the sizes that it says.
-struct Plan {
-    table: Table,
-}
-
-impl Plan {
-    fn of(config: &DiskConfig, image: u64) -> Result<Self, DiskError> {
-        let mounts = &config.lasting.mounts;
-        if mounts.len() > MAX_LASTING {
-            return Err(DiskError::TooMany { found: mounts.len(), most: MAX_LASTING });
-        }
-        let count = mounts.len() as u64;
-        let loader = config.loader.as_ref().map_or(0, |l| l.len() as u64);
-        let least = esp::size_for([vec![image; IMAGES as usize], vec![loader]].concat(), ESP_SPARE);
-        // Before the first partition and behind the last: the table and its copy.
-        let size = config.size.unwrap_or(2 * ALIGNMENT + least.max(ESP) + count * LASTING);
-        let size = size / gpt::SECTOR * gpt::SECTOR;
-        let (start, end) = gpt::usable(size);
-        let needed = 2 * ALIGNMENT + least + count * LASTING_MIN;
-        let room = end.checked_sub(start).filter(|room| *room >= least + count * LASTING_MIN);
-        let room = room.ok_or(DiskError::TooSmall { size, needed, esp: least, images: IMAGES })?;
-        let spare = room - least - count * LASTING_MIN;
-        let esp = if count == 0 { room } else { least + spare.min(ESP.saturating_sub(least)) };
-        let each = (room - esp).checked_div(count).unwrap_or(0) / ALIGNMENT * ALIGNMENT;
-        let id = |n: usize| mkfs::derived("partition", &format!("{} {n}", config.name));
-        let mut partitions =
-            vec![Partition { kind: EFI_SYSTEM, id: id(1), name: "EFI system".to_owned(), start, size: esp }];
-        for (n, mount) in mounts.iter().enumerate() {
-            let kind = Maker::of(&mount.filesystem).ok_or_else(|| DiskError::no_maker(mount))?.kind();
-            let start = start + esp + n as u64 * each;
-            // Names are for people, and the table has room for 36 characters.
-            let name = mount.mount_point.chars().filter(|c| c.is_ascii_graphic()).take(36).collect();
-            partitions.push(Partition { kind, id: id(n + 2), name, start, size: each });
-        }
-        Ok(Self { table: Table { disk: mkfs::derived("disk", &config.name), size, partitions } })
+/// The table for an image of so many bytes.
+fn plan(config: &DiskConfig, image: u64) -> Result<Table, DiskError> {
+    let mounts = &config.lasting.mounts;
+    if mounts.len() > MAX_LASTING {
+        return Err(DiskError::TooMany { found: mounts.len(), most: MAX_LASTING });
     }
+    let count = mounts.len() as u64;
+    let loader = config.loader.as_ref().map_or(0, |l| l.len() as u64);
+    let least = esp::size_for([vec![image; IMAGES as usize], vec![loader]].concat(), ESP_SPARE);
+    // Before the first partition and behind the last: the table and its copy.
+    let size = config.size.unwrap_or(2 * ALIGNMENT + least.max(ESP) + count * LASTING);
+    let size = size / gpt::SECTOR * gpt::SECTOR;
+    let (start, end) = gpt::usable(size);
+    let needed = 2 * ALIGNMENT + least + count * LASTING_MIN;
+    let room = end.checked_sub(start).filter(|room| *room >= least + count * LASTING_MIN);
+    let room = room.ok_or(DiskError::TooSmall { size, needed, esp: least, images: IMAGES })?;
+    let spare = room - least - count * LASTING_MIN;
+    let esp = if count == 0 { room } else { least + spare.min(ESP.saturating_sub(least)) };
+    let each = (room - esp).checked_div(count).unwrap_or(0) / ALIGNMENT * ALIGNMENT;
+    let id = |n: usize| mkfs::derived("partition", &format!("{} {n}", config.name));
+    let mut partitions =
+        vec![Partition { kind: EFI_SYSTEM, id: id(1), name: "EFI system".to_owned(), start, size: esp }];
+    for (n, mount) in mounts.iter().enumerate() {
+        let kind = Maker::of(&mount.filesystem).ok_or_else(|| DiskError::no_maker(mount))?.kind();
+        let start = start + esp + n as u64 * each;
+        // Names are for people, and the table has room for 36 characters.
+        let name = mount.mount_point.chars().filter(|c| c.is_ascii_graphic()).take(36).collect();
+        partitions.push(Partition { kind, id: id(n + 2), name, start, size: each });
+    }
+    Ok(Table { disk: mkfs::derived("disk", &config.name), size, partitions })
 }
 
 /// What the EFI system partition is called: as `fstab` says, if it names it.

@@ -1,6 +1,7 @@
 //! The real tools are the oracle: what `sgdisk`, `fsck.vfat`, `e2fsck`, `blkid` and mtools say of a disk.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Output};
 
@@ -135,7 +136,7 @@ fn partitions_share_what_the_first_leaves() {
     let mut config = config(dir.path(), Layout::Single, "");
     config.lasting.mounts = parse(b"LABEL=a /a ext4\nLABEL=b none swap\n");
     config.size = Some(4 << 30);
-    let table = Plan::of(&config, 3 << 20).unwrap().table;
+    let table = plan(&config, 3 << 20).unwrap();
     let sizes: Vec<u64> = table.partitions.iter().map(|p| p.size >> 20).collect();
     assert_eq!(sizes, [512, 1791, 1791]);
     assert_eq!(table.partitions[2].kind, gpt::LINUX_SWAP);

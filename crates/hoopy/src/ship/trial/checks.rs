@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::facts;
 use super::report::Verdict;
-use crate::ship::vm::fstab::{self, Mount};
+use crate::ship::fstab::{self, Mount};
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]

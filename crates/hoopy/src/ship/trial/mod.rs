@@ -30,14 +30,14 @@ mod session;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hoopy_uki::{Section, read_headers, read_section};
 
 use crate::arch::Arch;
-use crate::ship::vm::{Boot, Places, VmConfig, fstab, process, scratch};
+use crate::parallel;
+use crate::ship::fstab;
+use crate::ship::vm::{Boot, Places, VmConfig, process, scratch};
 
 pub use bootstrap::BootstrapError;
 pub use error::TrialError;
@@ -98,10 +98,7 @@ pub fn arch(image: &Path) -> Result<Arch, TrialError> {
     let mut file = File::open(image).map_err(TrialError::io("open", image))?;
     let (headers, ..) =
         read_headers(&mut file).map_err(|source| TrialError::Image { path: image.to_owned(), source })?;
-    Ok(match headers.machine {
-        hoopy_uki::pe::Machine::X86_64 => Arch::X86_64,
-        hoopy_uki::pe::Machine::Aarch64 => Arch::Aarch64,
-    })
+    Ok(headers.machine.into())
 }
 
 /// Makes the trial.
@@ -158,26 +155,9 @@ struct Trial<'a> {
 impl Trial<'_> {
     /// Does all jobs, so many at a time; what came of them, in their order.
     fn all(&self, jobs: &[Job]) -> Result<Vec<Ended>, TrialError> {
-        let next = AtomicUsize::new(0);
-        let done: Mutex<Vec<(usize, Result<Ended, TrialError>)>> = Mutex::default();
-        let work = || {
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(job) = jobs.get(at) else { break };
-                let ended = self.job(at, job);
-                let wrong = ended.is_err();
-                done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((at, ended));
-                if wrong {
-                    next.store(jobs.len(), Ordering::Relaxed);
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            (0..self.settings.jobs.clamp(1, jobs.len())).for_each(|_| drop(scope.spawn(work)));
-        });
-        let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        done.sort_by_key(|(at, _)| *at);
-        done.into_iter().map(|(_, ended)| ended).collect()
+        let numbered: Vec<(usize, &Job)> = jobs.iter().enumerate().collect();
+        let threads = self.settings.jobs.clamp(1, jobs.len().max(1));
+        parallel::map_on(threads, &numbered, |&(at, job)| self.job(at, job))
     }
 
     /// Starts a machine with empty disks, and does the job in it.

@@ -28,7 +28,6 @@ use hoopy_disk::esp::{self, Item, Volume};
 use hoopy_uki::{Replaced, Section};
 use tempfile::TempDir;
 
-pub use super::fstab;
 pub use accel::{Accelerator, NoKvm};
 pub use console::Console;
 pub use error::VmError;
