@@ -1,0 +1,89 @@
+//! The plug of a machine: QEMU, started anew whenever the machine reboots, and gone at once when the plug is pulled.
+//!
+//! A reset inside QEMU 7.2, emulated, does not come back from firmware that has written variables: so QEMU ends where
+//! the machine reboots, and is started again with its disk.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hoopy::arch::Arch;
+use hoopy::ship::vm::{Acceleration, Boot, Forward, Places, Vm, VmConfig};
+
+/// How often somebody looks whether the plug is pulled: so exact are the instants of power cuts.
+const TICK: Duration = Duration::from_millis(5);
+
+/// Keeps a machine running.
+pub struct Plug {
+    pulled: Arc<AtomicBool>,
+    running: Option<JoinHandle<()>>,
+    /// The port at which its ssh is reached.
+    pub port: u16,
+}
+
+impl Plug {
+    /// Switches on a machine of this architecture with this disk; what its console says goes to `log`.
+    pub fn new(arch: Arch, disk: &Path, locked: bool, log: PathBuf) -> Self {
+        let qemu = locked.then(|| locking_qemu(arch, disk));
+        let mut config = VmConfig {
+            arch,
+            boot: Boot::Disk(disk.to_owned()),
+            memory: 512 << 20,
+            cpus: 2,
+            forwards: vec![Forward { name: "SSH".to_owned(), guest: 22, host: 0 }],
+            disks: vec![],
+            no_reboot: true,
+            acceleration: Acceleration::Auto,
+            places: Places { qemu, ..Places::default() },
+            temp: std::env::temp_dir(),
+        };
+        let first = Vm::prepare(&config).unwrap();
+        // The same one after a reboot: whoever waits for the machine knows no other.
+        let port = first.forwards()[0].host;
+        config.forwards[0].host = port;
+        let pulled = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&pulled);
+        let running = std::thread::spawn(move || {
+            let mut next = Some(first);
+            while let Some(vm) = next.take() {
+                let log = fs::File::options().create(true).append(true).open(&log).unwrap();
+                let mut console = vm.console(Some(log)).unwrap();
+                while console.wait(TICK).is_err() {
+                    if seen.load(Ordering::SeqCst) {
+                        return;
+                    }
+                }
+                next = Some(Vm::prepare(&config).unwrap());
+            }
+        });
+        Self { pulled, running: Some(running), port }
+    }
+}
+
+impl Drop for Plug {
+    /// QEMU is killed: what the guest gave to its disk is there, what it still held is gone.
+    fn drop(&mut self) {
+        self.pulled.store(true, Ordering::SeqCst);
+        if let Some(running) = self.running.take() {
+            let _ = running.join();
+        }
+    }
+}
+
+/// A QEMU to whose machine this disk is a stick whose switch says "locked".
+fn locking_qemu(arch: Arch, disk: &Path) -> PathBuf {
+    let qemu = Places::default().qemu(arch).unwrap();
+    let (qemu, file) = (qemu.display(), disk.display());
+    let script = format!(
+        "#!/bin/sh\nfor arg do\n\tshift\n\tcase $arg in *file={file}) arg=$arg,readonly=on ;; esac\n\
+         \tset -- \"$@\" \"$arg\"\ndone\nexec {qemu} \"$@\"\n"
+    );
+    let path = disk.with_file_name("locking-qemu");
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
