@@ -52,6 +52,18 @@ impl Esp {
         images
     }
 
+    /// Puts a file there that leaves so many bytes free. The machine must be off.
+    pub fn fill(&self, name: &str, but: u64) {
+        let out = self.tool("mdir").arg("::").output().unwrap();
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let free = text.lines().find_map(|line| line.trim().strip_suffix(" bytes free")).unwrap();
+        let free: u64 = free.split_whitespace().collect::<String>().parse().unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(free - but).unwrap();
+        let copied = self.tool("mcopy").arg(file.path()).arg(format!("::{name}")).status().unwrap();
+        assert!(copied.success());
+    }
+
     /// The digest of the whole disk: nothing was written where it stays the same.
     pub fn all(&self) -> String {
         digest_of(&self.0)

@@ -45,13 +45,13 @@ pub struct Built {
 }
 
 impl Machine {
-    /// A machine that runs the first image of its system.
+    /// A machine with a disk that has the first image of its system, switched off.
     pub fn new(arch: Arch, layout: &'static str) -> Self {
         let since = Instant::now();
         let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
         home.example("hello");
         let disk = home.path("disk.img");
-        let mut machine = Self { home, layout, arch, disk, plug: None, since };
+        let machine = Self { home, layout, arch, disk, plug: None, since };
         machine.set("hoopy.toml", &toml(layout, ""), 0o644);
         machine.set("root/etc/conf.d/hoopy-health", "HEALTH_SETTLE=1\n", 0o644);
         machine.set("root/etc/conf.d/hoopy-watchdog", BOOT_LIMIT, 0o644);
@@ -60,8 +60,14 @@ impl Machine {
         machine.keys();
         machine.build();
         succeeds(machine.command("disk", &["-o", "disk.img"]), "");
-        machine.start();
         machine
+    }
+
+    /// Sees that it is up.
+    pub fn is_up(&mut self) {
+        if self.plug.is_none() {
+            self.start();
+        }
     }
 
     /// Tells how far it is.

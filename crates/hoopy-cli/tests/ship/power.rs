@@ -14,8 +14,9 @@ use std::time::Duration;
 use hoopy::arch::Arch;
 use hoopy::ship::vm::{Acceleration, Boot, Forward, Places, Vm, VmConfig};
 
-/// How often somebody looks whether the plug is pulled: so exact are the instants of power cuts.
-const TICK: Duration = Duration::from_millis(5);
+/// How often somebody looks whether the plug is pulled: so exact are the instants of power cuts. Each look costs a
+/// search through what the console said.
+const TICK: Duration = Duration::from_millis(25);
 
 /// Keeps a machine running.
 pub struct Plug {

@@ -3,6 +3,9 @@
 use crate::choice::Choice;
 use crate::machine::Machine;
 
+/// What the full partition has left.
+const FREE: u64 = 8 << 20;
+
 pub fn another_host_key_is_refused(machine: &mut Machine, _: &Choice) {
     machine.knows("user.pub");
     for verb in ["status", "deploy"] {
@@ -16,18 +19,9 @@ pub fn another_host_key_is_refused(machine: &mut Machine, _: &Choice) {
 
 /// Only the image that runs is on it, and so little is free that no other one fits beside it.
 pub fn a_partition_that_is_full_is_told_before_anything_is_written(machine: &mut Machine, _: &Choice) {
-    let junk = |command: &str| {
-        let script = format!(
-            "modprobe -q -a vfat nls_cp437 nls_utf8 nls_iso8859-1; mkdir -p /tmp/esp && mount -t vfat /dev/vda1 /tmp/esp \
-             && {{ {command}; }} && umount /tmp/esp"
-        );
-        let out = machine.ssh(&script);
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    };
-    // All but 8 MiB.
-    junk(
-        "dd if=/dev/zero of=/tmp/esp/films bs=1M count=$(($(df -m /tmp/esp | awk 'END { print $4 }') - 8)) 2>/dev/null",
-    );
+    machine.kill();
+    machine.esp().fill("films", FREE);
+    machine.start();
     machine.set("root/etc/motd", "too much\n", 0o644);
     let before = machine.esp().all();
     for more in [&["--dry-run"][..], &[]] {
@@ -45,7 +39,9 @@ pub fn a_partition_that_is_full_is_told_before_anything_is_written(machine: &mut
         machine.quote("deploy", &said);
     }
     assert_eq!(machine.esp().all(), before, "something was written");
-    junk("rm /tmp/esp/films");
+    let out = machine
+        .ssh("mkdir -p /tmp/esp && mount -t vfat /dev/vda1 /tmp/esp && rm /tmp/esp/films && umount /tmp/esp");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 }
 
 /// The kernel is told that the disk cannot be written: what it finds by itself when the switch of a stick says so.
