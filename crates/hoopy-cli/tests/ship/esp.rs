@@ -1,11 +1,14 @@
 //! A machine's EFI system partition, as one sees it who pulls the stick out and looks: with the mtools.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Where `hoopy disk` begins the first partition.
-const START: &str = "1M";
+const START_BYTES: u64 = 1 << 20;
 
 /// The partition on a disk image.
 pub struct Esp(PathBuf);
@@ -18,7 +21,7 @@ impl Esp {
     fn tool(&self, name: &str) -> Command {
         let mut command = Command::new(name);
         // A disk whose machine lost its power is not clean, and is to be looked at all the same.
-        command.env("MTOOLS_SKIP_CHECK", "1").arg("-i").arg(format!("{}@@{START}", self.0.display()));
+        command.env("MTOOLS_SKIP_CHECK", "1").arg("-i").arg(format!("{}@@{START_BYTES}", self.0.display()));
         command.stderr(Stdio::null());
         command
     }
@@ -52,6 +55,32 @@ impl Esp {
         images
     }
 
+    /// Where each of those files lies, in clusters.
+    pub fn places(&self) -> BTreeMap<String, Vec<Range<u64>>> {
+        let mut places = BTreeMap::new();
+        for dir in ["EFI/BOOT", "EFI/Linux"] {
+            for name in self.names(dir).iter().filter(|name| !name.ends_with(".part")) {
+                let path = format!("{dir}/{name}");
+                let out = self.tool("mshowfat").arg(format!("::{path}")).output().unwrap();
+                let text = String::from_utf8_lossy(&out.stdout).into_owned();
+                places.insert(path, text.split('<').skip(1).map(clusters).collect());
+            }
+        }
+        places
+    }
+
+    /// Where the first cluster lies on the disk, and how long one is, in bytes (Microsoft's FAT specification, BPB).
+    pub fn geometry(&self, disk: &File) -> (u64, u64) {
+        let mut sector = [0; 512];
+        disk.read_exact_at(&mut sector, START_BYTES).unwrap();
+        let number = |at: usize, size: usize| {
+            sector[at..at + size].iter().rev().fold(0_u64, |n, byte| n << 8 | u64::from(*byte))
+        };
+        let bytes = number(11, 2);
+        let before = number(14, 2) + number(16, 1) * number(36, 4);
+        (START_BYTES + before * bytes, number(13, 1) * bytes)
+    }
+
     /// Puts a file there that leaves so many bytes free. The machine must be off.
     pub fn fill(&self, name: &str, but: u64) {
         let out = self.tool("mdir").arg("::").output().unwrap();
@@ -81,6 +110,13 @@ pub fn digest_of(file: &Path) -> String {
     let out = Command::new("sha256sum").arg(file).output().unwrap();
     assert!(out.status.success(), "{}", file.display());
     first_word(&out.stdout)
+}
+
+/// `5-12847>` or `5>`, as mshowfat says it.
+fn clusters(text: &str) -> Range<u64> {
+    let text = text.split('>').next().unwrap();
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    first.parse().unwrap()..last.parse::<u64>().unwrap() + 1
 }
 
 fn first_word(said: &[u8]) -> String {

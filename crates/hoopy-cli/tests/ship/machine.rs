@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use hoopy::config::layout::{Slot, previous, started};
 use hoopy_testkit::{Home, soon};
 
 use crate::esp::{Esp, digest_of};
-use crate::power::Plug;
+use crate::power::{Plug, Treated};
 
 /// Generous: emulation on a busy machine.
 const LONG: Duration = Duration::from_secs(400);
@@ -61,6 +61,11 @@ impl Machine {
         machine.build();
         succeeds(machine.command("disk", &["-o", "disk.img"]), "");
         machine
+    }
+
+    /// Its disk, to be looked at while it is off.
+    pub fn disk(&self) -> &Path {
+        &self.disk
     }
 
     /// Sees that it is up.
@@ -125,16 +130,12 @@ impl Machine {
 
     /// Switches it on, and waits until ssh answers.
     pub fn start(&mut self) {
-        self.switch_on(false);
+        self.start_with(&Treated::Plainly);
     }
 
-    /// The same with a disk that nothing can be written to.
-    pub fn start_locked(&mut self) {
-        self.switch_on(true);
-    }
-
-    fn switch_on(&mut self, locked: bool) {
-        let plug = Plug::new(self.arch, &self.disk, locked, self.home.path("console.log"));
+    /// The same with something done with its disk.
+    pub fn start_with(&mut self, treated: &Treated) {
+        let plug = Plug::new(self.arch, &self.disk, treated, self.home.path("console.log"));
         self.reached_by(plug.port);
         self.plug = Some(plug);
         let up = soon(LONG, || self.ssh("true").status.success());

@@ -6,7 +6,8 @@
 //! power    the machine's plug: QEMU, started anew whenever the machine reboots
 //! esp      its EFI system partition, as one sees it who pulls the stick out and looks
 //! good     what goes well         refused  what is refused, with nothing changed
-//! falls    what is fallen back from    cut  what is cut short
+//! falls    what is fallen back from    cut  what is cut short, at some instants
+//!                                      writes  the same at every sector that is written
 //! ```
 //!
 //! Boots are slow where they are emulated, so one machine of each layout goes through everything that was chosen, one
@@ -22,6 +23,7 @@ mod good;
 mod machine;
 mod power;
 mod refused;
+mod writes;
 
 use std::time::Instant;
 
@@ -82,6 +84,7 @@ const SCENARIOS: &[Scenario] = &[
     scenario!(falls::an_image_whose_check_fails_is_fallen_back_from, ["ab"], Short, Up),
     scenario!(falls::an_image_that_panics_is_fallen_back_from, ["ab"], Long, Up),
     scenario!(falls::an_image_that_hangs_is_fallen_back_from, ["ab"], Long, Up),
+    scenario!(writes::every_sector_that_is_written_leaves_an_image_to_start, ["ab", "single"], Long, Any),
     scenario!(cut::a_network_that_is_cut_is_told_and_the_deploy_can_be_run_again, ["ab", "single"], Long, Up),
     scenario!(cut::a_plug_pulled_at_any_instant_leaves_an_image_to_start, ["ab"], Short, Up),
     scenario!(cut::a_plug_pulled_at_any_instant_leaves_an_image_to_start, ["single"], Long, Up),

@@ -28,8 +28,8 @@ pub struct Plug {
 
 impl Plug {
     /// Switches on a machine of this architecture with this disk; what its console says goes to `log`.
-    pub fn new(arch: Arch, disk: &Path, locked: bool, log: PathBuf) -> Self {
-        let qemu = locked.then(|| locking_qemu(arch, disk));
+    pub fn new(arch: Arch, disk: &Path, treated: &Treated, log: PathBuf) -> Self {
+        let qemu = treated.by_a_qemu(arch, disk);
         let mut config = VmConfig {
             arch,
             boot: Boot::Disk(disk.to_owned()),
@@ -75,16 +75,41 @@ impl Drop for Plug {
     }
 }
 
-/// A QEMU to whose machine this disk is a stick whose switch says "locked".
-fn locking_qemu(arch: Arch, disk: &Path) -> PathBuf {
-    let qemu = Places::default().qemu(arch).unwrap();
-    let (qemu, file) = (qemu.display(), disk.display());
-    let script = format!(
-        "#!/bin/sh\nfor arg do\n\tshift\n\tcase $arg in *file={file}) arg=$arg,readonly=on ;; esac\n\
-         \tset -- \"$@\" \"$arg\"\ndone\nexec {qemu} \"$@\"\n"
-    );
-    let path = disk.with_file_name("locking-qemu");
-    fs::write(&path, script).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    path
+/// What is done with a machine's disk.
+pub enum Treated {
+    /// It is read and written.
+    Plainly,
+    /// It is a stick whose switch says "locked".
+    Locked,
+    /// All that is written to it is written down in this file too, in order.
+    Recorded(PathBuf),
+}
+
+impl Treated {
+    /// A program that is called like QEMU, and calls it with another line about the disk.
+    fn by_a_qemu(&self, arch: Arch, disk: &Path) -> Option<PathBuf> {
+        let file = disk.display();
+        let drive = match self {
+            Self::Plainly => return None,
+            Self::Locked => "$arg,readonly=on".to_owned(),
+            Self::Recorded(log) => {
+                fs::write(log, "").unwrap();
+                let log = log.display();
+                format!(
+                    "if=none,id=boot,driver=blklogwrites,file.driver=raw,file.file.driver=file,\
+                     file.file.filename={file},log.driver=file,log.filename={log}"
+                )
+            }
+        };
+        let qemu = Places::default().qemu(arch).unwrap();
+        let qemu = qemu.display();
+        let script = format!(
+            "#!/bin/sh\nfor arg do\n\tshift\n\tcase $arg in *file={file}) arg={drive} ;; esac\n\
+             \tset -- \"$@\" \"$arg\"\ndone\nexec {qemu} \"$@\"\n"
+        );
+        let path = disk.with_file_name("qemu");
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        Some(path)
+    }
 }

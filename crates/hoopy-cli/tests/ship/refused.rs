@@ -2,6 +2,7 @@
 
 use crate::choice::Choice;
 use crate::machine::Machine;
+use crate::power::Treated;
 
 /// What the full partition has left.
 const FREE: u64 = 8 << 20;
@@ -31,11 +32,11 @@ pub fn a_partition_that_is_full_is_told_before_anything_is_written(machine: &mut
         let figure = |before: &str, after: &str| {
             let text = said.split_once(before).and_then(|(_, rest)| rest.split_once(after)).unwrap().0;
             let (number, unit) = text.split_once(' ').unwrap();
-            assert_eq!(unit, "MiB", "{said}");
+            assert_eq!(unit, "MB", "{said}");
             number.parse::<f64>().unwrap()
         };
-        assert!((48.0..60.0).contains(&figure("too full: ", " are needed")), "{said}");
-        assert!((7.0..9.0).contains(&figure("fall back to, and ", " are free")), "{said}");
+        assert!((50.0..60.0).contains(&figure("too full: ", " are needed")), "{said}");
+        assert!((8.0..9.0).contains(&figure("fall back to, and ", " are free")), "{said}");
         machine.quote("deploy", &said);
     }
     assert_eq!(machine.esp().all(), before, "something was written");
@@ -58,7 +59,7 @@ pub fn a_disk_that_is_locked_is_told_and_nothing_is_changed(machine: &mut Machin
 /// QEMU gives the machine a disk that it cannot write: from firmware on.
 pub fn a_stick_that_was_locked_from_the_start_is_told_too(machine: &mut Machine, _: &Choice) {
     machine.kill();
-    machine.start_locked();
+    machine.start_with(&Treated::Locked);
     locked(machine);
     machine.kill();
     machine.start();
