@@ -25,6 +25,16 @@ pub const WITHIN: &str = "1500";
 /// How long a good image may take to come up, emulated on a busy machine.
 pub const BOOT_LIMIT: &str = "BOOT_LIMIT=500\n";
 
+/// What QEMU's network gives every machine; asking for it takes a while at each boot.
+const INTERFACES: &str = "\
+auto lo
+iface lo inet loopback
+auto eth0
+iface eth0 inet static
+\taddress 10.0.2.15/24
+\tgateway 10.0.2.2
+";
+
 /// The file under `hello` in which the machine's key lies, as dropbear keeps it.
 const HOST_KEY: &str = "root/etc/dropbear/dropbear_ed25519_host_key";
 
@@ -57,6 +67,7 @@ impl Machine {
         machine.set("root/etc/conf.d/hoopy-watchdog", BOOT_LIMIT, 0o644);
         let setup = fs::read_to_string(machine.home.path("hello/setup.sh")).unwrap();
         machine.set("setup.sh", &setup.replace("sysinit devfs", "sysinit sysfs devfs"), 0o755);
+        machine.set("root/etc/network/interfaces", INTERFACES, 0o644);
         machine.keys();
         machine.build();
         succeeds(machine.command("disk", &["-o", "disk.img"]), "");

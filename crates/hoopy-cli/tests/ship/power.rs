@@ -34,7 +34,8 @@ impl Plug {
             arch,
             boot: Boot::Disk(disk.to_owned()),
             memory: 512 << 20,
-            cpus: 2,
+            // Emulated, a second one takes turns with the first (`ship/vm/accel.rs`), and costs a fifth.
+            cpus: 1,
             forwards: vec![Forward { name: "SSH".to_owned(), guest: 22, host: 0 }],
             disks: vec![],
             no_reboot: true,
