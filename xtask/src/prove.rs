@@ -6,24 +6,30 @@ use clap::Args;
 
 use crate::{chores, mirror, setup};
 
-/// How much of it.
+/// How much of it. What is not chosen is what `docs/proof.md` tells.
 #[derive(Args)]
 pub struct Amount {
     /// Good deploys in a row, each with a reboot.
     #[arg(long, default_value_t = 20)]
     deploys: u64,
-    /// How often the machine's plug is pulled during a deploy.
+    /// How often the machine's plug is pulled during a deploy, for each layout.
     #[arg(long, default_value_t = 20)]
     kills: u64,
-    /// Leave out the image that panics, the one that hangs and the network that is cut.
+    /// Chooses the instants at which it is: a run prints its own.
     #[arg(long)]
-    no_faults: bool,
+    seed: Option<u64>,
     /// The machine: x86_64 or aarch64.
     #[arg(long, default_value = "x86_64")]
     arch: String,
+    /// One layout alone: ab or single.
+    #[arg(long)]
+    layout: Option<String>,
+    /// Scenarios with one of these words in their names, alone: panics, hangs, check, full, locked, network, plug...
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
 }
 
-/// The far side's scripts killed at every program that they start, then a machine that is deployed to.
+/// The far side's scripts killed at every program that they start, then machines that are deployed to.
 pub fn run(amount: &Amount) -> anyhow::Result<()> {
     setup::run()?;
     mirror::run()?;
@@ -34,10 +40,15 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
         command.current_dir(chores::root());
         command
     };
-    chores::command(test("deploy").env("HOOPY_KILL_EVERY", "1"))?;
-    let faults = u8::from(!amount.no_faults).to_string();
+    if amount.only.is_empty() {
+        chores::command(test("deploy").env("HOOPY_KILL_EVERY", "1"))?;
+    }
     let mut ship = test("ship");
-    ship.env("HOOPY_PROVE_DEPLOYS", amount.deploys.to_string()).env("HOOPY_PROVE_FAULTS", faults);
-    ship.env("HOOPY_PROVE_KILLS", amount.kills.to_string()).env("HOOPY_PROVE_ARCH", &amount.arch);
+    ship.env("HOOPY_PROVE_FULL", "1").env("HOOPY_PROVE_ARCH", &amount.arch);
+    ship.env("HOOPY_PROVE_DEPLOYS", amount.deploys.to_string());
+    ship.env("HOOPY_PROVE_KILLS", amount.kills.to_string());
+    ship.env("HOOPY_PROVE_LAYOUT", amount.layout.as_deref().unwrap_or_default());
+    ship.env("HOOPY_PROVE_ONLY", amount.only.join(","));
+    ship.env("HOOPY_PROVE_SEED", amount.seed.map(|seed| seed.to_string()).unwrap_or_default());
     chores::command(&mut ship)
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use hoopy::arch::Arch;
 use hoopy::digest::ContentId;
 use hoopy::image::manifest;
 use hoopy_testkit::{Home, mirror};
@@ -40,6 +41,18 @@ fn a_changed_file_makes_the_next_image() {
     fs::write(dir.join("root/etc/motd"), "changed\n").unwrap();
     let second = home.ok(&["build", "s"]);
     assert!(second.contains("small-2026092102.efi"), "{second}");
+}
+
+#[test]
+fn images_of_the_other_architecture_are_counted_for_themselves() {
+    let home = home();
+    let dir = home.small("s");
+    let other = Arch::ALL.into_iter().find(|arch| Some(*arch) != Arch::host()).unwrap();
+    for n in 1..=2 {
+        fs::write(dir.join("root/etc/motd"), format!("change {n}\n")).unwrap();
+        let said = home.ok(&["build", "s", "--arch", other.as_str()]);
+        assert!(said.contains(&format!("small-{other}-202609210{n}.efi")), "{said}");
+    }
 }
 
 #[test]

@@ -296,7 +296,8 @@ fn is_newest(system: &System, name: &str, path: &Path) -> bool {
 }
 
 fn identity(system: &System, name: String, options: &Options) -> Identity {
-    let next = || Version::next(&system.path("images"), &system.name, &options.day).to_string();
+    // By the image's own name: the machine's other architecture counts for itself.
+    let next = || Version::next(&system.path("images"), &name, &options.day).to_string();
     let version = options.version.clone().unwrap_or_else(next);
     Identity { name, version }
 }

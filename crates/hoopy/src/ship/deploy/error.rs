@@ -218,7 +218,7 @@ pub enum DeployError {
         reason: String,
     },
     /// The machine runs the image before, not the new one.
-    #[error("{host} fell back: it runs {running}, not {wanted}{}", excerpt(.log))]
+    #[error("{host} fell back: it runs {running}, not {wanted}{}", last_words(.log))]
     FellBack {
         /// The machine.
         host: String,
@@ -280,6 +280,16 @@ impl DeployError {
 
 fn told(words: &str) -> String {
     if words.is_empty() { String::new() } else { format!(" ({words})") }
+}
+
+/// What panics, and what is not started at all, writes nothing (docs/boot.md).
+fn last_words(log: &str) -> String {
+    if !log.is_empty() {
+        return excerpt(log);
+    }
+    "; it left no word: it panicked, hung before its services ran, or the firmware refused it. Its console tells more, \
+     as `hoopy run` does with the same image"
+        .to_owned()
 }
 
 fn excerpt(log: &str) -> String {

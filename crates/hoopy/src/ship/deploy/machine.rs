@@ -11,6 +11,7 @@ use crate::shell::quoted;
 
 const LIB: &str = include_str!("far/lib.sh");
 const ASK: &str = include_str!("far/ask.sh");
+const PEEK: &str = include_str!("far/peek.sh");
 
 /// An answer has so many bytes at most: a partition with a thousand images has less.
 const MAX_ANSWER: u64 = 1 << 20;
@@ -74,6 +75,16 @@ impl Machine {
     pub fn ask(ssh: &Ssh, esp: Option<&str>) -> Result<Self, DeployError> {
         let script = script(&[("GIVEN", esp.unwrap_or_default()), ("ESP", "")], ASK);
         let said = ssh.run(&script, MAX_ANSWER, &mut nothing)?;
+        Self::parse(ssh.host(), &String::from_utf8_lossy(&said))
+    }
+
+    /// Asks for no more than which boot this is, which image runs, and how it is: little work for a machine that is
+    /// busy with its boot. The rest is empty.
+    ///
+    /// # Errors
+    /// [`DeployError`].
+    pub fn peek(ssh: &Ssh) -> Result<Self, DeployError> {
+        let said = ssh.run(PEEK, MAX_ANSWER, &mut nothing)?;
         Self::parse(ssh.host(), &String::from_utf8_lossy(&said))
     }
 

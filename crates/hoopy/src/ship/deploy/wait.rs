@@ -56,14 +56,13 @@ pub fn wait(
     let started = Instant::now();
     let mut words = String::new();
     while started.elapsed() < within {
-        match look(before, esp, &config) {
-            Ok(machine) => match judge(before, machine, wanted)? {
-                Verdict::Well { checked } => {
-                    let seconds = started.elapsed().as_secs();
-                    return Ok(Came { image: wanted.to_owned(), seconds, checked });
-                }
-                Verdict::Later(why) => words = why,
-            },
+        match look(before, wanted, esp, &config) {
+            Ok(Verdict::Well { checked }) => {
+                let seconds = started.elapsed().as_secs();
+                return Ok(Came { image: wanted.to_owned(), seconds, checked });
+            }
+            Ok(Verdict::Later(why)) => words = why,
+            Err(error @ (DeployError::FellBack { .. } | DeployError::Unwell { .. })) => return Err(error),
             // A machine that is booting is unreachable; one with another key will not become the right one.
             Err(error @ DeployError::Ssh(SshError::HostKey { .. } | SshError::Start { .. })) => {
                 return Err(error);
@@ -75,9 +74,20 @@ pub fn wait(
     Err(DeployError::NotBack { host: before.host.clone(), seconds: within.as_secs(), words })
 }
 
-fn look(before: &Machine, esp: Option<&str>, config: &SshConfig) -> Result<Machine, DeployError> {
+/// Everything is asked only where there is something to tell: what the machine left about an image that failed.
+fn look(
+    before: &Machine,
+    wanted: &str,
+    esp: Option<&str>,
+    config: &SshConfig,
+) -> Result<Verdict, DeployError> {
     let ssh = Ssh::connect(&before.host, config)?;
-    Machine::ask(&ssh, esp)
+    match judge(before, Machine::peek(&ssh)?, wanted) {
+        Err(DeployError::FellBack { .. } | DeployError::Unwell { .. }) => {
+            judge(before, Machine::ask(&ssh, esp)?, wanted)
+        }
+        verdict => verdict,
+    }
 }
 
 enum Verdict {

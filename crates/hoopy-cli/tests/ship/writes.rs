@@ -1,0 +1,151 @@
+//! Every instant of a deploy, not some: all that the machine writes to its disk is recorded, then written again to a
+//! copy, sector by sector, and after each sector the copy is looked at, as if the power had gone just then.
+//!
+//! The record is QEMU's `blklogwrites`, in the format of Linux's dm-log-writes
+//! (Documentation/admin-guide/device-mapper/log-writes.rst): a superblock, then entries of a header and their data,
+//! all in sectors. It has the order in which the machine gave its writes to the disk; a disk that keeps another order
+//! between two flushes is not tried.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::{self, File};
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::process::Command;
+
+use crate::choice::Choice;
+use crate::esp::{Esp, digests};
+use crate::machine::{Machine, succeeds};
+use crate::power::Treated;
+
+const SECTOR: usize = 512;
+
+/// Flags of an entry.
+const DISCARD: u64 = 4;
+
+/// Larger writes are contents of files, and are not looked into between their sectors.
+const SMALL: usize = 64 << 10;
+
+/// A deploy, and a rollback.
+pub fn every_sector_that_is_written_leaves_an_image_to_start(machine: &mut Machine, _: &Choice) {
+    machine.kill();
+    let (copy, record) = (machine.home.path("copy.img"), machine.home.path("writes"));
+    let copied = Command::new("cp").arg("--sparse=always").args([machine.disk(), copy.as_path()]).status();
+    assert!(copied.unwrap().success());
+    machine.start_with(&Treated::Recorded(record.clone()));
+    machine.is_well();
+    machine.set("root/etc/motd", "every sector\n", 0o644);
+    let new = machine.build();
+    succeeds(machine.command("deploy", &["--quiet"]), "");
+    assert!(machine.starts(&new.name, &new.digest, &machine.esp().images()));
+    succeeds(machine.command("rollback", &["--quiet"]), "");
+    machine.kill();
+    let loader = machine.loader();
+    let mut known = digests(&machine.home.path("hello/images"));
+    known.extend(loader.iter().map(|file| Esp::of(&copy).digest(file)));
+    let mut replay = Replay::new(machine, &copy, known);
+    let bytes = fs::read(&record).unwrap();
+    let mut at = SECTOR;
+    while let Some(header) = bytes.get(at..at + SECTOR) {
+        let number = |n: usize| u64::from_le_bytes(header[n * 8..][..8].try_into().unwrap());
+        let (sector, count, flags) = (number(0), number(1) as usize, number(2));
+        at += SECTOR;
+        if count == 0 {
+            // A flush; or the end of what was written before the plug was pulled.
+            continue;
+        }
+        assert_eq!(flags & DISCARD, 0, "a discard: nobody knows what is there then");
+        let Some(data) = bytes.get(at..at + count * SECTOR) else { break };
+        at += data.len();
+        replay.write(sector * SECTOR as u64, data);
+    }
+    let now = Esp::of(&copy).images();
+    assert_eq!(now, machine.esp().images(), "the record is not all that was written");
+    let Replay { entries, looks, digested, .. } = replay;
+    machine.say(&format!(
+        "{entries} writes of a deploy and a rollback: at each of {looks} instants an image is there to start, and no \
+         file is anything but a whole image ({digested} were read)"
+    ));
+    machine.start();
+}
+
+/// A copy of the disk that is written to again.
+struct Replay<'a> {
+    machine: &'a Machine,
+    disk: File,
+    esp: Esp,
+    known: BTreeSet<String>,
+    /// Where the partition's data begins on the disk, and how long a cluster is.
+    data: u64,
+    cluster: u64,
+    /// Whole images, by where they lie: whatever is written there makes the answer void.
+    whole: HashMap<Vec<Range<u64>>, String>,
+    entries: u64,
+    looks: u64,
+    digested: u64,
+}
+
+impl<'a> Replay<'a> {
+    fn new(machine: &'a Machine, copy: &std::path::Path, known: BTreeSet<String>) -> Self {
+        let disk = File::options().read(true).write(true).open(copy).unwrap();
+        let esp = Esp::of(copy);
+        let (data, cluster) = esp.geometry(&disk);
+        let whole = HashMap::new();
+        let mut replay =
+            Self { machine, disk, esp, known, data, cluster, whole, entries: 0, looks: 0, digested: 0 };
+        replay.look();
+        replay
+    }
+
+    fn write(&mut self, offset: u64, data: &[u8]) {
+        self.entries += 1;
+        let end = offset + data.len() as u64;
+        let touched = |places: &[Range<u64>]| places.iter().any(|p| p.start < end && offset < p.end);
+        self.whole.retain(|places, _| !touched(places));
+        if offset >= self.data && data.len() > SMALL {
+            self.disk.write_all_at(data, offset).unwrap();
+            return self.look();
+        }
+        if offset >= self.data {
+            // It may be a directory, which says how long files are.
+            self.whole.clear();
+        }
+        let mut before = vec![0; SECTOR];
+        for (n, sector) in data.chunks(SECTOR).enumerate() {
+            let at = offset + (n * SECTOR) as u64;
+            self.disk.read_exact_at(&mut before, at).unwrap();
+            if before != sector {
+                self.disk.write_all_at(sector, at).unwrap();
+                self.look();
+            }
+        }
+    }
+
+    /// What would be found if the power had gone now.
+    fn look(&mut self) {
+        self.looks += 1;
+        let mut files = BTreeMap::new();
+        for (path, clusters) in self.esp.places() {
+            let place = |range: &Range<u64>| {
+                self.data + (range.start - 2) * self.cluster..self.data + (range.end - 2) * self.cluster
+            };
+            let places: Vec<Range<u64>> = clusters.iter().map(place).collect();
+            let digest = self.whole.get(&places).cloned().unwrap_or_else(|| {
+                self.digested += 1;
+                self.esp.digest(&path)
+            });
+            assert!(
+                self.known.contains(&digest),
+                "write {}, look {}: {path} is no whole image",
+                self.entries,
+                self.looks
+            );
+            self.whole.insert(places, digest.clone());
+            files.insert(path, digest);
+        }
+        let (efi, _) = self.machine.single_names();
+        assert!(files.contains_key(&efi), "write {}: there is no {efi}: {:?}", self.entries, files.keys());
+        let is_image = |path: &String| self.machine.layout == "single" || path.starts_with("EFI/Linux/");
+        let starts = |path: &String| is_image(path) && !path.contains("+0-");
+        assert!(files.keys().any(starts), "write {}: nothing to start: {:?}", self.entries, files.keys());
+    }
+}
