@@ -12,7 +12,7 @@ use crate::config::{System, size};
 use crate::digest::{Hasher, RecipeId};
 use crate::fetch::{self, Client};
 use crate::image::{self, Identity, ImageError, Initramfs, Kernel, Version};
-use crate::layer::Layer;
+use crate::layer::{Layer, modules};
 use crate::layer::package::{self, Package};
 use crate::lock::{self, Lock, LockedPackage, Role};
 use crate::parallel;
@@ -167,7 +167,7 @@ fn road(
         timings.step("lock", observer, || the_lock(system, options, store, &client, observer))?;
     timings.step("fetch", observer, || tool::fetch(system, &lock, &|_| true, store, &client, observer))?;
     programs::build(&system.programs, observer)?;
-    let packages = timings.step("import", observer, || import(&lock, store))?;
+    let packages = timings.step("import", observer, || import(system, &lock, store, observer))?;
     let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
     let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
     let mut runner = Foresight::new(runner, system, &name, options.output, store);
@@ -237,7 +237,24 @@ fn the_lock(
 }
 
 /// The packages of the root in install order: resolved among themselves, so that nothing else can come out.
-fn import(lock: &Lock, store: &Store) -> Result<Vec<Arc<Package>>, BuildError> {
+fn import(
+    system: &System,
+    lock: &Lock,
+    store: &Store,
+    observer: &dyn Observer,
+) -> Result<Vec<Arc<Package>>, BuildError> {
+    let packages = import_as_they_are(lock, store)?;
+    if !system.unpacked_modules {
+        return Ok(packages);
+    }
+    let unpacked = modules::all_unpacked(&packages, store)?;
+    let cost = size::show(modules::cost(&packages, &unpacked));
+    observer
+        .event(Event::Note(&format!("kernel modules are unpacked, for {cost} more of the machine's memory")));
+    Ok(unpacked)
+}
+
+fn import_as_they_are(lock: &Lock, store: &Store) -> Result<Vec<Arc<Package>>, BuildError> {
     let locked: Vec<&LockedPackage> = lock.with_role(Role::Root).collect();
     let packages =
         parallel::map_largest_first(&locked, |p| p.size, |p| package::import(p, store).map(Arc::new))?;

@@ -70,7 +70,7 @@ pub enum Codec {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
     /// An unknown name.
-    #[error("no compression is called {0:?}: expected zstd, gzip, xz, lz4 or none")]
+    #[error("no compression is called {0:?}: expected zstd, gzip, xz, lz4, none or best")]
     Unknown(String),
     /// A level that it does not have.
     #[error("{name} has no level {level:?}: expected {lowest} to {highest}")]
