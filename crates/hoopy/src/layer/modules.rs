@@ -4,10 +4,12 @@
 //! Alpine's kernels bring `lib/modules/VERSION/kernel/**/*.ko.gz`. The package becomes another form of itself before
 //! anything else sees it, with `.ko` files of the same contents and signatures, which every kernel loads; so scripts
 //! (kmod's trigger runs depmod), the installed database and the unpacked tree all agree. `modules.dep` names the files
-//! and is rewritten; `modules.dep.bin`, its form for kmod, is left out: depmod makes it, and where nobody runs that,
-//! kmod and busybox read the text (kmod `libkmod-module.c`, busybox `modprobe.c`).
+//! and is rewritten: the virtual machine for scripts reads it, and BusyBox's modprobe. `modules.dep.bin`, its form for
+//! kmod, is left out: nobody reads it but kmod, which makes it anew with its trigger. The other lists name no files
+//! (`modules.alias`), or name them as `.ko` always (`modules.order`, `modules.builtin`).
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::io::{self, BufReader, Read, Write as _};
 use std::sync::Arc;
 
@@ -124,54 +126,73 @@ impl Unpacking<'_> {
         let mut pending = store.pending()?;
         let mut entries = Vec::new();
         let mut checksums = HashMap::new();
-        let streamed = self.package.layer.stream(store, &mut |entry, content| {
-            if list(&entry.path) == Some(true) {
+        // Told only when all was read: where the store's copy is damaged, that is the cause, and is mended.
+        let mut refused = None;
+        let streamed = self.package.layer.stream(store, &mut |before, content| {
+            if list(&before.path) == Some(true) {
                 return Ok(());
             }
-            let mut entry = entry.clone();
-            if let Kind::Hardlink(first) = &mut entry.kind
-                && let Some(plain) = self.renamed.get(first)
-            {
-                *first = plain.clone();
-            }
-            let known = self.package.checksums.get(&entry.path);
-            let packed = self.renamed.get(&entry.path);
-            let sha1 = match (&entry.kind, packed) {
-                (Kind::File { .. }, Some(_)) => {
-                    let reader = MultiGzDecoder::new(BufReader::new(content)).take(MAX_MODULE + 1);
-                    Some(copy(&mut entry, &mut { reader }, pending.file())?)
-                }
-                (Kind::File { .. }, None) if list(&entry.path) == Some(false) => {
-                    let mut text = Vec::new();
-                    content.read_to_end(&mut text)?;
-                    Some(copy(&mut entry, &mut plain_names(&text).as_slice(), pending.file())?)
-                }
-                (Kind::File { .. }, None) => io::copy(content, pending.file()).map(|_| None)?,
-                _ => None,
-            };
-            if let Some(plain) = packed {
-                entry.path = plain.clone();
-            }
-            if let Some(checksum) = sha1.map(Checksum::Sha1).or(known.copied()) {
+            let mut entry = self.renamed(before);
+            let sha1 = self.content(before, &mut entry, content, pending.file()).unwrap_or_else(|e| {
+                refused.get_or_insert(e);
+                None
+            });
+            let known = self.package.checksums.get(&before.path).copied();
+            if let Some(checksum) = sha1.map(Checksum::Sha1).or(known) {
                 checksums.insert(entry.path.clone(), checksum);
             }
             entries.push(entry);
             Ok(())
         });
+        let streamed = streamed.and_then(|()| refused.map_or(Ok(()), |e| Err(e.into())));
         streamed.map_err(|source| ImportError::Modules { package: self.label.clone(), source })?;
         let id = store.put_layer(&entries)?;
         let seal = store.keep_data(pending, id)?;
         Ok((Layer::whole(id, entries).sealed(seal.clone()), seal, checksums))
     }
+
+    /// The entry under its new name, linked to a new name.
+    fn renamed(&self, before: &Entry) -> Entry {
+        let plain = |path: &EntryPath| self.renamed.get(path).unwrap_or(path).clone();
+        let kind = match &before.kind {
+            Kind::Hardlink(first) => Kind::Hardlink(plain(first)),
+            other => other.clone(),
+        };
+        Entry { path: plain(&before.path), kind, ..before.clone() }
+    }
+
+    /// Writes the new content of what was `before` to `out`; gives its SHA-1 where it is another than before.
+    fn content(
+        &self,
+        before: &Entry,
+        entry: &mut Entry,
+        content: &mut dyn Read,
+        out: &mut File,
+    ) -> io::Result<Option<[u8; 20]>> {
+        if !matches!(entry.kind, Kind::File { .. }) {
+            return Ok(None);
+        }
+        if self.renamed.contains_key(&before.path) {
+            let mut reader = MultiGzDecoder::new(BufReader::new(content)).take(MAX_MODULE + 1);
+            return copy(entry, &mut reader, out).map(Some);
+        }
+        if list(&before.path) == Some(false) {
+            let mut text = Vec::new();
+            content.read_to_end(&mut text)?;
+            return copy(entry, &mut plain_names(&text).as_slice(), out).map(Some);
+        }
+        io::copy(content, out).map(|_| None)
+    }
 }
 
 /// Writes what `from` gives to `out`, as the content of `entry`; gives its SHA-1.
-fn copy(entry: &mut Entry, from: &mut dyn Read, out: &mut std::fs::File) -> io::Result<[u8; 20]> {
+fn copy(entry: &mut Entry, from: &mut dyn Read, out: &mut File) -> io::Result<[u8; 20]> {
     let mut sha1 = Sha1::new();
     let mut out = HashingWriter::new(out);
     let mut buffer = vec![0; 64 << 10];
     loop {
-        let n = from.read(&mut buffer)?;
+        let named = |e: io::Error| io::Error::new(e.kind(), format!("/{}: {e}", entry.path));
+        let n = from.read(&mut buffer).map_err(named)?;
         let Some(read) = buffer.get(..n).filter(|read| !read.is_empty()) else { break };
         sha1.update(read);
         out.write_all(read)?;
@@ -197,20 +218,6 @@ fn plain_names(text: &[u8]) -> Vec<u8> {
     }
     out.extend_from_slice(rest);
     out
-}
-
-/// How much more of memory the other form takes.
-pub fn cost(before: &[Arc<Package>], after: &[Arc<Package>]) -> u64 {
-    let size = |packages: &[Arc<Package>]| packages.iter().map(|p| p.layer.unpacked_size()).sum::<u64>();
-    size(after).saturating_sub(size(before))
-}
-
-/// The same over several packages.
-///
-/// # Errors
-/// As [`unpacked`].
-pub fn all_unpacked(packages: &[Arc<Package>], store: &Store) -> Result<Vec<Arc<Package>>, ImportError> {
-    crate::parallel::map(packages, |package| unpacked(package, store))
 }
 
 #[cfg(test)]
