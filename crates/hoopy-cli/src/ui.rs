@@ -241,6 +241,10 @@ pub fn table(built: &Built) -> String {
     let steps: Vec<String> =
         built.timings.0.iter().map(|(step, took)| format!("{step} {:.2} s", took.as_secs_f64())).collect();
     out += &format!("time      {}\n", steps.join(", "));
+    if built.modules > 0 {
+        let more = size::show(built.modules);
+        out += &format!("memory    {more} more than with kernel modules packed, for the smaller image\n");
+    }
     let layers: Vec<String> =
         built.layers.iter().map(|l| format!("{} {}", l.name, size::show(l.size))).collect();
     out += &format!("largest   {}\n", layers.join(", "));

@@ -2,20 +2,16 @@
 //! reads what is content-addressed and does nothing where its result is in the store.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use hoopy_apk::solve::{self, Universe};
 use serde::Serialize;
 
 use crate::check;
-use crate::config::{System, size};
+use crate::config::System;
 use crate::digest::{Hasher, RecipeId};
 use crate::fetch::{self, Client};
 use crate::image::{self, Identity, ImageError, Initramfs, Kernel, Version};
 use crate::layer::Layer;
-use crate::layer::package::{self, Package};
-use crate::lock::{self, Lock, LockedPackage, Role};
-use crate::parallel;
+use crate::lock::{self, Lock, Role};
 use crate::programs;
 use crate::provenance::Provenance;
 use crate::report::{Built, Event, LayerSize, Observer, Timings, Warnings};
@@ -27,8 +23,10 @@ use crate::store::{Store, StoreError};
 
 mod before;
 mod error;
+mod fit;
 mod foresight;
 mod glance;
+mod packages;
 mod tool;
 mod work;
 
@@ -167,7 +165,7 @@ fn road(
         timings.step("lock", observer, || the_lock(system, options, store, &client, observer))?;
     timings.step("fetch", observer, || tool::fetch(system, &lock, &|_| true, store, &client, observer))?;
     programs::build(&system.programs, observer)?;
-    let packages = timings.step("import", observer, || import(&lock, store))?;
+    let (packages, modules) = timings.step("import", observer, || packages::import(system, &lock, store))?;
     let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
     let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
     let mut runner = Foresight::new(runner, system, &name, options.output, store);
@@ -187,9 +185,11 @@ fn road(
     let identity = identity(system, name.clone(), options);
     let named = Release { image: identity.image(), ..release.clone() };
     stack::sign(&mut stack, &named, lock.epoch, store)?;
+    // What cannot fit is not compressed first.
+    fit::check(system, &stack, kernel.size, modules)?;
     let initramfs =
         timings.step("segments", observer, || Initramfs::of(&stack, system.codec, store, observer))?;
-    check_fit(system, &stack, &initramfs, &kernel)?;
+    fit::check(system, &stack, initramfs.size() + kernel.size, modules)?;
     let work = Work {
         system,
         store,
@@ -200,7 +200,7 @@ fn road(
         identity: &identity,
     };
     let (path, bytes) = timings.step("write", observer, || work.write(options.output, &initramfs, ahead))?;
-    let built = report(&work, path, bytes, &initramfs);
+    let built = Built { modules, ..report(&work, path, bytes, &initramfs) };
     if let Some(before) = Before::of(&name, &built, store) {
         let last = foresight::last(system, &name, options.output);
         match store.remember(recipe, &before).and_then(|()| store.remember(last, &before)) {
@@ -234,32 +234,6 @@ fn the_lock(
     let lock = lock::make(system, arch, lock::Keep::default(), store, client, observer)?;
     lock.write(&path)?;
     Ok((name, lock))
-}
-
-/// The packages of the root in install order: resolved among themselves, so that nothing else can come out.
-fn import(lock: &Lock, store: &Store) -> Result<Vec<Arc<Package>>, BuildError> {
-    let locked: Vec<&LockedPackage> = lock.with_role(Role::Root).collect();
-    let packages =
-        parallel::map_largest_first(&locked, |p| p.size, |p| package::import(p, store).map(Arc::new))?;
-    let records: Vec<_> = packages.iter().map(|p| p.record.clone()).collect();
-    let world =
-        lock.world.iter().map(|text| text.parse::<hoopy_apk::Dependency>()).collect::<Result<Vec<_>, _>>();
-    let world = world.map_err(|e| BuildError::Inconsistent(e.to_string()))?;
-    // Tags say where a package may come from; here it is decided.
-    let world: Vec<_> = world.into_iter().map(|d| hoopy_apk::Dependency { tag: None, ..d }).collect();
-    let repository = solve::Repository { records: &records, tag: None };
-    let universe = Universe::new(&[repository], lock.arch.as_str());
-    let universe = universe.map_err(|e| BuildError::Inconsistent(e.to_string()))?;
-    let solution = solve::solve(&universe, &world).map_err(|e| BuildError::Inconsistent(e.to_string()))?;
-    let place = |name: &str| packages.iter().position(|p| &*p.record.name == name);
-    let ordered: Vec<_> =
-        solution.install.iter().filter_map(|c| Some(packages[place(&c.record.name)?].clone())).collect();
-    if ordered.len() != packages.len() {
-        let extra = packages.iter().find(|p| !ordered.iter().any(|o| o.record.name == p.record.name));
-        let name = extra.map_or_else(String::new, |p| p.record.name.to_string());
-        return Err(BuildError::Inconsistent(format!("nothing asks for {name}")));
-    }
-    Ok(ordered)
 }
 
 fn check_codec(codec: Codec, kernel: &Kernel) -> Result<(), ImageError> {
@@ -300,36 +274,6 @@ fn identity(system: &System, name: String, options: &Options) -> Identity {
     let next = || Version::next(&system.path("images"), &name, &options.day).to_string();
     let version = options.version.clone().unwrap_or_else(next);
     Identity { name, version }
-}
-
-/// The kernel gives the root half of the memory (mm/shmem.c); the compressed image lies beside it until it is
-/// unpacked (init/initramfs.c).
-fn check_fit(
-    system: &System,
-    stack: &Stack,
-    initramfs: &Initramfs,
-    kernel: &Kernel,
-) -> Result<(), ImageError> {
-    let root: u64 = stack.tree.iter().filter(|(p, ..)| !is_boot(p)).map(|(_, e, _)| pages(e.size())).sum();
-    let (half, packed) = (system.memory / 2, initramfs.size() + kernel.size);
-    if root <= half && root + packed <= system.memory {
-        return Ok(());
-    }
-    let mut largest = largest(stack);
-    largest.truncate(5);
-    let list: Vec<String> = largest.iter().map(|l| format!("{} ({})", l.name, size::show(l.size))).collect();
-    Err(ImageError::DoesNotFit(format!(
-        "the root takes {} unpacked and {} packed, and of {} of memory the kernel gives it half; the largest: {}. \
-         Set `memory` in hoopy.toml to what the machine has, or leave packages out",
-        size::show(root),
-        size::show(packed),
-        size::show(system.memory),
-        list.join(", ")
-    )))
-}
-
-fn pages(size: u64) -> u64 {
-    size.next_multiple_of(4096)
 }
 
 fn largest(stack: &Stack) -> Vec<LayerSize> {

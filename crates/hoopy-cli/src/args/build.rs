@@ -20,9 +20,12 @@ pub struct Build {
     /// The image's version, instead of the day and a counter
     #[arg(long, value_name = "VERSION")]
     pub image_version: Option<String>,
-    /// How segments are compressed: zstd, zstd:19, gzip, xz, lz4, none
+    /// How segments are compressed: zstd, zstd:19, gzip, xz, lz4, none, best
     #[arg(long, value_name = "CODEC")]
     pub compression: Option<String>,
+    /// The smallest image: kernel modules are unpacked, then all is compressed well. Slow to make, takes more memory
+    #[arg(long, conflicts_with = "compression")]
+    pub best: bool,
     /// Where package scripts and setup.sh run: here where they can and else in a virtual machine, or one of the two
     #[arg(long, value_enum, default_value_t = Scripts::Auto, value_name = "WHERE")]
     pub scripts: Scripts,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use hoopy::config::{Overrides, System};
+use hoopy::config::{BEST, Overrides, System};
 use hoopy::digest::LayerId;
 use hoopy::report::{Built, spans, timeline};
 use hoopy::road::{self, Options, Output};
@@ -45,7 +45,8 @@ pub struct Done {
 
 /// Builds what there is now.
 pub fn once(global: &Global, own: &Build, teller: &Teller) -> anyhow::Result<Done> {
-    let over = Overrides { compression: own.compression.clone(), ..Overrides::default() };
+    let best = own.best.then(|| BEST.to_owned());
+    let over = Overrides { compression: best.or(own.compression.clone()), ..Overrides::default() };
     let system = super::system(&own.system.dir, global, over)?;
     let store = super::store(global)?;
     let mut runner = super::runner(&system, own.scripts, &store, super::temp(), teller)?;

@@ -15,6 +15,12 @@ pub const DEFAULT_BRANCH: &str = "3.23";
 /// Alpine's own mirror network.
 pub const DEFAULT_MIRROR: &str = "https://dl-cdn.alpinelinux.org/alpine";
 
+/// What `compression` says for the smallest image, whatever it costs to make and in memory.
+pub const BEST: &str = "best";
+
+/// The codec of the smallest image. Higher levels of zstd want more memory at boot than kernels give.
+const SMALLEST: Codec = Codec::Zstd { level: 19 };
+
 /// Memory of the machine where `hoopy.toml` does not say: the smallest that new hardware has.
 const DEFAULT_MEMORY: u64 = 1 << 30;
 
@@ -98,6 +104,8 @@ pub struct System {
     pub memory: u64,
     /// How segments are compressed.
     pub codec: Codec,
+    /// Whether kernel modules are unpacked, so that they are compressed once and well.
+    pub unpacked_modules: bool,
     /// Whether scripts may use the network.
     pub network: bool,
     /// Modes of files of `root/`.
@@ -188,7 +196,9 @@ impl Meaning<'_> {
                 Some(text) => size::parse(&text).map_err(|e| self.value("memory", e))?,
                 None => DEFAULT_MEMORY,
             },
+            unpacked_modules: codec.as_deref() == Some(BEST),
             codec: match codec {
+                Some(text) if text == BEST => SMALLEST,
                 Some(text) => text.parse().map_err(|e| self.value("compression", e))?,
                 None => Codec::default(),
             },

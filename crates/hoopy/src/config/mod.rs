@@ -8,7 +8,7 @@ pub mod world;
 pub mod written;
 
 pub use layout::Layout;
-pub use meant::{Copied, Forward, Overrides, Program, Repository, System, release_dir};
+pub use meant::{BEST, Copied, Forward, Overrides, Program, Repository, System, release_dir};
 pub use world::World;
 
 use std::io;

@@ -29,7 +29,8 @@ pub struct Written {
     pub cmdline: Option<String>,
     /// The machine's memory, as `512M` or `4G`: an image that does not fit is refused, and `run` uses it too.
     pub memory: Option<String>,
-    /// How segments are compressed: `zstd`, `zstd:19`, `gzip`, `xz`, `lz4` or `none`.
+    /// How segments are compressed: `zstd`, `zstd:19`, `gzip`, `xz`, `lz4` or `none`; or `best`: `zstd:19` over kernel
+    /// modules that are unpacked first, which makes the smallest image and takes more of the machine's memory.
     pub compression: Option<String>,
     /// Whether package scripts and `setup.sh` may use the network. Default: no.
     pub network: bool,

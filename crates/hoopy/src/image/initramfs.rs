@@ -5,11 +5,11 @@ use hoopy_uki::Checksum;
 
 use super::ImageError;
 use crate::digest::ContentId;
-use crate::layer::{EntryPath, Kind, Layer};
+use crate::layer::{EntryPath, Kind};
 use crate::report::Observer;
 use crate::segment::codec::Codec;
 use crate::segment::{self, Plan, Segment};
-use crate::stack::{Origin, Stack, database::is_boot};
+use crate::stack::{Stack, database::is_boot};
 use crate::store::Store;
 
 /// A part of an initramfs.
@@ -83,11 +83,14 @@ impl Initramfs {
         store: &Store,
         observer: &dyn Observer,
     ) -> Result<Self, ImageError> {
-        let plan = |(i, (layer, origin)): (usize, (&Layer, &Origin))| {
+        let (mut plans, mut origins) = (Vec::new(), Vec::new());
+        for (i, (layer, origin)) in stack.iter().enumerate() {
             let plan = Plan { layer: layer.clone(), masked: stack.tree.masked(i, &is_boot), codec };
-            (!plan.is_empty()).then(|| (plan, origin.label()))
-        };
-        let (plans, origins): (Vec<Plan>, Vec<String>) = stack.iter().enumerate().filter_map(plan).unzip();
+            if !plan.is_empty() {
+                plans.extend(plan.parts());
+                origins.resize(plans.len(), origin.label());
+            }
+        }
         let mut pieces = microcode(stack, store)?;
         pieces.push(root(stack)?);
         let segments = segment::realise(&plans, store, observer)?.into_iter().zip(origins);

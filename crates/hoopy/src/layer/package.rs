@@ -61,6 +61,14 @@ pub enum ImportError {
         /// Name and version.
         package: String,
     },
+    /// Its kernel modules could not be unpacked.
+    #[error("{package}: its modules could not be unpacked: {source}")]
+    Modules {
+        /// Name and version.
+        package: String,
+        /// Why.
+        source: super::stored::ReadLayerError,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -84,6 +84,9 @@ pub struct Built {
     pub packages: usize,
     /// The largest layers, unpacked.
     pub layers: Vec<LayerSize>,
+    /// How many bytes of the machine's memory it takes more because its kernel modules are unpacked.
+    #[serde(default)]
+    pub modules: u64,
     /// Its architecture.
     pub arch: Arch,
     /// Whether it was there already, made of the same.

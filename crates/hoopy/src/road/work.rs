@@ -98,6 +98,7 @@ pub(super) fn report(work: &Work<'_>, path: PathBuf, size: u64, initramfs: &Init
         packages: work.stack.packages().count(),
         layers,
         arch: work.arch,
+        modules: 0,
         unchanged: false,
         timings: Timings::default(),
     }

@@ -13,6 +13,9 @@ use crate::store::Store;
 /// How much these threads yield to others, in steps of nice(2).
 const YIELDING: i32 = 10;
 
+/// What takes longer than scripts run is not begun: in the end the build would wait for it, with one core idle.
+const SLOW: u64 = 2 << 20;
+
 /// Makes segments on threads of its own.
 #[derive(Debug)]
 pub struct Eager {
@@ -49,11 +52,11 @@ impl Eager {
     pub fn offer(&self, layer: &Layer, left_out: &dyn Fn(&EntryPath) -> bool) {
         let masked = layer.entries.iter().enumerate().filter(|(_, e)| left_out(&e.path)).map(|(i, _)| i);
         let plan = Plan { layer: layer.clone(), masked: masked.collect(), codec: self.codec };
-        if plan.is_empty() {
+        let size = plan.size();
+        if plan.is_empty() || self.codec.is_slow() && size > SLOW {
             return;
         }
         let mut queue = self.lock();
-        let size = layer.unpacked_size();
         let index = queue.plans.len();
         queue.sizes.push((size, index));
         queue.plans.push(plan);

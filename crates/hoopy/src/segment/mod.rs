@@ -7,6 +7,7 @@
 pub mod codec;
 pub mod eager;
 mod links;
+mod parts;
 mod write;
 
 pub use write::{SegmentError, write_archive};
@@ -55,7 +56,7 @@ pub struct Plan {
 }
 
 /// Changes whenever the bytes written for the same plan do.
-const VERSION: &str = "hoopy segment 2";
+const VERSION: &str = "hoopy segment 3";
 
 impl Plan {
     /// The key of the segment.
@@ -78,6 +79,12 @@ impl Plan {
         if packed > total / 2 { self.codec.hasty() } else { self.codec }
     }
 
+    /// The bytes of the files that are left to write.
+    fn size(&self) -> u64 {
+        let masked = self.masked.iter().filter_map(|&i| self.layer.entries.get(i)).map(Entry::size);
+        Layer::data_size(&self.layer.entries) - masked.sum::<u64>()
+    }
+
     /// Whether anything is left to write.
     pub fn is_empty(&self) -> bool {
         self.masked.len() == self.layer.entries.len()
@@ -95,8 +102,7 @@ fn is_packed(name: &[u8]) -> bool {
 /// # Errors
 /// The first [`SegmentError`].
 pub fn realise(plans: &[Plan], store: &Store, observer: &dyn Observer) -> Result<Vec<Segment>, SegmentError> {
-    let size = |plan: &Plan| plan.layer.unpacked_size();
-    let segments = crate::parallel::map_largest_first(plans, size, |plan| realise_one(plan, store))?;
+    let segments = crate::parallel::map_largest_first(plans, Plan::size, |plan| realise_one(plan, store))?;
     observer.event(Event::Bytes(0, 0));
     Ok(segments)
 }
