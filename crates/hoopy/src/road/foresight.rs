@@ -59,4 +59,8 @@ impl Runner for Foresight<'_> {
         }
         self.runner.run(layers, store, script)
     }
+
+    fn end(&mut self) {
+        self.runner.end();
+    }
 }

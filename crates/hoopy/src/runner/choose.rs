@@ -114,4 +114,10 @@ impl Runner for Chosen<'_> {
             (result, _) => result,
         }
     }
+
+    fn end(&mut self) {
+        if let Some(native) = &mut self.native {
+            native.end();
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use super::ahead::Ahead;
 
@@ -20,12 +21,14 @@ pub struct Native {
     sandbox: Arc<Sandbox>,
     sessions: Vec<Session>,
     ahead: Arc<Ahead>,
+    /// Removes what the scripts left.
+    ending: Vec<JoinHandle<()>>,
 }
 
 impl Native {
     /// Over `sandbox`. Nothing is started before a script runs.
     pub fn new(sandbox: Sandbox) -> Self {
-        Self { sandbox: Arc::new(sandbox), sessions: Vec::new(), ahead: Arc::default() }
+        Self { sandbox: Arc::new(sandbox), sessions: Vec::new(), ahead: Arc::default(), ending: Vec::new() }
     }
 
     /// Unpacks what no build of this boot has unpacked yet, on every core: a session each.
@@ -89,5 +92,21 @@ impl Runner for Native {
         }
         self.unpack(layers, store)?;
         self.sessions[0].run(&distinct(layers), script)
+    }
+
+    fn end(&mut self) {
+        let sessions = std::mem::take(&mut self.sessions);
+        // Where no thread can be had, they end here and now
+        let ending = thread::Builder::new().name("end of scripts".to_owned()).spawn(|| drop(sessions));
+        self.ending.extend(ending);
+    }
+}
+
+impl Drop for Native {
+    /// Nothing is left behind.
+    fn drop(&mut self) {
+        for ending in self.ending.drain(..) {
+            let _ = ending.join();
+        }
     }
 }

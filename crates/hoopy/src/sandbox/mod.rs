@@ -7,9 +7,10 @@
 //!                               └─▶ the script
 //! ```
 //!
-//! The helpers are the running program started again, since namespaces want a process with
-//! one thread ([`helper_main`]). Each step dies with the one above it, and mounts exist only in the helpers' own namespaces: a
-//! `kill -9` at any moment leaves no process and no mount, at most a directory that the next session removes.
+//! The session helper is the running program started again, since namespaces want a process with one thread
+//! ([`helper_main`]); the two below it are its copies (fork(2)), which begin at once. Each dies with the one above it,
+//! and mounts exist only in the helpers' own namespaces: a `kill -9` at any moment leaves no process and no mount, at
+//! most a directory that the next session removes.
 
 pub mod binfmt;
 pub mod error;

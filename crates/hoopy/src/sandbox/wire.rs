@@ -15,7 +15,7 @@ use crate::digest::LayerId;
 
 /// Longest string: a script's body, with room for a self-extracting one.
 const MAX_STRING: u32 = 64 << 20;
-/// Most strings in a message: [`Run`] has the most, eight.
+/// Most strings in a message: [`Run`] has the most, nine.
 const MAX_STRINGS: u32 = 16;
 
 /// The first byte of a message: what it is.
@@ -27,7 +27,7 @@ pub(super) enum Tag {
     Mapped,
     /// To a session: unpack the layer with this id; its stream follows.
     Unpack,
-    /// To a session, the run helper and init: run this, [`Run`].
+    /// To a session: run this, [`Run`].
     Run,
     /// To a session: remove all unpacked layers but these, unless another session uses them.
     Clear,
@@ -176,20 +176,14 @@ impl Start {
     }
 }
 
-/// A script, the layers below it (bottom first), and a directory that whoever gets it may work in.
+/// A script, and the layers below it, bottom first.
 pub(super) struct Run {
     pub(super) script: Script,
     pub(super) layers: Vec<LayerId>,
-    pub(super) dir: PathBuf,
 }
 
 impl Run {
-    pub(super) fn send(
-        out: &mut dyn Write,
-        script: &Script,
-        layers: &[LayerId],
-        dir: &std::path::Path,
-    ) -> io::Result<()> {
+    pub(super) fn send(out: &mut dyn Write, script: &Script, layers: &[LayerId]) -> io::Result<()> {
         let args: Vec<u8> = script.args.iter().flat_map(|arg| arg.iter().copied().chain([0])).collect();
         let env: Vec<u8> =
             script.env.iter().flat_map(|(key, value)| format!("{key}={value}\0").into_bytes()).collect();
@@ -207,7 +201,6 @@ impl Run {
             &hidden,
             &[u8::from(script.network)],
             &layers,
-            dir.as_os_str().as_bytes(),
         ];
         send(out, Tag::Run, &strings)
     }
@@ -224,7 +217,7 @@ impl Run {
         let hidden = split(&hidden).map(|p| OsStr::from_bytes(p).into()).collect();
         let network = message.bytes()? == [1];
         let script = Script { name, body, args, env, cwd, bind, hidden, network };
-        Ok(Self { script, layers: message.ids()?, dir: message.path()? })
+        Ok(Self { script, layers: message.ids()? })
     }
 }
 
@@ -316,11 +309,11 @@ mod tests {
         };
         let mut bytes = Vec::new();
         let layers = [LayerId::of(b"a"), LayerId::of(b"b")];
-        Run::send(&mut bytes, &script, &layers, "/x".as_ref()).unwrap();
+        Run::send(&mut bytes, &script, &layers).unwrap();
         let mut message = receive(&mut &bytes[..]).unwrap().unwrap();
         let run = Run::from(&mut message).unwrap();
         assert_eq!(format!("{:?}", run.script), format!("{script:?}"));
-        assert_eq!((run.layers, run.dir), (layers.to_vec(), PathBuf::from("/x")));
+        assert_eq!(run.layers, layers);
     }
 
     #[test]

@@ -51,9 +51,11 @@ pub fn fold(
     let beside = runner.prepare(&inputs.packages, inputs.epoch, store);
     let context = Context { store, arch: inputs.arch, epoch: inputs.epoch, runner };
     let mut fold = Fold { stack: Stack::default(), lost: HashSet::new(), settled, context };
-    scripts::beside(beside, || fold.bottom_up(inputs, timings, observer))?;
-    Ok(fold.stack)
+    let made = scripts::beside(beside, || fold.bottom_up(inputs, timings, observer));
+    fold.context.runner.end();
+    made.map(|()| fold.stack)
 }
+
 /// Lays the image's name on top, last: it alone differs between two builds of the same.
 ///
 /// # Errors

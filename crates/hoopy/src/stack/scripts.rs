@@ -60,6 +60,8 @@ pub trait Runner {
     /// # Errors
     /// [`SandboxError`] when it fails or cannot be run.
     fn run(&mut self, layers: &[Layer], store: &Store, script: &Script) -> Result<Captured, SandboxError>;
+    /// Tells it that no script comes any more: what it keeps for them may go, without anybody waiting for that.
+    fn end(&mut self) {}
 }
 
 /// A script of a build, and what else its result depends on.

@@ -29,11 +29,13 @@ pub mod gc;
 mod lock;
 mod recipe;
 mod seal;
+mod spread;
 mod used;
 mod verify;
 
 pub use atomic::{Pending, replace_file, sync_dir};
 pub use seal::Seal;
+pub use spread::spread;
 pub(crate) use verify::segment_recipe;
 pub use verify::{Verified, verify};
 
@@ -366,6 +368,9 @@ const DIRS: [&str; 9] = ["blob", "partial", "layer", "data", "recipe", "segment"
 /// Makes what is missing of a store. Where the directory is for a group to write to, so is what is made in it.
 fn make(root: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(root).map_err(at(root))?;
+    if !root.join("blob").is_dir() {
+        spread(root);
+    }
     let mode = fs::metadata(root).map_err(at(root))?.permissions().mode();
     let shared = mode & 0o020 != 0;
     let made = |path: &Path| match fs::create_dir(path) {

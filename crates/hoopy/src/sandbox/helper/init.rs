@@ -2,17 +2,15 @@
 //! waits for it. When it ends the kernel kills whatever the script left behind.
 
 use std::ffi::OsStr;
-use std::io;
+use std::fs::File;
+use std::io::{self, PipeWriter};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::fs::Mode;
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitOptions, set_parent_process_death_signal, setrlimit, setsid, umask,
-    wait,
-};
+use rustix::process::{Pid, Resource, Rlimit, WaitOptions, setrlimit, setsid, umask, wait};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, UnshareFlags, remove_capability_from_bounding_set, set_capabilities,
     set_no_new_privs,
@@ -20,7 +18,7 @@ use rustix::thread::{
 
 use super::{Result, file, sys, world};
 use crate::sandbox::Script;
-use crate::sandbox::wire::{self, Doing as _, Failure, Part, Run, Tag};
+use crate::sandbox::wire::{self, Doing as _, Failure, Part, Tag};
 
 /// What root inside may do: what install scripts are about (owners, modes, users, device nodes), and what daemons
 /// want when they are tried out. Nothing that reaches the host where its root runs this: no mounts, modules, clock,
@@ -41,16 +39,25 @@ const KEPT: [CapabilitySet; 13] = [
     CapabilitySet::NET_BIND_SERVICE,
 ];
 
-/// Runs the script that comes through standard input.
-pub(super) fn main() -> Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL)).doing("tie PID 1 to its helper")?;
+/// What PID 1 has beside what its parent knew.
+pub(super) struct Streams {
+    /// Where it says how the script ended.
+    pub(super) answers: PipeWriter,
+    /// Where the script writes.
+    pub(super) output: PipeWriter,
+}
+
+/// Runs `script` in `root`, in a process that [`sys::fork`] began.
+pub(super) fn main(script: &Script, root: &Path, streams: &Streams) -> Result<()> {
+    let null = File::open("/dev/null").doing("open /dev/null")?;
+    rustix::stdio::dup2_stdin(&null).doing("read standard input")?;
+    rustix::stdio::dup2_stdout(&streams.answers).doing("write standard output")?;
+    rustix::stdio::dup2_stderr(&streams.output).doing("write standard error")?;
+    // Dropped by the parent alone
+    std::mem::forget(null);
+    sys::close_what_the_parent_opened()?;
     let mut to = file(io::stdout()).doing("write standard output")?;
-    let mut from = file(io::stdin()).doing("read standard input")?;
-    wire::send(&mut to, Tag::Done, &[]).doing("answer")?;
-    // Had the helper died before the first line, nothing would come here
-    let Some(mut message) = wire::receive(&mut from).doing("read a script")? else { return Ok(()) };
-    let run = Run::from(&mut message).doing("read a script")?;
-    match run_script(&run.script, &run.dir) {
+    match run_script(script, root) {
         Ok((how, code)) => {
             wire::send(&mut to, Tag::Ended, &[&how.to_le_bytes(), &code.to_le_bytes()]).doing("answer")
         }

@@ -1,6 +1,6 @@
-//! The processes below hoopy, all this same program started again with [`MARK`] as its first argument: one for
-//! a session ([`session`]), one for each script in it ([`run`]), and PID 1 of the script's own namespaces
-//! ([`init`]). Each has one thread, reads messages from standard input and answers on standard output.
+//! The processes below hoopy: one for a session ([`session`]), which is this same program started again with
+//! [`MARK`] as its first argument, and its copies: one for each script in it ([`run`]), and PID 1 of the script's
+//! own namespaces ([`init`]). Each has one thread.
 
 mod capture;
 mod init;
@@ -15,7 +15,10 @@ mod world;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 
 use super::wire::Failure;
 
@@ -28,33 +31,33 @@ pub fn main() -> ExitCode {
     let role = arguments.next().unwrap_or_default();
     let result = match role.as_str() {
         "session" => session::main(),
-        "run" => run::main(arguments.next().and_then(|pid| pid.parse().ok())),
-        "init" => init::main(),
         _ => {
             eprintln!("{MARK} is hoopy's own: it starts itself with it");
             return ExitCode::from(2);
         }
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("{failure}");
-            ExitCode::FAILURE
-        }
-    }
+    ExitCode::from(status(result))
 }
 
 type Result<T> = std::result::Result<T, Failure>;
 
-/// This program again, in another role. The kernel's link to the running file still holds after an upgrade
-/// has replaced it.
-fn again(role: &str) -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    command.args([MARK, role]).env_clear().stdin(Stdio::piped());
-    command
+/// The exit status of a helper. What went wrong is on standard error then, for whoever finds that it has ended.
+fn status(result: Result<()>) -> u8 {
+    result.inspect_err(|failure| eprintln!("{failure}")).is_err().into()
 }
 
 /// A second descriptor of an open one, as an unbuffered file.
 fn file(fd: impl AsFd) -> io::Result<File> {
     fd.as_fd().try_clone_to_owned().map(File::from)
+}
+
+/// Waits for the end of a child.
+fn wait_for(pid: Pid) -> io::Result<WaitStatus> {
+    loop {
+        match waitpid(Some(pid), WaitOptions::empty()) {
+            Ok(Some((_, status))) => return Ok(status),
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
 }

@@ -3,16 +3,15 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read};
+use std::io::{self, BufWriter, PipeReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdout, Stdio};
 
-use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::UnshareFlags;
 
+use super::init::Streams;
 use super::overlay::{self, Overlay};
-use super::{Result, again, capture, file, sys};
+use super::{Result, capture, init, status, sys, wait_for};
 use crate::sandbox::MAX_OUTPUT;
 use crate::sandbox::error::Ended;
 use crate::sandbox::wire::{self, Doing as _, Failure, Part, Run, Tag};
@@ -20,31 +19,17 @@ use crate::sandbox::wire::{self, Doing as _, Failure, Part, Run, Tag};
 /// Writes to the pipe in pieces of this size: what a pipe holds.
 const BUFFER: usize = 64 << 10;
 
-/// Runs the script that comes through standard input, for the session helper `parent`.
-pub(super) fn main(parent: Option<i32>) -> Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL)).doing("tie the helper to its session")?;
-    if getppid().map(Pid::as_raw_pid) != parent {
-        // The session ended before the line above
-        return Ok(());
-    }
-    let mut message =
-        file(io::stdin()).and_then(|mut from| wire::receive(&mut from)).doing("read a script")?;
-    let Some(message) = &mut message else { return Ok(()) };
-    let run = Run::from(message).doing("read a script")?;
-    let to = file(io::stdout()).doing("write standard output")?;
-    let dir = run.dir.join("run");
-    let _ = fs::remove_dir_all(&dir);
-    let result = run_in(&run, &dir, &to);
-    let _ = std::env::set_current_dir("/");
-    let _ = fs::remove_dir_all(&dir);
-    match result {
-        Err(failure) => failure.send(&mut &to).doing("answer"),
+/// Runs a script over layers of the directory `layers`, with its files in the new directory `dir`, in a process that
+/// [`sys::fork`] began, and sends the answer to `to`. The directory stays: it is removed when nothing waits for it.
+pub(super) fn main(run: &Run, layers: &Path, dir: &Path, to: &File) -> Result<()> {
+    match run_in(run, layers, dir, to) {
+        Err(failure) => failure.send(&mut &*to).doing("answer"),
         Ok(result) => result,
     }
 }
 
 /// The outer result is for the other side; the inner one says that the other side can't be told.
-fn run_in(run: &Run, dir: &Path, to: &File) -> Result<Result<()>> {
+fn run_in(run: &Run, layers: &Path, dir: &Path, to: &File) -> Result<Result<()>> {
     let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
     if !run.script.network {
         flags |= UnshareFlags::NEWNET;
@@ -55,11 +40,9 @@ fn run_in(run: &Run, dir: &Path, to: &File) -> Result<Result<()>> {
     mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
         .doing("make mounts private")?;
     fs::create_dir(dir).doing(format_args!("make {}", dir.display()))?;
-    let store = run.dir.parent().unwrap_or(&run.dir);
-    let layers: Vec<PathBuf> = run.layers.iter().map(|id| store.join(id.to_string())).collect();
+    let layers: Vec<PathBuf> = run.layers.iter().map(|id| layers.join(id.to_string())).collect();
     let overlay = overlay::stack(&layers, dir, run.script.network)?;
     let (ended, output) = start(run, &overlay)?;
-    unmount(&overlay.root, UnmountFlags::DETACH).doing("unmount the layers")?;
     let paths = if ended == Ended::Exit(0) { Some(capture::list(&overlay.upper)?) } else { None };
     let (how, code) = match ended {
         Ended::Exit(status) => (0_i32, status),
@@ -73,18 +56,15 @@ fn run_in(run: &Run, dir: &Path, to: &File) -> Result<Result<()>> {
 
 /// Starts PID 1 and waits until nothing in its namespace is left.
 fn start(run: &Run, overlay: &Overlay) -> Result<(Ended, Vec<u8>)> {
-    let (reader, writer) = io::pipe().doing("make a pipe")?;
-    let mut child =
-        again("init").stdout(Stdio::piped()).stderr(writer).spawn().doing("start the sandbox's PID 1")?;
-    let (Some(mut input), Some(mut answers)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(io::Error::from(io::ErrorKind::BrokenPipe)).doing("talk to the sandbox's PID 1");
-    };
-    // It answers first, once it is sure to die with this process
-    answer(&mut answers)?;
-    Run::send(&mut input, &run.script, &[], &overlay.root).doing("hand on the script")?;
+    let (reader, output) = io::pipe().doing("make a pipe")?;
+    let (mut answers, writer) = io::pipe().doing("make a pipe")?;
+    let streams = Streams { answers: writer, output };
+    let pid = sys::fork(|| status(init::main(&run.script, &overlay.root, &streams)).into())
+        .doing("start the sandbox's PID 1")?;
+    drop(streams);
     let output = tail(reader).doing("read what the script writes")?;
     let last = answer(&mut answers);
-    child.wait().doing("wait for the sandbox's PID 1")?;
+    wait_for(pid).doing("wait for the sandbox's PID 1")?;
     match last? {
         Some(ended) => Ok((ended, output)),
         None => {
@@ -95,7 +75,7 @@ fn start(run: &Run, overlay: &Overlay) -> Result<(Ended, Vec<u8>)> {
     }
 }
 
-fn answer(answers: &mut ChildStdout) -> Result<Option<Ended>> {
+fn answer(answers: &mut PipeReader) -> Result<Option<Ended>> {
     let message = wire::receive(answers).doing("listen to the sandbox's PID 1")?;
     let Some(mut message) = message else { return Ok(None) };
     match message.tag {

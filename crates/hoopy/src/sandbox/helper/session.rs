@@ -3,16 +3,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::Child;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use rustix::thread::UnshareFlags;
 
 use super::work::Work;
-use super::{Result, again, file, sys, unpack};
+use super::{Result, file, run, status, sys, unpack, wait_for};
 use crate::digest::LayerId;
 use crate::layer::stream::Reader;
 use crate::sandbox::wire::{self, Doing as _, Failure, Part, Run, Start, Tag};
@@ -23,6 +21,8 @@ const BUFFER: usize = 64 << 10;
 struct Session {
     from: BufReader<File>,
     to: File,
+    /// How many scripts were run.
+    runs: u64,
 }
 
 /// Serves until the other side hangs up.
@@ -32,7 +32,7 @@ pub(super) fn main() -> Result<()> {
     sys::keep_descriptors_from_children()?;
     let from = file(std::io::stdin()).doing("read standard input")?;
     let to = file(std::io::stdout()).doing("write standard output")?;
-    let mut session = Session { from: BufReader::with_capacity(BUFFER, from), to };
+    let mut session = Session { from: BufReader::with_capacity(BUFFER, from), to, runs: 0 };
     match session.start() {
         Ok(Some(work)) => {
             let result = session.done().and_then(|()| session.serve(&work));
@@ -84,9 +84,8 @@ impl Session {
                     }
                 }
                 Tag::Run => {
-                    let mut run = Run::from(&mut message).doing("read a script")?;
-                    run.dir.clone_from(&work.own);
-                    if !self.run(&run)? {
+                    let run = Run::from(&mut message).doing("read a script")?;
+                    if !self.run(&run, work)? {
                         return Ok(());
                     }
                 }
@@ -127,20 +126,12 @@ impl Session {
     }
 
     /// Runs a script in a helper that answers by itself. False when the other side has hung up meanwhile.
-    fn run(&mut self, run: &Run) -> Result<bool> {
-        let mut child = again("run")
-            .arg(std::process::id().to_string())
-            .spawn()
+    fn run(&mut self, run: &Run, work: &Work) -> Result<bool> {
+        let dir = work.own.join(format!("run-{}", self.runs));
+        self.runs += 1;
+        let pid = sys::fork(|| status(run::main(run, &work.layers, &dir, &self.to)).into())
             .doing("start the helper for a script")?;
-        if let Some(mut input) = child.stdin.take() {
-            let sent = Run::send(&mut input, &run.script, &run.layers, &run.dir);
-            sent.doing("hand a script to its helper")?;
-        }
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let exit = pid
-            .ok_or(io::ErrorKind::InvalidData.into())
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from));
-        let exit = exit.doing("watch the helper for a script")?;
+        let exit = pidfd_open(pid, PidfdFlags::empty()).doing("watch the helper for a script")?;
         // No events asked for: poll always reports a hang-up
         let mut fds =
             [PollFd::new(self.from.get_ref(), PollFlags::empty()), PollFd::new(&exit, PollFlags::IN)];
@@ -150,20 +141,20 @@ impl Session {
             }
         }
         let hung_up = !fds[0].revents().is_empty() && fds[1].revents().is_empty();
-        finish(child, hung_up)
+        finish(pid, hung_up)
     }
 }
 
-fn finish(mut child: Child, kill: bool) -> Result<bool> {
+fn finish(pid: Pid, kill: bool) -> Result<bool> {
     if kill {
-        let _ = child.kill();
+        let _ = kill_process(pid, Signal::KILL);
     }
-    let status = child.wait().doing("wait for the helper for a script")?;
-    if kill || status.success() {
+    let status = wait_for(pid).doing("wait for the helper for a script")?;
+    if kill || status.exit_status() == Some(0) {
         return Ok(!kill);
     }
     let how = status
-        .signal()
+        .terminating_signal()
         .map_or_else(|| "failed".to_owned(), |signal| format!("was killed by signal {signal}"));
     Err(io::Error::other(format!("it {how}"))).doing("go on without the helper for a script")
 }

@@ -11,9 +11,10 @@ use std::path::Path;
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chownat, fchmod,
-    fsetxattr, linkat, makedev, mkdirat, mknodat, openat, symlinkat, utimensat,
+    fgetxattr, fsetxattr, linkat, makedev, mkdirat, mknodat, openat, symlinkat, utimensat,
 };
 use rustix::io::Errno;
+use rustix::process::{getegid, geteuid};
 
 use super::Result;
 use crate::layer::stream::Reader;
@@ -26,6 +27,10 @@ pub(super) const OPAQUE: &str = "user.overlay.opaque";
 /// How much of a file is copied at a time: what a pipe holds.
 const CHUNK: usize = 64 << 10;
 
+/// The setuid, setgid and sticky bits.
+const SPECIAL: u32 = 0o7000;
+const SETGID: u32 = 0o2000;
+
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Unpacks a layer to the new directory `to`.
@@ -33,7 +38,7 @@ pub(super) fn unpack<R: Read>(reader: &mut Reader<R>, to: &Path) -> Result<()> {
     let _ = std::fs::remove_dir_all(to);
     rustix::fs::mkdir(to, Mode::from_raw_mode(0o755)).doing(format_args!("make {}", to.display()))?;
     let root = rustix::fs::open(to, DIRECTORY, Mode::empty()).doing(format_args!("open {}", to.display()))?;
-    let mut place = Place { root, parent: None };
+    let mut place = Place { makes: Makes::at(&root), root, parent: None };
     let mut dirs = Vec::new();
     let mut buffer = vec![0; CHUNK];
     while let Some(entry) = reader.next_entry().doing("read a layer")? {
@@ -49,7 +54,33 @@ pub(super) fn unpack<R: Read>(reader: &mut Reader<R>, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What the system gives to what is made here by itself, so that it need not be set.
+struct Makes {
+    user: u32,
+    group: u32,
+    /// Whether that is so: not with default access lists (acl(5)), nor below a directory that may hand on its group.
+    holds: bool,
+}
+
+impl Makes {
+    fn at(root: &OwnedFd) -> Self {
+        let list = fgetxattr(root, "system.posix_acl_default", &mut [0; 0]);
+        let holds = matches!(list, Err(Errno::NODATA | Errno::OPNOTSUPP));
+        Self { user: geteuid().as_raw(), group: getegid().as_raw(), holds }
+    }
+
+    fn owner(&self, entry: &Entry) -> bool {
+        self.holds && (entry.user.id, entry.group.id) == (self.user, self.group)
+    }
+
+    /// Whether it gives the mode, too: helpers have no umask.
+    fn mode(&self, entry: &Entry) -> bool {
+        self.holds && entry.mode & SPECIAL == 0
+    }
+}
+
 struct Place {
+    makes: Makes,
     root: OwnedFd,
     /// The directory that the last entry went to.
     parent: Option<(EntryPath, OwnedFd)>,
@@ -65,26 +96,36 @@ impl Place {
             let dir = self.parent_of(&entry.path)?;
             return Ok(linkat(first_dir, first.name(), dir, entry.path.name(), AtFlags::empty())?);
         }
+        let (owner, mode) = (self.makes.owner(entry), self.makes.mode(entry));
+        if entry.is_dir() && (!owner || entry.mode & SETGID != 0) {
+            self.makes.holds = false;
+        }
         let dir = self.parent_of(&entry.path)?;
         let name = entry.path.name();
         match &entry.kind {
             Kind::Dir { opaque } => {
-                mkdirat(dir, name, Mode::from_raw_mode(0o700))?;
+                mkdirat(dir, name, Mode::from_raw_mode(if mode { entry.mode } else { 0o700 }))?;
+                if owner && mode && !opaque && entry.xattrs.is_empty() {
+                    return Ok(());
+                }
                 let made = openat(dir, name, DIRECTORY, Mode::empty())?;
                 if *opaque {
                     fsetxattr(&made, OPAQUE, b"y", XattrFlags::empty())?;
                 }
-                adorn(&made, entry)
+                adorn(&made, entry, owner, mode)
             }
             Kind::File { size, .. } => {
                 let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-                let mut made = File::from(openat(dir, name, flags, Mode::from_raw_mode(0o600))?);
+                let created = Mode::from_raw_mode(if mode { entry.mode } else { 0o600 });
+                let mut made = File::from(openat(dir, name, flags, created)?);
                 copy(content, &mut made, *size, buffer)?;
-                adorn(&OwnedFd::from(made), entry)
+                adorn(&OwnedFd::from(made), entry, owner, mode)
             }
             Kind::Symlink(target) => {
                 symlinkat(target.as_slice(), dir, name)?;
-                own(dir, entry)?;
+                if !owner {
+                    own(dir, entry)?;
+                }
                 Ok(utimensat(dir, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)?)
             }
             Kind::Whiteout => match mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0) {
@@ -165,18 +206,23 @@ fn copy(from: &mut dyn Read, to: &mut File, size: u64, buffer: &mut [u8]) -> io:
     Ok(())
 }
 
-/// Owner first: changing it clears setuid bits and capabilities.
-fn adorn(made: &OwnedFd, entry: &Entry) -> io::Result<()> {
-    let (user, group) = (Uid::from_raw(entry.user.id), Gid::from_raw(entry.group.id));
-    rustix::fs::fchown(made, Some(user), Some(group)).map_err(|e| unmapped(e, entry))?;
-    fchmod(made, Mode::from_raw_mode(entry.mode & 0o7777))?;
+/// Gives it all that it has not from its making. Owner first: changing it clears setuid bits and capabilities.
+fn adorn(made: &OwnedFd, entry: &Entry, owner: bool, mode: bool) -> io::Result<()> {
+    if !owner {
+        let (user, group) = (Uid::from_raw(entry.user.id), Gid::from_raw(entry.group.id));
+        rustix::fs::fchown(made, Some(user), Some(group)).map_err(|e| unmapped(e, entry))?;
+    }
+    if !mode {
+        fchmod(made, Mode::from_raw_mode(entry.mode & 0o7777))?;
+    }
     for (name, value) in &entry.xattrs {
         fsetxattr(made, name.as_slice(), value, XattrFlags::empty()).map_err(|e| {
             let source = io::Error::from(e);
             io::Error::new(source.kind(), format!("attribute {}: {source}", String::from_utf8_lossy(name)))
         })?;
     }
-    Ok(rustix::fs::futimens(made, &times(entry.mtime))?)
+    // A directory's is set last
+    if entry.is_dir() { Ok(()) } else { Ok(rustix::fs::futimens(made, &times(entry.mtime))?) }
 }
 
 fn own(dir: &OwnedFd, entry: &Entry) -> io::Result<()> {
