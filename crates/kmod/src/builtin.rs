@@ -12,7 +12,8 @@ const INFO: &str = "modules.builtin.modinfo";
 pub fn names(list: &[u8]) -> Result<Vec<u8>, Error> {
     let mut index = Index::default();
     for line in list.split_inclusive(|b| *b == b'\n') {
-        let path = line.strip_suffix(b".ko\n").filter(|path| path.first().is_some_and(u8::is_ascii_alphabetic));
+        let path =
+            line.strip_suffix(b".ko\n").filter(|path| path.first().is_some_and(u8::is_ascii_alphabetic));
         let bad = || {
             let line = line.escape_ascii().to_string();
             Error::List { list: LIST, line, expected: "a path that ends with .ko" }
@@ -27,7 +28,8 @@ pub fn names(list: &[u8]) -> Result<Vec<u8>, Error> {
 pub fn aliases(info: &[u8]) -> Result<Vec<u8>, Error> {
     let mut index = Index::default();
     for text in info.split_inclusive(|b| *b == 0) {
-        let said = text.strip_suffix(b"\0").and_then(|text| Some((text, text.iter().position(|b| *b == b'.')?)));
+        let said =
+            text.strip_suffix(b"\0").and_then(|text| Some((text, text.iter().position(|b| *b == b'.')?)));
         let (name, said) = said.and_then(|(text, dot)| text.split_at_checked(dot)).ok_or_else(|| {
             let line = text.escape_ascii().to_string();
             Error::List { list: INFO, line, expected: "a module's name, a dot, and what it says" }

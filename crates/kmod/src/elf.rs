@@ -118,9 +118,9 @@ impl<'a> Elf<'a> {
         // The first header is of no section.
         for header in self.headers.chunks_exact(self.layout.header_len).skip(1) {
             let Some(name) = position(header, 0, 4).and_then(|at| self.names.get(at..)) else { continue };
-            let place = wanted.iter().position(|w| {
-                name.strip_prefix(*w).is_some_and(|rest| rest.first() == Some(&0))
-            });
+            let place = wanted
+                .iter()
+                .position(|w| name.strip_prefix(*w).is_some_and(|rest| rest.first() == Some(&0)));
             let Some(slot) = place.and_then(|place| found.get_mut(place)) else { continue };
             if slot.is_none() {
                 *slot = Some(self.content(header)?);

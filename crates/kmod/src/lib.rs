@@ -23,7 +23,7 @@ mod write;
 
 pub use error::Error;
 pub use module::{Module, is_module};
-pub use write::files;
+pub use write::{NAMES, files};
 
 /// What the kernel's build lists, beside the modules.
 #[derive(Debug, Clone, Copy)]

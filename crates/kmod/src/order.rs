@@ -33,7 +33,8 @@ pub fn sorted(modules: Vec<Module>, order: &[u8]) -> Result<Vec<Module>, Error> 
         text::checked(path, || "modules.order".to_owned())?;
         places.insert(path, place);
     }
-    let place = |module: &Module| places.get(module.path.strip_suffix(b".gz").unwrap_or(&module.path)).copied();
+    let place =
+        |module: &Module| places.get(module.path.strip_suffix(b".gz").unwrap_or(&module.path)).copied();
     let mut placed: Vec<(usize, Module)> =
         modules.into_iter().map(|module| (place(&module).unwrap_or(usize::MAX), module)).collect();
     let without = placed.iter().filter(|(place, _)| *place == usize::MAX).count();

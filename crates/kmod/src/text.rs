@@ -7,7 +7,7 @@ use crate::Error;
 pub const MAX_TEXT: usize = 2048;
 
 /// Printable ASCII of a bounded length, or the error that names `place`.
-pub fn checked<'t>(text: &'t [u8], place: impl FnOnce() -> String) -> Result<&'t [u8], Error> {
+pub fn checked(text: &[u8], place: impl FnOnce() -> String) -> Result<&[u8], Error> {
     if text.len() <= MAX_TEXT && text.iter().all(|b| (0x20..0x7f).contains(b)) {
         return Ok(text);
     }

@@ -11,7 +11,22 @@ use crate::{Error, File, Lists, Module, builtin, text};
 /// How many buckets kmod's table of symbols has: its order shows in `modules.symbols`.
 const BUCKETS: u32 = 2048;
 
-/// What depmod writes into `lib/modules/VERSION` for these modules: files by name, sorted.
+/// What depmod writes, sorted.
+pub const NAMES: [&str; 11] = [
+    "modules.alias",
+    "modules.alias.bin",
+    "modules.builtin.alias.bin",
+    "modules.builtin.bin",
+    "modules.dep",
+    "modules.dep.bin",
+    "modules.devname",
+    "modules.softdep",
+    "modules.symbols",
+    "modules.symbols.bin",
+    "modules.weakdep",
+];
+
+/// What depmod writes into `lib/modules/VERSION` for these modules: the files of [`NAMES`], in their order.
 ///
 /// # Errors
 /// [`Error`], where only depmod itself can tell.
@@ -23,19 +38,20 @@ pub fn files(modules: Vec<Module>, lists: &Lists<'_>) -> Result<Vec<File>, Error
     let (symbols, symbols_bin) = symbols(&modules, &exports)?;
     let soft = said(&modules, "softdep", "# Soft dependencies extracted from modules themselves.\n");
     let weak = said(&modules, "weakdep", "# Weak dependencies extracted from modules themselves.\n");
-    Ok(vec![
-        File { name: "modules.alias", content: alias(&modules) },
-        File { name: "modules.alias.bin", content: alias_bin(&modules)? },
-        File { name: "modules.builtin.alias.bin", content: builtin::aliases(lists.builtin_modinfo)? },
-        File { name: "modules.builtin.bin", content: builtin::names(lists.builtin)? },
-        File { name: "modules.dep", content: dep },
-        File { name: "modules.dep.bin", content: dep_bin },
-        File { name: "modules.devname", content: devname(&modules)? },
-        File { name: "modules.softdep", content: soft },
-        File { name: "modules.symbols", content: symbols },
-        File { name: "modules.symbols.bin", content: symbols_bin },
-        File { name: "modules.weakdep", content: weak },
-    ])
+    let contents = [
+        alias(&modules),
+        alias_bin(&modules)?,
+        builtin::aliases(lists.builtin_modinfo)?,
+        builtin::names(lists.builtin)?,
+        dep,
+        dep_bin,
+        devname(&modules)?,
+        soft,
+        symbols,
+        symbols_bin,
+        weak,
+    ];
+    Ok(NAMES.into_iter().zip(contents).map(|(name, content)| File { name, content }).collect())
 }
 
 fn dep(modules: &[Module], needed: &[Vec<usize>]) -> Result<(Vec<u8>, Vec<u8>), Error> {
@@ -85,7 +101,8 @@ fn alias_bin(modules: &[Module]) -> Result<Vec<u8>, Error> {
 fn said(modules: &[Module], key: &str, title: &str) -> Vec<u8> {
     let mut file = title.as_bytes().to_vec();
     for module in modules {
-        let values = module.info.iter().filter_map(|said| said.strip_prefix(key.as_bytes())?.strip_prefix(b"="));
+        let values =
+            module.info.iter().filter_map(|said| said.strip_prefix(key.as_bytes())?.strip_prefix(b"="));
         values.for_each(|value| line(&mut file, [key.as_bytes(), &module.name, value]));
     }
     file
@@ -149,10 +166,8 @@ fn device(alias: &[u8], path: &[u8]) -> Result<Option<(char, u32, u32)>, Error> 
         return Ok(None);
     }
     let plain = |text: Option<&str>| text.filter(|t| t.bytes().all(|b| b.is_ascii_digit()))?.parse().ok();
-    let unclear = || Error::Text {
-        place: path.escape_ascii().to_string(),
-        text: alias.escape_ascii().to_string(),
-    };
+    let unclear =
+        || Error::Text { place: path.escape_ascii().to_string(), text: alias.escape_ascii().to_string() };
     let (major, minor) = plain(major).zip(plain(minor)).ok_or_else(unclear)?;
     Ok(Some((kind, major, minor)))
 }
