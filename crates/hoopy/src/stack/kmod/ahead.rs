@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use hoopy_kmod::{File, Lists, Module};
 
 use super::directory::Directory;
 use super::is_known;
-use crate::digest::{LayerId, RecipeId};
+use crate::digest::{Hasher, RecipeId};
 use crate::layer::package::Package;
 use crate::layer::{EntryPath, Layer};
 use crate::parallel;
 use crate::report::spans;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::tree::Tree;
 
 /// What was read ahead.
@@ -22,6 +22,8 @@ use crate::tree::Tree;
 pub struct Ahead {
     state: Mutex<State>,
     done: Condvar,
+    /// What the packages that bring modules are known by, where nobody asked for them yet.
+    brought: OnceLock<RecipeId>,
     /// Whether nobody will ask any more.
     ended: AtomicBool,
 }
@@ -43,15 +45,15 @@ pub fn beside<T>(
     store: &Store,
     work: impl FnOnce() -> T,
 ) -> T {
-    if !packages.iter().any(|package| is_known(package)) {
+    let Some(layers) = ahead.unread(packages, epoch, store) else {
         ahead.lock().finished = true;
         return work();
-    }
+    };
     std::thread::scope(|scope| {
         let _end = End(ahead);
         scope.spawn(|| {
             let _finished = Finished(ahead);
-            ahead.read(packages, epoch, store);
+            ahead.read(layers, store);
         });
         work()
     })
@@ -62,7 +64,7 @@ struct End<'a>(&'a Ahead);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        self.0.ended.store(true, Ordering::Relaxed);
+        self.0.give_up();
     }
 }
 
@@ -77,17 +79,45 @@ impl Drop for Finished<'_> {
 }
 
 impl Ahead {
+    /// The packages' layers that have modules, where their kmod can be answered and was not asked over them before.
+    fn unread(&self, packages: &[Arc<Package>], epoch: u64, store: &Store) -> Option<Vec<Layer>> {
+        if !packages.iter().any(|package| is_known(package)) {
+            return None;
+        }
+        let has_modules =
+            |layer: &&Layer| layer.entries.iter().any(|entry| entry.path.is_within(b"lib/modules"));
+        let layers: Vec<Layer> = packages.iter().map(|p| &p.layer).filter(has_modules).cloned().collect();
+        let mut hasher = Hasher::new("hoopy modules of packages 1");
+        hasher.field(env!("CARGO_PKG_VERSION").as_bytes()).field(&epoch.to_le_bytes());
+        layers.iter().for_each(|layer| {
+            hasher.field(layer.id.as_bytes());
+        });
+        let brought = RecipeId::from_bytes(hasher.finish());
+        store.recall::<()>(brought).is_none().then(|| {
+            let _ = self.brought.set(brought);
+            layers
+        })
+    }
+
+    /// Remembers that these packages' trigger was asked: what came of it is remembered, or it had to run, and either
+    /// way the next build need not read ahead.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be written.
+    pub fn asked(&self, store: &Store) -> Result<(), StoreError> {
+        self.brought.get().map_or(Ok(()), |brought| store.remember(*brought, &()))
+    }
+
+    /// Ends the reading: the trigger runs.
+    pub fn give_up(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
     /// Reads what the packages bring, as it will be unless a script says otherwise.
-    fn read(&self, packages: &[Arc<Package>], epoch: u64, store: &Store) {
+    fn read(&self, layers: Vec<Layer>, store: &Store) {
         let mut tree = Tree::default();
-        let brings = |package: &&Arc<Package>| {
-            package.layer.entries.iter().any(|entry| entry.path.is_within(b"lib/modules"))
-        };
-        packages.iter().filter(brings).for_each(|package| tree.push(package.layer.clone()));
+        layers.into_iter().for_each(|layer| tree.push(layer));
         for directory in Directory::all(&tree) {
-            if store.recall::<LayerId>(directory.known(epoch)).is_some() {
-                continue;
-            }
             if let Some(files) = self.tell(&directory, tree.layers(), store) {
                 self.lock().told.insert(directory.recipe, files);
             }

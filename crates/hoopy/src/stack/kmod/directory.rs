@@ -82,11 +82,6 @@ impl Directory {
         dirs.filter_map(|(path, _)| Self::of(path.as_bytes(), tree)).collect()
     }
 
-    /// What it is known by once its files were told: its recipe, and the time that they have.
-    pub fn known(&self, epoch: u64) -> RecipeId {
-        RecipeId::of_fields("hoopy modules told 1", &[self.recipe.as_bytes(), &epoch.to_le_bytes()])
-    }
-
     /// Itself, and the directories above it before it.
     pub fn above(&self) -> &[EntryPath] {
         &self.above

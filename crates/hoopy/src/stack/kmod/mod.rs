@@ -58,38 +58,63 @@ impl Ahead {
         epoch: u64,
         store: &Store,
     ) -> Result<Option<Layer>, StackError> {
-        if !is_known(package) || !known::is_plain(package, &stack.tree) {
+        if !is_known(package) {
             return Ok(None);
         }
-        let read = directories.iter().map(|dir| Directory::of(dir, &stack.tree)).collect();
-        let Some(directories): Option<Vec<Directory>> = read else { return Ok(None) };
-        let recipe = recipe(&directories, stack, epoch);
-        let remembered = store.recall::<LayerId>(recipe).and_then(|id| {
-            let entries = store.layer(id)?;
-            store.has_data(id, Layer::data_size(&entries)).then(|| Layer::whole(id, entries))
-        });
-        if let Some(layer) = remembered {
+        let answer = self.over(package, directories, stack, epoch, store)?;
+        if answer.is_none() {
+            self.give_up();
+        }
+        self.asked(store)?;
+        Ok(answer)
+    }
+
+    fn over(
+        &self,
+        package: &Package,
+        directories: &[Vec<u8>],
+        stack: &Stack,
+        epoch: u64,
+        store: &Store,
+    ) -> Result<Option<Layer>, StackError> {
+        // A build that has nothing new below the trigger does not look at the modules at all.
+        let over = over(package, directories, stack, epoch);
+        if let Some(layer) = recall(over, store) {
             return Ok(Some(layer));
         }
-        let mut written = Vec::new();
-        for directory in &directories {
-            let Some(files) = self.files(directory, stack.tree.layers(), store) else { return Ok(None) };
-            written.push((directory, files));
+        if !known::is_plain(package, &stack.tree) {
+            return Ok(None);
         }
-        let layer = capture::keep(captured(&written, stack)?, stack, epoch, store)?;
-        store.remember(recipe, &layer.id)?;
-        for directory in &directories {
-            store.remember(directory.known(epoch), &layer.id)?;
-        }
+        let found = directories.iter().map(|dir| Directory::of(dir, &stack.tree)).collect();
+        let Some(directories): Option<Vec<Directory>> = found else { return Ok(None) };
+        let of = of(&directories, stack, epoch);
+        let layer = match recall(of, store) {
+            Some(layer) => layer,
+            None => {
+                let told =
+                    directories.iter().map(|dir| Some((dir, self.files(dir, stack.tree.layers(), store)?)));
+                let Some(told) = told.collect::<Option<Vec<_>>>() else { return Ok(None) };
+                capture::keep(captured(&told, stack)?, stack, epoch, store)?
+            }
+        };
+        store.remember(over, &layer.id)?;
+        store.remember(of, &layer.id)?;
         Ok(Some(layer))
     }
 }
 
+/// The layer that came of `recipe`, where the store has all of it.
+fn recall(recipe: RecipeId, store: &Store) -> Option<Layer> {
+    let id = store.recall::<LayerId>(recipe)?;
+    let entries = store.layer(id)?;
+    store.has_data(id, Layer::data_size(&entries)).then(|| Layer::whole(id, entries))
+}
+
 /// What a script would be seen to have changed that had written these files.
-fn captured(written: &[(&Directory, Vec<hoopy_kmod::File>)], stack: &Stack) -> Result<Captured, StackError> {
+fn captured(told: &[(&Directory, Vec<hoopy_kmod::File>)], stack: &Stack) -> Result<Captured, StackError> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut contents = tempfile::tempfile()?;
-    for (directory, files) in written {
+    for (directory, files) in told {
         for above in directory.above() {
             if !entries.iter().any(|entry| entry.path == *above) {
                 entries.extend(stack.tree.get(above).cloned());
@@ -106,8 +131,22 @@ fn captured(written: &[(&Directory, Vec<hoopy_kmod::File>)], stack: &Stack) -> R
     Ok(Captured { entries, contents, output: Vec::new() })
 }
 
-/// All that the layer depends on.
-fn recipe(directories: &[Directory], stack: &Stack, epoch: u64) -> RecipeId {
+/// The trigger over the layers below it.
+fn over(package: &Package, directories: &[Vec<u8>], stack: &Stack, epoch: u64) -> RecipeId {
+    let mut hasher = Hasher::new(VERSION);
+    hasher.field(env!("CARGO_PKG_VERSION").as_bytes()).field(package.record.version.as_str().as_bytes());
+    hasher.field(&epoch.to_le_bytes()).field(&(directories.len() as u64).to_le_bytes());
+    directories.iter().for_each(|directory| {
+        hasher.field(directory);
+    });
+    stack.tree.layers().iter().for_each(|layer| {
+        hasher.field(layer.id.as_bytes());
+    });
+    RecipeId::from_bytes(hasher.finish())
+}
+
+/// All that the layer depends on: what was read, and what it lies over.
+fn of(directories: &[Directory], stack: &Stack, epoch: u64) -> RecipeId {
     let mut hasher = Hasher::new(VERSION);
     hasher.field(env!("CARGO_PKG_VERSION").as_bytes()).field(&epoch.to_le_bytes());
     let mut bytes = Vec::new();
@@ -115,8 +154,7 @@ fn recipe(directories: &[Directory], stack: &Stack, epoch: u64) -> RecipeId {
         hasher.field(directory.recipe.as_bytes());
         let files = hoopy_kmod::NAMES.iter().filter_map(|name| directory.path_of(name).ok());
         let paths = directory.above().iter().cloned().chain(files);
-        let there = paths.filter_map(|path| stack.tree.get(&path));
-        for entry in there {
+        for entry in paths.filter_map(|path| stack.tree.get(&path)) {
             bytes.clear();
             entry.encode(&mut bytes);
             hasher.field(&bytes);
