@@ -32,14 +32,16 @@ pub enum Work {
     Unpack,
     /// A script.
     Script,
+    /// Kernel modules that were read for what they need.
+    Modules,
     /// A layer that was compressed.
     Segment,
 }
 
 impl Work {
     /// All of them, as a legend lists them.
-    pub const ALL: [Self; 6] =
-        [Self::Step, Self::Fetch, Self::Import, Self::Unpack, Self::Script, Self::Segment];
+    pub const ALL: [Self; 7] =
+        [Self::Step, Self::Fetch, Self::Import, Self::Unpack, Self::Script, Self::Modules, Self::Segment];
 
     /// In a word.
     pub fn name(self) -> &'static str {
@@ -49,6 +51,7 @@ impl Work {
             Self::Import => "import",
             Self::Unpack => "unpack",
             Self::Script => "script",
+            Self::Modules => "modules",
             Self::Segment => "compress",
         }
     }

@@ -8,7 +8,9 @@ use hoopy_apk::package::ScriptKind;
 use super::conflict::{FileConflict, Winner, winner};
 use super::expected::settled_layer;
 use super::scripts::{self, Context, Job, Runner, apply, environment};
-use super::{Origin, Stack, StackError, accounts, configuration, database, finish, health, setup, triggers};
+use super::{
+    Origin, Stack, StackError, accounts, configuration, database, finish, health, kmod, setup, triggers,
+};
 use crate::arch::Arch;
 use crate::config::{Layout, System};
 use crate::layer::package::Package;
@@ -49,9 +51,13 @@ pub fn fold(
     observer: &dyn Observer,
 ) -> Result<Stack, StackError> {
     let beside = runner.prepare(&inputs.packages, inputs.epoch, store);
+    let modules = kmod::Ahead::default();
     let context = Context { store, arch: inputs.arch, epoch: inputs.epoch, runner };
-    let mut fold = Fold { stack: Stack::default(), lost: HashSet::new(), settled, context };
-    let made = scripts::beside(beside, || fold.bottom_up(inputs, timings, observer));
+    let mut fold =
+        Fold { stack: Stack::default(), lost: HashSet::new(), settled, modules: &modules, context };
+    let made = kmod::beside(&modules, &inputs.packages, inputs.epoch, store, || {
+        scripts::beside(beside, || fold.bottom_up(inputs, timings, observer))
+    });
     fold.context.runner.end();
     made.map(|()| fold.stack)
 }
@@ -91,6 +97,11 @@ fn settle_on(
     Ok(settled)
 }
 
+/// What a package's script is called.
+fn script_name(package: &Package, kind: ScriptKind) -> String {
+    format!("{}-{}.{kind}", package.record.name, package.record.version)
+}
+
 /// Where packages overwrite what is there: services are programs, and `etc/apk` is hoopy's own.
 const UNPROTECTED: [&[u8]; 2] = [b"etc/init.d", b"etc/apk"];
 
@@ -99,6 +110,7 @@ struct Fold<'a> {
     /// Files that a package gave up to another.
     lost: HashSet<(Box<str>, EntryPath)>,
     settled: Settled<'a>,
+    modules: &'a kmod::Ahead,
     context: Context<'a>,
 }
 
@@ -229,7 +241,17 @@ impl Fold<'_> {
 
     fn trigger(&mut self, package: &Package) -> Result<(), StackError> {
         let matching = triggers::matching(&package.triggers, &self.stack);
-        if matching.is_empty() { Ok(()) } else { self.run(package, ScriptKind::Trigger, matching) }
+        if matching.is_empty() {
+            return Ok(());
+        }
+        let (epoch, store) = (self.context.epoch, self.context.store);
+        match self.modules.answer(package, &matching, &self.stack, epoch, store)? {
+            Some(layer) => {
+                self.stack.push(layer, Origin::Script(script_name(package, ScriptKind::Trigger)));
+                Ok(())
+            }
+            None => self.run(package, ScriptKind::Trigger, matching),
+        }
     }
 
     fn run(&mut self, package: &Package, kind: ScriptKind, args: Vec<Vec<u8>>) -> Result<(), StackError> {
@@ -238,7 +260,7 @@ impl Fold<'_> {
         if triggers::is_unwanted(&record.name) {
             return Ok(());
         }
-        let name = format!("{}-{}.{kind}", record.name, record.version);
+        let name = script_name(package, kind);
         let script = Script {
             name: name.clone(),
             body: body.clone(),

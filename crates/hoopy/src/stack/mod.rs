@@ -18,6 +18,7 @@ mod expected;
 mod finish;
 mod fold;
 pub mod health;
+mod kmod;
 mod scripts;
 mod setup;
 mod triggers;
