@@ -42,8 +42,11 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let damage = parts.next().unwrap_or_default();
     let Ok(text) = std::str::from_utf8(text) else { return };
     let (world, text) = text.split_once('\n').unwrap_or((text, ""));
-    let world: Vec<Dependency> = world.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let Ok(builder) = Builder::for_arch(ARCH).described("made up".to_owned()).read(text.as_bytes()) else { return };
+    let world: Vec<Dependency> =
+        world.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let Ok(builder) = Builder::for_arch(ARCH).described("made up".to_owned()).read(text.as_bytes()) else {
+        return;
+    };
     let catalogue = Catalogue::of(vec![builder]).expect("a small one");
     let found = ask(&catalogue, &world);
     if let Ok(records) = index::parse(text) {

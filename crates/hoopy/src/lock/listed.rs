@@ -75,7 +75,7 @@ fn catalogue(
     store: &Store,
 ) -> Result<Option<(Catalogue, Option<RecipeId>)>, StoreError> {
     let recipe = recipe(ids, arch);
-let kept = store.recall(recipe).and_then(|id| Catalogue::open(store.open_blob(id).ok()??).ok());
+    let kept = store.recall(recipe).and_then(|id| Catalogue::open(store.open_blob(id).ok()??).ok());
     if let Some(kept) = kept {
         return Ok(Some((kept, None)));
     }
