@@ -1,6 +1,7 @@
 //! Alpine packages: versions, indexes, packages, signatures, resolution.
 
 pub mod adb;
+mod ahead;
 pub mod catalogue;
 mod checksum;
 pub mod dependency;

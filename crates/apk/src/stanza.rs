@@ -125,6 +125,10 @@ pub(crate) fn file_part(letter: char, value: &str) -> Result<&str, LineError> {
 /// when it is read again.
 pub(crate) fn is_file_part(text: &str) -> bool {
     let bad = |c: char| c == '/' || c.is_control() || c.is_whitespace();
+    // As nearly all are; an index has tens of thousands.
+    if text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/') {
+        return !text.is_empty() && text.len() < MAX_FILE_PART && !text.starts_with('.');
+    }
     !text.is_empty() && text.len() < MAX_FILE_PART && !text.starts_with('.') && !text.contains(bad)
 }
 

@@ -5,10 +5,11 @@ use std::cmp::Reverse;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::build::{Builder, Identity, Package, Span, part};
+use super::build::{Builder, Names, Package};
+use super::cut::{Identity, Span, part};
 use super::table::Table;
-use super::{Catalogue, OWN, Stanzas, cells};
-use crate::solve::{MAX_REPOSITORIES, bucket};
+use super::{Catalogue, OWN, PROVIDER, Stanzas, cells};
+use crate::solve::MAX_REPOSITORIES;
 
 /// Indexes that cannot be one catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,14 +63,14 @@ fn append(
     let offset = number(all.text.len())?;
     number(all.text.len() + index.text.len())?;
     number(all.stanzas.len() + index.stanzas.len())?;
-    number(all.mentions.len() + index.mentions.len())?;
+    number(all.mentioned.len() + index.mentioned.len())?;
     all.text.push_str(&index.text);
     let moved = |span: Span| Span { start: span.start + offset, end: span.end + offset };
     let ids: Vec<u32> =
         index.names.spans.iter().map(|name| all.names.number_of_part(&all.text, moved(*name))).collect();
     let id = |name: u32| ids.get(name as usize).copied().unwrap_or_default();
     let ends = index.packages.iter().skip(1).map(|next| next.depends);
-    let ends = ends.chain([index.mentions.len() as u32]);
+    let ends = ends.chain([index.mentioned.len() as u32]);
     for (package, end) in index.packages.iter().zip(ends) {
         if let Some((_, repositories)) = known.get(&package.identity).and_then(|at| packages.get_mut(*at)) {
             *repositories |= bit;
@@ -79,9 +80,11 @@ fn append(
         let start = all.stanzas.len() as u32;
         all.stanzas.push_str(part(&index.stanzas, package.stanza));
         let stanza = Span { start, end: all.stanzas.len() as u32 };
-        let depends = all.mentions.len() as u32;
-        for [name, version, last] in (package.depends..end).map(|at| index.mentions.row(at)) {
-            all.mentions.push([id(name), version + offset, last]);
+        let depends = all.mentioned.len() as u32;
+        for at in package.depends..end {
+            let [version, last] = index.asked.row(at);
+            all.mentioned.push([id(index.mentioned.field::<0>(at))]);
+            all.asked.push([version + offset, last]);
         }
         let provides = depends + (package.provides - package.depends);
         let install_if = depends + (package.install_if - package.depends);
@@ -92,23 +95,24 @@ fn append(
 }
 
 fn finish(descriptions: Vec<String>, all: Builder, held: &[Held]) -> Result<Catalogue, JoinError> {
-    let Builder { text, stanzas, names, mentions, .. } = all;
+    let Builder { text, stanzas, names, mentioned, asked, .. } = all;
     let mut catalogue = Catalogue {
         descriptions,
         text,
         stanzas: Stanzas::Held(stanzas.into_bytes()),
         names: Table::default(),
         packages: Table::default(),
-        mentions,
+        mentioned,
+        asked,
         sets: Table::default(),
         providers: Table::default(),
         dependents: Table::default(),
         triggers: Table::default(),
         records: cells(held.len() + 1),
     };
-    number(held.len() + names.spans.len() + catalogue.mentions.len())?;
+    number(held.len() + names.spans.len() + catalogue.mentioned.len())?;
     put_packages(&mut catalogue, held)?;
-    put_names(&mut catalogue, &names.spans);
+    put_names(&mut catalogue, &names);
     Ok(catalogue)
 }
 
@@ -138,26 +142,48 @@ fn put_packages(catalogue: &mut Catalogue, held: &[Held]) -> Result<(), JoinErro
             u32::from(set) << 16 | flags,
         ]);
     }
-    let mentions = catalogue.mentions.len() as u32;
+    let mentions = catalogue.mentioned.len() as u32;
     catalogue.packages.push([0, catalogue.stanzas.len(), 0, 0, mentions, mentions, mentions, 0]);
     Ok(())
 }
 
 /// Sorts out who provides, needs and waits for each name.
-fn put_names(catalogue: &mut Catalogue, spans: &[Span]) {
-    let count = spans.len();
-    let buckets: Vec<u32> =
-        spans.iter().map(|span| bucket(part(&catalogue.text, *span).as_bytes())).collect();
-    let mut provided = Vec::with_capacity(catalogue.len() + catalogue.mentions.len() / 2);
-    let mut needed = Vec::with_capacity(catalogue.mentions.len());
+fn put_names(catalogue: &mut Catalogue, names: &Names) {
+    let count = names.spans.len();
+    let given = &*catalogue;
+    let (needed, awaited, provided) = std::thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            (Table::of_lists(count, || given.needs()), Table::of_lists(count, || given.provisions()))
+        });
+        let awaited = waits(given, &names.buckets);
+        let awaited = Table::of_lists(count, || awaited.iter().copied());
+        let (needed, provided) = others.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (needed, awaited, provided)
+    });
+    let start = |starts: &[u32], name: usize| starts.get(name).copied().unwrap_or_default();
+    let mut rows = Table::default();
+    rows.reserve(count + 1);
+    let end = (Span::default(), 0);
+    for (name, (span, bucket)) in
+        names.spans.iter().copied().zip(names.buckets.iter().copied()).chain([end]).enumerate()
+    {
+        rows.push([
+            span.start,
+            bucket << 16 | (span.end - span.start),
+            start(&provided.0, name),
+            start(&needed.0, name),
+            start(&awaited.0, name),
+        ]);
+    }
+    catalogue.names = rows;
+    (catalogue.providers, catalogue.dependents, catalogue.triggers) = (provided.1, needed.1, awaited.1);
+}
+
+/// For each name, those that it triggers.
+fn waits(catalogue: &Catalogue, buckets: &[u32]) -> Vec<(u32, [u32; 1])> {
     let mut awaited = Vec::new();
     for package in 0..catalogue.len() as u32 {
         let name = catalogue.name_of_row(package);
-        provided.push((name, [package, OWN]));
-        for at in catalogue.provides(package) {
-            provided.push((catalogue.raw_name(at), [package, at]));
-        }
-        needed.extend(catalogue.depends(package).map(|at| (catalogue.raw_name(at), [package])));
         for at in catalogue.install_if(package) {
             let waiting = catalogue.provides(package).map(|at| catalogue.raw_name(at));
             for waiting in std::iter::once(name).chain(waiting) {
@@ -169,25 +195,7 @@ fn put_names(catalogue: &mut Catalogue, spans: &[Span]) {
     // As apk walks its hash table: bucket by bucket, within one the latest first.
     awaited.sort_unstable();
     awaited.dedup();
-    let awaited: Vec<(u32, [u32; 1])> =
-        awaited.iter().map(|(name, _, Reverse(waiting))| (*name, [*waiting])).collect();
-    let (of_triggers, triggers) = Table::of_lists(count, &awaited);
-    let (of_dependents, dependents) = Table::of_lists(count, &needed);
-    let (of_providers, providers) = Table::of_lists(count, &provided);
-    let start = |starts: &[u32], name: usize| starts.get(name).copied().unwrap_or_default();
-    catalogue.names.reserve(count + 1);
-    let end = Span::default();
-    for (name, span) in spans.iter().chain([&end]).enumerate() {
-        let bucket = buckets.get(name).copied().unwrap_or_default();
-        catalogue.names.push([
-            span.start,
-            bucket << 16 | (span.end - span.start),
-            start(&of_providers, name),
-            start(&of_dependents, name),
-            start(&of_triggers, name),
-        ]);
-    }
-    (catalogue.providers, catalogue.dependents, catalogue.triggers) = (providers, dependents, triggers);
+    awaited.into_iter().map(|(name, _, Reverse(waiting))| (name, [waiting])).collect()
 }
 
 impl Catalogue {
@@ -197,8 +205,22 @@ impl Catalogue {
         self.packages.field::<0>(package)
     }
 
+    /// Names, and the packages that depend on them.
+    fn needs(&self) -> impl Iterator<Item = (u32, [u32; 1])> {
+        let of = move |package| self.depends(package).map(move |at| (self.raw_name(at), [package]));
+        (0..self.len() as u32).flat_map(of)
+    }
+
+    /// Names, and the packages that provide them.
+    fn provisions(&self) -> impl Iterator<Item = (u32, [u32; PROVIDER])> {
+        (0..self.len() as u32).flat_map(move |package| {
+            let others = self.provides(package).map(move |at| (self.raw_name(at), [package, at]));
+            std::iter::once((self.name_of_row(package), [package, OWN])).chain(others)
+        })
+    }
+
     fn raw_name(&self, mention: u32) -> u32 {
-        self.mentions.field::<0>(mention)
+        self.mentioned.field::<0>(mention)
     }
 }
 

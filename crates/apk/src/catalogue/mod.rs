@@ -2,10 +2,10 @@
 //! of names and versions.
 //!
 //! ```text
-//! APKINDEX.tar.gz ─▶ Builder ─┐
-//! APKINDEX.tar.gz ─▶ Builder ─┴─▶ Catalogue ─▶ solve::Outline ─▶ what to install
-//!                                  ▲   │
-//!                           open ──┘   └──▶ to_bytes (the store)
+//! APKINDEX.tar.gz ─▶ cut ─▶ Builder ─┐
+//! APKINDEX.tar.gz ─▶ cut ─▶ Builder ─┴─▶ Catalogue ─▶ solve::Outline ─▶ what to install
+//!                                         ▲   │
+//!                                  open ──┘   └──▶ to_bytes (the store)
 //! ```
 //!
 //! Making a [`Record`] of every stanza costs more than all the rest of resolution, and hardly any is ever looked
@@ -15,11 +15,14 @@
 //! A catalogue that was kept is used as it lies in its file, so that asking it costs as much as the world reaches.
 
 mod build;
+mod cut;
 mod form;
 mod join;
+mod names;
 mod table;
 
 pub use build::Builder;
+pub(crate) use cut::{Cutter, Sheaf};
 pub use form::{BadForm, FORMAT};
 pub use join::JoinError;
 
@@ -43,9 +46,10 @@ const NAME: usize = 5;
 /// bit 16, which set of repositories holds it. A row more says where the lists of the last one end.
 const PACKAGE: usize = 8;
 
-/// The numbers of a mention: a name; where the version begins; the version's length, from bit 16 the operator (from
-/// 1; 0 is none), and in bit 31 whether it is a conflict.
-const MENTION: usize = 3;
+/// The numbers of what a mention asks for: where the version begins; the version's length, from bit 16 the operator
+/// (from 1; 0 is none), and in bit 31 whether it is a conflict. The name is in a table of its own, as who walks from
+/// name to name wants nothing else.
+const ASKED: usize = 2;
 
 /// The numbers of a provider: a package, and the mention by which it provides; [`OWN`] where the name is its own.
 const PROVIDER: usize = 2;
@@ -96,7 +100,8 @@ pub struct Catalogue {
     /// In the order in which the indexes mention them first, which is part of how apk breaks ties.
     names: Table<NAME>,
     packages: Table<PACKAGE>,
-    mentions: Table<MENTION>,
+    mentioned: Table<1>,
+    asked: Table<ASKED>,
     providers: Table<PROVIDER>,
     dependents: Table<1>,
     triggers: Table<1>,
@@ -109,7 +114,7 @@ pub struct Catalogue {
 #[derive(Debug)]
 enum Stanzas {
     Held(Vec<u8>),
-    Filed { file: Option<File>, start: u64, length: u32 },
+    Filed { file: File, start: u64, length: u32 },
 }
 
 /// Records come to be in groups of so many: making ready for every package would cost more than the few records.
@@ -207,14 +212,14 @@ impl Catalogue {
     #[inline]
     pub(crate) fn depends(&self, package: u32) -> Range<u32> {
         let (depends, provides) = self.packages.fields::<4, 5>(package);
-        bounded(depends..provides, self.mentions.len())
+        bounded(depends..provides, self.mentioned.len())
     }
 
     /// Where in the mentions a package's `provides` are.
     #[inline]
     pub(crate) fn provides(&self, package: u32) -> Range<u32> {
         let (provides, install_if) = self.packages.fields::<5, 6>(package);
-        bounded(provides..install_if, self.mentions.len())
+        bounded(provides..install_if, self.mentioned.len())
     }
 
     /// Where in the mentions a package's `install_if` is, if apk understands it.
@@ -223,21 +228,20 @@ impl Catalogue {
         let (install_if, flags) = self.packages.fields::<6, 7>(package);
         let end = self.packages.field::<4>(package.saturating_add(1));
         let list = if flags & WAITS != 0 { install_if..end } else { 0..0 };
-        bounded(list, self.mentions.len())
+        bounded(list, self.mentioned.len())
     }
 
     #[inline]
     pub(crate) fn mention(&self, at: u32) -> Mention<'_> {
-        let (name, start) = self.mentions.fields::<0, 1>(at);
-        let last = self.mentions.field::<2>(at);
+        let (start, last) = self.asked.fields::<0, 1>(at);
         let op = ((last & !CONFLICT) >> 16).checked_sub(1).and_then(|at| OPERATORS.get(at as usize).copied());
         let constraint = op.map(|op| (op, self.part(start, last & LOW)));
-        Mention { name: self.bounded_name(name), constraint, conflict: last & CONFLICT != 0 }
+        Mention { name: self.mentioned_name(at), constraint, conflict: last & CONFLICT != 0 }
     }
 
     #[inline]
     pub(crate) fn mentioned_name(&self, at: u32) -> u32 {
-        self.bounded_name(self.mentions.field::<0>(at))
+        self.bounded_name(self.mentioned.field::<0>(at))
     }
 
     /// Where the providers of a name are.

@@ -70,12 +70,17 @@ impl<const N: usize> Table<N> {
 
 impl<const N: usize> Table<N> {
     /// Sorts pairs of a list's number and an item into one table, keeping their order within each list; gives where
-    /// each of the `lists` begins, and where the last one ends.
-    pub fn of_lists(lists: usize, pairs: &[(u32, [u32; N])]) -> (Vec<u32>, Self) {
+    /// each of the `lists` begins, and where the last one ends. The pairs are walked twice.
+    pub fn of_lists<I>(lists: usize, pairs: impl Fn() -> I) -> (Vec<u32>, Self)
+    where
+        I: Iterator<Item = (u32, [u32; N])>,
+    {
         let mut starts = vec![0_u32; lists + 2];
-        for (list, _) in pairs {
-            if let Some(count) = starts.get_mut(*list as usize + 2) {
+        let mut total = 0;
+        for (list, _) in pairs() {
+            if let Some(count) = starts.get_mut(list as usize + 2) {
                 *count += 1;
+                total += 1;
             }
         }
         let mut sum = 0;
@@ -83,9 +88,9 @@ impl<const N: usize> Table<N> {
             sum += *start;
             *start = sum;
         }
-        let mut items = vec![[[0; 4]; N]; pairs.len()];
-        for (list, item) in pairs {
-            if let Some(place) = starts.get_mut(*list as usize + 1)
+        let mut items = vec![[[0; 4]; N]; total];
+        for (list, item) in pairs() {
+            if let Some(place) = starts.get_mut(list as usize + 1)
                 && let Some(row) = items.get_mut(*place as usize)
             {
                 *row = item.map(u32::to_le_bytes);

@@ -30,18 +30,49 @@ pub(super) struct Reached {
     last: i32,
 }
 
+/// One name under way: which of its lists is being walked, and what is left of it.
+struct Frame {
+    name: NameId,
+    providers: Range<u32>,
+    /// The provider whose list comes next.
+    next: u32,
+    stage: Stage,
+    list: List,
+    /// Some provider has the name as its own.
+    real: bool,
+}
+
+/// Which list comes next.
+#[derive(Clone, Copy)]
+enum Stage {
+    /// What a provider depends on.
+    Depends,
+    /// What the own name of a provider's package triggers.
+    Triggers,
+    /// What a provider provides.
+    Provides,
+    /// What a provider's `install_if` names.
+    InstallIf,
+}
+
 /// What is left of a list of the stock's.
-enum Children {
+enum List {
     Triggers(Range<u32>),
     Deps(Range<u32>),
     Provides(PackageId),
 }
 
-/// One name under way: which of its lists is being walked.
-struct Frame {
-    name: NameId,
-    step: usize,
-    children: Children,
+impl Frame {
+    fn new<'a>(name: NameId, stock: &impl Stock<'a>) -> Self {
+        let providers = stock.provider_list(name);
+        let (next, list) = (providers.start, List::Deps(0..0));
+        Self { name, providers, next, stage: Stage::Depends, list, real: false }
+    }
+
+    /// Begins with the first provider again.
+    fn again(&mut self, stage: Stage) {
+        (self.stage, self.next) = (stage, self.providers.start);
+    }
 }
 
 impl Reached {
@@ -75,77 +106,87 @@ impl Reached {
     }
 
     fn walk<'a>(&mut self, root: NameId, stock: &impl Stock<'a>, in_world: &[bool]) {
+        if !self.enters(root) {
+            return;
+        }
         let mut stack = Vec::new();
-        self.enter(root, &mut stack);
-        while let Some(frame) = stack.last_mut() {
-            let next = match &mut frame.children {
-                Children::Triggers(list) => list.next().map(|at| stock.trigger(at)),
-                Children::Deps(list) => list.next().map(|at| stock.dep_name(at)),
-                Children::Provides(package) => {
-                    let walked = &mut self.provides_walked[package.0 as usize];
-                    let next = stock.provide_list(*package).nth(*walked as usize);
-                    *walked += u32::from(next.is_some());
-                    next.map(|at| stock.dep_name(at))
-                }
-            };
-            if let Some(name) = next {
-                self.enter(name, &mut stack);
-                continue;
-            }
-            let (name, step) = (frame.name, frame.step);
-            frame.step += 1;
-            match self.step(name, step, stock, in_world) {
-                Some(children) => frame.children = children,
-                None => {
-                    stack.pop();
-                }
+        let mut frame = Frame::new(root, stock);
+        loop {
+            if let Some(name) = self.entered(&mut frame.list, stock) {
+                stack.push(std::mem::replace(&mut frame, Frame::new(name, stock)));
+            } else if !self.advance(&mut frame, stock, in_world) {
+                let Some(outer) = stack.pop() else { return };
+                frame = outer;
             }
         }
     }
 
     // Ids come from the stock (or, for names, from the world: `names` counts those too), so they are in range.
-    fn enter(&mut self, name: NameId, stack: &mut Vec<Frame>) {
-        if !std::mem::replace(&mut self.names[name.0 as usize], true) {
-            stack.push(Frame { name, step: 0, children: Children::Deps(0..0) });
+    fn enters(&mut self, name: NameId) -> bool {
+        !std::mem::replace(&mut self.names[name.0 as usize], true)
+    }
+
+    /// The next name of a list that was not entered before, and is from now on.
+    fn entered<'a>(&mut self, list: &mut List, stock: &impl Stock<'a>) -> Option<NameId> {
+        match list {
+            List::Triggers(list) => list.map(|at| stock.trigger(at)).find(|name| self.enters(*name)),
+            List::Deps(list) => list.map(|at| stock.dep_name(at)).find(|name| self.enters(*name)),
+            List::Provides(package) => {
+                let list = stock.provide_list(*package);
+                let walked = self.provides_walked[package.0 as usize];
+                let mut left = list.start.saturating_add(walked)..list.end;
+                let name = left.by_ref().map(|at| stock.dep_name(at)).find(|name| self.enters(*name));
+                self.provides_walked[package.0 as usize] = left.start.saturating_sub(list.start);
+                name
+            }
         }
     }
 
-    /// The lists of a name, one a step: what each provider depends on; what the name triggers; per provider what
-    /// its package triggers and what it provides; then, numbered, what each provider's `install_if` names.
-    fn step<'a>(
-        &mut self,
-        name: NameId,
-        step: usize,
-        stock: &impl Stock<'a>,
-        in_world: &[bool],
-    ) -> Option<Children> {
-        let providers = stock.provider_list(name);
-        let count = providers.len();
-        let package = |at: usize| stock.provider_package(providers.start + at as u32);
-        if step < count {
-            let package = package(step);
-            let seen = std::mem::replace(&mut self.packages[package.0 as usize], true);
-            return Some(Children::Deps(if seen { 0..0 } else { stock.depend_list(package) }));
+    /// Goes to the next list: what each provider depends on; what the name triggers; per provider what its package
+    /// triggers and what it provides; then, numbered, what each provider's `install_if` names. Whether there is one.
+    fn advance<'a>(&mut self, frame: &mut Frame, stock: &impl Stock<'a>, in_world: &[bool]) -> bool {
+        loop {
+            let provider = (frame.next < frame.providers.end).then(|| stock.provider_package(frame.next));
+            match (frame.stage, provider) {
+                (Stage::Depends, Some(package)) => {
+                    frame.next += 1;
+                    if !std::mem::replace(&mut self.packages[package.0 as usize], true) {
+                        frame.list = List::Deps(stock.depend_list(package));
+                        return true;
+                    }
+                }
+                (Stage::Depends, None) => {
+                    frame.again(Stage::Triggers);
+                    frame.list = List::Triggers(stock.trigger_list(frame.name));
+                    return true;
+                }
+                (Stage::Triggers, Some(package)) => {
+                    frame.stage = Stage::Provides;
+                    let own = stock.name_of(package);
+                    // What the name itself triggers was entered before.
+                    if own != frame.name {
+                        frame.list = List::Triggers(stock.trigger_list(own));
+                        return true;
+                    }
+                    frame.real = true;
+                }
+                (Stage::Provides, Some(package)) => {
+                    (frame.next, frame.stage) = (frame.next + 1, Stage::Triggers);
+                    frame.list = List::Provides(package);
+                    return true;
+                }
+                (Stage::Triggers | Stage::Provides, None) => {
+                    self.number(frame.name, frame.real, in_world);
+                    frame.again(Stage::InstallIf);
+                }
+                (Stage::InstallIf, Some(package)) => {
+                    frame.next += 1;
+                    frame.list = List::Deps(stock.install_if_list(package));
+                    return true;
+                }
+                (Stage::InstallIf, None) => return false,
+            }
         }
-        let step = step - count;
-        if step == 0 {
-            return Some(Children::Triggers(stock.trigger_list(name)));
-        }
-        let step = step - 1;
-        if step / 2 < count {
-            let package = package(step / 2);
-            return Some(match step % 2 {
-                0 => Children::Triggers(stock.trigger_list(stock.name_of(package))),
-                _ => Children::Provides(package),
-            });
-        }
-        let step = step - 2 * count;
-        if step == 0 {
-            let real = (0..count).any(|at| stock.name_of(package(at)) == name);
-            self.number(name, real, in_world);
-            return Some(Children::Deps(0..0));
-        }
-        (step <= count).then(|| Children::Deps(stock.install_if_list(package(step - 1))))
     }
 
     fn number(&mut self, name: NameId, real: bool, in_world: &[bool]) {

@@ -47,6 +47,9 @@ impl Version {
 
 /// [`Version::is_valid`] of a text.
 pub(crate) fn is_valid(text: &str) -> bool {
+    if is_plain(text) {
+        return true;
+    }
     let mut tokens = Tokens::new(text);
     loop {
         match tokens.next().kind {
@@ -55,6 +58,24 @@ pub(crate) fn is_valid(text: &str) -> bool {
             _ => {}
         }
     }
+}
+
+/// Whether a text is numbers with dots between them, and perhaps a revision: so most are, and an index has a hundred
+/// thousand.
+fn is_plain(text: &str) -> bool {
+    let mut digits = false;
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'0'..=b'9' => digits = true,
+            b'.' if digits => digits = false,
+            b'-' if digits && bytes.next() == Some(b'r') => {
+                return bytes.len() > 0 && bytes.all(|byte| byte.is_ascii_digit());
+            }
+            _ => return false,
+        }
+    }
+    digits
 }
 
 /// [`Version::compare`] of texts.

@@ -10,9 +10,7 @@ use hoopy_apk::index::IndexError;
 use hoopy_apk::solve::Outline;
 
 pub fn read(text: &str) -> Result<Builder, IndexError> {
-    let mut builder = Builder::for_arch(ARCH).described("as described".to_owned());
-    builder.lines(text.as_bytes())?;
-    builder.end()
+    Builder::for_arch(ARCH).described("as described".to_owned()).read(text.as_bytes())
 }
 
 pub fn alone(text: &str) -> Catalogue {

@@ -29,6 +29,8 @@ pub(super) struct Listed<'a> {
     /// What the lock says of them.
     pub locked: Vec<LockedRepository>,
     catalogue: Catalogue,
+    /// Under which the store is to keep it, where it does not yet.
+    unkept: Option<RecipeId>,
 }
 
 impl<'a> Listed<'a> {
@@ -46,7 +48,7 @@ impl<'a> Listed<'a> {
         let Some(verified) = verified.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
         let ids: Vec<ContentId> = verified.iter().map(|(_, id)| *id).collect();
         let indexes: Vec<_> = verified.into_iter().map(|(verified, _)| verified).collect();
-        let Some(catalogue) = catalogue(&indexes, &ids, arch, store)? else { return Ok(None) };
+        let Some((catalogue, unkept)) = catalogue(&indexes, &ids, arch, store)? else { return Ok(None) };
         let repositories: Vec<&Repository> = fetched.iter().map(|f| f.repository).collect();
         let named = repositories.iter().zip(&ids).zip(catalogue.descriptions());
         let locked = named.map(|((repository, index), description)| LockedRepository {
@@ -56,31 +58,38 @@ impl<'a> Listed<'a> {
         });
         let locked: Vec<LockedRepository> = locked.collect();
         let whole = locked.len() == fetched.len();
-        Ok(whole.then_some(Self { repositories, locked, catalogue }))
+        Ok(whole.then_some(Self { repositories, locked, catalogue, unkept }))
+    }
+
+    /// Writes down what was read, if it was not yet: nobody has to wait for it but who wants to end.
+    pub fn keep(&self, store: &Store) -> Result<(), StoreError> {
+        self.unkept.map_or(Ok(()), |recipe| keep(&self.catalogue, recipe, store))
     }
 }
 
-/// The catalogue of the indexes that have these digests: the store's, or a new one.
+/// The catalogue of the indexes that have these digests: the store's, or a new one and what it is to be kept under.
 fn catalogue(
     indexes: &[Verified<&[u8]>],
     ids: &[ContentId],
     arch: Arch,
     store: &Store,
-) -> Result<Option<Catalogue>, StoreError> {
+) -> Result<Option<(Catalogue, Option<RecipeId>)>, StoreError> {
     let recipe = recipe(ids, arch);
     let kept = store.recall(recipe).and_then(|id| Catalogue::open(store.open_blob(id).ok()??).ok());
-    if kept.is_some() {
-        return Ok(kept);
+    if let Some(kept) = kept {
+        return Ok(Some((kept, None)));
     }
     let read = |index: &Verified<&[u8]>| Ok(index::catalogue(index.clone(), arch.as_str()).ok());
     let read: Vec<_> = parallel::map::<_, _, StoreError>(indexes, read)?;
-    let Some(made) = read.into_iter().collect::<Option<_>>().and_then(|read| Catalogue::of(read).ok()) else {
-        return Ok(None);
-    };
-    if let Ok(form) = made.to_bytes() {
-        store.remember(recipe, &store.put_blob(&form)?)?;
+    let made = read.into_iter().collect::<Option<_>>().and_then(|read| Catalogue::of(read).ok());
+    Ok(made.map(|made| (made, Some(recipe))))
+}
+
+fn keep(made: &Catalogue, recipe: RecipeId, store: &Store) -> Result<(), StoreError> {
+    match made.to_bytes() {
+        Ok(form) => store.remember(recipe, &store.put_blob(&form)?),
+        Err(_) => Ok(()),
     }
-    Ok(Some(made))
 }
 
 fn recipe(ids: &[ContentId], arch: Arch) -> RecipeId {
@@ -126,7 +135,11 @@ mod tests {
         let id = store.put_blob(&bytes).unwrap();
         let read = |keys: &KeyRing| {
             let verified = index::verify(&bytes, keys).ok()?;
-            catalogue(&[verified], &[id], Arch::X86_64, &store).unwrap()
+            let (catalogue, unkept) = catalogue(&[verified], &[id], Arch::X86_64, &store).unwrap()?;
+            if let Some(recipe) = unkept {
+                keep(&catalogue, recipe, &store).unwrap();
+            }
+            Some(catalogue)
         };
         let others = || {
             let blobs = std::fs::read_dir(dir.path().join("blob")).unwrap().map(|blob| blob.unwrap().path());

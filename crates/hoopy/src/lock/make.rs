@@ -1,5 +1,7 @@
 //! Making a lock: indexes fetched and verified, the world resolved, every package fetched and digested.
 
+use std::thread;
+
 use hoopy_apk::Dependency;
 use hoopy_apk::solve::{self, Choice, Solution, Universe, UniverseError};
 
@@ -79,10 +81,23 @@ pub fn make(
     let fetched = Fetched::all(system, arch, client)?;
     if keep.packages.is_empty()
         && let Some(listed) = Listed::all(&fetched, arch, &keys, store)?
-        && let Some(chosen) = listed::choose(&listed, &world, &tools(system, arch)?)
     {
-        let packages = fetch_all(&chosen, &listed.repositories, arch, store, client, observer)?;
-        return Ok(lock(system, arch, &chosen, packages, listed.locked.clone()));
+        let tools = tools(system, arch)?;
+        let choose = || match listed::choose(&listed, &world, &tools) {
+            Some(chosen) => {
+                let packages = fetch_all(&chosen, &listed.repositories, arch, store, client, observer)?;
+                Ok::<_, MakeError>(Some(lock(system, arch, &chosen, packages, listed.locked.clone())))
+            }
+            None => Ok(None),
+        };
+        let (made, kept) = thread::scope(|scope| {
+            let keeping = scope.spawn(|| listed.keep(store));
+            (choose(), keeping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        kept?;
+        if let Some(lock) = made? {
+            return Ok(lock);
+        }
     }
     let mut mirrored = indexes::verified(&fetched, &keys, store)?;
     let mut pins = Pins::new(&mut mirrored, keep);
