@@ -32,6 +32,9 @@ enum Chore {
     Bench {
         /// One of them alone.
         what: Option<bench::What>,
+        /// Packages of the largest system of `scale`
+        #[arg(long, default_value_t = bench::scale::MOST)]
+        packages: usize,
         /// Put the results and the chart into docs/bench/, for the README.
         #[arg(long)]
         publish: bool,
@@ -54,7 +57,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Test => test::run(),
         Chore::Oracle(amount) => oracle::run(&amount),
         Chore::Prove(amount) => prove::run(&amount),
-        Chore::Bench { what, publish } => bench::run(what, publish),
+        Chore::Bench { what, packages, publish } => bench::run(what, packages, publish),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
     }
 }

@@ -6,6 +6,7 @@ use hoopy::check::CheckError;
 use hoopy::config::ConfigError;
 use hoopy::diff::DiffError;
 use hoopy::layer::files::FilesError;
+use hoopy::layer::package::ImportError;
 use hoopy::lock::{LockError, MakeError};
 use hoopy::query::QueryError;
 use hoopy::road::BuildError;
@@ -86,6 +87,10 @@ fn kind(error: &BuildError) -> (u8, Option<&'static str>) {
         BuildError::Inconsistent(_) => (WRONG_DIRECTORY, Some("run `hoopy update` to lock a whole set anew")),
         BuildError::Make(error) => of_lock(error),
         BuildError::Fetch(_) => (NOT_FETCHED, Some(MIRROR)),
+        BuildError::Import(ImportError::Modules { .. }) => (
+            FAILED,
+            Some("without --best, or `compression = \"best\"`, modules stay as the package has them"),
+        ),
         BuildError::Import(_) => (FAILED, Some("build again: the package is fetched anew")),
         BuildError::Program(_) => (SCRIPT_FAILED, None),
         BuildError::Stack(StackError::Sandbox(error)) => (SCRIPT_FAILED, of_script(error)),

@@ -4,8 +4,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::Duration;
 
-use hoopy_testkit::{Home, package};
+use hoopy_testkit::{Home, package, soon};
+
+/// Generous: a first build on a busy machine.
+const LONG: Duration = Duration::from_secs(300);
 
 const PACKAGES: &str = "package linux-tiny 1-r0\nfile boot/vmlinuz-tiny 644 no kernel\n\
     package quirky 1-r0\nscript post-install test -e /etc/calm || cat /proc/sys/kernel/random/uuid >/etc/quirk\n";
@@ -24,6 +29,27 @@ fn checked(world: &str, setup: &str, args: &[&str]) -> (Option<i32>, String) {
     let out = home.command(&all).env("TMPDIR", home.path("temp")).output().unwrap();
     assert_eq!(fs::read_dir(home.path("temp")).unwrap().count(), 0, "something is left");
     (out.status.code(), String::from_utf8(out.stdout).unwrap() + &String::from_utf8_lossy(&out.stderr))
+}
+
+#[test]
+fn a_kill_in_the_second_build_leaves_nothing_that_the_next_does_not_sweep() {
+    let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
+    home.small("s");
+    fs::create_dir(home.path("temp")).unwrap();
+    let build = ["build", "s", "--output", "tar", "--store", "st", "--quiet"];
+    let mut command = home.command(&[&build[..], &["--check"]].concat());
+    let mut child = command.env("TMPDIR", home.path("temp")).stderr(Stdio::null()).spawn().unwrap();
+    let left = || {
+        let entries = fs::read_dir(home.path("st/tmp")).into_iter().flatten().flatten();
+        entries.filter(|e| e.file_name().to_string_lossy().starts_with("work-")).count()
+    };
+    assert!(soon(LONG, || left() > 0), "no second build began");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(left(), 1, "the second build was over already");
+    assert_eq!(fs::read_dir(home.path("temp")).unwrap().count(), 0, "something is left in TMPDIR");
+    home.ok(&build);
+    assert_eq!(left(), 0, "what the kill left is there still");
 }
 
 #[test]

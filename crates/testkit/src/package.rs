@@ -17,24 +17,20 @@
 //! script post-install what the script does, in one line
 //! ```
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hoopy_apk::index::{self, Index};
-use hoopy_apk::package::write::{DataWriter, Draft, write};
-use hoopy_apk::package::{PackageInfo, ScriptKind};
+use hoopy_apk::package::ScriptKind;
 use hoopy_apk::signature::{KeyRing, SigningKey};
-use hoopy_apk::tar::{Entry, Kind};
-use hoopy_apk::{Checksum, Record, Version};
+use hoopy_apk::tar::Kind;
+use hoopy_apk::{Checksum, Record};
 
+use crate::maker::{self, Maker};
 use crate::mirror;
 
 /// The stand-in's public key, in `--keys`.
 const KEY: &str = "hoopy-stand-in.rsa.pub";
-
-/// Seconds since 1970 at which every file of these packages was made.
-const TIME: u64 = 1_760_000_000;
 
 /// Makes a mirror at `to`: the stand-in's packages of `arch`, and those in `text`, which take the place
 /// of the stand-in's of the same name.
@@ -109,14 +105,7 @@ fn key() -> SigningKey {
 fn head<'t>(text: &'t str, arch: &str) -> (Record, Vec<&'t str>) {
     let mut lines = text.lines();
     let (name, version) = lines.next().and_then(|l| l.split_once(' ')).expect("NAME VERSION");
-    let mut record = Record::empty();
-    record.name = name.into();
-    record.version = Version::new(version);
-    record.arch = arch.into();
-    record.origin = name.into();
-    record.license = "custom".into();
-    record.description = "made for a test".into();
-    record.build_time = TIME;
+    let record = maker::record(name, version, arch);
     (record, lines.filter(|l| !l.trim().is_empty()).collect())
 }
 
@@ -137,27 +126,20 @@ fn describe(record: &mut Record, line: &str) -> bool {
 }
 
 fn package(text: &str, arch: &str, dir: &Path, key: &SigningKey) -> Record {
-    let (mut record, lines) = head(text, arch);
-    let mut data = DataWriter::new().expect("a temporary file");
-    let mut dirs = BTreeSet::new();
-    let mut scripts = Vec::new();
+    let (record, lines) = head(text, arch);
+    let mut made = Maker::new(record);
     for line in lines {
-        if describe(&mut record, line) {
+        if describe(&mut made.record, line) {
             continue;
         }
         let (word, rest) = line.split_once(' ').expect("WORD ...");
         if word == "script" {
-            scripts.push(script(rest));
+            made.scripts.push(script(rest));
         } else {
-            add(&mut data, &mut dirs, word, rest);
+            add(&mut made, word, rest);
         }
     }
-    let (name, version) = (record.name.clone(), record.version.clone());
-    let info = PackageInfo { record, triggers: Vec::new(), datahash: None };
-    let path: PathBuf = dir.join(format!("{name}-{version}.apk"));
-    let mut file = fs::File::create(path).expect("a package");
-    let draft = Draft { info, scripts, mtime: TIME };
-    write(&draft, data, Some(key), &mut file).expect("write a package")
+    made.write(dir, key)
 }
 
 fn script(text: &str) -> (ScriptKind, Vec<u8>) {
@@ -166,7 +148,7 @@ fn script(text: &str) -> (ScriptKind, Vec<u8>) {
     (kind, format!("#!/bin/sh\n{body}\n").into_bytes())
 }
 
-fn add(data: &mut DataWriter, dirs: &mut BTreeSet<String>, word: &str, rest: &str) {
+fn add(to: &mut Maker, word: &str, rest: &str) {
     let (path, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let (kind, mode, content) = match word {
         "dir" => (Kind::Dir, 0o755, String::new()),
@@ -179,13 +161,5 @@ fn add(data: &mut DataWriter, dirs: &mut BTreeSet<String>, word: &str, rest: &st
         }
         other => panic!("a package cannot hold: {other}"),
     };
-    let entry = |path: &str, kind, mode| Entry { kind, mode, mtime: TIME, ..Entry::file(path.as_bytes(), 0) };
-    for (cut, _) in path.match_indices('/') {
-        if dirs.insert(path[..cut].to_owned()) {
-            data.add(entry(&path[..cut], Kind::Dir, 0o755), &[]).expect("write a package");
-        }
-    }
-    if kind != Kind::Dir || dirs.insert(path.to_owned()) {
-        data.add(entry(path, kind, mode), content.as_bytes()).expect("write a package");
-    }
+    to.add(path, kind, mode, content.as_bytes());
 }

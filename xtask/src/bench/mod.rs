@@ -4,7 +4,7 @@
 mod chart;
 mod measure;
 mod report;
-mod scale;
+pub mod scale;
 mod solve;
 
 use std::fs;
@@ -35,7 +35,7 @@ pub enum What {
 
 /// Runs the benchmarks, or the one that is asked for. What is measured and its chart are put into `docs/bench/` where
 /// they are to be `published`.
-pub fn run(what: Option<What>, published: bool) -> anyhow::Result<()> {
+pub fn run(what: Option<What>, packages: usize, published: bool) -> anyhow::Result<()> {
     let wanted = |one| what.is_none_or(|what| what == one);
     if wanted(What::Build) {
         builds()?;
@@ -44,7 +44,7 @@ pub fn run(what: Option<What>, published: bool) -> anyhow::Result<()> {
         solve::run(&mirror::run()?)?;
     }
     if wanted(What::Scale) {
-        scale::run(&mirror::run()?)?;
+        scale::run(&mirror::run()?, packages)?;
     }
     if published { publish() } else { Ok(()) }
 }

@@ -44,21 +44,15 @@ fn difference(own: &Build, first: &Done, teller: &Teller) -> anyhow::Result<Opti
     let version = version(first)?;
     let source = Some(first.system.dir.clone());
     let options = Options { locked: true, version: Some(version), source, ..first.options.clone() };
-    let mut runner = super::runner(&elsewhere.system, own.scripts, &store, elsewhere.temp.clone(), teller)?;
+    let mut runner = super::runner(&elsewhere.system, own.scripts, &first.store, super::temp(), teller)?;
     let second = road::build_with_stack(&elsewhere.system, &options, &store, &mut runner, teller);
     drop(runner);
     teller.done();
-    let compared = second.map_err(anyhow::Error::from).and_then(|(built, stack)| {
-        let mine = first.stack.as_ref().context("no stack of the first build")?;
-        let layers = reproduce::compare((mine, &first.store), (&stack, &store))?;
-        let same = || reproduce::compare_images(&first.built.path, &built.path);
-        Ok(layers.map_or_else(same, |difference| Ok(Some(difference)))?)
-    });
-    // Unpacked layers are owned by ids that only the sandbox can become.
-    if let Some(sandbox) = super::sandbox(&elsewhere.store) {
-        let _ = sandbox.clear(&[]);
-    }
-    compared
+    let (built, stack) = second?;
+    let mine = first.stack.as_ref().context("no stack of the first build")?;
+    let layers = reproduce::compare((mine, &first.store), (&stack, &store))?;
+    let same = || reproduce::compare_images(&first.built.path, &built.path);
+    Ok(layers.map_or_else(same, |difference| Ok(Some(difference)))?)
 }
 
 /// The version of the image that is there: the other one gets the same.

@@ -174,7 +174,8 @@ impl Unpacking<'_> {
         }
         if self.renamed.contains_key(&before.path) {
             let mut reader = MultiGzDecoder::new(BufReader::new(content)).take(MAX_MODULE + 1);
-            return copy(entry, &mut reader, out).map(Some);
+            let named = |e: io::Error| io::Error::new(e.kind(), format!("/{}: {e}", before.path));
+            return copy(entry, &mut reader, out).map(Some).map_err(named);
         }
         if list(&before.path) == Some(false) {
             let mut text = Vec::new();
@@ -191,15 +192,14 @@ fn copy(entry: &mut Entry, from: &mut dyn Read, out: &mut File) -> io::Result<[u
     let mut out = HashingWriter::new(out);
     let mut buffer = vec![0; 64 << 10];
     loop {
-        let named = |e: io::Error| io::Error::new(e.kind(), format!("/{}: {e}", entry.path));
-        let n = from.read(&mut buffer).map_err(named)?;
+        let n = from.read(&mut buffer)?;
         let Some(read) = buffer.get(..n).filter(|read| !read.is_empty()) else { break };
         sha1.update(read);
         out.write_all(read)?;
     }
     let (_, content, size) = out.finish();
     if size > MAX_MODULE {
-        let what = format!("/{}: more than {MAX_MODULE} bytes unpacked", entry.path);
+        let what = format!("more than {MAX_MODULE} bytes unpacked");
         return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
     entry.kind = Kind::File { size, content };

@@ -1,7 +1,11 @@
 //! Building twice, in different places, and comparing: is the image made of nothing but its inputs?
 //!
 //! The second build has a store of its own with nothing in it but the locked packages, so every script runs anew; it
-//! works on a copy of the system directory elsewhere, whose files have other times; and it happens later. Stacks are
+//! works on a copy of the system directory elsewhere, whose files have other times; and it happens later. All of that
+//! lies among the first store's temporary files, which are swept after a kill. Only unpacked layers are the first
+//! store's own: they are known by their digest, and an ordinary user could not remove them by hand.
+//!
+//! Stacks are
 //! compared layer by layer, since the lowest layer that differs is the one at fault: what lies above may differ for
 //! its sake alone.
 
@@ -45,37 +49,38 @@ pub enum ReproduceError {
     Layer(#[from] ReadLayerError),
 }
 
-/// Another place to build in. It is gone when this is dropped, but for what only the sandbox may remove
-/// ([`crate::sandbox::Sandbox::clear`]).
+/// Another place to build in. It is gone when this is dropped.
 #[derive(Debug)]
 pub struct Elsewhere {
     /// The system, in its copy of the directory.
     pub system: System,
     /// The directory of a store that has the locked packages and nothing else.
     pub store: PathBuf,
-    /// A directory for temporary files.
-    pub temp: PathBuf,
     _dir: TempDir,
 }
 
 impl Elsewhere {
-    /// A place below `temp` for what `system` is built from. It has a lock, and `store` has what that names.
+    /// A place for what `system` is built from: in `store`, or below `temp` where that cannot be written to. The
+    /// system has a lock, and `store` has what that names.
     ///
     /// # Errors
     /// [`ReproduceError`].
     pub fn new(system: &System, store: &Store, temp: &Path) -> Result<Self, ReproduceError> {
         let io = |path: &Path| io_at(path.to_owned());
-        let dir = tempfile::Builder::new().prefix("hoopy-check-").tempdir_in(temp).map_err(io(temp))?;
+        let dir = match store.workspace() {
+            Err(StoreError::ReadOnly { .. }) => {
+                tempfile::Builder::new().prefix("hoopy-check-").tempdir_in(temp).map_err(io(temp))?
+            }
+            made => made?,
+        };
         // Longer than the first place's, so that a path that found its way into the image changes its size, too.
         let copy = dir.path().join("another-place").join("system");
         copy_tree(&system.dir, &copy, &HIDDEN)?;
         let other = Self {
             system: System { dir: copy, ..system.clone() },
             store: dir.path().join("store"),
-            temp: dir.path().join("temp"),
             _dir: dir,
         };
-        fs::create_dir(&other.temp).map_err(io(&other.temp))?;
         let (_, path) = lock::place(system)?;
         let seeded = Store::open(&other.store)?;
         for package in Lock::read(&path)?.map(|lock| lock.packages).unwrap_or_default() {

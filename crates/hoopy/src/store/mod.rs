@@ -46,7 +46,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tempfile::SpooledTempFile;
+use tempfile::{SpooledTempFile, TempDir};
 
 use crate::digest::{ContentId, LayerId, RecipeId, SegmentKey, of_reader};
 use crate::layer::Entry;
@@ -173,16 +173,28 @@ impl Store {
     /// [`StoreError`] when it cannot be made.
     pub fn pending(&self) -> Result<Pending, StoreError> {
         let tmp = self.root.join("tmp");
-        Pending::new_in(&tmp).map_err(|source| {
-            let refused = lock::is_refusal(&source);
-            if refused { StoreError::ReadOnly { root: self.root.clone(), source } } else { at(&tmp)(source) }
-        })
+        Pending::new_in(&tmp).map_err(self.refused(&tmp))
     }
 
     /// Room for bytes that are not kept: in memory while they are few, then in an unnamed file on the store's
     /// filesystem, which is gone when closed, however hoopy ends.
     pub fn scratch(&self) -> SpooledTempFile {
         tempfile::spooled_tempfile_in(MAX_IN_MEMORY, self.root.join("tmp"))
+    }
+
+    /// A directory for work that is not kept, gone when dropped; where hoopy is killed, whoever comes next sweeps it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be made.
+    pub fn workspace(&self) -> Result<TempDir, StoreError> {
+        let tmp = self.root.join("tmp");
+        tempfile::Builder::new().prefix("work-").tempdir_in(&tmp).map_err(self.refused(&tmp))
+    }
+
+    /// What a failure to write at `path` means.
+    fn refused(&self, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+        let (root, at) = (self.root.clone(), at(path));
+        |source| if lock::is_refusal(&source) { StoreError::ReadOnly { root, source } } else { at(source) }
     }
 
     /// Where the blob `id` is or would be.
