@@ -328,7 +328,7 @@ fn made(exports: &[String], needs: &[String], info: &[String]) -> Vec<u8> {
 
 /// Ten modules at most, which need some of each other's symbols, perhaps in circles.
 fn web() -> impl Strategy<Value = Tree> {
-    let alias = "(symbol:)?[a-c*-]{1,4}(\\[a-z0-9-]{1,3}\\])?|devname:[a-c/]{1,3}|(char|block)-major-[0-9]{1,3}-([0-9]{1,3}|\\*)";
+    let alias = "(symbol:)?[a-c*-]{1,4}(\\[[a-z0-9-]{1,3}\\])?|devname:[a-c/]{1,3}|(char|block)-major-[0-9]{1,3}-([0-9]{1,3}|\\*)";
     let said =
         prop_oneof![alias.prop_map(|a| format!("alias={a}")), "(softdep|weakdep|license)=[a-z: ]{0,6}"];
     let module = (
