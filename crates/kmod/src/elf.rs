@@ -31,6 +31,12 @@ struct Layout {
     symbol_section: usize,
 }
 
+/// Where a section header says what kind of section it is, in both classes.
+const TYPE: usize = 4;
+
+/// The kind of a section that takes no room in the file (`SHT_NOBITS`).
+const NO_BITS: usize = 8;
+
 const BITS_32: Layout = Layout {
     word: 4,
     section_table: 32,
@@ -117,13 +123,18 @@ impl<'a> Elf<'a> {
         let mut found: [Option<&'a [u8]>; N] = [None; N];
         // The first header is of no section.
         for header in self.headers.chunks_exact(self.layout.header_len).skip(1) {
-            let Some(name) = position(header, 0, 4).and_then(|at| self.names.get(at..)) else { continue };
+            // One that is wrong makes depmod refuse the object, whichever it is.
+            let name = position(header, 0, 4)
+                .and_then(|at| self.names.get(at..))
+                .ok_or("a section without a name")?;
+            let empty = position(header, TYPE, 4) == Some(NO_BITS);
+            let content = if empty { &[][..] } else { self.content(header)? };
             let place = wanted
                 .iter()
                 .position(|w| name.strip_prefix(*w).is_some_and(|rest| rest.first() == Some(&0)));
             let Some(slot) = place.and_then(|place| found.get_mut(place)) else { continue };
             if slot.is_none() {
-                *slot = Some(self.content(header)?);
+                *slot = Some(content);
             }
         }
         Ok(found.map(Option::unwrap_or_default))

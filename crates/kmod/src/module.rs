@@ -17,8 +17,8 @@ use memchr::memchr;
 use crate::elf::{Elf, Refusal};
 use crate::{Error, text};
 
-/// Most that a module may take unpacked: ten times the largest of a distribution's (amdgpu, with its relocations).
-const MAX_UNPACKED: usize = 256 << 20;
+/// Most that a module may take unpacked: several times the largest of a distribution's (amdgpu, with its relocations).
+const MAX_UNPACKED: usize = 128 << 20;
 
 /// How long an entry of `__versions` is, on every architecture.
 const VERSION_LEN: usize = 64;

