@@ -60,7 +60,7 @@ pub(super) fn close_what_the_parent_opened() -> Result<(), Failure> {
     for number in above_standard_error()? {
         // SAFETY: the owners of these are on the stack of the parent, to which this process never returns, or
         // nowhere: the listing's own is closed by now, which gives EBADF.
-        unsafe { rustix::io::close(number) };
+        unsafe { libc::close(number) };
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Layers below a script: how many, and how they get there.
 
-use hoopy::layer::Kind;
+use hoopy::layer::{Kind, Owner};
 use hoopy::sandbox::{MAX_LAYERS, SandboxError};
 
 use super::find;
@@ -30,6 +30,33 @@ pub fn stacks_as_many_layers_as_it_says_and_no_more(scene: &Scene) {
     layers.push(Layer::default().dir("extra"));
     let error = scene.run(&layers.iter().collect::<Vec<_>>(), "true").unwrap_err();
     assert!(matches!(error, SandboxError::TooManyLayers { .. }), "{error}");
+}
+
+pub fn unpacks_owners_modes_and_times(scene: &Scene) {
+    let dir = Kind::Dir { opaque: false };
+    let mut layer = Layer::default()
+        .dir("a")
+        .file("a/of-another", b"x", 0o644)
+        .file("a/private", b"x", 0o600)
+        .add("b", dir.clone(), 0o2775)
+        .file("b/plain", b"x", 0o644)
+        .file("b/setuid", b"x", 0o4755)
+        .add("b/open", dir, 0o1777);
+    for entry in &mut layer.entries {
+        entry.mtime = 1_000_000_000;
+        match entry.path.as_bytes() {
+            b"a/of-another" => entry.user = Owner::id(7),
+            b"b" => entry.group = Owner::id(42),
+            _ => {}
+        }
+    }
+    let (_, output) = scene.change(&[&layer], "cd /; stat -c '%n %a %u:%g %Y' a a/* b b/*");
+    let expected =
+        ["a 755 0:0", "a/of-another 644 7:0", "a/private 600 0:0", "b 2775 0:42", "b/open 1777 0:0"]
+            .into_iter()
+            .chain(["b/plain 644 0:0", "b/setuid 4755 0:0"]);
+    let expected: String = expected.map(|line| format!("{line} 1000000000\n")).collect();
+    assert_eq!(output, expected);
 }
 
 pub fn does_not_follow_links_in_a_layer(scene: &Scene) {

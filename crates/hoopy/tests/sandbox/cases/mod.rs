@@ -26,6 +26,7 @@ pub const ALL: &[Case] = cases! {
     world::gives_no_network_but_a_loopback_device
     world::gives_the_hosts_network_where_it_is_asked_for
     world::shows_nothing_of_the_host
+    world::reaches_no_file_of_the_helpers
     world::binds_a_directory_read_only_and_runs_the_script_from_it
     world::takes_powers_over_the_host_from_root
     life::does_not_wait_for_daemons_left_behind
@@ -39,6 +40,7 @@ pub const ALL: &[Case] = cases! {
     life::runs_sessions_side_by_side
     layers::stacks_400_layers
     layers::stacks_as_many_layers_as_it_says_and_no_more
+    layers::unpacks_owners_modes_and_times
     layers::does_not_follow_links_in_a_layer
     layers::refuses_a_layer_cut_short
     layers::keeps_lower_layers_as_they_are

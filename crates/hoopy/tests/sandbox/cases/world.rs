@@ -41,6 +41,12 @@ pub fn shows_nothing_of_the_host(scene: &Scene) {
     assert!(counts[2] <= 5, "processes: PID 1, the script and what it runs: {output}");
 }
 
+pub fn reaches_no_file_of_the_helpers(scene: &Scene) {
+    let (_, output) = scene.change(&[], "for fd in /proc/1/fd/*; do readlink $fd; done");
+    let harmless = |line: &str| line.starts_with("pipe:") || line.ends_with("null");
+    assert!(output.lines().count() >= 3 && output.lines().all(harmless), "{output}");
+}
+
 pub fn binds_a_directory_read_only_and_runs_the_script_from_it(scene: &Scene) {
     let host = tempfile::tempdir_in(scene.lowers.parent().unwrap()).unwrap();
     fs::write(host.path().join("neighbour"), "n\n").unwrap();
