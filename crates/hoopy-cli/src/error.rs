@@ -123,6 +123,12 @@ fn of_deploy(error: &DeployError) -> u8 {
         | DeployError::Short(_)
         | DeployError::Digest { .. }
         | DeployError::OtherLayout { .. }
+        | DeployError::Gone { .. }
+        | DeployError::Undescribed { .. }
+        | DeployError::Spoilt { .. }
+        | DeployError::Store(_)
+        | DeployError::NoKexec { .. }
+        | DeployError::NotLoaded { .. }
         | DeployError::SameName { .. }
         | DeployError::Older { .. }
         | DeployError::NothingBefore { .. } => FAILED,
