@@ -123,10 +123,7 @@ fn of_deploy(error: &DeployError) -> u8 {
         | DeployError::Short(_)
         | DeployError::Digest { .. }
         | DeployError::OtherLayout { .. }
-        | DeployError::Gone { .. }
-        | DeployError::Undescribed { .. }
-        | DeployError::Spoilt { .. }
-        | DeployError::Store(_)
+        | DeployError::Booted(_)
         | DeployError::NoKexec { .. }
         | DeployError::NotLoaded { .. }
         | DeployError::SameName { .. }

@@ -116,10 +116,10 @@ pub struct Deploy {
 /// What stands below the help of `status`.
 pub const STATUS: &str = "\
 Example: hoopy status root@nas
-         hoopy status nas --no-drift --json
+         hoopy status nas --drift-within 0 --json
 
-`drift` is how many paths the next reboot erases: `hoopy drift` names them. Where that cannot be told within 15 seconds, \
-the reason is told instead.";
+`drift` is how many paths the next reboot erases: `hoopy drift` names them. Where that cannot be told in time, or not at \
+all, the reason is told instead.";
 
 /// Options of `status`.
 #[derive(Debug, ClapArgs)]
@@ -130,9 +130,9 @@ pub struct Status {
     /// Where the machine has its EFI system partition mounted, instead of looking for it
     #[arg(long, value_name = "DIR")]
     pub esp: Option<String>,
-    /// Do not look for drift, for which the machine reads all its files
-    #[arg(long)]
-    pub no_drift: bool,
+    /// How long to look for drift, for which the machine reads all its files; 0 is not at all
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(..=86400))]
+    pub drift_within: u64,
     /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,

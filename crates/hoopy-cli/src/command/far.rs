@@ -150,7 +150,7 @@ impl Far {
 
 /// Whether a machine may say that it runs an image of this name: it names a file here, and must not lead elsewhere.
 pub fn is_name(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0'])
+    !name.is_empty() && !name.starts_with('.') && !name.contains(|c: char| c == '/' || c.is_control())
 }
 
 /// What the machine answers to a script, for as long as anybody waits.

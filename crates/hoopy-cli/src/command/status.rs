@@ -11,9 +11,6 @@ use super::{drift, far};
 use crate::args::{self, Global};
 use crate::ui::{put, put_json};
 
-/// No longer is drift waited for: this is a glance. A machine with 300 MB of files reads them in 2 to 10 seconds.
-const DRIFT_WITHIN: Duration = Duration::from_secs(15);
-
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -29,9 +26,11 @@ pub fn run(global: &Global, own: &args::Status) -> anyhow::Result<ExitCode> {
     let far = far::find(&own.host, None, own.esp.as_deref(), global)?;
     let ssh = Ssh::connect(&far.host, &super::ssh())?;
     let seen = Seen::ask(&ssh, far.esp.as_deref())?;
-    let until = Instant::now() + DRIFT_WITHIN;
-    let count = || drift::count(global, &far, &ssh, &seen, until).map_err(|e| why(&e, until));
-    let drift = (!own.no_drift).then(count);
+    let within = Duration::from_secs(own.drift_within);
+    let drift = (!within.is_zero()).then(|| {
+        let until = Instant::now() + within;
+        drift::count(global, &far, &ssh, &seen, until).map_err(|e| why(&e, until, within))
+    });
     let status = deploy::status(seen);
     if own.json {
         let (drift, drift_unknown) = match drift {
@@ -47,10 +46,9 @@ pub fn run(global: &Global, own: &args::Status) -> anyhow::Result<ExitCode> {
 }
 
 /// In one line.
-fn why(error: &anyhow::Error, until: Instant) -> String {
+fn why(error: &anyhow::Error, until: Instant, within: Duration) -> String {
     if Instant::now() >= until {
-        let seconds = DRIFT_WITHIN.as_secs();
-        return format!("it takes longer than {seconds} s: `hoopy drift` waits");
+        return format!("it takes longer than {} s: `hoopy drift` waits", within.as_secs());
     }
     format!("{error:#}").lines().collect::<Vec<_>>().join(" ")
 }

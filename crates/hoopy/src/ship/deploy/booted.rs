@@ -20,7 +20,7 @@ use hoopy_uki::Section;
 
 use super::error::DeployError;
 use super::images::{self, FarImage, fetch_until};
-use super::machine::Machine;
+use super::machine::{Machine, harmless};
 use super::ssh::Ssh;
 use crate::digest::{ContentId, of_reader};
 use crate::image::manifest::{self, Piece};
@@ -35,6 +35,54 @@ const MAX_BETWEEN: u64 = manifest::MAX_SIZE + (4 << 20);
 
 /// No image of ours is larger: a manifest that says more is not followed.
 const MAX_IMAGE: u64 = 8 << 30;
+
+/// An image that cannot be had from the machine that booted it.
+#[derive(Debug, thiserror::Error)]
+pub enum BootedError {
+    /// It is on the partition no more.
+    #[error("{host} runs {image}, which is not on its EFI system partition: there {}", there(.found))]
+    Gone {
+        /// The machine.
+        host: String,
+        /// What it runs.
+        image: String,
+        /// What is there.
+        found: Vec<String>,
+    },
+    /// It does not say what it is made of, and so cannot be fetched in pieces.
+    #[error("{file} of {host} does not say what it is made of (its section .hoopy)")]
+    Undescribed {
+        /// The machine.
+        host: String,
+        /// Its path there.
+        file: String,
+    },
+    /// Bytes came that are not what it says of itself.
+    #[error(
+        "{origin} in {file} of {host} is not what the image says of it (SHA-256 {found}): its medium is failing"
+    )]
+    Spoilt {
+        /// The machine.
+        host: String,
+        /// The image's path there.
+        file: String,
+        /// The piece.
+        origin: String,
+        /// Its digest.
+        found: ContentId,
+    },
+    /// What was fetched cannot be kept here.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn there(found: &[String]) -> String {
+    match found {
+        [] => "is none".to_owned(),
+        [one] => format!("is {one}"),
+        several => format!("are {}", several.join(", ")),
+    }
+}
 
 /// A machine, and the images on its partition.
 #[derive(Debug, Clone)]
@@ -96,7 +144,7 @@ pub fn booted(
     let image = seen.running().ok_or_else(|| gone(seen))?;
     let between = between(image).filter(|_| !image.pieces.is_empty());
     let between = between
-        .ok_or_else(|| DeployError::Undescribed { host: machine.host.clone(), file: image.path.clone() })?;
+        .ok_or_else(|| BootedError::Undescribed { host: machine.host.clone(), file: image.path.clone() })?;
     let mut out = Out::new(to, image.size)?;
     let asked: Vec<_> = between.iter().map(|range| (image.path.as_str(), range.clone())).collect();
     for (range, bytes) in between.iter().zip(fetch_until(until, ssh, machine, &asked)?) {
@@ -129,8 +177,8 @@ pub fn booted(
     Ok(done)
 }
 
-fn gone(seen: &Seen) -> DeployError {
-    DeployError::Gone {
+fn gone(seen: &Seen) -> BootedError {
+    BootedError::Gone {
         host: seen.machine.host.clone(),
         image: seen.machine.image.clone().unwrap_or_else(|| "no image of hoopy's".to_owned()),
         found: seen.images.iter().filter_map(|image| image.name.clone()).collect(),
@@ -217,10 +265,10 @@ impl Taker<'_> {
     fn take(&mut self, piece: &Piece, bytes: &[u8]) -> Result<(), DeployError> {
         let (mut pending, before) = match self.growing.take() {
             Some(growing) => growing,
-            None => (self.store.pending()?, 0),
+            None => (self.store.pending().map_err(BootedError::from)?, 0),
         };
         let path = self.store.blob_path(piece.sha256);
-        let io = |source| StoreError::Io { path: path.clone(), source };
+        let io = |source| BootedError::Store(StoreError::Io { path: path.clone(), source });
         pending.file().write_all(bytes).map_err(io)?;
         let size = before + bytes.len() as u64;
         if size < piece.size {
@@ -230,16 +278,12 @@ impl Taker<'_> {
         pending.file().rewind().map_err(io)?;
         let found = of_reader(pending.file()).map_err(io)?.0;
         if found != piece.sha256 {
-            return Err(DeployError::Spoilt {
-                host: self.machine.host.clone(),
-                file: self.image.path.clone(),
-                origin: piece.origin.clone(),
-                found,
-            });
+            let (host, file) = (self.machine.host.clone(), self.image.path.clone());
+            return Err(BootedError::Spoilt { host, file, origin: harmless(&piece.origin), found }.into());
         }
         pending.file().rewind().map_err(io)?;
         self.out.put(piece.offset, pending.file())?;
-        Ok(self.store.keep_blob(pending, piece.sha256)?)
+        Ok(self.store.keep_blob(pending, piece.sha256).map_err(BootedError::from)?)
     }
 }
 

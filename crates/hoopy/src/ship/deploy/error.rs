@@ -3,11 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::booted::BootedError;
 use super::ssh::SshError;
 use crate::config::size;
-use crate::digest::ContentId;
 use crate::image::manifest::ManifestError;
-use crate::store::StoreError;
 
 /// Something was not deployed, not rolled back, or does not run.
 #[derive(Debug, thiserror::Error)]
@@ -219,38 +218,9 @@ pub enum DeployError {
         /// What was looked for.
         reason: String,
     },
-    /// The image that runs is on the partition no more.
-    #[error("{host} runs {image}, which is not on its EFI system partition: there {}", there(.found))]
-    Gone {
-        /// The machine.
-        host: String,
-        /// What it runs.
-        image: String,
-        /// What is there.
-        found: Vec<String>,
-    },
-    /// An image that does not say what it is made of cannot be fetched in pieces.
-    #[error("{file} of {host} does not say what it is made of (its section .hoopy)")]
-    Undescribed {
-        /// The machine.
-        host: String,
-        /// Its path there.
-        file: String,
-    },
-    /// Bytes came that are not what the image says of itself.
-    #[error(
-        "{origin} in {file} of {host} is not what the image says of it (SHA-256 {found}): its medium is failing"
-    )]
-    Spoilt {
-        /// The machine.
-        host: String,
-        /// The image's path there.
-        file: String,
-        /// The piece.
-        origin: String,
-        /// Its digest.
-        found: ContentId,
-    },
+    /// The image that it booted cannot be had.
+    #[error(transparent)]
+    Booted(#[from] BootedError),
     /// It cannot start an image without its firmware.
     #[error("{host} cannot do --kexec: {reason}. Nothing was changed; --reboot goes through its firmware")]
     NoKexec {
@@ -267,9 +237,6 @@ pub enum DeployError {
         /// Why.
         words: String,
     },
-    /// What was fetched cannot be kept here.
-    #[error(transparent)]
-    Store(#[from] StoreError),
     /// The machine runs the image before, not the new one.
     #[error("{host} fell back: it runs {running}, not {wanted}{}", last_words(.log))]
     FellBack {
@@ -345,14 +312,6 @@ fn last_words(log: &str) -> String {
     "; it left no word: it panicked, hung before its services ran, or the firmware refused it. Its console tells more, \
      as `hoopy run` does with the same image"
         .to_owned()
-}
-
-fn there(found: &[String]) -> String {
-    match found {
-        [] => "is none".to_owned(),
-        [one] => format!("is {one}"),
-        several => format!("are {}", several.join(", ")),
-    }
 }
 
 fn excerpt(log: &str) -> String {

@@ -27,7 +27,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 
 use serde::Serialize;
 
-pub use booted::{AtHand, Seen, booted};
+pub use booted::{AtHand, BootedError, Seen, booted};
 pub use delta::Stretch;
 pub use error::DeployError;
 pub use images::{FarImage, NewImage};
