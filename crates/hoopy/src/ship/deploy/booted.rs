@@ -225,7 +225,8 @@ fn find(piece: &Piece, here: &Here<'_>, store: &Store) -> Option<Box<dyn Read>> 
     };
     let in_store = || {
         let there = store.has_blob(piece.sha256, piece.size);
-        there.then(|| store.open_blob(piece.sha256)).flatten().map(|file| Box::new(file) as Box<dyn Read>)
+        let file = there.then(|| store.open_blob(piece.sha256).ok().flatten()).flatten();
+        file.map(|file| Box::new(file) as Box<dyn Read>)
     };
     in_image().or_else(in_store)
 }
