@@ -84,12 +84,10 @@ pub enum Command {
     #[command(after_help = "Example: hoopy flash nas /dev/sdb")]
     Flash(Flash),
     /// Ship the image to a machine over ssh, sending only what it lacks
-    #[command(
-        after_help = "Example: hoopy deploy nas root@nas --reboot; hoopy deploy nas root@nas --dry-run"
-    )]
+    #[command(after_help = ship::DEPLOY)]
     Deploy(Deploy),
     /// Tell what a machine runs, and what it starts next
-    #[command(after_help = "Example: hoopy status root@nas")]
+    #[command(after_help = ship::STATUS)]
     Status(Status),
     /// Let a machine start the image before
     #[command(after_help = "Example: hoopy rollback root@nas --reboot")]
@@ -118,7 +116,7 @@ pub enum Command {
     /// Say what is in an image: any unified kernel image or initramfs, whoever made it
     #[command(after_help = images::INSPECT, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Inspect(Inspect),
-    /// Say what differs between two images, locks or revisions of a system
+    /// Say what differs between two images, locks, machines, or revisions of a system
     #[command(after_help = images::DIFF)]
     Diff(Diff),
     /// Say how a machine differs from the image that it booted: what the next reboot erases

@@ -128,6 +128,9 @@ fn of_deploy(error: &DeployError) -> u8 {
         | DeployError::Short(_)
         | DeployError::Digest { .. }
         | DeployError::OtherLayout { .. }
+        | DeployError::Booted(_)
+        | DeployError::NoKexec { .. }
+        | DeployError::NotLoaded { .. }
         | DeployError::SameName { .. }
         | DeployError::Older { .. }
         | DeployError::NothingBefore { .. } => FAILED,

@@ -169,5 +169,6 @@ fn what_goes_wrong_is_said(machine: &Machine) {
     fs::write(machine.home.path("bin/ssh"), SSH).unwrap();
     refused(&["drift", "s"], "no /etc/hoopy-release that says which image it runs");
     fs::write(machine.far("etc/hoopy-release"), "IMAGE=other-7\n").unwrap();
-    refused(&["drift", "s"], "there is no s/images/other-7.efi: name the image with --image");
+    let told = "runs other-7, there is no s/images/other-7.efi here, and it cannot be had from the machine: name the image";
+    refused(&["drift", "s"], told);
 }

@@ -1,5 +1,5 @@
 //! What the image lacks and tests need, under the names Alpine uses, out of Debian's packages: the EFI stub and
-//! boot loader, an SSH server; and packages of our own making: a metapackage, a stand-in for microcode.
+//! boot loader, an SSH server, kexec; and packages of our own making: a metapackage, a stand-in for microcode.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,31 @@ use crate::chores;
 /// What dropbear needs of Debian to run where there is no glibc.
 const DROPBEAR: [&str; 7] =
     ["dropbear-bin", "libc6", "libcrypt1", "libtomcrypt1", "libtommath1", "libgmp10", "zlib1g"];
+
+/// What kexec needs of Debian beside the C library: it can talk to Xen, and links all that does.
+const KEXEC: [&str; 9] = [
+    "kexec-tools",
+    "libxenmisc4.17",
+    "libxencall1",
+    "libxendevicemodel1",
+    "libxenevtchn1",
+    "libxenforeignmemory1",
+    "libxengnttab1",
+    "libxentoollog1",
+    "libxentoolcore1",
+];
+
+/// The libraries in those packages that it loads.
+const KEXEC_LIBRARIES: [&str; 8] = [
+    "libxenctrl.so",
+    "libxencall.so",
+    "libxendevicemodel.so",
+    "libxenevtchn.so",
+    "libxenforeignmemory.so",
+    "libxengnttab.so",
+    "libxentoollog.so",
+    "libxentoolcore.so",
+];
 
 /// Lets apt fetch packages of the other architecture.
 pub fn prepare() -> anyhow::Result<()> {
@@ -45,6 +70,7 @@ pub fn all(target: &Target, dir: &Path, key: &SigningKey, have: &[Record]) -> an
     ];
     if target.arch == "x86_64" {
         records.push(microcode(target)?.write(dir, key)?);
+        records.push(kexec_tools(target)?.write(dir, key)?);
     }
     Ok(records)
 }
@@ -106,6 +132,28 @@ fn dropbear(target: &Target) -> anyhow::Result<Package> {
     package.link(loader.0, loader.1, &loader.2);
     package.text("etc/init.d", "dropbear", 0o755, include_str!("dropbear.initd"));
     package.text("etc/conf.d", "dropbear", 0o644, "# Options for dropbear(8).\nDROPBEAR_OPTS=\"\"\n");
+    Ok(package)
+}
+
+/// kexec(8). Debian's of this year does not know the compressed kernels of Alpine for aarch64 (`EFI_ZBOOT`).
+fn kexec_tools(target: &Target) -> anyhow::Result<Package> {
+    let tree = debian(&KEXEC, target)?;
+    let mut package = Package::new("kexec-tools", "2.0.25-r0", target).file(
+        "usr/sbin",
+        "kexec",
+        &tree.join("sbin/kexec"),
+    )?;
+    // The C library that is in it.
+    package.depends("dropbear");
+    let dir = format!("usr/lib/{}-linux-gnu", target.arch);
+    for entry in fs::read_dir(tree.join(&dir))? {
+        let path = entry?.path();
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let is_wanted = KEXEC_LIBRARIES.iter().any(|library| name.starts_with(library));
+        if is_wanted {
+            package = package.file(&dir, &name, &path)?;
+        }
+    }
     Ok(package)
 }
 

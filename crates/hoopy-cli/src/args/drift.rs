@@ -11,7 +11,9 @@ Example: hoopy drift nas
 
 What is told is what the next reboot erases. Logs, leases and what each boot makes anew are left out, and what \
 hoopy.toml says: [drift] ignore = [\"/var/lib/app\"]. The exit code is 0 either way, and with --exit-code 8 where \
-something differs.";
+something differs.
+
+Where the image is not in images/ of the system, what is needed of it is fetched from the machine and kept in the store.";
 
 /// What stands below the help of `pull`.
 pub const PULL: &str = "\
@@ -28,12 +30,15 @@ pub struct Machine {
     /// The machine, as ssh knows it; or a system directory, for the machine in its hoopy.toml
     #[arg(default_value = ".")]
     pub host: String,
-    /// The system directory
+    /// The system directory, instead of the one named or this one
     #[arg(long, value_name = "DIR")]
     pub system: Option<PathBuf>,
-    /// The image that the machine booted, instead of looking for it in images/
+    /// The image that the machine booted, instead of the one in images/ or on the machine
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
+    /// Where the machine has its EFI system partition mounted, instead of looking for it
+    #[arg(long, value_name = "DIR")]
+    pub esp: Option<String>,
 }
 
 /// Options of `drift`.

@@ -21,10 +21,15 @@ pub const DIFF: &str = "\
 Example: hoopy diff images/nas-2026112101.efi images/nas-2026112102.efi -p
          hoopy diff hoopy.lock.old hoopy.lock
          hoopy diff HEAD~1 HEAD nas
+         hoopy diff ssh:nas images/nas-2026112102.efi -p
+         hoopy diff root@nas HEAD nas
 
 What differs is no failure: the exit code is 0 either way, as with `git diff`, and with --exit-code 8 where something \
 does. Files of packages that changed are counted with them, and listed with --all. A lock has packages only, and only \
-what both sides have is compared.";
+what both sides have is compared; of an image and a revision, the files of root/.
+
+A machine is written ssh:NAME, as ssh(1) knows it, or USER@NAME where that is neither a file nor a revision. It is \
+compared by the image that it booted, of which only what is not at hand is fetched.";
 
 /// Options of `inspect`.
 #[derive(Debug, Args)]
@@ -87,13 +92,16 @@ pub enum Look {
 /// Options of `diff`.
 #[derive(Debug, Args)]
 pub struct Diff {
-    /// The older: an image, a lock, or a git revision of the system directory
+    /// The older: an image, a lock, a git revision of the system directory, or a machine (ssh:NAME, USER@NAME)
     pub old: String,
     /// The newer; for two revisions, `.` is the directory as it is
     pub new: String,
     /// The system directory, where these are git revisions
     #[arg(default_value = ".")]
     pub dir: PathBuf,
+    /// Where a machine has its EFI system partition mounted, instead of looking for it
+    #[arg(long, value_name = "DIR")]
+    pub esp: Option<String>,
     /// List also the files of packages that changed
     #[arg(long)]
     pub all: bool,

@@ -66,6 +66,15 @@ pub struct Far {
     pub within: u64,
 }
 
+/// What stands below the help of `deploy`.
+pub const DEPLOY: &str = "\
+Example: hoopy deploy nas root@nas --reboot
+         hoopy deploy nas root@nas --dry-run
+         hoopy deploy nas --kexec
+
+--kexec needs the package kexec-tools on the machine, and with layout = \"ab\" a fall takes one boot more: its first \
+start is not counted. Exit codes: 9 the machine fell back, or is not well; 10 it did not come back.";
+
 /// Options of `deploy`.
 #[derive(Debug, ClapArgs)]
 pub struct Deploy {
@@ -79,6 +88,9 @@ pub struct Deploy {
     /// Reboot the machine, wait for it, and fail where it does not come up well with the new image
     #[arg(long, conflicts_with = "dry_run")]
     pub reboot: bool,
+    /// The same without its firmware: the machine's own kexec loads the image, and a clean shutdown goes over to it
+    #[arg(long, conflicts_with = "reboot")]
+    pub kexec: bool,
     /// Show what would be done, and change nothing on the machine
     #[arg(long)]
     pub dry_run: bool,
@@ -101,6 +113,14 @@ pub struct Deploy {
     pub json: bool,
 }
 
+/// What stands below the help of `status`.
+pub const STATUS: &str = "\
+Example: hoopy status root@nas
+         hoopy status nas --drift-within 0 --json
+
+`drift` is how many paths the next reboot erases: `hoopy drift` names them. Where that cannot be told in time, or not at \
+all, the reason is told instead.";
+
 /// Options of `status`.
 #[derive(Debug, ClapArgs)]
 pub struct Status {
@@ -110,6 +130,9 @@ pub struct Status {
     /// Where the machine has its EFI system partition mounted, instead of looking for it
     #[arg(long, value_name = "DIR")]
     pub esp: Option<String>,
+    /// How long to look for drift, for which the machine reads all its files; 0 is not at all
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(..=86400))]
+    pub drift_within: u64,
     /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,

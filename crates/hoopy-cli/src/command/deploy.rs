@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hoopy::config::{Overrides, size};
-use hoopy::ship::deploy::{self, Came, NewImage, Planned, Shipped, Ssh, Step, Steps, Wanted};
+use hoopy::config::{Layout, Overrides, size};
+use hoopy::ship::deploy::{self, Came, NewImage, Planned, Shipped, Ssh, Step, Steps, Wanted, kexec};
 use serde::Serialize;
 
 use super::build::{self, Asked};
@@ -41,23 +41,25 @@ pub fn run(global: &Global, own: &Deploy) -> anyhow::Result<ExitCode> {
     let image = NewImage::read(&path)?;
     let esp = own.far.esp.as_deref().or(system.esp.as_deref());
     let wanted = Wanted { image: &image, layout: system.layout, esp, anyway: own.anyway };
-    let config = super::ssh();
-    let ssh = Ssh::connect(&host, &config)?;
+    let ssh = Ssh::connect(&host, &super::ssh())?;
     let planned = deploy::plan(&ssh, &wanted)?;
     let say = |text: String| if global.quiet || own.json { Ok(()) } else { put(&text) };
+    if own.kexec {
+        kexec::able(&ssh, &image)?;
+    }
     say(will(&planned, &image))?;
     if own.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
     let shipped = deploy::ship(&ssh, &wanted, &planned, &teller)?;
-    say(done(&shipped, &planned, own.reboot))?;
+    say(done(&shipped, &planned, next(own)))?;
     let runs = planned.machine.image.as_deref() == Some(image.name.as_str());
-    let came = if own.reboot && !(shipped.unchanged && runs) {
-        deploy::reboot(&ssh)?;
-        drop(ssh);
-        let within = Duration::from_secs(own.far.within);
-        let came = deploy::wait(&planned.machine, &image.name, esp, &config, within)?;
+    let came = if (own.reboot || own.kexec) && !(shipped.unchanged && runs) {
+        let came = start(own, ssh, &planned, &image, esp)?;
         say(back(&host, &came))?;
+        if own.kexec && system.layout == Layout::Ab {
+            say("it stays on trial until the firmware has started it, with the next reboot\n".to_owned())?;
+        }
         Some(came)
     } else {
         None
@@ -66,6 +68,24 @@ pub fn run(global: &Global, own: &Deploy) -> anyhow::Result<ExitCode> {
         put_json(&Result { shipped: &shipped, came: came.as_ref() })?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lets the machine start the image, and waits for it.
+fn start(
+    own: &Deploy,
+    ssh: Ssh,
+    planned: &Planned,
+    image: &NewImage,
+    esp: Option<&str>,
+) -> anyhow::Result<Came> {
+    if own.kexec {
+        kexec::start(&ssh, &planned.machine, image, &planned.file)?;
+    } else {
+        deploy::reboot(&ssh)?;
+    }
+    drop(ssh);
+    let within = Duration::from_secs(own.far.within);
+    Ok(deploy::wait(&planned.machine, &image.name, esp, &super::ssh(), within)?)
 }
 
 /// What is going to happen, before it does.
@@ -99,15 +119,23 @@ pub fn told(steps: &Steps) -> String {
     first.chain(then).collect()
 }
 
-fn done(shipped: &Shipped, planned: &Planned, reboot: bool) -> String {
+/// When the image starts.
+fn next(own: &Deploy) -> &'static str {
+    match (own.reboot, own.kexec) {
+        (true, _) => "rebooting",
+        (_, true) => "going over to its kernel",
+        _ => "starts with the next boot",
+    }
+}
+
+fn done(shipped: &Shipped, planned: &Planned, next: &str) -> String {
     if shipped.unchanged {
         let runs = planned.machine.image.as_ref() == Some(&shipped.image);
-        let how = if runs { "runs already" } else { "is in place already, and starts with the next boot" };
+        let how = if runs { "runs already".to_owned() } else { format!("is in place already: {next}") };
         return format!("{} {how}\n", shipped.image);
     }
     let percent = shipped.sent as f64 * 100.0 / shipped.size.max(1) as f64;
     let (sent, whole) = (size::show(shipped.sent), size::show(shipped.size));
-    let next = if reboot { "rebooting" } else { "starts with the next boot" };
     format!("sent      {sent} of {whole} ({percent:.1}%)\n{} is {}: {next}\n", shipped.file, shipped.image)
 }
 

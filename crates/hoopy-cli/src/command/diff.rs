@@ -5,13 +5,18 @@ use std::process::ExitCode;
 
 use hoopy::config::size::show;
 use hoopy::diff::{self, Became, DiffError, Difference, FileChange, How, PackageChange, Side};
+use hoopy::drift::DriftError;
+use hoopy::ship::deploy::{Seen, Ssh};
 
-use crate::args::Diff;
+use crate::args::{Diff, Global};
 use crate::error::DIFFERS;
-use crate::ui::{Colour, put_coloured, put_json};
+use crate::ui::{Colour, Teller, put_coloured, put_json};
 
-pub fn run(own: &Diff) -> anyhow::Result<ExitCode> {
-    let (old, new) = (side(&own.old, &own.dir)?, side(&own.new, &own.dir)?);
+/// What a machine begins with where it could be taken for something else.
+const MACHINE: &str = "ssh:";
+
+pub fn run(global: &Global, own: &Diff) -> anyhow::Result<ExitCode> {
+    let (old, new) = (side(&own.old, global, own)?, side(&own.new, global, own)?);
     let difference = diff::compare(&old, &new, own.patch)?;
     if own.json {
         put_json(&difference)?;
@@ -22,17 +27,46 @@ pub fn run(own: &Diff) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(if told { DIFFERS } else { 0 }))
 }
 
-/// A file as what it is, and all else as a revision. A machine by name, whose image is fetched, would be a third.
-fn side(text: &str, dir: &Path) -> Result<Side, DiffError> {
-    let path = Path::new(text);
-    let known = |e: DiffError| match e {
+/// A file as what it is; `ssh:NAME`, and USER@NAME where it is no revision, as the machine; all else as a revision.
+/// A bare name is no machine: whoever mistypes a revision does not want a stranger to be asked for it.
+fn side(text: &str, global: &Global, own: &Diff) -> anyhow::Result<Side> {
+    let (path, dir) = (Path::new(text), own.dir.as_path());
+    if path.is_file() {
+        return Ok(Side::file(path)?);
+    }
+    if let Some(host) = text.strip_prefix(MACHINE) {
+        return machine(host, global, own);
+    }
+    match diff::revision(dir, text) {
+        Err(DiffError::Git { .. }) if is_user_at(text) => machine(text, global, own),
         // Neither is there: what was meant is not known.
-        DiffError::Git { .. } if text != "." && !path.exists() && dir.exists() => {
-            DiffError::NoSide { text: text.to_owned(), dir: dir.to_owned() }
+        Err(DiffError::Git { .. }) if text != "." && !path.exists() && dir.exists() => {
+            Err(DiffError::NoSide { text: text.to_owned(), dir: dir.to_owned() }.into())
         }
-        other => other,
+        other => Ok(other?),
+    }
+}
+
+/// USER@NAME; git's `main@{1}` and `@` are none.
+fn is_user_at(text: &str) -> bool {
+    let parts = text.split_once('@');
+    parts.is_some_and(|(user, name)| !user.is_empty() && !name.is_empty() && !name.starts_with('{'))
+}
+
+/// What a machine runs.
+fn machine(host: &str, global: &Global, own: &Diff) -> anyhow::Result<Side> {
+    // The system directory, for the images in it; it need not be one.
+    let dir = Some(own.dir.as_path()).filter(|dir| dir.join("packages").is_file());
+    let far = super::far::find(host, dir, own.esp.as_deref(), global)?;
+    let ssh = Ssh::connect(&far.host, &super::ssh())?;
+    let seen = Seen::ask(&ssh, far.esp.as_deref())?;
+    let Some(name) = seen.machine.image.clone() else {
+        return Err(DriftError::NoImage { host: far.host }.into());
     };
-    if path.is_file() { Side::file(path) } else { diff::revision(dir, text).map_err(known) }
+    let teller = Teller::new(global.quiet || own.json);
+    let mut side = far.running(global, &ssh, &seen, true, None, &teller)?;
+    side.label = format!("{} ({name})", far.host);
+    Ok(side)
 }
 
 pub type Pieces = Vec<(Colour, String)>;

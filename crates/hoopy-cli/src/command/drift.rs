@@ -1,24 +1,24 @@
 //! `hoopy drift`, and what it shares with `hoopy pull`.
 
-use std::io;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
-use anyhow::Context as _;
-use hoopy::config::{Overrides, System};
+use hoopy::config::System;
 use hoopy::diff::{Became, Difference, Side};
 use hoopy::drift::{self, DriftError, Ignored, Listing};
-use hoopy::ship::deploy::Ssh;
+use hoopy::report::Silent;
+use hoopy::ship::deploy::{Seen, Ssh};
 
+use super::far::{self, Far, answer};
 use crate::args::{Drift, Global, Machine};
 use crate::error::DIFFERS;
-use crate::ui::{put_coloured, put_json};
+use crate::ui::{Teller, put_coloured, put_json};
 
 /// Larger files are told of, and neither shown nor pulled.
 pub const MAX_FILE: u64 = 16 << 20;
 
 pub fn run(global: &Global, own: &Drift) -> anyhow::Result<ExitCode> {
-    let mut scene = Scene::look(global, &own.machine)?;
+    let mut scene = Scene::look(global, &own.machine, own.json)?;
     let mut found = scene.drift(false)?;
     if own.patch {
         let paths = changed(&found);
@@ -48,7 +48,8 @@ pub fn changed(found: &Difference) -> Vec<Vec<u8>> {
 /// A machine, what is on it, and what should be.
 pub struct Scene {
     pub host: String,
-    pub system: System,
+    /// The system that is for it; none where drift is asked of from anywhere.
+    pub system: Option<System>,
     ssh: Ssh,
     pub listing: Listing,
     pub expected: Side,
@@ -57,22 +58,20 @@ pub struct Scene {
 
 impl Scene {
     /// Asks the machine, and finds the image that it booted.
-    pub fn look(global: &Global, own: &Machine) -> anyhow::Result<Self> {
-        let named = Path::new(&own.host);
-        let is_system = named.join("packages").is_file();
-        let here = if is_system { named } else { Path::new(".") };
-        let system = super::system(own.system.as_deref().unwrap_or(here), global, Overrides::default())?;
-        let host = match (is_system, &system.host) {
-            (false, _) if own.host != "." => own.host.clone(),
-            (_, host) => host.clone().with_context(|| {
-                format!("{}: it does not say which machine it is for: set `deploy.host` in hoopy.toml, or name it", system.dir.display())
-            })?,
+    pub fn look(global: &Global, own: &Machine, quiet: bool) -> anyhow::Result<Self> {
+        let far = far::find(&own.host, own.system.as_deref(), own.esp.as_deref(), global)?;
+        let ssh = Ssh::connect(&far.host, &super::ssh())?;
+        let listing = drift::list(&far.host, &mut |script, limit| answer(&ssh, None, script, limit))?;
+        let expected = match (&own.image, &listing.image) {
+            (Some(given), _) => Side::file(given)?,
+            (None, Some(name)) if far::is_name(name) => {
+                far.booted(global, &ssh, name, None, &Teller::new(global.quiet || quiet))?
+            }
+            _ => return Err(DriftError::NoImage { host: far.host }.into()),
         };
-        let ssh = Ssh::connect(&host, &super::ssh())?;
-        let listing = drift::list(&host, &mut |script, limit| answer(&ssh, script, limit))?;
-        let image = image(own, &system, &host, &listing)?;
-        let ignored = Ignored::new(&system.drift_ignore);
-        Ok(Self { expected: Side::file(&image)?, host, system, ssh, listing, ignored })
+        let Far { host, system, .. } = far;
+        let ignored = Ignored::new(system.as_ref().map_or(&[], |system| &system.drift_ignore));
+        Ok(Self { expected, host, system, ssh, listing, ignored })
     }
 
     /// How the machine differs.
@@ -82,27 +81,19 @@ impl Scene {
 
     /// Fetches the contents of these files.
     pub fn fetch(&mut self, paths: &[Vec<u8>]) -> Result<(), DriftError> {
-        let mut far = |script: &str, limit| answer(&self.ssh, script, limit);
+        let mut far = |script: &str, limit| answer(&self.ssh, None, script, limit);
         drift::contents(&self.host, &mut far, paths, MAX_FILE, &mut self.listing)
     }
 }
 
-/// The image that the machine says it booted.
-fn image(own: &Machine, system: &System, host: &str, listing: &Listing) -> Result<PathBuf, DriftError> {
-    if let Some(given) = &own.image {
-        return Ok(given.clone());
+/// How many paths the next reboot erases on a machine that was seen already; no one waits longer than `until` then.
+pub fn count(global: &Global, far: &Far, ssh: &Ssh, seen: &Seen, until: Instant) -> anyhow::Result<usize> {
+    if seen.machine.image.is_none() {
+        return Err(DriftError::NoImage { host: far.host.clone() }.into());
     }
-    let host = host.to_owned();
-    // It names a file here: a name that leads elsewhere is none.
-    let plain = |name: &&String| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
-    let Some(image) = listing.image.as_ref().filter(plain).cloned() else {
-        return Err(DriftError::NoImage { host });
-    };
-    let path = system.path("images").join(format!("{image}.efi"));
-    if path.is_file() { Ok(path) } else { Err(DriftError::Missing { host, image, path }) }
-}
-
-/// What the machine answers to a script.
-fn answer(ssh: &Ssh, script: &str, limit: u64) -> io::Result<Vec<u8>> {
-    ssh.run(script, limit, &mut |_| Ok(())).map_err(io::Error::other)
+    let expected = far.running(global, ssh, seen, false, Some(until), &Silent)?;
+    let mut ask = |script: &str, limit| answer(ssh, Some(until), script, limit);
+    let listing = drift::list(&far.host, &mut ask)?;
+    let ignored = Ignored::new(far.system.as_ref().map_or(&[], |system| &system.drift_ignore));
+    Ok(drift::drift(&expected, &listing, &ignored, false)?.files.len())
 }

@@ -6,6 +6,7 @@ mod deploy;
 mod diff;
 mod disk;
 mod drift;
+mod far;
 mod flash;
 mod gc;
 mod info;
@@ -66,7 +67,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Search(own) => search::run(&global, &own),
         Command::Info(own) => info::run(&global, &own),
         Command::Inspect(own) => inspect::run(&global, &own),
-        Command::Diff(own) => diff::run(&own),
+        Command::Diff(own) => diff::run(&global, &own),
         Command::Drift(own) => drift::run(&global, &own),
         Command::Pull(own) => pull::run(&global, &own),
         Command::Gc(own) => gc::run(&global, &own),
@@ -186,25 +187,6 @@ fn places() -> hoopy::ship::vm::Places {
 fn ssh() -> SshConfig {
     let batch = !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal();
     SshConfig { program: "ssh".into(), batch, temp: temp(), patience: None }
-}
-
-/// A machine, and where it has its EFI system partition: as given, or as the `hoopy.toml` of a system directory has it.
-fn far(given: &str, esp: Option<&str>, global: &Global) -> anyhow::Result<(String, Option<String>)> {
-    if !Path::new(given).join("packages").is_file() {
-        if given == "." {
-            anyhow::bail!(
-                "which machine? Name it, as root@nas, or say it in a system directory with `deploy.host`"
-            );
-        }
-        return Ok((given.to_owned(), esp.map(str::to_owned)));
-    }
-    let system = system(Path::new(given), global, Overrides::default())?;
-    let host = system.host.with_context(|| {
-        format!(
-            "{given} does not say which machine it is for: set `deploy.host` in its hoopy.toml, or name it"
-        )
-    })?;
-    Ok((host, esp.map(str::to_owned).or(system.esp)))
 }
 
 fn base(variable: &str, default: &str) -> Option<PathBuf> {

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use hoopy::config::System;
 use hoopy::diff::FileChange;
 use hoopy::drift::{self, DriftError, Outcome, Pulled};
 
@@ -16,7 +17,10 @@ pub fn run(global: &Global, own: &Pull) -> anyhow::Result<ExitCode> {
     if asks && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         anyhow::bail!("which files? Name them, or say --all");
     }
-    let mut scene = Scene::look(global, &own.machine)?;
+    let mut scene = Scene::look(global, &own.machine, own.json)?;
+    let Some(system) = scene.system.take() else {
+        anyhow::bail!("into which system? Name its directory with --system, or run this in it")
+    };
     let found = scene.drift(false)?;
     let mut wanted = Vec::new();
     for change in &found.files {
@@ -31,11 +35,11 @@ pub fn run(global: &Global, own: &Pull) -> anyhow::Result<ExitCode> {
     let contents: Vec<_> =
         changed(&found).into_iter().filter(|path| wanted.iter().any(|c| c.path.as_bytes() == path)).collect();
     scene.fetch(&contents)?;
-    let pulled = drift::pull(&scene.system.dir, &wanted, &scene.listing, own.secrets)?;
+    let pulled = drift::pull(&system.dir, &wanted, &scene.listing, own.secrets)?;
     if own.json {
         put_json(&pulled)?;
     } else {
-        put(&pulled.iter().map(|one| line(one, &scene)).collect::<String>())?;
+        put(&pulled.iter().map(|one| line(one, &system)).collect::<String>())?;
     }
     let refused = pulled.iter().any(|one| matches!(one.outcome, Outcome::Secret(_)));
     if refused {
@@ -60,8 +64,8 @@ fn ask(change: &FileChange) -> io::Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-fn line(one: &Pulled, scene: &Scene) -> String {
-    let to = scene.system.path("root").join(&one.path);
+fn line(one: &Pulled, system: &System) -> String {
+    let to = system.path("root").join(&one.path);
     match &one.outcome {
         Outcome::Written => format!("pulled   {}\n", to.display()),
         Outcome::WrittenAsRoot => format!("pulled   {} (root's: setup.sh can chown it)\n", to.display()),

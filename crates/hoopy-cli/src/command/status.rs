@@ -1,26 +1,59 @@
 //! `hoopy status`.
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use hoopy::config::{Layout, size};
-use hoopy::ship::deploy::{self, Ssh};
+use hoopy::ship::deploy::{self, Seen, Ssh, Status};
+use serde::Serialize;
 
+use super::{drift, far};
 use crate::args::{self, Global};
 use crate::ui::{put, put_json};
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    /// How many paths the next reboot erases.
+    drift: Option<usize>,
+    /// Why that is not known, where it was asked for.
+    drift_unknown: Option<String>,
+}
+
 pub fn run(global: &Global, own: &args::Status) -> anyhow::Result<ExitCode> {
-    let (host, esp) = super::far(&own.host, own.esp.as_deref(), global)?;
-    let ssh = Ssh::connect(&host, &super::ssh())?;
-    let status = deploy::status(&ssh, esp.as_deref())?;
+    let far = far::find(&own.host, None, own.esp.as_deref(), global)?;
+    let ssh = Ssh::connect(&far.host, &super::ssh())?;
+    let seen = Seen::ask(&ssh, far.esp.as_deref())?;
+    let within = Duration::from_secs(own.drift_within);
+    let drift = (!within.is_zero()).then(|| {
+        let until = Instant::now() + within;
+        drift::count(global, &far, &ssh, &seen, until).map_err(|e| why(&e, until, within))
+    });
+    let status = deploy::status(seen);
     if own.json {
-        put_json(&status)?
+        let (drift, drift_unknown) = match drift {
+            Some(Ok(count)) => (Some(count), None),
+            Some(Err(reason)) => (None, Some(reason)),
+            None => (None, None),
+        };
+        put_json(&Answer { status: &status, drift, drift_unknown })?;
     } else {
-        put(&text(&status))?
+        put(&text(&status, drift.as_ref()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(status: &deploy::Status) -> String {
+/// In one line.
+fn why(error: &anyhow::Error, until: Instant, within: Duration) -> String {
+    if Instant::now() >= until {
+        return format!("it takes longer than {} s: `hoopy drift` waits", within.as_secs());
+    }
+    format!("{error:#}").lines().collect::<Vec<_>>().join(" ")
+}
+
+fn text(status: &Status, drift: Option<&Result<usize, String>>) -> String {
     let dirty = if status.dirty { ", with changes" } else { "" };
     let commit = status.commit.as_ref().map(|commit| format!("{commit}{dirty}"));
     let layout = match status.layout {
@@ -33,6 +66,12 @@ fn text(status: &deploy::Status) -> String {
         let reason = if health.reason.is_empty() { String::new() } else { format!(": {}", health.reason) };
         format!("{}{reason}", health.state)
     });
+    let drift = drift.map(|drift| match drift {
+        Ok(0) => "none".to_owned(),
+        Ok(1) => "1 path that the next reboot erases".to_owned(),
+        Ok(count) => format!("{count} paths that the next reboot erases"),
+        Err(reason) => format!("not known: {reason}"),
+    });
     let rows = [
         ("image", Some(status.image.clone().unwrap_or_else(|| "none of hoopy's".to_owned()))),
         ("commit", commit),
@@ -40,6 +79,7 @@ fn text(status: &deploy::Status) -> String {
         ("health", health),
         ("slot", status.slot.as_ref().map(|slot| format!("{slot}{tries}"))),
         ("next", status.staged.clone()),
+        ("drift", drift),
         ("layout", Some(layout.to_owned())),
         ("partition", Some(format!("{}, {} free", status.esp, size::show(status.free)))),
     ];

@@ -111,7 +111,8 @@ impl Far {
         line.split(' ').nth(3).unwrap().to_owned()
     }
 
-    fn program(&self, name: &str, text: &str) {
+    /// Writes a program.
+    pub fn program(&self, name: &str, text: &str) {
         let path = self.home.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();

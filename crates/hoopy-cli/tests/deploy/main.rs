@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod far;
+mod kexec;
 
 use std::fs;
 use std::process::Stdio;
@@ -29,7 +30,7 @@ fn a_changed_file_is_all_that_is_sent_and_the_image_before_is_kept() {
     assert!(far.read(EFI) == two && far.read(OLD) == one);
     assert_eq!(far.files(), [EFI, OLD]);
     let again = far.ok(&["deploy", "s", "--image", &path]);
-    assert!(again.contains("s-2 is in place already"), "{again}");
+    assert!(again.contains("s-2 is in place already: starts with the next boot"), "{again}");
     far.runs("s-2");
     assert!(far.ok(&["deploy", "s", "--image", &path]).contains("s-2 runs already"));
 }

@@ -57,6 +57,11 @@ pub struct Built {
 impl Machine {
     /// A machine with a disk that has the first image of its system, switched off.
     pub fn new(arch: Arch, layout: &'static str) -> Self {
+        Self::with(arch, layout, |_| ())
+    }
+
+    /// The same, with something done to the system before it is built.
+    pub fn with(arch: Arch, layout: &'static str, prepare: impl Fn(&Self)) -> Self {
         let since = Instant::now();
         let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
         home.example("hello");
@@ -69,6 +74,7 @@ impl Machine {
         machine.set("setup.sh", &setup.replace("sysinit devfs", "sysinit sysfs devfs"), 0o755);
         machine.set("root/etc/network/interfaces", INTERFACES, 0o644);
         machine.keys();
+        prepare(&machine);
         machine.build();
         succeeds(machine.command("disk", &["-o", "disk.img"]), "");
         machine

@@ -7,7 +7,7 @@
 //! esp      its EFI system partition, as one sees it who pulls the stick out and looks
 //! good     what goes well         refused  what is refused, with nothing changed
 //! falls    what is fallen back from    cut  what is cut short, at some instants
-//!                                      writes  the same at every sector that is written
+//! kexec    starts without the firmware     writes  the same at every sector that is written
 //! ```
 //!
 //! Boots are slow where they are emulated, so one machine of each layout goes through everything that was chosen, one
@@ -20,6 +20,7 @@ mod cut;
 mod esp;
 mod falls;
 mod good;
+mod kexec;
 mod machine;
 mod power;
 mod refused;

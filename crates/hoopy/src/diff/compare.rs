@@ -18,6 +18,14 @@ pub(super) const DATABASE: &str = "the package database";
 /// # Errors
 /// [`DiffError`] when a side cannot be read.
 pub fn compare(old: &Side, new: &Side, patches: bool) -> Result<Difference, DiffError> {
+    match (old.is_directory, new.is_directory) {
+        (true, false) => alike(&old.root(), new, patches),
+        (false, true) => alike(old, &new.root(), patches),
+        _ => alike(old, new, patches),
+    }
+}
+
+fn alike(old: &Side, new: &Side, patches: bool) -> Result<Difference, DiffError> {
     let mut packages = match (&old.packages, &new.packages) {
         (Some(old), Some(new)) => of_packages(old, new),
         _ => Vec::new(),
@@ -79,7 +87,12 @@ fn of_packages(old: &BTreeMap<String, Held>, new: &BTreeMap<String, Held>) -> Ve
 }
 
 fn files(old: &Side, new: &Side) -> Result<Vec<FileChange>, DiffError> {
-    let (Some(before), Some(after)) = (old.entries(), new.entries()) else { return Ok(Vec::new()) };
+    let (Some(mut before), Some(mut after)) = (old.entries(), new.entries()) else { return Ok(Vec::new()) };
+    match (old.is_root, new.is_root) {
+        (true, false) => only_root(&mut before, new, &mut after),
+        (false, true) => only_root(&mut after, old, &mut before),
+        _ => {}
+    }
     let unsure = unsure(&before, &after);
     let (one, other) = (old.digests(&unsure)?, new.digests(&unsure)?);
     let differs = |path: &Vec<u8>| one.get(path) != other.get(path);
@@ -103,6 +116,20 @@ fn files(old: &Side, new: &Side) -> Result<Vec<FileChange>, DiffError> {
         all.push(FileChange { path, became, what, old_size, new_size, package: None, patch: None });
     }
     Ok(all)
+}
+
+/// Leaves of an image what `root/` has or had. git keeps of modes the right to execute and no more: the others, which
+/// are those of `[modes]`, are no difference.
+fn only_root(root: &mut BTreeMap<Vec<u8>, Entry>, image: &Side, all: &mut BTreeMap<Vec<u8>, Entry>) {
+    let own = image.of_root();
+    all.retain(|path, _| root.contains_key(path) || own.contains(path));
+    for (path, entry) in root.iter_mut() {
+        let other = all.get(path).filter(|other| other.kind == entry.kind);
+        let executable = |mode: u32| mode & 0o100;
+        if let Some(other) = other.filter(|other| executable(other.mode) == executable(entry.mode)) {
+            entry.mode = other.mode;
+        }
+    }
 }
 
 /// What a regular file is called.

@@ -43,6 +43,7 @@ pub fn revision(dir: &Path, revision: &str) -> Result<Side, DiffError> {
         own.and_then(|path| files.get(path)).map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned());
     files.retain(|path, _| !locks.contains(path));
     let mut side = Side::known(&label, files);
+    side.is_directory = true;
     if let Some(text) = lock {
         let lock = Lock::parse(Path::new(&format!("{label}:hoopy.lock")), &text)?;
         let locked = Side::lock(&lock, &label);

@@ -1,6 +1,6 @@
 //! One of the two that are compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
 use std::path::Path;
 
@@ -21,6 +21,10 @@ pub struct Side {
     pub packages: Option<BTreeMap<String, Held>>,
     /// What is said of the whole, in the order in which it is shown.
     pub facts: Vec<(&'static str, String)>,
+    /// Whether it is a system directory: what an image is made from.
+    pub(super) is_directory: bool,
+    /// Whether it is what such a directory has in `root/`.
+    pub(super) is_root: bool,
     files: Files,
     owners: Option<Packages>,
 }
@@ -33,6 +37,9 @@ pub struct Held {
     /// The digest of its file, where the side knows it.
     pub digest: Option<ContentId>,
 }
+
+/// The directory of a system that is laid over its packages, and what the segment of it is called.
+const ROOT: &[u8] = b"root/";
 
 /// Takes the contents of files, by path.
 type Sink<'a> = &'a mut dyn FnMut(&[u8], &mut dyn io::Read) -> io::Result<()>;
@@ -80,7 +87,8 @@ impl Side {
             owners.all.iter().map(|p| (p.name.clone(), Held { version: p.version.clone(), digest: None }));
         let packages = (!owners.all.is_empty()).then(|| packages.collect());
         let files = Files::Image(Box::new(image));
-        Self { label: label.to_owned(), packages, facts, files, owners: Some(owners) }
+        let (label, owners) = (label.to_owned(), Some(owners));
+        Self { label, packages, facts, files, owners, ..Self::default() }
     }
 
     /// A lock.
@@ -116,6 +124,34 @@ impl Side {
     /// Files at hand.
     pub(crate) fn known(label: &str, files: BTreeMap<Vec<u8>, (Entry, Vec<u8>)>) -> Self {
         Self { label: label.to_owned(), files: Files::Known(files), ..Self::default() }
+    }
+
+    /// What a system directory has in `root/`, by the paths that it has in an image.
+    pub(super) fn root(&self) -> Self {
+        let mut files = BTreeMap::new();
+        if let Files::Known(all) = &self.files {
+            let own = all.iter().filter_map(|(path, file)| Some((path.strip_prefix(ROOT)?, file)));
+            files.extend(own.map(|(path, file)| (path.to_vec(), file.clone())));
+        }
+        let side = Self::known(&self.label, files);
+        let (packages, facts) = (self.packages.clone(), self.facts.clone());
+        Self { packages, facts, is_root: true, ..side }
+    }
+
+    /// The files of an image that are in its segment of `root/`.
+    pub(super) fn of_root(&self) -> BTreeSet<Vec<u8>> {
+        let mut own = BTreeSet::new();
+        let Files::Image(image) = &self.files else { return own };
+        let is_root = |content: &Content| {
+            let segment = image.segments.get(content.segment as usize);
+            segment.is_some_and(|segment| segment.origin.as_deref().map(str::as_bytes) == Some(ROOT))
+        };
+        image.root.walk(image.root.top(), &mut |path, _, node| {
+            if matches!(&node.kind, Kind::File(content) if is_root(content)) {
+                own.insert(path.to_vec());
+            }
+        });
+        own
     }
 
     /// Every file by path; nothing where the side has none to compare.

@@ -54,16 +54,6 @@ pub enum DriftError {
         /// The machine.
         host: String,
     },
-    /// The image that it runs is not at hand.
-    #[error("{host} runs {image}, and there is no {}: name the image with --image", .path.display())]
-    Missing {
-        /// The machine.
-        host: String,
-        /// What it runs.
-        image: String,
-        /// Where it should be.
-        path: PathBuf,
-    },
     /// What is asked for has not changed.
     #[error("{host}: {path} is as the image has it, or is not there")]
     NotChanged {

@@ -273,6 +273,14 @@ impl Store {
         Ok(id)
     }
 
+    /// Keeps `pending`, which was just found to have the digest `id`, as a blob.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be renamed.
+    pub fn keep_blob(&self, pending: Pending, id: ContentId) -> Result<(), StoreError> {
+        self.name(pending, &self.blob_path(id))
+    }
+
     /// Keeps the entries of a layer.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::booted::BootedError;
 use super::ssh::SshError;
 use crate::config::size;
 use crate::image::manifest::ManifestError;
@@ -217,6 +218,25 @@ pub enum DeployError {
         /// What was looked for.
         reason: String,
     },
+    /// The image that it booted cannot be had.
+    #[error(transparent)]
+    Booted(#[from] BootedError),
+    /// It cannot start an image without its firmware.
+    #[error("{host} cannot do --kexec: {reason}. Nothing was changed; --reboot goes through its firmware")]
+    NoKexec {
+        /// The machine.
+        host: String,
+        /// What it lacks.
+        reason: String,
+    },
+    /// It would not take the kernel of the image.
+    #[error("{host} did not load the image: {words}. It is in its place, and starts with the next boot")]
+    NotLoaded {
+        /// The machine.
+        host: String,
+        /// Why.
+        words: String,
+    },
     /// The machine runs the image before, not the new one.
     #[error("{host} fell back: it runs {running}, not {wanted}{}", last_words(.log))]
     FellBack {
@@ -266,6 +286,8 @@ impl DeployError {
             "full" => Self::Full { host, wanted: "more bytes".to_owned(), free: "too few".to_owned(), words },
             "write" => Self::Write { host, words },
             "busy" => Self::Busy(host),
+            "kexec" => Self::NoKexec { host, reason: words },
+            "refused" | "load" => Self::NotLoaded { host, words },
             "cut" => Self::Short(host),
             "digest" => Self::Digest { host, found: words },
             _ => Self::Answer { host, found: format!("{kind} {words}") },

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use hoopy_uki::pe::Headers;
 use hoopy_uki::{Section, read_headers, read_section};
@@ -119,6 +120,16 @@ fn identity(os_release: &[u8]) -> Option<(String, String)> {
 
 /// Bytes of files, as many as were asked for or none.
 fn fetch(ssh: &Ssh, machine: &Machine, wanted: &[(&str, Range<u64>)]) -> Result<Vec<Vec<u8>>, DeployError> {
+    fetch_until(None, ssh, machine, wanted)
+}
+
+/// The same, for as long as anybody waits.
+pub(super) fn fetch_until(
+    until: Option<Instant>,
+    ssh: &Ssh,
+    machine: &Machine,
+    wanted: &[(&str, Range<u64>)],
+) -> Result<Vec<Vec<u8>>, DeployError> {
     let total: u64 = wanted.iter().map(|(_, range)| range.end - range.start).sum();
     if total == 0 {
         return Ok(vec![Vec::new(); wanted.len()]);
@@ -130,7 +141,7 @@ fn fetch(ssh: &Ssh, machine: &Machine, wanted: &[(&str, Range<u64>)]) -> Result<
         .collect();
     let script = script(&[("GIVEN", ""), ("ESP", &machine.esp), ("WANTED", &lines.join("\n"))], FETCH);
     const MARK: &[u8] = b"bytes\n";
-    let said = ssh.run(&script, MARK.len() as u64 + total, &mut nothing)?;
+    let said = ssh.run_until(until, &script, MARK.len() as u64 + total, &mut nothing)?;
     let Some(mut rest) = said.strip_prefix(MARK).filter(|rest| rest.len() as u64 == total) else {
         let said = String::from_utf8_lossy(said.get(..said.len().min(300)).unwrap_or_default()).into_owned();
         let (kind, words) =

@@ -11,9 +11,11 @@
 //! runs is never touched, what a manifest says is never trusted, and a deploy that is interrupted at any point leaves
 //! a partition that boots and can be run again.
 
+mod booted;
 mod delta;
 pub mod error;
 mod images;
+pub mod kexec;
 mod machine;
 mod place;
 mod ssh;
@@ -25,6 +27,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 
 use serde::Serialize;
 
+pub use booted::{AtHand, BootedError, Seen, booted};
 pub use delta::Stretch;
 pub use error::DeployError;
 pub use images::{FarImage, NewImage};
@@ -65,6 +68,8 @@ pub struct Wanted<'a> {
 pub struct Planned {
     /// The machine.
     pub machine: Machine,
+    /// What the image is called on its partition once it is in its place.
+    pub file: String,
     /// What is done on its partition; none where the very image is in its place already.
     pub steps: Option<Steps>,
     /// The new image, by where it comes from.
@@ -118,7 +123,8 @@ pub fn plan(ssh: &Ssh, wanted: &Wanted<'_>) -> Result<Planned, DeployError> {
         (Layout::Ab, None) => false,
     };
     if in_place {
-        let done = Planned { machine, steps: None, stretches: Vec::new(), news: Vec::new() };
+        let file = namesake.map(|file| file.path.clone()).unwrap_or_default();
+        let done = Planned { machine, file, steps: None, stretches: Vec::new(), news: Vec::new() };
         return Ok(done);
     }
     let steps = place::place(&scene, wanted.layout, new, same)?;
@@ -126,7 +132,7 @@ pub fn plan(ssh: &Ssh, wanted: &Wanted<'_>) -> Result<Planned, DeployError> {
     let there: Vec<&FarImage> = images.iter().filter(stays).collect();
     let stretches = if steps.part.is_some() { delta::between(new, &there) } else { Vec::new() };
     let news = news(new, &stretches);
-    Ok(Planned { steps: Some(steps), stretches, news, machine })
+    Ok(Planned { file: steps.becomes.clone(), steps: Some(steps), stretches, news, machine })
 }
 
 fn check(machine: &Machine, wanted: &Wanted<'_>) -> Result<(), DeployError> {
@@ -175,10 +181,9 @@ pub fn ship(
 ) -> Result<Shipped, DeployError> {
     let new = wanted.image;
     let Some(steps) = &planned.steps else {
-        let file = String::new();
         return Ok(Shipped {
             image: new.name.clone(),
-            file,
+            file: planned.file.clone(),
             size: new.size,
             sent: ssh.sent(),
             unchanged: true,
@@ -195,7 +200,7 @@ pub fn ship(
     }
     Ok(Shipped {
         image: new.name.clone(),
-        file: steps.becomes.clone(),
+        file: planned.file.clone(),
         size: new.size,
         sent: ssh.sent(),
         unchanged: false,

@@ -13,8 +13,9 @@ use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -130,6 +131,20 @@ impl Ssh {
     /// # Errors
     /// [`SshError`] when the connection breaks.
     pub fn run(&self, script: &str, limit: u64, feed: &mut Feed<'_>) -> Result<Vec<u8>, SshError> {
+        self.run_until(None, script, limit, feed)
+    }
+
+    /// The same, with an instant after which nobody waits for it any more. The connection stays.
+    ///
+    /// # Errors
+    /// [`SshError`]; [`SshError::Late`] when it is not done then.
+    pub fn run_until(
+        &self,
+        until: Option<Instant>,
+        script: &str,
+        limit: u64,
+        feed: &mut Feed<'_>,
+    ) -> Result<Vec<u8>, SshError> {
         let mut command = command(&self.config, &self.host, self.socket.as_deref(), false);
         let size = script.len();
         command.arg(format!(
@@ -139,7 +154,17 @@ impl Ssh {
         let words = listen(child.0.stderr.take());
         let (input, output) = (child.0.stdin.take(), child.0.stdout.take());
         let mut said = Vec::new();
-        let (read, _) = std::thread::scope(|scope| {
+        let (done, waiting) = mpsc::channel::<()>();
+        let (read, _, late) = std::thread::scope(|scope| {
+            let (process, mut late) = (&mut child.0, None);
+            if let Some(until) = until {
+                late = Some(scope.spawn(move || {
+                    let left = until.saturating_duration_since(Instant::now());
+                    let is_late = waiting.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Timeout);
+                    // With it ends what it says, and whoever reads that goes on.
+                    is_late && process.kill().is_ok()
+                }));
+            }
             let writer = scope.spawn(|| {
                 let mut input = Counting { inner: input, sent: &self.sent };
                 // An end that is closed early is told by what the script said, or did not say.
@@ -147,10 +172,15 @@ impl Ssh {
                 drop(input);
             });
             let read = output.map_or(Ok(0), |out| out.take(limit).read_to_end(&mut said));
-            (read, writer.join())
+            drop(done);
+            let late = late.is_some_and(|late| late.join().unwrap_or(false));
+            (read, writer.join(), late)
         });
         let status = child.0.wait().map_err(SshError::Io)?;
         let words = words.join().unwrap_or_default();
+        if late {
+            return Err(SshError::Late(self.host.clone()));
+        }
         read.map_err(SshError::Io)?;
         // What ssh itself fails with (ssh(1)); a script of ours never does.
         if status.code().is_none_or(|code| code == 255) {

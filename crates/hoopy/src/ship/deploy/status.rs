@@ -2,11 +2,9 @@
 
 use serde::Serialize;
 
-use super::error::DeployError;
-use super::images;
-use super::machine::{Health, Machine};
+use super::booted::Seen;
+use super::machine::Health;
 use super::place::Scene;
-use super::ssh::Ssh;
 use crate::config::Layout;
 use crate::config::layout::{previous, started};
 
@@ -56,13 +54,9 @@ pub struct Kept {
     pub tries_left: Option<u32>,
 }
 
-/// Asks a machine.
-///
-/// # Errors
-/// [`DeployError`].
-pub fn status(ssh: &Ssh, esp: Option<&str>) -> Result<Status, DeployError> {
-    let machine = Machine::ask(ssh, esp)?;
-    let images = images::look(ssh, &machine)?;
+/// What was seen of a machine, at a glance.
+pub fn status(seen: Seen) -> Status {
+    let Seen { machine, images } = seen;
     let arch = machine.known_arch();
     let scene = arch.map(|arch| Scene { machine: &machine, arch, images: &images });
     let layout = scene.and_then(|scene| scene.layout());
@@ -78,7 +72,7 @@ pub fn status(ssh: &Ssh, esp: Option<&str>) -> Result<Status, DeployError> {
     });
     let running = kept.iter().find(|k| k.image.is_some() && k.image == machine.image);
     let next = kept.iter().find(|k| k.tries_left != Some(0));
-    Ok(Status {
+    Status {
         slot: running.map(|k| k.file.clone()),
         tries_left: running.and_then(|k| k.tries_left),
         staged: next.filter(|next| next.image != machine.image).and_then(|next| next.image.clone()),
@@ -93,7 +87,7 @@ pub fn status(ssh: &Ssh, esp: Option<&str>) -> Result<Status, DeployError> {
         free: machine.free,
         health: machine.health,
         images: kept,
-    })
+    }
 }
 
 fn kept(file: &str, image: Option<String>, size: u64, tries_left: Option<u32>) -> Kept {

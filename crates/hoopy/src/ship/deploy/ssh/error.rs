@@ -59,6 +59,9 @@ pub enum SshError {
         /// What ssh said.
         words: String,
     },
+    /// It took longer than anybody wanted to wait.
+    #[error("{0} did not answer in time")]
+    Late(String),
     /// Anything else.
     #[error("{host}: {words}")]
     Words {
