@@ -47,7 +47,7 @@ impl Esp {
     pub fn images(&self) -> BTreeMap<String, String> {
         let mut images = BTreeMap::new();
         for dir in ["EFI/BOOT", "EFI/Linux"] {
-            for name in self.names(dir).iter().filter(|name| !name.ends_with(".part")) {
+            for name in self.names(dir).iter().filter(|name| is_started(name)) {
                 let path = format!("{dir}/{name}");
                 images.insert(path.clone(), self.digest(&path));
             }
@@ -59,7 +59,7 @@ impl Esp {
     pub fn places(&self) -> BTreeMap<String, Vec<Range<u64>>> {
         let mut places = BTreeMap::new();
         for dir in ["EFI/BOOT", "EFI/Linux"] {
-            for name in self.names(dir).iter().filter(|name| !name.ends_with(".part")) {
+            for name in self.names(dir).iter().filter(|name| is_started(name)) {
                 let path = format!("{dir}/{name}");
                 let out = self.tool("mshowfat").arg(format!("::{path}")).output().unwrap();
                 let text = String::from_utf8_lossy(&out.stdout).into_owned();
@@ -97,6 +97,12 @@ impl Esp {
     pub fn all(&self) -> String {
         digest_of(&self.0)
     }
+}
+
+/// Whether something may start a file of this name: not while it has its temporary one, however short that is cut.
+fn is_started(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.ends_with(".efi") || name.ends_with(".old")
 }
 
 /// The digests of the files in a directory.

@@ -1,7 +1,7 @@
 //! The plug of a machine: QEMU, started anew whenever the machine reboots, and gone at once when the plug is pulled.
 //!
-//! A reset inside QEMU 7.2, emulated, does not come back from firmware that has written variables: so QEMU ends where
-//! the machine reboots, and is started again with its disk.
+//! A reset inside QEMU, emulated, takes minutes (`VmConfig::no_reboot` tells why): so QEMU ends where the machine
+//! reboots, and is started again with its disk.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -15,8 +15,9 @@ use super::ssh::{Ssh, SshConfig, SshError};
 /// Between two questions.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// How long one connection may take to come about while the machine is booting.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one connection may take to come about, until the server has said its name, while the machine is booting:
+/// one that is slow and busy takes its time for it.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const REBOOT: &str = "nohup sh -c 'sleep 1; reboot' >/dev/null 2>&1 </dev/null &\necho done\n";
 

@@ -98,6 +98,11 @@ pub struct VmConfig {
     /// Disks beside the one that it boots from.
     pub disks: Vec<ScratchDisk>,
     /// Whether a reboot of the guest ends the machine.
+    ///
+    /// Emulated, a reset in place may look like a hang: QEMU (7.2, TCG) keeps what it translated of the system before,
+    /// and each byte that the firmware writes while it unpacks itself over that memory is looked up among it
+    /// (`page_collection_lock`, accel/tcg/translate-all.c). Where that memory held much that ran, firmware that needs
+    /// a second otherwise was still at it after 90. A new process has nothing to look up.
     pub no_reboot: bool,
     /// Which accelerator.
     pub acceleration: Acceleration,
