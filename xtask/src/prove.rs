@@ -44,6 +44,10 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
         chores::command(test("deploy").env("HOOPY_KILL_EVERY", "1"))?;
     }
     let mut ship = test("ship");
+    if !amount.only.is_empty() || amount.layout.is_some() {
+        // The one test that chooses; kexec has its own.
+        ship.arg("machines_are_deployed_to");
+    }
     ship.env("HOOPY_PROVE_FULL", "1").env("HOOPY_PROVE_ARCH", &amount.arch);
     ship.env("HOOPY_PROVE_DEPLOYS", amount.deploys.to_string());
     ship.env("HOOPY_PROVE_KILLS", amount.kills.to_string());
