@@ -89,6 +89,8 @@ pub fn a_plug_pulled_at_any_instant_leaves_an_image_to_start(machine: &mut Machi
         // Where it is not run again at once, the next image is deployed to what is left: that must go well too.
         if n % AGAIN == 0 || n + 1 == choice.kills {
             succeeds(machine.command("deploy", &["--quiet", "--image", &new.file]), "again");
+            // Until then the machine may rename the image that it started, while it is looked at.
+            machine.is_well();
             assert!(machine.starts(&new.name, &new.digest, &machine.esp().images()));
             machine.say(&format!("cut {n}: {} was deployed again", new.name));
             next = new;
