@@ -34,8 +34,11 @@ exec chroot \"$FAR\" /bin/sh -c \"\$FAR_COMMAND\""'
 
 /// In place of a program: counts, and kills the far side when it is its turn. A power cut.
 const COUNTING: &str = r#"#!/bin/busybox sh
+# Those of a pipe start at the same time.
+until busybox mkdir /counting 2>/dev/null; do :; done
 n=$(($(busybox cat /count 2>/dev/null) + 1))
 echo $n >/count
+busybox rmdir /counting
 [ "$n" != "$(busybox cat /kill 2>/dev/null)" ] || { echo >/killed; kill -9 -"$FAR_PID"; }
 exec busybox "${0##*/}" "$@"
 "#;
@@ -148,6 +151,8 @@ impl Far {
     /// Kills the far side when it starts this program, counted from 1.
     pub fn kill_at(&self, n: u32) {
         let _ = fs::remove_file(self.root("killed"));
+        // Left by one that was killed as it counted.
+        let _ = fs::remove_dir(self.root("counting"));
         fs::write(self.root("count"), "0").unwrap();
         fs::write(self.root("kill"), n.to_string()).unwrap();
     }

@@ -147,7 +147,10 @@ fn names_are_read_as_they_are_written() {
 #[test]
 fn refuses_names_and_levels_that_do_not_exist() {
     let refusal = |text: &str| text.parse::<Codec>().unwrap_err().to_string();
-    assert_eq!(refusal("bzip2"), "no compression is called \"bzip2\": expected zstd, gzip, xz, lz4, none or best");
+    assert_eq!(
+        refusal("bzip2"),
+        "no compression is called \"bzip2\": expected zstd, gzip, xz, lz4, none or best"
+    );
     assert_eq!(refusal("zstd:23"), "zstd has no level \"23\": expected 1 to 22");
     assert_eq!(refusal("gzip:"), "gzip has no level \"\": expected 1 to 9");
     assert_eq!(refusal("lz4:9"), "lz4 has no levels: write \"lz4\"");
