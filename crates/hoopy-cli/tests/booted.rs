@@ -1,98 +1,56 @@
-//! `hoopy status`, `drift` and `diff` of a machine whose image is not at hand: it is the image itself, extracted and
-//! entered by a program called `ssh` that comes first in PATH, with the image on a directory that is its partition.
+//! `hoopy status`, `drift` and `diff` of a machine whose image is not at hand: it is the image itself, entered, with
+//! the image on a directory that is its partition.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Output;
 
-use hoopy_testkit::Home;
-
-/// Runs the command behind `--` and the machine's name in the extracted root; all of it ends with this, as with ssh.
-const SSH: &str = r#"#!/bin/sh
-while [ "$1" != -- ]; do shift; done
-[ "$2" = root@far ] || { echo "ssh: Could not resolve hostname $2: Name or service not known" >&2; exit 255; }
-echo "$2" >>"$HOME/asked"
-export FAR="$HOME/far" FAR_COMMAND="$3"
-exec unshare -rmpf --kill-child sh -c '
-mount --bind "$FAR" "$FAR" && mount --rbind /proc "$FAR/proc" && mount --rbind /dev "$FAR/dev" || exit 9
-exec chroot "$FAR" /bin/sh -c "$FAR_COMMAND"'
-"#;
+use hoopy_testkit::entered::Entered;
 
 /// The image on the partition.
 const EFI: &str = "far/media/esp/EFI/BOOT/BOOTX64.EFI";
 
-struct Machine {
-    home: Home,
+/// A machine that runs an image which is on its partition only.
+fn machine() -> Entered {
+    let toml = "name = \"small\"\n[deploy]\nhost = \"root@far\"\nesp = \"/media/esp\"\n";
+    let machine = Entered::new(env!("CARGO_BIN_EXE_hoopy"), toml);
+    fs::create_dir_all(machine.far("media/esp/EFI/BOOT")).unwrap();
+    fs::rename(machine.path("s/images/small-1.efi"), machine.path(EFI)).unwrap();
+    machine
 }
 
-impl Machine {
-    /// A system with a machine that runs its image, which is `small-1` and on the machine only.
-    fn new() -> Self {
-        let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
-        let dir = home.small("s");
-        fs::write(
-            dir.join("hoopy.toml"),
-            "name = \"small\"\n[deploy]\nhost = \"root@far\"\nesp = \"/media/esp\"\n",
-        )
-        .unwrap();
-        home.ok(&["build", "s", "--image-version", "1"]);
-        home.ok(&["inspect", "extract", "s/images/small-1.efi", "-o", "far", "--quiet"]);
-        fs::create_dir_all(home.path("far/media/esp/EFI/BOOT")).unwrap();
-        fs::rename(home.path("s/images/small-1.efi"), home.path(EFI)).unwrap();
-        fs::create_dir(home.path("bin")).unwrap();
-        fs::write(home.path("bin/ssh"), SSH).unwrap();
-        fs::set_permissions(home.path("bin/ssh"), fs::Permissions::from_mode(0o755)).unwrap();
-        Self { home }
-    }
+fn json(machine: &Entered, args: &[&str]) -> serde_json::Value {
+    let out = machine.run(args);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {said}"))
+}
 
-    fn run(&self, args: &[&str]) -> Output {
-        let mut command = self.home.command(args);
-        let path =
-            format!("{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", self.home.path("bin").display());
-        command.env("PATH", path).output().unwrap()
-    }
-
-    fn says(&self, code: i32, args: &[&str]) -> String {
-        let out = self.run(args);
-        let text = String::from_utf8([out.stdout, out.stderr].concat()).unwrap();
-        assert_eq!(out.status.code(), Some(code), "{args:?}: {text}");
-        text
-    }
-
-    fn json(&self, args: &[&str]) -> serde_json::Value {
-        let out = self.run(args);
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {said}"))
-    }
-
-    fn git(&self, args: &[&str]) {
-        let mut git =
-            self.home.command_of("git".as_ref(), &["-C", "s", "-c", "user.name=t", "-c", "user.email=t@t"]);
-        assert!(git.args(args).output().unwrap().status.success(), "{args:?}");
-    }
+fn git(machine: &Entered, args: &[&str]) {
+    let mut git =
+        machine.command_of("git".as_ref(), &["-C", "s", "-c", "user.name=t", "-c", "user.email=t@t"]);
+    assert!(git.args(args).output().unwrap().status.success(), "{args:?}");
 }
 
 /// One test, since the image is built but once.
 #[test]
 fn what_a_machine_runs_is_known_without_its_image_at_hand() {
-    let machine = Machine::new();
+    let machine = machine();
     drift_is_told_and_its_count_is_in_the_status(&machine);
     a_machine_is_compared_with_images_and_revisions(&machine);
     what_cannot_be_told_is_said(&machine);
 }
 
-fn drift_is_told_and_its_count_is_in_the_status(machine: &Machine) {
-    fs::write(machine.home.path("far/etc/motd"), "changed by hand\n").unwrap();
-    fs::remove_file(machine.home.path("far/etc/issue")).unwrap();
+fn drift_is_told_and_its_count_is_in_the_status(machine: &Entered) {
+    fs::write(machine.far("etc/motd"), "changed by hand\n").unwrap();
+    fs::remove_file(machine.far("etc/issue")).unwrap();
     let drift = machine.says(8, &["drift", "s", "--exit-code", "-p"]);
     assert!(drift.contains("changed  etc/motd (") && drift.contains("+changed by hand\n"), "{drift}");
     assert!(drift.contains("removed  etc/issue ("), "{drift}");
-    let told = machine.json(&["drift", "s", "--json"])["files"].as_array().unwrap().len();
+    let told = json(machine, &["drift", "s", "--json"])["files"].as_array().unwrap().len();
 
     // Generous: a busy machine.
-    let status = machine.json(&["status", "s", "--json", "--drift-within", "600"]);
+    let status = json(machine, &["status", "s", "--json", "--drift-within", "600"]);
     assert_eq!(status["drift"].as_u64(), Some(told as u64), "{status}");
     assert!(status["drift_unknown"].is_null() && status["image"] == "small-1", "{status}");
     let text = machine.says(0, &["status", "s", "--drift-within", "600"]);
@@ -100,16 +58,16 @@ fn drift_is_told_and_its_count_is_in_the_status(machine: &Machine) {
     let text = machine.says(0, &["status", "s", "--drift-within", "0"]);
     assert!(!text.contains("drift"), "{text}");
     // The machine is slow, and nobody waits: its partition and its files are let go of.
-    let find = machine.home.path("far/usr/bin/find");
-    fs::rename(&find, machine.home.path("far/usr/bin/found")).unwrap();
+    let find = machine.far("usr/bin/find");
+    fs::rename(&find, machine.far("usr/bin/found")).unwrap();
     fs::write(&find, "#!/bin/sh\nsleep 600\n").unwrap();
     fs::set_permissions(&find, fs::Permissions::from_mode(0o755)).unwrap();
     let text = machine.says(0, &["status", "s", "--drift-within", "1"]);
     assert!(text.contains("drift      not known: it takes longer than 1 s: `hoopy drift` waits\n"), "{text}");
-    fs::rename(machine.home.path("far/usr/bin/found"), &find).unwrap();
+    fs::rename(machine.far("usr/bin/found"), &find).unwrap();
 
     // What was fetched is kept: the medium may fail then.
-    let efi = machine.home.path(EFI);
+    let efi = machine.path(EFI);
     let whole = fs::read(&efi).unwrap();
     let mut spoilt = whole.clone();
     let at = spoilt.len() / 2;
@@ -127,22 +85,21 @@ fn drift_is_told_and_its_count_is_in_the_status(machine: &Machine) {
     fs::write(&efi, &whole).unwrap();
 
     // From anywhere: the machine by its name, and nothing of the system at hand.
-    fs::create_dir(machine.home.path("empty")).unwrap();
-    let mut far = machine.home.command(&["drift", "root@far", "--esp", "/media/esp"]);
-    let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", machine.home.path("bin").display());
-    let out = far.env("PATH", path).current_dir(machine.home.path("empty")).output().unwrap();
+    fs::create_dir(machine.path("empty")).unwrap();
+    let mut far = machine.command(&["drift", "root@far", "--esp", "/media/esp"]);
+    let out = far.current_dir(machine.path("empty")).output().unwrap();
     let said = String::from_utf8([out.stdout, out.stderr].concat()).unwrap();
     assert!(out.status.success() && said.contains("changed  etc/motd"), "{said}");
 }
 
-fn a_machine_is_compared_with_images_and_revisions(machine: &Machine) {
-    fs::create_dir_all(machine.home.path("s/root/etc")).unwrap();
-    machine.git(&["init", "-q"]);
-    machine.git(&["add", "."]);
-    machine.git(&["commit", "-qm", "one"]);
-    fs::write(machine.home.path("s/root/etc/hostname"), "other\n").unwrap();
-    fs::write(machine.home.path("s/root/etc/new"), "new\n").unwrap();
-    machine.home.ok(&["build", "s", "--image-version", "2"]);
+fn a_machine_is_compared_with_images_and_revisions(machine: &Entered) {
+    fs::create_dir_all(machine.path("s/root/etc")).unwrap();
+    git(machine, &["init", "-q"]);
+    git(machine, &["add", "."]);
+    git(machine, &["commit", "-qm", "one"]);
+    fs::write(machine.path("s/root/etc/hostname"), "other\n").unwrap();
+    fs::write(machine.path("s/root/etc/new"), "new\n").unwrap();
+    machine.ok(&["build", "s", "--image-version", "2"]);
     let image = "s/images/small-2.efi";
     for far in ["ssh:root@far", "root@far"] {
         let said = machine.says(8, &["diff", far, image, "s", "-p", "--exit-code"]);
@@ -173,12 +130,12 @@ fn a_machine_is_compared_with_images_and_revisions(machine: &Machine) {
     assert!(said.contains("gone cannot be reached"), "{said}");
 }
 
-fn what_cannot_be_told_is_said(machine: &Machine) {
-    fs::write(machine.home.path("far/etc/hoopy-release"), "IMAGE=small-7\n").unwrap();
+fn what_cannot_be_told_is_said(machine: &Entered) {
+    fs::write(machine.far("etc/hoopy-release"), "IMAGE=small-7\n").unwrap();
     let text = machine.says(0, &["status", "s", "--drift-within", "600"]);
     let why = "drift      not known: root@far runs small-7, which is not on its EFI system partition: there is small-1\n";
     assert!(text.contains(why), "{text}");
-    let said = machine.json(&["status", "s", "--drift-within", "600", "--json"]);
+    let said = json(machine, &["status", "s", "--drift-within", "600", "--json"]);
     assert!(said["drift"].is_null() && said["drift_unknown"].as_str().unwrap().contains("small-7"), "{said}");
     let said = machine.says(1, &["drift", "s"]);
     assert!(
@@ -187,7 +144,7 @@ fn what_cannot_be_told_is_said(machine: &Machine) {
     );
     let said = machine.says(1, &["diff", "ssh:root@far", "HEAD", "s"]);
     assert!(said.contains("root@far runs small-7, which is not on its EFI system partition"), "{said}");
-    fs::remove_file(machine.home.path("far/etc/hoopy-release")).unwrap();
+    fs::remove_file(machine.far("etc/hoopy-release")).unwrap();
     assert!(
         machine
             .says(0, &["status", "s"])

@@ -1,5 +1,6 @@
 //! What the tests share: a hermetic home, the mirror, the real apk, packages of a test's own, console sessions.
 
+pub mod entered;
 pub mod maker;
 pub mod package;
 pub mod session;
