@@ -27,7 +27,8 @@ pub fn run() -> anyhow::Result<()> {
 fn cargo(mirror: &Path, which: &[&str]) -> Command {
     let apk = mirror.join("apk-root").join(std::env::consts::ARCH);
     let mut command = Command::new("cargo");
-    command.args(["test", "--quiet"]).args(which).current_dir(chores::root());
+    // One failure does not hide the next.
+    command.args(["test", "--quiet", "--no-fail-fast"]).args(which).current_dir(chores::root());
     command.env("HOOPY_APK_ROOT", &apk).env("HOOPY_TEST_APK_ROOT", &apk);
     command
 }

@@ -42,7 +42,8 @@ pub fn shows_nothing_of_the_host(scene: &Scene) {
 }
 
 pub fn reaches_no_file_of_the_helpers(scene: &Scene) {
-    let (_, output) = scene.change(&[], "for fd in /proc/1/fd/*; do readlink $fd; done");
+    // PID 1 may just be closing what it started the script with.
+    let (_, output) = scene.change(&[], "for fd in /proc/1/fd/*; do readlink $fd || true; done");
     let harmless = |line: &str| line.starts_with("pipe:") || line.ends_with("null");
     assert!(output.lines().count() >= 3 && output.lines().all(harmless), "{output}");
 }
