@@ -41,10 +41,10 @@ impl Entered {
     /// When any of it fails.
     pub fn new(program: &str, toml: &str) -> Self {
         let home = Home::new(program);
-        fs::write(home.small("s").join("hoopy.toml"), toml).unwrap();
+        fs::write(home.small("s").join("hoopy.toml"), toml).expect("a hoopy.toml of the test's own");
         home.ok(&["build", "s", "--image-version", "1"]);
         home.ok(&["inspect", "extract", "s/images/small-1.efi", "-o", "far", "--quiet"]);
-        fs::create_dir(home.path("bin")).unwrap();
+        fs::create_dir(home.path("bin")).expect("a directory for ssh");
         let machine = Self { home };
         machine.answers(SSH);
         machine
@@ -56,8 +56,8 @@ impl Entered {
     /// When it cannot be written.
     pub fn answers(&self, ssh: &str) {
         let program = self.home.path("bin/ssh");
-        fs::write(&program, ssh).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(&program, ssh).expect("an ssh of the test's own");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("an ssh that can be run");
     }
 
     /// A file of the machine.
@@ -78,7 +78,7 @@ impl Entered {
     /// # Panics
     /// When it cannot be started.
     pub fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
+        self.command(args).output().expect("the program starts")
     }
 
     /// Runs it; what it prints, the error too.
@@ -87,7 +87,7 @@ impl Entered {
     /// When it ends with another code.
     pub fn says(&self, code: i32, args: &[&str]) -> String {
         let out = self.run(args);
-        let text = String::from_utf8([out.stdout, out.stderr].concat()).unwrap();
+        let text = String::from_utf8([out.stdout, out.stderr].concat()).expect("text");
         assert_eq!(out.status.code(), Some(code), "{args:?}: {text}");
         text
     }
