@@ -12,7 +12,7 @@ use hoopy_testkit::{Home, package};
 /// What the test boots for: says on the console, once the system is up, that modules load by all who load them, and
 /// that apk finds every module as its database lists it.
 const TRY: &str = "#!/bin/sh\nsleep 1\nmodprobe btrfs && grep -q '^btrfs ' /proc/modules &&\n\
-    modinfo -F filename btrfs | grep -q '/btrfs.ko$' && busybox modprobe -n squashfs &&\n\
+    modinfo -F filename btrfs | grep -q '/btrfs.ko$' && busybox modprobe squashfs && grep -q '^squashfs ' /proc/modules &&\n\
     ! grep -q 'ko.gz' /lib/modules/*/modules.dep && apk audit --system >/tmp/audit &&\n\
     ! grep 'kernel/' /tmp/audit && echo all modules are well\n";
 
