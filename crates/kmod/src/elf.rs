@@ -1,67 +1,23 @@
-//! The few sections of an ELF object that are asked for, within bounds.
+//! The few sections of an ELF object that are asked for.
 //!
-//! Source of the format: the System V ABI, chapter 4 (object files: ELF header, section header table, symbol table).
 //! Little-endian objects of both classes are read; all that hoopy builds for are such.
+
+use object::LittleEndian;
+use object::elf::{FileHeader32, FileHeader64, Sym32, Sym64};
+use object::pod::{Pod, slice_from_all_bytes};
+use object::read::elf::{FileHeader, SectionHeader as _, Sym};
 
 /// Why an object is refused. Where depmod would pass over something, this refuses.
 pub type Refusal = &'static str;
 
-/// An object, and where its section headers are.
+/// How wide an object's addresses are, which decides how it is laid out.
 #[derive(Debug, Clone, Copy)]
-pub struct Elf<'a> {
-    bytes: &'a [u8],
-    headers: &'a [u8],
-    names: &'a [u8],
-    layout: &'static Layout,
+pub enum Class {
+    /// 32 bits.
+    Bits32,
+    /// 64 bits.
+    Bits64,
 }
-
-/// Where fields are, which the class decides.
-#[derive(Debug)]
-struct Layout {
-    /// Of an address or an offset, in bytes.
-    word: usize,
-    section_table: usize,
-    section_entry_size: usize,
-    section_count: usize,
-    section_names: usize,
-    header_len: usize,
-    offset: usize,
-    size: usize,
-    symbol_len: usize,
-    symbol_section: usize,
-}
-
-/// Where a section header says what kind of section it is, in both classes.
-const TYPE: usize = 4;
-
-/// The kind of a section that takes no room in the file (`SHT_NOBITS`).
-const NO_BITS: usize = 8;
-
-const BITS_32: Layout = Layout {
-    word: 4,
-    section_table: 32,
-    section_entry_size: 46,
-    section_count: 48,
-    section_names: 50,
-    header_len: 40,
-    offset: 16,
-    size: 20,
-    symbol_len: 16,
-    symbol_section: 14,
-};
-
-const BITS_64: Layout = Layout {
-    word: 8,
-    section_table: 40,
-    section_entry_size: 58,
-    section_count: 60,
-    section_names: 62,
-    header_len: 64,
-    offset: 24,
-    size: 32,
-    symbol_len: 24,
-    symbol_section: 6,
-};
 
 /// A symbol: its name's offset in the string table, and whether another object must have it.
 #[derive(Debug, Clone, Copy)]
@@ -72,89 +28,76 @@ pub struct Symbol {
     pub undefined: bool,
 }
 
-fn number(bytes: &[u8], at: usize, len: usize) -> Option<u64> {
-    let field = bytes.get(at..at.checked_add(len)?)?;
-    Some(field.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
-}
-
-fn position(bytes: &[u8], at: usize, len: usize) -> Option<usize> {
-    usize::try_from(number(bytes, at, len)?).ok()
-}
-
-impl<'a> Elf<'a> {
-    /// Reads the header.
-    pub fn new(bytes: &'a [u8]) -> Result<Self, Refusal> {
-        let layout = match bytes.get(..6) {
-            Some([0x7f, b'E', b'L', b'F', 1, 1]) => &BITS_32,
-            Some([0x7f, b'E', b'L', b'F', 2, 1]) => &BITS_64,
-            _ => return Err("expected a little-endian ELF object"),
-        };
-        let half = |at| position(bytes, at, 2).ok_or("cut short in the header");
-        let (count, strings) = (half(layout.section_count)?, half(layout.section_names)?);
-        if half(layout.section_entry_size)? != layout.header_len {
-            return Err("section headers of another size than the class has");
+impl Class {
+    /// Of the object with these bytes.
+    pub fn of(bytes: &[u8]) -> Result<Self, Refusal> {
+        match bytes.get(..6) {
+            Some([0x7f, b'E', b'L', b'F', 1, 1]) => Ok(Self::Bits32),
+            Some([0x7f, b'E', b'L', b'F', 2, 1]) => Ok(Self::Bits64),
+            _ => Err("expected a little-endian ELF object"),
         }
-        let table = position(bytes, layout.section_table, layout.word).ok_or("cut short in the header")?;
-        // At most 65535 of at most 64 bytes: no overflow.
-        let end = table.checked_add(count * layout.header_len).ok_or("section headers beyond the end")?;
-        let headers = bytes.get(table..end).ok_or("section headers beyond the end")?;
-        let mut elf = Self { bytes, headers, names: &[], layout };
-        let header = elf.header(strings).ok_or("no section of names")?;
-        elf.names = elf.content(header)?;
-        if elf.names.last() != Some(&0) {
-            return Err("section names that do not end");
-        }
-        Ok(elf)
-    }
-
-    fn header(&self, index: usize) -> Option<&'a [u8]> {
-        self.headers.chunks_exact(self.layout.header_len).nth(index)
-    }
-
-    fn content(&self, header: &[u8]) -> Result<&'a [u8], Refusal> {
-        let field = |at| position(header, at, self.layout.word).ok_or("a section beyond the end");
-        let (offset, size) = (field(self.layout.offset)?, field(self.layout.size)?);
-        let end = offset.checked_add(size).ok_or("a section beyond the end")?;
-        self.bytes.get(offset..end).ok_or("a section beyond the end")
     }
 
     /// The contents of the first section of each of these names; empty where there is none.
-    pub fn sections<const N: usize>(&self, wanted: [&[u8]; N]) -> Result<[&'a [u8]; N], Refusal> {
-        let mut found: [Option<&'a [u8]>; N] = [None; N];
-        // The first header is of no section.
-        for header in self.headers.chunks_exact(self.layout.header_len).skip(1) {
-            // One that is wrong makes depmod refuse the object, whichever it is.
-            let name = position(header, 0, 4)
-                .and_then(|at| self.names.get(at..))
-                .ok_or("a section without a name")?;
-            let empty = position(header, TYPE, 4) == Some(NO_BITS);
-            let content = if empty { &[][..] } else { self.content(header)? };
-            let place = wanted
-                .iter()
-                .position(|w| name.strip_prefix(*w).is_some_and(|rest| rest.first() == Some(&0)));
-            let Some(slot) = place.and_then(|place| found.get_mut(place)) else { continue };
-            if slot.is_none() {
-                *slot = Some(content);
-            }
+    pub fn sections<'a, const N: usize>(
+        self,
+        bytes: &'a [u8],
+        wanted: [&[u8]; N],
+    ) -> Result<[&'a [u8]; N], Refusal> {
+        match self {
+            Self::Bits32 => sections::<FileHeader32<LittleEndian>, N>(bytes, wanted),
+            Self::Bits64 => sections::<FileHeader64<LittleEndian>, N>(bytes, wanted),
         }
-        Ok(found.map(Option::unwrap_or_default))
     }
 
     /// The symbols of a symbol table, but the first, which is none.
-    pub fn symbols(&self, table: &'a [u8]) -> Result<impl Iterator<Item = Symbol> + 'a, Refusal> {
-        let layout = self.layout;
-        if !table.len().is_multiple_of(layout.symbol_len) {
-            return Err("half a symbol");
+    pub fn symbols(self, table: &[u8]) -> Result<Vec<Symbol>, Refusal> {
+        match self {
+            Self::Bits32 => symbols::<Sym32<LittleEndian>>(table),
+            Self::Bits64 => symbols::<Sym64<LittleEndian>>(table),
         }
-        Ok(table.chunks_exact(layout.symbol_len).skip(1).filter_map(|entry| {
-            let undefined = number(entry, layout.symbol_section, 2)? == 0;
-            Some(Symbol { name: position(entry, 0, 4)?, undefined })
-        }))
     }
 
     /// How long the checksum before each name in `__versions` is: a word (`include/linux/module.h` of the kernel,
     /// `struct modversion_info`).
-    pub fn word(&self) -> usize {
-        self.layout.word
+    pub fn word(self) -> usize {
+        match self {
+            Self::Bits32 => 4,
+            Self::Bits64 => 8,
+        }
     }
+}
+
+fn sections<'a, H: FileHeader<Endian = LittleEndian>, const N: usize>(
+    bytes: &'a [u8],
+    wanted: [&[u8]; N],
+) -> Result<[&'a [u8]; N], Refusal> {
+    let header = H::parse(bytes).map_err(|_| "cut short in the header, or of another version")?;
+    // The counts for more sections than 16 bits can tell are not for depmod.
+    if header.e_shnum(LittleEndian) == 0 || header.e_shstrndx(LittleEndian).index().is_none() {
+        return Err("no section of names");
+    }
+    let headers =
+        header.section_headers(LittleEndian, bytes).map_err(|_| "no section headers, or cut short")?;
+    let names = header.section_strings(LittleEndian, bytes, headers).map_err(|_| "no section of names")?;
+    let mut found: [Option<&'a [u8]>; N] = [None; N];
+    // The first header is of no section.
+    for section in headers.iter().skip(1) {
+        // One that is wrong makes depmod refuse the object, whichever it is.
+        let name = section.name(LittleEndian, names).map_err(|_| "a section without a name")?;
+        let content = section.data(LittleEndian, bytes).map_err(|_| "a section beyond the end")?;
+        let place = wanted.iter().position(|wanted| *wanted == name);
+        let Some(slot) = place.and_then(|place| found.get_mut(place)) else { continue };
+        slot.get_or_insert(content);
+    }
+    Ok(found.map(Option::unwrap_or_default))
+}
+
+fn symbols<S: Sym<Endian = LittleEndian> + Pod>(table: &[u8]) -> Result<Vec<Symbol>, Refusal> {
+    let entries = slice_from_all_bytes::<S>(table).map_err(|()| "half a symbol")?;
+    let symbol = |entry: &S| Symbol {
+        name: entry.st_name(LittleEndian) as usize,
+        undefined: entry.is_undefined(LittleEndian),
+    };
+    Ok(entries.iter().skip(1).map(symbol).collect())
 }

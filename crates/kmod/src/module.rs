@@ -14,7 +14,7 @@ use std::io::{self, BufRead as _, Read as _};
 use flate2::bufread::GzDecoder;
 use memchr::memchr;
 
-use crate::elf::{Elf, Refusal};
+use crate::elf::{Class, Refusal};
 use crate::{Error, text};
 
 /// Most that a module may take unpacked: several times the largest of a distribution's (amdgpu, with its relocations).
@@ -101,9 +101,9 @@ impl Module {
     }
 
     fn of_object(path: &[u8], object: &[u8]) -> Result<Self, Refusal> {
-        let elf = Elf::new(object)?;
+        let class = Class::of(object)?;
         let wanted: [&[u8]; 5] = [b".modinfo", b"__ksymtab_strings", b"__versions", b".symtab", b".strtab"];
-        let [info, exported, versions, symbols, names] = elf.sections(wanted)?;
+        let [info, exported, versions, symbols, names] = class.sections(object, wanted)?;
         if symbols.is_empty() || names.is_empty() {
             return Err("no symbols");
         }
@@ -117,7 +117,7 @@ impl Module {
         let kept: [&[u8]; 3] = [b"alias=", b"softdep=", b"weakdep="];
         let said = terminated(info).filter(|text| kept.iter().any(|key| text.starts_with(key)));
         said.for_each(|text| module.info.push(text));
-        for symbol in elf.symbols(symbols)? {
+        for symbol in class.symbols(symbols)? {
             let start = names.get(symbol.name..).ok_or("a symbol's name beyond the end")?;
             // Most symbols are the module's own: their names need not be looked for an end.
             if !symbol.undefined && !start.starts_with(CHECKSUM) {
@@ -136,7 +136,7 @@ impl Module {
         if module.exports.0.is_empty() {
             terminated(exported).for_each(|name| module.exports.push(name));
         }
-        module.versions(versions, elf.word())?;
+        module.versions(versions, class.word())?;
         Ok(module)
     }
 
