@@ -8,6 +8,7 @@ use hoopy::diff::{self, Became, DiffError, Difference, FileChange, How, PackageC
 use hoopy::drift::DriftError;
 use hoopy::ship::deploy::{Seen, Ssh};
 
+use super::far::{self, Asking};
 use crate::args::{Diff, Global};
 use crate::error::DIFFERS;
 use crate::ui::{Colour, Teller, put_coloured, put_json};
@@ -57,14 +58,14 @@ fn is_user_at(text: &str) -> bool {
 fn machine(host: &str, global: &Global, own: &Diff) -> anyhow::Result<Side> {
     // The system directory, for the images in it; it need not be one.
     let dir = Some(own.dir.as_path()).filter(|dir| dir.join("packages").is_file());
-    let far = super::far::find(host, dir, own.esp.as_deref(), global)?;
+    let far = far::find(host, dir, own.esp.as_deref(), global)?;
     let ssh = Ssh::connect(&far.host, &super::ssh())?;
     let seen = Seen::ask(&ssh, far.esp.as_deref())?;
     let Some(name) = seen.machine.image.clone() else {
         return Err(DriftError::NoImage { host: far.host }.into());
     };
-    let teller = Teller::new(global.quiet || own.json);
-    let mut side = far.running(global, &ssh, &seen, true, None, &teller)?;
+    let observer = &Teller::new(global.quiet || own.json);
+    let mut side = far.running(&Asking { global, ssh: &ssh, until: None, observer }, &seen, true)?;
     side.label = format!("{} ({name})", far.host);
     Ok(side)
 }

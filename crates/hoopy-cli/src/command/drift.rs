@@ -9,7 +9,7 @@ use hoopy::drift::{self, DriftError, Ignored, Listing};
 use hoopy::report::Silent;
 use hoopy::ship::deploy::{Seen, Ssh};
 
-use super::far::{self, Far, answer};
+use super::far::{self, Asking, Far, answer};
 use crate::args::{Drift, Global, Machine};
 use crate::error::DIFFERS;
 use crate::ui::{Teller, put_coloured, put_json};
@@ -65,7 +65,8 @@ impl Scene {
         let expected = match (&own.image, &listing.image) {
             (Some(given), _) => Side::file(given)?,
             (None, Some(name)) if far::is_name(name) => {
-                far.booted(global, &ssh, name, None, &Teller::new(global.quiet || quiet))?
+                let observer = &Teller::new(global.quiet || quiet);
+                far.booted(&Asking { global, ssh: &ssh, until: None, observer }, name)?
             }
             _ => return Err(DriftError::NoImage { host: far.host }.into()),
         };
@@ -91,7 +92,8 @@ pub fn count(global: &Global, far: &Far, ssh: &Ssh, seen: &Seen, until: Instant)
     if seen.machine.image.is_none() {
         return Err(DriftError::NoImage { host: far.host.clone() }.into());
     }
-    let expected = far.running(global, ssh, seen, false, Some(until), &Silent)?;
+    let asking = Asking { global, ssh, until: Some(until), observer: &Silent };
+    let expected = far.running(&asking, seen, false)?;
     let mut ask = |script: &str, limit| answer(ssh, Some(until), script, limit);
     let listing = drift::list(&far.host, &mut ask)?;
     let ignored = Ignored::new(far.system.as_ref().map_or(&[], |system| &system.drift_ignore));

@@ -62,6 +62,18 @@ pub fn find(given: &str, dir: Option<&Path>, esp: Option<&str>, global: &Global)
     Ok(Far { host, esp: esp.map(str::to_owned).or(own_esp), system })
 }
 
+/// How it is asked.
+pub struct Asking<'a> {
+    /// Options of the program: where the store is.
+    pub global: &'a Global,
+    /// The connection.
+    pub ssh: &'a Ssh,
+    /// For how long anybody waits.
+    pub until: Option<Instant>,
+    /// Sees how it goes.
+    pub observer: &'a dyn Observer,
+}
+
 impl Far {
     /// Where the image of that name is in `images/` of the system, or would be.
     pub fn image(&self, name: &str) -> Option<PathBuf> {
@@ -70,22 +82,13 @@ impl Far {
 
     /// The image that it booted, called `name`: the one in `images/`, else one that is put together from what is at
     /// hand and what only the machine has.
-    pub fn booted(
-        &self,
-        global: &Global,
-        ssh: &Ssh,
-        name: &str,
-        until: Option<Instant>,
-        observer: &dyn Observer,
-    ) -> anyhow::Result<Side> {
+    pub fn booted(&self, asking: &Asking<'_>, name: &str) -> anyhow::Result<Side> {
         let path = self.image(name);
         if let Some(path) = path.as_deref().filter(|path| path.is_file()) {
             return Ok(Side::file(path)?);
         }
-        let seen = Seen::ask(ssh, self.esp.as_deref());
-        let fetched = seen
-            .map_err(anyhow::Error::from)
-            .and_then(|seen| self.fetch(global, ssh, &seen, false, until, observer));
+        let seen = Seen::ask(asking.ssh, self.esp.as_deref()).map_err(anyhow::Error::from);
+        let fetched = seen.and_then(|seen| self.fetch(asking, &seen, false));
         fetched.with_context(|| {
             let there =
                 path.map_or_else(String::new, |path| format!(", there is no {} here", path.display()));
@@ -96,32 +99,18 @@ impl Far {
         })
     }
 
-    /// The same of a machine that was asked already: what is called so here counts where it is that image.
-    pub fn running(
-        &self,
-        global: &Global,
-        ssh: &Ssh,
-        seen: &Seen,
-        kernel: bool,
-        until: Option<Instant>,
-        observer: &dyn Observer,
-    ) -> anyhow::Result<Side> {
+    /// The same of a machine that was asked already: what is called so here counts where it is that image. With its
+    /// kernel, where that is wanted.
+    pub fn running(&self, asking: &Asking<'_>, seen: &Seen, kernel: bool) -> anyhow::Result<Side> {
         let path = seen.machine.image.as_deref().and_then(|name| self.image(name));
         match path.filter(|path| seen.is_running(path)) {
             Some(path) => Ok(Side::file(&path)?),
-            None => self.fetch(global, ssh, seen, kernel, until, observer),
+            None => self.fetch(asking, seen, kernel),
         }
     }
 
-    fn fetch(
-        &self,
-        global: &Global,
-        ssh: &Ssh,
-        seen: &Seen,
-        kernel: bool,
-        until: Option<Instant>,
-        observer: &dyn Observer,
-    ) -> anyhow::Result<Side> {
+    fn fetch(&self, asking: &Asking<'_>, seen: &Seen, kernel: bool) -> anyhow::Result<Side> {
+        let Asking { global, ssh, until, observer } = *asking;
         let store = super::store(global)?;
         let at_hand = AtHand { images: self.images(), store: &store };
         // Open for as long as it is wanted, and gone from the directory when this returns.

@@ -19,8 +19,9 @@ use std::time::Instant;
 use hoopy_uki::Section;
 
 use super::error::DeployError;
+use super::far::harmless;
 use super::images::{self, FarImage, fetch_until};
-use super::machine::{Machine, harmless};
+use super::machine::Machine;
 use super::ssh::Ssh;
 use crate::digest::{ContentId, of_reader};
 use crate::image::manifest::{self, Piece};
@@ -112,8 +113,7 @@ impl Seen {
 
     /// Whether the file at `path` is the image that runs, by what both say they are made of.
     pub fn is_running(&self, path: &Path) -> bool {
-        let own = File::open(path).ok().and_then(|mut file| manifest::of_image(&mut file).ok().flatten());
-        own.is_some_and(|own| self.running().is_some_and(|image| image.pieces == own))
+        pieces_of(path).is_some_and(|own| self.running().is_some_and(|image| image.pieces == own))
     }
 }
 
@@ -199,14 +199,18 @@ fn between(image: &FarImage) -> Option<Vec<Range<u64>>> {
     (total <= MAX_BETWEEN && image.size <= MAX_IMAGE).then_some(ranges)
 }
 
+/// What the image in this file says it is made of, if it is one and says so.
+fn pieces_of(path: &Path) -> Option<Vec<Piece>> {
+    manifest::of_image(&mut File::open(path).ok()?).ok().flatten()
+}
+
 type Here<'a> = HashMap<ContentId, (&'a Path, u64)>;
 
 /// The pieces of these images, by what they say they are.
 fn here(images: &[PathBuf]) -> Here<'_> {
     let mut here = Here::new();
     for path in images {
-        let pieces = File::open(path).ok().and_then(|mut file| manifest::of_image(&mut file).ok().flatten());
-        for piece in pieces.unwrap_or_default() {
+        for piece in pieces_of(path).unwrap_or_default() {
             here.entry(piece.sha256).or_insert((path, piece.offset));
         }
     }

@@ -9,7 +9,8 @@ use hoopy_uki::pe::Headers;
 use hoopy_uki::{Section, read_headers, read_section};
 
 use super::error::DeployError;
-use super::machine::{FarFile, Machine, nothing, script};
+use super::far::{self, harmless, nothing, script};
+use super::machine::{FarFile, Machine};
 use super::ssh::Ssh;
 use crate::arch::Arch;
 use crate::digest::{ContentId, of_reader};
@@ -144,9 +145,9 @@ pub(super) fn fetch_until(
     let said = ssh.run_until(until, &script, MARK.len() as u64 + total, &mut nothing)?;
     let Some(mut rest) = said.strip_prefix(MARK).filter(|rest| rest.len() as u64 == total) else {
         let said = String::from_utf8_lossy(said.get(..said.len().min(300)).unwrap_or_default()).into_owned();
-        let (kind, words) =
-            said.trim().strip_prefix("error ").and_then(|e| e.split_once(' ')).unwrap_or(("", &said));
-        return Err(DeployError::of(ssh.host(), kind, words));
+        let host = ssh.host();
+        let strange = || DeployError::Answer { host: host.to_owned(), found: harmless(&said) };
+        return Err(far::refusal(host, &said).unwrap_or_else(strange));
     };
     let mut texts = Vec::with_capacity(wanted.len());
     for (_, range) in wanted {

@@ -13,12 +13,12 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 
-use hoopy_uki::Section;
-use hoopy_uki::pe::{HEADERS_WITHIN, Headers};
+use hoopy_uki::{Section, read_headers};
 
 use super::error::DeployError;
+use super::far::{self, harmless, nothing, script};
 use super::images::NewImage;
-use super::machine::{Machine, harmless, nothing, script};
+use super::machine::Machine;
 use super::ssh::Ssh;
 use crate::digest::of_reader;
 
@@ -67,9 +67,7 @@ pub fn start(ssh: &Ssh, machine: &Machine, image: &NewImage, file: &str) -> Resu
 fn parts(image: &NewImage) -> Result<String, DeployError> {
     let io = |source| DeployError::Image { path: image.path.clone(), source };
     let mut file = File::open(&image.path).map_err(io)?;
-    let mut head = Vec::new();
-    (&mut file).take(HEADERS_WITHIN as u64).read_to_end(&mut head).map_err(io)?;
-    let headers = Headers::parse(&head, image.size)
+    let (headers, ..) = read_headers(&mut file)
         .map_err(|e| DeployError::NotAnImage { path: image.path.clone(), reason: e.to_string() })?;
     let mut lines = Vec::new();
     for (section, name) in LOADED {
@@ -82,14 +80,6 @@ fn parts(image: &NewImage) -> Result<String, DeployError> {
 }
 
 fn verdict(ssh: &Ssh, said: &[u8]) -> Result<(), DeployError> {
-    let said = String::from_utf8_lossy(said).into_owned();
-    for line in said.lines() {
-        if line == "done" {
-            return Ok(());
-        }
-        if let Some((kind, words)) = line.strip_prefix("error ").and_then(|e| e.split_once(' ')) {
-            return Err(DeployError::of(ssh.host(), kind, &harmless(words)));
-        }
-    }
-    Err(DeployError::Answer { host: ssh.host().to_owned(), found: harmless(&said) })
+    let (host, said) = (ssh.host(), String::from_utf8_lossy(said));
+    far::verdict(host, &said, || DeployError::Answer { host: host.to_owned(), found: harmless(&said) })
 }

@@ -1,15 +1,12 @@
 //! Asking a machine, once, for all that a deploy depends on.
 
-use std::io::Write;
-
 use serde::Serialize;
 
 use super::error::DeployError;
+use super::far::{self, harmless, nothing, script};
 use super::ssh::Ssh;
 use crate::arch::Arch;
-use crate::shell::quoted;
 
-const LIB: &str = include_str!("far/lib.sh");
 const ASK: &str = include_str!("far/ask.sh");
 const PEEK: &str = include_str!("far/peek.sh");
 
@@ -97,10 +94,7 @@ impl Machine {
             match word {
                 "done" => return machine.complete(&lacks),
                 "error" if !lacks.is_empty() => return machine.complete(&lacks),
-                "error" => {
-                    let (kind, words) = rest.split_once(' ').unwrap_or((rest, ""));
-                    return Err(DeployError::of(host, kind, words));
-                }
+                "error" => return Err(far::refused(host, rest)),
                 "lacks" => lacks.push(rest),
                 "failed" => machine.failed += &format!("{}\n", harmless(rest)),
                 _ => machine.take(word, rest),
@@ -160,22 +154,6 @@ impl Machine {
     pub fn failure_of(&self, image: &str) -> Option<&str> {
         self.failed.lines().any(|line| line == format!("IMAGE={image}")).then_some(self.failed.as_str())
     }
-}
-
-/// The script `main` with what all have in common before it, and these variables.
-pub(super) fn script(variables: &[(&str, &str)], main: &str) -> String {
-    let set: String = variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
-    format!("{set}{LIB}\n{main}")
-}
-
-/// No input but the script.
-pub(super) fn nothing(_: &mut dyn Write) -> std::io::Result<()> {
-    Ok(())
-}
-
-/// Without what a terminal would act on: another machine said it.
-pub(super) fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 mod booted;
 mod delta;
 pub mod error;
+mod far;
 mod images;
 pub mod kexec;
 mod machine;
@@ -39,7 +40,7 @@ pub use wait::{Came, reboot, wait};
 
 use crate::config::Layout;
 use crate::report::{Event, Observer};
-use machine::{nothing, script};
+use far::{nothing, script};
 
 const ASSEMBLE: &str = include_str!("far/assemble.sh");
 const DIGEST: &str = "open_esp ro\nsha256sum \"$AT/$FILE\"\n";
@@ -162,8 +163,8 @@ fn news(new: &NewImage, stretches: &[Stretch]) -> Vec<News> {
 fn digest(ssh: &Ssh, machine: &Machine, file: &str) -> Result<String, DeployError> {
     let script = script(&[("GIVEN", ""), ("ESP", &machine.esp), ("FILE", file)], DIGEST);
     let said = String::from_utf8_lossy(&ssh.run(&script, MAX_SAID, &mut nothing)?).into_owned();
-    if let Some((kind, words)) = said.strip_prefix("error ").and_then(|e| e.split_once(' ')) {
-        return Err(DeployError::of(ssh.host(), kind, words));
+    if let Some(refusal) = far::refusal(ssh.host(), &said) {
+        return Err(refusal);
     }
     Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
 }
@@ -261,19 +262,8 @@ fn assemble(
     if let (Some(trouble), Some((new, _))) = (trouble, new) {
         return Err(DeployError::Image { path: new.path.clone(), source: io::Error::other(trouble) });
     }
-    verdict(ssh.host(), &String::from_utf8_lossy(&said))
-}
-
-fn verdict(host: &str, said: &str) -> Result<(), DeployError> {
-    for line in said.lines() {
-        if line == "done" {
-            return Ok(());
-        }
-        if let Some((kind, words)) = line.strip_prefix("error ").and_then(|e| e.split_once(' ')) {
-            return Err(DeployError::of(host, kind, &machine::harmless(words)));
-        }
-    }
-    Err(DeployError::Short(host.to_owned()))
+    let host = ssh.host();
+    far::verdict(host, &String::from_utf8_lossy(&said), || DeployError::Short(host.to_owned()))
 }
 
 /// Writes what is sent, in order.

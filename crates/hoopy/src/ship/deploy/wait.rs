@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::error::DeployError;
-use super::machine::{Machine, nothing, script};
+use super::far::{nothing, script};
+use super::machine::Machine;
 use super::ssh::{Ssh, SshConfig, SshError};
 
 /// Between two questions.
