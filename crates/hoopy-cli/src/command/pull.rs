@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use hoopy::config::System;
 use hoopy::diff::FileChange;
 use hoopy::drift::{self, DriftError, Outcome, Pulled};
+use hoopy::layer::path::is_within;
 
 use super::drift::{Scene, changed};
 use crate::args::{Global, Pull};
@@ -24,11 +25,11 @@ pub fn run(global: &Global, own: &Pull) -> anyhow::Result<ExitCode> {
     let found = scene.drift(false)?;
     let mut wanted = Vec::new();
     for change in &found.files {
-        if own.all || own.paths.iter().any(|path| is_within(&change.path, path)) || asks && ask(change)? {
+        if own.all || own.paths.iter().any(|path| is_named(&change.path, path)) || asks && ask(change)? {
             wanted.push(change);
         }
     }
-    let untouched = |path: &&String| !found.files.iter().any(|change| is_within(&change.path, path));
+    let untouched = |path: &&String| !found.files.iter().any(|change| is_named(&change.path, path));
     if let Some(path) = own.paths.iter().find(untouched) {
         return Err(DriftError::NotChanged { host: scene.host, path: path.clone() }.into());
     }
@@ -51,9 +52,8 @@ pub fn run(global: &Global, own: &Pull) -> anyhow::Result<ExitCode> {
 }
 
 /// Whether a changed path is the one that was named, or in that directory.
-fn is_within(path: &str, named: &str) -> bool {
-    let named = named.trim_matches('/');
-    named.is_empty() || path.strip_prefix(named).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+fn is_named(path: &str, named: &str) -> bool {
+    is_within(path.as_bytes(), named.trim_matches('/').as_bytes())
 }
 
 fn ask(change: &FileChange) -> io::Result<bool> {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hoopy_apk::Version;
 
 use super::{Became, DiffError, Difference, Entry, Fact, FileChange, Held, How, PackageChange, Side, patch};
+use crate::inspect::root::FileType;
 
 /// What belongs to no package, and says only which packages there are.
 const DATABASES: [&[u8]; 2] = [b"lib/apk/db/", b"usr/lib/apk/db/"];
@@ -110,7 +111,7 @@ fn files(old: &Side, new: &Side) -> Result<Vec<FileChange>, DiffError> {
         if became == Became::Changed && what.is_empty() {
             continue;
         }
-        let size = |entry: Option<&Entry>| entry.filter(|e| e.kind == A_FILE).map(|e| e.size);
+        let size = |entry: Option<&Entry>| entry.filter(|e| e.kind == FileType::File).map(|e| e.size);
         let path = String::from_utf8_lossy(path).into_owned();
         let (old_size, new_size) = (size(old), size(new));
         all.push(FileChange { path, became, what, old_size, new_size, package: None, patch: None });
@@ -132,14 +133,12 @@ fn only_root(root: &mut BTreeMap<Vec<u8>, Entry>, image: &Side, all: &mut BTreeM
     }
 }
 
-/// What a regular file is called.
-const A_FILE: &str = "a file";
-
 /// Files that may be the same, and must be read to know.
 fn unsure(before: &BTreeMap<Vec<u8>, Entry>, after: &BTreeMap<Vec<u8>, Entry>) -> Vec<Vec<u8>> {
     let both = before.iter().filter_map(|(path, old)| Some((path, old, after.get(path)?)));
     let is_unsure = |old: &Entry, new: &Entry| {
-        let files = old.kind == A_FILE && new.kind == A_FILE && old.size == new.size && old.size > 0;
+        let files =
+            old.kind == FileType::File && new.kind == FileType::File && old.size == new.size && old.size > 0;
         files
             && (old.place.is_none() || old.place != new.place)
             && (old.digest.is_none() || old.digest != new.digest)

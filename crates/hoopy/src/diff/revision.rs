@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 
 use super::{DiffError, Entry, Side};
 use crate::digest::ContentId;
+use crate::inspect::root::FileType;
 use crate::lock::Lock;
 
 /// The revision that is the directory as it is.
@@ -54,8 +55,8 @@ pub fn revision(dir: &Path, revision: &str) -> Result<Side, DiffError> {
 
 type Files = BTreeMap<Vec<u8>, (Entry, Vec<u8>)>;
 
-fn entry(kind: &'static str, mode: u32, bytes: Vec<u8>) -> (Entry, Vec<u8>) {
-    let is_link = kind == "a symbolic link";
+fn entry(kind: FileType, mode: u32, bytes: Vec<u8>) -> (Entry, Vec<u8>) {
+    let is_link = kind == FileType::Symlink;
     let text = is_link.then(|| String::from_utf8_lossy(&bytes).into_owned());
     let size = if is_link { 0 } else { bytes.len() as u64 };
     let digest = (!is_link).then(|| ContentId::of(&bytes));
@@ -77,11 +78,11 @@ fn committed(dir: &Path, revision: &str) -> Result<Files, DiffError> {
         let mut words = head.split(' ');
         let (mode, id) = (words.next().unwrap_or_default(), words.nth(1).unwrap_or_default());
         let (kind, mode) = match mode {
-            "100755" => ("a file", 0o755),
-            "120000" => ("a symbolic link", 0o777),
+            "100755" => (FileType::File, 0o755),
+            "120000" => (FileType::Symlink, 0o777),
             // A commit of another repository has no content here.
             "160000" => continue,
-            _ => ("a file", 0o644),
+            _ => (FileType::File, 0o644),
         };
         listed.push((path.to_vec(), kind, mode, id.to_owned()));
     }
@@ -150,11 +151,11 @@ fn on_disk(dir: &Path) -> Result<Files, DiffError> {
         }
         let found = if meta.is_symlink() {
             let target = fs::read_link(&place).map_err(failed)?;
-            entry("a symbolic link", 0o777, target.as_os_str().as_bytes().to_vec())
+            entry(FileType::Symlink, 0o777, target.as_os_str().as_bytes().to_vec())
         } else {
             // git keeps the user's right to execute, and no more.
             let mode = if meta.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
-            entry("a file", mode, fs::read(&place).map_err(failed)?)
+            entry(FileType::File, mode, fs::read(&place).map_err(failed)?)
         };
         files.insert(path.to_vec(), found);
     }

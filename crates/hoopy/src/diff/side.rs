@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use crate::digest::{ContentId, of_reader};
-use crate::inspect::root::{Content, Kind, Node};
+use crate::inspect::root::{Content, FileType, Kind, Node};
 use crate::inspect::split::Limits;
 use crate::inspect::{Image, Packages};
 use crate::lock::{Lock, LockError, Role};
@@ -59,7 +59,7 @@ enum Files {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// What it is: `a file`.
-    pub kind: &'static str,
+    pub kind: FileType,
     /// Permission bits.
     pub mode: u32,
     /// User and group, where the side knows them.
@@ -257,6 +257,6 @@ fn of_node(image: &Image, node: &Node) -> Entry {
         Kind::Char(major, minor) | Kind::Block(major, minor) => (0, Some(format!("{major},{minor}")), None),
         _ => (0, None, None),
     };
-    let (kind, owner) = (node.kind.name(), Some((node.uid, node.gid)));
+    let (kind, owner) = (node.kind.file_type(), Some((node.uid, node.gid)));
     Entry { kind, mode: node.mode, owner, size, text, digest: None, place }
 }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use hoopy_cpio::file_type;
-
 use super::{DriftError, Far};
 use crate::diff::Entry;
+use crate::inspect::root::FileType;
 use crate::layer::EntryPath;
 use crate::shell::quoted;
 
@@ -76,8 +75,8 @@ impl Listing {
             (text(size).parse().unwrap_or(0), path, None)
         };
         let Ok(path) = EntryPath::new(path) else { return };
-        let kind = kind(mode);
-        let size = if mode & file_type::MASK == file_type::FILE { size } else { 0 };
+        let Some(kind) = FileType::of_mode(mode) else { return };
+        let size = if kind == FileType::File { size } else { 0 };
         let entry = Entry {
             kind,
             mode: mode & 0o7777,
@@ -112,19 +111,6 @@ fn arrow(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((inner.get(..at)?, inner.get(at + 6..)?))
 }
 
-/// As the tree of an image calls them.
-fn kind(mode: u32) -> &'static str {
-    match mode & file_type::MASK {
-        file_type::DIR => "a directory",
-        file_type::FILE => "a file",
-        file_type::SYMLINK => "a symbolic link",
-        file_type::CHAR => "a character device",
-        file_type::BLOCK => "a block device",
-        file_type::FIFO => "a named pipe",
-        _ => "a socket",
-    }
-}
-
 /// Fetches the contents of these files, of `most` bytes at most each.
 ///
 /// # Errors
@@ -143,7 +129,7 @@ pub fn contents(
     for path in paths {
         let Ok(text) = std::str::from_utf8(path) else { continue };
         let Some((entry, _)) = listing.files.get(path) else { continue };
-        if entry.kind == "a file" && entry.size <= most {
+        if entry.kind == FileType::File && entry.size <= most {
             script += &format!("get {}\n", quoted(text));
             // It may have grown meanwhile.
             limit += most.min(entry.size.saturating_mul(2) + 65_536) + path.len() as u64 + 64;

@@ -23,6 +23,7 @@ pub use pull::{Outcome, Pulled, pull};
 pub use secret::secret;
 
 use crate::diff::{self, DiffError, Difference, Side};
+use crate::layer::path::is_within;
 
 /// Runs a script with `sh` on the machine; gives what it printed, of which so many bytes are read at most.
 pub type Far<'a> = dyn FnMut(&str, u64) -> io::Result<Vec<u8>> + 'a;
@@ -96,12 +97,7 @@ pub fn drift(
     let machine = Side::known("the machine", listing.files.clone());
     let mut difference = diff::compare(image, &machine, patches)?;
     difference.facts.clear();
-    let is_mounted = |path: &[u8]| {
-        let below = |at: &Vec<u8>| {
-            path.strip_prefix(at.as_slice()).is_some_and(|r| r.is_empty() || r.starts_with(b"/"))
-        };
-        listing.mounts.iter().any(|at| !at.is_empty() && below(at))
-    };
+    let is_mounted = |path: &[u8]| listing.mounts.iter().any(|at| !at.is_empty() && is_within(path, at));
     difference.files.retain(|file| {
         let path = file.path.as_bytes();
         !ignored.matches(path) && !is_mounted(path)

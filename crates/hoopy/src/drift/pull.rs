@@ -14,6 +14,7 @@ use toml_edit::{DocumentMut, Item, Table, value};
 use super::{DriftError, Listing, secret};
 use crate::beneath::Beneath;
 use crate::diff::{Became, Entry, FileChange};
+use crate::inspect::root::FileType;
 use crate::layer::EntryPath;
 use crate::store::replace_file;
 
@@ -96,14 +97,14 @@ impl One<'_> {
             return Some(Outcome::LeftOut("no image can hold a path like this"));
         }
         match entry.kind {
-            "a file" if content.len() as u64 != entry.size => {
+            FileType::File if content.len() as u64 != entry.size => {
                 Some(Outcome::LeftOut("its content was not fetched: it is too large"))
             }
-            "a file" | "a symbolic link" => {
+            FileType::File | FileType::Symlink => {
                 let why = secret(self.change.path.as_bytes(), content).filter(|_| !self.with_secrets);
                 why.map(Outcome::Secret)
             }
-            "a directory" => {
+            FileType::Dir => {
                 Some(Outcome::LeftOut("a directory comes with the files in it; git keeps no empty one"))
             }
             _ => Some(Outcome::LeftOut("neither file nor symbolic link")),
@@ -142,7 +143,7 @@ impl One<'_> {
         let mut modes = Vec::new();
         let path = &self.change.path;
         if let Some((entry, _)) =
-            self.file.filter(|(entry, _)| entry.kind == "a file" && entry.mode != kept(entry.mode))
+            self.file.filter(|(entry, _)| entry.kind == FileType::File && entry.mode != kept(entry.mode))
         {
             modes.push((path.clone(), entry.mode));
         }

@@ -83,7 +83,7 @@ impl Image {
             other => Err(InspectError::NotAFile {
                 image: self.path.clone(),
                 path: path.to_vec(),
-                what: other.kind.name(),
+                what: other.kind.file_type(),
             }),
         }
     }

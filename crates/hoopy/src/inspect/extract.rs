@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 use super::root::{Content, Kind, Node};
 use super::{Image, InspectError};
 use crate::beneath::Beneath;
+use crate::layer::path::is_within;
 
 /// What was extracted.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct Extracted {
     /// Bytes of files.
     pub bytes: u64,
     /// What was left out, and why.
-    pub left_out: Vec<(Vec<u8>, &'static str)>,
+    pub left_out: Vec<(Vec<u8>, String)>,
 }
 
 /// What is to be made, by path.
@@ -54,10 +55,7 @@ impl Image {
         let mut met = BTreeSet::new();
         let mut wanted = Wanted::new();
         self.root.walk(self.root.top(), &mut |path, _, node| {
-            let below = |asked: &[u8]| {
-                path.strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-            };
-            let hits: Vec<_> = asked.iter().filter(|a| a.is_empty() || below(a)).collect();
+            let hits: Vec<_> = asked.iter().filter(|asked| is_within(path, asked)).collect();
             if paths.is_empty() || !hits.is_empty() {
                 wanted.insert(path.to_vec(), node);
                 met.extend(hits.into_iter().cloned());
@@ -88,12 +86,12 @@ impl Extraction<'_> {
                 Kind::Dir(_) => self.top.directory(path).map(drop),
                 // The kernel makes them, and no other system call does.
                 Kind::Symlink(target) if target.is_empty() => {
-                    self.done.left_out.push((path.clone(), "a symbolic link without a target"));
+                    self.done.left_out.push((path.clone(), "a symbolic link without a target".to_owned()));
                     continue;
                 }
                 Kind::Symlink(target) => self.link(path, target),
                 _ => {
-                    self.done.left_out.push((path.clone(), node.kind.name()));
+                    self.done.left_out.push((path.clone(), node.kind.file_type().to_string()));
                     continue;
                 }
             };

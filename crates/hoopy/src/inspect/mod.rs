@@ -32,7 +32,7 @@ use hoopy_uki::pe::{Headers, PeError};
 
 pub use packages::Packages;
 pub use parts::Part;
-use root::Root;
+use root::{FileType, Root};
 use split::{Limits, Segment, Splitter, Stopped};
 
 /// A file that cannot be inspected.
@@ -81,7 +81,7 @@ pub enum InspectError {
         /// The path.
         path: Vec<u8>,
         /// What it is.
-        what: &'static str,
+        what: FileType,
     },
     /// A file could not be extracted.
     #[error("{}: {source}", .path.display())]

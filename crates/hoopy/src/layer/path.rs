@@ -84,8 +84,13 @@ impl EntryPath {
 
     /// Whether it is `dir` or lies below it.
     pub fn is_within(&self, dir: &[u8]) -> bool {
-        self.0.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+        is_within(&self.0, dir)
     }
+}
+
+/// Whether `path` is `dir` or lies below it; all lies below the root, which is empty.
+pub fn is_within(path: &[u8], dir: &[u8]) -> bool {
+    dir.is_empty() || path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 impl Ord for EntryPath {

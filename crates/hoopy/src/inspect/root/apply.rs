@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hoopy_cpio::{Entry, PATH_MAX, file_type};
 
 use super::super::split::Found;
-use super::{Content, Kind, Lost, MAX_LOST, Node, NodeId, Root, SOCKET};
+use super::{Content, FileType, Kind, Lost, MAX_LOST, Node, NodeId, Root};
 
 impl Root {
     /// Does what the kernel does at this entry.
@@ -25,16 +25,16 @@ impl Root {
 
     fn entry(&mut self, found: &Found<'_>) -> Result<(), &'static str> {
         let entry = found.entry;
-        let kind = entry.mode & file_type::MASK;
-        if kind != file_type::DIR && entry.name.ends_with(b"/") {
+        let kind = FileType::of_mode(entry.mode);
+        if kind != Some(FileType::Dir) && entry.name.ends_with(b"/") {
             self.clean(&entry.name, kind);
             return Err("only the name of a directory may end in a slash");
         }
         match kind {
-            file_type::SYMLINK => self.symlink(found),
-            file_type::FILE => self.file(found),
+            Some(FileType::Symlink) => self.symlink(found),
+            Some(FileType::File) => self.file(found),
             _ if entry.size > 0 => Err("it has data, and is no file"),
-            file_type::DIR => {
+            Some(FileType::Dir) => {
                 let existing = self.clean(&entry.name, kind);
                 let node = Node { given: false, ..node(found, Kind::Dir(BTreeMap::new())) };
                 let id = existing.map_or_else(|| self.create(&entry.name, node), Ok)?;
@@ -44,11 +44,11 @@ impl Root {
         }
     }
 
-    /// What is at the path and stays there: what is of another type is removed, if it can be.
-    fn clean(&mut self, path: &[u8], kind: u32) -> Option<NodeId> {
+    /// What is at the path and stays there: what is of another type than this (or any, for none) is removed, if it can be.
+    fn clean(&mut self, path: &[u8], kind: Option<FileType>) -> Option<NodeId> {
         let place = self.resolve(path, false)?;
         let (dir, name, id) = (place.dir, place.name, place.node?);
-        let is_same = self.node(id).is_some_and(|node| node.kind.file_type() == kind);
+        let is_same = self.node(id).is_some_and(|node| Some(node.kind.file_type()) == kind);
         let is_full = matches!(self.node(id), Some(Node { kind: Kind::Dir(held), .. }) if !held.is_empty());
         let Some(name) = name.filter(|_| !is_same && !is_full) else { return Some(id) };
         let name: Box<[u8]> = name.into();
@@ -96,14 +96,14 @@ impl Root {
         }
         // The kernel hands it over as a string.
         let target = found.target.split(|&byte| byte == 0).next().unwrap_or_default();
-        self.clean(&found.entry.name, 0);
+        self.clean(&found.entry.name, None);
         let node = node(found, Kind::Symlink(target.into()));
         self.create(&found.entry.name, Node { mode: 0o777, ..node }).map(drop)
     }
 
     fn file(&mut self, found: &Found<'_>) -> Result<(), &'static str> {
         let entry = found.entry;
-        let existing = self.clean(&entry.name, file_type::FILE);
+        let existing = self.clean(&entry.name, Some(FileType::File));
         let content = Content { segment: found.segment, offset: found.data, size: entry.size.into() };
         let fresh = node(found, Kind::File(content));
         let (id, linked) = match self.link(entry)? {
@@ -138,7 +138,7 @@ impl Root {
             self.links.insert(key, entry.name.clone());
             return Ok(None);
         };
-        self.clean(&entry.name, 0);
+        self.clean(&entry.name, None);
         let gone = "the file that it is a further name of is gone";
         let id = self.resolve(&first, false).and_then(|place| place.node).ok_or(gone)?;
         if matches!(self.node(id), Some(Node { kind: Kind::Dir(_), .. })) {
@@ -148,13 +148,13 @@ impl Root {
         Ok(Some(id))
     }
 
-    fn special(&mut self, found: &Found<'_>, kind: u32) -> Result<(), &'static str> {
+    fn special(&mut self, found: &Found<'_>, kind: Option<FileType>) -> Result<(), &'static str> {
         let (major, minor) = found.entry.rdev;
         let kind_of = match kind {
-            file_type::CHAR => Kind::Char(major, minor),
-            file_type::BLOCK => Kind::Block(major, minor),
-            file_type::FIFO => Kind::Fifo,
-            SOCKET => Kind::Socket,
+            Some(FileType::Char) => Kind::Char(major, minor),
+            Some(FileType::Block) => Kind::Block(major, minor),
+            Some(FileType::Fifo) => Kind::Fifo,
+            Some(FileType::Socket) => Kind::Socket,
             _ => return Err("it is of no known type"),
         };
         let existing = self.clean(&found.entry.name, kind);

@@ -7,10 +7,11 @@
 //! Source: Linux `init/initramfs.c` (`do_name`, `do_symlink`, `maybe_link`, `clean_path`), `usr/default_cpio_list`.
 
 mod apply;
+mod file_type;
 
 use std::collections::{BTreeMap, HashMap, btree_map};
 
-use hoopy_cpio::file_type;
+pub use file_type::FileType;
 
 /// A node of the tree, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -221,33 +222,17 @@ impl Root {
     }
 }
 
-/// Not in [`file_type`], since no archive of ours has one.
-const SOCKET: u32 = 0o140_000;
-
 impl Kind {
-    /// What it is called.
-    pub const fn name(&self) -> &'static str {
+    /// Without what it holds.
+    pub const fn file_type(&self) -> FileType {
         match self {
-            Self::Dir(_) => "a directory",
-            Self::File(_) => "a file",
-            Self::Symlink(_) => "a symbolic link",
-            Self::Char(..) => "a character device",
-            Self::Block(..) => "a block device",
-            Self::Fifo => "a named pipe",
-            Self::Socket => "a socket",
-        }
-    }
-
-    /// Its bits in a mode.
-    pub const fn file_type(&self) -> u32 {
-        match self {
-            Self::Dir(_) => file_type::DIR,
-            Self::File(_) => file_type::FILE,
-            Self::Symlink(_) => file_type::SYMLINK,
-            Self::Char(..) => file_type::CHAR,
-            Self::Block(..) => file_type::BLOCK,
-            Self::Fifo => file_type::FIFO,
-            Self::Socket => SOCKET,
+            Self::Dir(_) => FileType::Dir,
+            Self::File(_) => FileType::File,
+            Self::Symlink(_) => FileType::Symlink,
+            Self::Char(..) => FileType::Char,
+            Self::Block(..) => FileType::Block,
+            Self::Fifo => FileType::Fifo,
+            Self::Socket => FileType::Socket,
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::io::Write as _;
 
-use hoopy_cpio::{Header, Writer};
+use hoopy_cpio::{Header, Writer, file_type};
 
 use super::*;
 use crate::inspect::split::{Found, Limits, Splitter};
@@ -45,7 +45,7 @@ fn tree(archives: &[&[Line]]) -> String {
                 let start = (starts[content.segment as usize] + content.offset) as usize;
                 format!(" {}", String::from_utf8_lossy(&bytes[start..start + content.size as usize]))
             }
-            other => format!(" {}", other.name()),
+            other => format!(" {}", other.file_type()),
         };
         out.push(format!("{}{what}", String::from_utf8_lossy(path)));
     });
