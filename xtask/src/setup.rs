@@ -8,7 +8,7 @@ use anyhow::bail;
 use crate::chores;
 
 /// A program or file that must be there, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 18] = [
+const NEEDED: [(&str, &str); 19] = [
     ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/bin/qemu-system-aarch64", "qemu-system-arm"),
     ("/usr/bin/qemu-img", "qemu-utils"),
@@ -27,6 +27,7 @@ const NEEDED: [(&str, &str); 18] = [
     ("/usr/bin/xz", "xz-utils"),
     ("/usr/bin/zstd", "zstd"),
     ("/usr/bin/lz4", "lz4"),
+    ("/usr/bin/chromium", "chromium"),
 ];
 
 /// Installs what is missing, and lets this machine run programs of the other architecture.

@@ -88,14 +88,6 @@ fn what_is_wrong_is_said_with_the_exit_code() {
 }
 
 #[test]
-fn a_page_is_written_where_it_is_asked_for() {
-    let home = home();
-    foreign(&home, "initrd", "hello\n");
-    assert_eq!(home.ok(&["inspect", "initrd", "--html", "page.html"]), "");
-    assert!(fs::read_to_string(home.path("page.html")).unwrap().starts_with("<!doctype html>"));
-}
-
-#[test]
 fn differences_of_others_images_are_told() {
     let home = home();
     foreign(&home, "old", "hello\nworld\n");
