@@ -70,9 +70,6 @@ impl Machine {
             cpus: 2,
             forwards: vec![],
             disks: vec![],
-            // A reboot ends the machine and the test starts it again: emulated, this firmware does not always come
-            // back from a reset
-            no_reboot: true,
             acceleration: Acceleration::Auto,
             places: Places::default(),
             temp: std::env::temp_dir(),

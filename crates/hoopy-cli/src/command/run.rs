@@ -85,7 +85,6 @@ pub fn config(system: &System, own: &Run, arch: Arch, name: &str) -> anyhow::Res
             .map(|p| Forward { name: called(p.guest), guest: p.guest, host: p.host })
             .collect(),
         disks: disks.disks,
-        no_reboot: false,
         acceleration: Default::default(),
         places,
         temp: super::temp(),

@@ -106,10 +106,15 @@ impl Session<'_> {
             if !changed.is_empty() {
                 return Ok(changed);
             }
-            if self.machine.as_mut().is_some_and(Shown::has_ended) {
-                self.machine = None;
-                eprintln!("the machine has ended; it starts again with the next change");
+            let Some(machine) = &mut self.machine else { continue };
+            if !machine.has_ended().unwrap_or_else(|e| {
+                error::report(&e.into());
+                true
+            }) {
+                continue;
             }
+            self.machine = None;
+            eprintln!("the machine has ended; it starts again with the next change");
         }
     }
 }

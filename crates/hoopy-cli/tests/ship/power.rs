@@ -1,7 +1,6 @@
 //! The plug of a machine: QEMU, started anew whenever the machine reboots, and gone at once when the plug is pulled.
 //!
-//! A reset inside QEMU, emulated, takes minutes (`VmConfig::no_reboot` tells why): so QEMU ends where the machine
-//! reboots, and is started again with its disk.
+//! QEMU ends where the machine reboots (`ship/vm/reset.rs` tells why), and is started again with its disk.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -38,7 +37,6 @@ impl Plug {
             cpus: 1,
             forwards: vec![Forward { name: "SSH".to_owned(), guest: 22, host: 0 }],
             disks: vec![],
-            no_reboot: true,
             acceleration: Acceleration::Auto,
             places: Places { qemu, ..Places::default() },
             temp: std::env::temp_dir(),

@@ -78,7 +78,6 @@ impl Machine {
     /// # Errors
     /// [`TrialError`]; and [`Trouble`] where QEMU ends.
     pub(super) fn start(config: VmConfig, log: &Path, secret: String) -> Tried<Self> {
-        let config = VmConfig { no_reboot: true, ..config };
         let file = File::create(log).map_err(TrialError::io("create", log))?;
         let running = running(&config, file, log, &secret)?;
         let log = log.to_owned();

@@ -174,7 +174,6 @@ impl Trial<'_> {
             cpus: settings.cpus,
             forwards: Vec::new(),
             disks: disks.disks,
-            no_reboot: false,
             acceleration: Default::default(),
             places: settings.places.clone(),
             temp: settings.temp.clone(),

@@ -28,9 +28,6 @@ pub(super) fn machine(machine: &Machine<'_>) -> Args {
     let mut args = Args::bare(config.arch, machine.accelerator, config.memory, config.cpus);
     args.firmware(machine.firmware);
     args.network(machine.forwards);
-    if config.no_reboot {
-        args.push(["-no-reboot"]);
-    }
     args
 }
 
@@ -105,7 +102,7 @@ pub(super) fn port(name: &str, path: &Path) -> Result<Vec<String>, VmError> {
 }
 
 /// A value in QEMU's `key=value,` lists: a comma is doubled.
-fn escaped(value: &str) -> String {
+pub(super) fn escaped(value: &str) -> String {
     value.replace(',', ",,")
 }
 
@@ -124,7 +121,6 @@ mod tests {
             cpus: 2,
             forwards: vec![],
             disks: vec![],
-            no_reboot: true,
             acceleration: Acceleration::Auto,
             places: Places::default(),
             temp: "/tmp".into(),
@@ -150,7 +146,6 @@ mod tests {
             "if=pflash,unit=1,format=raw,readonly=off,file=/t/v,,ars.fd",
             "hostfwd=tcp:127.0.0.1:40022-:22",
             "file=/t/esp.img -device virtio-blk-pci,drive=esp,bootindex=0",
-            "-no-reboot",
         ] {
             assert!(args.contains(part), "{part}: {args}");
         }

@@ -14,6 +14,7 @@ pub(crate) mod args;
 pub mod console;
 pub mod error;
 pub mod process;
+mod reset;
 pub mod scratch;
 pub mod tools;
 
@@ -22,7 +23,7 @@ use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use hoopy_disk::esp::{self, Item, Volume};
 use hoopy_uki::{Replaced, Section};
@@ -36,6 +37,7 @@ pub use tools::{Firmware, Places};
 
 use crate::arch::Arch;
 use crate::config::layout;
+use reset::Resets;
 
 /// What is left free on the partition, so that a deploy can be tried from inside: one more image of usual size.
 const ESP_SPARE: u64 = 128 << 20;
@@ -97,13 +99,6 @@ pub struct VmConfig {
     pub forwards: Vec<Forward>,
     /// Disks beside the one that it boots from.
     pub disks: Vec<ScratchDisk>,
-    /// Whether a reboot of the guest ends the machine.
-    ///
-    /// Emulated, a reset in place may look like a hang: QEMU (7.2, TCG) keeps what it translated of the system before,
-    /// and each byte that the firmware writes while it unpacks itself over that memory is looked up among it
-    /// (`page_collection_lock`, accel/tcg/translate-all.c). Where that memory held much that ran, firmware that needs
-    /// a second otherwise was still at it after 90. A new process has nothing to look up.
-    pub no_reboot: bool,
     /// Which accelerator.
     pub acceleration: Acceleration,
     /// Where QEMU and firmware are.
@@ -189,16 +184,15 @@ impl Vm {
     ///
     /// # Errors
     /// [`VmError::Start`] when QEMU does not start.
-    pub fn interact(self) -> Result<ExitStatus, VmError> {
-        let guard = process::Guard::new(&self.temp, Some(self.dir.path()))?;
-        let mut command = guard.command(&self.qemu);
-        command.args(&self.args).args(["-serial", "mon:stdio"]);
-        let terminal = process::Terminal::keep();
-        drop(self.ports);
-        let mut guarded = guard.spawn(command)?;
-        let status = guarded.child().wait().map_err(VmError::start(&self.qemu))?;
-        drop((guarded, terminal));
-        Ok(status)
+    pub fn interact(mut self) -> Result<ExitStatus, VmError> {
+        let _terminal = process::Terminal::keep();
+        loop {
+            let mut running = self.start(&["-serial", "mon:stdio"])?;
+            let status = running.guarded.child().wait().map_err(VmError::start(&self.qemu))?;
+            if !running.was_reset() {
+                return Ok(status);
+            }
+        }
     }
 
     /// Starts it with its serial console on this process's terminal, while the caller does something else. Ctrl-C
@@ -206,44 +200,87 @@ impl Vm {
     ///
     /// # Errors
     /// [`VmError::Start`] when QEMU does not start.
-    pub fn show(self) -> Result<Shown, VmError> {
-        let guard = process::Guard::new(&self.temp, Some(self.dir.path()))?;
-        let mut command = guard.command(&self.qemu);
-        command.args(&self.args).args(["-serial", "stdio", "-monitor", "none"]);
+    pub fn show(mut self) -> Result<Shown, VmError> {
         let terminal = process::Terminal::keep();
-        drop(self.ports);
-        Ok(Shown { guarded: guard.spawn(command)?, _terminal: terminal, _dir: self.dir })
+        Ok(Shown { running: self.start(SHOWN)?, _terminal: terminal, vm: self })
     }
 
-    /// Starts it with its serial console in the hands of the caller. All that it says goes to `log` too.
+    /// Starts it with its serial console in the hands of the caller. All that it says goes to `log` too. It ends where
+    /// it would be reset.
     ///
     /// # Errors
     /// [`VmError::Start`] when QEMU does not start.
     pub fn console(self, log: Option<File>) -> Result<Console, VmError> {
         let words = self.dir.path().join("qemu.stderr");
         let errors = File::create(&words).map_err(VmError::io("create", &words))?;
-        let guard = process::Guard::new(&self.temp, Some(self.dir.path()))?;
-        let mut command = guard.command(&self.qemu);
-        command.args(&self.args).args(["-serial", "stdio", "-monitor", "none"]);
+        let (guard, mut command) = self.command(SHOWN)?;
+        command.arg("-no-reboot");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         drop(self.ports);
         Console::new(guard.spawn(command)?, self.dir, log)
     }
+
+    fn command(&self, console: &[&str]) -> Result<(process::Guard, Command), VmError> {
+        let guard = process::Guard::new(&self.temp, Some(self.dir.path()))?;
+        let mut command = guard.command(&self.qemu);
+        command.args(&self.args).args(console);
+        Ok((guard, command))
+    }
+
+    /// Starts it, for the first time or again.
+    fn start(&mut self, console: &[&str]) -> Result<Running, VmError> {
+        let (guard, mut command) = self.command(console)?;
+        let mut resets = None;
+        if self.accelerator == Accelerator::Tcg {
+            let path = self.dir.path().join("events");
+            command.args(Resets::args(&path)?);
+            resets = Some(Resets::listen(path)?);
+        }
+        self.ports.clear();
+        Ok(Running { guarded: guard.spawn(command)?, resets })
+    }
 }
+
+/// QEMU, as long as it runs.
+#[derive(Debug)]
+struct Running {
+    guarded: process::Guarded,
+    resets: Option<Resets>,
+}
+
+impl Running {
+    /// Whether the machine, whose QEMU has ended, was reset and is to be started again.
+    fn was_reset(&mut self) -> bool {
+        self.resets.take().is_some_and(Resets::was_reset)
+    }
+}
+
+/// How a machine is shown: no key means something to QEMU itself.
+const SHOWN: &[&str] = &["-serial", "stdio", "-monitor", "none"];
 
 /// A machine whose console is on the terminal. It ends when this is dropped, and the terminal is as it was.
 #[derive(Debug)]
 pub struct Shown {
     /// Ended before the terminal is put back.
-    guarded: process::Guarded,
+    running: Running,
     _terminal: process::Terminal,
-    _dir: TempDir,
+    vm: Vm,
 }
 
 impl Shown {
-    /// Whether it has ended by itself.
-    pub fn has_ended(&mut self) -> bool {
-        self.guarded.child().try_wait().is_ok_and(|status| status.is_some())
+    /// Whether it has ended by itself. One that was reset is started again.
+    ///
+    /// # Errors
+    /// [`VmError::Start`] when QEMU does not start again.
+    pub fn has_ended(&mut self) -> Result<bool, VmError> {
+        if !self.running.guarded.child().try_wait().is_ok_and(|status| status.is_some()) {
+            return Ok(false);
+        }
+        if !self.running.was_reset() {
+            return Ok(true);
+        }
+        self.running = self.vm.start(SHOWN)?;
+        Ok(false)
     }
 }
 
