@@ -31,8 +31,9 @@ take() {
 receive() {
 	exec 3<&0
 	[ "$SENT" -gt 0 ] || return 0
-	room=$(df -P "$DIR" | awk 'NR == 2 { print $4 }')
 	memory=$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)
+	# Not of df: BusyBox's knows no root filesystem that the kernel unpacked. One that is a ramfs has no size.
+	room=$(stat -f -c '%b %a %S' "$DIR" 2>>$ERR | awk -v m="$memory" '{ print $1 ? int($2 * $3 / 1024) : m }')
 	[ $((SENT / 512)) -lt "${room:-0}" ] && [ $((SENT / 512)) -lt "${memory:-0}" ] || return 0
 	take "$SENT" >"$DIR/sent"
 	[ "$(stat -c %s "$DIR/sent")" = "$SENT" ] || no cut ""
