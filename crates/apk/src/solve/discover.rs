@@ -5,10 +5,12 @@
 //! longer than any thread's stack.
 //!
 //! A world of a few names reaches most of an index, by way of what waits for two packages (`install_if`), so what is
-//! kept of a name here is as small as can be.
+//! kept of a name here is as small as can be. Most names are those of one package's files (`so:`, `cmd:`), which lead
+//! nowhere that the package's other names do not: they are numbered without a frame of their own.
 
 use std::ops::Range;
 
+use super::bits::Bits;
 use super::stock::Stock;
 use super::universe::{Dep, NameId, PackageId};
 
@@ -21,13 +23,15 @@ const NOT_IN_WORLD: i32 = i32::MIN;
 /// The names that a world reaches.
 #[derive(Debug)]
 pub(super) struct Reached {
-    names: Vec<bool>,
-    packages: Vec<bool>,
+    names: Bits,
+    packages: Bits,
     /// How far what each package provides has been walked, for whichever of its names: what lies before was entered,
     /// and a package of a thousand names would be walked a thousand times.
     provides_walked: Vec<u32>,
     orders: Vec<i32>,
     last: i32,
+    /// Names without a frame, innermost last, each to be numbered when the list that it is on has ended.
+    waiting: Vec<NameId>,
 }
 
 /// One name under way: which of its lists is being walked, and what is left of it.
@@ -40,6 +44,8 @@ struct Frame {
     list: List,
     /// Some provider has the name as its own.
     real: bool,
+    /// How many names waited to be numbered when it began.
+    waiting: usize,
 }
 
 /// Which list comes next.
@@ -63,10 +69,10 @@ enum List {
 }
 
 impl Frame {
-    fn new<'a>(name: NameId, stock: &impl Stock<'a>) -> Self {
+    fn new<'a>(name: NameId, stock: &impl Stock<'a>, waiting: usize) -> Self {
         let providers = stock.provider_list(name);
         let (next, list) = (providers.start, List::Deps(0..0));
-        Self { name, providers, next, stage: Stage::Depends, list, real: false }
+        Self { name, providers, next, stage: Stage::Depends, list, real: false, waiting }
     }
 
     /// Begins with the first provider again.
@@ -79,15 +85,16 @@ impl Reached {
     /// Walks from each name of a world; there are `names` in all.
     pub fn from<'a>(stock: &impl Stock<'a>, names: usize, world: &[(Dep<'_>, u64)]) -> Self {
         let mut reached = Self {
-            names: vec![false; names],
-            packages: vec![false; stock.package_count()],
+            names: Bits::new(names),
+            packages: Bits::new(stock.package_count()),
             provides_walked: vec![0; stock.package_count()],
             orders: vec![0; names],
             last: 0,
+            waiting: Vec::new(),
         };
-        let mut in_world = vec![false; names];
+        let mut in_world = Bits::new(names);
         for (dep, _) in world {
-            in_world[dep.name.0 as usize] = true;
+            in_world.set(dep.name.0);
         }
         for (dep, _) in world {
             reached.walk(dep.name, stock, &in_world);
@@ -97,7 +104,7 @@ impl Reached {
 
     /// Whether a name was reached.
     pub fn has(&self, name: NameId) -> bool {
-        self.names.get(name.0 as usize).copied().unwrap_or(false)
+        self.names.has(name.0)
     }
 
     /// Decides which of the waiting names goes first: the highest.
@@ -105,52 +112,78 @@ impl Reached {
         self.orders.get(name.0 as usize).copied().unwrap_or_default()
     }
 
-    fn walk<'a>(&mut self, root: NameId, stock: &impl Stock<'a>, in_world: &[bool]) {
-        if !self.enters(root) {
+    fn walk<'a>(&mut self, root: NameId, stock: &impl Stock<'a>, in_world: &Bits) {
+        if !self.names.set(root.0) {
             return;
         }
         let mut stack = Vec::new();
-        let mut frame = Frame::new(root, stock);
+        let mut frame = Frame::new(root, stock, 0);
         loop {
             if let Some(name) = self.entered(&mut frame.list, stock) {
-                stack.push(std::mem::replace(&mut frame, Frame::new(name, stock)));
-            } else if !self.advance(&mut frame, stock, in_world) {
+                let inner = Frame::new(name, stock, self.waiting.len());
+                stack.push(std::mem::replace(&mut frame, inner));
+                continue;
+            }
+            while self.waiting.len() > frame.waiting
+                && let Some(name) = self.waiting.pop()
+            {
+                self.number(name, false, in_world);
+            }
+            if !self.advance(&mut frame, stock, in_world) {
                 let Some(outer) = stack.pop() else { return };
                 frame = outer;
             }
         }
     }
 
-    // Ids come from the stock (or, for names, from the world: `names` counts those too), so they are in range.
-    fn enters(&mut self, name: NameId) -> bool {
-        !std::mem::replace(&mut self.names[name.0 as usize], true)
-    }
-
     /// The next name of a list that was not entered before, and is from now on.
     fn entered<'a>(&mut self, list: &mut List, stock: &impl Stock<'a>) -> Option<NameId> {
         match list {
-            List::Triggers(list) => list.map(|at| stock.trigger(at)).find(|name| self.enters(*name)),
-            List::Deps(list) => list.map(|at| stock.dep_name(at)).find(|name| self.enters(*name)),
-            List::Provides(package) => {
-                let list = stock.provide_list(*package);
-                let walked = self.provides_walked[package.0 as usize];
-                let mut left = list.start.saturating_add(walked)..list.end;
-                let name = left.by_ref().map(|at| stock.dep_name(at)).find(|name| self.enters(*name));
-                self.provides_walked[package.0 as usize] = left.start.saturating_sub(list.start);
-                name
-            }
+            List::Triggers(list) => list.map(|at| stock.trigger(at)).find(|name| self.names.set(name.0)),
+            List::Deps(list) => list.map(|at| stock.dep_name(at)).find(|name| self.names.set(name.0)),
+            List::Provides(package) => self.entered_of_provides(*package, stock),
         }
+    }
+
+    fn entered_of_provides<'a>(&mut self, package: PackageId, stock: &impl Stock<'a>) -> Option<NameId> {
+        let list = stock.provide_list(package);
+        // Packages come from the stock, which gives none that it has not counted.
+        let walked = &mut self.provides_walked[package.0 as usize];
+        let mut left = list.start.saturating_add(*walked)..list.end;
+        if left.is_empty() {
+            return None;
+        }
+        let waits = !stock.install_if_list(package).is_empty();
+        let own = stock.name_of(package);
+        let found = left.by_ref().map(|at| stock.dep_name(at)).find(|name| {
+            if !self.names.set(name.0) {
+                return false;
+            }
+            let providers = stock.provider_list(*name);
+            // All that a frame of it would still find is the rest of this list, and then it would be numbered.
+            let leads_nowhere = !waits
+                && *name != own
+                && providers.len() == 1
+                && stock.provider_package(providers.start) == package
+                && stock.trigger_list(*name).is_empty();
+            if leads_nowhere {
+                self.waiting.push(*name);
+            }
+            !leads_nowhere
+        });
+        *walked = left.start.saturating_sub(list.start);
+        found
     }
 
     /// Goes to the next list: what each provider depends on; what the name triggers; per provider what its package
     /// triggers and what it provides; then, numbered, what each provider's `install_if` names. Whether there is one.
-    fn advance<'a>(&mut self, frame: &mut Frame, stock: &impl Stock<'a>, in_world: &[bool]) -> bool {
+    fn advance<'a>(&mut self, frame: &mut Frame, stock: &impl Stock<'a>, in_world: &Bits) -> bool {
         loop {
             let provider = (frame.next < frame.providers.end).then(|| stock.provider_package(frame.next));
             match (frame.stage, provider) {
                 (Stage::Depends, Some(package)) => {
                     frame.next += 1;
-                    if !std::mem::replace(&mut self.packages[package.0 as usize], true) {
+                    if self.packages.set(package.0) {
                         frame.list = List::Deps(stock.depend_list(package));
                         return true;
                     }
@@ -189,15 +222,16 @@ impl Reached {
         }
     }
 
-    fn number(&mut self, name: NameId, real: bool, in_world: &[bool]) {
+    fn number(&mut self, name: NameId, real: bool, in_world: &Bits) {
         self.last += 1;
         let mut order = self.last;
         if real {
             order |= HAS_PACKAGE;
         }
-        if !in_world[name.0 as usize] {
+        if !in_world.has(name.0) {
             order |= NOT_IN_WORLD;
         }
+        // Names come from the stock or from the world, and those of both were counted.
         self.orders[name.0 as usize] = order;
     }
 }

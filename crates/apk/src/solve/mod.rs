@@ -6,6 +6,7 @@
 //!                                             └─▶ explain ─▶ Unsatisfiable
 //! ```
 
+mod bits;
 mod discover;
 mod explain;
 mod matching;

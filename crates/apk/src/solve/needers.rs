@@ -17,7 +17,7 @@ impl<'a, U: Stock<'a>> Search<'_, 'a, U> {
         for package in universe.dependents(name) {
             for needer in names_of(universe, package) {
                 if self.reached.has(needer) {
-                    self.recheck_depends[needer.0 as usize] = true;
+                    self.recheck_depends.set(needer.0);
                     if self.wakes(needer) {
                         self.name_mut(needer).dirty = true;
                         woken.push(needer);
@@ -50,5 +50,5 @@ impl<'a, U: Stock<'a>> Search<'_, 'a, U> {
 
 /// The name of a package and those that it provides.
 fn names_of<'a, U: Stock<'a>>(stock: &U, package: PackageId) -> impl Iterator<Item = NameId> {
-    std::iter::once(stock.name_of(package)).chain(stock.provide_list(package).map(|at| stock.dep_name(at)))
+    std::iter::once(stock.name_of(package)).chain(stock.provided_names(package))
 }

@@ -84,8 +84,8 @@ impl<'a, U: Stock<'a>> Order<'_, '_, 'a, U> {
             return;
         }
         self.processed[self.search.universe.name_of(package).0 as usize] = true;
-        for dep in self.search.universe.provides(package) {
-            self.processed[dep.name.0 as usize] = true;
+        for name in self.search.universe.provided_names(package) {
+            self.processed[name.0 as usize] = true;
         }
         self.stack.push(Frame { package, depends: 0, triggers: 0, recorded: false });
     }
@@ -97,7 +97,7 @@ impl<'a, U: Stock<'a>> Order<'_, '_, 'a, U> {
         let mut skip = frame.triggers;
         frame.triggers += 1;
         let names = std::iter::once(universe.name_of(package));
-        for name in names.chain(universe.provides(package).map(|dep| dep.name)) {
+        for name in names.chain(universe.provided_names(package)) {
             let mut triggers = universe.trigger_list(name);
             let count = triggers.len();
             match triggers.nth(skip) {

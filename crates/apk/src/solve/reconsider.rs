@@ -24,7 +24,7 @@ struct Findings {
 impl<'a, U: Stock<'a>> Search<'_, 'a, U> {
     /// Drops the providers that have become impossible, and demands what all that are left have in common.
     pub(super) fn reconsider(&mut self, name: NameId) {
-        let recheck_depends = std::mem::take(&mut self.recheck_depends[name.0 as usize]);
+        let recheck_depends = self.recheck_depends.take(name.0);
         let recheck_install_if = std::mem::take(&mut self.name_mut(name).recheck_install_if);
         let mut found = Findings::default();
         for provider in self.universe.providers(name) {
@@ -176,8 +176,7 @@ impl<'a, U: Stock<'a>> Search<'_, 'a, U> {
             }
         }
         let provided = || {
-            let provides = universe.provides(first).map(|dep| dep.name);
-            std::iter::once(universe.name_of(first)).chain(provides)
+            std::iter::once(universe.name_of(first)).chain(universe.provided_names(first))
         };
         for common in provided() {
             let merged = std::mem::take(&mut self.name_mut(common).merged_provides);
@@ -200,9 +199,8 @@ impl<'a, U: Stock<'a>> Search<'_, 'a, U> {
             let spared = universe.name_of(package) == name
                 || !self.package(package).selectable
                 || (skip_virtual && provider.version.is_none())
-                || universe
-                    .provides(package)
-                    .any(|dep| dep.name == name || (skip_virtual && dep.constraint.is_none()));
+                || universe.provided_names(package).any(|provided| provided == name)
+                || (skip_virtual && universe.provides(package).any(|dep| dep.constraint.is_none()));
             if !spared {
                 self.disqualify(package);
             }

@@ -13,6 +13,7 @@
 
 use std::collections::VecDeque;
 
+use super::bits::Bits;
 use super::discover::Reached;
 use super::matching::is_met;
 use super::queue::Queues;
@@ -42,7 +43,7 @@ pub(super) struct Search<'u, 'a, U = Universe<'a>> {
     packages: Touched<PackageState>,
     pub(super) reached: Reached,
     /// Of a name: some provider's dependency may have become unsatisfiable.
-    pub(super) recheck_depends: Vec<bool>,
+    pub(super) recheck_depends: Bits,
     pub(super) dirty: VecDeque<NameId>,
     /// Room for names on their way to `dirty`.
     pub(super) woken: Vec<NameId>,
@@ -75,7 +76,7 @@ impl<'u, 'a, U: Stock<'a>> Search<'u, 'a, U> {
             untouched: NameState::default(),
             packages: Touched::new(universe.package_count()),
             reached: Reached::from(universe, names, world),
-            recheck_depends: vec![false; names],
+            recheck_depends: Bits::new(names),
             dirty: VecDeque::new(),
             woken: Vec::new(),
             queues: Queues::default(),
@@ -195,8 +196,8 @@ impl<'u, 'a, U: Stock<'a>> Search<'u, 'a, U> {
 
     fn recheck_triggered_by(&mut self, package: PackageId) {
         self.recheck_triggered(self.universe.name_of(package));
-        for dep in self.universe.provides(package) {
-            self.recheck_triggered(dep.name);
+        for name in self.universe.provided_names(package) {
+            self.recheck_triggered(name);
         }
     }
 
@@ -206,8 +207,8 @@ impl<'u, 'a, U: Stock<'a>> Search<'u, 'a, U> {
     pub(super) fn disqualify(&mut self, package: PackageId) {
         self.package_mut(package).selectable = false;
         self.recheck_needers(self.universe.name_of(package));
-        for dep in self.universe.provides(package) {
-            self.recheck_needers(dep.name);
+        for name in self.universe.provided_names(package) {
+            self.recheck_needers(name);
         }
         self.recheck_triggered_by(package);
     }

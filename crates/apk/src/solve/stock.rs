@@ -98,6 +98,11 @@ pub(super) trait Stock<'a> {
         self.provide_list(package).map(|at| self.dep(at))
     }
 
+    /// The names of [`Stock::provide_list`]: what is provided as which version is a look further.
+    fn provided_names(&self, package: PackageId) -> impl Iterator<Item = NameId> {
+        self.provide_list(package).map(|at| self.dep_name(at))
+    }
+
     /// [`Stock::install_if_list`], walked.
     fn install_if(&self, package: PackageId) -> impl Iterator<Item = Dep<'a>> {
         self.install_if_list(package).map(|at| self.dep(at))
