@@ -5,50 +5,42 @@ use std::hash::BuildHasher as _;
 use foldhash::fast::RandomState;
 
 use super::cut::{Cutter, Identity, Sheaf, Span, Word, part};
+use super::join::number;
 use super::names::{HANDFUL, Numbers};
 use super::table::Table;
+use super::{ASKED, FACTS, LINKS};
 use crate::index::IndexError;
 use crate::solve::bucket;
 
 /// Four times Alpine's largest; what is larger still grows as it comes.
 const LARGEST_EXPECTED: u64 = 64 << 20;
 
-/// One package. Its lists begin in the mentions where it says; each ends where the next begins, and the last where
-/// the next package's first does.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Package {
-    pub identity: Identity,
-    pub stanza: Span,
-    pub version: Span,
-    pub name: u32,
-    pub depends: u32,
-    pub provides: u32,
-    pub install_if: u32,
-    pub priority: u16,
-    pub flags: u32,
-}
-
 /// The index of one repository, in the making; [`super::Catalogue::of`] takes those of all.
 #[derive(Debug, Default)]
 pub struct Builder {
     pub(super) description: String,
     arch: String,
-    /// Names and versions.
-    pub(super) text: String,
-    /// The lines that are kept.
+    pub(super) versions: String,
+    /// The lines that are kept, and where those of each package begin.
     pub(super) stanzas: String,
+    pub(super) stanza_starts: Table<1>,
     pub(super) names: Names,
-    pub(super) packages: Vec<Package>,
+    /// Of each package, as in a catalogue.
+    pub(super) links: Table<LINKS>,
+    pub(super) facts: Table<FACTS>,
+    pub(super) identities: Vec<Identity>,
     /// Of each mention: the name, and what of it is asked for.
     pub(super) mentioned: Table<1>,
-    pub(super) asked: Table<2>,
-    identities: Numbers,
+    pub(super) asked: Table<ASKED>,
+    known: Numbers,
 }
 
 /// Names by text.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    pub(super) spans: Vec<Span>,
+    /// End to end, and where each begins.
+    pub(super) text: String,
+    pub(super) starts: Table<1>,
     /// In apk's hash table.
     pub(super) buckets: Vec<u32>,
     numbers: Numbers,
@@ -72,24 +64,27 @@ impl Builder {
     fn begin(&mut self, bytes: u64) {
         let bytes = bytes.min(LARGEST_EXPECTED) as usize;
         let names = Names {
-            spans: Vec::with_capacity(bytes / 160),
+            text: String::with_capacity(bytes / 10),
+            starts: Table::with_room_for(bytes / 160),
             buckets: Vec::with_capacity(bytes / 160),
             numbers: Numbers::with_room_for(bytes / 160),
             hasher: self.names.hasher.clone(),
         };
         let (description, arch) = (std::mem::take(&mut self.description), std::mem::take(&mut self.arch));
         *self = Self {
-            text: String::with_capacity(bytes / 8),
+            versions: String::with_capacity(bytes / 40),
             stanzas: String::with_capacity(bytes / 2),
-            packages: Vec::with_capacity(bytes / 400),
-            identities: Numbers::with_room_for(bytes / 400),
+            stanza_starts: Table::with_room_for(bytes / 400),
+            links: Table::with_room_for(bytes / 400),
+            facts: Table::with_room_for(bytes / 400),
+            identities: Vec::with_capacity(bytes / 400),
+            mentioned: Table::with_room_for(bytes / 90),
+            asked: Table::with_room_for(bytes / 90),
+            known: Numbers::with_room_for(bytes / 400),
             names,
             description,
             arch,
-            ..Self::default()
         };
-        self.mentioned.reserve(bytes / 90);
-        self.asked.reserve(bytes / 90);
     }
 
     /// What cuts stanzas for this one.
@@ -116,47 +111,43 @@ impl Builder {
         if let Some(bytes) = sheaf.begins {
             self.begin(bytes);
         }
-        let room = |held: usize, more: usize| u32::try_from(held + more).map_err(|_| IndexError::TooLarge);
-        room(self.text.len(), sheaf.text.len())?;
-        room(self.stanzas.len(), sheaf.text.len())?;
+        let room = |held: usize, more: usize| number(held + more).map_err(|_| IndexError::TooLarge);
+        for held in [self.names.text.len(), self.versions.len(), self.stanzas.len()] {
+            room(held, sheaf.text.len())?;
+        }
+        room(self.names.starts.len() + self.links.len() + self.mentioned.len(), sheaf.words.len())?;
         let (mut start, mut words) = (0, 0);
         let mut found = Found::default();
         for cut in &sheaf.packages {
             let (stanza, own) = (Span { start, end: cut.end }, words..cut.words);
             (start, words) = (cut.end, cut.words);
-            let (known, next) = (&self.packages, self.packages.len() as u32);
-            let is = |number: u32| known.get(number as usize).is_some_and(|k| k.identity == cut.identity);
+            let (identities, next) = (&self.identities, self.identities.len() as u32);
+            let is = |number: u32| identities.get(number as usize) == Some(&cut.identity);
             // The very same package a second time is one package, to apk and to us.
-            if self.identities.find_or_add(cut.hash, is, next).is_some() {
+            if self.known.find_or_add(cut.hash, is, next).is_some() {
                 continue;
             }
             let of = |from: u32, to: u32| sheaf.words.get(from as usize..to as usize).unwrap_or_default();
             // The order in which apk comes to know the names.
-            let name = found.number(&mut self.names, &mut self.text, sheaf, own.start);
-            let version = copy(&mut self.text, part(&sheaf.text, cut.version));
+            let name = found.number(&mut self.names, sheaf, own.start);
+            let version = copy(&mut self.versions, part(&sheaf.text, cut.version));
             let depends = self.mentioned.len() as u32;
             for (at, word) in (own.start + 1..).zip(of(own.start + 1, own.end)) {
-                let name = found.number(&mut self.names, &mut self.text, sheaf, at);
+                let name = found.number(&mut self.names, sheaf, at);
                 let version = match word.version {
                     Word::OWN => version,
-                    other => copy(&mut self.text, part(&sheaf.text, other)),
+                    other => copy(&mut self.versions, part(&sheaf.text, other)),
                 };
                 self.mentioned.push([name]);
-                self.asked.push([version.start, word.last]);
+                self.asked.push([version, word.last]);
             }
-            let from = self.stanzas.len() as u32;
-            self.stanzas.push_str(part(&sheaf.text, stanza));
-            self.packages.push(Package {
-                identity: cut.identity,
-                stanza: Span { start: from, end: self.stanzas.len() as u32 },
-                version,
-                name,
-                depends,
-                provides: depends + (cut.depends - own.start - 1),
-                install_if: depends + (cut.provides - own.start - 1),
-                priority: cut.priority,
-                flags: cut.flags,
-            });
+            let provides = depends + (cut.depends - own.start - 1);
+            let install_if = depends + (cut.provides - own.start - 1);
+            let length = cut.version.end - cut.version.start;
+            self.identities.push(cut.identity);
+            self.links.push([name | cut.waits, depends, provides, install_if]);
+            self.facts.push([version, u32::from(cut.priority) << 16 | length, cut.flags]);
+            self.stanza_starts.push([copy(&mut self.stanzas, part(&sheaf.text, stanza))]);
         }
         Ok(())
     }
@@ -167,81 +158,77 @@ impl Builder {
 struct Found {
     /// Of the first of them.
     start: u32,
-    likely: [Option<u32>; HANDFUL],
+    likely: [[u32; 2]; HANDFUL],
     spans: [Span; HANDFUL],
     count: u32,
 }
 
 impl Found {
     /// The number of the name of the word that is `at` in a sheaf; later ones follow.
-    fn number(&mut self, names: &mut Names, text: &mut String, sheaf: &Sheaf, at: u32) -> u32 {
+    fn number(&mut self, names: &mut Names, sheaf: &Sheaf, at: u32) -> u32 {
         if at >= self.start + self.count {
             self.look(names, sheaf, at);
         }
         let place = (at - self.start) as usize;
         let Some(word) = sheaf.words.get(at as usize) else { return 0 };
         let name = part(&sheaf.text, word.name);
-        match (self.likely.get(place), self.spans.get(place)) {
-            (Some(Some(number)), Some(span)) if part(text, *span) == name => *number,
-            _ => names.number(text, name, word.hash),
+        match self.likely.get(place).zip(self.spans.get(place)) {
+            Some(([known, number], span))
+                if *number > 0 && *known == word.hash && part(&names.text, *span) == name =>
+            {
+                number - 1
+            }
+            _ => names.number(name, word.hash),
         }
     }
 
+    // No step decides anything: a decision that was foreseen wrongly would stop all that is under way.
     fn look(&mut self, names: &Names, sheaf: &Sheaf, at: u32) {
         let words = sheaf.words.get(at as usize..).unwrap_or_default();
         (self.start, self.count) = (at, words.len().min(HANDFUL) as u32);
         for (likely, word) in self.likely.iter_mut().zip(words) {
             *likely = names.numbers.likely(word.hash);
         }
-        for (span, likely) in self.spans.iter_mut().zip(&self.likely) {
-            let known = likely.and_then(|number| names.spans.get(number as usize));
-            *span = known.copied().unwrap_or_default();
+        for (span, [_, number]) in self.spans.iter_mut().zip(&self.likely) {
+            *span = span_of(&names.starts, &names.text, number.saturating_sub(1));
         }
     }
 }
 
 impl Names {
-    /// The number of a name, whose text goes to the end of `text` if it is new.
-    fn number(&mut self, text: &mut String, name: &str, hash: u32) -> u32 {
-        match self.entry(text, name, hash) {
-            Ok(known) => known,
-            Err(new) => {
-                self.spans.push(copy(text, name));
-                new
-            }
-        }
-    }
-
-    /// The number of a name in a text, where one that is new stays.
-    pub(super) fn number_of_part(&mut self, text: &str, name: Span) -> u32 {
-        let hash = self.hasher.hash_one(part(text, name).as_bytes()) as u32;
-        match self.entry(text, part(text, name), hash) {
-            Ok(known) => known,
-            Err(new) => {
-                self.spans.push(name);
-                new
-            }
-        }
-    }
-
-    /// The number of a name; or the one that it has from now on, when the caller says where it is.
-    fn entry(&mut self, text: &str, name: &str, hash: u32) -> Result<u32, u32> {
-        let Self { spans, numbers, .. } = self;
-        let is = |id: u32| spans.get(id as usize).is_some_and(|span| part(text, *span) == name);
-        let new = spans.len() as u32;
+    /// The number of a name, whose text stays if it is new.
+    pub(super) fn number(&mut self, name: &str, hash: u32) -> u32 {
+        let Self { text, starts, numbers, .. } = self;
+        let is = |number: u32| part(text, span_of(starts, text, number)) == name;
+        let new = starts.len() as u32;
         match numbers.find_or_add(hash, is, new) {
-            Some(known) => Ok(known),
+            Some(known) => known,
             None => {
+                self.starts.push([copy(&mut self.text, name)]);
                 self.buckets.push(bucket(name.as_bytes()));
-                Err(new)
+                new
             }
         }
+    }
+
+    /// [`Names::number`] of what nobody has hashed yet.
+    pub(super) fn number_of(&mut self, name: &str) -> u32 {
+        self.number(name, self.hasher.hash_one(name.as_bytes()) as u32)
     }
 }
 
-/// Puts `new` at the end of a text.
-fn copy(text: &mut String, new: &str) -> Span {
+/// Where a name is that begins where `starts` says: it ends where the next one begins, or with the text.
+fn span_of(starts: &Table<1>, text: &str, number: u32) -> Span {
+    let end = match starts.field::<0>(number.saturating_add(1)) {
+        0 => text.len() as u32,
+        next => next,
+    };
+    Span { start: starts.field::<0>(number), end }
+}
+
+/// Puts `new` at the end of a text, and tells where.
+fn copy(text: &mut String, new: &str) -> u32 {
     let start = text.len() as u32;
     text.push_str(new);
-    Span { start, end: text.len() as u32 }
+    start
 }

@@ -48,6 +48,8 @@ pub(super) struct Cut {
     pub depends: u32,
     pub provides: u32,
     pub priority: u16,
+    /// [`WAITS`] or nothing.
+    pub waits: u32,
     pub flags: u32,
 }
 
@@ -171,7 +173,8 @@ impl Cutter {
             depends,
             provides,
             priority: stanza.priority as u16,
-            flags: flag(EMPTY, stanza.size == 0) | flag(INSTALLABLE, fits && understood) | flag(WAITS, waits),
+            waits: flag(WAITS, waits),
+            flags: flag(EMPTY, stanza.size == 0) | flag(INSTALLABLE, fits && understood),
         });
         Ok(())
     }

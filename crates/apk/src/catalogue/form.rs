@@ -1,26 +1,31 @@
 //! A catalogue as bytes: what the store keeps so that indexes are inflated and read only once.
 //!
 //! ```text
-//! magic, 10 counts, descriptions, sets, names, packages, names mentioned, what is asked of them, providers, dependents, triggers, text, stanzas
+//! magic, 11 counts,
+//! descriptions, sets, names, links and facts of packages, names mentioned, providers,
+//! calls of names, what is asked of them, dependents, triggers, versions,
+//! where names and stanzas begin, names, stanzas
 //! ```
 //!
-//! Numbers are 32 bits, little-endian; tables are used as they are. The stanzas come last, and stay in the file: they
-//! are read only of what is chosen. Whoever keeps it sees to it that it is what was written; a form that is damaged
+//! Numbers are 32 bits, little-endian; tables are used as they are. The last line stays in the file: names are read
+//! only of what a world asks for, and stanzas of what is chosen. Whoever keeps it sees to it that it is what was written; a form that is damaged
 //! all the same is refused or answers as if names were missing, and never makes anything panic.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 use std::thread;
 
 use super::table::Table;
-use super::{ASKED, Catalogue, NAME, PACKAGE, PROVIDER, Stanzas, cells};
+use super::{ASKED, CALLS, Catalogue, FACTS, LINKS, NAME, PROVIDER, cells};
 
 /// Begins every form; changes whenever the form, or what is kept in it, does.
-pub const FORMAT: [u8; 16] = *b"hoopy catalog 3\n";
+pub const FORMAT: [u8; 16] = *b"hoopy catalog 4\n";
 
 /// How many counts follow.
-const COUNTS: usize = 10;
+const COUNTS: usize = 11;
 
 /// Bytes of these and of what comes before.
 const HEAD: usize = FORMAT.len() + 4 * COUNTS;
@@ -47,18 +52,19 @@ impl Catalogue {
             descriptions.extend((description.len() as u32).to_le_bytes());
             descriptions.extend_from_slice(description.as_bytes());
         }
-        let stanzas = self.stanzas.part(0, self.stanzas.len())?;
+        let [names, starts, texts, stanzas] = &self.texts;
         let counts: [usize; COUNTS] = [
             descriptions.len(),
             self.sets.len(),
             self.names.len(),
-            self.packages.len(),
+            self.links.len(),
             self.mentioned.len(),
             self.providers.len(),
             self.dependents.len(),
             self.triggers.len(),
-            self.text.len(),
-            stanzas.len(),
+            self.versions.len(),
+            texts.len() as usize,
+            stanzas.len() as usize,
         ];
         let counts: Vec<u8> = counts.iter().flat_map(|count| (*count as u32).to_le_bytes()).collect();
         let parts = [
@@ -67,14 +73,19 @@ impl Catalogue {
             &descriptions,
             self.sets.bytes(),
             self.names.bytes(),
-            self.packages.bytes(),
+            self.links.bytes(),
+            self.facts.bytes(),
             self.mentioned.bytes(),
-            self.asked.bytes(),
             self.providers.bytes(),
+            self.calls.bytes(),
+            self.asked.bytes(),
             self.dependents.bytes(),
             self.triggers.bytes(),
-            self.text.as_bytes(),
-            &stanzas,
+            self.versions.as_bytes(),
+            &names.all()?,
+            &starts.all()?,
+            &texts.all()?,
+            &stanzas.all()?,
         ];
         Ok(parts.concat())
     }
@@ -87,7 +98,13 @@ impl Catalogue {
         let mut rest = bytes;
         let head = Head::read(&mut rest, bytes.len() as u64)?;
         let (front, back) = (Front::read(&mut rest, &head)?, Back::read(&mut rest, &head)?);
-        Ok(Self::with(front, back, Stanzas::Held(rest.to_vec())))
+        let texts = head.texts().map(|length| {
+            // The head has seen to it that all of them are there.
+            let (text, after) = rest.split_at_checked(length as usize).unwrap_or((rest, &[]));
+            rest = after;
+            Kept::Held(text.to_vec())
+        });
+        Ok(Self::with(front, back, texts))
     }
 
     /// Reads what [`Catalogue::to_bytes`] wrote from a file, which it keeps open for the stanzas. Half of it is read on
@@ -104,27 +121,34 @@ impl Catalogue {
             let front = Front::read(&mut At { file: &file, place: HEAD as u64 }, &head);
             (front, back.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        let [.., length] = head.0;
-        let stanzas = Stanzas::Filed { start: size - u64::from(length), length, file };
-        Ok(Self::with(front?, back?, stanzas))
+        let (file, lengths) = (Arc::new(file), head.texts());
+        let mut start = size - lengths.iter().sum::<u64>();
+        let texts = lengths.map(|length| {
+            let text = Kept::Filed { file: file.clone(), start, length };
+            start += length;
+            text
+        });
+        Ok(Self::with(front?, back?, texts))
     }
 
-    fn with(front: Front, back: Back, stanzas: Stanzas) -> Self {
-        let Front { descriptions, sets, names, packages, mentioned } = front;
-        let Back { asked, providers, dependents, triggers, text } = back;
-        let records = cells(packages.len());
+    fn with(front: Front, back: Back, texts: [Kept; 4]) -> Self {
+        let Front { descriptions, sets, names, links, facts, mentioned, providers } = front;
+        let Back { calls, asked, dependents, triggers, versions } = back;
+        let records = cells(links.len());
         Self {
             descriptions,
             sets,
             names,
-            packages,
+            calls,
+            links,
+            facts,
             mentioned,
             asked,
             providers,
             dependents,
             triggers,
-            text,
-            stanzas,
+            versions,
+            texts,
             records,
         }
     }
@@ -139,14 +163,13 @@ impl Head {
         let bytes = bytes(from, HEAD as u32)?;
         let counts = bytes.strip_prefix(&FORMAT).ok_or(BadForm)?;
         let head = Self(Table::read(&mut &*counts, 1)?.row(0));
-        let [.., text, stanzas] = head.0;
-        let [_, _, names, packages, mentions, providers, dependents, triggers, ..] = head.0;
-        let back = rows(mentions, 4 * ASKED)
-            + rows(providers, 4 * PROVIDER)
+        let [_, _, names, packages, mentions, providers, dependents, triggers, versions, ..] = head.0;
+        let back = rows(names, 4 * CALLS)
+            + rows(mentions, 4 * ASKED)
             + rows(dependents, 4)
             + rows(triggers, 4)
-            + rows(text, 1);
-        if HEAD as u64 + head.front() + back + u64::from(stanzas) != size {
+            + rows(versions, 1);
+        if HEAD as u64 + head.front() + back + head.texts().iter().sum::<u64>() != size {
             return Err(BadForm);
         }
         let none = |rows: u32, of: [u32; 3]| rows <= 1 && of.iter().any(|count| *count > 0);
@@ -159,12 +182,19 @@ impl Head {
 
     /// Bytes of the first half.
     fn front(&self) -> u64 {
-        let [said, sets, names, packages, mentions, ..] = self.0;
+        let [said, sets, names, packages, mentions, providers, ..] = self.0;
         rows(said, 1)
             + rows(sets, 8)
             + rows(names, 4 * NAME)
-            + rows(packages, 4 * PACKAGE)
+            + rows(packages, 4 * (LINKS + FACTS))
             + rows(mentions, 4)
+            + rows(providers, 4 * PROVIDER)
+    }
+
+    /// Bytes of each of what stays in a file.
+    fn texts(&self) -> [u64; 4] {
+        let [_, _, names, packages, .., texts, stanzas] = self.0;
+        [rows(names, 4), rows(packages, 4), rows(texts, 1), rows(stanzas, 1)]
     }
 }
 
@@ -177,41 +207,45 @@ struct Front {
     descriptions: Vec<String>,
     sets: Table<2>,
     names: Table<NAME>,
-    packages: Table<PACKAGE>,
+    links: Table<LINKS>,
+    facts: Table<FACTS>,
     mentioned: Table<1>,
+    providers: Table<PROVIDER>,
 }
 
 impl Front {
     fn read(from: &mut impl Read, head: &Head) -> Result<Self, BadForm> {
-        let [said, sets, names, packages, mentions, ..] = head.0;
+        let [said, sets, names, packages, mentions, providers, ..] = head.0;
         Ok(Self {
             descriptions: descriptions(&bytes(from, said)?)?,
             sets: Table::read(from, sets as usize)?,
             names: Table::read(from, names as usize)?,
-            packages: Table::read(from, packages as usize)?,
+            links: Table::read(from, packages as usize)?,
+            facts: Table::read(from, packages as usize)?,
             mentioned: Table::read(from, mentions as usize)?,
+            providers: Table::read(from, providers as usize)?,
         })
     }
 }
 
-/// The second half, without the stanzas.
+/// The second half, without what stays in the file.
 struct Back {
+    calls: Table<CALLS>,
     asked: Table<ASKED>,
-    providers: Table<PROVIDER>,
     dependents: Table<1>,
     triggers: Table<1>,
-    text: String,
+    versions: String,
 }
 
 impl Back {
     fn read(from: &mut impl Read, head: &Head) -> Result<Self, BadForm> {
-        let [_, _, _, _, mentions, providers, dependents, triggers, text, _] = head.0;
+        let [_, _, names, _, mentions, _, dependents, triggers, versions, ..] = head.0;
         Ok(Self {
+            calls: Table::read(from, names as usize)?,
             asked: Table::read(from, mentions as usize)?,
-            providers: Table::read(from, providers as usize)?,
             dependents: Table::read(from, dependents as usize)?,
             triggers: Table::read(from, triggers as usize)?,
-            text: String::from_utf8(bytes(from, text)?).map_err(|_| BadForm)?,
+            versions: String::from_utf8(bytes(from, versions)?).map_err(|_| BadForm)?,
         })
     }
 }
@@ -246,25 +280,44 @@ fn descriptions(mut bytes: &[u8]) -> Result<Vec<String>, BadForm> {
     Ok(descriptions)
 }
 
-impl Stanzas {
-    pub(super) fn len(&self) -> u32 {
+/// Bytes in memory, or a part of a file.
+#[derive(Debug)]
+pub(super) enum Kept {
+    Held(Vec<u8>),
+    Filed { file: Arc<File>, start: u64, length: u64 },
+}
+
+impl Kept {
+    fn len(&self) -> u64 {
         match self {
-            Self::Held(bytes) => bytes.len() as u32,
+            Self::Held(bytes) => bytes.len() as u64,
             Self::Filed { length, .. } => *length,
         }
     }
 
+    fn all(&self) -> io::Result<Cow<'_, [u8]>> {
+        self.part(0, self.len())
+    }
+
     /// The bytes from `start` to `end`; none where there are none such.
-    pub(super) fn part(&self, start: u32, end: u32) -> io::Result<Vec<u8>> {
+    fn part(&self, start: u64, end: u64) -> io::Result<Cow<'_, [u8]>> {
         let end = end.min(self.len());
         let start = start.min(end);
         match self {
-            Self::Held(bytes) => Ok(bytes.get(start as usize..end as usize).unwrap_or_default().to_vec()),
+            Self::Held(bytes) => Ok(bytes.get(start as usize..end as usize).unwrap_or_default().into()),
             Self::Filed { file, start: first, .. } => {
                 let mut part = vec![0; (end - start) as usize];
-                file.read_exact_at(&mut part, first + u64::from(start))?;
-                Ok(part)
+                file.read_exact_at(&mut part, first + start)?;
+                Ok(part.into())
             }
         }
+    }
+
+    /// Where these bytes are numbers that say where in `others` the items of a list begin: the item that is `at`.
+    pub fn listed(&self, at: u32, others: &Self) -> io::Result<Vec<u8>> {
+        let place = 4 * u64::from(at);
+        let bounds = self.part(place, place + 8)?;
+        let [start, end] = Table::<2>::read(&mut &*bounds, 1)?.row(0);
+        Ok(others.part(u64::from(start), u64::from(end))?.into_owned())
     }
 }

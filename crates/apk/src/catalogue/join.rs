@@ -1,14 +1,16 @@
 //! The indexes of several repositories as one catalogue, and who refers to whom in it.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::build::{Builder, Names, Package};
+use super::build::Builder;
 use super::cut::{Identity, Span, part};
+use super::form::Kept;
 use super::table::Table;
-use super::{Catalogue, OWN, PROVIDER, Stanzas, cells};
+use super::{Catalogue, FACTS, LOW, OWN, PROVIDER, WAITS, cells};
 use crate::solve::MAX_REPOSITORIES;
 
 /// Indexes that cannot be one catalogue.
@@ -21,9 +23,6 @@ pub enum JoinError {
     #[error("the indexes hold more than can be numbered")]
     TooLarge,
 }
-
-/// A package, and which repositories hold it.
-type Held = (Package, u64);
 
 /// Packages are told from those of earlier repositories by this.
 type Known = HashMap<Identity, usize, RandomState>;
@@ -40,142 +39,145 @@ impl Catalogue {
         let descriptions = indexes.iter().map(|index| index.description.clone()).collect();
         let mut indexes = indexes.into_iter();
         let mut all = indexes.next().unwrap_or_default();
-        let mut packages: Vec<Held> = all.packages.drain(..).map(|package| (package, 1)).collect();
+        let mut held = vec![1; all.identities.len()];
         let mut known = Known::default();
         for (position, index) in (1..).zip(indexes) {
             if position == 1 {
-                known.extend(packages.iter().enumerate().map(|(at, (package, _))| (package.identity, at)));
+                known.extend(all.identities.iter().enumerate().map(|(at, identity)| (*identity, at)));
             }
-            append(&mut all, &mut packages, &mut known, index, 1 << position)?;
+            append(&mut all, &mut held, &mut known, index, 1 << position)?;
         }
-        finish(descriptions, all, &packages)
+        finish(descriptions, all, &held)
     }
 }
 
-/// Puts what another index has behind what there is.
+/// Puts what another index has behind what there is; `held` says of each package which repositories hold it.
 fn append(
     all: &mut Builder,
-    packages: &mut Vec<Held>,
+    held: &mut Vec<u64>,
     known: &mut Known,
-    index: Builder,
+    mut index: Builder,
     bit: u64,
 ) -> Result<(), JoinError> {
-    let offset = number(all.text.len())?;
-    number(all.text.len() + index.text.len())?;
+    index.end();
+    let offset = number(all.versions.len())?;
+    number(all.versions.len() + index.versions.len())?;
+    number(all.names.text.len() + index.names.text.len())?;
     number(all.stanzas.len() + index.stanzas.len())?;
     number(all.mentioned.len() + index.mentioned.len())?;
-    all.text.push_str(&index.text);
-    let moved = |span: Span| Span { start: span.start + offset, end: span.end + offset };
+    all.versions.push_str(&index.versions);
+    let names = 0..(index.names.starts.len() as u32).saturating_sub(1);
+    let text = |list: Range<u32>| part(&index.names.text, Span { start: list.start, end: list.end });
     let ids: Vec<u32> =
-        index.names.spans.iter().map(|name| all.names.number_of_part(&all.text, moved(*name))).collect();
-    let id = |name: u32| ids.get(name as usize).copied().unwrap_or_default();
-    let ends = index.packages.iter().skip(1).map(|next| next.depends);
-    let ends = ends.chain([index.mentioned.len() as u32]);
-    for (package, end) in index.packages.iter().zip(ends) {
-        if let Some((_, repositories)) = known.get(&package.identity).and_then(|at| packages.get_mut(*at)) {
+        names.map(|name| all.names.number_of(text(index.names.starts.list::<0>(name)))).collect();
+    let id = |name: u32| ids.get((name & !WAITS) as usize).copied().unwrap_or_default() | name & WAITS;
+    for (at, identity) in (0..).zip(&index.identities) {
+        if let Some(repositories) = known.get(identity).and_then(|at| held.get_mut(*at)) {
             *repositories |= bit;
             continue;
         }
-        known.insert(package.identity, packages.len());
-        let start = all.stanzas.len() as u32;
-        all.stanzas.push_str(part(&index.stanzas, package.stanza));
-        let stanza = Span { start, end: all.stanzas.len() as u32 };
+        known.insert(*identity, held.len());
+        held.push(bit);
+        let stanza = index.stanza_starts.list::<0>(at);
+        all.stanza_starts.push([all.stanzas.len() as u32]);
+        all.stanzas.push_str(part(&index.stanzas, Span { start: stanza.start, end: stanza.end }));
         let depends = all.mentioned.len() as u32;
-        for at in package.depends..end {
-            let [version, last] = index.asked.row(at);
-            all.mentioned.push([id(index.mentioned.field::<0>(at))]);
+        let [name, first, provides, install_if] = index.links.row(at);
+        for mention in index.links.list::<1>(at) {
+            let [version, last] = index.asked.row(mention);
+            all.mentioned.push([id(index.mentioned.field::<0>(mention))]);
             all.asked.push([version + offset, last]);
         }
-        let provides = depends + (package.provides - package.depends);
-        let install_if = depends + (package.install_if - package.depends);
-        let (name, version) = (id(package.name), moved(package.version));
-        packages.push((Package { stanza, version, name, depends, provides, install_if, ..*package }, bit));
+        all.links.push([id(name), depends, depends + (provides - first), depends + (install_if - first)]);
+        let [version, length, flags] = index.facts.row(at);
+        all.facts.push([version + offset, length, flags]);
     }
     Ok(())
 }
 
-fn finish(descriptions: Vec<String>, all: Builder, held: &[Held]) -> Result<Catalogue, JoinError> {
-    let Builder { text, stanzas, names, mentioned, asked, .. } = all;
+impl Builder {
+    /// Says where the lists of the last name and package end.
+    fn end(&mut self) {
+        let mentions = self.mentioned.len() as u32;
+        self.links.push([0, mentions, mentions, mentions]);
+        self.facts.push([0; FACTS]);
+        self.stanza_starts.push([self.stanzas.len() as u32]);
+        self.names.starts.push([self.names.text.len() as u32]);
+    }
+}
+
+fn finish(descriptions: Vec<String>, mut all: Builder, held: &[u64]) -> Result<Catalogue, JoinError> {
+    number(held.len() + all.names.starts.len() + all.mentioned.len())?;
+    all.end();
+    let sets = sets(&mut all.facts, held)?;
+    let Builder { versions, stanzas, stanza_starts, names, links, facts, mentioned, asked, .. } = all;
     let mut catalogue = Catalogue {
         descriptions,
-        text,
-        stanzas: Stanzas::Held(stanzas.into_bytes()),
+        sets,
         names: Table::default(),
-        packages: Table::default(),
+        calls: Table::default(),
+        links,
+        facts,
         mentioned,
         asked,
-        sets: Table::default(),
         providers: Table::default(),
         dependents: Table::default(),
         triggers: Table::default(),
+        versions,
+        texts: [
+            Kept::Held(names.starts.into_bytes()),
+            Kept::Held(stanza_starts.into_bytes()),
+            Kept::Held(names.text.into_bytes()),
+            Kept::Held(stanzas.into_bytes()),
+        ],
         records: cells(held.len() + 1),
     };
-    number(held.len() + names.spans.len() + catalogue.mentioned.len())?;
-    put_packages(&mut catalogue, held)?;
-    put_names(&mut catalogue, &names);
+    put_names(&mut catalogue, &names.buckets);
     Ok(catalogue)
 }
 
-fn put_packages(catalogue: &mut Catalogue, held: &[Held]) -> Result<(), JoinError> {
-    catalogue.packages.reserve(held.len() + 1);
-    let mut sets: HashMap<u64, u16, RandomState> = HashMap::default();
-    for (package, repositories) in held {
-        let next = u16::try_from(sets.len());
-        let set = match sets.get(repositories) {
-            Some(set) => *set,
-            None => {
-                let set = next.map_err(|_| JoinError::TooLarge)?;
-                catalogue.sets.push([*repositories as u32, (*repositories >> 32) as u32]);
-                sets.insert(*repositories, set);
-                set
-            }
-        };
-        let Package { stanza, version, name, depends, provides, install_if, priority, flags, .. } = *package;
-        catalogue.packages.push([
-            name,
-            stanza.start,
-            version.start,
-            u32::from(priority) << 16 | (version.end - version.start),
-            depends,
-            provides,
-            install_if,
-            u32::from(set) << 16 | flags,
-        ]);
-    }
-    let mentions = catalogue.mentioned.len() as u32;
-    catalogue.packages.push([0, catalogue.stanzas.len(), 0, 0, mentions, mentions, mentions, 0]);
-    Ok(())
+/// Numbers the sets of repositories that hold one package or another, and notes them with the packages.
+fn sets(facts: &mut Table<FACTS>, held: &[u64]) -> Result<Table<2>, JoinError> {
+    let mut sets = Table::default();
+    let mut numbers: HashMap<u64, u32, RandomState> = HashMap::default();
+    let mut last = (0, 0);
+    facts.change::<2>(|at, flags| {
+        // The last row is no package's.
+        let Some(repositories) = held.get(at).copied() else { return flags };
+        if repositories != last.0 {
+            let next = numbers.len() as u32;
+            let number = *numbers.entry(repositories).or_insert_with(|| {
+                sets.push([repositories as u32, (repositories >> 32) as u32]);
+                next
+            });
+            last = (repositories, number);
+        }
+        last.1 << 16 | flags
+    });
+    if sets.len() > LOW as usize + 1 { Err(JoinError::TooLarge) } else { Ok(sets) }
 }
 
 /// Sorts out who provides, needs and waits for each name.
-fn put_names(catalogue: &mut Catalogue, names: &Names) {
-    let count = names.spans.len();
+fn put_names(catalogue: &mut Catalogue, buckets: &[u32]) {
+    let count = buckets.len();
     let given = &*catalogue;
     let (needed, awaited, provided) = std::thread::scope(|scope| {
         let others = scope.spawn(|| {
             (Table::of_lists(count, || given.needs()), Table::of_lists(count, || given.provisions()))
         });
-        let awaited = waits(given, &names.buckets);
+        let awaited = waits(given, buckets);
         let awaited = Table::of_lists(count, || awaited.iter().copied());
         let (needed, provided) = others.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         (needed, awaited, provided)
     });
     let start = |starts: &[u32], name: usize| starts.get(name).copied().unwrap_or_default();
-    let mut rows = Table::default();
-    rows.reserve(count + 1);
-    let end = (Span::default(), 0);
-    for (name, (span, bucket)) in
-        names.spans.iter().copied().zip(names.buckets.iter().copied()).chain([end]).enumerate()
-    {
-        rows.push([
-            span.start,
-            bucket << 16 | (span.end - span.start),
-            start(&provided.0, name),
-            start(&needed.0, name),
-            start(&awaited.0, name),
-        ]);
+    let mut rows = Table::with_room_for(count + 1);
+    let mut calls = Table::with_room_for(count + 1);
+    for (name, bucket) in buckets.iter().copied().chain([0]).enumerate() {
+        rows.push([start(&provided.0, name), start(&awaited.0, name)]);
+        calls.push([bucket, start(&needed.0, name)]);
     }
-    catalogue.names = rows;
+    (catalogue.names, catalogue.calls) = (rows, calls);
     (catalogue.providers, catalogue.dependents, catalogue.triggers) = (provided.1, needed.1, awaited.1);
 }
 
@@ -202,7 +204,7 @@ impl Catalogue {
     // While the names are not there yet, by which the others are bounded.
 
     fn name_of_row(&self, package: u32) -> u32 {
-        self.packages.field::<0>(package)
+        self.links.field::<0>(package) & !WAITS
     }
 
     /// Names, and the packages that depend on them.
@@ -224,6 +226,7 @@ impl Catalogue {
     }
 }
 
-fn number(count: usize) -> Result<u32, JoinError> {
-    u32::try_from(count).map_err(|_| JoinError::TooLarge)
+/// A count of what is numbered, or of bytes: the highest bit stands for something else.
+pub(super) fn number(count: usize) -> Result<u32, JoinError> {
+    u32::try_from(count).ok().filter(|count| *count < WAITS).ok_or(JoinError::TooLarge)
 }

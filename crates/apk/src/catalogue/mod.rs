@@ -1,5 +1,5 @@
 //! Indexes in the form that resolution starts from: names, packages and who refers to whom, as numbers, over one text
-//! of names and versions.
+//! of versions.
 //!
 //! ```text
 //! APKINDEX.tar.gz ─▶ cut ─▶ Builder ─┐
@@ -26,7 +26,6 @@ pub(crate) use cut::{Cutter, Sheaf};
 pub use form::{BadForm, FORMAT};
 pub use join::JoinError;
 
-use std::fs::File;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -34,17 +33,24 @@ use crate::dependency::Op;
 use crate::record::Record;
 use crate::solve::{NAME_BUCKETS, bucket};
 use crate::stanza::Draft;
+use form::Kept;
 use table::Table;
 
-/// The numbers of a name: where its text begins; its length and, from bit 16, its bucket in apk's hash table of
-/// names; where its providers, the packages that depend on it, and the names that it triggers begin. A row more says
-/// where those of the last one end.
-const NAME: usize = 5;
+/// The numbers of a name that who walks from name to name looks at: where its providers and the names that it triggers
+/// begin. A row more says where those of the last one end.
+const NAME: usize = 2;
 
-/// The numbers of a package: its name; where its stanza begins; where its version begins; the version's length and,
-/// from bit 16, its priority; where its `depends`, `provides` and `install_if` begin in the mentions; flags and, from
-/// bit 16, which set of repositories holds it. A row more says where the lists of the last one end.
-const PACKAGE: usize = 8;
+/// What else there is to know of a name: its bucket in apk's hash table of names, and where the packages that depend on
+/// it begin. There is a row more, too.
+const CALLS: usize = 2;
+
+/// The numbers of a package that who walks from name to name looks at: its name, with [`WAITS`]; where its `depends`,
+/// `provides` and `install_if` begin in the mentions. A row more says where the lists of the last one end.
+const LINKS: usize = 4;
+
+/// What else there is to know of a package: where its version begins; the version's length and, from bit 16, its
+/// priority; flags and, from bit 16, which set of repositories holds it. There is a row more, too.
+const FACTS: usize = 3;
 
 /// The numbers of what a mention asks for: where the version begins; the version's length, from bit 16 the operator
 /// (from 1; 0 is none), and in bit 31 whether it is a conflict. The name is in a table of its own, as who walks from
@@ -67,8 +73,9 @@ const CONFLICT: u32 = 1 << 31;
 const EMPTY: u32 = 1;
 /// The architecture fits, and apk understands all that it depends on.
 const INSTALLABLE: u32 = 2;
-/// apk understands its whole `install_if`.
-const WAITS: u32 = 4;
+
+/// Beside the number of a package's name: apk understands its whole `install_if`.
+const WAITS: u32 = 1 << 31;
 
 /// Operators as numbers, from 1; 0 is none.
 const OPERATORS: [Op; 9] = [
@@ -99,22 +106,19 @@ pub struct Catalogue {
     sets: Table<2>,
     /// In the order in which the indexes mention them first, which is part of how apk breaks ties.
     names: Table<NAME>,
-    packages: Table<PACKAGE>,
+    calls: Table<CALLS>,
+    links: Table<LINKS>,
+    facts: Table<FACTS>,
     mentioned: Table<1>,
     asked: Table<ASKED>,
     providers: Table<PROVIDER>,
     dependents: Table<1>,
     triggers: Table<1>,
-    text: String,
-    stanzas: Stanzas,
+    versions: String,
+    /// What is asked for of a few only: where the texts of names begin, where the stanzas of packages begin, those
+    /// texts, and those stanzas.
+    texts: [Kept; 4],
     records: Vec<OnceLock<Box<Cells>>>,
-}
-
-/// The stanzas end to end, in memory or at the end of a file.
-#[derive(Debug)]
-enum Stanzas {
-    Held(Vec<u8>),
-    Filed { file: File, start: u64, length: u32 },
 }
 
 /// Records come to be in groups of so many: making ready for every package would cost more than the few records.
@@ -135,7 +139,7 @@ impl Catalogue {
 
     /// How many packages there are.
     pub fn len(&self) -> usize {
-        self.packages.len().saturating_sub(1)
+        self.links.len().saturating_sub(1)
     }
 
     /// Whether there are none.
@@ -159,8 +163,8 @@ impl Catalogue {
     }
 
     fn make_record(&self, number: u32) -> Option<Record> {
-        let Range { start, end } = self.packages.list::<1>(number);
-        let stanza = String::from_utf8(self.stanzas.part(start, end).ok()?).ok()?;
+        let [_, starts, _, stanzas] = &self.texts;
+        let stanza = String::from_utf8(starts.listed(number, stanzas).ok()?).ok()?;
         let mut draft = Draft::default();
         // The builder has checked every line.
         stanza.lines().try_for_each(|line| draft.line(line)).ok()?;
@@ -170,20 +174,20 @@ impl Catalogue {
     /// The name of a package.
     #[inline]
     pub(crate) fn name_of(&self, package: u32) -> u32 {
-        self.bounded_name(self.packages.field::<0>(package))
+        self.bounded_name(self.links.field::<0>(package) & !WAITS)
     }
 
     /// The version of a package.
     #[inline]
     pub(crate) fn version(&self, package: u32) -> &str {
-        let (start, length) = self.packages.fields::<2, 3>(package);
+        let (start, length) = self.facts.fields::<0, 1>(package);
         self.part(start, length & LOW)
     }
 
     /// Its preference among providers of one name.
     #[inline]
     pub(crate) fn priority(&self, package: u32) -> u16 {
-        (self.packages.field::<3>(package) >> 16) as u16
+        (self.facts.field::<1>(package) >> 16) as u16
     }
 
     #[inline]
@@ -198,12 +202,12 @@ impl Catalogue {
 
     #[inline]
     fn has(&self, package: u32, flag: u32) -> bool {
-        self.packages.field::<7>(package) & flag != 0
+        self.facts.field::<2>(package) & flag != 0
     }
 
     /// The repositories that hold a package, as bits.
     pub(crate) fn repositories_of(&self, package: u32) -> u64 {
-        let set = self.packages.field::<7>(package) >> 16;
+        let set = self.facts.field::<2>(package) >> 16;
         let (low, high) = self.sets.fields::<0, 1>(set);
         u64::from(high) << 32 | u64::from(low)
     }
@@ -211,23 +215,23 @@ impl Catalogue {
     /// Where in the mentions a package's `depends` are.
     #[inline]
     pub(crate) fn depends(&self, package: u32) -> Range<u32> {
-        let (depends, provides) = self.packages.fields::<4, 5>(package);
+        let (depends, provides) = self.links.fields::<1, 2>(package);
         bounded(depends..provides, self.mentioned.len())
     }
 
     /// Where in the mentions a package's `provides` are.
     #[inline]
     pub(crate) fn provides(&self, package: u32) -> Range<u32> {
-        let (provides, install_if) = self.packages.fields::<5, 6>(package);
+        let (provides, install_if) = self.links.fields::<2, 3>(package);
         bounded(provides..install_if, self.mentioned.len())
     }
 
     /// Where in the mentions a package's `install_if` is, if apk understands it.
     #[inline]
     pub(crate) fn install_if(&self, package: u32) -> Range<u32> {
-        let (install_if, flags) = self.packages.fields::<6, 7>(package);
-        let end = self.packages.field::<4>(package.saturating_add(1));
-        let list = if flags & WAITS != 0 { install_if..end } else { 0..0 };
+        let (name, install_if) = self.links.fields::<0, 3>(package);
+        let end = self.links.field::<1>(package.saturating_add(1));
+        let list = if name & WAITS != 0 { install_if..end } else { 0..0 };
         bounded(list, self.mentioned.len())
     }
 
@@ -247,7 +251,7 @@ impl Catalogue {
     /// Where the providers of a name are.
     #[inline]
     pub(crate) fn providers(&self, name: u32) -> Range<u32> {
-        bounded(self.names.list::<2>(name), self.providers.len())
+        bounded(self.names.list::<0>(name), self.providers.len())
     }
 
     /// A provider's package.
@@ -271,7 +275,7 @@ impl Catalogue {
     /// Where the packages are that depend on a name.
     #[inline]
     pub(crate) fn dependents(&self, name: u32) -> Range<u32> {
-        bounded(self.names.list::<3>(name), self.dependents.len())
+        bounded(self.calls.list::<1>(name), self.dependents.len())
     }
 
     #[inline]
@@ -282,7 +286,7 @@ impl Catalogue {
     /// Where the names are that a name triggers.
     #[inline]
     pub(crate) fn triggers(&self, name: u32) -> Range<u32> {
-        bounded(self.names.list::<4>(name), self.triggers.len())
+        bounded(self.names.list::<1>(name), self.triggers.len())
     }
 
     #[inline]
@@ -293,7 +297,7 @@ impl Catalogue {
     /// The bucket of a name in apk's hash table.
     #[inline]
     pub(crate) fn bucket(&self, name: u32) -> u32 {
-        self.names.field::<1>(name) >> 16
+        self.calls.field::<0>(name)
     }
 
     /// The numbers of names: one look over all buckets finds any number of them.
@@ -305,21 +309,23 @@ impl Catalogue {
                 *there = true;
             }
         }
-        for (id, [start, number, ..]) in (0..self.name_count() as u32).zip(self.names.rows()) {
-            if buckets.get((number >> 16) as usize).copied().unwrap_or(false) {
-                let text = self.part(start, number & LOW);
-                let places = wanted.iter().zip(&mut found).filter(|(name, _)| **name == text);
+        let [starts, _, texts, _] = &self.texts;
+        for (id, [bucket, _]) in (0..self.name_count() as u32).zip(self.calls.rows()) {
+            if buckets.get(bucket as usize).copied().unwrap_or(false)
+                && let Ok(text) = starts.listed(id, texts)
+            {
+                let places = wanted.iter().zip(&mut found).filter(|(name, _)| name.as_bytes() == text);
                 places.for_each(|(_, place)| *place = Some(id));
             }
         }
         found
     }
 
-    /// A part of the text; empty where there is none such.
+    /// A part of the versions' text; empty where there is none such.
     #[inline]
     fn part(&self, start: u32, length: u32) -> &str {
         let start = start as usize;
-        self.text.get(start..start + length as usize).unwrap_or_default()
+        self.versions.get(start..start + length as usize).unwrap_or_default()
     }
 
     // Nothing is asked by a number that there is not, whatever a damaged form says.

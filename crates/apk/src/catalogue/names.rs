@@ -26,7 +26,7 @@ impl Default for Numbers {
 impl Numbers {
     /// Room for so many before it has to grow.
     pub fn with_room_for(count: usize) -> Self {
-        Self { slots: vec![[0; 2]; (2 * count).next_power_of_two().max(LEAST)], count: 0 }
+        Self { slots: vec![[0; 2]; (count + count / 3).next_power_of_two().max(LEAST)], count: 0 }
     }
 
     fn place(&self, hash: u32) -> usize {
@@ -34,22 +34,19 @@ impl Numbers {
         hash as usize & (self.slots.len() - 1)
     }
 
-    /// The first that may be the number for a hash: right more often than not, but not surely.
+    /// The first slot where a hash may be: it and one more than its number, right more often than not, or another's.
     #[inline]
-    pub fn likely(&self, hash: u32) -> Option<u32> {
-        match self.slots.get(self.place(hash)) {
-            Some([known, number]) if *known == hash => number.checked_sub(1),
-            _ => None,
-        }
+    pub fn likely(&self, hash: u32) -> [u32; 2] {
+        self.slots.get(self.place(hash)).copied().unwrap_or_default()
     }
 
     /// The number for a hash that `is` says is the one; or, when there is none, `new` is it from now on.
     pub fn find_or_add(&mut self, hash: u32, is: impl Fn(u32) -> bool, new: u32) -> Option<u32> {
-        if 2 * self.count >= self.slots.len() {
+        if 4 * self.count >= 3 * self.slots.len() {
             self.grow();
         }
         let (mut place, last) = (self.place(hash), self.slots.len() - 1);
-        // At most half of the slots are taken, so there is an end.
+        // A quarter of the slots is free, so there is an end.
         while let Some(slot) = self.slots.get_mut(place) {
             match *slot {
                 [_, 0] => {
@@ -94,7 +91,7 @@ mod tests {
         for number in 0..1000 {
             assert_eq!(numbers.find_or_add(number / 3, |known| known == number, 5000), Some(number));
         }
-        assert_eq!(numbers.likely(0).map(|number| number / 3), Some(0));
-        assert_eq!(numbers.likely(1 << 31), None);
+        let [hash, number] = numbers.likely(0);
+        assert_eq!((hash, (number - 1) / 3), (0, 0));
     }
 }

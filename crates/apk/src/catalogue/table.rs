@@ -8,8 +8,9 @@ use std::ops::Range;
 pub(super) struct Table<const N: usize>(Vec<[[u8; 4]; N]>);
 
 impl<const N: usize> Table<N> {
-    pub fn reserve(&mut self, rows: usize) {
-        self.0.reserve(rows);
+    /// With room for so many rows before it has to grow.
+    pub fn with_room_for(rows: usize) -> Self {
+        Self(Vec::with_capacity(rows))
     }
 
     pub fn len(&self) -> usize {
@@ -54,6 +55,20 @@ impl<const N: usize> Table<N> {
             },
             _ => 0..0,
         }
+    }
+
+    /// Replaces the number `F` of each row by what `new` makes of it and of the row's place.
+    pub fn change<const F: usize>(&mut self, mut new: impl FnMut(usize, u32) -> u32) {
+        for (at, row) in self.0.iter_mut().enumerate() {
+            if let Some(number) = row.get_mut(F) {
+                *number = new(at, u32::from_le_bytes(*number)).to_le_bytes();
+            }
+        }
+    }
+
+    /// All rows as they lie in a file.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0.into_flattened().into_flattened()
     }
 
     pub fn bytes(&self) -> &[u8] {

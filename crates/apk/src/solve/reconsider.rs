@@ -175,9 +175,7 @@ impl<'a, U: Stock<'a>> Search<'_, 'a, U> {
                 }
             }
         }
-        let provided = || {
-            std::iter::once(universe.name_of(first)).chain(universe.provided_names(first))
-        };
+        let provided = || std::iter::once(universe.name_of(first)).chain(universe.provided_names(first));
         for common in provided() {
             let merged = std::mem::take(&mut self.name_mut(common).merged_provides);
             if merged == options && common != name {
