@@ -111,7 +111,12 @@ impl Cutter {
         sheaf.text.clear();
         sheaf.packages.clear();
         sheaf.words.clear();
-        let mut rest = std::str::from_utf8(stanzas).map_err(|_| IndexError::Encoding)?;
+        let stanzas = std::str::from_utf8(stanzas).map_err(|_| IndexError::Encoding)?;
+        // What is kept is no longer, but for the end of the last line.
+        u32::try_from(stanzas.len() + 1).map_err(|_| IndexError::TooLarge)?;
+        // Lines that are kept and follow each other, which are copied at once.
+        let mut run = Run::default();
+        let (mut start, mut rest) = (0, stanzas);
         while !rest.is_empty() {
             let end = memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
             let (line, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
@@ -120,22 +125,21 @@ impl Cutter {
             rest = after.get(1..).unwrap_or_default();
             self.line += 1;
             match line.as_bytes() {
-                b"" => self.end(sheaf)?,
+                b"" => {
+                    run.copy(stanzas, &mut sheaf.text);
+                    self.end(sheaf)?;
+                }
                 // Neither resolution nor a lock looks at these.
                 [b'T' | b'U' | b'L' | b'o' | b'm' | b'c' | b'F' | b'R' | b'M' | b'Z', b':', ..] => {}
-                _ => self.keep(line, sheaf)?,
+                _ => {
+                    let value = run.add(start, line, stanzas, &mut sheaf.text);
+                    self.stanza.field(line, value).map_err(|source| self.at(source))?;
+                }
             }
+            start += end + 1;
         }
+        run.copy(stanzas, &mut sheaf.text);
         self.end(sheaf)
-    }
-
-    fn keep(&mut self, line: &str, sheaf: &mut Sheaf) -> Result<(), IndexError> {
-        let start = sheaf.text.len();
-        sheaf.text.push_str(line);
-        let end = u32::try_from(sheaf.text.len()).map_err(|_| IndexError::TooLarge)?;
-        sheaf.text.push('\n');
-        let value = Span { start: (start as u32 + 2).min(end), end };
-        self.stanza.field(line, value).map_err(|source| self.at(source))
     }
 
     fn at(&self, source: LineError) -> IndexError {
@@ -156,6 +160,7 @@ impl Cutter {
         let hash = self.hash(part(text, name).as_bytes());
         words.push(Word { name, hash, version: Span::default(), last: 0 });
         let own = part(text, version);
+        let own = (own, version::is_valid(own));
         let understood = self.list('D', text, stanza.depends, own, words)?;
         let depends = words.len() as u32;
         self.list('p', text, stanza.provides, own, words)?;
@@ -179,44 +184,72 @@ impl Cutter {
         Ok(())
     }
 
-    /// Takes up a list of a package whose version is `own`; whether apk understands all of it.
+    /// Takes up a list of a package, of whose own version is known whether it is valid; whether apk understands all of
+    /// the list.
     fn list(
         &self,
         field: char,
         text: &str,
         list: Span,
-        own: &str,
+        (own, own_is_valid): (&str, bool),
         words: &mut Vec<Word>,
     ) -> Result<bool, IndexError> {
         let mut valid = true;
-        let (mut start, mut rest) = (list.start, part(text, list));
-        while !rest.is_empty() {
-            let blank = rest.bytes().position(|byte| byte <= b' ' && byte.is_ascii_whitespace());
-            let (word, after) = rest.split_at_checked(blank.unwrap_or(rest.len())).unwrap_or((rest, ""));
-            rest = after.get(1..).unwrap_or_default();
-            let end = start + word.len() as u32;
-            if !word.is_empty() {
-                let parts = Parts::of(word).map_err(|e| self.at(LineError::Dependency(field, e)))?;
-                let first = start + u32::from(parts.conflict);
-                let name = Span { start: first, end: first + parts.name.len() as u32 };
-                let mut last = if parts.conflict { CONFLICT } else { 0 };
-                let mut version = Span::default();
-                if let Some((op, wanted)) = parts.constraint {
-                    valid &= op == Op::Checksum || version::is_valid(wanted);
-                    let length = wanted.len() as u32;
-                    // Most are the package's own.
-                    version = if wanted == own { Word::OWN } else { Span { start: end - length, end } };
-                    last |= number_of(op) << 16 | length;
-                }
-                words.push(Word { name, hash: self.hash(parts.name.as_bytes()), version, last });
+        for word in Parts::all_of(part(text, list)) {
+            let (parts, place) = word.map_err(|e| self.at(LineError::Dependency(field, e)))?;
+            let first = list.start + place.start as u32 + u32::from(parts.conflict);
+            let name = Span { start: first, end: first + parts.name.len() as u32 };
+            let mut last = if parts.conflict { CONFLICT } else { 0 };
+            let mut version = Span::default();
+            if let Some((op, wanted)) = parts.constraint {
+                // Most are the package's own.
+                let is_own = wanted == own;
+                valid &= op == Op::Checksum || if is_own { own_is_valid } else { version::is_valid(wanted) };
+                let (end, length) = (list.start + place.end as u32, wanted.len() as u32);
+                version = if is_own { Word::OWN } else { Span { start: end - length, end } };
+                last |= number_of(op) << 16 | length;
             }
-            start = end + 1;
+            words.push(Word { name, hash: self.hash(parts.name.as_bytes()), version, last });
         }
         Ok(valid)
     }
 
     fn hash(&self, bytes: &[u8]) -> u32 {
         self.hasher.hash_one(bytes) as u32
+    }
+}
+
+/// Lines of the text that follow each other.
+#[derive(Default)]
+struct Run {
+    start: usize,
+    end: usize,
+}
+
+impl Run {
+    /// Adds the line that begins at `start`; where its value will be when the run has been copied.
+    fn add(&mut self, start: usize, line: &str, from: &str, to: &mut String) -> Span {
+        if start != self.end {
+            self.copy(from, to);
+            self.start = start;
+        }
+        let place = to.len() + (start - self.start);
+        self.end = start + line.len() + 1;
+        if from.as_bytes().get(self.end - 1) != Some(&b'\n') {
+            // What ends the line is not what ends it here.
+            self.end -= 1;
+            self.copy(from, to);
+            to.push('\n');
+        }
+        // What is copied is at most as long as a text that can be numbered.
+        let end = (place + line.len()) as u32;
+        Span { start: (place as u32 + 2).min(end), end }
+    }
+
+    /// Copies what has been added since the last time.
+    fn copy(&mut self, from: &str, to: &mut String) {
+        to.push_str(from.get(self.start..self.end).unwrap_or_default());
+        self.start = self.end;
     }
 }
 
@@ -239,9 +272,8 @@ impl Stanza {
             'D' => self.depends = value,
             'p' => self.provides = value,
             'i' => self.install_if = value,
-            'r' => text.split_ascii_whitespace().try_for_each(|word| {
-                Parts::of(word).map(|_| ()).map_err(|e| LineError::Dependency(letter, e))
-            })?,
+            'r' => Parts::all_of(text)
+                .try_for_each(|word| word.map(|_| ()).map_err(|e| LineError::Dependency(letter, e)))?,
             c if c.is_ascii_uppercase() => return Err(LineError::Unknown(c)),
             _ => {}
         }

@@ -3,6 +3,8 @@
 //! One is `[!]name[@tag][op version]` (apk-tools `src/package.c`, `doc/apk-world.5`). The operator is any run of
 //! `<`, `>`, `=` and `~`: apk reads it as a set, so `=~` and `~=` are one operator, and so are `><` and `<>`.
 
+mod words;
+
 use std::fmt;
 use std::str::FromStr;
 
