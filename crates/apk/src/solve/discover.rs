@@ -180,44 +180,42 @@ impl Reached {
     fn advance<'a>(&mut self, frame: &mut Frame, stock: &impl Stock<'a>, in_world: &Bits) -> bool {
         loop {
             let provider = (frame.next < frame.providers.end).then(|| stock.provider_package(frame.next));
-            match (frame.stage, provider) {
+            frame.list = match (frame.stage, provider) {
                 (Stage::Depends, Some(package)) => {
                     frame.next += 1;
-                    if self.packages.set(package.0) {
-                        frame.list = List::Deps(stock.depend_list(package));
-                        return true;
-                    }
+                    let new = self.packages.set(package.0);
+                    List::Deps(if new { stock.depend_list(package) } else { 0..0 })
                 }
                 (Stage::Depends, None) => {
                     frame.again(Stage::Triggers);
-                    frame.list = List::Triggers(stock.trigger_list(frame.name));
-                    return true;
+                    List::Triggers(stock.trigger_list(frame.name))
                 }
                 (Stage::Triggers, Some(package)) => {
                     frame.stage = Stage::Provides;
                     let own = stock.name_of(package);
                     // What the name itself triggers was entered before.
-                    if own != frame.name {
-                        frame.list = List::Triggers(stock.trigger_list(own));
-                        return true;
-                    }
-                    frame.real = true;
+                    frame.real |= own == frame.name;
+                    List::Triggers(if own == frame.name { 0..0 } else { stock.trigger_list(own) })
                 }
                 (Stage::Provides, Some(package)) => {
                     (frame.next, frame.stage) = (frame.next + 1, Stage::Triggers);
-                    frame.list = List::Provides(package);
-                    return true;
+                    List::Provides(package)
                 }
                 (Stage::Triggers | Stage::Provides, None) => {
                     self.number(frame.name, frame.real, in_world);
                     frame.again(Stage::InstallIf);
+                    continue;
                 }
                 (Stage::InstallIf, Some(package)) => {
                     frame.next += 1;
-                    frame.list = List::Deps(stock.install_if_list(package));
-                    return true;
+                    List::Deps(stock.install_if_list(package))
                 }
                 (Stage::InstallIf, None) => return false,
+            };
+            // Most lists are empty.
+            match &frame.list {
+                List::Deps(list) | List::Triggers(list) if list.is_empty() => {}
+                _ => return true,
             }
         }
     }

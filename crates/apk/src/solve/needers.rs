@@ -16,12 +16,11 @@ impl<'a, U: Stock<'a>> Search<'_, 'a, U> {
         let mut woken = std::mem::take(&mut self.woken);
         for package in universe.dependents(name) {
             for needer in names_of(universe, package) {
-                if self.reached.has(needer) {
-                    self.recheck_depends.set(needer.0);
-                    if self.wakes(needer) {
-                        self.name_mut(needer).dirty = true;
-                        woken.push(needer);
-                    }
+                self.recheck_depends.set(needer.0);
+                // Most wait for nothing; to ask what is known of each would cost more than all else.
+                if self.active.has(needer.0) && self.wakes(needer) {
+                    self.name_mut(needer).dirty = true;
+                    woken.push(needer);
                 }
             }
         }

@@ -44,6 +44,8 @@ pub(super) struct Search<'u, 'a, U = Universe<'a>> {
     pub(super) reached: Reached,
     /// Of a name: some provider's dependency may have become unsatisfiable.
     pub(super) recheck_depends: Bits,
+    /// All names that are demanded or may be triggered, and some that were: only these are ever woken.
+    pub(super) active: Bits,
     pub(super) dirty: VecDeque<NameId>,
     /// Room for names on their way to `dirty`.
     pub(super) woken: Vec<NameId>,
@@ -77,6 +79,7 @@ impl<'u, 'a, U: Stock<'a>> Search<'u, 'a, U> {
             packages: Touched::new(universe.package_count()),
             reached: Reached::from(universe, names, world),
             recheck_depends: Bits::new(names),
+            active: Bits::new(names),
             dirty: VecDeque::new(),
             woken: Vec::new(),
             queues: Queues::default(),
@@ -110,8 +113,7 @@ impl<'u, 'a, U: Stock<'a>> Search<'u, 'a, U> {
     }
 
     pub(super) fn name_mut(&mut self, name: NameId) -> &mut NameState<'a> {
-        let universe = self.universe;
-        self.names.get_mut(name.0, || NameState::new(universe, name))
+        self.names.get_mut(name.0, NameState::default)
     }
 
     pub(super) fn package(&self, package: PackageId) -> PackageState {
@@ -189,6 +191,7 @@ impl<'u, 'a, U: Stock<'a>> Search<'u, 'a, U> {
         for triggered in self.universe.triggers(name) {
             if self.reached.has(triggered) && !self.name_mut(triggered).untriggerable {
                 self.name_mut(triggered).recheck_install_if = true;
+                self.active.set(triggered.0);
                 self.mark_dirty(triggered);
             }
         }
@@ -215,6 +218,7 @@ impl<'u, 'a, U: Stock<'a>> Search<'u, 'a, U> {
 
     /// Notes that a name is demanded for the first time.
     pub(super) fn first_demanded(&mut self, name: NameId) {
+        self.active.set(name.0);
         self.enqueue(name, false);
         self.recheck_triggered(name);
         self.mark_dirty(name);

@@ -1,7 +1,7 @@
 //! What the search knows of each name and each package at a moment.
 
 use super::stock::Stock;
-use super::universe::{NameId, PackageId, Provider};
+use super::universe::{PackageId, Provider};
 
 /// Pinning is a set of tags as bits: bit 0 is "no tag", bit n the n-th tag.
 pub(super) const UNPINNED: u64 = 1;
@@ -35,7 +35,7 @@ pub(super) struct NameState<'a> {
     pub recheck_install_if: bool,
     /// Some provider's `install_if` is true.
     pub triggered: bool,
-    /// No provider's `install_if` can become true.
+    /// No provider's `install_if` can become true. Asked only of what something triggers, so that at first one can.
     pub untriggerable: bool,
     /// More than one provider is left, or one that is not allowed.
     pub has_options: bool,
@@ -53,13 +53,7 @@ pub(super) struct NameState<'a> {
     pub merged_virtual: bool,
 }
 
-impl<'a> NameState<'a> {
-    pub fn new(universe: &impl Stock<'a>, name: NameId) -> Self {
-        let waits = |at| !universe.install_if_list(universe.provider_package(at)).is_empty();
-        let untriggerable = !universe.provider_list(name).any(waits);
-        Self { untriggerable, ..Self::default() }
-    }
-
+impl NameState<'_> {
     /// Whether the choice is made.
     pub fn locked(&self) -> bool {
         self.chosen.is_some()
