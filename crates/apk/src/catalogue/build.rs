@@ -4,7 +4,7 @@ use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
 
-use super::cut::{Cutter, Identity, Sheaf, Span, Word, part};
+use super::cut::{Cutter, Identity, Sheaf, Span, Word, bytes, part};
 use super::join::number;
 use super::names::{HANDFUL, Numbers};
 use super::table::Table;
@@ -39,7 +39,7 @@ pub struct Builder {
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// End to end, and where each begins.
-    pub(super) text: String,
+    pub(super) text: Vec<u8>,
     pub(super) starts: Table<1>,
     /// In apk's hash table.
     pub(super) buckets: Vec<u32>,
@@ -64,7 +64,7 @@ impl Builder {
     fn begin(&mut self, bytes: u64) {
         let bytes = bytes.min(LARGEST_EXPECTED) as usize;
         let names = Names {
-            text: String::with_capacity(bytes / 10),
+            text: Vec::with_capacity(bytes / 10),
             starts: Table::with_room_for(bytes / 160),
             buckets: Vec::with_capacity(bytes / 160),
             numbers: Numbers::with_room_for(bytes / 160),
@@ -171,10 +171,10 @@ impl Found {
         }
         let place = (at - self.start) as usize;
         let Some(word) = sheaf.words.get(at as usize) else { return 0 };
-        let name = part(&sheaf.text, word.name);
+        let name = bytes(sheaf.text.as_bytes(), word.name);
         match self.likely.get(place).zip(self.spans.get(place)) {
             Some(([known, number], span))
-                if *number > 0 && *known == word.hash && part(&names.text, *span) == name =>
+                if *number > 0 && *known == word.hash && bytes(&names.text, *span) == name =>
             {
                 number - 1
             }
@@ -197,28 +197,29 @@ impl Found {
 
 impl Names {
     /// The number of a name, whose text stays if it is new.
-    pub(super) fn number(&mut self, name: &str, hash: u32) -> u32 {
+    pub(super) fn number(&mut self, name: &[u8], hash: u32) -> u32 {
         let Self { text, starts, numbers, .. } = self;
-        let is = |number: u32| part(text, span_of(starts, text, number)) == name;
+        let is = |number: u32| bytes(text, span_of(starts, text, number)) == name;
         let new = starts.len() as u32;
         match numbers.find_or_add(hash, is, new) {
             Some(known) => known,
             None => {
-                self.starts.push([copy(&mut self.text, name)]);
-                self.buckets.push(bucket(name.as_bytes()));
+                self.starts.push([self.text.len() as u32]);
+                self.text.extend_from_slice(name);
+                self.buckets.push(bucket(name));
                 new
             }
         }
     }
 
     /// [`Names::number`] of what nobody has hashed yet.
-    pub(super) fn number_of(&mut self, name: &str) -> u32 {
-        self.number(name, self.hasher.hash_one(name.as_bytes()) as u32)
+    pub(super) fn number_of(&mut self, name: &[u8]) -> u32 {
+        self.number(name, self.hasher.hash_one(name) as u32)
     }
 }
 
 /// Where a name is that begins where `starts` says: it ends where the next one begins, or with the text.
-fn span_of(starts: &Table<1>, text: &str, number: u32) -> Span {
+fn span_of(starts: &Table<1>, text: &[u8], number: u32) -> Span {
     let end = match starts.field::<0>(number.saturating_add(1)) {
         0 => text.len() as u32,
         next => next,

@@ -116,27 +116,27 @@ impl Cutter {
         u32::try_from(stanzas.len() + 1).map_err(|_| IndexError::TooLarge)?;
         // Lines that are kept and follow each other, which are copied at once.
         let mut run = Run::default();
-        let (mut start, mut rest) = (0, stanzas);
-        while !rest.is_empty() {
-            let end = memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
-            let (line, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
-            // A carriage return belongs to the end of a line, where there is one.
-            let line = if after.is_empty() { line } else { line.strip_suffix('\r').unwrap_or(line) };
-            rest = after.get(1..).unwrap_or_default();
+        let mut start = 0;
+        while let Some(left @ [first, ..]) = stanzas.as_bytes().get(start..) {
+            let end = start + memchr(b'\n', left).unwrap_or(left.len());
             self.line += 1;
-            match line.as_bytes() {
-                b"" => {
+            // Neither resolution nor a lock looks at these.
+            let skipped =
+                matches!(first, b'T' | b'U' | b'L' | b'o' | b'm' | b'c' | b'F' | b'R' | b'M' | b'Z')
+                    && left.get(1) == Some(&b':');
+            if !skipped {
+                let line = stanzas.get(start..end).unwrap_or_default();
+                // A carriage return belongs to the end of a line, where there is one.
+                let line = if end == stanzas.len() { line } else { line.strip_suffix('\r').unwrap_or(line) };
+                if line.is_empty() {
                     run.copy(stanzas, &mut sheaf.text);
                     self.end(sheaf)?;
-                }
-                // Neither resolution nor a lock looks at these.
-                [b'T' | b'U' | b'L' | b'o' | b'm' | b'c' | b'F' | b'R' | b'M' | b'Z', b':', ..] => {}
-                _ => {
+                } else {
                     let value = run.add(start, line, stanzas, &mut sheaf.text);
                     self.stanza.field(line, value).map_err(|source| self.at(source))?;
                 }
             }
-            start += end + 1;
+            start = end + 1;
         }
         run.copy(stanzas, &mut sheaf.text);
         self.end(sheaf)
@@ -294,5 +294,10 @@ fn identity(checksum: &Checksum) -> Identity {
 }
 
 pub(super) fn part(text: &str, span: Span) -> &str {
+    text.get(span.start as usize..span.end as usize).unwrap_or_default()
+}
+
+/// [`part`] of bytes: whether it is whole characters need not be asked of what is only compared.
+pub(super) fn bytes(text: &[u8], span: Span) -> &[u8] {
     text.get(span.start as usize..span.end as usize).unwrap_or_default()
 }

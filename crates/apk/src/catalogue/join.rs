@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::build::Builder;
-use super::cut::{Identity, Span, part};
+use super::cut::{Identity, Span, bytes, part};
 use super::form::Kept;
 use super::table::Table;
 use super::{Catalogue, FACTS, LOW, OWN, PROVIDER, WAITS, cells};
@@ -67,7 +67,7 @@ fn append(
     number(all.mentioned.len() + index.mentioned.len())?;
     all.versions.push_str(&index.versions);
     let names = 0..(index.names.starts.len() as u32).saturating_sub(1);
-    let text = |list: Range<u32>| part(&index.names.text, Span { start: list.start, end: list.end });
+    let text = |list: Range<u32>| bytes(&index.names.text, Span { start: list.start, end: list.end });
     let ids: Vec<u32> =
         names.map(|name| all.names.number_of(text(index.names.starts.list::<0>(name)))).collect();
     let id = |name: u32| ids.get((name & !WAITS) as usize).copied().unwrap_or_default() | name & WAITS;
@@ -127,7 +127,7 @@ fn finish(descriptions: Vec<String>, mut all: Builder, held: &[u64]) -> Result<C
         texts: [
             Kept::Held(names.starts.into_bytes()),
             Kept::Held(stanza_starts.into_bytes()),
-            Kept::Held(names.text.into_bytes()),
+            Kept::Held(names.text),
             Kept::Held(stanzas.into_bytes()),
         ],
         records: cells(held.len() + 1),
