@@ -77,7 +77,7 @@ pub(super) fn unpack_one(session: &mut Session, layer: &Layer, store: &Store) ->
     let _span = spans::span(spans::Work::Unpack, || spans::What::Layer(layer.id));
     let contents = layer.vouched(store).and_then(|path| std::fs::canonicalize(path).ok());
     let copied = contents.map(|contents| {
-        session.unpack_from(layer.id, &contents, &mut |writer| {
+        session.unpack_from(layer.id, Some(&contents), &mut |writer| {
             let mut entries = layer.places().filter(|(entry, _)| !is_device(entry));
             entries.try_for_each(|(entry, place)| writer.placed(entry, place))
         })

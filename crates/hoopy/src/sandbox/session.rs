@@ -195,18 +195,14 @@ impl Session {
     /// [`SandboxError::Unpack`] for a layer that can't be unpacked and [`SandboxError::Io`] where `fill` fails;
     /// after that one, the session is of no more use.
     pub fn unpack(&mut self, id: LayerId, fill: Fill<'_>) -> Result<(), SandboxError> {
-        self.unpack_with(id, None, fill)
+        self.unpack_from(id, None, fill)
     }
 
-    /// The same, but the contents of files are in the file `contents`, and `fill` writes where.
+    /// The same, but where `contents` are given, files have theirs in that file, and `fill` writes where.
     ///
     /// # Errors
     /// As [`Session::unpack`]; [`SandboxError::Unpack`], too, where the helper cannot read `contents`.
-    pub fn unpack_from(&mut self, id: LayerId, contents: &Path, fill: Fill<'_>) -> Result<(), SandboxError> {
-        self.unpack_with(id, Some(contents), fill)
-    }
-
-    fn unpack_with(
+    pub fn unpack_from(
         &mut self,
         id: LayerId,
         contents: Option<&Path>,
@@ -217,13 +213,9 @@ impl Session {
         }
         let mut failed = None;
         let sent = self.talk(|pipes| {
-            match contents {
-                None => wire::send(&mut pipes.to, Tag::Unpack, &[id.as_bytes()])?,
-                Some(path) => {
-                    let path = path.as_os_str().as_bytes();
-                    wire::send(&mut pipes.to, Tag::UnpackFrom, &[id.as_bytes(), path])?;
-                }
-            }
+            let path = contents.map(|path| path.as_os_str().as_bytes());
+            let tag = if path.is_some() { Tag::UnpackFrom } else { Tag::Unpack };
+            wire::send(&mut pipes.to, tag, &[id.as_bytes(), path.unwrap_or_default()])?;
             let mut writer = Writer::new(&mut pipes.to as &mut dyn Write);
             fill(&mut writer).inspect_err(|e| failed = Some(io::Error::new(e.kind(), e.to_string())))?;
             writer.finish().map(drop)

@@ -69,14 +69,14 @@ pub fn unpacks_contents_out_of_a_file(scene: &Scene) {
     };
     let mut session = scene.session();
     let missing = contents.with_extension("missing");
-    let error = session.unpack_from(layer.id(), &missing, &mut |writer| places(writer)).unwrap_err();
+    let error = session.unpack_from(layer.id(), Some(&missing), &mut |writer| places(writer)).unwrap_err();
     assert!(matches!(error, SandboxError::Unpack { .. }), "{error}");
     std::fs::write(&missing, b"..first.sec").unwrap();
-    let error = session.unpack_from(layer.id(), &missing, &mut |writer| places(writer)).unwrap_err();
+    let error = session.unpack_from(layer.id(), Some(&missing), &mut |writer| places(writer)).unwrap_err();
     assert!(matches!(error, SandboxError::Unpack { .. }), "{error}");
     assert!(!session.has(layer.id()));
     // And goes on
-    session.unpack_from(layer.id(), &contents, &mut |writer| places(writer)).unwrap();
+    session.unpack_from(layer.id(), Some(&contents), &mut |writer| places(writer)).unwrap();
     let (_, output) = scene.change(&[&layer], "cd /f; cat a b e");
     assert_eq!(output, "firstsecond");
 }
