@@ -9,7 +9,7 @@ use crate::check;
 use crate::config::System;
 use crate::digest::{Hasher, RecipeId};
 use crate::fetch::{self, Client};
-use crate::image::{self, Identity, ImageError, Initramfs, Kernel, Version};
+use crate::image::{self, Ahead, Identity, ImageError, Initramfs, Kernel, Version};
 use crate::layer::Layer;
 use crate::lock::{self, Lock, Role};
 use crate::programs;
@@ -163,53 +163,88 @@ fn road(
     let client = Client::default();
     let (name, lock) =
         timings.step("lock", observer, || the_lock(system, options, store, &client, observer))?;
+    let mut runner = Foresight::new(runner, system, &name, options.output, store);
+    runner.expect();
     timings.step("fetch", observer, || tool::fetch(system, &lock, &|_| true, store, &client, observer))?;
     programs::build(&system.programs, observer)?;
     let (packages, modules) = timings.step("import", observer, || packages::import(system, &lock, store))?;
     let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
     let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
-    let mut runner = Foresight::new(runner, system, &name, options.output, store);
-    let stack = Eager::beside(system.codec, store, |eager| {
+    Eager::beside(system.codec, store, |eager| {
         let settled = |layer: &Layer| eager.offer(layer, &is_boot);
-        stack::fold(&inputs, store, &mut runner, &settled, &mut timings, observer)
-    });
-    let ahead = runner.into_ahead();
-    check::tell(system, lock.arch, stack.as_ref().ok(), store, observer);
-    let mut stack = stack?;
-    let kernel = image::find_kernel(&stack, store)?;
-    check_codec(system.codec, &kernel)?;
-    let recipe = recipe(system, options, &stack, &lock, &release);
-    if let Some(built) = store.recall::<Before>(recipe).and_then(|before| before.still_good(system, store)) {
-        return Ok(Made { name, release, built: Built { timings, ..built }, stack });
-    }
-    let identity = identity(system, name.clone(), options);
-    let named = Release { image: identity.image(), ..release.clone() };
-    stack::sign(&mut stack, &named, lock.epoch, store)?;
-    // What cannot fit is not compressed first.
-    fit::check(system, &stack, kernel.size, modules)?;
-    let initramfs =
-        timings.step("segments", observer, || Initramfs::of(&stack, system.codec, store, observer))?;
-    fit::check(system, &stack, initramfs.size() + kernel.size, modules)?;
-    let work = Work {
-        system,
-        store,
-        arch: lock.arch,
-        lock: &lock,
-        stack: &stack,
-        kernel: &kernel,
-        identity: &identity,
-    };
-    let (path, bytes) = timings.step("write", observer, || work.write(options.output, &initramfs, ahead))?;
-    let built = Built { modules, ..report(&work, path, bytes, &initramfs) };
-    if let Some(before) = Before::of(&name, &built, store) {
-        let last = foresight::last(system, &name, options.output);
-        match store.remember(recipe, &before).and_then(|()| store.remember(last, &before)) {
-            // The image is there, made of what the store had.
-            Ok(()) | Err(StoreError::ReadOnly { .. }) => {}
-            Err(e) => return Err(e.into()),
+        let stack = stack::fold(&inputs, store, &mut runner, &settled, &mut timings, observer);
+        let ahead = runner.into_ahead();
+        check::tell(system, lock.arch, stack.as_ref().ok(), store, observer);
+        let planned = Planned { system, options, name, lock: &lock, release, modules };
+        planned.image(stack?, eager, ahead, store, timings, observer)
+    })
+}
+
+/// What is known of an image besides what it is made of.
+struct Planned<'a> {
+    system: &'a System,
+    options: &'a Options,
+    name: String,
+    lock: &'a Lock,
+    release: Release,
+    /// How many bytes of the machine's memory modules take more, being unpacked.
+    modules: u64,
+}
+
+impl Planned<'_> {
+    /// The image of `stack`: the last one, where it is of the same, or a new one.
+    fn image(
+        self,
+        mut stack: Stack,
+        eager: &Eager<'_>,
+        ahead: Option<Ahead>,
+        store: &Store,
+        mut timings: Timings,
+        observer: &dyn Observer,
+    ) -> Result<Made, BuildError> {
+        let Self { system, options, name, lock, release, modules } = self;
+        let kernel = image::find_kernel(&stack, store)?;
+        check_codec(system.codec, &kernel)?;
+        let recipe = recipe(system, options, &stack, lock, &release);
+        if let Some(built) =
+            store.recall::<Before>(recipe).and_then(|before| before.still_good(system, store))
+        {
+            return Ok(Made { name, release, built: Built { timings, ..built }, stack });
         }
+        let identity = identity(system, name.clone(), options);
+        let named = Release { image: identity.image(), ..release.clone() };
+        stack::sign(&mut stack, &named, lock.epoch, store)?;
+        // What cannot fit is not compressed first.
+        fit::check(system, &stack, kernel.size, modules)?;
+        let work = Work {
+            system,
+            store,
+            arch: lock.arch,
+            lock,
+            stack: &stack,
+            kernel: &kernel,
+            identity: &identity,
+        };
+        let (initramfs, laid) = timings.step("segments", observer, || {
+            let laying = if ahead.is_none() { work.begin(options.output) } else { None };
+            Initramfs::of(&stack, system.codec, eager, laying, store, observer)
+        })?;
+        fit::check(system, &stack, initramfs.size() + kernel.size, modules)?;
+        let (path, bytes) = timings.step("write", observer, || {
+            let begun = ahead.and_then(Ahead::finish).or(laid);
+            work.write(options.output, &initramfs, begun)
+        })?;
+        let built = Built { modules, ..report(&work, path, bytes, &initramfs) };
+        if let Some(before) = Before::of(&name, &built, store) {
+            let last = foresight::last(system, &name, options.output);
+            match store.remember(recipe, &before).and_then(|()| store.remember(last, &before)) {
+                // The image is there, made of what the store had.
+                Ok(()) | Err(StoreError::ReadOnly { .. }) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(Made { name, release, built: Built { timings, ..built }, stack })
     }
-    Ok(Made { name, release, built: Built { timings, ..built }, stack })
 }
 
 /// The lock: the one that is there, or a new one where there is none.

@@ -9,9 +9,9 @@
 //!
 //! Source of the format: Linux `include/linux/module.h`, `moduleparam.h` and `export.h`, `scripts/mod/modpost.c`.
 
-use std::io::{self, BufRead as _, Read as _};
+use std::io;
 
-use flate2::bufread::GzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 use memchr::memchr;
 
 use crate::elf::{Class, Refusal};
@@ -19,6 +19,12 @@ use crate::{Error, text};
 
 /// Most that a module may take unpacked: several times the largest of a distribution's (amdgpu, with its relocations).
 const MAX_UNPACKED: usize = 128 << 20;
+
+/// What a byte of a deflate stream can become at most: two bits a match of 258 bytes (RFC 1951), a little less.
+const MAX_RATIO: usize = 1032;
+
+/// The window of any deflate stream (RFC 1951): 2^15 bytes.
+const WINDOW_BITS: u8 = 15;
 
 /// How long an entry of `__versions` is, on every architecture.
 const VERSION_LEN: usize = 64;
@@ -83,9 +89,8 @@ impl Module {
         let place = || path.escape_ascii().to_string();
         text::checked(path, || "a path".to_owned())?;
         let object = if path.ends_with(b".ko.gz") {
-            room.clear();
-            inflate(file, room).map_err(|source| Error::Inflate { path: place(), source })?;
-            room.as_slice()
+            let size = inflate(file, room).map_err(|source| Error::Inflate { path: place(), source })?;
+            room.get(..size).unwrap_or_default()
         } else if path.ends_with(b".ko") {
             file
         } else {
@@ -156,16 +161,31 @@ impl Module {
     }
 }
 
-/// One gzip member and nothing after it, into `room`.
-fn inflate(file: &[u8], room: &mut Vec<u8>) -> io::Result<()> {
+/// One gzip member and nothing after it, into the beginning of `room`; gives how much that is. In one go, so that
+/// nothing is copied for what might follow.
+fn inflate(file: &[u8], room: &mut Vec<u8>) -> io::Result<usize> {
     // The last four bytes are the size modulo 2^32 (RFC 1952): only a hint, and so bounded.
     let hint = file.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
-    room.reserve(hint.min(MAX_UNPACKED) + 1);
-    let mut member = GzDecoder::new(file);
-    (&mut member).take(MAX_UNPACKED as u64 + 1).read_to_end(room)?;
-    let mut rest = member.into_inner();
-    if room.len() <= MAX_UNPACKED && !rest.fill_buf()?.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "something follows the first member"));
+    let hint = hint.min(MAX_UNPACKED).min(file.len().saturating_mul(MAX_RATIO));
+    // What is there stays: filling it for each module anew would cost more than unpacking does.
+    room.resize(room.len().max(hint + 1), 0);
+    let invalid = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    let mut member = Decompress::new_gzip(WINDOW_BITS);
+    loop {
+        let (read, written) = (member.total_in() as usize, member.total_out() as usize);
+        let rest = file.get(read..).unwrap_or_default();
+        let free = room.get_mut(written..).unwrap_or_default();
+        let status = member.decompress(rest, free, FlushDecompress::Finish)?;
+        let now = (member.total_in() as usize, member.total_out() as usize);
+        match status {
+            Status::StreamEnd if now.0 < file.len() => return invalid("something follows the first member"),
+            Status::StreamEnd => return Ok(now.1),
+            // The caller says that it is too large.
+            _ if now.1 > MAX_UNPACKED => return Ok(now.1),
+            // The hint was wrong.
+            _ if now.1 == room.len() => room.resize((2 * room.len()).min(MAX_UNPACKED + 1), 0),
+            _ if now == (read, written) => return invalid("it is cut short"),
+            _ => {}
+        }
     }
-    Ok(())
 }

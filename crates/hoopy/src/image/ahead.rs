@@ -1,25 +1,24 @@
 //! Writing the next image while scripts still run: most of it is what the last one has at the same place.
 //!
-//! The last image says in its section `.hoopy` which bytes are which. It is copied up to the end of its initramfs,
-//! and sent to the disk, by threads of their own. When it is known what the image is to be, whatever was not copied
-//! to its place is written over it. A guess that was wrong costs time and nothing else.
+//! The last image says in its section `.hoopy` which bytes are which. It is copied, and sent to the disk, by threads of
+//! their own. When it is known what the image is to be, whatever was not copied to its place is written over it. A guess
+//! that was wrong costs time and nothing else. The kernel lies behind the initramfs, and yet is mostly where it was:
+//! sections begin at multiples of 512 bytes, and a changed text makes a segment a few bytes longer.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
-
-use hoopy_uki::Section;
 
 use super::manifest::{self, Piece};
 use crate::digest::ContentId;
 use crate::store::Pending;
 
 /// So much is copied before it is sent to the disk, which takes what comes meanwhile.
-const STRETCH: u64 = 8 << 20;
+pub(super) const STRETCH: u64 = 8 << 20;
 
 /// The last image, and the next one that is begun with it.
 #[derive(Debug)]
@@ -34,9 +33,17 @@ pub struct Ahead {
 pub struct Begun {
     pending: Pending,
     /// What lies where, in the order of the file.
-    pieces: Vec<Piece>,
+    stretches: Vec<Stretch>,
     /// Up to here.
     end: u64,
+}
+
+/// What is written of an image.
+#[derive(Debug)]
+struct Stretch {
+    offset: u64,
+    size: u64,
+    sha256: ContentId,
 }
 
 impl Ahead {
@@ -76,14 +83,23 @@ impl Begun {
     /// # Errors
     /// What the system says.
     pub fn nothing(dir: &Path) -> io::Result<Self> {
-        Ok(Self { pending: Pending::new_in(dir)?, pieces: Vec::new(), end: 0 })
+        Ok(Self { pending: Pending::new_in(dir)?, stretches: Vec::new(), end: 0 })
     }
 
     /// Whether these bytes are written at `offset`.
     pub fn has(&self, offset: u64, size: u64, sha256: ContentId) -> bool {
-        let found = self.pieces.binary_search_by_key(&offset, |piece| piece.offset);
-        let piece = found.ok().and_then(|at| self.pieces.get(at));
-        piece.is_some_and(|p| p.size == size && p.sha256 == sha256 && p.range().end <= self.end)
+        let found = self.stretches.binary_search_by_key(&offset, |stretch| stretch.offset);
+        let stretch = found.ok().and_then(|at| self.stretches.get(at));
+        stretch.is_some_and(|s| s.size == size && s.sha256 == sha256 && offset + size <= self.end)
+    }
+
+    /// Notes that these bytes were written at `offset`, behind all the others.
+    pub(super) fn note(&mut self, offset: u64, size: u64, sha256: ContentId) {
+        // What has no bytes needs no place, and two at one offset could not be told apart.
+        if size > 0 {
+            self.stretches.push(Stretch { offset, size, sha256 });
+            self.end = offset + size;
+        }
     }
 
     /// The file, to write the rest to.
@@ -105,13 +121,11 @@ impl Begun {
 fn copy(last: &Path, stop: &AtomicBool) -> io::Result<Option<Begun>> {
     let mut from = File::open(last)?;
     let pieces = manifest::of_image(&mut from).ok().flatten().unwrap_or_default();
-    // The kernel, which is behind it, moves with every byte that the initramfs gets longer.
-    let initramfs = pieces.iter().filter(|piece| piece.section == Section::Initrd.name());
-    let end = initramfs.map(|piece| piece.range().end).max().unwrap_or_default();
+    let end = pieces.last().map_or(0, |piece| piece.range().end);
+    let stretch = |Piece { offset, size, sha256, .. }: Piece| Stretch { offset, size, sha256 };
+    let stretches = pieces.into_iter().filter(|piece| piece.size > 0).map(stretch).collect();
     let mut pending = Pending::new_in(last.parent().unwrap_or(Path::new(".")))?;
-    let synced = pending.file().try_clone()?;
-    let (copied, coming) = channel();
-    let syncing = thread::Builder::new().name("sync".to_owned()).spawn(move || sync(&synced, &coming))?;
+    let copied = sync_beside(pending.file())?;
     from.seek(SeekFrom::Start(0))?;
     let mut at = 0;
     while at < end && !stop.load(Ordering::Relaxed) {
@@ -123,10 +137,16 @@ fn copy(last: &Path, stop: &AtomicBool) -> io::Result<Option<Begun>> {
         // Syncing is for speed here: the image is synced when it is whole.
         let _ = copied.send(());
     }
-    drop(copied);
-    // It goes on beside what is still to be written.
-    drop(syncing);
-    Ok(Some(Begun { pending, pieces, end: at }))
+    Ok(Some(Begun { pending, stretches, end: at }))
+}
+
+/// Sends `file` to the disk whenever it is told to, on a thread of its own, which goes on beside what is still to be
+/// written.
+pub(super) fn sync_beside(file: &File) -> io::Result<Sender<()>> {
+    let file = file.try_clone()?;
+    let (written, coming) = channel();
+    thread::Builder::new().name("sync".to_owned()).spawn(move || sync(&file, &coming))?;
+    Ok(written)
 }
 
 fn sync(file: &File, coming: &Receiver<()>) {

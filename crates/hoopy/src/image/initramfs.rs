@@ -1,14 +1,18 @@
 //! The initramfs: early archives, then segments, end to end.
 
+use std::sync::mpsc::channel;
+use std::thread;
+
 use hoopy_cpio::{Header, Writer, file_type};
 use hoopy_uki::Checksum;
 
-use super::ImageError;
+use super::{Begun, ImageError, Laying};
 use crate::digest::ContentId;
 use crate::layer::{EntryPath, Kind};
 use crate::report::Observer;
 use crate::segment::codec::Codec;
-use crate::segment::{self, Plan, Segment};
+use crate::segment::eager::Eager;
+use crate::segment::{Plan, Segment};
 use crate::stack::{Stack, database::is_boot};
 use crate::store::Store;
 
@@ -37,21 +41,33 @@ pub struct Initramfs {
     pub pieces: Vec<Piece>,
 }
 
-impl Piece {
+impl Content {
     /// In bytes.
-    pub fn size(&self) -> u64 {
-        match &self.content {
-            Content::Bytes(bytes, _) => bytes.len() as u64,
-            Content::Segment(segment) => segment.size,
+    pub const fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes, _) => bytes.len() as u64,
+            Self::Segment(segment) => segment.size,
         }
     }
 
-    /// The digest of its bytes.
-    pub fn digest(&self) -> ContentId {
-        match &self.content {
-            Content::Bytes(_, digest) => *digest,
-            Content::Segment(segment) => segment.content,
+    /// The digest of these bytes.
+    pub const fn digest(&self) -> ContentId {
+        match self {
+            Self::Bytes(_, digest) => *digest,
+            Self::Segment(segment) => segment.content,
         }
+    }
+}
+
+impl Piece {
+    /// In bytes.
+    pub const fn size(&self) -> u64 {
+        self.content.size()
+    }
+
+    /// The digest of its bytes.
+    pub const fn digest(&self) -> ContentId {
+        self.content.digest()
     }
 }
 
@@ -73,16 +89,19 @@ impl Initramfs {
         sum
     }
 
-    /// The initramfs of `stack`, with segments made where the store has not got them.
+    /// The initramfs of `stack`, with segments that `eager` makes where the store has not got them. Meanwhile it is
+    /// written into the image that `laying` began; that comes back with all that was.
     ///
     /// # Errors
     /// [`ImageError`].
     pub fn of(
         stack: &Stack,
         codec: Codec,
+        eager: &Eager<'_>,
+        laying: Option<Laying<'_>>,
         store: &Store,
         observer: &dyn Observer,
-    ) -> Result<Self, ImageError> {
+    ) -> Result<(Self, Option<Begun>), ImageError> {
         let (mut plans, mut origins) = (Vec::new(), Vec::new());
         for (i, (layer, origin)) in stack.iter().enumerate() {
             let plan = Plan { layer: layer.clone(), masked: stack.tree.masked(i, &is_boot), codec };
@@ -93,9 +112,16 @@ impl Initramfs {
         }
         let mut pieces = microcode(stack, store)?;
         pieces.push(root(stack)?);
-        let segments = segment::realise(&plans, store, observer)?.into_iter().zip(origins);
+        let (told, made) = channel();
+        let (segments, begun) = thread::scope(|scope| {
+            let pieces = &pieces;
+            let laying = laying.map(|laying| scope.spawn(move || laying.lay(pieces, &made)));
+            let segments = eager.realise(plans, told, observer);
+            (segments, laying.and_then(|laying| laying.join().ok().flatten()))
+        });
+        let segments = segments?.into_iter().zip(origins);
         pieces.extend(segments.map(|(segment, origin)| Piece { origin, content: Content::Segment(segment) }));
-        Ok(Self { pieces })
+        Ok((Self { pieces }, begun))
     }
 }
 

@@ -5,14 +5,15 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use hoopy_uki::{Extent, Plan};
+use hoopy_uki::{Extent, Plan, Section};
 
 use super::initramfs::Content;
 use super::{Begun, ImageError, Initramfs};
+use crate::digest::ContentId;
 use crate::store::Store;
 
 /// Writes the unified kernel image `plan`, whose one external section is the initramfs, to `path`; of it, `begun`
-/// may have been written already.
+/// may have been written already, the kernel, too, whose digest this is.
 ///
 /// # Errors
 /// [`ImageError::Io`]; nothing is left at `path` then that was not there before.
@@ -20,6 +21,7 @@ pub fn uki_to(
     path: &Path,
     plan: &mut Plan,
     initramfs: &Initramfs,
+    kernel: ContentId,
     store: &Store,
     begun: Option<Begun>,
 ) -> Result<u64, ImageError> {
@@ -28,9 +30,16 @@ pub fn uki_to(
     let total = plan.checksum(|_| sum);
     plan.set_checksum(total);
     let mut begun = begun.map_or_else(|| new(path), Ok).map_err(io)?;
+    let linux = plan.data_range(Section::Linux);
+    let is_kernel = |at, size| linux.as_ref().is_some_and(|linux| *linux == (at..at + size));
     let mut at = 0;
     for extent in plan.extents() {
         at = match extent {
+            Extent::Literal(bytes)
+                if is_kernel(at, bytes.len() as u64) && begun.has(at, bytes.len() as u64, kernel) =>
+            {
+                Ok(at + bytes.len() as u64)
+            }
             Extent::Literal(bytes) => {
                 begun.file_at(at).and_then(|file| file.write_all(bytes)).map(|()| at + bytes.len() as u64)
             }
@@ -77,7 +86,7 @@ fn lay(out: &mut Begun, mut at: u64, initramfs: &Initramfs, store: &Store) -> io
     Ok(at)
 }
 
-fn put(out: &mut File, content: &Content, store: &Store) -> io::Result<()> {
+pub(super) fn put(out: &mut File, content: &Content, store: &Store) -> io::Result<()> {
     let segment = match content {
         Content::Bytes(bytes, _) => return out.write_all(bytes),
         Content::Segment(segment) => segment,

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 use sha2::{Digest as _, Sha256};
 
@@ -15,10 +15,16 @@ const BATCH: usize = 256 << 10;
 /// Batches under way: with their bytes, all that this ever holds.
 const UNDER_WAY: usize = 4;
 
+/// Room in a batch at first: most packages are small.
+const FIRST: usize = 16 << 10;
+
 /// Bytes, and which of their positions end a file.
 #[derive(Default)]
 struct Batch {
+    /// Of which the first are filled: whoever fills them is given all the room there is, since it inflates the faster
+    /// the more it may at once.
     bytes: Vec<u8>,
+    filled: usize,
     ends: Vec<usize>,
 }
 
@@ -26,6 +32,8 @@ struct Batch {
 pub struct Sink {
     batch: Batch,
     to: SyncSender<Batch>,
+    /// Batches that were written: memory that was touched before costs nothing to touch.
+    spent: Receiver<Batch>,
 }
 
 impl Sink {
@@ -35,20 +43,27 @@ impl Sink {
     /// What `content` fails with; `BrokenPipe` after a write failed, whose own error [`write_beside`] gives.
     pub fn add(&mut self, content: &mut dyn Read) -> io::Result<()> {
         loop {
-            if self.batch.bytes.len() >= BATCH {
+            if self.batch.filled == BATCH {
                 self.hand_over()?;
             }
-            let room = (BATCH - self.batch.bytes.len()) as u64;
-            if content.take(room).read_to_end(&mut self.batch.bytes)? < room as usize {
-                break;
+            let Batch { bytes, filled, .. } = &mut self.batch;
+            if bytes.len() == *filled {
+                bytes.resize((2 * *filled).clamp(FIRST, BATCH), 0);
+            }
+            let room = self.batch.bytes.get_mut(self.batch.filled..).unwrap_or_default();
+            match content.read(room) {
+                Ok(0) => break,
+                Ok(n) => self.batch.filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
             }
         }
-        self.batch.ends.push(self.batch.bytes.len());
+        self.batch.ends.push(self.batch.filled);
         Ok(())
     }
 
     fn hand_over(&mut self) -> io::Result<()> {
-        let next = Batch { bytes: Vec::with_capacity(BATCH), ends: Vec::new() };
+        let next = self.spent.try_recv().unwrap_or_default();
         let full = std::mem::replace(&mut self.batch, next);
         self.to.send(full).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
@@ -59,8 +74,9 @@ impl Sink {
 pub fn write_beside<T>(out: &mut File, read: impl FnOnce(&mut Sink) -> T) -> (T, io::Result<Vec<ContentId>>) {
     std::thread::scope(|scope| {
         let (to, from) = sync_channel(UNDER_WAY);
-        let writer = scope.spawn(|| write(out, from));
-        let mut sink = Sink { batch: Batch::default(), to };
+        let (back, spent) = channel();
+        let writer = scope.spawn(move || write(out, from, &back));
+        let mut sink = Sink { batch: Batch::default(), to, spent };
         let result = read(&mut sink);
         let handed = sink.hand_over();
         drop(sink);
@@ -69,18 +85,22 @@ pub fn write_beside<T>(out: &mut File, read: impl FnOnce(&mut Sink) -> T) -> (T,
     })
 }
 
-fn write(out: &mut File, from: Receiver<Batch>) -> io::Result<Vec<ContentId>> {
+fn write(out: &mut File, from: Receiver<Batch>, back: &Sender<Batch>) -> io::Result<Vec<ContentId>> {
     let mut digests = Vec::new();
     let mut hash = Sha256::new();
-    for Batch { bytes, ends } in from {
+    for mut batch in from {
+        let bytes = batch.bytes.get(..batch.filled).unwrap_or_default();
         let mut start = 0;
-        for end in ends {
+        for end in batch.ends.drain(..) {
             hash.update(&bytes[start..end]);
             digests.push(ContentId::from_bytes(hash.finalize_reset().into()));
             start = end;
         }
         hash.update(&bytes[start..]);
-        out.write_all(&bytes)?;
+        out.write_all(bytes)?;
+        batch.filled = 0;
+        // Nobody reads on where the files have ended.
+        let _ = back.send(batch);
     }
     Ok(digests)
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -146,6 +147,17 @@ impl Layer {
             Kind::File { content, .. } if good(content) => Ok(Some(bytes)),
             _ => Err(self.damaged(entry, store)),
         }
+    }
+
+    /// The file that has the contents, where they need not be digested again.
+    pub fn vouched(&self, store: &Store) -> Option<PathBuf> {
+        let (_, vouched) = self.open(store).ok()?;
+        vouched.then(|| store.data_path(self.contents.data))
+    }
+
+    /// Every entry in order, with where its content begins in that file.
+    pub fn places(&self) -> impl Iterator<Item = (&Entry, u64)> {
+        self.entries.iter().zip(self.contents.offsets.iter().copied())
     }
 
     /// The data file, and whether its seal holds.

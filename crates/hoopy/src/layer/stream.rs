@@ -2,6 +2,9 @@
 //!
 //! For each entry a byte 1, the entry as [`Entry::encode`] writes it and, for a regular file, its content; a byte
 //! 0 at the end. A stream without that byte was cut short, so a writer that stops half way is noticed.
+//!
+//! Where both sides know a file that has the contents, the stream is one of places: instead of its content, an entry has
+//! behind it where that begins in the file, eight bytes.
 
 use std::io::{self, Read, Write};
 
@@ -43,6 +46,16 @@ impl<W: Write> Writer<W> {
         Err(invalid(format!("{}: the content ends after {copied} of {size} bytes", entry.path)))
     }
 
+    /// Writes one entry of a stream of places: its content begins at `place`.
+    ///
+    /// # Errors
+    /// What `out` fails with.
+    pub fn placed(&mut self, entry: &Entry, place: u64) -> io::Result<()> {
+        self.out.write_all(&[ENTRY])?;
+        entry.write(&mut self.out)?;
+        self.out.write_all(&place.to_le_bytes())
+    }
+
     /// Ends the stream and gives back what it was written to.
     ///
     /// # Errors
@@ -59,13 +72,25 @@ pub struct Reader<R> {
     from: R,
     /// Bytes of the current entry's content that are still to come.
     left: u64,
+    /// Where the current entry's content begins, in a stream of places.
+    place: Option<u64>,
     done: bool,
 }
 
 impl<R: Read> Reader<R> {
     /// Reads from `from`, in small pieces: give it a buffered one.
     pub fn new(from: R) -> Self {
-        Self { from, left: 0, done: false }
+        Self { from, left: 0, place: None, done: false }
+    }
+
+    /// Reads a stream of places.
+    pub fn of_places(from: R) -> Self {
+        Self { place: Some(0), ..Self::new(from) }
+    }
+
+    /// Where the content of the entry that was read last begins; nothing where it is in the stream.
+    pub fn place(&self) -> Option<u64> {
+        self.place
     }
 
     /// The next entry, or `None` at the end. What was not read of the last one's content is skipped.
@@ -90,7 +115,14 @@ impl<R: Read> Reader<R> {
             }
             ENTRY => {
                 let entry = Entry::read(&mut self.from)?;
-                self.left = entry.size();
+                match &mut self.place {
+                    None => self.left = entry.size(),
+                    Some(place) => {
+                        let mut bytes = [0; 8];
+                        self.from.read_exact(&mut bytes)?;
+                        *place = u64::from_le_bytes(bytes);
+                    }
+                }
                 Ok(Some(entry))
             }
             other => Err(invalid(format!("a layer stream with byte {other} where an entry should begin"))),
@@ -155,6 +187,25 @@ mod tests {
         }
         assert_eq!(reader.next_entry().unwrap(), None);
         assert_eq!(contents, b"hellox");
+    }
+
+    #[test]
+    fn gives_back_entries_and_places() {
+        let entries = [file("etc/a", b"hello"), file("etc/b", b""), file("etc/c", b"x")];
+        let mut writer = Writer::new(Vec::new());
+        entries.iter().zip(7..).try_for_each(|(entry, place)| writer.placed(entry, place)).unwrap();
+        let bytes = writer.finish().unwrap();
+        let mut reader = Reader::of_places(&bytes[..]);
+        for (entry, place) in entries.iter().zip(7..) {
+            assert_eq!(reader.next_entry().unwrap().as_ref(), Some(entry));
+            assert_eq!(reader.place(), Some(place));
+        }
+        assert_eq!(reader.next_entry().unwrap(), None);
+        for end in 0..bytes.len() {
+            let mut reader = Reader::of_places(&bytes[..end]);
+            let read: Result<Vec<_>, _> = std::iter::from_fn(|| reader.next_entry().transpose()).collect();
+            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof, "cut at {end}");
+        }
     }
 
     #[test]

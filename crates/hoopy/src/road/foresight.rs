@@ -1,4 +1,4 @@
-//! A runner that knows what a script means: the image will be another one, and can be begun.
+//! A runner that knows what it means that scripts are expected: the image will be another one, and can be begun.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::sandbox::{Captured, SandboxError, Script};
 use crate::stack::{Beside, Runner};
 use crate::store::Store;
 
-/// Runs scripts, and begins the image beside the first one.
+/// Runs scripts, and begins the image when the first one is expected.
 pub struct Foresight<'a> {
     runner: &'a mut dyn Runner,
     ahead: Option<Ahead>,
@@ -49,14 +49,18 @@ pub fn last(system: &System, name: &str, output: Output) -> RecipeId {
 }
 
 impl Runner for Foresight<'_> {
+    fn expect(&mut self) {
+        if let Some(ahead) = &mut self.ahead {
+            ahead.begin();
+        }
+        self.runner.expect();
+    }
+
     fn prepare<'b>(&mut self, packages: &[Arc<Package>], epoch: u64, store: &'b Store) -> Option<Beside<'b>> {
         self.runner.prepare(packages, epoch, store)
     }
 
     fn run(&mut self, layers: &[Layer], store: &Store, script: &Script) -> Result<Captured, SandboxError> {
-        if let Some(ahead) = &mut self.ahead {
-            ahead.begin();
-        }
         self.runner.run(layers, store, script)
     }
 

@@ -9,7 +9,7 @@ use super::{BuildError, Output, largest, tool};
 use crate::arch::Arch;
 use crate::config::System;
 use crate::image::manifest::{self, Makers};
-use crate::image::{self, Ahead, Identity, ImageError, Initramfs, Kernel};
+use crate::image::{self, Begun, Identity, ImageError, Initramfs, Kernel, Laying};
 use crate::layer::EntryPath;
 use crate::lock::Lock;
 use crate::report::{Built, Timings};
@@ -32,17 +32,16 @@ impl Work<'_> {
         &self,
         output: Output,
         initramfs: &Initramfs,
-        ahead: Option<Ahead>,
+        begun: Option<Begun>,
     ) -> Result<(PathBuf, u64), BuildError> {
-        let images = self.system.path("images");
-        fs::create_dir_all(&images).map_err(|source| ImageError::Io { path: images.clone(), source })?;
+        let images = self.images()?;
         let file = |ending: &str| images.join(format!("{}.{ending}", self.identity.image()));
         match output {
             Output::Uki => {
                 let path = file("efi");
                 let mut plan = self.plan(initramfs)?;
-                let begun = ahead.and_then(Ahead::finish);
-                let bytes = image::uki_to(&path, &mut plan, initramfs, self.store, begun)?;
+                let kernel = self.kernel.content;
+                let bytes = image::uki_to(&path, &mut plan, initramfs, kernel, self.store, begun)?;
                 Ok((path, bytes))
             }
             Output::KernelAndInitramfs => {
@@ -60,16 +59,53 @@ impl Work<'_> {
         }
     }
 
-    fn plan(&self, initramfs: &Initramfs) -> Result<Plan, BuildError> {
+    /// The image, begun before its initramfs is known. What goes wrong here is told when the image is written.
+    pub(super) fn begin(&self, output: Output) -> Option<Laying<'_>> {
+        let begin = || {
+            let sections = vec![
+                (Section::Osrel, SectionData::Bytes(self.os_release()?)),
+                (Section::Cmdline, SectionData::Bytes(self.command_line())),
+                // Sections lie in whole blocks: a version fills one.
+                (Section::Uname, SectionData::External { size: 1 }),
+                // What is behind where the initramfs begins does not matter.
+                (Section::Initrd, SectionData::External { size: 1 }),
+                (Section::Linux, SectionData::External { size: 1 }),
+                (Section::Sbat, SectionData::Bytes(SBAT.as_bytes().to_vec())),
+                (Section::Hoopy, SectionData::External { size: 1 }),
+            ];
+            let (stub, _) = tool::stub(self.lock, self.store)?;
+            let plan = Plan::new(&stub, sections).map_err(ImageError::from)?;
+            let at = plan.data_range(Section::Initrd).map(|range| range.start);
+            Ok::<_, BuildError>(at.and_then(|at| Laying::begin(&self.images().ok()?, at, self.store).ok()))
+        };
+        if output == Output::Uki { begin().ok().flatten() } else { None }
+    }
+
+    /// Where images go.
+    fn images(&self) -> Result<PathBuf, ImageError> {
+        let images = self.system.path("images");
+        match fs::create_dir_all(&images) {
+            Ok(()) => Ok(images),
+            Err(source) => Err(ImageError::Io { path: images, source }),
+        }
+    }
+
+    fn os_release(&self) -> Result<Vec<u8>, BuildError> {
         let os_release =
             self.stack.read(&EntryPath::new("etc/os-release")?, self.store).map_err(ImageError::from)?;
-        let os_release = image::os_release(os_release.as_deref(), &self.lock.branch, self.identity);
-        let cmdline = image::command_line(self.system.cmdline.as_deref(), self.arch, self.system.layout);
+        Ok(image::os_release(os_release.as_deref(), &self.lock.branch, self.identity))
+    }
+
+    fn command_line(&self) -> Vec<u8> {
+        image::command_line(self.system.cmdline.as_deref(), self.arch, self.system.layout).into_bytes()
+    }
+
+    fn plan(&self, initramfs: &Initramfs) -> Result<Plan, BuildError> {
         let kernel = self.kernel.read(self.stack, self.store)?;
         let version = image::kernel_version(&kernel, self.stack);
         let mut sections = vec![
-            (Section::Osrel, SectionData::Bytes(os_release)),
-            (Section::Cmdline, SectionData::Bytes(cmdline.into_bytes())),
+            (Section::Osrel, SectionData::Bytes(self.os_release()?)),
+            (Section::Cmdline, SectionData::Bytes(self.command_line())),
             (Section::Initrd, SectionData::External { size: initramfs.size() }),
             (Section::Linux, SectionData::Bytes(kernel)),
             (Section::Sbat, SectionData::Bytes(SBAT.as_bytes().to_vec())),

@@ -38,7 +38,7 @@ pub struct Chosen<'a> {
 }
 
 impl<'a> Chosen<'a> {
-    /// Decides. Nothing is started before a script runs.
+    /// Decides. Nothing is started before a script is expected.
     ///
     /// # Errors
     /// [`SandboxError`] where the sandbox alone is wanted and this user can't have one.
@@ -91,6 +91,12 @@ fn lacks_qemu(error: &SandboxError) -> bool {
 }
 
 impl Runner for Chosen<'_> {
+    fn expect(&mut self) {
+        if let Some(native) = &mut self.native {
+            native.expect();
+        }
+    }
+
     fn prepare<'a>(&mut self, packages: &[Arc<Package>], epoch: u64, store: &'a Store) -> Option<Beside<'a>> {
         let machine = self.machine.prepare(packages, epoch, store);
         self.native.as_mut().map_or(machine, |native| native.prepare(packages, epoch, store))

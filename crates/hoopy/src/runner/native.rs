@@ -8,7 +8,7 @@ use super::ahead::Ahead;
 
 use crate::digest::LayerId;
 use crate::layer::package::Package;
-use crate::layer::{Kind, Layer};
+use crate::layer::{Entry, Kind, Layer};
 use crate::parallel;
 use crate::report::spans;
 use crate::sandbox::{Captured, Sandbox, SandboxError, Script, Session};
@@ -19,6 +19,8 @@ use crate::store::Store;
 #[derive(Debug)]
 pub struct Native {
     sandbox: Arc<Sandbox>,
+    /// The first session, being started before a script needs it.
+    starting: Option<JoinHandle<Option<Session>>>,
     sessions: Vec<Session>,
     ahead: Arc<Ahead>,
     /// Removes what the scripts left.
@@ -26,9 +28,16 @@ pub struct Native {
 }
 
 impl Native {
-    /// Over `sandbox`. Nothing is started before a script runs.
+    /// Over `sandbox`. Nothing is started before a script is expected.
     pub fn new(sandbox: Sandbox) -> Self {
-        Self { sandbox: Arc::new(sandbox), sessions: Vec::new(), ahead: Arc::default(), ending: Vec::new() }
+        let (sessions, ending) = (Vec::new(), Vec::new());
+        Self { sandbox: Arc::new(sandbox), starting: None, sessions, ahead: Arc::default(), ending }
+    }
+
+    /// The session that was started, or a new one: why there is none is told where a script needs it.
+    fn first_session(&mut self) -> Result<Session, SandboxError> {
+        let started = self.starting.take().and_then(|starting| starting.join().ok().flatten());
+        started.map_or_else(|| self.sandbox.session(), Ok)
     }
 
     /// Unpacks what no build of this boot has unpacked yet, on every core: a session each.
@@ -62,22 +71,43 @@ fn distinct(layers: &[Layer]) -> Vec<LayerId> {
     ids
 }
 
-/// Unpacks `layer` out of the store.
+/// Unpacks `layer` out of the store: by the kernel alone, from file to file, where the contents need not be looked at
+/// on the way. Where that cannot be, as when only one of this user's groups may read the store, they go through a pipe.
 pub(super) fn unpack_one(session: &mut Session, layer: &Layer, store: &Store) -> Result<(), SandboxError> {
     let _span = spans::span(spans::Work::Unpack, || spans::What::Layer(layer.id));
+    let contents = layer.vouched(store).and_then(|path| std::fs::canonicalize(path).ok());
+    let copied = contents.map(|contents| {
+        session.unpack_from(layer.id, Some(&contents), &mut |writer| {
+            let mut entries = layer.places().filter(|(entry, _)| !is_device(entry));
+            entries.try_for_each(|(entry, place)| writer.placed(entry, place))
+        })
+    });
+    match copied {
+        None | Some(Err(SandboxError::Unpack { .. })) => {}
+        Some(done) => return done,
+    }
     session.unpack(layer.id, &mut |writer| {
         let streamed = layer.stream(store, &mut |entry, content| {
-            // A user namespace may not make device nodes, and scripts get a /dev of their own.
-            if matches!(entry.kind, Kind::Char { .. } | Kind::Block { .. }) {
-                return Ok(());
-            }
-            writer.entry(entry, content)
+            if is_device(entry) { Ok(()) } else { writer.entry(entry, content) }
         });
         streamed.map_err(std::io::Error::other)
     })
 }
 
+/// A user namespace may not make device nodes, and scripts get a /dev of their own.
+fn is_device(entry: &Entry) -> bool {
+    matches!(entry.kind, Kind::Char { .. } | Kind::Block { .. })
+}
+
 impl Runner for Native {
+    fn expect(&mut self) {
+        if self.sessions.is_empty() && self.starting.is_none() {
+            let sandbox = self.sandbox.clone();
+            let starting = thread::Builder::new().name("start of scripts".to_owned());
+            self.starting = starting.spawn(move || sandbox.session().ok()).ok();
+        }
+    }
+
     fn prepare<'a>(&mut self, packages: &[Arc<Package>], epoch: u64, store: &'a Store) -> Option<Beside<'a>> {
         self.ahead = Arc::default();
         let (ahead, sandbox, ended) = (self.ahead.clone(), self.sandbox.clone(), self.ahead.clone());
@@ -88,16 +118,18 @@ impl Runner for Native {
 
     fn run(&mut self, layers: &[Layer], store: &Store, script: &Script) -> Result<Captured, SandboxError> {
         if self.sessions.is_empty() {
-            self.sessions.push(self.sandbox.session()?);
+            let first = self.first_session()?;
+            self.sessions.push(first);
         }
         self.unpack(layers, store)?;
         self.sessions[0].run(&distinct(layers), script)
     }
 
     fn end(&mut self) {
-        let sessions = std::mem::take(&mut self.sessions);
+        let (sessions, starting) = (std::mem::take(&mut self.sessions), self.starting.take());
+        let end = move || drop((sessions, starting.map(JoinHandle::join)));
         // Where no thread can be had, they end here and now
-        let ending = thread::Builder::new().name("end of scripts".to_owned()).spawn(|| drop(sessions));
+        let ending = thread::Builder::new().name("end of scripts".to_owned()).spawn(end);
         self.ending.extend(ending);
     }
 }
@@ -105,6 +137,9 @@ impl Runner for Native {
 impl Drop for Native {
     /// Nothing is left behind.
     fn drop(&mut self) {
+        if self.starting.is_some() || !self.sessions.is_empty() {
+            self.end();
+        }
         for ending in self.ending.drain(..) {
             let _ = ending.join();
         }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -159,6 +160,9 @@ struct Pipes {
     from: BufReader<ChildStdout>,
 }
 
+/// Writes the entries of a layer.
+pub type Fill<'a> = &'a mut dyn FnMut(&mut Writer<&mut dyn Write>) -> io::Result<()>;
+
 /// A helper that unpacks layers and runs scripts, one after the other. Dropping it ends all that runs in it.
 #[derive(Debug)]
 pub struct Session {
@@ -190,17 +194,28 @@ impl Session {
     /// # Errors
     /// [`SandboxError::Unpack`] for a layer that can't be unpacked and [`SandboxError::Io`] where `fill` fails;
     /// after that one, the session is of no more use.
-    pub fn unpack(
+    pub fn unpack(&mut self, id: LayerId, fill: Fill<'_>) -> Result<(), SandboxError> {
+        self.unpack_from(id, None, fill)
+    }
+
+    /// The same, but where `contents` are given, files have theirs in that file, and `fill` writes where.
+    ///
+    /// # Errors
+    /// As [`Session::unpack`]; [`SandboxError::Unpack`], too, where the helper cannot read `contents`.
+    pub fn unpack_from(
         &mut self,
         id: LayerId,
-        fill: &mut dyn FnMut(&mut Writer<&mut dyn Write>) -> io::Result<()>,
+        contents: Option<&Path>,
+        fill: Fill<'_>,
     ) -> Result<(), SandboxError> {
         if self.has(id) {
             return Ok(());
         }
         let mut failed = None;
         let sent = self.talk(|pipes| {
-            wire::send(&mut pipes.to, Tag::Unpack, &[id.as_bytes()])?;
+            let path = contents.map(|path| path.as_os_str().as_bytes());
+            let tag = if path.is_some() { Tag::UnpackFrom } else { Tag::Unpack };
+            wire::send(&mut pipes.to, tag, &[id.as_bytes(), path.unwrap_or_default()])?;
             let mut writer = Writer::new(&mut pipes.to as &mut dyn Write);
             fill(&mut writer).inspect_err(|e| failed = Some(io::Error::new(e.kind(), e.to_string())))?;
             writer.finish().map(drop)

@@ -27,6 +27,8 @@ pub(super) enum Tag {
     Mapped,
     /// To a session: unpack the layer with this id; its stream follows.
     Unpack,
+    /// To a session: unpack the layer with this id, whose contents are in this file; its stream of places follows.
+    UnpackFrom,
     /// To a session: run this, [`Run`].
     Run,
     /// To a session: remove all unpacked layers but these, unless another session uses them.
@@ -42,10 +44,11 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Start,
         Self::Mapped,
         Self::Unpack,
+        Self::UnpackFrom,
         Self::Run,
         Self::Clear,
         Self::InUse,

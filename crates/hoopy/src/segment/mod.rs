@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{ContentId, Hasher, RecipeId, SegmentKey, of_reader};
 use crate::layer::{Entry, Layer};
-use crate::report::{Event, Observer, spans};
+use crate::report::spans;
 use crate::store::{Seal, Store};
 use codec::Codec;
 
@@ -96,22 +96,11 @@ fn is_packed(name: &[u8]) -> bool {
     [&b".gz"[..], b".xz", b".zst", b".bz2", b".lz4"].iter().any(|ending| name.ends_with(ending))
 }
 
-/// Makes the segments that the store has not, on as many threads as there are cores, the largest first.
-/// Gives them in the order of `plans`.
-///
-/// # Errors
-/// The first [`SegmentError`].
-pub fn realise(plans: &[Plan], store: &Store, observer: &dyn Observer) -> Result<Vec<Segment>, SegmentError> {
-    let segments = crate::parallel::map_largest_first(plans, Plan::size, |plan| realise_one(plan, store))?;
-    observer.event(Event::Bytes(0, 0));
-    Ok(segments)
-}
-
 /// The segment of `plan`: the store's, or a new one.
 ///
 /// # Errors
 /// [`SegmentError`].
-pub fn realise_one(plan: &Plan, store: &Store) -> Result<Segment, SegmentError> {
+fn realise_one(plan: &Plan, store: &Store) -> Result<Segment, SegmentError> {
     let key = plan.key();
     if let Some(segment) = recall(key, store)? {
         return Ok(segment);

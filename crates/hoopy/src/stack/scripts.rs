@@ -45,6 +45,9 @@ pub fn beside<T>(beside: Option<Beside<'_>>, scripts: impl FnOnce() -> T) -> T {
 
 /// Runs scripts over stacks of layers: a sandbox on this machine, or a virtual machine.
 pub trait Runner {
+    /// Tells it, as soon as that is known, that the image will be another one: mostly a script runs then, and what it
+    /// takes to run one may be started while packages are read.
+    fn expect(&mut self) {}
     /// Tells it once, before the first script, the packages of the image in install order: a machine boots what
     /// is among them. It may give work to be done beside the scripts.
     fn prepare<'a>(

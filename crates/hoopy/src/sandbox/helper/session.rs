@@ -2,7 +2,7 @@
 //! each script. It ends, and with it everything below it, when its standard input closes.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -53,6 +53,13 @@ impl Session {
         failure.send(&mut self.to).doing("answer")
     }
 
+    fn answer(&mut self, result: Result<()>) -> Result<()> {
+        match result {
+            Ok(()) => self.done(),
+            Err(failure) => self.fail(&failure),
+        }
+    }
+
     fn start(&mut self) -> Result<Option<Work>> {
         let Some(mut message) = wire::receive(&mut self.from).doing("read the first message")? else {
             return Ok(None);
@@ -78,10 +85,15 @@ impl Session {
             match message.tag {
                 Tag::Unpack => {
                     let ids = message.ids().doing("read a layer's id")?;
-                    match self.unpack(work, &ids) {
-                        Ok(()) => self.done()?,
-                        Err(failure) => self.fail(&failure)?,
-                    }
+                    let unpacked = unpack_into(work, &ids, Reader::new(&mut self.from), None);
+                    self.answer(unpacked)?;
+                }
+                Tag::UnpackFrom => {
+                    let ids = message.ids().doing("read a layer's id")?;
+                    let path = message.path().doing("read where a layer's contents are")?;
+                    let reader = Reader::of_places(&mut self.from);
+                    let unpacked = unpack_into(work, &ids, reader, Some(&path));
+                    self.answer(unpacked)?;
                 }
                 Tag::Run => {
                     let run = Run::from(&mut message).doing("read a script")?;
@@ -106,25 +118,6 @@ impl Session {
         Ok(())
     }
 
-    /// Unpacks the layer that follows in the pipe. All of it is read, whatever happens, so that the next message
-    /// is found.
-    fn unpack(&mut self, work: &Work, ids: &[LayerId]) -> Result<()> {
-        let mut reader = Reader::new(&mut self.from);
-        let dir = work.own.join("unpack");
-        let result = unpack::unpack(&mut reader, &dir);
-        if result.is_err() {
-            while reader.next_entry().doing("read a layer")?.is_some() {}
-        }
-        let result = result.and_then(|()| match ids {
-            [id] => publish(&dir, &work.layers.join(id.to_string())),
-            _ => Err(io::Error::from(io::ErrorKind::InvalidData)).doing("read a layer's id"),
-        });
-        if result.is_err() {
-            let _ = fs::remove_dir_all(&dir);
-        }
-        result
-    }
-
     /// Runs a script in a helper that answers by itself. False when the other side has hung up meanwhile.
     fn run(&mut self, run: &Run, work: &Work) -> Result<bool> {
         let dir = work.own.join(format!("run-{}", self.runs));
@@ -143,6 +136,30 @@ impl Session {
         let hung_up = !fds[0].revents().is_empty() && fds[1].revents().is_empty();
         finish(pid, hung_up)
     }
+}
+
+/// Unpacks the layer that follows in the pipe, with contents of the file `contents` where that is given. All of it is
+/// read, whatever happens, so that the next message is found.
+fn unpack_into<R: Read>(
+    work: &Work,
+    ids: &[LayerId],
+    mut reader: Reader<R>,
+    contents: Option<&Path>,
+) -> Result<()> {
+    let dir = work.own.join("unpack");
+    let opened = contents.map(|path| File::open(path).doing(format_args!("open {}", path.display())));
+    let result = opened.transpose().and_then(|contents| unpack::unpack(&mut reader, contents.as_ref(), &dir));
+    if result.is_err() {
+        while reader.next_entry().doing("read a layer")?.is_some() {}
+    }
+    let result = result.and_then(|()| match ids {
+        [id] => publish(&dir, &work.layers.join(id.to_string())),
+        _ => Err(io::Error::from(io::ErrorKind::InvalidData)).doing("read a layer's id"),
+    });
+    if result.is_err() {
+        let _ = fs::remove_dir_all(&dir);
+    }
+    result
 }
 
 fn finish(pid: Pid, kill: bool) -> Result<bool> {

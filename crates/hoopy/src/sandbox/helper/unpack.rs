@@ -5,7 +5,7 @@
 //! without following links, and every entry must be new.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -33,8 +33,8 @@ const SETGID: u32 = 0o2000;
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Unpacks a layer to the new directory `to`.
-pub(super) fn unpack<R: Read>(reader: &mut Reader<R>, to: &Path) -> Result<()> {
+/// Unpacks a layer to the new directory `to`. Contents are in the file `contents` where the stream is one of places.
+pub(super) fn unpack<R: Read>(reader: &mut Reader<R>, contents: Option<&File>, to: &Path) -> Result<()> {
     let _ = std::fs::remove_dir_all(to);
     rustix::fs::mkdir(to, Mode::from_raw_mode(0o755)).doing(format_args!("make {}", to.display()))?;
     let root = rustix::fs::open(to, DIRECTORY, Mode::empty()).doing(format_args!("open {}", to.display()))?;
@@ -42,7 +42,11 @@ pub(super) fn unpack<R: Read>(reader: &mut Reader<R>, to: &Path) -> Result<()> {
     let mut dirs = Vec::new();
     let mut buffer = vec![0; CHUNK];
     while let Some(entry) = reader.next_entry().doing("read a layer")? {
-        place.make(&entry, &mut reader.content(), &mut buffer).doing(format_args!("make {}", entry.path))?;
+        let content = match (contents, reader.place()) {
+            (Some(file), Some(start)) => Content::Placed(file, start),
+            _ => Content::Streamed(&mut reader.content(), &mut buffer),
+        };
+        place.make(&entry, content).doing(format_args!("make {}", entry.path))?;
         if entry.is_dir() {
             dirs.push((entry.path, entry.mtime));
         }
@@ -87,7 +91,7 @@ struct Place {
 }
 
 impl Place {
-    fn make(&mut self, entry: &Entry, content: &mut dyn Read, buffer: &mut [u8]) -> io::Result<()> {
+    fn make(&mut self, entry: &Entry, content: Content<'_>) -> io::Result<()> {
         if let Some(name) = entry.user.name.as_ref().or(entry.group.name.as_ref()) {
             return Err(io::Error::other(format!("its owner {name:?} has no number yet")));
         }
@@ -118,7 +122,7 @@ impl Place {
                 let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
                 let created = Mode::from_raw_mode(if mode { entry.mode } else { 0o600 });
                 let mut made = File::from(openat(dir, name, flags, created)?);
-                copy(content, &mut made, *size, buffer)?;
+                content.copy(&mut made, *size)?;
                 adorn(&OwnedFd::from(made), entry, owner, mode)
             }
             Kind::Symlink(target) => {
@@ -193,7 +197,29 @@ fn attribute_whiteout(dir: &OwnedFd, name: &[u8]) -> io::Result<()> {
     }
 }
 
-fn copy(from: &mut dyn Read, to: &mut File, size: u64, buffer: &mut [u8]) -> io::Result<()> {
+/// Where the content of a file comes from.
+enum Content<'a> {
+    /// A stream, by way of a buffer.
+    Streamed(&'a mut dyn Read, &'a mut [u8]),
+    /// A file, in which it begins there.
+    Placed(&'a File, u64),
+}
+
+impl Content<'_> {
+    fn copy(self, to: &mut File, size: u64) -> io::Result<()> {
+        match self {
+            Self::Streamed(from, buffer) => copy_stream(from, to, size, buffer),
+            Self::Placed(mut from, start) => {
+                from.seek(SeekFrom::Start(start))?;
+                // By the kernel alone, where the filesystem can
+                let copied = io::copy(&mut from.take(size), to)?;
+                if copied == size { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+            }
+        }
+    }
+}
+
+fn copy_stream(from: &mut dyn Read, to: &mut File, size: u64, buffer: &mut [u8]) -> io::Result<()> {
     let mut left = size;
     while left > 0 {
         let n = from.read(buffer)?;

@@ -59,6 +59,28 @@ pub fn unpacks_owners_modes_and_times(scene: &Scene) {
     assert_eq!(output, expected);
 }
 
+pub fn unpacks_contents_out_of_a_file(scene: &Scene) {
+    let layer = Layer::default().dir("f").file("f/b", b"second", 0o644).file("f/e", b"", 0o644);
+    let layer = layer.file("f/a", b"first", 0o644);
+    let contents = scene.lowers.parent().unwrap().join("contents");
+    std::fs::write(&contents, b"..first.second").unwrap();
+    let places = |writer: &mut hoopy::layer::stream::Writer<&mut dyn std::io::Write>| {
+        layer.entries.iter().zip([0, 8, 0, 2]).try_for_each(|(entry, place)| writer.placed(entry, place))
+    };
+    let mut session = scene.session();
+    let missing = contents.with_extension("missing");
+    let error = session.unpack_from(layer.id(), Some(&missing), &mut |writer| places(writer)).unwrap_err();
+    assert!(matches!(error, SandboxError::Unpack { .. }), "{error}");
+    std::fs::write(&missing, b"..first.sec").unwrap();
+    let error = session.unpack_from(layer.id(), Some(&missing), &mut |writer| places(writer)).unwrap_err();
+    assert!(matches!(error, SandboxError::Unpack { .. }), "{error}");
+    assert!(!session.has(layer.id()));
+    // And goes on
+    session.unpack_from(layer.id(), Some(&contents), &mut |writer| places(writer)).unwrap();
+    let (_, output) = scene.change(&[&layer], "cd /f; cat a b e");
+    assert_eq!(output, "firstsecond");
+}
+
 pub fn does_not_follow_links_in_a_layer(scene: &Scene) {
     let outside = scene.lowers.parent().unwrap();
     let evil = Layer::default().link("d", outside.to_str().unwrap()).file("d/escaped", b"x", 0o644);

@@ -41,6 +41,7 @@ pub const ALL: &[Case] = cases! {
     layers::stacks_400_layers
     layers::stacks_as_many_layers_as_it_says_and_no_more
     layers::unpacks_owners_modes_and_times
+    layers::unpacks_contents_out_of_a_file
     layers::does_not_follow_links_in_a_layer
     layers::refuses_a_layer_cut_short
     layers::keeps_lower_layers_as_they_are
