@@ -97,7 +97,9 @@ fn what_is_missing_is_told_before_anything_is_changed() {
         assert!(said.contains(words), "{words}: {said}");
     };
     fs::write(far.root("kexec-disabled"), "1\n").unwrap();
-    refused("kernel.kexec_load_disabled is set, and stays so until it reboots");
+    refused(
+        "kernel.kexec_load_disabled is set, as in all of Alpine's kernels: add kexec_load_disabled=0 to `cmdline`",
+    );
     fs::write(far.root("kexec-disabled"), "0\n").unwrap();
     fs::rename(far.root("etc/runlevels/shutdown"), far.root("etc/runlevels/off")).unwrap();
     refused("far cannot do --kexec: it has no OpenRC with a runlevel shutdown");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hoopy::arch::Arch;
 use hoopy_testkit::soon;
 
-use crate::machine::{Machine, WITHIN};
+use crate::machine::{Machine, WITHIN, toml};
 
 #[test]
 #[ignore = "long: `cargo xtask test` runs it beside the others"]
@@ -20,6 +20,9 @@ fn an_image_is_started_without_the_firmware_and_stays_on_trial_until_it_starts_i
         let packages = machine.home.path("hello/packages");
         let text = std::fs::read_to_string(&packages).unwrap();
         machine.set("packages", &format!("{text}kexec-tools\n"), 0o644);
+        // Alpine's kernels refuse it without.
+        let allowed = "cmdline = \"console=tty1 console=ttyS0 kexec_load_disabled=0\"\n";
+        machine.set("hoopy.toml", &toml("ab", allowed), 0o644);
     });
     machine.start();
     let first = machine.runs();
