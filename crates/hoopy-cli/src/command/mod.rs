@@ -183,6 +183,11 @@ fn places() -> hoopy::ship::vm::Places {
     }
 }
 
+/// How many processors a virtual machine has: as many as were asked for, or as is usual here.
+fn cpus(asked: Option<u32>, arch: Arch) -> u32 {
+    asked.unwrap_or_else(|| hoopy::ship::vm::usual_cpus(arch, &places(), &temp()))
+}
+
 /// How ssh is called: the one on PATH. Without a terminal nobody can be asked.
 fn ssh() -> SshConfig {
     let batch = !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal();

@@ -79,7 +79,7 @@ pub fn config(system: &System, own: &Run, arch: Arch, name: &str) -> anyhow::Res
         arch,
         boot: Boot::Image(image),
         memory: system.memory,
-        cpus: own.cpus.unwrap_or(system.cpus),
+        cpus: super::cpus(own.cpus.or(system.cpus), arch),
         forwards: ports
             .iter()
             .map(|p| Forward { name: called(p.guest), guest: p.guest, host: p.host })

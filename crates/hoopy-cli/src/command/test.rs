@@ -70,7 +70,7 @@ fn settings(
     tests: Directory,
     image: PathBuf,
 ) -> anyhow::Result<Settings> {
-    let cpus = own.cpus.unwrap_or(system.cpus);
+    let cpus = super::cpus(own.cpus.or(system.cpus), trial::arch(&image)?);
     let logs = own.logs.clone().or_else(|| Some(super::state()?.join("tests").join(&system.name)));
     let here = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = own.jobs.unwrap_or_else(|| (here / cpus.max(1) as usize).clamp(1, MAX_JOBS));

@@ -112,8 +112,8 @@ pub struct System {
     pub modes: BTreeMap<EntryPath, u32>,
     /// Programs to build.
     pub programs: Vec<Program>,
-    /// Processors of `hoopy run`'s machine.
-    pub cpus: u32,
+    /// Processors of the virtual machine, where that is said.
+    pub cpus: Option<u32>,
     /// Ports that `hoopy run` forwards.
     pub forwards: Vec<Forward>,
     /// How images lie on the EFI system partition.
@@ -205,7 +205,7 @@ impl Meaning<'_> {
             network: w.network,
             modes: self.modes(w.modes)?,
             programs: w.programs.into_iter().map(|p| self.program(p)).collect::<Result<_, _>>()?,
-            cpus: w.run.cpus.unwrap_or(2),
+            cpus: w.run.cpus,
             forwards: self.forwards(w.run.ports)?,
             layout: w.layout,
             host: w.deploy.host.map(|h| self.host(h)).transpose()?,

@@ -76,7 +76,7 @@ pub struct Program {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Run {
-    /// Processors of the virtual machine. Default: 2.
+    /// Processors of the virtual machine. Default: 2, or 1 where they are emulated one after the other.
     pub cpus: Option<u32>,
     /// Ports of the machine to forward to this one: `22` (to a free port) or `"8080:80"`. Default: 22 and 80.
     pub ports: Option<Vec<Port>>,

@@ -51,7 +51,8 @@ impl Paper {
         let (memory, cpus) = (settings.memory >> 20, settings.cpus);
         let scripts = settings.tests.tests.len();
         self.line(&format!(
-            "{name}: {scripts} of tests/, in a machine with {memory} MiB and {cpus} processors"
+            "{name}: {scripts} of tests/, in a machine with {memory} MiB and {cpus} processor{}",
+            if cpus == 1 { "" } else { "s" }
         ));
     }
 

@@ -29,7 +29,7 @@ use hoopy_disk::esp::{self, Item, Volume};
 use hoopy_uki::{Replaced, Section};
 use tempfile::TempDir;
 
-pub use accel::{Accelerator, NoKvm};
+pub use accel::{Accelerator, NoKvm, usual_cpus};
 pub use console::Console;
 pub use error::VmError;
 pub use scratch::ScratchDisk;
