@@ -41,7 +41,7 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
         command
     };
     if amount.only.is_empty() {
-        chores::command(test("deploy").env("HOOPY_KILL_EVERY", "1"))?;
+        chores::command(test("cli").arg("deploy::").env("HOOPY_KILL_EVERY", "1"))?;
     }
     let mut ship = test("ship");
     if !amount.only.is_empty() || amount.layout.is_some() {

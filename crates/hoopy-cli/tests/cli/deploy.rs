@@ -1,0 +1,294 @@
+//! `hoopy deploy`, `status` and `rollback`, against a far side that is a directory with the real BusyBox in it.
+
+mod far;
+mod kexec;
+
+use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
+
+use far::{EFI, Far, OLD, image, loader, noise, segments};
+
+/// The JSON that a command prints.
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+#[test]
+fn a_changed_file_is_all_that_is_sent_and_the_image_before_is_kept() {
+    let far = Far::new("single");
+    let (_, one) = far.image("1", &segments(10));
+    let (path, two) = far.image("2", &segments(20));
+    far.lay("s-1", &[(EFI, &one)]);
+    let dry = far.ok(&["deploy", "s", "--image", &path, "--dry-run"]);
+    assert!(dry.contains("root/ 777 B") && !dry.contains("musl-1"), "{dry}");
+    assert_eq!(far.files(), [EFI]);
+    let said = json(&far.ok(&["deploy", "s", "--image", &path, "--json"]));
+    assert!(said["sent"].as_u64().unwrap() < 40_000, "{said}");
+    assert!(far.read(EFI) == two && far.read(OLD) == one);
+    assert_eq!(far.files(), [EFI, OLD]);
+    let again = far.ok(&["deploy", "s", "--image", &path]);
+    assert!(again.contains("s-2 is in place already: starts with the next boot"), "{again}");
+    far.runs("s-2");
+    assert!(far.ok(&["deploy", "s", "--image", &path]).contains("s-2 runs already"));
+}
+
+#[test]
+fn a_far_image_that_lies_about_itself_costs_a_second_transfer() {
+    let far = Far::new("single");
+    let (_, mut one) = far.image("1", &segments(10));
+    let (path, two) = far.image("2", &segments(20));
+    let inside = &noise(1, 2000)[1000..1008];
+    let at = one.windows(8).position(|w| w == inside).unwrap();
+    one[at] ^= 1;
+    far.lay("s-1", &[(EFI, &one)]);
+    let out = far.run(&["deploy", "s", "--image", &path]);
+    let told = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success() && told.contains("is not what it says it is: sending everything"), "{told}");
+    assert!(far.read(EFI) == two);
+}
+
+#[test]
+fn an_image_without_a_description_is_replaced_all_the_same() {
+    let far = Far::new("single");
+    let (path, two) = far.image("2", &segments(20));
+    far.lay("s-1", &[(EFI, &loader())]);
+    let said = far.fails(&["deploy", "s", "--image", &path]);
+    assert!(said.contains("starts systemd-boot, and hoopy.toml says `layout = \"single\"`"), "{said}");
+    far.lay("s-1", &[]);
+    far.ok(&["deploy", "s", "--image", &path]);
+    assert!(far.read(EFI) == two);
+}
+
+/// Kills the far side at every program that it starts, each time from the same state; then deploys again.
+fn killed_everywhere(layout: &str, check: impl Fn(&Far, &[u8], &[u8]), done: impl Fn(&Far, &[u8])) {
+    let far = Far::new(layout).counting();
+    let (_, zero) = far.image("0", &segments(5));
+    let (_, one) = far.image("1", &segments(10));
+    let (path, two) = far.image("2", &segments(20));
+    let step = std::env::var("HOOPY_KILL_EVERY").ok().and_then(|s| s.parse().ok()).unwrap_or(4);
+    let mut killed = 0;
+    for n in (1..1000).step_by(step) {
+        if layout == "single" {
+            far.lay("s-1", &[(EFI, &one), (OLD, &zero)]);
+        } else {
+            let files: [(&str, &[u8]); 3] =
+                [(EFI, &loader()), ("EFI/Linux/s-0.efi", &zero), ("EFI/Linux/s-1.efi", &one)];
+            far.lay("s-1", &files);
+        }
+        far.kill_at(n);
+        let out = far.run(&["deploy", "s", "--image", &path]);
+        if !far.was_killed() {
+            assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+            break;
+        }
+        killed += 1;
+        check(&far, &one, &two);
+        far.kill_at(100_000);
+        let out = far.run(&["deploy", "s", "--image", &path]);
+        assert!(out.status.success(), "after a kill at {n}: {}", String::from_utf8_lossy(&out.stderr));
+        done(&far, &two);
+    }
+    println!("{layout}: killed {killed} times");
+    assert!(killed > 20 / step, "killed only {killed} times");
+}
+
+#[test]
+fn killed_at_any_point_single_has_an_image_to_start_and_can_be_run_again() {
+    let starts = |far: &Far, one: &[u8], two: &[u8]| {
+        let efi = far.read(EFI);
+        assert!(efi == one || efi == two, "what firmware starts is no image: {:?}", far.files());
+    };
+    let done = |far: &Far, two: &[u8]| {
+        assert!(far.read(EFI) == two);
+        assert_eq!(far.files(), [EFI, OLD]);
+    };
+    killed_everywhere("single", starts, done);
+}
+
+#[test]
+fn killed_at_any_point_ab_has_its_good_image_and_can_be_run_again() {
+    let starts = |far: &Far, one: &[u8], two: &[u8]| {
+        assert!(far.read("EFI/Linux/s-1.efi") == one);
+        let new = far.read("EFI/Linux/s-2+3.efi");
+        assert!(new.is_empty() || new == two, "{:?}", far.files());
+    };
+    let done = |far: &Far, two: &[u8]| {
+        assert!(far.read("EFI/Linux/s-2+3.efi") == two);
+        let files = [EFI, "EFI/Linux/s-0.efi", "EFI/Linux/s-1.efi", "EFI/Linux/s-2+3.efi"];
+        assert_eq!(far.files(), files);
+    };
+    killed_everywhere("ab", starts, done);
+}
+
+#[test]
+fn a_client_that_is_killed_leaves_a_far_side_that_puts_itself_back() {
+    let far = Far::new("single");
+    let (_, one) = far.image("1", &segments(10));
+    let (path, two) = far.image("2", &[("x", noise(77, 3_000_000))]);
+    for delay in [5, 60, 120, 180, 240, 300, 400, 500] {
+        far.lay("s-1", &[(EFI, &one)]);
+        let mut command = far.command(&["deploy", "s", "--image", &path]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(delay));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let gone = || far.files().iter().all(|f| !f.ends_with(".part"));
+        assert!(hoopy_testkit::soon(Duration::from_secs(30), gone), "{:?}", far.files());
+        let efi = far.read(EFI);
+        assert!(efi == one || efi == two, "killed after {delay} ms");
+        far.ok(&["deploy", "s", "--image", &path]);
+        assert!(far.read(EFI) == two, "again, after {delay} ms");
+    }
+}
+
+#[test]
+fn what_is_not_for_this_machine_is_refused() {
+    let far = Far::new("single");
+    let (path, _) = far.image("2", &segments(20));
+    let (_, one) = far.image("1", &segments(10));
+    far.lay("other-1", &[(EFI, &one)]);
+    let deploy = ["deploy", "s", "--image", &path];
+    let said = far.fails(&deploy);
+    assert!(said.contains("far runs other-1, and this is s: is it the right machine?"), "{said}");
+    fs::remove_file(far.root("etc/hoopy-release")).unwrap();
+    assert!(far.fails(&deploy).contains("far does not run hoopy"));
+    far.ok(&[&deploy[..], &["--anyway"]].concat());
+    far.runs("s-1");
+    fs::remove_file(far.root("bin/uname")).unwrap();
+    fs::write(far.root("bin/uname"), "#!/bin/sh\necho aarch64\n").unwrap();
+    std::os::unix::fs::PermissionsExt::set_mode(
+        &mut fs::metadata(far.root("bin/uname")).unwrap().permissions(),
+        0o755,
+    );
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(far.root("bin/uname"), mode).unwrap();
+    let said = far.fails(&deploy);
+    assert!(
+        said.contains("far is aarch64, and the image is for x86_64: build it with --arch aarch64"),
+        "{said}"
+    );
+    fs::remove_file(far.root("bin/cmp")).unwrap();
+    assert!(far.fails(&deploy).contains("far has no cmp"));
+    let said = far.fails(&["deploy", "s", "--image", "/etc/passwd"]);
+    assert!(said.contains("/etc/passwd is no image that hoopy built"), "{said}");
+}
+
+#[test]
+fn what_ssh_says_is_shown_with_what_to_do() {
+    let far = Far::new("single");
+    let (path, _) = far.image("2", &segments(20));
+    for (says, told) in [
+        ("Host key verification failed.", "ssh-keygen -R far"),
+        ("ssh: Could not resolve hostname far: Name or service not known", "far cannot be reached"),
+        ("ssh: connect to host far port 22: No route to host", "far cannot be reached"),
+        ("root@far: Permission denied (publickey).", "authorized_keys"),
+    ] {
+        fs::write(far.home.path("ssh-says"), format!("{says}\n")).unwrap();
+        let said = far.fails(&["deploy", "s", "--image", &path]);
+        assert!(said.contains(told) && said.contains(says), "{said}");
+    }
+    let said = far.fails(&["deploy", "--image", &path, "--", "s", "-oProxyCommand=x"]);
+    assert!(said.contains("\"-oProxyCommand=x\" is no machine"), "{said}");
+}
+
+#[test]
+fn rollback_goes_back_and_forth_on_single() {
+    let far = Far::new("single");
+    let (one, two) = (far.image("1", &segments(10)).1, far.image("2", &segments(20)).1);
+    far.lay("s-2", &[(EFI, &two), (OLD, &one)]);
+    assert!(far.ok(&["rollback", "s", "--dry-run"]).contains("s-1: would start"));
+    assert!(far.read(EFI) == two);
+    assert!(far.ok(&["rollback", "s"]).contains("s-1: starts with the next boot"));
+    assert!(far.read(EFI) == one && far.read(OLD) == two);
+    far.ok(&["rollback", "s"]);
+    assert!(far.read(EFI) == two && far.read(OLD) == one);
+    assert_eq!(far.files(), [EFI, OLD]);
+}
+
+#[test]
+fn status_tells_what_runs_and_what_is_next_and_rollback_takes_it_back() {
+    let far = Far::new("ab");
+    let [one, two] = ["1", "2"].map(|v| far.image(v, &segments(10)).1);
+    let files: [(&str, &[u8]); 3] =
+        [(EFI, &loader()), ("EFI/Linux/s-1.efi", &one), ("EFI/Linux/s-2+3.efi", &two)];
+    far.lay("s-1", &files);
+    let said = json(&far.ok(&["status", "s", "--json"]));
+    assert_eq!((said["image"].as_str(), said["staged"].as_str()), (Some("s-1"), Some("s-2")));
+    assert_eq!((said["layout"].as_str(), said["commit"].as_str()), (Some("ab"), Some("0123abc")));
+    let text = far.ok(&["status", "s"]);
+    assert!(text.contains("next       s-2") && text.contains("EFI/Linux/s-2+3.efi (s-2, "), "{text}");
+    far.ok(&["rollback", "s"]);
+    assert_eq!(far.files(), [EFI, "EFI/Linux/s-1.efi", "EFI/Linux/s-2+0-3.efi"]);
+    assert!(json(&far.ok(&["status", "s", "--json"]))["staged"].is_null());
+    assert!(far.fails(&["rollback", "s"]).contains("has nothing to go back to"));
+    let path = far.home.path("s-2.efi");
+    far.ok(&["deploy", "s", "--image", path.to_str().unwrap()]);
+    assert_eq!(far.files(), [EFI, "EFI/Linux/s-1.efi", "EFI/Linux/s-2+3.efi"], "it is tried again");
+}
+
+#[test]
+fn a_partition_that_was_read_only_is_so_again_however_it_ends() {
+    let Some(far) = Far::new("single").fat(8, "loop") else { return };
+    let (_, one) = far.image("1", &segments(10));
+    let (path, two) = far.image("2", &segments(20));
+    let (large, _) = far.image("3", &[("x", noise(7, 9 << 20))]);
+    far.lay("s-1", &[(EFI, &one)]);
+    let remount = |options: &str| {
+        let at = far.home.path("esp");
+        let done = std::process::Command::new("mount").args(["-o", options]).arg(at).status().unwrap();
+        assert!(done.success());
+    };
+    remount("remount,ro");
+    let before = far.options();
+    let said = far.fails(&["deploy", "s", "--image", &large]);
+    assert!(said.contains("is too full: 10.") && said.contains("are free"), "{said}");
+    assert_eq!(far.options(), before);
+    far.ok(&["deploy", "s", "--image", &path]);
+    assert_eq!(far.options(), before);
+    assert!(far.read(EFI) == two && far.read(OLD) == one);
+    let mut command = far.command(&["deploy", "s", "--image", path.as_str(), "--anyway"]);
+    far.runs("x-1");
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    let _ = child.kill();
+    child.wait().unwrap();
+    assert!(hoopy_testkit::soon(Duration::from_secs(30), || far.options() == before), "{}", far.options());
+}
+
+#[test]
+fn a_partition_that_is_fuller_than_it_says_and_one_that_is_locked_are_told() {
+    let Some(far) = Far::new("single").fat(8, "loop") else { return };
+    let (path, _) = far.image("2", &[("x", noise(7, 4 << 20))]);
+    let (_, one) = far.image("1", &segments(10));
+    far.lay("s-1", &[(EFI, &one)]);
+    // Somebody fills it while the deploy goes on: df says what was true a moment ago.
+    fs::remove_file(far.root("bin/df")).unwrap();
+    let lying = "#!/bin/busybox sh\nbusybox df \"$@\" | busybox awk 'NR == 2 { $4 = 900000 } { print }'\n";
+    fs::write(far.root("bin/df"), lying).unwrap();
+    fs::set_permissions(far.root("bin/df"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::write(far.esp("filler"), noise(3, 4 << 20)).unwrap();
+    let said = far.fails(&["deploy", "s", "--image", &path]);
+    assert!(said.contains("is too full"), "{said}");
+    assert!(far.read(EFI) == one);
+    assert_eq!(far.files(), [EFI]);
+    drop(far);
+
+    let Some(far) = Far::new("single").fat(8, "loop") else { return };
+    let one = image("s", "1", &segments(10));
+    far.lay("s-1", &[(EFI, &one)]);
+    let (at, img) = (far.home.path("esp"), far.home.path("esp.img"));
+    let mount = |program: &str, args: &[&str]| {
+        let path = "/usr/sbin:/usr/bin:/sbin:/bin";
+        assert!(std::process::Command::new(program).args(args).env("PATH", path).status().unwrap().success());
+    };
+    mount("umount", &[at.to_str().unwrap()]);
+    // What a stick with its switch on is to the kernel: a block device that cannot be written.
+    mount("mount", &["-o", "loop,ro", img.to_str().unwrap(), at.to_str().unwrap()]);
+    let said = far.fails(&["deploy", "s", "--image", &path_of(&far)]);
+    assert!(said.contains("cannot be written") && said.contains("locked by a switch"), "{said}");
+}
+
+fn path_of(far: &Far) -> String {
+    far.image("2", &segments(20)).0
+}

@@ -1,0 +1,35 @@
+//! What `hoopy` does, command by command: the program itself is run, on real packages.
+//!
+//! One test program, as each takes a while to link, and so that a long test has others beside it. `cargo test
+//! --workspace --test cli boot::` runs those of one file. Deploys to a machine are in `ship/`, a program of their own.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod best;
+mod boot;
+mod booted;
+mod build;
+mod check;
+mod deploy;
+mod disk;
+mod drift;
+mod faults;
+mod foreign;
+mod inspect;
+mod microcode;
+mod modules;
+mod packages;
+mod pages;
+mod parity;
+mod query;
+mod reference;
+mod reproduce;
+mod run;
+mod stale;
+mod store;
+mod terminal;
+mod trial;
+mod unsatisfiable;
+mod update;
+mod v3;
+mod watch;
