@@ -46,7 +46,8 @@ pub(super) fn compress(
     let out = BufWriter::with_capacity(256 << 10, out);
     let codec = plan.fitting_codec();
     let encoder = if plan.size() <= SMALL {
-        let mut archive = Vec::new();
+        // Headers and names of most files have less than that.
+        let mut archive = Vec::with_capacity((plan.size() + plan.left().count() as u64 * 192) as usize);
         write_archive(plan, store, &mut archive)?;
         let mut encoder = codec.encode(out, Some(archive.len() as u64))?;
         encoder.write_all(&archive)?;

@@ -304,3 +304,44 @@ fn feed(
     }
     out.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::Arch;
+    use crate::digest::ContentId;
+
+    #[test]
+    fn of_packages_that_share_a_segment_the_new_ones_are_told() {
+        let piece = |offset, size, origins: &[&str]| Piece {
+            offset,
+            size,
+            sha256: ContentId::from_bytes([0; 32]),
+            section: ".initrd".to_owned(),
+            origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+        };
+        let image = |pieces| FarImage {
+            path: String::new(),
+            size: 0,
+            is_image: true,
+            name: None,
+            version: None,
+            pieces,
+        };
+        let pieces = vec![piece(0, 10, &["a-1", "b-2", "c-1"]), piece(10, 5, &["root/"]), piece(15, 5, &["d-1"])];
+        let new = NewImage {
+            path: "new".into(),
+            size: 20,
+            sha256: ContentId::from_bytes([0; 32]),
+            name: "nas-2".to_owned(),
+            system: "nas".to_owned(),
+            version: "2".to_owned(),
+            arch: Arch::X86_64,
+            pieces,
+        };
+        let there = image(vec![piece(0, 9, &["a-1", "b-1", "c-1"]), piece(9, 4, &["root/"])]);
+        let told = news(&new, &[&there], &[Stretch::Send(0..15)]);
+        let told: Vec<_> = told.iter().map(|n| (n.origins.join(" "), n.size)).collect();
+        assert_eq!(told, [("b-2".to_owned(), 10), ("root/".to_owned(), 5)]);
+    }
+}
