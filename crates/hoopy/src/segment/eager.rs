@@ -86,22 +86,17 @@ impl<'s> Eager<'s> {
             Member { masked: masked.collect(), layer }
         };
         let members = layers.into_iter().map(member).filter(|member| !member.is_empty()).collect();
-        let plan = Plan { members, codec: self.codec };
-        if !plan.is_empty() {
-            plan.pieces().into_iter().for_each(|piece| self.offer_one(piece));
-        }
-    }
-
-    fn offer_one(&self, plan: Plan) {
-        let size = plan.size();
-        if self.codec.is_slow() && size > SLOW {
-            return;
-        }
+        let pieces = Plan { members, codec: self.codec }.pieces();
         let mut state = self.lock();
-        let index = state.offers.len();
-        state.sizes.push((size, index));
-        state.offers.push(plan);
-        self.changed.notify_one();
+        for plan in pieces.into_iter().filter(|plan| !plan.is_empty()) {
+            let size = plan.size();
+            if !self.codec.is_slow() || size <= SLOW {
+                let index = state.offers.len();
+                state.sizes.push((size, index));
+                state.offers.push(plan);
+            }
+        }
+        self.changed.notify_all();
     }
 
     /// The segments of `plans`, in their order: the store's, and new ones where it has none. Each is `told` of when it
