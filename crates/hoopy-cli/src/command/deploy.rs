@@ -99,8 +99,11 @@ fn will(planned: &Planned, image: &NewImage) -> String {
     let mut named: Vec<_> = planned.news.iter().filter(|n| n.origins != ["hoopy"]).collect();
     named.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.origins.cmp(&b.origins)));
     let more = named.len().saturating_sub(NAMED);
-    let list: Vec<String> =
-        named.iter().take(NAMED).map(|n| format!("{} {}", manifest::in_short(&n.origins), size::show(n.size))).collect();
+    let list: Vec<String> = named
+        .iter()
+        .take(NAMED)
+        .map(|n| format!("{} {}", manifest::in_short(&n.origins), size::show(n.size)))
+        .collect();
     text += &format!("image     {} ({})\n", image.name, size::show(image.size));
     if steps.part.is_some() {
         let (list, more) = (list.join(", "), if more > 0 { format!(", {more} more") } else { String::new() });

@@ -11,9 +11,9 @@ use super::{Begun, ImageError, Laying};
 use crate::digest::ContentId;
 use crate::layer::{EntryPath, Kind};
 use crate::report::Observer;
+use crate::segment::Segment;
 use crate::segment::codec::Codec;
 use crate::segment::eager::Eager;
-use crate::segment::Segment;
 use crate::stack::{Stack, database::is_boot};
 use crate::store::Store;
 
@@ -115,7 +115,8 @@ impl Initramfs {
             (segments, laying.and_then(|laying| laying.join().ok().flatten()))
         });
         let segments = segments?.into_iter().zip(origins);
-        pieces.extend(segments.map(|(segment, origins)| Piece { origins, content: Content::Segment(segment) }));
+        pieces
+            .extend(segments.map(|(segment, origins)| Piece { origins, content: Content::Segment(segment) }));
         Ok((Self { pieces }, begun))
     }
 }

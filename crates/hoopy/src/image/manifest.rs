@@ -141,7 +141,8 @@ pub fn describe(places: &Whereabouts<'_>, makers: &Makers<'_>) -> Vec<u8> {
         section: section.to_owned(),
         origins: origins.to_vec(),
     };
-    let [own, by_stub, by_kernel] = [OWN, makers.stub, &makers.kernel.package].map(|origin| [origin.to_owned()]);
+    let [own, by_stub, by_kernel] =
+        [OWN, makers.stub, &makers.kernel.package].map(|origin| [origin.to_owned()]);
     let stub = ContentId::of(places.stub_bytes);
     let mut pieces = vec![piece(places.stub.clone(), stub, STUB, &by_stub)];
     for (section, data, range) in places.sections() {
@@ -232,7 +233,13 @@ mod tests {
 
     fn piece(offset: u64, size: u64) -> Piece {
         let sha256 = ContentId::of(&offset.to_le_bytes());
-        Piece { offset, size, sha256, section: ".initrd".to_owned(), origins: vec!["musl-1.2.5-r21".to_owned()] }
+        Piece {
+            offset,
+            size,
+            sha256,
+            section: ".initrd".to_owned(),
+            origins: vec!["musl-1.2.5-r21".to_owned()],
+        }
     }
 
     #[test]

@@ -30,9 +30,9 @@ use std::path::{Path, PathBuf};
 use hoopy_uki::Section;
 use hoopy_uki::pe::{Headers, PeError};
 
+use crate::image::manifest;
 pub use packages::Packages;
 pub use parts::Part;
-use crate::image::manifest;
 use root::{FileType, Root};
 use split::{Limits, Segment, Splitter, Stopped};
 

@@ -310,7 +310,10 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let plans = plans(&store);
         Eager::beside(CODEC, &store, |eager| {
-            plans.iter().take(offered).for_each(|plan| eager.offer(vec![plan.members[0].layer.clone()], &|_| false));
+            plans
+                .iter()
+                .take(offered)
+                .for_each(|plan| eager.offer(vec![plan.members[0].layer.clone()], &|_| false));
             let (told, made) = channel();
             let segments = eager.realise(plans.clone(), told, &Silent).unwrap();
             let mut heard: Vec<(usize, Segment)> = made.iter().collect();

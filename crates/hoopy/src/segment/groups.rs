@@ -33,7 +33,10 @@ pub struct Groups {
 
 impl Groups {
     /// Of these packages, without the paths that `left_out` names.
-    pub fn of<'p>(packages: impl Iterator<Item = &'p Package>, left_out: &dyn Fn(&EntryPath) -> bool) -> Self {
+    pub fn of<'p>(
+        packages: impl Iterator<Item = &'p Package>,
+        left_out: &dyn Fn(&EntryPath) -> bool,
+    ) -> Self {
         let small = packages.filter_map(|package| {
             let entries = package.layer.entries.iter().filter(|entry| !left_out(&entry.path));
             let (name, size) = (&package.record.name, entries.map(Entry::size).sum());
@@ -118,7 +121,8 @@ mod tests {
     }
 
     fn groups(system: &System) -> Vec<Vec<Small<'_>>> {
-        let small = system.iter().map(|(name, (origin, size))| Small { size: *size, ..Small::new(origin, name) });
+        let small =
+            system.iter().map(|(name, (origin, size))| Small { size: *size, ..Small::new(origin, name) });
         split_all(small.collect())
     }
 

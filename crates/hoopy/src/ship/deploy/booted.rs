@@ -284,7 +284,13 @@ impl Taker<'_> {
         let found = of_reader(pending.file()).map_err(io)?.0;
         if found != piece.sha256 {
             let (host, file) = (self.machine.host.clone(), self.image.path.clone());
-            return Err(BootedError::Spoilt { host, file, origin: harmless(&manifest::in_short(&piece.origins)), found }.into());
+            return Err(BootedError::Spoilt {
+                host,
+                file,
+                origin: harmless(&manifest::in_short(&piece.origins)),
+                found,
+            }
+            .into());
         }
         pending.file().rewind().map_err(io)?;
         self.out.put(piece.offset, pending.file())?;

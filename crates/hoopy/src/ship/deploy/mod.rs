@@ -328,7 +328,8 @@ mod tests {
             version: None,
             pieces,
         };
-        let pieces = vec![piece(0, 10, &["a-1", "b-2", "c-1"]), piece(10, 5, &["root/"]), piece(15, 5, &["d-1"])];
+        let pieces =
+            vec![piece(0, 10, &["a-1", "b-2", "c-1"]), piece(10, 5, &["root/"]), piece(15, 5, &["d-1"])];
         let new = NewImage {
             path: "new".into(),
             size: 20,
