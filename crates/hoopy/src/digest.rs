@@ -85,7 +85,7 @@ id! {
     RecipeId
 }
 id! {
-    /// A segment: a layer, what is masked of it, and how it is compressed.
+    /// A segment: its layers, what is masked of them, and how it is compressed.
     SegmentKey
 }
 

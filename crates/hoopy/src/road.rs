@@ -17,8 +17,10 @@ use crate::provenance::Provenance;
 use crate::report::{Built, Event, LayerSize, Observer, Timings, Warnings};
 use crate::segment::codec::Codec;
 use crate::segment::eager::Eager;
+use crate::segment::gather::Gather;
+use crate::segment::groups::Groups;
 use crate::stack::database::is_boot;
-use crate::stack::{self, Inputs, Release, Runner, Stack};
+use crate::stack::{self, Inputs, Origin, Release, Runner, Stack};
 use crate::store::{Store, StoreError};
 
 mod before;
@@ -170,8 +172,10 @@ fn road(
     let (packages, modules) = timings.step("import", observer, || packages::import(system, &lock, store))?;
     let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
     let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
+    let groups = Groups::of(inputs.packages.iter().map(AsRef::as_ref), &is_boot);
     Eager::beside(system.codec, store, |eager| {
-        let settled = |layer: &Layer| eager.offer(layer, &is_boot);
+        let gather = Gather::new(eager, groups, is_boot);
+        let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);
         let stack = stack::fold(&inputs, store, &mut runner, &settled, &mut timings, observer);
         let ahead = runner.into_ahead();
         check::tell(system, lock.arch, stack.as_ref().ok(), store, observer);

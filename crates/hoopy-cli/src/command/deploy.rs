@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use hoopy::config::{Layout, Overrides, size};
+use hoopy::image::manifest;
 use hoopy::ship::deploy::{self, Came, NewImage, Planned, Shipped, Ssh, Step, Steps, Wanted, kexec};
 use serde::Serialize;
 
@@ -95,11 +96,14 @@ fn will(planned: &Planned, image: &NewImage) -> String {
     let mut text = format!("machine   {}: runs {runs}, partition {}\n", machine.host, machine.esp);
     let Some(steps) = &planned.steps else { return text };
     let news: u64 = planned.news.iter().map(|n| n.size).sum();
-    let mut named: Vec<_> = planned.news.iter().filter(|n| n.origin != "hoopy").collect();
-    named.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.origin.cmp(&b.origin)));
+    let mut named: Vec<_> = planned.news.iter().filter(|n| n.origins != ["hoopy"]).collect();
+    named.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.origins.cmp(&b.origins)));
     let more = named.len().saturating_sub(NAMED);
-    let list: Vec<String> =
-        named.iter().take(NAMED).map(|n| format!("{} {}", n.origin, size::show(n.size))).collect();
+    let list: Vec<String> = named
+        .iter()
+        .take(NAMED)
+        .map(|n| format!("{} {}", manifest::in_short(&n.origins), size::show(n.size)))
+        .collect();
     text += &format!("image     {} ({})\n", image.name, size::show(image.size));
     if steps.part.is_some() {
         let (list, more) = (list.join(", "), if more > 0 { format!(", {more} more") } else { String::new() });

@@ -130,11 +130,35 @@ fn segments(d: &Description, out: &mut String) {
     );
     for segment in &d.segments {
         let Segment { offset, size, unpacked, entries, .. } = segment;
-        let (codec, origin) = (segment.codec.name(), segment.origin.as_deref().unwrap_or(""));
-        let row = format!("  {offset:>8x} {size:>11} {unpacked:>11} {entries:>8}  {codec:5}  {origin}");
+        let mut lines = wrapped(&segment.origins).into_iter();
+        let (codec, first) = (segment.codec.name(), lines.next().unwrap_or_default());
+        let row = format!("  {offset:>8x} {size:>11} {unpacked:>11} {entries:>8}  {codec:5}  {first}");
         *out += row.trim_end();
         out.push('\n');
+        out.extend(lines.map(|line| format!("{:ORIGINS$}{line}\n", "")));
     }
+}
+
+/// Where the last column of the segments begins.
+const ORIGINS: usize = 52;
+
+/// So wide are its lines, where several packages share a segment.
+const WIDTH: usize = 60;
+
+/// The names in lines, none of which is cut.
+fn wrapped(names: &[String]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for name in names {
+        match lines.last_mut() {
+            Some(line) if line.len() + 2 + name.len() <= WIDTH => *line += &format!(", {name}"),
+            Some(line) => {
+                line.push(',');
+                lines.push(name.clone());
+            }
+            None => lines.push(name.clone()),
+        }
+    }
+    lines
 }
 
 /// A file of a listing.

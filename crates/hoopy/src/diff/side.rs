@@ -144,7 +144,7 @@ impl Side {
         let Files::Image(image) = &self.files else { return own };
         let is_root = |content: &Content| {
             let segment = image.segments.get(content.segment as usize);
-            segment.is_some_and(|segment| segment.origin.as_deref().map(str::as_bytes) == Some(ROOT))
+            segment.is_some_and(|segment| segment.origins.iter().map(String::as_bytes).eq([ROOT]))
         };
         image.root.walk(image.root.top(), &mut |path, _, node| {
             if matches!(&node.kind, Kind::File(content) if is_root(content)) {

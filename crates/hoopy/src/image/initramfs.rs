@@ -6,21 +6,22 @@ use std::thread;
 use hoopy_cpio::{Header, Writer, file_type};
 use hoopy_uki::Checksum;
 
+use super::arrange::arrange;
 use super::{Begun, ImageError, Laying};
 use crate::digest::ContentId;
 use crate::layer::{EntryPath, Kind};
 use crate::report::Observer;
+use crate::segment::Segment;
 use crate::segment::codec::Codec;
 use crate::segment::eager::Eager;
-use crate::segment::{Plan, Segment};
 use crate::stack::{Stack, database::is_boot};
 use crate::store::Store;
 
 /// A part of an initramfs.
 #[derive(Debug, Clone)]
 pub struct Piece {
-    /// Where it comes from, as [`Origin::label`](crate::stack::Origin::label) calls it.
-    pub origin: String,
+    /// Where it comes from, as [`Origin::label`](crate::stack::Origin::label) calls it: of a group, each package.
+    pub origins: Vec<String>,
     /// What it is.
     pub content: Content,
 }
@@ -102,14 +103,8 @@ impl Initramfs {
         store: &Store,
         observer: &dyn Observer,
     ) -> Result<(Self, Option<Begun>), ImageError> {
-        let (mut plans, mut origins) = (Vec::new(), Vec::new());
-        for (i, (layer, origin)) in stack.iter().enumerate() {
-            let plan = Plan { layer: layer.clone(), masked: stack.tree.masked(i, &is_boot), codec };
-            if !plan.is_empty() {
-                plans.extend(plan.parts());
-                origins.resize(plans.len(), origin.label());
-            }
-        }
+        let arranged = arrange(stack, codec, store)?;
+        let (plans, origins): (Vec<_>, Vec<_>) = arranged.into_iter().map(|a| (a.plan, a.origins)).unzip();
         let mut pieces = microcode(stack, store)?;
         pieces.push(root(stack)?);
         let (told, made) = channel();
@@ -120,7 +115,8 @@ impl Initramfs {
             (segments, laying.and_then(|laying| laying.join().ok().flatten()))
         });
         let segments = segments?.into_iter().zip(origins);
-        pieces.extend(segments.map(|(segment, origin)| Piece { origin, content: Content::Segment(segment) }));
+        pieces
+            .extend(segments.map(|(segment, origins)| Piece { origins, content: Content::Segment(segment) }));
         Ok((Self { pieces }, begun))
     }
 }
@@ -137,8 +133,8 @@ fn microcode(stack: &Stack, store: &Store) -> Result<Vec<Piece>, ImageError> {
         bytes.resize(bytes.len().next_multiple_of(4), 0);
         // Archives come in whole blocks: mostly it is the file's own digest, which is known.
         let digest = if bytes.len() as u64 == size { content } else { ContentId::of(&bytes) };
-        pieces
-            .push(Piece { origin: stack.origins[at.layer].label(), content: Content::Bytes(bytes, digest) });
+        let origins = vec![stack.origins[at.layer].label()];
+        pieces.push(Piece { origins, content: Content::Bytes(bytes, digest) });
     }
     Ok(pieces)
 }
@@ -158,5 +154,5 @@ fn root(stack: &Stack) -> Result<Piece, ImageError> {
     archive.entry(&header, 0)?;
     let bytes = archive.finish()?;
     let digest = ContentId::of(&bytes);
-    Ok(Piece { origin: "/".to_owned(), content: Content::Bytes(bytes, digest) })
+    Ok(Piece { origins: vec!["/".to_owned()], content: Content::Bytes(bytes, digest) })
 }

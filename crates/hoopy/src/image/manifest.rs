@@ -3,21 +3,24 @@
 //! One line of JSON for each piece of the file, in the order of the file:
 //!
 //! ```text
-//! {"offset":12288,"size":181248,"sha256":"…","section":"stub","origin":"systemd-efistub-257.6-r0"}
-//! {"offset":193536,"size":189,"sha256":"…","section":".osrel","origin":"hoopy"}
-//! {"offset":194048,"size":245760,"sha256":"…","section":".initrd","origin":"musl-1.2.5-r21"}
+//! {"offset":12288,"size":181248,"sha256":"…","section":"stub","origins":["systemd-efistub-257.6-r0"]}
+//! {"offset":193536,"size":189,"sha256":"…","section":".osrel","origins":["hoopy"]}
+//! {"offset":194048,"size":665728,"sha256":"…","section":".initrd","origins":["musl-1.2.5-r21","zlib-1.3.1-r2"]}
 //! ```
 //!
 //! It says where in an image that is at hand the pieces of the next one lie, and where its megabytes come from. The
-//! headers, this section and padding are no pieces; the initramfs has one piece a segment. The same inputs give the
-//! same bytes. Nobody trusts it: what is put together by it is checked as a whole.
+//! headers, this section and padding are no pieces; the initramfs has one piece a segment, which small packages
+//! share. The same inputs give the same bytes. Nobody trusts it: what is put together by it is checked as a whole.
+//!
+//! Before segments were shared the last field was `"origin":"musl-1.2.5-r21"`; that is read still, since machines run
+//! such images.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use hoopy_uki::pe::Headers;
 use hoopy_uki::{ReplaceError, Section, SectionData, Whereabouts, read_section};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Initramfs, Kernel};
 use crate::digest::ContentId;
@@ -31,7 +34,7 @@ const MAX_PIECES: usize = 1 << 16;
 /// What [`Piece::section`] says of the EFI stub's own sections.
 pub const STUB: &str = "stub";
 
-/// What [`Piece::origin`] says of what no package or file of the system brings.
+/// What [`Piece::origins`] says of what no package or file of the system brings.
 const OWN: &str = "hoopy";
 
 /// A stretch of the image.
@@ -45,8 +48,31 @@ pub struct Piece {
     pub sha256: ContentId,
     /// The section that it is in, or is: `.initrd`; or [`STUB`].
     pub section: String,
-    /// Where it comes from, as a build shows it: `musl-1.2.5-r21`, `root/`, `setup.sh`.
-    pub origin: String,
+    /// Where it comes from, as a build shows it: `musl-1.2.5-r21`, `root/`, `setup.sh`. Small packages share a piece.
+    #[serde(alias = "origin", deserialize_with = "one_or_more")]
+    pub origins: Vec<String>,
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Origins {
+        More(Vec<String>),
+        One(String),
+    }
+    Ok(match Origins::deserialize(deserializer)? {
+        Origins::More(origins) => origins,
+        Origins::One(origin) => vec![origin],
+    })
+}
+
+/// Origins in a few words: `musl-1.2.5-r21 and 11 more`.
+pub fn in_short(origins: &[String]) -> String {
+    match origins {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first, more @ ..] => format!("{first} and {} more", more.len()),
+    }
 }
 
 impl Piece {
@@ -108,28 +134,30 @@ pub struct Makers<'a> {
 
 /// The section of an image that is laid out so.
 pub fn describe(places: &Whereabouts<'_>, makers: &Makers<'_>) -> Vec<u8> {
-    let piece = |range: Range<u64>, sha256, section: &str, origin: &str| Piece {
+    let piece = |range: Range<u64>, sha256, section: &str, origins: &[String]| Piece {
         offset: range.start,
         size: range.end - range.start,
         sha256,
         section: section.to_owned(),
-        origin: origin.to_owned(),
+        origins: origins.to_vec(),
     };
+    let [own, by_stub, by_kernel] =
+        [OWN, makers.stub, &makers.kernel.package].map(|origin| [origin.to_owned()]);
     let stub = ContentId::of(places.stub_bytes);
-    let mut pieces = vec![piece(places.stub.clone(), stub, STUB, makers.stub)];
+    let mut pieces = vec![piece(places.stub.clone(), stub, STUB, &by_stub)];
     for (section, data, range) in places.sections() {
         match (section, data) {
             (Section::Linux, _) => {
-                pieces.push(piece(range, makers.kernel.content, section.name(), &makers.kernel.package));
+                pieces.push(piece(range, makers.kernel.content, section.name(), &by_kernel));
             }
             (_, SectionData::Bytes(bytes)) => {
-                pieces.push(piece(range, ContentId::of(bytes), section.name(), OWN));
+                pieces.push(piece(range, ContentId::of(bytes), section.name(), &own));
             }
             (_, SectionData::External { .. }) => {
                 let mut at = range.start;
                 for part in &makers.initramfs.pieces {
                     let end = at + part.size();
-                    pieces.push(piece(at..end, part.digest(), section.name(), &part.origin));
+                    pieces.push(piece(at..end, part.digest(), section.name(), &part.origins));
                     at = end;
                 }
             }
@@ -205,7 +233,13 @@ mod tests {
 
     fn piece(offset: u64, size: u64) -> Piece {
         let sha256 = ContentId::of(&offset.to_le_bytes());
-        Piece { offset, size, sha256, section: ".initrd".to_owned(), origin: "musl-1.2.5-r21".to_owned() }
+        Piece {
+            offset,
+            size,
+            sha256,
+            section: ".initrd".to_owned(),
+            origins: vec!["musl-1.2.5-r21".to_owned()],
+        }
     }
 
     #[test]
@@ -213,6 +247,14 @@ mod tests {
         let pieces = [piece(512, 100), piece(612, 0), piece(612, 7), piece(1024, 3)];
         assert_eq!(parse(&write(&pieces), 1027).unwrap(), pieces);
         assert_eq!(parse(b"", 0).unwrap(), []);
+    }
+
+    #[test]
+    fn is_read_as_it_was_written_before_segments_were_shared() {
+        let text = String::from_utf8(write(&[piece(512, 100)])).unwrap();
+        let old = text.replace("\"origins\":[\"musl-1.2.5-r21\"]", "\"origin\":\"musl-1.2.5-r21\"");
+        assert_ne!(old, text);
+        assert_eq!(parse(old.as_bytes(), 1027).unwrap(), [piece(512, 100)]);
     }
 
     #[test]

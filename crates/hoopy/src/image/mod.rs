@@ -2,6 +2,7 @@
 //! extents, then written.
 
 mod ahead;
+mod arrange;
 mod describe;
 mod initramfs;
 mod kernel;

@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 use hoopy_uki::Section;
 use hoopy_uki::pe::{Headers, PeError};
 
+use crate::image::manifest;
 pub use packages::Packages;
 pub use parts::Part;
 use root::{FileType, Root};
@@ -182,7 +183,7 @@ impl Image {
         Ok(())
     }
 
-    /// Names the segments: as the image says, else by the package that all of their files are of.
+    /// Names the segments: as the image says, else by the packages that all of their files are of.
     fn name_segments(&mut self) {
         let pieces = parts::pieces(self).unwrap_or_else(|e| {
             self.lies.push(e.to_string());
@@ -190,10 +191,10 @@ impl Image {
         });
         let guessed = packages::of_segments(self);
         for (segment, guess) in self.segments.iter_mut().zip(guessed) {
-            segment.origin = match parts::origin(segment, &pieces) {
-                Some((origin, true)) => Some(origin.to_owned()),
-                Some((origin, false)) => {
-                    let at = segment.offset;
+            segment.origins = match parts::origins(segment, &pieces) {
+                Some((origins, true)) => origins.to_vec(),
+                Some((origins, false)) => {
+                    let (at, origin) = (segment.offset, manifest::in_short(origins));
                     self.lies
                         .push(format!("its .hoopy section says {origin} of byte {at}, with another digest"));
                     guess

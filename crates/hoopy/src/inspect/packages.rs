@@ -1,6 +1,6 @@
 //! Which packages an image holds, and whose each file is: what apk's database in it says.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use hoopy_apk::installed;
 use serde::Serialize;
@@ -85,21 +85,23 @@ impl Package {
     }
 }
 
-/// For each segment, the package that all of its files are of, if there is one.
-pub(super) fn of_segments(image: &Image) -> Vec<Option<String>> {
+/// For each segment, the packages that its files are of; none where some file is of no package.
+pub(super) fn of_segments(image: &Image) -> Vec<Vec<String>> {
     let packages = Packages::of(image);
-    let mut owners: Vec<Option<Option<&Package>>> = vec![None; image.segments.len()];
+    let mut owners: Vec<Option<BTreeSet<usize>>> = vec![Some(BTreeSet::new()); image.segments.len()];
     image.root.walk(image.root.top(), &mut |path, _, node| {
         if matches!(node.kind, Kind::Dir(_)) {
             return;
         }
         let Some(known) = owners.get_mut(node.segment as usize) else { return };
-        let owner = packages.owner(path);
-        *known = match known {
-            None => Some(owner),
-            Some(other) if other.map(|p| &p.name) == owner.map(|p| &p.name) => Some(owner),
-            Some(_) => Some(None),
-        };
+        match (packages.owners.get(path), &mut *known) {
+            (Some(&owner), Some(owners)) => drop(owners.insert(owner)),
+            _ => *known = None,
+        }
     });
-    owners.into_iter().map(|owner| owner.flatten().map(Package::label)).collect()
+    let labels = |owners: BTreeSet<usize>| {
+        let packages = owners.into_iter().filter_map(|owner| packages.all.get(owner));
+        packages.map(Package::label).collect()
+    };
+    owners.into_iter().map(|owners| owners.map(labels).unwrap_or_default()).collect()
 }

@@ -11,6 +11,7 @@ use super::describe::Description;
 use super::root::Kind;
 use super::{Image, Packages};
 use crate::config::size::show;
+use crate::image::manifest::in_short;
 use crate::markup::escaped;
 
 /// The page, with places for what it shows.
@@ -92,14 +93,18 @@ fn segments(image: &Image) -> Vec<Block> {
         }
         let share = u128::from(segment.size) * u128::from(content.size) / u128::from(segment.unpacked.max(1));
         let share = u64::try_from(share).unwrap_or(u64::MAX);
-        let owner = if segment.origin.is_none() { packages.owner(path) } else { None };
+        // What is of one package need not say so again.
+        let owner = if segment.origins.len() == 1 { None } else { packages.owner(path) };
         let first = owner.map(|package| package.label().into_bytes());
         let names = first.as_deref().into_iter().chain(path.split(|&byte| byte == b'/'));
         top.add(names, share, content.size);
     });
     let named = image.segments.iter().zip(growing).enumerate();
     let block = |(index, (segment, growing)): (usize, (&super::split::Segment, Growing))| {
-        let name = segment.origin.clone().unwrap_or_else(|| format!("segment {}", index + 1));
+        let name = match segment.origins.as_slice() {
+            [] => format!("segment {}", index + 1),
+            origins => in_short(origins),
+        };
         let mut block = growing.block(name);
         let rest = (segment.size.saturating_sub(block.c), segment.unpacked.saturating_sub(block.u));
         block.k.push(Block {
@@ -168,7 +173,7 @@ fn facts(d: &Description) -> String {
 
 fn table(d: &Description) -> String {
     let row = |(nth, s): (usize, &super::split::Segment)| {
-        let what = escaped(s.origin.as_deref().unwrap_or("—"));
+        let what = if s.origins.is_empty() { "—".to_owned() } else { escaped(&s.origins.join(", ")) };
         let codec = s.codec.name();
         format!(
             "<tr><td>{}</td><td>{what}</td><td>{codec}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",

@@ -41,13 +41,13 @@ pub fn pieces(image: &Image) -> Result<Vec<Piece>, ManifestError> {
 }
 
 /// Where the segment comes from, as one of `pieces` says; and whether the piece's digest is the segment's.
-pub fn origin<'p>(segment: &Segment, pieces: &'p [Piece]) -> Option<(&'p str, bool)> {
+pub fn origins<'p>(segment: &Segment, pieces: &'p [Piece]) -> Option<(&'p [String], bool)> {
     let end = segment.offset + segment.size;
     // Microcode is one piece and may be several archives.
     let around = |piece: &&Piece| piece.offset <= segment.offset && end <= piece.range().end;
     let piece = pieces.iter().rfind(around)?;
     let is_it = piece.size != segment.size || piece.sha256 == segment.sha256;
-    Some((&piece.origin, is_it))
+    Some((&piece.origins, is_it))
 }
 
 impl Image {

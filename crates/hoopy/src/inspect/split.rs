@@ -55,9 +55,9 @@ pub struct Segment {
     pub entries: u64,
     /// SHA-256 of its bytes in the file.
     pub sha256: ContentId,
-    /// What it holds, as the image or its package database says: `musl-1.2.5-r21`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub origin: Option<String>,
+    /// What it holds, as the image or its package database says: `musl-1.2.5-r21`. Small packages share a segment.
+    /// Empty where nothing says.
+    pub origins: Vec<String>,
 }
 
 /// Where, and why, the initramfs cannot be read on.
@@ -179,7 +179,7 @@ impl<'a> Splitter<'a> {
             unpacked: self.unpacked - before.1,
             entries: self.entries - before.0,
             sha256: source.take_digest(),
-            origin: None,
+            origins: Vec::new(),
         });
         read.map(|()| true)
     }

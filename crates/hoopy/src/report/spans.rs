@@ -34,7 +34,7 @@ pub enum Work {
     Script,
     /// Kernel modules that were read for what they need.
     Modules,
-    /// A layer that was compressed.
+    /// Layers that were compressed.
     Segment,
 }
 
@@ -62,8 +62,8 @@ impl Work {
 pub enum What {
     /// Something with a name.
     Named(String),
-    /// A layer: the stack knows what it is called.
-    Layer(LayerId),
+    /// Layers: the stack knows what they are called.
+    Layers(Vec<LayerId>),
 }
 
 /// A piece of work.

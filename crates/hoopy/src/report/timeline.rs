@@ -142,7 +142,10 @@ impl Page<'_> {
     fn name(&self, span: &Span) -> String {
         match &span.what {
             What::Named(name) => name.clone(),
-            What::Layer(id) => (self.layer)(*id).unwrap_or_else(|| format!("layer {id}")),
+            What::Layers(ids) => {
+                let name = |id: &LayerId| (self.layer)(*id).unwrap_or_else(|| format!("layer {id}"));
+                ids.iter().map(name).collect::<Vec<_>>().join(", ")
+            }
         }
     }
 }

@@ -74,7 +74,7 @@ fn distinct(layers: &[Layer]) -> Vec<LayerId> {
 /// Unpacks `layer` out of the store: by the kernel alone, from file to file, where the contents need not be looked at
 /// on the way. Where that cannot be, as when only one of this user's groups may read the store, they go through a pipe.
 pub(super) fn unpack_one(session: &mut Session, layer: &Layer, store: &Store) -> Result<(), SandboxError> {
-    let _span = spans::span(spans::Work::Unpack, || spans::What::Layer(layer.id));
+    let _span = spans::span(spans::Work::Unpack, || spans::What::Layers(vec![layer.id]));
     let contents = layer.vouched(store).and_then(|path| std::fs::canonicalize(path).ok());
     let copied = contents.map(|contents| {
         session.unpack_from(layer.id, Some(&contents), &mut |writer| {

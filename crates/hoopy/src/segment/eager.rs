@@ -12,7 +12,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::codec::Codec;
-use super::{Plan, Segment, SegmentError, realise_one};
+use super::{Member, Plan, Segment, SegmentError, realise_one};
 use crate::digest::SegmentKey;
 use crate::layer::{EntryPath, Layer};
 use crate::report::{Event, Observer};
@@ -79,19 +79,24 @@ impl<'s> Eager<'s> {
         })
     }
 
-    /// Offers a layer; paths that `left_out` names will not be in its segment.
-    pub fn offer(&self, layer: &Layer, left_out: &dyn Fn(&EntryPath) -> bool) {
-        let masked = layer.entries.iter().enumerate().filter(|(_, e)| left_out(&e.path)).map(|(i, _)| i);
-        let plan = Plan { layer: layer.clone(), masked: masked.collect(), codec: self.codec };
-        let size = plan.size();
-        if plan.is_empty() || self.codec.is_slow() && size > SLOW {
-            return;
-        }
+    /// Offers the segment of these layers; paths that `left_out` names will not be in it.
+    pub fn offer(&self, layers: Vec<Layer>, left_out: &dyn Fn(&EntryPath) -> bool) {
+        let member = |layer: Layer| {
+            let masked = layer.entries.iter().enumerate().filter(|(_, e)| left_out(&e.path)).map(|(i, _)| i);
+            Member { masked: masked.collect(), layer }
+        };
+        let members = layers.into_iter().map(member).filter(|member| !member.is_empty()).collect();
+        let pieces = Plan { members, codec: self.codec }.pieces();
         let mut state = self.lock();
-        let index = state.offers.len();
-        state.sizes.push((size, index));
-        state.offers.push(plan);
-        self.changed.notify_one();
+        for plan in pieces.into_iter().filter(|plan| !plan.is_empty()) {
+            let size = plan.size();
+            if !self.codec.is_slow() || size <= SLOW {
+                let index = state.offers.len();
+                state.sizes.push((size, index));
+                state.offers.push(plan);
+            }
+        }
+        self.changed.notify_all();
     }
 
     /// The segments of `plans`, in their order: the store's, and new ones where it has none. Each is `told` of when it
@@ -297,7 +302,7 @@ mod tests {
             builder.add_bytes(&EntryPath::new("file").unwrap(), 0o644, &vec![n; size]).unwrap();
             builder.finish(store).unwrap()
         };
-        (0..20).map(|n| Plan { layer: layer(n), masked: Vec::new(), codec: CODEC }).collect()
+        (0..20).map(|n| Plan::of(layer(n), Vec::new(), CODEC)).collect()
     }
 
     fn realised(offered: usize) -> Vec<Segment> {
@@ -305,7 +310,10 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let plans = plans(&store);
         Eager::beside(CODEC, &store, |eager| {
-            plans.iter().take(offered).for_each(|plan| eager.offer(&plan.layer, &|_| false));
+            plans
+                .iter()
+                .take(offered)
+                .for_each(|plan| eager.offer(vec![plan.members[0].layer.clone()], &|_| false));
             let (told, made) = channel();
             let segments = eager.realise(plans.clone(), told, &Silent).unwrap();
             let mut heard: Vec<(usize, Segment)> = made.iter().collect();
@@ -329,9 +337,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let plans = plans(&store);
-        std::fs::remove_file(store.data_path(plans[11].layer.id)).unwrap();
+        std::fs::remove_file(store.data_path(plans[11].members[0].layer.id)).unwrap();
         Eager::beside(CODEC, &store, |eager| {
-            plans.iter().for_each(|plan| eager.offer(&plan.layer, &|_| false));
+            plans.iter().for_each(|plan| eager.offer(vec![plan.members[0].layer.clone()], &|_| false));
             let (told, made) = channel();
             assert!(eager.realise(plans.clone(), told, &Silent).is_err());
             // Nobody tells any more.

@@ -1,13 +1,18 @@
-//! Segments: a layer as one compressed newc archive. An initramfs is segments laid end to end: the kernel
-//! unpacks concatenated archives, each compressed on its own.
+//! Segments: layers as compressed newc archives. An initramfs is segments laid end to end: the kernel unpacks
+//! concatenated archives, each compressed on its own.
 //!
-//! A segment's key is all that its bytes depend on (the layer, which entries are masked, the codec), so a
+//! Mostly a segment is one layer. Small packages share one ([`groups`]), and of a layer that is mostly compressed
+//! already, the rest is a segment of its own ([`Plan::pieces`]).
+//!
+//! A segment's key is all that its bytes depend on (the layers, which entries are masked, the codec), so a
 //! changed configuration file makes one tiny segment anew and leaves the others as they are in the store.
 
 pub mod codec;
 pub mod eager;
+pub mod gather;
+pub mod groups;
 mod links;
-mod parts;
+mod pieces;
 mod write;
 
 pub use write::{SegmentError, write_archive};
@@ -47,52 +52,83 @@ struct Remembered {
 /// What a segment is made of.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The layer.
-    pub layer: Layer,
-    /// Indexes of the entries that are left out, ascending.
-    pub masked: Vec<usize>,
+    /// The layers, whose paths are all different, but for directories.
+    pub members: Vec<Member>,
     /// How it is compressed.
     pub codec: Codec,
 }
 
+/// A layer in a segment.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The layer.
+    pub layer: Layer,
+    /// Indexes of the entries that are left out, ascending.
+    pub masked: Vec<usize>,
+}
+
 /// Changes whenever the bytes written for the same plan do.
-const VERSION: &str = "hoopy segment 3";
+const VERSION: &str = "hoopy segment 4";
 
-impl Plan {
-    /// The key of the segment.
-    pub fn key(&self) -> SegmentKey {
-        let mut hasher = Hasher::new(VERSION);
-        hasher.field(self.layer.id.as_bytes());
-        hasher.field(self.fitting_codec().to_string().as_bytes());
-        for index in &self.masked {
-            hasher.field(&index.to_le_bytes());
-        }
-        SegmentKey::from_bytes(hasher.finish())
+impl Member {
+    /// What is left to write, with its place in the layer.
+    pub fn left(&self) -> impl Iterator<Item = (usize, &Entry)> {
+        let mut masked = self.masked.iter().copied().peekable();
+        let all = self.layer.entries.iter().enumerate();
+        all.filter(move |(index, _)| masked.next_if_eq(index).is_none())
     }
 
-    /// The codec, for what the layer holds: what is compressed already gains nothing from a thorough search, and
-    /// the modules of a kernel are half of an image.
-    fn fitting_codec(&self) -> Codec {
-        let total: u64 = self.layer.entries.iter().map(Entry::size).sum();
-        let packed = self.layer.entries.iter().filter(|e| is_packed(e.path.name()));
-        let packed: u64 = packed.map(Entry::size).sum();
-        if packed > total / 2 { self.codec.hasty() } else { self.codec }
-    }
-
-    /// The bytes of the files that are left to write.
-    fn size(&self) -> u64 {
-        let masked = self.masked.iter().filter_map(|&i| self.layer.entries.get(i)).map(Entry::size);
-        Layer::data_size(&self.layer.entries) - masked.sum::<u64>()
-    }
-
-    /// Whether anything is left to write.
+    /// Whether nothing is left to write.
     pub fn is_empty(&self) -> bool {
         self.masked.len() == self.layer.entries.len()
     }
 }
 
+impl Plan {
+    /// Of one layer.
+    pub fn of(layer: Layer, masked: Vec<usize>, codec: Codec) -> Self {
+        Self { members: vec![Member { layer, masked }], codec }
+    }
+
+    /// The key of the segment.
+    pub fn key(&self) -> SegmentKey {
+        let mut hasher = Hasher::new(VERSION);
+        hasher.field(self.fitting_codec().to_string().as_bytes());
+        // A layer's id and an index differ in length: no two plans give the same fields.
+        for member in &self.members {
+            hasher.field(member.layer.id.as_bytes());
+            for index in &member.masked {
+                hasher.field(&index.to_le_bytes());
+            }
+        }
+        SegmentKey::from_bytes(hasher.finish())
+    }
+
+    /// The codec, for what it holds: what is compressed already gains nothing from a thorough search, and
+    /// the modules of a kernel are half of an image.
+    fn fitting_codec(&self) -> Codec {
+        let packed: u64 = self.left().filter(|e| is_packed(e)).map(Entry::size).sum();
+        if packed > self.size() / 2 { self.codec.hasty() } else { self.codec }
+    }
+
+    fn left(&self) -> impl Iterator<Item = &Entry> {
+        self.members.iter().flat_map(|member| member.left().map(|(_, entry)| entry))
+    }
+
+    /// The bytes of the files that are left to write.
+    fn size(&self) -> u64 {
+        self.left().map(Entry::size).sum()
+    }
+
+    /// Whether anything is left to write.
+    pub fn is_empty(&self) -> bool {
+        self.members.iter().all(Member::is_empty)
+    }
+}
+
 /// By its name, which is enough for a guess that can only cost time or some bytes.
-fn is_packed(name: &[u8]) -> bool {
+fn is_packed(entry: &Entry) -> bool {
+    let name = entry.path.name();
     [&b".gz"[..], b".xz", b".zst", b".bz2", b".lz4"].iter().any(|ending| name.ends_with(ending))
 }
 
@@ -105,7 +141,9 @@ fn realise_one(plan: &Plan, store: &Store) -> Result<Segment, SegmentError> {
     if let Some(segment) = recall(key, store)? {
         return Ok(segment);
     }
-    let _span = spans::span(spans::Work::Segment, || spans::What::Layer(plan.layer.id));
+    let _span = spans::span(spans::Work::Segment, || {
+        spans::What::Layers(plan.members.iter().map(|member| member.layer.id).collect())
+    });
     let mut pending = store.pending()?;
     let (content, sum) = write::compress(plan, store, pending.file())?;
     store.keep_segment(pending, key)?;

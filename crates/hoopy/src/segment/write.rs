@@ -1,9 +1,10 @@
 //! From a layer to a newc archive, compressed as it is written.
 //!
 //! The kernel reads it in order (init/initramfs.c), so: a directory stands before what it holds; a hard link's
-//! bytes stand under the first of its names that is not masked.
+//! bytes stand under the first of its names that is not masked. A directory that several layers have is written once,
+//! and again only where it changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 
@@ -14,7 +15,7 @@ use super::Plan;
 use super::links::{Group, groups};
 use crate::digest::{ContentId, HashingWriter};
 use crate::layer::stored::ReadLayerError;
-use crate::layer::{Entry, Kind};
+use crate::layer::{Entry, EntryPath, Kind};
 use crate::store::{Store, StoreError};
 
 /// A segment that could not be made.
@@ -31,9 +32,9 @@ pub enum SegmentError {
     Write(#[from] io::Error),
 }
 
-/// A layer up to this size becomes an archive in memory first: a codec that knows the size needs less of it, and
-/// most layers are small.
-const SMALL: u64 = 1 << 20;
+/// What holds no more than this becomes an archive in memory first: a codec that knows the size needs less of it, and
+/// most segments are small.
+const SMALL: u64 = super::groups::FULL;
 
 /// Writes the plan's segment to `out`; gives its digest, and its part of the image's checksum.
 pub(super) fn compress(
@@ -44,8 +45,9 @@ pub(super) fn compress(
     let out = Summing { inner: HashingWriter::new(out), sum: Checksum::new() };
     let out = BufWriter::with_capacity(256 << 10, out);
     let codec = plan.fitting_codec();
-    let encoder = if plan.layer.unpacked_size() <= SMALL {
-        let mut archive = Vec::new();
+    let encoder = if plan.size() <= SMALL {
+        // Headers and names of most files have less than that.
+        let mut archive = Vec::with_capacity((plan.size() + plan.left().count() as u64 * 192) as usize);
         write_archive(plan, store, &mut archive)?;
         let mut encoder = codec.encode(out, Some(archive.len() as u64))?;
         encoder.write_all(&archive)?;
@@ -65,32 +67,48 @@ pub(super) fn compress(
 /// # Errors
 /// [`SegmentError`].
 pub fn write_archive(plan: &Plan, store: &Store, out: impl Write) -> Result<(), SegmentError> {
-    let masked: BTreeSet<usize> = plan.masked.iter().copied().collect();
-    let entries = &plan.layer.entries;
-    let groups = groups(entries, &|i| masked.contains(&i));
-    let mut archive =
-        Archive { cpio: Writer::new(out), entries, masked: &masked, groups, early: BTreeSet::new() };
-    let mut index = 0;
-    plan.layer.stream(store, &mut |entry, content| {
-        archive.entry(index, entry, content)?;
-        index += 1;
-        Ok(())
-    })?;
-    archive.cpio.finish().map_err(refused)?;
+    let mut written = Written { cpio: Writer::new(out), directories: HashMap::new(), inodes: FIRST_INODE };
+    for member in &plan.members {
+        let masked: BTreeSet<usize> = member.masked.iter().copied().collect();
+        let entries = &member.layer.entries;
+        let groups = groups(entries, &|i| masked.contains(&i));
+        let (masked, early) = (&masked, BTreeSet::new());
+        let mut archive = Archive { written: &mut written, entries, masked, groups, early };
+        let mut index = 0;
+        member.layer.stream(store, &mut |entry, content| {
+            archive.entry(index, entry, content)?;
+            index += 1;
+            Ok(())
+        })?;
+        written.inodes = written.inodes.saturating_add(u32::try_from(entries.len()).unwrap_or(u32::MAX));
+    }
+    written.cpio.finish().map_err(refused)?;
     Ok(())
 }
 
-/// The archive being written.
-struct Archive<'a, W: Write> {
+/// Inode 0 is what some readers take for none.
+const FIRST_INODE: u32 = 1;
+
+/// What is written of the archive.
+struct Written<'a, W: Write> {
     cpio: Writer<W>,
+    /// Mode, owner and group, as the kernel has them by now.
+    directories: HashMap<&'a EntryPath, (u32, u32, u32)>,
+    /// The inode number of the layer's first entry.
+    inodes: u32,
+}
+
+/// A layer being written.
+struct Archive<'w, 'a, W: Write> {
+    written: &'w mut Written<'a, W>,
     entries: &'a [Entry],
-    masked: &'a BTreeSet<usize>,
+    masked: &'w BTreeSet<usize>,
     groups: BTreeMap<usize, Group>,
     /// Entries written before their turn: a later name of a file whose first name is masked, and its parents.
     early: BTreeSet<usize>,
 }
 
-impl<W: Write> Archive<'_, W> {
+impl<W: Write> Archive<'_, '_, W> {
     fn entry(&mut self, index: usize, entry: &Entry, content: &mut dyn Read) -> io::Result<()> {
         if let Some(group) = self.groups.remove(&index) {
             return self.linked(&group, entry, content);
@@ -131,14 +149,21 @@ impl<W: Write> Archive<'_, W> {
         Ok(())
     }
 
+    /// Writes an entry; `index` is its place in the layer, or that of another name of the same file.
     fn write(
         &mut self,
         e: &Entry,
         size: u64,
         nlink: u32,
-        ino: usize,
+        index: usize,
         content: &mut dyn Read,
     ) -> io::Result<()> {
+        if let Some(Entry { path, .. }) = self.entries.get(index).filter(|_| e.is_dir()) {
+            let now = (e.mode, e.user.id, e.group.id);
+            if self.written.directories.insert(path, now) == Some(now) {
+                return Ok(());
+            }
+        }
         let (kind, target, rdev) = match &e.kind {
             Kind::Dir { .. } => (file_type::DIR, None, (0, 0)),
             Kind::File { .. } | Kind::Hardlink(_) => (file_type::FILE, None, (0, 0)),
@@ -149,8 +174,7 @@ impl<W: Write> Archive<'_, W> {
         };
         let header = Header {
             name: e.path.as_bytes(),
-            // Inode 0 is what some readers take for none.
-            ino: ino as u32 + 1,
+            ino: self.written.inodes.saturating_add(u32::try_from(index).unwrap_or(u32::MAX)),
             mode: kind | e.mode,
             uid: e.user.id,
             gid: e.group.id,
@@ -160,13 +184,13 @@ impl<W: Write> Archive<'_, W> {
         };
         match target {
             Some(target) => {
-                self.cpio.entry(&header, target.len() as u64).map_err(refused)?;
-                self.cpio.write_all(target)
+                self.written.cpio.entry(&header, target.len() as u64).map_err(refused)?;
+                self.written.cpio.write_all(target)
             }
             None => {
-                self.cpio.entry(&header, size).map_err(refused)?;
+                self.written.cpio.entry(&header, size).map_err(refused)?;
                 if size > 0 {
-                    io::copy(content, &mut self.cpio)?;
+                    io::copy(content, &mut self.written.cpio)?;
                 }
                 Ok(())
             }

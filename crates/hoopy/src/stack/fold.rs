@@ -36,7 +36,7 @@ pub struct Inputs<'a> {
 }
 
 /// Is told of each package and each directory of files as soon as its layer is what it will be.
-pub type Settled<'a> = &'a dyn Fn(&Layer);
+pub type Settled<'a> = &'a dyn Fn(&Layer, &Origin);
 
 /// Makes the stack.
 ///
@@ -230,7 +230,7 @@ impl Fold<'_> {
     ) -> Result<(), StackError> {
         let (epoch, store) = (self.context.epoch, self.context.store);
         let settled = settle_on(&self.stack, layer, without, directories, &origin, epoch, store)?;
-        (self.settled)(&settled);
+        (self.settled)(&settled, &origin);
         self.stack.push(settled, origin);
         Ok(())
     }

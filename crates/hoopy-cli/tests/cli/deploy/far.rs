@@ -269,7 +269,7 @@ pub fn image(system: &str, version: &str, segments: &[(&str, Vec<u8>)]) -> Vec<u
             size: range.end - range.start,
             sha256: ContentId::of(bytes),
             section: String::new(),
-            origin: origin.to_owned(),
+            origins: vec![origin.to_owned()],
         };
         let mut pieces = vec![piece(places.stub.clone(), places.stub_bytes, "stub")];
         for (section, data, range) in places.sections() {

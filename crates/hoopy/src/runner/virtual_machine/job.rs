@@ -45,7 +45,7 @@ pub(super) fn delta(old: &Tree, new: &Tree) -> Delta {
         masked.extend(layer.entries.iter().enumerate().filter(|(_, e)| device(e)).map(|(i, _)| i));
         masked.sort_unstable();
         masked.dedup();
-        segment::Plan { layer, masked, codec: Codec::None }
+        segment::Plan::of(layer, masked, Codec::None)
     });
     let plans = plans.filter(|plan| !plan.is_empty()).collect();
     Delta { gone, plans }
@@ -201,8 +201,8 @@ mod tests {
 
     fn shown(delta: &Delta) -> (Vec<String>, Vec<usize>) {
         let gone = delta.gone.iter().map(ToString::to_string).collect();
-        let left = |p: &segment::Plan| p.layer.entries.len() - p.masked.len();
-        (gone, delta.plans.iter().map(left).collect())
+        let left = |m: &segment::Member| m.layer.entries.len() - m.masked.len();
+        (gone, delta.plans.iter().map(|plan| plan.members.iter().map(left).sum()).collect())
     }
 
     #[test]

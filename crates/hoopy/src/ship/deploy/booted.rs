@@ -284,7 +284,13 @@ impl Taker<'_> {
         let found = of_reader(pending.file()).map_err(io)?.0;
         if found != piece.sha256 {
             let (host, file) = (self.machine.host.clone(), self.image.path.clone());
-            return Err(BootedError::Spoilt { host, file, origin: harmless(&piece.origin), found }.into());
+            return Err(BootedError::Spoilt {
+                host,
+                file,
+                origin: harmless(&manifest::in_short(&piece.origins)),
+                found,
+            }
+            .into());
         }
         pending.file().rewind().map_err(io)?;
         self.out.put(piece.offset, pending.file())?;
@@ -318,7 +324,7 @@ mod tests {
 
     fn piece(offset: u64, size: u64) -> Piece {
         let sha256 = ContentId::of(&offset.to_le_bytes());
-        Piece { offset, size, sha256, section: ".initrd".to_owned(), origin: "x".to_owned() }
+        Piece { offset, size, sha256, section: ".initrd".to_owned(), origins: vec!["x".to_owned()] }
     }
 
     #[test]

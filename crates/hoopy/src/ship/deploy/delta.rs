@@ -108,7 +108,7 @@ mod tests {
                 size: content.len() as u64,
                 sha256: ContentId::of(&content),
                 section: String::new(),
-                origin: String::new(),
+                origins: Vec::new(),
             });
             bytes.extend(content);
         }

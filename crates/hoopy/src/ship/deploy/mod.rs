@@ -23,6 +23,7 @@ mod ssh;
 mod status;
 mod wait;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 
@@ -39,6 +40,7 @@ pub use status::{Status, status};
 pub use wait::{Came, reboot, wait};
 
 use crate::config::Layout;
+use crate::image::manifest::Piece;
 use crate::report::{Event, Observer};
 use far::{nothing, script};
 
@@ -82,8 +84,8 @@ pub struct Planned {
 /// A piece that the machine lacks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct News {
-    /// Where it comes from: `root/`.
-    pub origin: String,
+    /// Where it comes from: `root/`. Of packages that share a piece, those that no image there names.
+    pub origins: Vec<String>,
     /// In bytes.
     pub size: u64,
 }
@@ -132,7 +134,7 @@ pub fn plan(ssh: &Ssh, wanted: &Wanted<'_>) -> Result<Planned, DeployError> {
     let stays = |image: &&FarImage| !steps.first.contains(&image.path);
     let there: Vec<&FarImage> = images.iter().filter(stays).collect();
     let stretches = if steps.part.is_some() { delta::between(new, &there) } else { Vec::new() };
-    let news = news(new, &stretches);
+    let news = news(new, &there, &stretches);
     Ok(Planned { file: steps.becomes.clone(), steps: Some(steps), stretches, news, machine })
 }
 
@@ -153,11 +155,20 @@ fn check(machine: &Machine, wanted: &Wanted<'_>) -> Result<(), DeployError> {
     Ok(())
 }
 
-fn news(new: &NewImage, stretches: &[Stretch]) -> Vec<News> {
+fn news(new: &NewImage, there: &[&FarImage], stretches: &[Stretch]) -> Vec<News> {
+    let known: HashSet<&String> =
+        there.iter().flat_map(|image| &image.pieces).flat_map(|piece| &piece.origins).collect();
     let is_sent =
         |offset: u64| stretches.iter().any(|s| matches!(s, Stretch::Send(range) if range.contains(&offset)));
     let sent = new.pieces.iter().filter(|piece| piece.size > 0 && is_sent(piece.offset));
-    sent.map(|piece| News { origin: piece.origin.clone(), size: piece.size }).collect()
+    let news = |piece: &Piece| {
+        let mut origins = piece.origins.clone();
+        if origins.iter().any(|origin| !known.contains(origin)) {
+            origins.retain(|origin| !known.contains(origin));
+        }
+        News { origins, size: piece.size }
+    };
+    sent.map(news).collect()
 }
 
 fn digest(ssh: &Ssh, machine: &Machine, file: &str) -> Result<String, DeployError> {
@@ -292,4 +303,46 @@ fn feed(
         }
     }
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::Arch;
+    use crate::digest::ContentId;
+
+    #[test]
+    fn of_packages_that_share_a_segment_the_new_ones_are_told() {
+        let piece = |offset, size, origins: &[&str]| Piece {
+            offset,
+            size,
+            sha256: ContentId::from_bytes([0; 32]),
+            section: ".initrd".to_owned(),
+            origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+        };
+        let image = |pieces| FarImage {
+            path: String::new(),
+            size: 0,
+            is_image: true,
+            name: None,
+            version: None,
+            pieces,
+        };
+        let pieces =
+            vec![piece(0, 10, &["a-1", "b-2", "c-1"]), piece(10, 5, &["root/"]), piece(15, 5, &["d-1"])];
+        let new = NewImage {
+            path: "new".into(),
+            size: 20,
+            sha256: ContentId::from_bytes([0; 32]),
+            name: "nas-2".to_owned(),
+            system: "nas".to_owned(),
+            version: "2".to_owned(),
+            arch: Arch::X86_64,
+            pieces,
+        };
+        let there = image(vec![piece(0, 9, &["a-1", "b-1", "c-1"]), piece(9, 4, &["root/"])]);
+        let told = news(&new, &[&there], &[Stretch::Send(0..15)]);
+        let told: Vec<_> = told.iter().map(|n| (n.origins.join(" "), n.size)).collect();
+        assert_eq!(told, [("b-2".to_owned(), 10), ("root/".to_owned(), 5)]);
+    }
 }

@@ -1,0 +1,231 @@
+//! Which segments an initramfs is made of, and in which order they lie.
+//!
+//! ```text
+//! large packages, the largest first ▸ groups of small ones ▸ everything else as in the stack ▸ directories
+//! ```
+//!
+//! The largest are made first, so that what is made first can be written first; what changes with every edit is last.
+//! No path is in two segments but for directories: what a later layer replaces is masked. So packages need not lie in
+//! the order in which they are installed, and are not moved about when that changes. Only directories count again and
+//! again, the last one for good: those that would come out otherwise than in the stack follow at the end, which are
+//! none as long as no script changes a directory that a later package has as well.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::io;
+
+use super::ImageError;
+use crate::layer::{Entry, EntryPath, Layer};
+use crate::segment::codec::Codec;
+use crate::segment::groups::Groups;
+use crate::segment::{Member, Plan};
+use crate::stack::{Origin, Stack, database::is_boot};
+use crate::store::Store;
+
+/// What comes last, where there is any.
+const DIRECTORIES: &str = "directories";
+
+/// A segment to be.
+pub struct Arranged {
+    /// What it is made of.
+    pub plan: Plan,
+    /// Where that comes from.
+    pub origins: Vec<String>,
+}
+
+/// The segments of `stack`, in order.
+///
+/// # Errors
+/// [`ImageError::Store`].
+pub fn arrange(stack: &Stack, codec: Codec, store: &Store) -> Result<Vec<Arranged>, ImageError> {
+    let groups = Groups::of(stack.packages().map(AsRef::as_ref), &is_boot);
+    let mut grouped: Vec<Vec<(usize, Member, String)>> = groups.sizes().iter().map(|_| Vec::new()).collect();
+    let (mut large, mut others) = (Vec::new(), Vec::new());
+    for (index, (layer, origin)) in stack.iter().enumerate() {
+        let member = Member { layer: layer.clone(), masked: stack.tree.masked(index, &is_boot) };
+        if member.is_empty() {
+            continue;
+        }
+        let place = match origin {
+            Origin::Package(package) => groups.place(&package.record.name),
+            _ => None,
+        };
+        match (place.and_then(|(group, nth)| Some((grouped.get_mut(group)?, nth))), origin) {
+            (Some((group, nth)), _) => group.push((nth, member, origin.label())),
+            (None, Origin::Package(_)) => {
+                let size: u64 = member.left().map(|(_, entry)| entry.size()).sum();
+                large.push((size, vec![(0, member, origin.label())]));
+            }
+            (None, _) => others.push(vec![(0, member, origin.label())]),
+        }
+    }
+    large.sort_by_key(|(size, _)| Reverse(*size));
+    let large = large.into_iter().map(|(_, segment)| segment);
+    let segments = large.chain(grouped).chain(others).filter(|segment| !segment.is_empty());
+    let mut arranged: Vec<Arranged> = segments.flat_map(|segment| pieces(segment, codec)).collect();
+    let again = directories(stack, &arranged);
+    if !again.is_empty() {
+        let id = store.put_layer(&again)?;
+        if !store.has_data(id, 0) {
+            store.put_data(id, &mut io::empty())?;
+        }
+        let plan = Plan::of(Layer::whole(id, again), Vec::new(), codec);
+        arranged.push(Arranged { plan, origins: vec![DIRECTORIES.to_owned()] });
+    }
+    Ok(arranged)
+}
+
+fn pieces(mut segment: Vec<(usize, Member, String)>, codec: Codec) -> Vec<Arranged> {
+    segment.sort_by_key(|(nth, ..)| *nth);
+    let (members, origins): (Vec<_>, Vec<_>) =
+        segment.into_iter().map(|(_, member, origin)| (member, origin)).unzip();
+    let pieces = Plan { members, codec }.pieces().into_iter();
+    pieces.map(|plan| Arranged { plan, origins: origins.clone() }).collect()
+}
+
+/// The directories whose mode or owner is not what the stack says when all of that was unpacked. Their times do not
+/// count: the kernel takes them from wherever a directory is named first (init/initramfs.c).
+fn directories(stack: &Stack, arranged: &[Arranged]) -> Vec<Entry> {
+    let access = |entry: &Entry| (entry.mode, entry.user.id, entry.group.id);
+    let mut found: HashMap<&EntryPath, (u32, u32, u32)> = HashMap::new();
+    let members = arranged.iter().flat_map(|segment| &segment.plan.members);
+    for entry in members.flat_map(Member::left).map(|(_, entry)| entry).filter(|entry| entry.is_dir()) {
+        found.insert(&entry.path, access(entry));
+    }
+    let wrong = |(path, entry): &(&EntryPath, &Entry)| {
+        entry.is_dir() && found.get(*path).is_some_and(|found| *found != access(entry))
+    };
+    let all = stack.tree.iter().map(|(path, entry, _)| (path, entry));
+    all.filter(wrong).map(|(_, entry)| entry.clone()).collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io::Read as _;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::layer::Kind;
+    use crate::layer::builder::Builder;
+    use crate::layer::package::Package;
+    use crate::segment::groups::SMALL;
+    use crate::segment::write_archive;
+    use hoopy_cpio::{Reader, file_type};
+    use proptest::prelude::*;
+
+    #[derive(Debug, Clone)]
+    enum Is {
+        Dir(u32),
+        File(u32, u8),
+        Large,
+        Gone,
+    }
+
+    /// A layer: whether it is a package, and what it has where.
+    type Made = (bool, BTreeMap<String, Is>);
+
+    fn made() -> impl Strategy<Value = Vec<Made>> {
+        let is = prop_oneof![
+            6 => (0_u32..8).prop_map(|mode| Is::Dir(0o700 + mode)),
+            6 => (0_u32..8, any::<u8>()).prop_map(|(mode, byte)| Is::File(0o600 + mode, byte)),
+            1 => Just(Is::Large),
+            1 => Just(Is::Gone),
+        ];
+        let entries = prop::collection::btree_map("[ab](/[ab]){0,2}", is, 1..5);
+        prop::collection::vec((any::<bool>(), entries), 1..9)
+    }
+
+    fn stack(made: &[Made], store: &Store) -> Stack {
+        let mut stack = Stack::default();
+        for (nth, (is_package, entries)) in made.iter().enumerate() {
+            let mut builder = Builder::new(store, 0);
+            for (path, is) in entries {
+                let path = EntryPath::new(path).unwrap();
+                // What is below a file of the same layer is nothing that a layer could have.
+                let above = std::iter::successors(path.parent(), EntryPath::parent);
+                if above.into_iter().any(|dir| builder.get_mut(&dir).is_some_and(|e| !e.is_dir())) {
+                    continue;
+                }
+                match is {
+                    Is::Dir(mode) => builder.add(&path, Kind::Dir { opaque: false }, *mode),
+                    Is::File(mode, byte) => builder.add_bytes(&path, *mode, &[*byte]).unwrap(),
+                    Is::Large => builder.add_bytes(&path, 0o644, &vec![7; SMALL as usize]).unwrap(),
+                    Is::Gone => builder.add(&path, Kind::Whiteout, 0),
+                }
+            }
+            let layer = builder.finish(store).unwrap();
+            let record = hoopy_testkit::maker::record(&format!("p{nth}"), "1-r0", "x86_64");
+            let package = Package {
+                record,
+                layer: layer.clone(),
+                scripts: Vec::new(),
+                triggers: Vec::new(),
+                checksums: HashMap::new(),
+            };
+            let script = || Origin::Script(format!("script {nth}"));
+            stack.push(layer, if *is_package { Origin::Package(Arc::new(package)) } else { script() });
+        }
+        stack
+    }
+
+    /// What the kernel makes of the segments. None may have what another has, but for directories.
+    fn unpacked(stack: &Stack, store: &Store) -> BTreeMap<String, (u32, Vec<u8>)> {
+        let mut found: BTreeMap<String, (u32, Vec<u8>)> = BTreeMap::new();
+        for segment in arrange(stack, Codec::None, store).unwrap() {
+            let mut archive = Vec::new();
+            write_archive(&segment.plan, store, &mut archive).unwrap();
+            let mut reader = Reader::new(archive.as_slice());
+            while let Some(entry) = reader.next_entry().unwrap() {
+                let path = String::from_utf8(entry.name).unwrap();
+                let is_dir = |mode: u32| mode & file_type::MASK == file_type::DIR;
+                if let Some((above, _)) = path.rsplit_once('/') {
+                    assert!(found.get(above).is_some_and(|(mode, _)| is_dir(*mode)), "{path}");
+                }
+                let mut content = Vec::new();
+                reader.read_to_end(&mut content).unwrap();
+                let before = found.insert(path.clone(), (entry.mode, content));
+                assert!(before.is_none_or(|(mode, _)| is_dir(mode) && is_dir(entry.mode)), "{path}");
+            }
+        }
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+        #[test]
+        fn segments_unpack_to_what_the_stack_is(made in made()) {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path()).unwrap();
+            let stack = stack(&made, &store);
+            let mut expected = BTreeMap::new();
+            for (path, entry, at) in stack.tree.iter() {
+                let kind = if entry.is_dir() { file_type::DIR } else { file_type::FILE };
+                let content = stack.tree.layers()[at.layer].read_file(&store, path).unwrap();
+                expected.insert(path.to_string(), (kind | entry.mode, content.unwrap_or_default()));
+            }
+            prop_assert_eq!(unpacked(&stack, &store), expected);
+        }
+    }
+
+    #[test]
+    fn packages_lie_before_the_rest_the_largest_first_and_small_ones_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let of = |path: &str, is| BTreeMap::from([(path.to_owned(), is)]);
+        let made = [
+            (true, of("a/b", Is::File(0o644, 1))),
+            (false, of("a", Is::Dir(0o700))),
+            (true, of("b", Is::Large)),
+            (true, of("a/a", Is::File(0o644, 2))),
+        ];
+        let stack = stack(&made, &store);
+        let arranged = arrange(&stack, Codec::None, &store).unwrap();
+        let mut origins: Vec<_> = arranged.into_iter().map(|segment| segment.origins).collect();
+        origins.iter_mut().for_each(|origins| origins.sort());
+        // The last package gives the directory the mode that it had before the script.
+        let expected = [vec!["p2-1-r0"], vec!["p0-1-r0", "p3-1-r0"], vec!["script 1"], vec![DIRECTORIES]];
+        assert_eq!(origins, expected);
+    }
+}
