@@ -8,8 +8,9 @@
 //! ```
 //!
 //! Numbers are 32 bits, little-endian; tables are used as they are. The last line stays in the file: names are read
-//! only of what a world asks for, and stanzas of what is chosen. Whoever keeps it sees to it that it is what was written; a form that is damaged
-//! all the same is refused or answers as if names were missing, and never makes anything panic.
+//! only of what a world asks for, and stanzas of what is chosen. Whoever keeps it sees to it that it is what was
+//! written; a form that is damaged all the same is refused or answers as if names were missing, and never makes
+//! anything panic.
 
 use std::borrow::Cow;
 use std::fs::File;
