@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 
 use super::cut::{Cutter, Identity, Sheaf, Span, Word, bytes, part};
 use super::join::number;
-use super::names::{HANDFUL, Numbers};
+use super::names::{HANDFUL, NONE, Numbers};
 use super::table::Table;
 use super::{ASKED, FACTS, LINKS};
 use crate::index::IndexError;
@@ -174,9 +174,9 @@ impl Found {
         let name = bytes(sheaf.text.as_bytes(), word.name);
         match self.likely.get(place).zip(self.spans.get(place)) {
             Some(([known, number], span))
-                if *number > 0 && *known == word.hash && bytes(&names.text, *span) == name =>
+                if *number != NONE && *known == word.hash && bytes(&names.text, *span) == name =>
             {
-                number - 1
+                *number
             }
             _ => names.number(name, word.hash),
         }
@@ -190,7 +190,7 @@ impl Found {
             *likely = names.numbers.likely(word.hash);
         }
         for (span, [_, number]) in self.spans.iter_mut().zip(&self.likely) {
-            *span = span_of(&names.starts, &names.text, number.saturating_sub(1));
+            *span = span_of(&names.starts, &names.text, *number);
         }
     }
 }
