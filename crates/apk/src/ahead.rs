@@ -44,13 +44,13 @@ impl<T: Default> Giver<T> {
 
 impl<T> Taker<T> {
     /// The next piece; `None` when there are no more.
-    pub fn next(&mut self) -> Option<&T> {
+    pub fn next(&mut self) -> Option<&mut T> {
         if let Some(taken) = self.taken.take() {
             // Nobody fills it any more when the other side has made the last one.
             let _ = self.used.send(taken);
         }
         self.taken = self.full.recv().ok();
-        self.taken.as_ref()
+        self.taken.as_mut()
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
                 }
             });
             for number in 0..100 {
-                assert_eq!(taker.next(), Some(&vec![number]));
+                assert_eq!(taker.next(), Some(&mut vec![number]));
             }
             assert_eq!(taker.next(), None);
         });

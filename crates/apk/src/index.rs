@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use crate::adb::{self, AdbError};
 use crate::ahead::{self, Giver};
-use crate::catalogue::{self, Cutter, Sheaf};
+use crate::catalogue::{self, Sheaf, Text};
 use crate::gzip::{Digests, Member};
 use crate::record::Record;
 use crate::signature::{self, KeyRing, SignatureError, SigningKey, Verified};
@@ -116,7 +116,9 @@ pub fn catalogue(index: Verified<&[u8]>, arch: &str) -> Result<catalogue::Builde
             while let Some(text) = inflated.next() {
                 if checked.is_ok() {
                     let mut sheaf: Sheaf = sheaves.piece();
-                    checked = cut_text(&mut cutter, text, &mut sheaf);
+                    // What it was cut of before goes back to be filled again.
+                    std::mem::swap(&mut sheaf.text, text);
+                    checked = cutter.cut(&mut sheaf);
                     let _ = checked.is_ok() && sheaves.give(sheaf);
                 }
             }
@@ -138,24 +140,6 @@ pub fn catalogue(index: Verified<&[u8]>, arch: &str) -> Result<catalogue::Builde
 
 fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// Whole stanzas, as they were inflated.
-#[derive(Debug, Default)]
-struct Text {
-    /// Where a file APKINDEX begins: its size.
-    begins: Option<u64>,
-    /// Of which so many bytes are meant.
-    bytes: Vec<u8>,
-    end: usize,
-}
-
-fn cut_text(cutter: &mut Cutter, text: &Text, sheaf: &mut Sheaf) -> Result<(), IndexError> {
-    sheaf.begins = text.begins;
-    if text.begins.is_some() {
-        cutter.begin();
-    }
-    cutter.cut(text.bytes.get(..text.end).unwrap_or_default(), sheaf)
 }
 
 /// Walks an index: what it says of itself, and what `read` makes of its stanzas, of which it is told the size.

@@ -4,9 +4,10 @@ use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
 
-use super::cut::{Cutter, Identity, Sheaf, Span, Word, bytes, part};
+use super::cut::{Cutter, Sheaf, Span, Text, bytes};
 use super::join::number;
-use super::names::{HANDFUL, Numbers};
+use super::names::{HANDFUL, NONE, Numbers};
+use super::particulars::{PARTICULARS, identity};
 use super::table::Table;
 use super::{ASKED, FACTS, LINKS};
 use crate::index::IndexError;
@@ -21,14 +22,11 @@ pub struct Builder {
     pub(super) description: String,
     arch: String,
     pub(super) versions: String,
-    /// The lines that are kept, and where those of each package begin.
-    pub(super) stanzas: String,
-    pub(super) stanza_starts: Table<1>,
     pub(super) names: Names,
     /// Of each package, as in a catalogue.
     pub(super) links: Table<LINKS>,
     pub(super) facts: Table<FACTS>,
-    pub(super) identities: Vec<Identity>,
+    pub(super) particulars: Table<PARTICULARS>,
     /// Of each mention: the name, and what of it is asked for.
     pub(super) mentioned: Table<1>,
     pub(super) asked: Table<ASKED>,
@@ -73,11 +71,9 @@ impl Builder {
         let (description, arch) = (std::mem::take(&mut self.description), std::mem::take(&mut self.arch));
         *self = Self {
             versions: String::with_capacity(bytes / 40),
-            stanzas: String::with_capacity(bytes / 2),
-            stanza_starts: Table::with_room_for(bytes / 400),
             links: Table::with_room_for(bytes / 400),
             facts: Table::with_room_for(bytes / 400),
-            identities: Vec::with_capacity(bytes / 400),
+            particulars: Table::with_room_for(bytes / 400),
             mentioned: Table::with_room_for(bytes / 90),
             asked: Table::with_room_for(bytes / 90),
             known: Numbers::with_room_for(bytes / 400),
@@ -97,8 +93,9 @@ impl Builder {
     /// # Errors
     /// As [`crate::index::read`].
     pub fn read(mut self, text: &[u8]) -> Result<Self, IndexError> {
-        let mut sheaf = Sheaf { begins: Some(text.len() as u64), ..Sheaf::default() };
-        self.cutter().cut(text, &mut sheaf)?;
+        let text = Text { begins: Some(text.len() as u64), bytes: text.to_owned(), end: text.len() };
+        let mut sheaf = Sheaf { text, ..Sheaf::default() };
+        self.cutter().cut(&mut sheaf)?;
         self.take(&sheaf)?;
         Ok(self)
     }
@@ -108,21 +105,22 @@ impl Builder {
     /// # Errors
     /// [`IndexError::TooLarge`].
     pub(crate) fn take(&mut self, sheaf: &Sheaf) -> Result<(), IndexError> {
-        if let Some(bytes) = sheaf.begins {
+        if let Some(bytes) = sheaf.text.begins {
             self.begin(bytes);
         }
         let room = |held: usize, more: usize| number(held + more).map_err(|_| IndexError::TooLarge);
-        for held in [self.names.text.len(), self.versions.len(), self.stanzas.len()] {
-            room(held, sheaf.text.len())?;
-        }
+        room(self.names.text.len(), sheaf.text.end)?;
         room(self.names.starts.len() + self.links.len() + self.mentioned.len(), sheaf.words.len())?;
-        let (mut start, mut words) = (0, 0);
+        let first = room(self.versions.len(), 0)?;
+        room(self.versions.len(), sheaf.versions.len())?;
+        self.versions.push_str(&sheaf.versions);
+        let mut words = 0;
         let mut found = Found::default();
         for cut in &sheaf.packages {
-            let (stanza, own) = (Span { start, end: cut.end }, words..cut.words);
-            (start, words) = (cut.end, cut.words);
-            let (identities, next) = (&self.identities, self.identities.len() as u32);
-            let is = |number: u32| identities.get(number as usize) == Some(&cut.identity);
+            let own = words..cut.words;
+            words = cut.words;
+            let (known, next) = (&self.particulars, self.particulars.len() as u32);
+            let is = |number: u32| identity(known.row(number)) == identity(cut.particulars);
             // The very same package a second time is one package, to apk and to us.
             if self.known.find_or_add(cut.hash, is, next).is_some() {
                 continue;
@@ -130,24 +128,17 @@ impl Builder {
             let of = |from: u32, to: u32| sheaf.words.get(from as usize..to as usize).unwrap_or_default();
             // The order in which apk comes to know the names.
             let name = found.number(&mut self.names, sheaf, own.start);
-            let version = copy(&mut self.versions, part(&sheaf.text, cut.version));
             let depends = self.mentioned.len() as u32;
             for (at, word) in (own.start + 1..).zip(of(own.start + 1, own.end)) {
-                let name = found.number(&mut self.names, sheaf, at);
-                let version = match word.version {
-                    Word::OWN => version,
-                    other => copy(&mut self.versions, part(&sheaf.text, other)),
-                };
-                self.mentioned.push([name]);
-                self.asked.push([version, word.last]);
+                self.mentioned.push([found.number(&mut self.names, sheaf, at)]);
+                self.asked.push([first + word.version, word.last]);
             }
             let provides = depends + (cut.depends - own.start - 1);
             let install_if = depends + (cut.provides - own.start - 1);
             let length = cut.version.end - cut.version.start;
-            self.identities.push(cut.identity);
+            self.particulars.push(cut.particulars);
             self.links.push([name | cut.waits, depends, provides, install_if]);
-            self.facts.push([version, u32::from(cut.priority) << 16 | length, cut.flags]);
-            self.stanza_starts.push([copy(&mut self.stanzas, part(&sheaf.text, stanza))]);
+            self.facts.push([first + cut.version.start, u32::from(cut.priority) << 16 | length, cut.flags]);
         }
         Ok(())
     }
@@ -171,12 +162,12 @@ impl Found {
         }
         let place = (at - self.start) as usize;
         let Some(word) = sheaf.words.get(at as usize) else { return 0 };
-        let name = bytes(sheaf.text.as_bytes(), word.name);
+        let name = bytes(&sheaf.text.bytes, word.name);
         match self.likely.get(place).zip(self.spans.get(place)) {
             Some(([known, number], span))
-                if *number > 0 && *known == word.hash && bytes(&names.text, *span) == name =>
+                if *number != NONE && *known == word.hash && bytes(&names.text, *span) == name =>
             {
-                number - 1
+                *number
             }
             _ => names.number(name, word.hash),
         }
@@ -190,7 +181,7 @@ impl Found {
             *likely = names.numbers.likely(word.hash);
         }
         for (span, [_, number]) in self.spans.iter_mut().zip(&self.likely) {
-            *span = span_of(&names.starts, &names.text, number.saturating_sub(1));
+            *span = span_of(&names.starts, &names.text, *number);
         }
     }
 }
@@ -225,11 +216,4 @@ fn span_of(starts: &Table<1>, text: &[u8], number: u32) -> Span {
         next => next,
     };
     Span { start: starts.field::<0>(number), end }
-}
-
-/// Puts `new` at the end of a text, and tells where.
-fn copy(text: &mut String, new: &str) -> u32 {
-    let start = text.len() as u32;
-    text.push_str(new);
-    start
 }

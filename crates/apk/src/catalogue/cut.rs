@@ -1,20 +1,19 @@
-//! The text of an index cut into what a catalogue is made of: which lines are kept, and where in them the names and
-//! versions are. Every line is checked here, and nothing is looked up, so that another core can do that meanwhile.
+//! The text of an index cut into what a catalogue is made of: where in it the names are, what is asked of them, and
+//! what a lock says of a package. Every line is checked here, and nothing is looked up, so that another core can do
+//! that meanwhile.
 
 use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
 use memchr::memchr;
 
+use super::particulars::{PARTICULARS, Particulars, identity};
 use super::{CONFLICT, EMPTY, INSTALLABLE, OPERATORS, WAITS};
 use crate::dependency::{Op, Parts};
 use crate::index::IndexError;
 use crate::record::Checksum;
 use crate::stanza::{LineError, file_part, number};
 use crate::version;
-
-/// apk identifies a package by the first 20 bytes of its digest, whichever digest that is.
-pub(super) type Identity = [u8; 20];
 
 /// A part of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,12 +22,29 @@ pub(super) struct Span {
     pub end: u32,
 }
 
-/// Stanzas that were cut: spans are in `text`, which is the lines that are kept.
+/// Whole stanzas, of which the last may lack the blank line at its end.
 #[derive(Debug, Default)]
-pub(crate) struct Sheaf {
+pub(crate) struct Text {
     /// Where an index begins: the size of its text.
     pub begins: Option<u64>,
-    pub(super) text: String,
+    /// Of which so many bytes are meant.
+    pub bytes: Vec<u8>,
+    pub end: usize,
+}
+
+impl Text {
+    pub fn stanzas(&self) -> &[u8] {
+        self.bytes.get(..self.end).unwrap_or_default()
+    }
+}
+
+/// Stanzas that were cut.
+#[derive(Debug, Default)]
+pub(crate) struct Sheaf {
+    /// What was cut: names are in it.
+    pub text: Text,
+    /// What versions the packages have and ask for, end to end.
+    pub(super) versions: String,
     pub(super) packages: Vec<Cut>,
     /// Of each package: its own name, then what its lists mention.
     pub(super) words: Vec<Word>,
@@ -37,11 +53,10 @@ pub(crate) struct Sheaf {
 /// A package; its words begin where those of the one before end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut {
-    pub identity: Identity,
-    /// Of the identity.
+    pub particulars: [u32; PARTICULARS],
+    /// Of its identity.
     pub hash: u32,
-    /// Where its stanza ends, which begins where the one before ends.
-    pub end: u32,
+    /// Among the versions.
     pub version: Span,
     /// Its words end here; before that, its `depends`, and its `provides` with them.
     pub words: u32,
@@ -59,28 +74,36 @@ pub(super) struct Word {
     pub name: Span,
     /// Of the name.
     pub hash: u32,
-    /// [`Word::OWN`] where it is the package's own.
-    pub version: Span,
+    /// Where among the versions that is which is asked for.
+    pub version: u32,
     /// As in a row of mentions.
     pub last: u32,
-}
-
-impl Word {
-    pub const OWN: Span = Span { start: u32::MAX, end: u32::MAX };
 }
 
 /// Where in the text the values of a stanza are.
 #[derive(Debug, Default)]
 struct Stanza {
+    /// Whether there was a line.
+    begun: bool,
     name: Option<Span>,
     version: Option<Span>,
     checksum: Option<Checksum>,
     arch: Span,
     size: u64,
+    installed_size: u64,
+    build_time: u64,
     priority: u32,
     depends: Span,
     provides: Span,
     install_if: Span,
+}
+
+/// The version of a package that is being cut.
+struct Own<'t> {
+    version: &'t str,
+    is_valid: bool,
+    /// Where it is among the versions.
+    start: u32,
 }
 
 /// Cuts the index of one repository.
@@ -89,33 +112,30 @@ pub(crate) struct Cutter {
     arch: String,
     hasher: RandomState,
     line: usize,
-    stanza: Stanza,
 }
 
 impl Cutter {
     /// For machines of `arch`; what is cut is for whoever looks names up by this hasher.
     pub(super) fn new(arch: &str, hasher: RandomState) -> Self {
-        Self { arch: arch.to_owned(), hasher, line: 0, stanza: Stanza::default() }
+        Self { arch: arch.to_owned(), hasher, line: 0 }
     }
 
-    /// Begins another index, where the sheaf says so.
-    pub fn begin(&mut self) {
-        self.line = 0;
-    }
-
-    /// Cuts whole stanzas, of which the last may lack the blank line at its end.
+    /// Cuts the text of a sheaf, whatever was cut of it before.
     ///
     /// # Errors
     /// As [`crate::index::read`].
-    pub fn cut(&mut self, stanzas: &[u8], sheaf: &mut Sheaf) -> Result<(), IndexError> {
-        sheaf.text.clear();
-        sheaf.packages.clear();
-        sheaf.words.clear();
-        let stanzas = std::str::from_utf8(stanzas).map_err(|_| IndexError::Encoding)?;
-        // What is kept is no longer, but for the end of the last line.
-        u32::try_from(stanzas.len() + 1).map_err(|_| IndexError::TooLarge)?;
-        // Lines that are kept and follow each other, which are copied at once.
-        let mut run = Run::default();
+    pub fn cut(&mut self, sheaf: &mut Sheaf) -> Result<(), IndexError> {
+        let Sheaf { text, versions, packages, words } = sheaf;
+        versions.clear();
+        packages.clear();
+        words.clear();
+        let stanzas = std::str::from_utf8(text.stanzas()).map_err(|_| IndexError::Encoding)?;
+        u32::try_from(stanzas.len()).map_err(|_| IndexError::TooLarge)?;
+        if text.begins.is_some() {
+            self.line = 0;
+        }
+        let mut cut = Piece { text: stanzas, versions, packages, words };
+        let mut stanza = Stanza::default();
         let mut start = 0;
         while let Some(left @ [first, ..]) = stanzas.as_bytes().get(start..) {
             let end = start + memchr(b'\n', left).unwrap_or(left.len());
@@ -129,87 +149,72 @@ impl Cutter {
                 // A carriage return belongs to the end of a line, where there is one.
                 let line = if end == stanzas.len() { line } else { line.strip_suffix('\r').unwrap_or(line) };
                 if line.is_empty() {
-                    run.copy(stanzas, &mut sheaf.text);
-                    self.end(sheaf)?;
+                    self.end(std::mem::take(&mut stanza), &mut cut)?;
                 } else {
-                    let value = run.add(start, line, stanzas, &mut sheaf.text);
-                    self.stanza.field(line, value).map_err(|source| self.at(source))?;
+                    stanza.line(line, start as u32).map_err(|source| self.at(source))?;
                 }
             }
             start = end + 1;
         }
-        run.copy(stanzas, &mut sheaf.text);
-        self.end(sheaf)
+        self.end(stanza, &mut cut)
     }
 
     fn at(&self, source: LineError) -> IndexError {
         IndexError::Line { line: self.line, source }
     }
 
-    fn end(&mut self, sheaf: &mut Sheaf) -> Result<(), IndexError> {
-        let start = sheaf.packages.last().map_or(0, |package| package.end);
-        if start as usize == sheaf.text.len() {
+    fn end(&self, stanza: Stanza, cut: &mut Piece<'_>) -> Result<(), IndexError> {
+        if !stanza.begun {
             return Ok(());
         }
-        let stanza = std::mem::take(&mut self.stanza);
         let missing = |field| self.at(LineError::Missing(field));
         let name = stanza.name.ok_or_else(|| missing('P'))?;
-        let version = stanza.version.ok_or_else(|| missing('V'))?;
-        let identity = identity(&stanza.checksum.ok_or_else(|| missing('C'))?);
-        let Sheaf { text, packages, words, .. } = sheaf;
-        let hash = self.hash(part(text, name).as_bytes());
-        words.push(Word { name, hash, version: Span::default(), last: 0 });
-        let own = part(text, version);
-        let own = (own, version::is_valid(own));
-        let understood = self.list('D', text, stanza.depends, own, words)?;
-        let depends = words.len() as u32;
-        self.list('p', text, stanza.provides, own, words)?;
-        let provides = words.len() as u32;
-        let waits = self.list('i', text, stanza.install_if, own, words)?;
-        let arch = part(text, stanza.arch);
+        let version = part(cut.text, stanza.version.ok_or_else(|| missing('V'))?);
+        let checksum = stanza.checksum.ok_or_else(|| missing('C'))?;
+        let hash = self.hash(part(cut.text, name).as_bytes());
+        cut.words.push(Word { name, hash, version: 0, last: 0 });
+        let own = Own { version, is_valid: version::is_valid(version), start: cut.put(version) };
+        let understood = self.list('D', stanza.depends, &own, cut)?;
+        let depends = cut.words.len() as u32;
+        self.list('p', stanza.provides, &own, cut)?;
+        let provides = cut.words.len() as u32;
+        let waits = self.list('i', stanza.install_if, &own, cut)?;
+        let arch = part(cut.text, stanza.arch);
         let fits = matches!(arch, "" | "noarch") || arch == self.arch;
         let flag = |flag, set| if set { flag } else { 0 };
-        packages.push(Cut {
-            hash: self.hash(&identity),
-            identity,
-            end: text.len() as u32,
-            version,
-            words: words.len() as u32,
+        let Stanza { size, build_time, .. } = stanza;
+        let particulars = Particulars { checksum, size, build_time }.row();
+        cut.packages.push(Cut {
+            hash: self.hasher.hash_one(identity(particulars)) as u32,
+            particulars,
+            version: Span { start: own.start, end: own.start + version.len() as u32 },
+            words: cut.words.len() as u32,
             depends,
             provides,
             priority: stanza.priority as u16,
             waits: flag(WAITS, waits),
-            flags: flag(EMPTY, stanza.size == 0) | flag(INSTALLABLE, fits && understood),
+            flags: flag(EMPTY, stanza.installed_size == 0) | flag(INSTALLABLE, fits && understood),
         });
         Ok(())
     }
 
-    /// Takes up a list of a package, of whose own version is known whether it is valid; whether apk understands all of
-    /// the list.
-    fn list(
-        &self,
-        field: char,
-        text: &str,
-        list: Span,
-        (own, own_is_valid): (&str, bool),
-        words: &mut Vec<Word>,
-    ) -> Result<bool, IndexError> {
+    /// Takes up a list of a package; whether apk understands all of it.
+    fn list(&self, field: char, list: Span, own: &Own<'_>, cut: &mut Piece<'_>) -> Result<bool, IndexError> {
         let mut valid = true;
-        for word in Parts::all_of(part(text, list)) {
+        for word in Parts::all_of(part(cut.text, list)) {
             let (parts, place) = word.map_err(|e| self.at(LineError::Dependency(field, e)))?;
             let first = list.start + place.start as u32 + u32::from(parts.conflict);
             let name = Span { start: first, end: first + parts.name.len() as u32 };
             let mut last = if parts.conflict { CONFLICT } else { 0 };
-            let mut version = Span::default();
+            let mut version = 0;
             if let Some((op, wanted)) = parts.constraint {
                 // Most are the package's own.
-                let is_own = wanted == own;
-                valid &= op == Op::Checksum || if is_own { own_is_valid } else { version::is_valid(wanted) };
-                let (end, length) = (list.start + place.end as u32, wanted.len() as u32);
-                version = if is_own { Word::OWN } else { Span { start: end - length, end } };
-                last |= number_of(op) << 16 | length;
+                let is_own = wanted == own.version;
+                valid &= op == Op::Checksum || if is_own { own.is_valid } else { version::is_valid(wanted) };
+                version = if is_own { own.start } else { cut.put(wanted) };
+                last |= number_of(op) << 16 | wanted.len() as u32;
             }
-            words.push(Word { name, hash: self.hash(parts.name.as_bytes()), version, last });
+            cut.words.push(Word { name, hash: self.hash(parts.name.as_bytes()), version, last });
         }
         Ok(valid)
     }
@@ -219,55 +224,43 @@ impl Cutter {
     }
 }
 
-/// Lines of the text that follow each other.
-#[derive(Default)]
-struct Run {
-    start: usize,
-    end: usize,
+/// A text, and what is cut of it.
+struct Piece<'s> {
+    text: &'s str,
+    versions: &'s mut String,
+    packages: &'s mut Vec<Cut>,
+    words: &'s mut Vec<Word>,
 }
 
-impl Run {
-    /// Adds the line that begins at `start`; where its value will be when the run has been copied.
-    fn add(&mut self, start: usize, line: &str, from: &str, to: &mut String) -> Span {
-        if start != self.end {
-            self.copy(from, to);
-            self.start = start;
-        }
-        let place = to.len() + (start - self.start);
-        self.end = start + line.len() + 1;
-        if from.as_bytes().get(self.end - 1) != Some(&b'\n') {
-            // What ends the line is not what ends it here.
-            self.end -= 1;
-            self.copy(from, to);
-            to.push('\n');
-        }
-        // What is copied is at most as long as a text that can be numbered.
-        let end = (place + line.len()) as u32;
-        Span { start: (place as u32 + 2).min(end), end }
-    }
-
-    /// Copies what has been added since the last time.
-    fn copy(&mut self, from: &str, to: &mut String) {
-        to.push_str(from.get(self.start..self.end).unwrap_or_default());
-        self.start = self.end;
+impl Piece<'_> {
+    /// Puts a version behind the others; where it is.
+    fn put(&mut self, version: &str) -> u32 {
+        let start = self.versions.len() as u32;
+        self.versions.push_str(version);
+        start
     }
 }
 
 impl Stanza {
-    fn field(&mut self, line: &str, value: Span) -> Result<(), LineError> {
+    /// Takes a line, which begins at `start`.
+    fn line(&mut self, line: &str, start: u32) -> Result<(), LineError> {
+        self.begun = true;
         let mut chars = line.chars();
         let (Some(letter), Some(':')) = (chars.next(), chars.next()) else {
             return Err(LineError::Shape(line.chars().take(80).collect()));
         };
         let text = chars.as_str();
+        let end = start + line.len() as u32;
+        let value = Span { start: end - text.len() as u32, end };
         match letter {
             'C' => self.checksum = Some(text.parse()?),
             'P' => self.name = file_part(letter, text).map(|_| Some(value))?,
             'V' => self.version = file_part(letter, text).map(|_| Some(value))?,
             'A' => self.arch = value,
-            'I' => self.size = number(letter, text)?,
+            'S' => self.size = number(letter, text)?,
+            'I' => self.installed_size = number(letter, text)?,
+            't' => self.build_time = number(letter, text)?,
             'k' => self.priority = number(letter, text)?,
-            'S' | 't' => drop(number::<u64>(letter, text)?),
             'q' => drop(number::<u32>(letter, text)?),
             'D' => self.depends = value,
             'p' => self.provides = value,
@@ -284,13 +277,6 @@ impl Stanza {
 /// The number of an operator in a row of mentions.
 fn number_of(op: Op) -> u32 {
     OPERATORS.iter().position(|known| *known == op).unwrap_or_default() as u32 + 1
-}
-
-fn identity(checksum: &Checksum) -> Identity {
-    match checksum {
-        Checksum::Sha1(digest) => *digest,
-        Checksum::Sha256([digest @ .., _, _, _, _, _, _, _, _, _, _, _, _]) => *digest,
-    }
 }
 
 pub(super) fn part(text: &str, span: Span) -> &str {

@@ -1,15 +1,16 @@
 //! A catalogue as bytes: what the store keeps so that indexes are inflated and read only once.
 //!
 //! ```text
-//! magic, 11 counts,
+//! magic, 10 counts,
 //! descriptions, sets, names, links and facts of packages, names mentioned, providers,
 //! calls of names, what is asked of them, dependents, triggers, versions,
-//! where names and stanzas begin, names, stanzas
+//! where names begin, particulars of packages, names
 //! ```
 //!
 //! Numbers are 32 bits, little-endian; tables are used as they are. The last line stays in the file: names are read
-//! only of what a world asks for, and stanzas of what is chosen. Whoever keeps it sees to it that it is what was written; a form that is damaged
-//! all the same is refused or answers as if names were missing, and never makes anything panic.
+//! only of what a world asks for, and particulars of what is chosen. Whoever keeps it sees to it that it is what was
+//! written; a form that is damaged all the same is refused or answers as if names were missing, and never makes
+//! anything panic.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -18,14 +19,15 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::thread;
 
+use super::particulars::{PARTICULARS, cells};
 use super::table::Table;
-use super::{ASKED, CALLS, Catalogue, FACTS, LINKS, NAME, PROVIDER, cells};
+use super::{ASKED, CALLS, Catalogue, FACTS, LINKS, NAME, PROVIDER};
 
 /// Begins every form; changes whenever the form, or what is kept in it, does.
-pub const FORMAT: [u8; 16] = *b"hoopy catalog 4\n";
+pub const FORMAT: [u8; 16] = *b"hoopy catalog 5\n";
 
 /// How many counts follow.
-const COUNTS: usize = 11;
+const COUNTS: usize = 10;
 
 /// Bytes of these and of what comes before.
 const HEAD: usize = FORMAT.len() + 4 * COUNTS;
@@ -45,14 +47,14 @@ impl Catalogue {
     /// The catalogue as bytes.
     ///
     /// # Errors
-    /// What reading the stanzas fails with, where they are in a file.
+    /// What reading what stays in a file fails with.
     pub fn to_bytes(&self) -> io::Result<Vec<u8>> {
         let mut descriptions = Vec::new();
         for description in &self.descriptions {
             descriptions.extend((description.len() as u32).to_le_bytes());
             descriptions.extend_from_slice(description.as_bytes());
         }
-        let [names, starts, texts, stanzas] = &self.texts;
+        let [starts, particulars, texts] = &self.kept;
         let counts: [usize; COUNTS] = [
             descriptions.len(),
             self.sets.len(),
@@ -64,7 +66,6 @@ impl Catalogue {
             self.triggers.len(),
             self.versions.len(),
             texts.len() as usize,
-            stanzas.len() as usize,
         ];
         let counts: Vec<u8> = counts.iter().flat_map(|count| (*count as u32).to_le_bytes()).collect();
         let parts = [
@@ -82,10 +83,9 @@ impl Catalogue {
             self.dependents.bytes(),
             self.triggers.bytes(),
             self.versions.as_bytes(),
-            &names.all()?,
             &starts.all()?,
+            &particulars.all()?,
             &texts.all()?,
-            &stanzas.all()?,
         ];
         Ok(parts.concat())
     }
@@ -98,16 +98,16 @@ impl Catalogue {
         let mut rest = bytes;
         let head = Head::read(&mut rest, bytes.len() as u64)?;
         let (front, back) = (Front::read(&mut rest, &head)?, Back::read(&mut rest, &head)?);
-        let texts = head.texts().map(|length| {
+        let kept = head.kept().map(|length| {
             // The head has seen to it that all of them are there.
             let (text, after) = rest.split_at_checked(length as usize).unwrap_or((rest, &[]));
             rest = after;
             Kept::Held(text.to_vec())
         });
-        Ok(Self::with(front, back, texts))
+        Ok(Self::with(front, back, kept))
     }
 
-    /// Reads what [`Catalogue::to_bytes`] wrote from a file, which it keeps open for the stanzas. Half of it is read on
+    /// Reads what [`Catalogue::to_bytes`] wrote from a file, which it keeps open for the rest. Half of it is read on
     /// another core: most of the time goes by in making memory ready.
     ///
     /// # Errors
@@ -121,17 +121,17 @@ impl Catalogue {
             let front = Front::read(&mut At { file: &file, place: HEAD as u64 }, &head);
             (front, back.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        let (file, lengths) = (Arc::new(file), head.texts());
+        let (file, lengths) = (Arc::new(file), head.kept());
         let mut start = size - lengths.iter().sum::<u64>();
-        let texts = lengths.map(|length| {
+        let kept = lengths.map(|length| {
             let text = Kept::Filed { file: file.clone(), start, length };
             start += length;
             text
         });
-        Ok(Self::with(front?, back?, texts))
+        Ok(Self::with(front?, back?, kept))
     }
 
-    fn with(front: Front, back: Back, texts: [Kept; 4]) -> Self {
+    fn with(front: Front, back: Back, kept: [Kept; 3]) -> Self {
         let Front { descriptions, sets, names, links, facts, mentioned, providers } = front;
         let Back { calls, asked, dependents, triggers, versions } = back;
         let records = cells(links.len());
@@ -148,7 +148,7 @@ impl Catalogue {
             dependents,
             triggers,
             versions,
-            texts,
+            kept,
             records,
         }
     }
@@ -169,7 +169,7 @@ impl Head {
             + rows(dependents, 4)
             + rows(triggers, 4)
             + rows(versions, 1);
-        if HEAD as u64 + head.front() + back + head.texts().iter().sum::<u64>() != size {
+        if HEAD as u64 + head.front() + back + head.kept().iter().sum::<u64>() != size {
             return Err(BadForm);
         }
         let none = |rows: u32, of: [u32; 3]| rows <= 1 && of.iter().any(|count| *count > 0);
@@ -192,9 +192,9 @@ impl Head {
     }
 
     /// Bytes of each of what stays in a file.
-    fn texts(&self) -> [u64; 4] {
-        let [_, _, names, packages, .., texts, stanzas] = self.0;
-        [rows(names, 4), rows(packages, 4), rows(texts, 1), rows(stanzas, 1)]
+    fn kept(&self) -> [u64; 3] {
+        let [_, _, names, packages, .., texts] = self.0;
+        [rows(names, 4), rows(packages.saturating_sub(1), 4 * PARTICULARS), rows(texts, 1)]
     }
 }
 
@@ -313,11 +313,20 @@ impl Kept {
         }
     }
 
+    /// Where these bytes are rows of numbers: the one that is `at`.
+    pub fn row<const N: usize>(&self, at: u32) -> io::Result<[u32; N]> {
+        self.numbers(u64::from(at) * N as u64)
+    }
+
+    /// The number that is `at`, and those after it.
+    fn numbers<const N: usize>(&self, at: u64) -> io::Result<[u32; N]> {
+        let bytes = self.part(4 * at, 4 * (at + N as u64))?;
+        Ok(Table::<N>::read(&mut &*bytes, 1)?.row(0))
+    }
+
     /// Where these bytes are numbers that say where in `others` the items of a list begin: the item that is `at`.
     pub fn listed(&self, at: u32, others: &Self) -> io::Result<Vec<u8>> {
-        let place = 4 * u64::from(at);
-        let bounds = self.part(place, place + 8)?;
-        let [start, end] = Table::<2>::read(&mut &*bounds, 1)?.row(0);
+        let [start, end] = self.numbers(u64::from(at))?;
         Ok(others.part(u64::from(start), u64::from(end))?.into_owned())
     }
 }

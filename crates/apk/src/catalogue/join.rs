@@ -7,10 +7,11 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::build::Builder;
-use super::cut::{Identity, Span, bytes, part};
+use super::cut::{Span, bytes};
 use super::form::Kept;
+use super::particulars::{Identity, cells, identity};
 use super::table::Table;
-use super::{Catalogue, FACTS, LOW, OWN, PROVIDER, WAITS, cells};
+use super::{Catalogue, FACTS, LOW, OWN, PROVIDER, WAITS};
 use crate::solve::MAX_REPOSITORIES;
 
 /// Indexes that cannot be one catalogue.
@@ -39,11 +40,11 @@ impl Catalogue {
         let descriptions = indexes.iter().map(|index| index.description.clone()).collect();
         let mut indexes = indexes.into_iter();
         let mut all = indexes.next().unwrap_or_default();
-        let mut held = vec![1; all.identities.len()];
+        let mut held = vec![1; all.particulars.len()];
         let mut known = Known::default();
         for (position, index) in (1..).zip(indexes) {
             if position == 1 {
-                known.extend(all.identities.iter().enumerate().map(|(at, identity)| (*identity, at)));
+                known.extend(all.particulars.rows().map(identity).zip(0..));
             }
             append(&mut all, &mut held, &mut known, index, 1 << position)?;
         }
@@ -63,7 +64,6 @@ fn append(
     let offset = number(all.versions.len())?;
     number(all.versions.len() + index.versions.len())?;
     number(all.names.text.len() + index.names.text.len())?;
-    number(all.stanzas.len() + index.stanzas.len())?;
     number(all.mentioned.len() + index.mentioned.len())?;
     all.versions.push_str(&index.versions);
     let names = 0..(index.names.starts.len() as u32).saturating_sub(1);
@@ -71,16 +71,15 @@ fn append(
     let ids: Vec<u32> =
         names.map(|name| all.names.number_of(text(index.names.starts.list::<0>(name)))).collect();
     let id = |name: u32| ids.get((name & !WAITS) as usize).copied().unwrap_or_default() | name & WAITS;
-    for (at, identity) in (0..).zip(&index.identities) {
-        if let Some(repositories) = known.get(identity).and_then(|at| held.get_mut(*at)) {
+    for (at, particulars) in (0..).zip(index.particulars.rows()) {
+        let identity = identity(particulars);
+        if let Some(repositories) = known.get(&identity).and_then(|at| held.get_mut(*at)) {
             *repositories |= bit;
             continue;
         }
-        known.insert(*identity, held.len());
+        known.insert(identity, held.len());
         held.push(bit);
-        let stanza = index.stanza_starts.list::<0>(at);
-        all.stanza_starts.push([all.stanzas.len() as u32]);
-        all.stanzas.push_str(part(&index.stanzas, Span { start: stanza.start, end: stanza.end }));
+        all.particulars.push(particulars);
         let depends = all.mentioned.len() as u32;
         let [name, first, provides, install_if] = index.links.row(at);
         for mention in index.links.list::<1>(at) {
@@ -101,7 +100,6 @@ impl Builder {
         let mentions = self.mentioned.len() as u32;
         self.links.push([0, mentions, mentions, mentions]);
         self.facts.push([0; FACTS]);
-        self.stanza_starts.push([self.stanzas.len() as u32]);
         self.names.starts.push([self.names.text.len() as u32]);
     }
 }
@@ -110,7 +108,7 @@ fn finish(descriptions: Vec<String>, mut all: Builder, held: &[u64]) -> Result<C
     number(held.len() + all.names.starts.len() + all.mentioned.len())?;
     all.end();
     let sets = sets(&mut all.facts, held)?;
-    let Builder { versions, stanzas, stanza_starts, names, links, facts, mentioned, asked, .. } = all;
+    let Builder { versions, names, links, facts, particulars, mentioned, asked, .. } = all;
     let mut catalogue = Catalogue {
         descriptions,
         sets,
@@ -124,11 +122,10 @@ fn finish(descriptions: Vec<String>, mut all: Builder, held: &[u64]) -> Result<C
         dependents: Table::default(),
         triggers: Table::default(),
         versions,
-        texts: [
+        kept: [
             Kept::Held(names.starts.into_bytes()),
-            Kept::Held(stanza_starts.into_bytes()),
+            Kept::Held(particulars.into_bytes()),
             Kept::Held(names.text),
-            Kept::Held(stanzas.into_bytes()),
         ],
         records: cells(held.len() + 1),
     };

@@ -8,9 +8,9 @@
 //!                                  open ──┘   └──▶ to_bytes (the store)
 //! ```
 //!
-//! Making a [`Record`] of every stanza costs more than all the rest of resolution, and hardly any is ever looked
-//! at: here one is made when it is asked for. What neither resolution nor a lock needs is left out of the stanzas:
-//! descriptions, addresses, licences. Everything else is checked as in [`crate::index::read`].
+//! Making a [`crate::Record`] of every stanza costs more than all the rest of resolution, and hardly any is ever looked
+//! at: here one is made when it is asked for, with what a lock says of a package. What neither resolution nor a lock
+//! needs is left out: descriptions, addresses, licences. Everything else is checked as in [`crate::index::read`].
 //!
 //! A catalogue that was kept is used as it lies in its file, so that asking it costs as much as the world reaches.
 
@@ -19,10 +19,11 @@ mod cut;
 mod form;
 mod join;
 mod names;
+mod particulars;
 mod table;
 
 pub use build::Builder;
-pub(crate) use cut::{Cutter, Sheaf};
+pub(crate) use cut::{Sheaf, Text};
 pub use form::{BadForm, FORMAT};
 pub use join::JoinError;
 
@@ -30,10 +31,9 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::dependency::Op;
-use crate::record::Record;
 use crate::solve::{NAME_BUCKETS, bucket};
-use crate::stanza::Draft;
 use form::Kept;
+use particulars::Cells;
 use table::Table;
 
 /// The numbers of a name that who walks from name to name looks at: where its providers and the names that it triggers
@@ -115,20 +115,10 @@ pub struct Catalogue {
     dependents: Table<1>,
     triggers: Table<1>,
     versions: String,
-    /// What is asked for of a few only: where the texts of names begin, where the stanzas of packages begin, those
-    /// texts, and those stanzas.
-    texts: [Kept; 4],
+    /// What is asked for of a few only: where the texts of names begin, the rows of [`Particulars`], and the texts of
+    /// names.
+    kept: [Kept; 3],
     records: Vec<OnceLock<Box<Cells>>>,
-}
-
-/// Records come to be in groups of so many: making ready for every package would cost more than the few records.
-const GROUP: usize = 32;
-
-type Cells = [OnceLock<Option<Box<Record>>>; GROUP];
-
-/// Cells for the records of so many packages.
-fn cells(packages: usize) -> Vec<OnceLock<Box<Cells>>> {
-    (0..packages.div_ceil(GROUP)).map(|_| OnceLock::new()).collect()
 }
 
 impl Catalogue {
@@ -151,24 +141,6 @@ impl Catalogue {
     #[inline]
     pub(crate) fn name_count(&self) -> usize {
         self.names.len().saturating_sub(1)
-    }
-
-    /// What the index says of a package; nothing where it cannot be read.
-    pub(crate) fn record(&self, number: u32) -> Option<&Record> {
-        let group = self.records.get(number as usize / GROUP)?;
-        let cells = group.get_or_init(|| Box::new([const { OnceLock::new() }; GROUP]));
-        let record =
-            cells.get(number as usize % GROUP)?.get_or_init(|| self.make_record(number).map(Box::new));
-        record.as_deref()
-    }
-
-    fn make_record(&self, number: u32) -> Option<Record> {
-        let [_, starts, _, stanzas] = &self.texts;
-        let stanza = String::from_utf8(starts.listed(number, stanzas).ok()?).ok()?;
-        let mut draft = Draft::default();
-        // The builder has checked every line.
-        stanza.lines().try_for_each(|line| draft.line(line)).ok()?;
-        draft.end().ok().flatten()
     }
 
     /// The name of a package.
@@ -309,7 +281,7 @@ impl Catalogue {
                 *there = true;
             }
         }
-        let [starts, _, texts, _] = &self.texts;
+        let [starts, _, texts] = &self.kept;
         for (id, [bucket, _]) in (0..self.name_count() as u32).zip(self.calls.rows()) {
             if buckets.get(bucket as usize).copied().unwrap_or(false)
                 && let Ok(text) = starts.listed(id, texts)

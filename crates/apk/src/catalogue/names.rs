@@ -9,10 +9,14 @@ const LEAST: usize = 64;
 /// How many are looked up at once.
 pub(super) const HANDFUL: usize = 16;
 
+/// The number of a slot that has none. It is not 0, so that slots are written before they are read: memory that is
+/// read first is made ready twice, and the second time the other cores have to be told.
+pub(super) const NONE: u32 = u32::MAX;
+
 /// Numbers by hash. Whoever asks compares what they stand for.
 #[derive(Debug)]
 pub(super) struct Numbers {
-    /// A hash, and one more than the number; 0 where there is none.
+    /// A hash, and its number or [`NONE`].
     slots: Vec<[u32; 2]>,
     count: usize,
 }
@@ -26,7 +30,7 @@ impl Default for Numbers {
 impl Numbers {
     /// Room for so many before it has to grow.
     pub fn with_room_for(count: usize) -> Self {
-        Self { slots: vec![[0; 2]; (count + count / 3).next_power_of_two().max(LEAST)], count: 0 }
+        Self { slots: vec![[0, NONE]; (count + count / 3).next_power_of_two().max(LEAST)], count: 0 }
     }
 
     fn place(&self, hash: u32) -> usize {
@@ -34,10 +38,10 @@ impl Numbers {
         hash as usize & (self.slots.len() - 1)
     }
 
-    /// The first slot where a hash may be: it and one more than its number, right more often than not, or another's.
+    /// The first slot where a hash may be: it and its number, right more often than not, or another's.
     #[inline]
     pub fn likely(&self, hash: u32) -> [u32; 2] {
-        self.slots.get(self.place(hash)).copied().unwrap_or_default()
+        self.slots.get(self.place(hash)).copied().unwrap_or([0, NONE])
     }
 
     /// The number for a hash that `is` says is the one; or, when there is none, `new` is it from now on.
@@ -49,12 +53,12 @@ impl Numbers {
         // A quarter of the slots is free, so there is an end.
         while let Some(slot) = self.slots.get_mut(place) {
             match *slot {
-                [_, 0] => {
-                    *slot = [hash, new + 1];
+                [_, NONE] => {
+                    *slot = [hash, new];
                     self.count += 1;
                     return None;
                 }
-                [known, number] if known == hash && is(number - 1) => return Some(number - 1),
+                [known, number] if known == hash && is(number) => return Some(number),
                 _ => place = (place + 1) & last,
             }
         }
@@ -62,11 +66,11 @@ impl Numbers {
     }
 
     fn grow(&mut self) {
-        let larger = vec![[0; 2]; 2 * self.slots.len()];
+        let larger = vec![[0, NONE]; 2 * self.slots.len()];
         for slot in std::mem::replace(&mut self.slots, larger) {
-            if slot[1] != 0 {
+            if slot[1] != NONE {
                 let (mut place, last) = (self.place(slot[0]), self.slots.len() - 1);
-                while self.slots.get(place).is_some_and(|taken| taken[1] != 0) {
+                while self.slots.get(place).is_some_and(|taken| taken[1] != NONE) {
                     place = (place + 1) & last;
                 }
                 if let Some(free) = self.slots.get_mut(place) {
@@ -92,6 +96,6 @@ mod tests {
             assert_eq!(numbers.find_or_add(number / 3, |known| known == number, 5000), Some(number));
         }
         let [hash, number] = numbers.likely(0);
-        assert_eq!((hash, (number - 1) / 3), (0, 0));
+        assert_eq!((hash, number / 3), (0, 0));
     }
 }

@@ -30,14 +30,18 @@ const CLASSES: [Class; 256] = {
     classes
 };
 
-/// How many bytes there are before the first that is no `wanted` one.
-fn run(bytes: &[u8], wanted: impl Fn(Class) -> bool) -> usize {
-    let class = |byte: &u8| CLASSES.get(usize::from(*byte)).copied().unwrap_or(Class::Other);
-    bytes.iter().position(|byte| !wanted(class(byte))).unwrap_or(bytes.len())
+fn class_of(byte: u8) -> Class {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Other)
 }
 
-fn class(byte: Option<&u8>) -> Class {
-    byte.map_or(Class::Blank, |byte| CLASSES.get(usize::from(*byte)).copied().unwrap_or(Class::Other))
+/// How many bytes there are before the first that is no `wanted` one.
+fn run(bytes: &[u8], wanted: impl Fn(Class) -> bool) -> usize {
+    bytes.iter().position(|byte| !wanted(class_of(*byte))).unwrap_or(bytes.len())
+}
+
+/// What a word ends with: the end of the list is as good as a blank.
+fn end_class(byte: Option<&u8>) -> Class {
+    byte.map_or(Class::Blank, |byte| class_of(*byte))
 }
 
 /// The words of a list.
@@ -86,7 +90,7 @@ impl<'t> Parts<'t> {
         let start = usize::from(conflict);
         let name = list.get(start..start + run(bytes.get(start..)?, |class| class == Class::Plain))?;
         let end = start + name.len();
-        let (constraint, end) = match class(bytes.get(end)) {
+        let (constraint, end) = match end_class(bytes.get(end)) {
             Class::Mark => {
                 let op = match bytes.get(end)? {
                     b'=' => Op::Equal,
@@ -96,7 +100,7 @@ impl<'t> Parts<'t> {
                     _ => return None,
                 };
                 let version = bytes.get(end + 1..)?;
-                if class(version.first()) == Class::Mark {
+                if end_class(version.first()) == Class::Mark {
                     return None;
                 }
                 let after = end + 1 + run(version, |class| matches!(class, Class::Plain | Class::Mark));
@@ -104,7 +108,7 @@ impl<'t> Parts<'t> {
             }
             _ => (None, end),
         };
-        let ends = class(bytes.get(end)) == Class::Blank && !name.is_empty() && end <= MAX_LENGTH;
+        let ends = end_class(bytes.get(end)) == Class::Blank && !name.is_empty() && end <= MAX_LENGTH;
         ends.then_some((Self { name, conflict, tag: None, constraint }, end))
     }
 }

@@ -34,7 +34,7 @@ use universe::{Dep, NameId, PackageId};
 /// One package to install, and from where.
 #[derive(Debug, Clone, Copy)]
 pub struct Choice<'a> {
-    /// What the index says of it.
+    /// What the index says of it; of an [`Outline`], what a lock says of it.
     pub record: &'a Record,
     /// The first of the repositories that hold it, by position.
     pub repository: usize,

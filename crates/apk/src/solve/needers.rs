@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use super::search::Search;
 use super::stock::Stock;
-use super::universe::{NameId, PackageId};
+use super::universe::NameId;
 
 impl<'a, U: Stock<'a>> Search<'_, 'a, U> {
     /// Notes that something has changed for all that depends on a name.
@@ -15,7 +15,7 @@ impl<'a, U: Stock<'a>> Search<'_, 'a, U> {
         let universe = self.universe;
         let mut woken = std::mem::take(&mut self.woken);
         for package in universe.dependents(name) {
-            for needer in names_of(universe, package) {
+            for needer in universe.names_of(package) {
                 self.recheck_depends.set(needer.0);
                 // Most wait for nothing; to ask what is known of each would cost more than all else.
                 if self.active.has(needer.0) && self.wakes(needer) {
@@ -33,21 +33,16 @@ impl<'a, U: Stock<'a>> Search<'_, 'a, U> {
     pub(super) fn needers_decided(&self, name: NameId) -> bool {
         let universe = self.universe;
         let decided = |needer| !self.reached.has(needer) || self.name(needer).locked();
-        universe.dependents(name).all(|package| names_of(universe, package).all(decided))
+        universe.dependents(name).all(|package| universe.names_of(package).all(decided))
     }
 
     /// The names that were reached of which some provider depends on this one.
     pub(super) fn needed_by(&self, name: NameId) -> Vec<NameId> {
         let universe = self.universe;
-        let names = universe.dependents(name).flat_map(|package| names_of(universe, package));
+        let names = universe.dependents(name).flat_map(|package| universe.names_of(package));
         let mut names: Vec<NameId> = names.filter(|name| self.reached.has(*name)).collect();
         names.sort_unstable_by_key(|name| (universe.bucket(*name), Reverse(name.0)));
         names.dedup();
         names
     }
-}
-
-/// The name of a package and those that it provides.
-fn names_of<'a, U: Stock<'a>>(stock: &U, package: PackageId) -> impl Iterator<Item = NameId> {
-    std::iter::once(stock.name_of(package)).chain(stock.provided_names(package))
 }

@@ -83,8 +83,7 @@ impl<'a, U: Stock<'a>> Order<'_, '_, 'a, U> {
         if std::mem::replace(&mut self.taken[package.0 as usize], true) {
             return;
         }
-        self.processed[self.search.universe.name_of(package).0 as usize] = true;
-        for name in self.search.universe.provided_names(package) {
+        for name in self.search.universe.names_of(package) {
             self.processed[name.0 as usize] = true;
         }
         self.stack.push(Frame { package, depends: 0, triggers: 0, recorded: false });
@@ -96,8 +95,7 @@ impl<'a, U: Stock<'a>> Order<'_, '_, 'a, U> {
         let frame = self.stack.last_mut()?;
         let mut skip = frame.triggers;
         frame.triggers += 1;
-        let names = std::iter::once(universe.name_of(package));
-        for name in names.chain(universe.provided_names(package)) {
+        for name in universe.names_of(package) {
             let mut triggers = universe.trigger_list(name);
             let count = triggers.len();
             match triggers.nth(skip) {

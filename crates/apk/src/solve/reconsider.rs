@@ -175,14 +175,13 @@ impl<'a, U: Stock<'a>> Search<'_, 'a, U> {
                 }
             }
         }
-        let provided = || std::iter::once(universe.name_of(first)).chain(universe.provided_names(first));
-        for common in provided() {
+        for common in universe.names_of(first) {
             let merged = std::mem::take(&mut self.name_mut(common).merged_provides);
             if merged == options && common != name {
                 self.exclude_others(common, name);
             }
         }
-        for common in provided() {
+        for common in universe.names_of(first) {
             self.name_mut(common).merged_virtual = false;
         }
     }

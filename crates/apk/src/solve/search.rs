@@ -198,8 +198,7 @@ impl<'u, 'a, U: Stock<'a>> Search<'u, 'a, U> {
     }
 
     fn recheck_triggered_by(&mut self, package: PackageId) {
-        self.recheck_triggered(self.universe.name_of(package));
-        for name in self.universe.provided_names(package) {
+        for name in self.universe.names_of(package) {
             self.recheck_triggered(name);
         }
     }
@@ -209,8 +208,7 @@ impl<'u, 'a, U: Stock<'a>> Search<'u, 'a, U> {
     /// Rules a package out, and wakes all that may have counted on it.
     pub(super) fn disqualify(&mut self, package: PackageId) {
         self.package_mut(package).selectable = false;
-        self.recheck_needers(self.universe.name_of(package));
-        for name in self.universe.provided_names(package) {
+        for name in self.universe.names_of(package) {
             self.recheck_needers(name);
         }
         self.recheck_triggered_by(package);

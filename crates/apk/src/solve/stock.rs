@@ -103,6 +103,11 @@ pub(super) trait Stock<'a> {
         self.provide_list(package).map(|at| self.dep_name(at))
     }
 
+    /// The names that a package stands for: its own, then those of [`Stock::provide_list`].
+    fn names_of(&self, package: PackageId) -> impl Iterator<Item = NameId> {
+        std::iter::once(self.name_of(package)).chain(self.provided_names(package))
+    }
+
     /// [`Stock::install_if_list`], walked.
     fn install_if(&self, package: PackageId) -> impl Iterator<Item = Dep<'a>> {
         self.install_if_list(package).map(|at| self.dep(at))

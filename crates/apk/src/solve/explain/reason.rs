@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::super::search::{Asker as By, Failure};
+use super::super::stock::Stock as _;
 use super::super::universe::{Dep, NameId, PackageId, Provider};
 use super::similar::similar;
 use super::trace::{Demand, Trace, wants};
@@ -234,7 +235,7 @@ impl<'a> Trace<'_, '_, 'a> {
 
     /// A chosen package that stands for a name this one would need for itself.
     fn rival(&self, package: PackageId) -> Option<(NameId, PackageId)> {
-        self.names_of(package).find_map(|name| {
+        self.search.universe.names_of(package).find_map(|name| {
             let chosen = self.search.chosen(name)?;
             (chosen.package != package).then_some((name, chosen.package))
         })

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::search::{Asker as By, Search};
+use super::super::stock::Stock as _;
 use super::super::universe::{Dep, NameId, PackageId, Provider};
 use super::{Ask, Asker};
 use crate::dependency::Dependency;
@@ -56,7 +57,7 @@ impl<'s, 'u, 'a> Trace<'s, 'u, 'a> {
             self.brought_by.insert(package, origin);
             let deps = universe.depends(package).iter();
             self.demands.extend(deps.map(|dep| Demand { by: By::Package(package), dep: *dep }));
-            let triggers = self.names_of(package).flat_map(|name| universe.triggers(name));
+            let triggers = universe.names_of(package).flat_map(|name| universe.triggers(name));
             let chosen = triggers.filter_map(|name| self.search.chosen(*name));
             let triggered = chosen.filter(|chosen| self.search.package(chosen.package).triggered);
             brought.extend(triggered.map(|chosen| (chosen.package, Origin::Trigger(package))));
@@ -75,12 +76,6 @@ impl<'s, 'u, 'a> Trace<'s, 'u, 'a> {
         }
         let dep = universe.provides(package).iter().find(|dep| dep.name == name)?;
         Some(dep.dependency.name.clone())
-    }
-
-    pub(super) fn names_of(&self, package: PackageId) -> impl Iterator<Item = NameId> + '_ {
-        let universe = self.search.universe;
-        let provides = universe.provides(package).iter().map(|dep| dep.name);
-        std::iter::once(universe.name_of(package)).chain(provides)
     }
 
     pub(super) fn tags_of(&self, package: PackageId) -> Vec<Box<str>> {

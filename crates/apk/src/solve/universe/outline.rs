@@ -41,7 +41,8 @@ impl<'a> Outline<'a> {
         Ok(outline)
     }
 
-    /// What apk would install; `None` where it would refuse the world, or where the catalogue cannot be read.
+    /// What apk would install, each with as much of its record as a lock says of it; `None` where it would refuse the
+    /// world, or where the catalogue cannot be read.
     pub fn solve<'w>(&self, world: &'w [Dependency]) -> Option<Solution<'a>>
     where
         'a: 'w,
@@ -162,7 +163,7 @@ where
     }
 
     fn checksum(&self, package: PackageId) -> Option<Checksum> {
-        self.catalogue.record(package.0).map(|record| record.checksum)
+        self.catalogue.checksum(package.0)
     }
 
     fn untagged(&self) -> u64 {

@@ -44,7 +44,8 @@ impl Root {
         }
     }
 
-    /// What is at the path and stays there: what is of another type than this (or any, for none) is removed, if it can be.
+    /// What is at the path and stays there: what is of another type than this (or any, for none) is removed, if it
+    /// can be.
     fn clean(&mut self, path: &[u8], kind: Option<FileType>) -> Option<NodeId> {
         let place = self.resolve(path, false)?;
         let (dir, name, id) = (place.dir, place.name, place.node?);
