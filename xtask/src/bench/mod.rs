@@ -154,7 +154,7 @@ impl Bench {
         let packed = self.dir.join("work/archive.zst");
         let zstd = timed(
             Figure::Compress,
-            Command::new("zstd").args(["-q", "-f", "-T0", "-3"]).arg(&archive).arg("-o").arg(&packed),
+            Command::new("zstd").args(["-q", "-f", "-T0", "-5"]).arg(&archive).arg("-o").arg(&packed),
         )?;
         Ok([copied.with_size(&copy), zstd.with_size(&packed)])
     }

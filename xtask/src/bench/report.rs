@@ -14,7 +14,7 @@ const ROWS: [(Figure, &str, &str); 7] = [
     (Figure::OneFile, "one file changed", "hoopy build"),
     (Figure::NoChange, "nothing changed", "hoopy build"),
     (Figure::Copy, "limit: copy", "cp of the image"),
-    (Figure::Compress, "limit: compress", "zstd -T0 -3 of the unpacked initramfs"),
+    (Figure::Compress, "limit: compress", "zstd -T0 -5 of the unpacked initramfs"),
 ];
 
 /// Prints the medians of `runs` and writes them to `file`.
