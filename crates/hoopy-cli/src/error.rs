@@ -125,6 +125,7 @@ fn of_deploy(error: &DeployError) -> u8 {
         | DeployError::Full { .. }
         | DeployError::Write { .. }
         | DeployError::Busy(_)
+        | DeployError::Gone { .. }
         | DeployError::Short(_)
         | DeployError::Digest { .. }
         | DeployError::OtherLayout { .. }

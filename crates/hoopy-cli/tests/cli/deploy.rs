@@ -60,6 +60,40 @@ fn an_image_without_a_description_is_replaced_all_the_same() {
     assert!(far.read(EFI) == two);
 }
 
+/// In place of `flock`, which a script calls before it looks at the partition: at the nth time, the machine has just
+/// found the image good that it runs.
+const BLESSING: &str = r#"#!/bin/busybox sh
+n=$(($(busybox cat /count 2>/dev/null) + 1))
+echo $n >/count
+[ $n != "$(busybox cat /bless)" ] || busybox mv /esp/EFI/Linux/s-2+2-1.efi /esp/EFI/Linux/s-2.efi
+exec busybox flock "$@"
+"#;
+
+#[test]
+fn an_image_may_be_found_good_at_any_moment_of_a_deploy() {
+    let far = Far::new("ab");
+    let (_, one) = far.image("1", &segments(10));
+    let (second, two) = far.image("2", &segments(20));
+    let (third, three) = far.image("3", &segments(30));
+    fs::remove_file(far.root("bin/flock")).unwrap();
+    far.program("far/bin/flock", BLESSING);
+    for (path, image, name) in [(&third, &three, "s-3+3.efi"), (&second, &two, "s-2.efi")] {
+        for n in 1.. {
+            far.lay("s-2", &[(EFI, &loader()), ("EFI/Linux/s-1.efi", &one), ("EFI/Linux/s-2+2-1.efi", &two)]);
+            fs::write(far.root("count"), "0").unwrap();
+            fs::write(far.root("bless"), n.to_string()).unwrap();
+            let said = json(&far.ok(&["deploy", "s", "--image", path, "--json"]));
+            assert!(said["sent"].as_u64().unwrap() < 100_000, "at {n}: {said}");
+            if far.files().contains(&"EFI/Linux/s-2+2-1.efi".to_owned()) {
+                assert!(n > 4, "it was found good at no moment: {:?}", far.files());
+                break;
+            }
+            assert!(far.read(&format!("EFI/Linux/{name}")) == *image, "at {n}: {:?}", far.files());
+            assert!(far.read("EFI/Linux/s-2.efi") == two, "at {n}");
+        }
+    }
+}
+
 /// Kills the far side at every program that it starts, each time from the same state; then deploys again.
 fn killed_everywhere(layout: &str, check: impl Fn(&Far, &[u8], &[u8]), done: impl Fn(&Far, &[u8])) {
     let far = Far::new(layout).counting();

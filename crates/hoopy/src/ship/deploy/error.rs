@@ -163,6 +163,16 @@ pub enum DeployError {
     /// Somebody else is at it.
     #[error("somebody else is changing the EFI system partition of {0}: try again in a minute")]
     Busy(String),
+    /// A file of the partition is not there any more, a moment after it was told of.
+    #[error(
+        "{file} on the EFI system partition of {host} was given another name, or removed, while it was looked at: run it again"
+    )]
+    Gone {
+        /// The machine.
+        host: String,
+        /// On the partition.
+        file: String,
+    },
     /// Not all that was sent arrived.
     #[error("the transfer to {0} was cut short; nothing was switched: run it again")]
     Short(String),
@@ -286,6 +296,7 @@ impl DeployError {
             "full" => Self::Full { host, wanted: "more bytes".to_owned(), free: "too few".to_owned(), words },
             "write" => Self::Write { host, words },
             "busy" => Self::Busy(host),
+            "gone" => Self::Gone { host, file: words },
             "kexec" => Self::NoKexec { host, reason: words },
             "refused" | "load" => Self::NotLoaded { host, words },
             "cut" => Self::Short(host),

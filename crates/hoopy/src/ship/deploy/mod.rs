@@ -11,6 +11,7 @@
 //! runs is never touched, what a manifest says is never trusted, and a deploy that is interrupted at any point leaves
 //! a partition that boots and can be run again.
 
+mod again;
 mod booted;
 mod delta;
 pub mod error;
@@ -42,10 +43,11 @@ pub use wait::{Came, reboot, wait};
 use crate::config::Layout;
 use crate::image::manifest::Piece;
 use crate::report::{Event, Observer};
+use again::while_names_change;
 use far::{nothing, script};
 
 const ASSEMBLE: &str = include_str!("far/assemble.sh");
-const DIGEST: &str = "open_esp ro\nsha256sum \"$AT/$FILE\"\n";
+const DIGEST: &str = "open_esp ro\nhas \"$FILE\"\nsha256sum \"$AT/$FILE\"\n";
 
 /// What the far side says while it works has no more bytes.
 const MAX_SAID: u64 = 64 << 10;
@@ -110,6 +112,10 @@ pub struct Shipped {
 /// # Errors
 /// [`DeployError`]: also where the image is not for this machine.
 pub fn plan(ssh: &Ssh, wanted: &Wanted<'_>) -> Result<Planned, DeployError> {
+    while_names_change(|| plan_now(ssh, wanted))
+}
+
+fn plan_now(ssh: &Ssh, wanted: &Wanted<'_>) -> Result<Planned, DeployError> {
     let new = wanted.image;
     let machine = Machine::ask(ssh, wanted.esp)?;
     check(&machine, wanted)?;
@@ -180,12 +186,26 @@ fn digest(ssh: &Ssh, machine: &Machine, file: &str) -> Result<String, DeployErro
     Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
-/// Does what was planned. Where the file that the machine puts together is not the image, since an image there is not
-/// what it says, all of it is sent.
+/// Does what was planned, or what is to be planned now where names on the partition changed meanwhile. Where the file
+/// that the machine puts together is not the image, since an image there is not what it says, all of it is sent.
 ///
 /// # Errors
 /// [`DeployError`]; the machine starts then what it would have started before.
 pub fn ship(
+    ssh: &Ssh,
+    wanted: &Wanted<'_>,
+    planned: &Planned,
+    observer: &dyn Observer,
+) -> Result<Shipped, DeployError> {
+    match ship_now(ssh, wanted, planned, observer) {
+        Err(DeployError::Gone { .. }) => {
+            while_names_change(|| ship_now(ssh, wanted, &plan_now(ssh, wanted)?, observer))
+        }
+        other => other,
+    }
+}
+
+fn ship_now(
     ssh: &Ssh,
     wanted: &Wanted<'_>,
     planned: &Planned,
@@ -224,6 +244,10 @@ pub fn ship(
 /// # Errors
 /// [`DeployError`].
 pub fn rollback(ssh: &Ssh, esp: Option<&str>, dry_run: bool) -> Result<(Steps, String), DeployError> {
+    while_names_change(|| rollback_now(ssh, esp, dry_run))
+}
+
+fn rollback_now(ssh: &Ssh, esp: Option<&str>, dry_run: bool) -> Result<(Steps, String), DeployError> {
     let machine = Machine::ask(ssh, esp)?;
     let arch = machine.known_arch().ok_or_else(|| DeployError::OtherArch {
         host: machine.host.clone(),

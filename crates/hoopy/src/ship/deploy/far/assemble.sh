@@ -41,7 +41,6 @@ receive() {
 }
 
 build() {
-	printf '%s\n' "$PLAN" >"$DIR/plan"
 	while IFS=$tab read -r what a b c; do
 		case $what in
 		copy) range "$a" "$b" "$c" </dev/null || return 1 ;;
@@ -73,6 +72,7 @@ in_order() {
 }
 
 step() {
+	case $1 in copy | move) has "$2" ;; esac
 	case $1 in
 	copy)
 		cp "$2" "$3" 2>$ERR || wrong "$3"
@@ -96,6 +96,10 @@ finish() {
 }
 trap finish EXIT
 rm -f EFI/BOOT/hoopy-*.part EFI/Linux/hoopy-*.part
+printf '%s\n' "$PLAN" >"$DIR/plan"
+while IFS=$tab read -r what file _; do
+	[ "$what" != copy ] || has "$file"
+done <"$DIR/plan"
 printf '%s\n' "$FIRST" | while read -r file; do
 	[ -z "$file" ] || { rm -f "$file" && echo "did remove $file"; }
 done

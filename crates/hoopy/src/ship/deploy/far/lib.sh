@@ -91,6 +91,12 @@ open_esp() {
 	rm -f "$AT/hoopy-try.part"
 }
 
+# Ends where the file $1 is not on the partition any more, of which the machine told. Between two questions its services
+# may have found an image good, which gives it another name.
+has() {
+	[ -f "$AT/$1" ] || no gone "$1"
+}
+
 close_esp() {
 	[ -n "$AT" ] || return 0
 	cd /
