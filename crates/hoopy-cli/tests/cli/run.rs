@@ -61,13 +61,12 @@ fn a_line_of_fstab_that_gets_no_disk_is_named() {
     assert!(told.contains(wanted) && !told.contains("fstab:1"), "{told}");
 }
 
-#[test]
-fn the_machine_ends_when_hoopy_is_killed() {
-    let home = home();
-    let mut hoopy =
-        run(&home).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+/// Kills hoopy once its QEMU is up, which writes its number into `qemu.pid`; it is to be gone then.
+pub fn ends_its_machine_when_killed(home: &Home, hoopy: &mut Command) {
+    let hoopy = hoopy.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut hoopy = hoopy.spawn().unwrap();
     let mut pid = String::new();
-    let up = soon(PATIENCE, || {
+    let up = soon(PATIENCE * 3, || {
         pid = fs::read_to_string(home.path("qemu.pid")).unwrap_or_default().trim().to_owned();
         !pid.is_empty()
     });
@@ -75,4 +74,10 @@ fn the_machine_ends_when_hoopy_is_killed() {
     hoopy.kill().unwrap();
     hoopy.wait().unwrap();
     assert!(soon(PATIENCE, || !Path::new("/proc").join(&pid).exists()), "QEMU, {pid}, is still there");
+}
+
+#[test]
+fn the_machine_ends_when_hoopy_is_killed() {
+    let home = home();
+    ends_its_machine_when_killed(&home, &mut run(&home));
 }

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use hoopy_testkit::{Home, repository, soon};
+
+use crate::run::ends_its_machine_when_killed;
 
 /// What is to happen happens within this time.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -118,17 +119,7 @@ fn a_machine_that_ends_fails_what_was_to_be_tested() {
 #[test]
 fn nothing_outlives_a_trial_that_is_killed() {
     let home = home_with("echo $$ >\"$HOME/qemu.pid\"; exec sleep 1000\n");
-    let mut hoopy = test(&home, &["--quiet"]);
-    let mut hoopy = hoopy.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let mut pid = String::new();
-    let up = soon(PATIENCE * 3, || {
-        pid = fs::read_to_string(home.path("qemu.pid")).unwrap_or_default().trim().to_owned();
-        !pid.is_empty()
-    });
-    assert!(up);
-    hoopy.kill().unwrap();
-    hoopy.wait().unwrap();
-    assert!(soon(PATIENCE, || !Path::new("/proc").join(&pid).exists()), "QEMU, {pid}, is still there");
+    ends_its_machine_when_killed(&home, &mut test(&home, &["--quiet"]));
     assert!(soon(PATIENCE, || left_behind(&home) == 0), "{:?}", fs::read_dir(home.path("tmp")).unwrap());
 }
 
