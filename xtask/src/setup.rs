@@ -61,12 +61,7 @@ fn emulation() -> anyhow::Result<()> {
 }
 
 fn packages() -> anyhow::Result<()> {
-    let mut missing: Vec<&str> =
-        NEEDED.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
-    let pip = Command::new("python3").args(["-m", "pip", "--version"]).output();
-    if !pip.is_ok_and(|out| out.status.success()) {
-        missing.push("python3-pip");
-    }
+    let missing = missing();
     if missing.is_empty() {
         return Ok(());
     }
@@ -75,17 +70,29 @@ fn packages() -> anyhow::Result<()> {
         bail!("this is no Debian: install by hand what brings {}", missing.join(", "));
     }
     apt(&["update", "-q"])?;
-    let install = ["install", "-q", "-y", "--no-install-recommends"];
-    if apt(&[&install[..], &missing].concat()).is_ok() {
-        return Ok(());
+    let mut wanted: Vec<String> = missing.iter().map(|package| (*package).to_owned()).collect();
+    if missing.iter().any(|package| package.starts_with("qemu-system")) {
+        // The release's emulators and a newer qemu-utils keep each other out
+        wanted.retain(|package| package != "qemu-utils");
+        wanted.push(format!("qemu-utils={}", candidate("qemu-system-common")?));
     }
-    // A qemu-utils newer than the release's own keeps the release's emulators out: take the release's.
-    println!("setup: again, with this release's own qemu-utils");
-    apt(&["remove", "-q", "-y", "qemu-utils"])?;
-    let version = candidate("qemu-system-common")?;
-    let utils = format!("qemu-utils={version}");
-    let rest: Vec<&str> = missing.iter().copied().filter(|p| *p != "qemu-utils").collect();
-    apt(&[&install[..], &["--allow-downgrades", &utils], &rest].concat())
+    let install = ["install", "-q", "-y", "--no-install-recommends", "--allow-downgrades"];
+    apt(&install.into_iter().chain(wanted.iter().map(String::as_str)).collect::<Vec<_>>())?;
+    match self::missing() {
+        still if still.is_empty() => Ok(()),
+        still => bail!("apt installed what was asked for, and there still is no {}", still.join(", ")),
+    }
+}
+
+/// The packages that bring what is not there.
+fn missing() -> Vec<&'static str> {
+    let absent = |(file, _): &&(&str, &str)| !Path::new(file).exists();
+    let mut missing: Vec<_> = NEEDED.iter().filter(absent).map(|(_, package)| *package).collect();
+    let pip = Command::new("python3").args(["-m", "pip", "--version"]).output();
+    if !pip.is_ok_and(|out| out.status.success()) {
+        missing.push("python3-pip");
+    }
+    missing
 }
 
 fn apt(args: &[&str]) -> anyhow::Result<()> {
