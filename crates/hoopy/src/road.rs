@@ -174,12 +174,12 @@ fn road(
     let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
     let groups = Groups::of(inputs.packages.iter().map(AsRef::as_ref), &is_boot);
     Eager::beside(system.codec, store, |eager| {
-        let gather = Gather::new(eager, groups, is_boot);
+        let gather = Gather::new(eager, &groups, is_boot);
         let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);
         let stack = stack::fold(&inputs, store, &mut runner, &settled, &mut timings, observer);
         let ahead = runner.into_ahead();
         check::tell(system, lock.arch, stack.as_ref().ok(), store, observer);
-        let planned = Planned { system, options, name, lock: &lock, release, modules };
+        let planned = Planned { system, options, name, lock: &lock, release, modules, groups: &groups };
         planned.image(stack?, eager, ahead, store, timings, observer)
     })
 }
@@ -193,6 +193,8 @@ struct Planned<'a> {
     release: Release,
     /// How many bytes of the machine's memory modules take more, being unpacked.
     modules: u64,
+    /// Which packages share segments.
+    groups: &'a Groups,
 }
 
 impl Planned<'_> {
@@ -206,7 +208,7 @@ impl Planned<'_> {
         mut timings: Timings,
         observer: &dyn Observer,
     ) -> Result<Made, BuildError> {
-        let Self { system, options, name, lock, release, modules } = self;
+        let Self { system, options, name, lock, release, modules, groups } = self;
         let kernel = image::find_kernel(&stack, store)?;
         check_codec(system.codec, &kernel)?;
         let recipe = recipe(system, options, &stack, lock, &release);
@@ -231,7 +233,7 @@ impl Planned<'_> {
         };
         let (initramfs, laid) = timings.step("segments", observer, || {
             let laying = if ahead.is_none() { work.begin(options.output) } else { None };
-            Initramfs::of(&stack, system.codec, eager, laying, store, observer)
+            Initramfs::of(&stack, groups, eager, laying, store, observer)
         })?;
         fit::check(system, &stack, initramfs.size() + kernel.size, modules)?;
         let (path, bytes) = timings.step("write", observer, || {

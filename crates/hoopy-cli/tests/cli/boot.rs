@@ -20,7 +20,7 @@ use hoopy_testkit::{Home, package, repository};
 const LONG: Duration = Duration::from_secs(600);
 const SHORT: Duration = Duration::from_secs(60);
 
-/// How many machines run at a time: each has two processors to emulate.
+/// How many machines run at a time: each keeps a processor busy.
 const AT_A_TIME: usize = 2;
 
 #[test]

@@ -11,7 +11,7 @@
 //! none as long as no script changes a directory that a later package has as well.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use super::ImageError;
@@ -33,36 +33,49 @@ pub struct Arranged {
     pub origins: Vec<String>,
 }
 
-/// The segments of `stack`, in order.
+/// What decides where a segment lies.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// A package alone: its size, and its place in the stack.
+    Large(Reverse<u64>, usize),
+    /// A group of packages.
+    Group(usize),
+    /// Something else, by its place in the stack.
+    Other(usize),
+}
+
+/// What is in a segment, and where it comes from, by the places in the group and in the stack.
+type Members = BTreeMap<(usize, usize), (Member, String)>;
+
+/// The segments of `stack`, in order, with small packages together as `groups` says.
 ///
 /// # Errors
 /// [`ImageError::Store`].
-pub fn arrange(stack: &Stack, codec: Codec, store: &Store) -> Result<Vec<Arranged>, ImageError> {
-    let groups = Groups::of(stack.packages().map(AsRef::as_ref), &is_boot);
-    let mut grouped: Vec<Vec<(usize, Member, String)>> = groups.sizes().iter().map(|_| Vec::new()).collect();
-    let (mut large, mut others) = (Vec::new(), Vec::new());
+pub fn arrange(
+    stack: &Stack,
+    groups: &Groups,
+    codec: Codec,
+    store: &Store,
+) -> Result<Vec<Arranged>, ImageError> {
+    let mut segments: BTreeMap<Place, Members> = BTreeMap::new();
     for (index, (layer, origin)) in stack.iter().enumerate() {
         let member = Member { layer: layer.clone(), masked: stack.tree.masked(index, &is_boot) };
         if member.is_empty() {
             continue;
         }
-        let place = match origin {
-            Origin::Package(package) => groups.place(&package.record.name),
-            _ => None,
+        let (place, nth) = match (groups.place(origin), origin) {
+            (Some((group, nth)), _) => (Place::Group(group), nth),
+            (None, Origin::Package(_)) => (Place::Large(Reverse(member.size()), index), 0),
+            (None, _) => (Place::Other(index), 0),
         };
-        match (place.and_then(|(group, nth)| Some((grouped.get_mut(group)?, nth))), origin) {
-            (Some((group, nth)), _) => group.push((nth, member, origin.label())),
-            (None, Origin::Package(_)) => {
-                let size: u64 = member.left().map(|(_, entry)| entry.size()).sum();
-                large.push((size, vec![(0, member, origin.label())]));
-            }
-            (None, _) => others.push(vec![(0, member, origin.label())]),
-        }
+        segments.entry(place).or_default().insert((nth, index), (member, origin.label()));
     }
-    large.sort_by_key(|(size, _)| Reverse(*size));
-    let large = large.into_iter().map(|(_, segment)| segment);
-    let segments = large.chain(grouped).chain(others).filter(|segment| !segment.is_empty());
-    let mut arranged: Vec<Arranged> = segments.flat_map(|segment| pieces(segment, codec)).collect();
+    let mut arranged = Vec::new();
+    for segment in segments.into_values() {
+        let (members, origins): (Vec<_>, Vec<_>) = segment.into_values().unzip();
+        let pieces = Plan { members, codec }.pieces().into_iter();
+        arranged.extend(pieces.map(|plan| Arranged { plan, origins: origins.clone() }));
+    }
     let again = directories(stack, &arranged);
     if !again.is_empty() {
         let id = store.put_layer(&again)?;
@@ -75,25 +88,16 @@ pub fn arrange(stack: &Stack, codec: Codec, store: &Store) -> Result<Vec<Arrange
     Ok(arranged)
 }
 
-fn pieces(mut segment: Vec<(usize, Member, String)>, codec: Codec) -> Vec<Arranged> {
-    segment.sort_by_key(|(nth, ..)| *nth);
-    let (members, origins): (Vec<_>, Vec<_>) =
-        segment.into_iter().map(|(_, member, origin)| (member, origin)).unzip();
-    let pieces = Plan { members, codec }.pieces().into_iter();
-    pieces.map(|plan| Arranged { plan, origins: origins.clone() }).collect()
-}
-
 /// The directories whose mode or owner is not what the stack says when all of that was unpacked. Their times do not
 /// count: the kernel takes them from wherever a directory is named first (init/initramfs.c).
 fn directories(stack: &Stack, arranged: &[Arranged]) -> Vec<Entry> {
-    let access = |entry: &Entry| (entry.mode, entry.user.id, entry.group.id);
     let mut found: HashMap<&EntryPath, (u32, u32, u32)> = HashMap::new();
     let members = arranged.iter().flat_map(|segment| &segment.plan.members);
     for entry in members.flat_map(Member::left).map(|(_, entry)| entry).filter(|entry| entry.is_dir()) {
-        found.insert(&entry.path, access(entry));
+        found.insert(&entry.path, entry.access());
     }
     let wrong = |(path, entry): &(&EntryPath, &Entry)| {
-        entry.is_dir() && found.get(*path).is_some_and(|found| *found != access(entry))
+        entry.is_dir() && found.get(*path).is_some_and(|found| *found != entry.access())
     };
     let all = stack.tree.iter().map(|(path, entry, _)| (path, entry));
     all.filter(wrong).map(|(_, entry)| entry.clone()).collect()
@@ -102,7 +106,6 @@ fn directories(stack: &Stack, arranged: &[Arranged]) -> Vec<Entry> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use std::collections::BTreeMap;
     use std::io::Read as _;
     use std::sync::Arc;
 
@@ -170,10 +173,15 @@ mod tests {
         stack
     }
 
+    fn arranged(stack: &Stack, store: &Store) -> Vec<Arranged> {
+        let groups = Groups::of(stack.packages().map(AsRef::as_ref), &is_boot);
+        arrange(stack, &groups, Codec::None, store).unwrap()
+    }
+
     /// What the kernel makes of the segments. None may have what another has, but for directories.
     fn unpacked(stack: &Stack, store: &Store) -> BTreeMap<String, (u32, Vec<u8>)> {
         let mut found: BTreeMap<String, (u32, Vec<u8>)> = BTreeMap::new();
-        for segment in arrange(stack, Codec::None, store).unwrap() {
+        for segment in arranged(stack, store) {
             let mut archive = Vec::new();
             write_archive(&segment.plan, store, &mut archive).unwrap();
             let mut reader = Reader::new(archive.as_slice());
@@ -221,8 +229,8 @@ mod tests {
             (true, of("a/a", Is::File(0o644, 2))),
         ];
         let stack = stack(&made, &store);
-        let arranged = arrange(&stack, Codec::None, &store).unwrap();
-        let mut origins: Vec<_> = arranged.into_iter().map(|segment| segment.origins).collect();
+        let segments = arranged(&stack, &store).into_iter();
+        let mut origins: Vec<_> = segments.map(|segment| segment.origins).collect();
         origins.iter_mut().for_each(|origins| origins.sort());
         // The last package gives the directory the mode that it had before the script.
         let expected = [vec!["p2-1-r0"], vec!["p0-1-r0", "p3-1-r0"], vec!["script 1"], vec![DIRECTORIES]];

@@ -12,8 +12,8 @@ use crate::digest::ContentId;
 use crate::layer::{EntryPath, Kind};
 use crate::report::Observer;
 use crate::segment::Segment;
-use crate::segment::codec::Codec;
 use crate::segment::eager::Eager;
+use crate::segment::groups::Groups;
 use crate::stack::{Stack, database::is_boot};
 use crate::store::Store;
 
@@ -90,20 +90,20 @@ impl Initramfs {
         sum
     }
 
-    /// The initramfs of `stack`, with segments that `eager` makes where the store has not got them. Meanwhile it is
-    /// written into the image that `laying` began; that comes back with all that was.
+    /// The initramfs of `stack`, whose small packages share segments as `groups` says. `eager` makes those that the store
+    /// has not got; meanwhile it is written into the image that `laying` began; that comes back with all that was.
     ///
     /// # Errors
     /// [`ImageError`].
     pub fn of(
         stack: &Stack,
-        codec: Codec,
+        groups: &Groups,
         eager: &Eager<'_>,
         laying: Option<Laying<'_>>,
         store: &Store,
         observer: &dyn Observer,
     ) -> Result<(Self, Option<Begun>), ImageError> {
-        let arranged = arrange(stack, codec, store)?;
+        let arranged = arrange(stack, groups, eager.codec(), store)?;
         let (plans, origins): (Vec<_>, Vec<_>) = arranged.into_iter().map(|a| (a.plan, a.origins)).unzip();
         let mut pieces = microcode(stack, store)?;
         pieces.push(root(stack)?);

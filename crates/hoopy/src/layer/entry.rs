@@ -107,6 +107,11 @@ impl Entry {
         if let Kind::File { size, .. } = self.kind { size } else { 0 }
     }
 
+    /// Mode, owner and group: what an archive's later entry for the same directory sets anew.
+    pub fn access(&self) -> (u32, u32, u32) {
+        (self.mode, self.user.id, self.group.id)
+    }
+
     /// Whether it is a directory.
     pub fn is_dir(&self) -> bool {
         matches!(self.kind, Kind::Dir { .. })

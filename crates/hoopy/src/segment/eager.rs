@@ -79,6 +79,11 @@ impl<'s> Eager<'s> {
         })
     }
 
+    /// How its segments are compressed.
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
     /// Offers the segment of these layers; paths that `left_out` names will not be in it.
     pub fn offer(&self, layers: Vec<Layer>, left_out: &dyn Fn(&EntryPath) -> bool) {
         let member = |layer: Layer| {

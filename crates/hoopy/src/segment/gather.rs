@@ -11,7 +11,7 @@ use crate::stack::Origin;
 #[derive(Debug)]
 pub struct Gather<'e, 's> {
     eager: &'e Eager<'s>,
-    groups: Groups,
+    groups: &'e Groups,
     left_out: fn(&EntryPath) -> bool,
     /// What is known of each group.
     known: RefCell<Vec<Vec<Option<Layer>>>>,
@@ -19,18 +19,14 @@ pub struct Gather<'e, 's> {
 
 impl<'e, 's> Gather<'e, 's> {
     /// For `eager` to make; paths that `left_out` names will be in no segment.
-    pub fn new(eager: &'e Eager<'s>, groups: Groups, left_out: fn(&EntryPath) -> bool) -> Self {
+    pub fn new(eager: &'e Eager<'s>, groups: &'e Groups, left_out: fn(&EntryPath) -> bool) -> Self {
         let known = groups.sizes().iter().map(|size| vec![None; *size]).collect();
         Self { eager, groups, left_out, known: RefCell::new(known) }
     }
 
     /// Takes a layer that will not change any more.
     pub fn settled(&self, layer: &Layer, origin: &Origin) {
-        let place = match origin {
-            Origin::Package(package) => self.groups.place(&package.record.name),
-            _ => None,
-        };
-        let Some((group, nth)) = place else {
+        let Some((group, nth)) = self.groups.place(origin) else {
             return self.eager.offer(vec![layer.clone()], &self.left_out);
         };
         let mut known = self.known.borrow_mut();

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use crate::digest::ContentId;
 use crate::layer::package::Package;
 use crate::layer::{Entry, EntryPath};
+use crate::stack::Origin;
 
 /// What is larger stays alone: it has enough of its own to be compressed well, and to keep a core busy.
 pub const SMALL: u64 = 1 << 20;
@@ -52,9 +53,12 @@ impl Groups {
         groups
     }
 
-    /// The group of the package `name`, and its place there; none where it is alone.
-    pub fn place(&self, name: &str) -> Option<(usize, usize)> {
-        self.places.get(name).copied()
+    /// The group of what comes from there, and its place in it; none where it is alone.
+    pub fn place(&self, origin: &Origin) -> Option<(usize, usize)> {
+        match origin {
+            Origin::Package(package) => self.places.get(&*package.record.name).copied(),
+            _ => None,
+        }
     }
 
     /// How many packages each group has.

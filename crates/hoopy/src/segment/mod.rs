@@ -78,6 +78,11 @@ impl Member {
         all.filter(move |(index, _)| masked.next_if_eq(index).is_none())
     }
 
+    /// The bytes of the files that are left to write.
+    pub fn size(&self) -> u64 {
+        self.left().map(|(_, entry)| entry.size()).sum()
+    }
+
     /// Whether nothing is left to write.
     pub fn is_empty(&self) -> bool {
         self.masked.len() == self.layer.entries.len()
@@ -117,7 +122,7 @@ impl Plan {
 
     /// The bytes of the files that are left to write.
     fn size(&self) -> u64 {
-        self.left().map(Entry::size).sum()
+        self.members.iter().map(Member::size).sum()
     }
 
     /// Whether anything is left to write.

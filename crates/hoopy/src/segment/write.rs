@@ -158,11 +158,10 @@ impl<W: Write> Archive<'_, '_, W> {
         index: usize,
         content: &mut dyn Read,
     ) -> io::Result<()> {
-        if let Some(Entry { path, .. }) = self.entries.get(index).filter(|_| e.is_dir()) {
-            let now = (e.mode, e.user.id, e.group.id);
-            if self.written.directories.insert(path, now) == Some(now) {
-                return Ok(());
-            }
+        if let Some(Entry { path, .. }) = self.entries.get(index).filter(|_| e.is_dir())
+            && self.written.directories.insert(path, e.access()) == Some(e.access())
+        {
+            return Ok(());
         }
         let (kind, target, rdev) = match &e.kind {
             Kind::Dir { .. } => (file_type::DIR, None, (0, 0)),

@@ -62,8 +62,7 @@ fn first_name(entry: &Entry) -> Option<&EntryPath> {
 
 fn unchanged(entry: &Entry, below: &Stack) -> bool {
     let same = |there: &Entry| {
-        (&there.kind, there.mode, there.user.id, there.group.id, &there.xattrs)
-            == (&entry.kind, entry.mode, entry.user.id, entry.group.id, &entry.xattrs)
+        (&there.kind, there.access(), &there.xattrs) == (&entry.kind, entry.access(), &entry.xattrs)
     };
     match below.tree.get(&entry.path) {
         Some(there) => same(there),
