@@ -1,17 +1,15 @@
 //! Scripts in the sandbox of this machine.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::ahead::Ahead;
 
-use crate::digest::LayerId;
 use crate::layer::package::Package;
 use crate::layer::{Entry, Kind, Layer};
 use crate::parallel;
 use crate::report::spans;
-use crate::sandbox::{Captured, Sandbox, SandboxError, Script, Session};
+use crate::sandbox::{Captured, Lowers, Sandbox, SandboxError, Script, Session};
 use crate::stack::{Beside, Runner, expected};
 use crate::store::Store;
 
@@ -60,15 +58,6 @@ impl Native {
         self.sessions = pool.into_inner().unwrap_or_else(PoisonError::into_inner);
         result.map(|_| ())
     }
-}
-
-/// The layers, bottom first, each once: overlayfs refuses a directory that it has already (fs/overlayfs/super.c,
-/// `ovl_setup_trap`). Of equal ones the topmost counts, which has all that the others have.
-fn distinct(layers: &[Layer]) -> Vec<LayerId> {
-    let mut seen = HashSet::new();
-    let mut ids: Vec<LayerId> = layers.iter().rev().map(|l| l.id).filter(|id| seen.insert(*id)).collect();
-    ids.reverse();
-    ids
 }
 
 /// Unpacks `layer` out of the store: by the kernel alone, from file to file, where the contents need not be looked at
@@ -122,7 +111,8 @@ impl Runner for Native {
             self.sessions.push(first);
         }
         self.unpack(layers, store)?;
-        self.sessions[0].run(&distinct(layers), script)
+        let lowers = Lowers::of(layers.iter().map(|layer| (layer.id, &*layer.entries)))?;
+        self.sessions[0].run(&lowers, script)
     }
 
     fn end(&mut self) {

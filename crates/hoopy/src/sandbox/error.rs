@@ -103,12 +103,13 @@ pub enum SandboxError {
     #[error(transparent)]
     Restricted(#[from] Restriction),
     /// More layers than overlayfs stacks.
-    #[error("{count} layers are more than the {max} that overlayfs can stack")]
+    #[error(
+        "{count} layers, of which too many hide something that lies below them, are more than overlayfs can stack: \
+         run the scripts in a virtual machine (`--scripts vm`)"
+    )]
     TooManyLayers {
-        /// As asked for.
+        /// How many there are.
         count: usize,
-        /// As possible.
-        max: usize,
     },
     /// The virtual machine for scripts could not be had, or failed.
     #[error("the virtual machine for scripts: {0}")]

@@ -16,6 +16,7 @@ pub mod binfmt;
 pub mod error;
 mod helper;
 mod identity;
+mod lowers;
 pub mod restriction;
 pub mod session;
 mod wire;
@@ -25,14 +26,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use error::{Ended, SandboxError};
+pub use lowers::Lowers;
 pub use restriction::Restriction;
 pub use session::{Sandbox, SandboxConfig, Session};
 
 use crate::layer::Entry;
-
-/// Most layers below a script: overlayfs stacks 500 directories (OVL_MAX_STACK) and nests twice, the bottom 500 in
-/// one of the upper 500; and below them all the sandbox has one of its own.
-pub const MAX_LAYERS: usize = 998;
 
 /// Most that is kept of what a script writes, from its end.
 pub(crate) const MAX_OUTPUT: usize = 1 << 20;

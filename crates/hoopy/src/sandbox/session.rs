@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use super::helper::MARK;
 use super::identity::Identity;
 use super::wire::{self, Failure, Message, Part, Run, Start, Tag};
-use super::{Captured, Ended, MAX_ENTRIES, MAX_LAYERS, Restriction, SandboxError, Script};
+use super::{Captured, Ended, Lowers, MAX_ENTRIES, Restriction, SandboxError, Script};
 use crate::digest::{HashingWriter, LayerId};
 use crate::layer::stream::{Reader, Writer};
 use crate::layer::{Entry, Kind};
@@ -236,23 +236,19 @@ impl Session {
         self.layers.join(id.to_string()).is_dir()
     }
 
-    /// Runs a script over `layers`, bottom first, and captures what it changes. The layers stay as they are.
+    /// Runs a script over layers and captures what it changes. They stay as they are.
     ///
     /// # Errors
     /// [`SandboxError::ScriptFailed`] and its like for a script that does not end well; the session goes on.
-    /// [`SandboxError::MissingLayer`], [`SandboxError::TooManyLayers`], and whatever keeps a sandbox from being
-    /// made.
-    pub fn run(&mut self, layers: &[LayerId], script: &Script) -> Result<Captured, SandboxError> {
+    /// [`SandboxError::MissingLayer`], and whatever keeps a sandbox from being made.
+    pub fn run(&mut self, lowers: &Lowers, script: &Script) -> Result<Captured, SandboxError> {
         if !script.body.starts_with(b"#!") && !script.body.starts_with(b"\x7fELF") {
             return Err(SandboxError::NoShebang { name: script.name.clone() });
         }
-        if layers.len() > MAX_LAYERS {
-            return Err(SandboxError::TooManyLayers { count: layers.len(), max: MAX_LAYERS });
+        if let Some(missing) = lowers.layers().find(|id| !self.has(*id)) {
+            return Err(SandboxError::MissingLayer(missing));
         }
-        if let Some(missing) = layers.iter().find(|id| !self.has(**id)) {
-            return Err(SandboxError::MissingLayer(*missing));
-        }
-        self.talk(|pipes| Run::send(&mut pipes.to, script, layers))?;
+        self.talk(|pipes| Run::send(&mut pipes.to, script, lowers))?;
         let mut message = self.answer()?.map_err(|failure| explain(failure, script, self.mapped))?;
         let parts = message.ended().and_then(|ended| Ok((ended, message.bytes()?)));
         let (ended, output) = parts.map_err(SandboxError::io(ANSWER))?;

@@ -9,13 +9,13 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use super::Script;
 use super::error::Ended;
+use super::{Lowers, Script};
 use crate::digest::LayerId;
 
 /// Longest string: a script's body, with room for a self-extracting one.
 const MAX_STRING: u32 = 64 << 20;
-/// Most strings in a message: [`Run`] has the most, nine.
+/// Most strings in a message: [`Run`] has the most, ten.
 const MAX_STRINGS: u32 = 16;
 
 /// The first byte of a message: what it is.
@@ -139,6 +139,19 @@ impl Message {
         }
     }
 
+    fn lowers(&mut self) -> io::Result<Lowers> {
+        let (ids, sizes) = (self.ids()?, self.bytes()?);
+        let mut rest = &ids[..];
+        let mut groups = Vec::new();
+        for size in sizes.as_chunks::<4>().0 {
+            let size = usize::try_from(u32::from_le_bytes(*size)).unwrap_or(usize::MAX);
+            let (group, others) = rest.split_at_checked(size).ok_or_else(|| bad("with a layer missing"))?;
+            groups.push(group.to_vec());
+            rest = others;
+        }
+        Ok(Lowers::from_groups(groups))
+    }
+
     pub(super) fn ended(&mut self) -> io::Result<Ended> {
         match (self.number()?, self.number()?) {
             (0, status) => Ok(Ended::Exit(status)),
@@ -179,18 +192,19 @@ impl Start {
     }
 }
 
-/// A script, and the layers below it, bottom first.
+/// A script, and the layers below it.
 pub(super) struct Run {
     pub(super) script: Script,
-    pub(super) layers: Vec<LayerId>,
+    pub(super) lowers: Lowers,
 }
 
 impl Run {
-    pub(super) fn send(out: &mut dyn Write, script: &Script, layers: &[LayerId]) -> io::Result<()> {
+    pub(super) fn send(out: &mut dyn Write, script: &Script, lowers: &Lowers) -> io::Result<()> {
         let args: Vec<u8> = script.args.iter().flat_map(|arg| arg.iter().copied().chain([0])).collect();
         let env: Vec<u8> =
             script.env.iter().flat_map(|(key, value)| format!("{key}={value}\0").into_bytes()).collect();
-        let layers: Vec<u8> = layers.iter().flat_map(|id| *id.as_bytes()).collect();
+        let layers: Vec<u8> = lowers.layers().flat_map(|id| *id.as_bytes()).collect();
+        let groups: Vec<u8> = lowers.groups().iter().flat_map(|g| (g.len() as u32).to_le_bytes()).collect();
         let bind = script.bind.as_ref().map_or(&b""[..], |path| path.as_os_str().as_bytes());
         let hidden: Vec<u8> =
             script.hidden.iter().flat_map(|p| p.as_os_str().as_bytes().iter().copied().chain([0])).collect();
@@ -204,6 +218,7 @@ impl Run {
             &hidden,
             &[u8::from(script.network)],
             &layers,
+            &groups,
         ];
         send(out, Tag::Run, &strings)
     }
@@ -220,7 +235,7 @@ impl Run {
         let hidden = split(&hidden).map(|p| OsStr::from_bytes(p).into()).collect();
         let network = message.bytes()? == [1];
         let script = Script { name, body, args, env, cwd, bind, hidden, network };
-        Ok(Self { script, layers: message.ids()? })
+        Ok(Self { script, lowers: message.lowers()? })
     }
 }
 
@@ -311,12 +326,13 @@ mod tests {
             network: true,
         };
         let mut bytes = Vec::new();
-        let layers = [LayerId::of(b"a"), LayerId::of(b"b")];
-        Run::send(&mut bytes, &script, &layers).unwrap();
+        let [a, b, c] = [b"a", b"b", b"c"].map(|id| LayerId::of(id));
+        let lowers = Lowers::from_groups(vec![vec![a, b], vec![c]]);
+        Run::send(&mut bytes, &script, &lowers).unwrap();
         let mut message = receive(&mut &bytes[..]).unwrap().unwrap();
         let run = Run::from(&mut message).unwrap();
         assert_eq!(format!("{:?}", run.script), format!("{script:?}"));
-        assert_eq!(run.layers, layers);
+        assert_eq!(run.lowers, lowers);
     }
 
     #[test]

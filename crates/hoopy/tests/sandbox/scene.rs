@@ -7,7 +7,7 @@ use hoopy::digest::{ContentId, LayerId};
 use hoopy::layer::entry::layer_id;
 use hoopy::layer::stream::Writer;
 use hoopy::layer::{Entry, EntryPath, Kind};
-use hoopy::sandbox::{Captured, Sandbox, SandboxConfig, SandboxError, Script, Session};
+use hoopy::sandbox::{Captured, Lowers, Sandbox, SandboxConfig, SandboxError, Script, Session};
 use tempfile::TempDir;
 
 pub const BUSYBOX: &str = "bin/busybox";
@@ -80,9 +80,8 @@ impl Layer {
             .try_for_each(|(entry, content)| writer.entry(entry, &mut &content[..]))
     }
 
-    pub fn unpack(&self, session: &mut Session) -> LayerId {
+    pub fn unpack(&self, session: &mut Session) {
         session.unpack(self.id(), &mut |writer| self.write(writer)).unwrap();
-        self.id()
     }
 }
 
@@ -115,9 +114,20 @@ impl Scene {
     /// Runs a script over the base and `layers` in a session of its own.
     pub fn run(&self, layers: &[&Layer], body: &str) -> Result<Captured, SandboxError> {
         let mut session = self.session();
-        let mut ids = vec![self.base.unpack(&mut session)];
-        ids.extend(layers.iter().map(|layer| layer.unpack(&mut session)));
-        session.run(&ids, &script(body))
+        let lowers = self.lowers(layers, &mut session)?;
+        session.run(&lowers, &script(body))
+    }
+
+    /// The base and `layers`, unpacked.
+    fn lowers(&self, layers: &[&Layer], session: &mut Session) -> Result<Lowers, SandboxError> {
+        let all = || std::iter::once(&self.base).chain(layers.iter().copied());
+        all().for_each(|layer| layer.unpack(session));
+        Lowers::of(all().map(|layer| (layer.id(), &layer.entries[..])))
+    }
+
+    /// The base alone, unpacked.
+    pub fn alone(&self, session: &mut Session) -> Lowers {
+        self.lowers(&[], session).unwrap()
     }
 
     /// The same, for a script that is to end well. Gives what it changed and what it wrote.

@@ -5,6 +5,7 @@
 //! nothing here outlives the helper and scripts like to call `sync`. Layers are named by short links in a
 //! scratch directory: mount(2) takes one page of options, 500 paths of a store don't fit, and no character of
 //! a path needs escaping. That also works on kernels without `lowerdir+` (before 6.5). `userxattr` needs 5.11.
+//! Groups of layers are overlays of their own below it ([`crate::sandbox::Lowers`] says why).
 
 use std::ffi::CString;
 use std::fs;
@@ -17,11 +18,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
 
 use super::Result;
-use crate::sandbox::MAX_LAYERS;
 use crate::sandbox::wire::Doing as _;
-
-/// OVL_MAX_STACK (fs/overlayfs/params.h).
-const MAX_STACK: usize = 500;
 
 /// Directories that the sandbox mounts on. They lie below all layers, so that they exist in the first script
 /// and show in nothing that is captured.
@@ -35,8 +32,8 @@ pub(super) struct Overlay {
     pub(super) upper: PathBuf,
 }
 
-/// Mounts `layers`, bottom first, with the changes in `dir`.
-pub(super) fn stack(layers: &[PathBuf], dir: &Path, network: bool) -> Result<Overlay> {
+/// Mounts these groups of layers, bottom first, with the changes in `dir`.
+pub(super) fn stack(groups: &[Vec<PathBuf>], dir: &Path, network: bool) -> Result<Overlay> {
     let scratch = dir.join("scratch");
     make(&scratch)?;
     mount("hoopy", &scratch, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=0755")
@@ -44,37 +41,40 @@ pub(super) fn stack(layers: &[PathBuf], dir: &Path, network: bool) -> Result<Ove
     // Options name paths by it
     std::env::set_current_dir(&scratch).doing("enter the scratch directory")?;
     lay_base(&scratch, network)?;
-    for (n, layer) in layers.iter().enumerate() {
-        symlink(layer, scratch.join(n.to_string())).doing("link a layer")?;
-    }
+    let lower = lowerdir(&lowers(&scratch, groups)?);
     let (upper, work) = changes(dir, &scratch)?;
     symlink(&upper, "u").and_then(|()| symlink(&work, "w")).doing("link the upper directory")?;
-    let mut names: Vec<String> =
-        std::iter::once("base".into()).chain((0..layers.len()).map(|n| n.to_string())).collect();
-    if names.len() > MAX_STACK {
-        fold_bottom(&scratch, &mut names)?;
-    }
     let root = scratch.join("root");
     make(&root)?;
-    let lower = lowerdir(&names);
     overlay(&root, &format!("{lower},upperdir=u,workdir=w,volatile,index=off,xino=off"), MountFlags::NODEV)?;
     Ok(Overlay { root, upper })
 }
 
-/// The bottom as one read-only overlay of its own. Only the bottom can be: a deletion in such an overlay is
-/// forgotten, which is right when nothing lies below it. And only once: overlays nest two deep.
-fn fold_bottom(scratch: &Path, names: &mut Vec<String>) -> Result<()> {
-    let count = names.len() - MAX_STACK + 1;
-    if count > MAX_STACK {
-        let error = io::Error::other(format!("{} layers are more than {MAX_LAYERS}", names.len() - 1));
-        return Err(error).doing("mount the layers");
+/// The names of the directories to stack, bottom first. The sandbox's own lies below them all.
+fn lowers(scratch: &Path, groups: &[Vec<PathBuf>]) -> Result<Vec<String>> {
+    let mut numbers = 0..usize::MAX;
+    let mut names = vec!["base".to_owned()];
+    for (n, group) in groups.iter().enumerate() {
+        let mut linked = if n == 0 && group.len() > 1 { std::mem::take(&mut names) } else { Vec::new() };
+        for (layer, number) in group.iter().zip(&mut numbers) {
+            symlink(layer, scratch.join(number.to_string())).doing("link a layer")?;
+            linked.push(number.to_string());
+        }
+        if linked.len() > 1 {
+            names.push(nest(scratch, &format!("group{n}"), &linked)?);
+        } else {
+            names.append(&mut linked);
+        }
     }
-    let bottom: Vec<String> = names.drain(..count).collect();
-    let dir = scratch.join("bottom");
+    Ok(names)
+}
+
+/// These directories, bottom first, as one read-only overlay of that name.
+fn nest(scratch: &Path, name: &str, directories: &[String]) -> Result<String> {
+    let dir = scratch.join(name);
     make(&dir)?;
-    overlay(&dir, &format!("{},xino=off", lowerdir(&bottom)), MountFlags::RDONLY | MountFlags::NODEV)?;
-    names.insert(0, "bottom".into());
-    Ok(())
+    overlay(&dir, &format!("{},xino=off", lowerdir(directories)), MountFlags::RDONLY | MountFlags::NODEV)?;
+    Ok(name.to_owned())
 }
 
 /// The option for these directories, bottom first. overlayfs wants the top first.

@@ -12,6 +12,7 @@ use rustix::thread::UnshareFlags;
 use super::init::Streams;
 use super::overlay::{self, Overlay};
 use super::{Result, capture, init, status, sys, wait_for};
+use crate::digest::LayerId;
 use crate::sandbox::MAX_OUTPUT;
 use crate::sandbox::error::Ended;
 use crate::sandbox::wire::{self, Doing as _, Failure, Part, Run, Tag};
@@ -40,8 +41,10 @@ fn run_in(run: &Run, layers: &Path, dir: &Path, to: &File) -> Result<Result<()>>
     mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
         .doing("make mounts private")?;
     fs::create_dir(dir).doing(format_args!("make {}", dir.display()))?;
-    let layers: Vec<PathBuf> = run.layers.iter().map(|id| layers.join(id.to_string())).collect();
-    let overlay = overlay::stack(&layers, dir, run.script.network)?;
+    let place = |id: &LayerId| layers.join(id.to_string());
+    let groups = run.lowers.groups().iter().map(|group| group.iter().map(place).collect());
+    let groups: Vec<Vec<PathBuf>> = groups.collect();
+    let overlay = overlay::stack(&groups, dir, run.script.network)?;
     let (ended, output) = start(run, &overlay)?;
     let paths = if ended == Ended::Exit(0) { Some(capture::list(&overlay.upper)?) } else { None };
     let (how, code) = match ended {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use hoopy::sandbox::{Ended, Sandbox, SandboxConfig, SandboxError};
+use hoopy::digest::LayerId;
+use hoopy::sandbox::{Ended, Lowers, Sandbox, SandboxConfig, SandboxError};
 
 use crate::scene::{Scene, sandbox, script};
 
@@ -30,30 +31,32 @@ pub fn shows_the_output_and_line_of_a_failing_script(scene: &Scene) {
 
 pub fn tells_a_missing_interpreter_from_a_failure(scene: &Scene) {
     let mut session = scene.session();
-    let base = scene.base.unpack(&mut session);
+    let base = scene.alone(&mut session);
     let mut other = script("");
     other.body = b"#!/usr/bin/python3 -u\nprint()\n".to_vec();
-    let error = session.run(&[base], &other).unwrap_err();
+    let error = session.run(&base, &other).unwrap_err();
     assert!(
         matches!(&error, SandboxError::NoInterpreter { interpreter, .. } if interpreter == "/usr/bin/python3 -u"),
         "{error}"
     );
     other.body = b"echo hello\n".to_vec();
-    assert!(matches!(session.run(&[base], &other).unwrap_err(), SandboxError::NoShebang { .. }));
+    assert!(matches!(session.run(&base, &other).unwrap_err(), SandboxError::NoShebang { .. }));
     other.body = b"#!/etc/passwd\n".to_vec();
-    assert!(matches!(session.run(&[base], &other).unwrap_err(), SandboxError::CannotExecute { .. }));
+    assert!(matches!(session.run(&base, &other).unwrap_err(), SandboxError::CannotExecute { .. }));
 }
 
 pub fn goes_on_after_a_failed_script(scene: &Scene) {
     let mut session = scene.session();
-    let base = scene.base.unpack(&mut session);
-    assert!(session.run(&[base], &script("exit 3")).is_err());
-    assert!(session.run(&[base, hoopy::digest::LayerId::of(b"x")], &script("")).is_err());
+    let base = scene.alone(&mut session);
+    assert!(session.run(&base, &script("exit 3")).is_err());
+    let missing = Lowers::of([(LayerId::of(b"x"), &[][..])]).unwrap();
+    let error = session.run(&missing, &script("")).unwrap_err();
+    assert!(matches!(error, SandboxError::MissingLayer(_)), "{error}");
     let mut elsewhere = script("true");
     elsewhere.cwd = "/no/such".into();
-    let error = session.run(&[base], &elsewhere).unwrap_err();
+    let error = session.run(&base, &elsewhere).unwrap_err();
     assert!(error.to_string().starts_with("cannot enter /no/such: "), "{error}");
-    assert!(session.run(&[base], &script("true")).is_ok());
+    assert!(session.run(&base, &script("true")).is_ok());
 }
 
 pub fn names_the_signal_that_killed_a_script(scene: &Scene) {
@@ -75,8 +78,8 @@ impl Drop for Victim {
 pub fn be_killed(dir: &Path) -> ExitCode {
     let scene = Scene::new(dir);
     let mut session = sandbox(&dir.join("lowers")).session().unwrap();
-    let base = scene.base.unpack(&mut session);
-    let _ = session.run(&[base], &script("touch /started; sleep 1000 & sleep 1000"));
+    let base = scene.alone(&mut session);
+    let _ = session.run(&base, &script("touch /started; sleep 1000 & sleep 1000"));
     ExitCode::FAILURE
 }
 
@@ -104,8 +107,8 @@ pub fn leaves_nothing_behind_when_killed(scene: &Scene) {
     // Whatever is left of the directory, the next session takes away
     let mut session = scene.session();
     assert_eq!(work_dirs(&scene.lowers).len(), 1);
-    let base = scene.base.unpack(&mut session);
-    assert!(session.run(&[base], &script("true")).is_ok());
+    let base = scene.alone(&mut session);
+    assert!(session.run(&base, &script("true")).is_ok());
     drop(session);
     assert_eq!(work_dirs(&scene.lowers).len(), 0);
 }
@@ -143,7 +146,7 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 pub fn removes_what_another_boot_unpacked(scene: &Scene) {
     let mut session = scene.session();
-    scene.base.unpack(&mut session);
+    scene.alone(&mut session);
     drop(session);
     let current =
         fs::read_dir(&scene.lowers).unwrap().map(|e| e.unwrap()).find(|e| e.path().is_dir()).unwrap();
@@ -158,7 +161,8 @@ pub fn removes_what_another_boot_unpacked(scene: &Scene) {
 pub fn clears_unpacked_layers_that_nobody_uses(scene: &Scene) {
     let sandbox = scene.sandbox();
     let mut session = sandbox.session().unwrap();
-    let base = scene.base.unpack(&mut session);
+    let base = scene.base.id();
+    scene.base.unpack(&mut session);
     assert!(sandbox.clear(&[]).unwrap().is_none() && session.has(base));
     drop(session);
     assert_eq!(sandbox.clear(&[base]).unwrap(), Some((0, 0)));
@@ -174,8 +178,8 @@ pub fn runs_sessions_side_by_side(scene: &Scene) {
         for _ in 0..4 {
             threads.spawn(|| {
                 let mut session = sandbox.session().unwrap();
-                let base = scene.base.unpack(&mut session);
-                session.run(&[base], &script("echo x > /etc/x; sleep 1")).unwrap()
+                let base = scene.alone(&mut session);
+                session.run(&base, &script("echo x > /etc/x; sleep 1")).unwrap()
             });
         }
     });

@@ -39,7 +39,8 @@ pub const ALL: &[Case] = cases! {
     life::clears_unpacked_layers_that_nobody_uses
     life::runs_sessions_side_by_side
     layers::stacks_400_layers
-    layers::stacks_as_many_layers_as_it_says_and_no_more
+    layers::shows_of_1300_layers_what_each_of_them_leaves
+    layers::refuses_more_deletions_than_overlayfs_stacks
     layers::unpacks_owners_modes_and_times
     layers::unpacks_contents_out_of_a_file
     layers::does_not_follow_links_in_a_layer

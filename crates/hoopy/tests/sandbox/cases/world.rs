@@ -15,8 +15,8 @@ pub fn gives_the_hosts_network_where_it_is_asked_for(scene: &Scene) {
     let mut online = script("cat /etc/resolv.conf; ls /proc/self/ns -l | grep net");
     online.network = true;
     let mut session = scene.session();
-    let base = scene.base.unpack(&mut session);
-    let captured = session.run(&[base], &online).unwrap_or_else(|e| panic!("{e}"));
+    let base = scene.alone(&mut session);
+    let captured = session.run(&base, &online).unwrap_or_else(|e| panic!("{e}"));
     let output = String::from_utf8(captured.output).unwrap();
     let rest = output.strip_prefix(&fs::read_to_string("/etc/resolv.conf").unwrap()).unwrap();
     let hosts = fs::read_link("/proc/self/ns/net").unwrap();
@@ -57,8 +57,8 @@ pub fn binds_a_directory_read_only_and_runs_the_script_from_it(scene: &Scene) {
     setup.name = "setup.sh".into();
     (setup.bind, setup.cwd) = (Some(host.path().into()), "/mnt".into());
     let mut session = scene.session();
-    let base = scene.base.unpack(&mut session);
-    let captured = session.run(&[base], &setup).unwrap_or_else(|e| panic!("{e}"));
+    let base = scene.alone(&mut session);
+    let captured = session.run(&base, &setup).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(String::from_utf8_lossy(&captured.output), "/mnt/setup.sh\nn\n/mnt\n");
     assert_eq!(captured.entries, []);
     assert!(!host.path().join("x").exists());
