@@ -3,7 +3,7 @@
 use std::fs::{self, File, FileTimes, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use hoopy_testkit::{Home, package};
@@ -148,10 +148,31 @@ fn what_was_warned_of_is_warned_of_again() {
     assert!(again.contains("warning: ") && again.contains("crlf.sh"), "{again}");
 }
 
-/// The content of a file in the archive of the root that a build wrote.
+#[test]
+fn a_change_while_a_build_looks_at_the_file_is_noticed_by_the_next() {
+    let home = home();
+    let motd = home.path("s/root/etc/motd");
+    for delay in 0..20 {
+        // Of the same length, within the same tick of the clock or not, before it is read or after.
+        put(&motd, &format!("first {delay:02}\n"));
+        let build = ["build", "s", "--output", "tar", "--quiet"];
+        let mut going = home.command(&build).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(delay * 2));
+        put(&motd, &format!("other {delay:02}\n"));
+        assert!(going.wait().unwrap().success());
+        let archive = home.ok(&build);
+        let found = extracted(Path::new(archive.trim_end()), "etc/motd");
+        assert_eq!(found, format!("other {delay:02}\n"));
+    }
+}
+
+/// The content of a file in the archive of the root that a build writes.
 fn content(home: &Home, image: &str, path: &str) -> String {
     home.ok(&["build", "s", "--mirror", "mirror", "--output", "tar", "--image-version", image, "--quiet"]);
-    let archive = home.path(&format!("s/images/small-{image}.tar"));
+    extracted(&home.path(&format!("s/images/small-{image}.tar")), path)
+}
+
+fn extracted(archive: &Path, path: &str) -> String {
     let out = Command::new("tar").arg("-xOf").arg(archive).arg(path).output().unwrap();
     assert!(out.status.success(), "{path}: {}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap()

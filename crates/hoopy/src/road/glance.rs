@@ -5,8 +5,8 @@
 //! modification time (`touch -d`) but not its change time, which the kernel takes from its clock whenever a file is
 //! written to, renamed or given another mode. So the same digest later means that the same files were seen, if
 //!
-//! - no file was changed in the instant of the glance: the clock ticks, and a second change within a tick leaves
-//!   no mark. Where the newest change is that young, nothing is remembered;
+//! - no file was changed in the instant of the glance: the clock that the kernel takes change times from ticks, and a
+//!   second change within a tick leaves no mark. Where the newest change is that young, nothing is remembered;
 //! - the filesystem keeps change times, and by this machine's clock: others are not trusted;
 //! - nobody writes through a shared mapping that was written through before: the kernel takes the time when a page
 //!   is first written to, and again only after it went to disk. No editor works so;
@@ -19,8 +19,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use super::before::Before;
@@ -31,9 +32,6 @@ use crate::layer::files::MAX_DEPTH;
 use crate::report::{Built, Event, Observer};
 use crate::stack::{HIDDEN, Release};
 use crate::store::Store;
-
-/// Longer than any kernel's tick, the grain of change times (`CONFIG_HZ=100`: 10 ms).
-const TICK: Duration = Duration::from_millis(50);
 
 /// The grain of filesystems that keep no nanoseconds: FAT's two seconds are the coarsest.
 const COARSE: Duration = Duration::from_secs(2);
@@ -82,7 +80,7 @@ impl Glance {
             return None;
         }
         let dir = system.dir.canonicalize().ok()?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        let now = now()?;
         let mut look = Look { hasher: Hasher::new("hoopy glance 1"), files: 0, newest: Duration::ZERO };
         look.top(&dir)?;
         if let Some(keys) = &system.keys {
@@ -95,7 +93,7 @@ impl Glance {
             "hoopy glance at a directory 1",
             &[env!("CARGO_PKG_VERSION").as_bytes(), dir.as_os_str().as_bytes(), asked.as_bytes()],
         );
-        let grain = if look.newest.subsec_nanos() == 0 { COARSE } else { TICK };
+        let grain = if look.newest.subsec_nanos() == 0 { COARSE } else { Duration::ZERO };
         let settled = look.newest + grain < now;
         let seen = RecipeId::from_bytes(look.hasher.finish()).to_string();
         Some(Self { recipe, seen, settled })
@@ -128,6 +126,13 @@ impl Glance {
         let last = Remembered { seen: self.seen.clone(), commit, dirty, image, warnings };
         let _ = store.remember(self.recipe, &last);
     }
+}
+
+/// The clock that the kernel takes change times from (fs/inode.c, `current_time`): what is changed from now on has this
+/// time or a later one. Since Linux 6.13 change times can be finer, and never earlier.
+fn now() -> Option<Duration> {
+    let now = clock_gettime(ClockId::RealtimeCoarse);
+    Some(Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?))
 }
 
 /// A look being taken. Every function gives `None` where looking is not enough.
