@@ -5,9 +5,11 @@
 mod common;
 
 use common::adb::{self, Adb};
+use hoopy_apk::Checksum;
 use hoopy_apk::package::{self, PackageError, write::member};
 use hoopy_apk::signature::{KeyRing, SignatureError, SigningKey};
 use hoopy_apk::tar::{Entry, Kind};
+use sha1::{Digest as _, Sha1};
 
 const INFO: &str = "pkgname = evil\npkgver = 1-r0\narch = noarch\nsize = 1\n";
 
@@ -343,8 +345,21 @@ fn a_package_cut_short_anywhere_is_refused() {
 fn data_other_than_the_control_file_says_is_refused() {
     let info = format!("{INFO}datahash = {}\n", "0".repeat(64));
     let control = member(&[(Entry::file(b".PKGINFO", info.len() as u64), info.as_bytes())], false).unwrap();
-    let bytes = [control, member::<&[u8]>(&[(file(b"x"), b"")], true).unwrap()].concat();
-    assert!(matches!(read(&bytes), Err(PackageError::DataHash { .. })));
+    let bytes = [&control[..], &member::<&[u8]>(&[(file(b"x"), b"")], true).unwrap()].concat();
+    let checksum = Checksum::Sha1(Sha1::digest(&control).into());
+    assert!(matches!(package::verify(&bytes[..], &checksum), Err(PackageError::DataHash { .. })));
+    // Where the digest of the whole file was right, nothing in it is digested again.
+    assert_eq!(read(&bytes).unwrap(), 1);
+}
+
+#[test]
+fn a_file_other_than_its_checksum_says_is_refused() {
+    let control = member(&[(Entry::file(b".PKGINFO", INFO.len() as u64), INFO.as_bytes())], false).unwrap();
+    let wrong = Entry { sha1: Some([7; 20]), ..entry(b"x", Kind::File(1)) };
+    let bytes = [&control[..], &member::<&[u8]>(&[(wrong, b"x")], true).unwrap()].concat();
+    let checksum = Checksum::Sha1(Sha1::digest(&control).into());
+    assert!(matches!(package::verify(&bytes[..], &checksum), Err(PackageError::FileChecksum { .. })));
+    assert_eq!(read(&bytes).unwrap(), 1);
 }
 
 /// Found by fuzzing the index: a version that is a carriage return at the end of the text was read, and lost when it

@@ -18,6 +18,16 @@ use crate::tar::{self, TarError};
 pub struct Data<R: BufRead> {
     source: Source<R>,
     admission: Admission,
+    proof: Proof,
+}
+
+/// Whether anything else vouches for a package's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// The whole file was digested.
+    Given,
+    /// They are good if they are what the control files say, and no better than these.
+    Wanted,
 }
 
 /// Where the files come from.
@@ -27,7 +37,8 @@ enum Source<R: BufRead> {
     V3 { listed: std::vec::IntoIter<Listed>, blocks: Blocks<R> },
 }
 
-/// One file, with its content where it has any. It is checked against its checksum as it is read.
+/// One file, with its content where it has any. That is checked against its checksum as it is read, unless the whole
+/// package was proved.
 #[derive(Debug)]
 pub struct File<'a, R: BufRead> {
     /// Its header: the path is relative and normal.
@@ -61,15 +72,17 @@ impl Check {
 
 impl<R: BufRead> Data<R> {
     /// The data member that begins where `rest` is.
-    pub(super) fn v2(rest: R, datahash: Option<[u8; 32]>) -> Self {
-        let archive = Box::new(tar::Reader::new(Member::new(rest, Digests::sha256())));
-        Self { source: Source::V2 { archive, datahash }, admission: Admission::new() }
+    pub(super) fn v2(rest: R, datahash: Option<[u8; 32]>, proof: Proof) -> Self {
+        let datahash = datahash.filter(|_| proof == Proof::Wanted);
+        let digests = if datahash.is_some() { Digests::sha256() } else { Digests::default() };
+        let archive = Box::new(tar::Reader::new(Member::new(rest, digests)));
+        Self { source: Source::V2 { archive, datahash }, admission: Admission::new(), proof }
     }
 
     /// The blocks that follow a database which lists these files.
-    pub(super) fn v3(blocks: Blocks<R>, listed: Vec<Listed>) -> Self {
+    pub(super) fn v3(blocks: Blocks<R>, listed: Vec<Listed>, proof: Proof) -> Self {
         let listed = listed.into_iter();
-        Self { source: Source::V3 { listed, blocks }, admission: Admission::new() }
+        Self { source: Source::V3 { listed, blocks }, admission: Admission::new(), proof }
     }
 
     /// Bounds what the files may hold, for a package file of `size` bytes: a few bytes could inflate to a full
@@ -88,6 +101,8 @@ impl<R: BufRead> Data<R> {
         let mut check = None;
         if let tar::Kind::File(size) = entry.kind {
             self.source.content(number, size, &entry.path)?;
+        }
+        if matches!(entry.kind, tar::Kind::File(_)) && self.proof == Proof::Wanted {
             let sha1 = entry.sha1.map(|expected| Check::Sha1(Sha1::new(), expected));
             check = sha256.map(|expected| Check::Sha256(Sha256::new(), expected)).or(sha1);
         }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, Read};
 
-use super::data::Data;
+use super::data::{Data, Proof};
 use super::{PackageError, PackageInfo, ScriptKind};
 use crate::adb;
 use crate::adb::container::{self, Schema};
@@ -38,7 +38,17 @@ enum Trust<'a> {
     Checksum(&'a Checksum),
 }
 
-/// Opens the package that `reader` gives, which must have been proved before: by the digest of its file.
+impl Trust<'_> {
+    fn proof(self) -> Proof {
+        match self {
+            Self::Proved => Proof::Given,
+            Self::Keys(_) | Self::Checksum(_) => Proof::Wanted,
+        }
+    }
+}
+
+/// Opens the package that `reader` gives, which must have been proved before: by the digest of its file. What that
+/// vouches for is not digested once more, but for the control files, by which a package is known.
 ///
 /// # Errors
 /// [`PackageError`] when the control files are not what they should be.
@@ -94,7 +104,7 @@ fn v2<R: BufRead>(reader: R, trust: Trust<'_>) -> Result<Opened<R>, PackageError
     let mut info =
         PackageInfo::parse(&control.info.ok_or_else(|| PackageError::Info("there is none".to_owned()))?)?;
     info.record.checksum = checksum;
-    let data = Data::v2(rest, info.datahash);
+    let data = Data::v2(rest, info.datahash, trust.proof());
     Ok(Opened { info, scripts: control.scripts, checksum, data })
 }
 
@@ -110,7 +120,7 @@ fn v3<R: BufRead>(reader: R, trust: Trust<'_>) -> Result<Opened<R>, PackageError
     let described = adb::package::read(&adb)?;
     let mut info = described.info;
     info.record.checksum = checksum;
-    let data = Data::v3(blocks, described.files);
+    let data = Data::v3(blocks, described.files, trust.proof());
     Ok(Opened { info, scripts: described.scripts, checksum, data })
 }
 
