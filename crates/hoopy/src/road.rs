@@ -2,6 +2,7 @@
 //! reads what is content-addressed and does nothing where its result is in the store.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use serde::Serialize;
 
@@ -231,16 +232,20 @@ impl Planned<'_> {
             kernel: &kernel,
             identity: &identity,
         };
-        let (initramfs, laid) = timings.step("segments", observer, || {
-            let laying = if ahead.is_none() { work.begin(options.output) } else { None };
-            Initramfs::of(&stack, groups, eager, laying, store, observer)
+        let built = thread::scope(|scope| {
+            let (initramfs, laid) = timings.step("segments", observer, || {
+                let laying = if ahead.is_none() { work.begin(options.output) } else { None };
+                Initramfs::of(&stack, groups, eager, laying, scope, store, observer)
+            })?;
+            fit::check(system, &stack, initramfs.size() + kernel.size, modules)?;
+            let begun = || {
+                let laid = || laid.and_then(|laid| laid.join().ok().flatten());
+                ahead.and_then(Ahead::finish).or_else(laid)
+            };
+            let write = || work.write(options.output, &initramfs, begun);
+            let (path, bytes) = timings.step("write", observer, write)?;
+            Ok::<_, BuildError>(Built { modules, ..report(&work, path, bytes, &initramfs) })
         })?;
-        fit::check(system, &stack, initramfs.size() + kernel.size, modules)?;
-        let (path, bytes) = timings.step("write", observer, || {
-            let begun = ahead.and_then(Ahead::finish).or(laid);
-            work.write(options.output, &initramfs, begun)
-        })?;
-        let built = Built { modules, ..report(&work, path, bytes, &initramfs) };
         if let Some(before) = Before::of(&name, &built, store) {
             let last = foresight::last(system, &name, options.output);
             match store.remember(recipe, &before).and_then(|()| store.remember(last, &before)) {

@@ -1,7 +1,8 @@
 //! The initramfs: early archives, then segments, end to end.
 
+use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::thread;
+use std::thread::{Scope, ScopedJoinHandle};
 
 use hoopy_cpio::{Header, Writer, file_type};
 use hoopy_uki::Checksum;
@@ -30,10 +31,13 @@ pub struct Piece {
 #[derive(Debug, Clone)]
 pub enum Content {
     /// Bytes at hand, an archive that is not compressed, and their digest.
-    Bytes(Vec<u8>, ContentId),
+    Bytes(Arc<[u8]>, ContentId),
     /// A segment of the store.
     Segment(Segment),
 }
+
+/// The thread that writes an image while its segments are made.
+pub type Laid<'scope> = ScopedJoinHandle<'scope, Option<Begun>>;
 
 /// An initramfs, described.
 #[derive(Debug, Clone)]
@@ -44,7 +48,7 @@ pub struct Initramfs {
 
 impl Content {
     /// In bytes.
-    pub const fn size(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         match self {
             Self::Bytes(bytes, _) => bytes.len() as u64,
             Self::Segment(segment) => segment.size,
@@ -52,7 +56,7 @@ impl Content {
     }
 
     /// The digest of these bytes.
-    pub const fn digest(&self) -> ContentId {
+    pub fn digest(&self) -> ContentId {
         match self {
             Self::Bytes(_, digest) => *digest,
             Self::Segment(segment) => segment.content,
@@ -62,12 +66,12 @@ impl Content {
 
 impl Piece {
     /// In bytes.
-    pub const fn size(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.content.size()
     }
 
     /// The digest of its bytes.
-    pub const fn digest(&self) -> ContentId {
+    pub fn digest(&self) -> ContentId {
         self.content.digest()
     }
 }
@@ -91,33 +95,31 @@ impl Initramfs {
     }
 
     /// The initramfs of `stack`, whose small packages share segments as `groups` says. `eager` makes those that the store
-    /// has not got; meanwhile it is written into the image that `laying` began; that comes back with all that was.
+    /// has not got; meanwhile a thread of `scope` writes it into the image that `laying` began, and may be at that still
+    /// when all are there.
     ///
     /// # Errors
     /// [`ImageError`].
-    pub fn of(
+    pub fn of<'scope>(
         stack: &Stack,
         groups: &Groups,
         eager: &Eager<'_>,
-        laying: Option<Laying<'_>>,
+        laying: Option<Laying<'scope>>,
+        scope: &'scope Scope<'scope, '_>,
         store: &Store,
         observer: &dyn Observer,
-    ) -> Result<(Self, Option<Begun>), ImageError> {
+    ) -> Result<(Self, Option<Laid<'scope>>), ImageError> {
         let arranged = arrange(stack, groups, eager.codec(), store)?;
         let (plans, origins): (Vec<_>, Vec<_>) = arranged.into_iter().map(|a| (a.plan, a.origins)).unzip();
         let mut pieces = microcode(stack, store)?;
         pieces.push(root(stack)?);
         let (told, made) = channel();
-        let (segments, begun) = thread::scope(|scope| {
-            let pieces = &pieces;
-            let laying = laying.map(|laying| scope.spawn(move || laying.lay(pieces, &made)));
-            let segments = eager.realise(plans, told, observer);
-            (segments, laying.and_then(|laying| laying.join().ok().flatten()))
-        });
-        let segments = segments?.into_iter().zip(origins);
+        let first = pieces.clone();
+        let laid = laying.map(|laying| scope.spawn(move || laying.lay(&first, &made)));
+        let segments = eager.realise(plans, told, observer)?.into_iter().zip(origins);
         pieces
             .extend(segments.map(|(segment, origins)| Piece { origins, content: Content::Segment(segment) }));
-        Ok((Self { pieces }, begun))
+        Ok((Self { pieces }, laid))
     }
 }
 
@@ -134,7 +136,7 @@ fn microcode(stack: &Stack, store: &Store) -> Result<Vec<Piece>, ImageError> {
         // Archives come in whole blocks: mostly it is the file's own digest, which is known.
         let digest = if bytes.len() as u64 == size { content } else { ContentId::of(&bytes) };
         let origins = vec![stack.origins[at.layer].label()];
-        pieces.push(Piece { origins, content: Content::Bytes(bytes, digest) });
+        pieces.push(Piece { origins, content: Content::Bytes(bytes.into(), digest) });
     }
     Ok(pieces)
 }
@@ -154,5 +156,5 @@ fn root(stack: &Stack) -> Result<Piece, ImageError> {
     archive.entry(&header, 0)?;
     let bytes = archive.finish()?;
     let digest = ContentId::of(&bytes);
-    Ok(Piece { origins: vec!["/".to_owned()], content: Content::Bytes(bytes, digest) })
+    Ok(Piece { origins: vec!["/".to_owned()], content: Content::Bytes(bytes.into(), digest) })
 }

@@ -14,7 +14,7 @@ mod write;
 
 pub use ahead::{Ahead, Begun};
 pub use describe::{Identity, command_line, os_release};
-pub use initramfs::{Content, Initramfs, Piece};
+pub use initramfs::{Content, Initramfs, Laid, Piece};
 pub use kernel::{Kernel, find as find_kernel, version as kernel_version};
 pub use laying::Laying;
 pub use name::{Version, latest};

@@ -12,8 +12,9 @@ use super::{Begun, ImageError, Initramfs};
 use crate::digest::ContentId;
 use crate::store::Store;
 
-/// Writes the unified kernel image `plan`, whose one external section is the initramfs, to `path`; of it, `begun`
-/// may have been written already, the kernel, too, whose digest this is.
+/// Writes the unified kernel image `plan`, whose one external section is the initramfs, to `path`; of it, what was
+/// `begun` may have been written already, the kernel, too, whose digest this is. That is asked for when nothing else is
+/// left to do.
 ///
 /// # Errors
 /// [`ImageError::Io`]; nothing is left at `path` then that was not there before.
@@ -23,13 +24,13 @@ pub fn uki_to(
     initramfs: &Initramfs,
     kernel: ContentId,
     store: &Store,
-    begun: Option<Begun>,
+    begun: impl FnOnce() -> Option<Begun>,
 ) -> Result<u64, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
     let sum = initramfs.checksum();
     let total = plan.checksum(|_| sum);
     plan.set_checksum(total);
-    let mut begun = begun.map_or_else(|| new(path), Ok).map_err(io)?;
+    let mut begun = begun().map_or_else(|| new(path), Ok).map_err(io)?;
     let linux = plan.data_range(Section::Linux);
     let is_kernel = |at, size| linux.as_ref().is_some_and(|linux| *linux == (at..at + size));
     let mut at = 0;

@@ -28,11 +28,12 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// Writes it, with what was `begun` of it.
     pub(super) fn write(
         &self,
         output: Output,
         initramfs: &Initramfs,
-        begun: Option<Begun>,
+        begun: impl FnOnce() -> Option<Begun>,
     ) -> Result<(PathBuf, u64), BuildError> {
         let images = self.images()?;
         let file = |ending: &str| images.join(format!("{}.{ending}", self.identity.image()));
