@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use super::helper::MARK;
 use super::identity::Identity;
-use super::wire::{self, Failure, Message, Part, Run, Start, Tag};
+use super::wire::{self, Failure, Message, Part, Run, Start, Tag, Upper};
 use super::{Captured, Ended, Lowers, MAX_ENTRIES, Restriction, SandboxError, Script};
 use crate::digest::{HashingWriter, LayerId};
 use crate::layer::stream::{Reader, Writer};
@@ -248,8 +248,13 @@ impl Session {
         if let Some(missing) = lowers.layers().find(|id| !self.has(*id)) {
             return Err(SandboxError::MissingLayer(missing));
         }
-        self.talk(|pipes| Run::send(&mut pipes.to, script, lowers))?;
-        let mut message = self.answer()?.map_err(|failure| explain(failure, script, self.mapped))?;
+        // What packages' scripts change is little. setup.sh does whatever its author likes, and may reach the network:
+        // it is not run twice.
+        let upper = if script.bind.is_none() { Upper::Memory } else { Upper::Disk };
+        let mut message = self.ask(lowers, script, upper)?;
+        if message.tag == Tag::Full {
+            message = self.ask(lowers, script, Upper::Disk)?;
+        }
         let parts = message.ended().and_then(|ended| Ok((ended, message.bytes()?)));
         let (ended, output) = parts.map_err(SandboxError::io(ANSWER))?;
         if ended == Ended::Exit(0) {
@@ -257,6 +262,11 @@ impl Session {
         }
         let line = failing_line(&output, &script.name);
         Err(SandboxError::ScriptFailed { name: script.name.clone(), ended, line, output })
+    }
+
+    fn ask(&mut self, lowers: &Lowers, script: &Script, upper: Upper) -> Result<Message, SandboxError> {
+        self.talk(|pipes| Run::send(&mut pipes.to, script, lowers, upper))?;
+        self.answer()?.map_err(|failure| explain(failure, script, self.mapped))
     }
 
     fn receive(&mut self, output: Vec<u8>) -> Result<Captured, SandboxError> {

@@ -15,7 +15,7 @@ use crate::digest::LayerId;
 
 /// Longest string: a script's body, with room for a self-extracting one.
 const MAX_STRING: u32 = 64 << 20;
-/// Most strings in a message: [`Run`] has the most, ten.
+/// Most strings in a message: [`Run`] has the most, eleven.
 const MAX_STRINGS: u32 = 16;
 
 /// The first byte of a message: what it is.
@@ -39,12 +39,14 @@ pub(super) enum Tag {
     InUse,
     /// Answer: not done, [`Failure`].
     Failed,
+    /// Answer: the script ran, and its changes found no room in memory.
+    Full,
     /// Answer: the script ended so, and wrote this. After a success the stream of the changes follows.
     Ended,
 }
 
 impl Tag {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Start,
         Self::Mapped,
         Self::Unpack,
@@ -54,6 +56,7 @@ impl Tag {
         Self::InUse,
         Self::Done,
         Self::Failed,
+        Self::Full,
         Self::Ended,
     ];
 }
@@ -192,14 +195,29 @@ impl Start {
     }
 }
 
-/// A script, and the layers below it.
+/// Where a script's changes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upper {
+    /// To a tmpfs of bounded size: fast, and nothing is left that must be removed.
+    Memory,
+    /// To the store's filesystem.
+    Disk,
+}
+
+/// A script, the layers below it, and where its changes go.
 pub(super) struct Run {
     pub(super) script: Script,
     pub(super) lowers: Lowers,
+    pub(super) upper: Upper,
 }
 
 impl Run {
-    pub(super) fn send(out: &mut dyn Write, script: &Script, lowers: &Lowers) -> io::Result<()> {
+    pub(super) fn send(
+        out: &mut dyn Write,
+        script: &Script,
+        lowers: &Lowers,
+        upper: Upper,
+    ) -> io::Result<()> {
         let args: Vec<u8> = script.args.iter().flat_map(|arg| arg.iter().copied().chain([0])).collect();
         let env: Vec<u8> =
             script.env.iter().flat_map(|(key, value)| format!("{key}={value}\0").into_bytes()).collect();
@@ -219,6 +237,7 @@ impl Run {
             &[u8::from(script.network)],
             &layers,
             &groups,
+            &[u8::from(upper == Upper::Memory)],
         ];
         send(out, Tag::Run, &strings)
     }
@@ -235,7 +254,9 @@ impl Run {
         let hidden = split(&hidden).map(|p| OsStr::from_bytes(p).into()).collect();
         let network = message.bytes()? == [1];
         let script = Script { name, body, args, env, cwd, bind, hidden, network };
-        Ok(Self { script, lowers: message.lowers()? })
+        let lowers = message.lowers()?;
+        let upper = if message.bytes()? == [1] { Upper::Memory } else { Upper::Disk };
+        Ok(Self { script, lowers, upper })
     }
 }
 
@@ -328,11 +349,11 @@ mod tests {
         let mut bytes = Vec::new();
         let [a, b, c] = [b"a", b"b", b"c"].map(|id| LayerId::of(id));
         let lowers = Lowers::from_groups(vec![vec![a, b], vec![c]]);
-        Run::send(&mut bytes, &script, &lowers).unwrap();
+        Run::send(&mut bytes, &script, &lowers, Upper::Memory).unwrap();
         let mut message = receive(&mut &bytes[..]).unwrap().unwrap();
         let run = Run::from(&mut message).unwrap();
         assert_eq!(format!("{:?}", run.script), format!("{script:?}"));
-        assert_eq!(run.lowers, lowers);
+        assert_eq!((run.lowers, run.upper), (lowers, Upper::Memory));
     }
 
     #[test]

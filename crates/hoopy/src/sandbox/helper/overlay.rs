@@ -7,7 +7,7 @@
 //! a path needs escaping. That also works on kernels without `lowerdir+` (before 6.5). `userxattr` needs 5.11.
 //! Groups of layers are overlays of their own below it ([`crate::sandbox::Lowers`] says why).
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
@@ -18,11 +18,15 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
 
 use super::Result;
-use crate::sandbox::wire::Doing as _;
+use crate::sandbox::error::Ended;
+use crate::sandbox::wire::{Doing as _, Upper};
 
 /// Directories that the sandbox mounts on. They lie below all layers, so that they exist in the first script
 /// and show in nothing that is captured.
 const MOUNTPOINTS: [&str; 4] = ["proc", "sys", "dev", "mnt"];
+
+/// What a script may change in memory, as an option of tmpfs: most change a few files.
+const IN_MEMORY: &CStr = c"mode=0755,size=32m";
 
 /// The mounted stack.
 pub(super) struct Overlay {
@@ -30,24 +34,45 @@ pub(super) struct Overlay {
     pub(super) root: PathBuf,
     /// Where changes go.
     pub(super) upper: PathBuf,
+    /// Whether that is bounded by [`IN_MEMORY`].
+    bounded: bool,
 }
 
-/// Mounts these groups of layers, bottom first, with the changes in `dir`.
-pub(super) fn stack(groups: &[Vec<PathBuf>], dir: &Path, network: bool) -> Result<Overlay> {
+/// Mounts these groups of layers, bottom first, with the changes in memory or in `dir`.
+pub(super) fn stack(groups: &[Vec<PathBuf>], dir: &Path, to: Upper, network: bool) -> Result<Overlay> {
     let scratch = dir.join("scratch");
     make(&scratch)?;
-    mount("hoopy", &scratch, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=0755")
+    let options = if to == Upper::Memory { IN_MEMORY } else { c"mode=0755" };
+    mount("hoopy", &scratch, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options)
         .doing("mount a tmpfs")?;
     // Options name paths by it
     std::env::set_current_dir(&scratch).doing("enter the scratch directory")?;
     lay_base(&scratch, network)?;
     let lower = lowerdir(&lowers(&scratch, groups)?);
-    let (upper, work) = changes(dir, &scratch)?;
+    let place = place(to, dir, &scratch)?;
+    let (upper, work) = (place.join("upper"), place.join("work"));
+    make(&work)?;
+    make(&upper)?;
     symlink(&upper, "u").and_then(|()| symlink(&work, "w")).doing("link the upper directory")?;
     let root = scratch.join("root");
     make(&root)?;
     overlay(&root, &format!("{lower},upperdir=u,workdir=w,volatile,index=off,xino=off"), MountFlags::NODEV)?;
-    Ok(Overlay { root, upper })
+    Ok(Overlay { root, upper, bounded: to == Upper::Memory && place == scratch })
+}
+
+impl Overlay {
+    /// Whether a script that ended so and wrote this may have lacked the room to change what it wanted to.
+    pub(super) fn was_too_small(&self, ended: Ended, output: &[u8]) -> bool {
+        /// strerror(3) of ENOSPC, as musl has it.
+        const NO_SPACE: &[u8] = b"No space left on device";
+        let is_full = || {
+            rustix::fs::statvfs(&self.upper)
+                .is_ok_and(|fs| fs.f_bavail < fs.f_blocks / 16 || fs.f_favail == 0)
+        };
+        let failed =
+            || ended != Ended::Exit(0) && output.windows(NO_SPACE.len()).any(|words| words == NO_SPACE);
+        self.bounded && (is_full() || failed())
+    }
 }
 
 /// The names of the directories to stack, bottom first. The sandbox's own lies below them all.
@@ -111,13 +136,15 @@ fn lay_base(scratch: &Path, network: bool) -> Result<()> {
     Ok(())
 }
 
-/// The upper and work directories: in the store, or in the tmpfs where the store's filesystem keeps no `user.`
-/// attributes (NFS) or is itself an overlay (a container without a volume), which can't be an upper directory.
-fn changes(dir: &Path, scratch: &Path) -> Result<(PathBuf, PathBuf)> {
+/// Where the upper and work directories are. In the tmpfs, too, where the store's filesystem keeps no `user.`
+/// attributes (NFS) or is itself an overlay (a container without a volume), which can't be an upper directory. A tmpfs
+/// keeps them since Linux 6.6.
+fn place<'a>(to: Upper, dir: &'a Path, scratch: &'a Path) -> Result<&'a Path> {
     /// OVERLAYFS_SUPER_MAGIC (include/uapi/linux/magic.h).
     const OVERLAY: u64 = 0x794c_7630;
     let is_overlay = rustix::fs::statfs(dir).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(OVERLAY));
-    let place = if is_overlay || !keeps_attributes(dir)? { scratch } else { dir };
+    let in_memory = to == Upper::Memory && keeps_attributes(scratch)?;
+    let place = if in_memory || is_overlay || !keeps_attributes(dir)? { scratch } else { dir };
     if !keeps_attributes(place)? {
         let error = io::Error::other(format!(
             "neither {} nor a tmpfs keeps user attributes: put the store on ext4, XFS or Btrfs (--store)",
@@ -125,10 +152,7 @@ fn changes(dir: &Path, scratch: &Path) -> Result<(PathBuf, PathBuf)> {
         ));
         return Err(error).doing("mount the layers");
     }
-    let (upper, work) = (place.join("upper"), place.join("work"));
-    make(&work)?;
-    make(&upper)?;
-    Ok((upper, work))
+    Ok(place)
 }
 
 fn keeps_attributes(dir: &Path) -> Result<bool> {

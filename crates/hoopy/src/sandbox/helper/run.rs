@@ -44,8 +44,11 @@ fn run_in(run: &Run, layers: &Path, dir: &Path, to: &File) -> Result<Result<()>>
     let place = |id: &LayerId| layers.join(id.to_string());
     let groups = run.lowers.groups().iter().map(|group| group.iter().map(place).collect());
     let groups: Vec<Vec<PathBuf>> = groups.collect();
-    let overlay = overlay::stack(&groups, dir, run.script.network)?;
+    let overlay = overlay::stack(&groups, dir, run.upper, run.script.network)?;
     let (ended, output) = start(run, &overlay)?;
+    if overlay.was_too_small(ended, &output) {
+        return Ok(wire::send(&mut &*to, Tag::Full, &[]).doing("answer"));
+    }
     let paths = if ended == Ended::Exit(0) { Some(capture::list(&overlay.upper)?) } else { None };
     let (how, code) = match ended {
         Ended::Exit(status) => (0_i32, status),

@@ -77,3 +77,15 @@ pub fn keeps_file_capabilities_through_a_copy_up(scene: &Scene) {
     let (layer, _) = scene.change(&[&more], "touch /bin/ping");
     assert_eq!(find(&layer, "bin/ping").xattrs.get(&b"security.capability"[..]), Some(&value));
 }
+
+pub fn keeps_all_of_what_has_no_room_in_memory(scene: &Scene) {
+    let big = "busybox dd if=/dev/zero of=/big bs=1M count=40";
+    // Whether the script stops there or goes on as if nothing were.
+    for script in [big.to_owned(), format!("{big} || true; echo x > /etc/x")] {
+        let (layer, _) = scene.change(&[], &script);
+        assert_eq!(find(&layer, "big").size(), 40 << 20, "{script}");
+    }
+    // And what made room again.
+    let (layer, _) = scene.change(&[], &format!("{big} && rm /big; touch /etc/x"));
+    assert_eq!(find(&layer, "etc/x").size(), 0);
+}

@@ -38,6 +38,7 @@ pub const ALL: &[Case] = cases! {
     life::removes_what_another_boot_unpacked
     life::clears_unpacked_layers_that_nobody_uses
     life::runs_sessions_side_by_side
+    changes::keeps_all_of_what_has_no_room_in_memory
     layers::stacks_400_layers
     layers::shows_of_1300_layers_what_each_of_them_leaves
     layers::refuses_more_deletions_than_overlayfs_stacks
