@@ -11,14 +11,14 @@ const FELL_BACK: i32 = 9;
 pub fn an_image_whose_check_fails_is_fallen_back_from(machine: &mut Machine, _: &Choice) {
     let check = "root/etc/hoopy/health.d/bad";
     machine.set(check, "#!/bin/sh\necho the disk is gone\nexit 1\n", 0o755);
-    let said = falls_back(machine);
+    let said = falls_back(machine, "--reboot");
     assert!(said.contains("health.d/bad failed with 1") && said.contains("the disk is gone"), "{said}");
     machine.unset(check);
 }
 
 pub fn an_image_that_panics_is_fallen_back_from(machine: &mut Machine, _: &Choice) {
     machine.set("hoopy.toml", &toml("ab", "cmdline = \"rdinit=/gone panic=1\""), 0o644);
-    let said = falls_back(machine);
+    let said = falls_back(machine, "--reboot");
     assert!(said.contains("it left no word"), "{said}");
     machine.set("hoopy.toml", &toml("ab", ""), 0o644);
 }
@@ -30,17 +30,17 @@ pub fn an_image_that_hangs_is_fallen_back_from(machine: &mut Machine, _: &Choice
     machine.set(limit, "BOOT_LIMIT=120\n", 0o644);
     std::fs::create_dir_all(link.parent().unwrap()).unwrap();
     symlink("/etc/init.d/hang", &link).unwrap();
-    let said = falls_back(machine);
+    let said = falls_back(machine, "--reboot");
     assert!(said.contains("no verdict within") && said.contains("hang"), "{said}");
     std::fs::remove_file(link).unwrap();
     machine.unset(service);
     machine.set(limit, BOOT_LIMIT, 0o644);
 }
 
-/// The system as it lies there is deployed, and fallen back from; what hoopy says.
-fn falls_back(machine: &Machine) -> String {
+/// The system as it lies there is deployed, started as `how` says, and fallen back from; what hoopy says.
+pub fn falls_back(machine: &Machine, how: &str) -> String {
     let good = machine.runs();
-    let (code, said) = machine.fails("deploy", &["--reboot", "--within", WITHIN]);
+    let (code, said) = machine.fails("deploy", &[how, "--within", WITHIN]);
     assert_eq!(code, FELL_BACK, "{said}\n{}", machine.log());
     assert!(said.contains(&format!("vm fell back: it runs {good}, not vm-")), "{said}");
     println!("{}", said.lines().take(12).map(|line| format!("        | {line}\n")).collect::<String>());

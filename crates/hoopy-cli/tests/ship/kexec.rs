@@ -7,7 +7,12 @@ use std::time::Duration;
 use hoopy::arch::Arch;
 use hoopy_testkit::soon;
 
+use crate::choice::Choice;
+use crate::falls::falls_back;
 use crate::machine::{Machine, WITHIN, toml};
+
+/// Alpine's kernels refuse it without.
+const ALLOWED: &str = "cmdline = \"console=tty1 console=ttyS0 kexec_load_disabled=0\"\n";
 
 #[test]
 #[ignore = "long: `cargo xtask test` runs it beside the others"]
@@ -16,15 +21,7 @@ fn an_image_is_started_without_the_firmware_and_stays_on_trial_until_it_starts_i
         println!("SKIPPED: no kexec for aarch64 in the stand-in mirror");
         return;
     }
-    let mut machine = Machine::with(Arch::X86_64, "ab", |machine| {
-        let packages = machine.home.path("hello/packages");
-        let text = std::fs::read_to_string(&packages).unwrap();
-        machine.set("packages", &format!("{text}kexec-tools\n"), 0o644);
-        // Alpine's kernels refuse it without.
-        let allowed = "cmdline = \"console=tty1 console=ttyS0 kexec_load_disabled=0\"\n";
-        machine.set("hoopy.toml", &toml("ab", allowed), 0o644);
-    });
-    machine.start();
+    let machine = machine();
     let first = machine.runs();
     let status = || {
         let out = machine.command("status", &["--json", "--drift-within", "600"]).output().unwrap();
@@ -63,6 +60,28 @@ fn an_image_is_started_without_the_firmware_and_stays_on_trial_until_it_starts_i
     assert!(soon(Duration::from_secs(400), blessed), "{}", machine.log());
     assert_eq!(machine.runs(), second);
     assert!(status()["tries_left"].is_null());
+    if Choice::from_environment().full {
+        a_panic_is_fallen_back_from_through_the_firmware(&machine);
+    }
+}
+
+/// A machine that may start a kernel by itself.
+fn machine() -> Machine {
+    let mut machine = Machine::with(Arch::X86_64, "ab", |machine| {
+        let packages = machine.home.path("hello/packages");
+        let text = std::fs::read_to_string(&packages).unwrap();
+        machine.set("packages", &format!("{text}kexec-tools\n"), 0o644);
+        machine.set("hoopy.toml", &toml("ab", ALLOWED), 0o644);
+    });
+    machine.start();
+    machine
+}
+
+fn a_panic_is_fallen_back_from_through_the_firmware(machine: &Machine) {
+    let panics = ALLOWED.replace("kexec_load_disabled", "rdinit=/gone panic=1 kexec_load_disabled");
+    machine.set("hoopy.toml", &toml("ab", &panics), 0o644);
+    let said = falls_back(machine, "--kexec");
+    assert!(said.contains("it left no word"), "{said}");
 }
 
 fn drift(machine: &Machine) -> String {
