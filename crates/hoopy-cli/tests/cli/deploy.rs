@@ -60,6 +60,31 @@ fn an_image_without_a_description_is_replaced_all_the_same() {
     assert!(far.read(EFI) == two);
 }
 
+/// Linux writes a name that is new on FAT with no clusters first (fs/fat/namei_vfat.c, `vfat_rename`): a power cut can
+/// leave it so.
+#[test]
+fn an_empty_file_under_a_new_name_is_no_image() {
+    let far = Far::new("ab");
+    let (_, one) = far.image("1", &segments(10));
+    let (path, two) = far.image("2", &segments(20));
+    let empty = ["EFI/Linux/s-0+3.efi", "EFI/Linux/s-2+3.efi"].map(|name| (name, &b""[..]));
+    let files = [(EFI, &loader()[..]), ("EFI/Linux/s-1.efi", &one)];
+    far.lay("s-1", &[files, empty].concat());
+    let status = json(&far.ok(&["status", "s", "--json"]));
+    assert_eq!(status["staged"], serde_json::Value::Null, "{status}");
+    far.ok(&["deploy", "s", "--image", &path]);
+    assert!(far.read("EFI/Linux/s-2+3.efi") == two);
+    assert_eq!(far.files(), [EFI, "EFI/Linux/s-1.efi", "EFI/Linux/s-2+3.efi"]);
+
+    let far = Far::new("single");
+    let (path, two) = far.image("2", &segments(20));
+    far.lay("s-1", &[(EFI, &one), (OLD, b"")]);
+    let said = far.fails(&["rollback", "s"]);
+    assert!(far.read(EFI) == one, "{said}");
+    far.ok(&["deploy", "s", "--image", &path]);
+    assert!(far.read(EFI) == two && far.read(OLD) == one);
+}
+
 /// In place of `flock`, which a script calls before it looks at the partition: at the nth time, the machine has just
 /// found the image good that it runs.
 const BLESSING: &str = r#"#!/bin/busybox sh

@@ -93,6 +93,18 @@ impl Esp {
         assert!(copied.success());
     }
 
+    /// Puts an empty file there. The machine must be off.
+    pub fn put_empty(&self, path: &str) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let put = self.tool("mcopy").arg(file.path()).arg(format!("::{path}")).status().unwrap();
+        assert!(put.success(), "{path}");
+    }
+
+    /// Removes a file. The machine must be off.
+    pub fn remove(&self, path: &str) {
+        assert!(self.tool("mdel").arg(format!("::{path}")).status().unwrap().success(), "{path}");
+    }
+
     /// The digest of the whole disk: nothing was written where it stays the same.
     pub fn all(&self) -> String {
         digest_of(&self.0)

@@ -7,7 +7,9 @@
 //!   the old one. With the partition mounted `sync`, Linux writes that rename as one sector of the directory
 //!   (fs/fat/namei_vfat.c: the name's entry is turned to the new file's clusters), then takes the temporary name
 //!   away, then frees the old file's clusters. A cut in between leaves two names for one file, or clusters of no file.
-//! - `ab`: the new image gets a name of its own, with three tries; nothing else is touched. The good ones stay.
+//! - `ab`: the new image gets a name of its own, with three tries; nothing else is touched. The good ones stay. Linux
+//!   writes a name that is new with no clusters first, and with the file's then: a cut in between leaves an empty file,
+//!   which systemd-boot does not list, and the next deploy removes.
 //!
 //! What runs, and the last image that was good, are never removed to make room.
 
@@ -102,6 +104,7 @@ impl<'a> Scene<'a> {
         let mut slots: Vec<Slotted<'a>> = self
             .images
             .iter()
+            .filter(|file| file.is_image)
             .filter_map(|file| {
                 let (dir, name) = file.path.rsplit_once('/')?;
                 let slot = dir.eq_ignore_ascii_case(LINUX_DIR).then(|| Slot::parse(name)).flatten()?;

@@ -96,6 +96,10 @@ finish() {
 }
 trap finish EXIT
 rm -f EFI/BOOT/hoopy-*.part EFI/Linux/hoopy-*.part
+# What a power cut left of a rename: a name without a file.
+for file in EFI/BOOT/BOOT*.OLD EFI/Linux/*.efi; do
+	[ ! -f "$file" ] || [ -s "$file" ] || rm -f "$file"
+done
 printf '%s\n' "$PLAN" >"$DIR/plan"
 while IFS=$tab read -r what file _; do
 	[ "$what" != copy ] || has "$file"
