@@ -94,6 +94,8 @@ struct Replay<'a> {
     /// Where the partition's data begins on the disk, and how long a cluster is.
     data: u64,
     cluster: u64,
+    /// The files that could be started, and their clusters, when last looked at.
+    places: BTreeMap<String, Vec<Range<u64>>>,
     /// Whole images, by where they lie: whatever is written there makes the answer void.
     whole: HashMap<Vec<Range<u64>>, String>,
     entries: u64,
@@ -109,10 +111,10 @@ impl<'a> Replay<'a> {
         let disk = File::options().read(true).write(true).open(copy).unwrap();
         let esp = Esp::of(copy);
         let (data, cluster) = esp.geometry(&disk);
-        let whole = HashMap::new();
+        let (places, whole) = (BTreeMap::new(), HashMap::new());
         let (entries, looks, digested, empty) = (0, 0, 0, 0);
         let mut replay =
-            Self { machine, disk, esp, known, data, cluster, whole, entries, looks, digested, empty };
+            Self { machine, disk, esp, known, data, cluster, places, whole, entries, looks, digested, empty };
         replay.look();
         replay
     }
@@ -122,12 +124,15 @@ impl<'a> Replay<'a> {
         let end = offset + data.len() as u64;
         let touched = |places: &[Range<u64>]| places.iter().any(|p| p.start < end && offset < p.end);
         self.whole.retain(|places, _| !touched(places));
-        if offset >= self.data && data.len() > SMALL {
-            self.disk.write_all_at(data, offset).unwrap();
-            return self.look();
-        }
         if offset >= self.data {
-            // It may be a directory, which says how long files are.
+            let mut before = vec![0; data.len()];
+            self.disk.read_exact_at(&mut before, offset).unwrap();
+            self.disk.write_all_at(data, offset).unwrap();
+            if data.len() > SMALL || self.esp.places() == self.places {
+                return self.look();
+            }
+            // A directory, which says how long files are, too: once more, sector by sector.
+            self.disk.write_all_at(&before, offset).unwrap();
             self.whole.clear();
         }
         let mut before = vec![0; SECTOR];
@@ -145,7 +150,8 @@ impl<'a> Replay<'a> {
     fn look(&mut self) {
         self.looks += 1;
         let mut files = BTreeMap::new();
-        for (path, clusters) in self.esp.places() {
+        self.places = self.esp.places();
+        for (path, clusters) in self.places.clone() {
             if clusters.is_empty() {
                 assert_eq!(self.esp.digest(&path), NOTHING, "write {}: {path} has no clusters", self.entries);
                 self.empty += 1;
