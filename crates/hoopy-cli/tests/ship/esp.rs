@@ -61,12 +61,22 @@ impl Esp {
         for dir in ["EFI/BOOT", "EFI/Linux"] {
             for name in self.names(dir).iter().filter(|name| is_started(name)) {
                 let path = format!("{dir}/{name}");
-                let out = self.tool("mshowfat").arg(format!("::{path}")).output().unwrap();
-                let text = String::from_utf8_lossy(&out.stdout).into_owned();
-                places.insert(path, text.split('<').skip(1).map(clusters).collect());
+                let clusters = self.clusters(&path);
+                places.insert(path, clusters);
             }
         }
         places
+    }
+
+    /// Where the directories above those files lie, and theirs, in clusters.
+    pub fn directories(&self) -> Vec<Range<u64>> {
+        ["", "EFI", "EFI/BOOT", "EFI/Linux"].iter().flat_map(|dir| self.clusters(dir)).collect()
+    }
+
+    fn clusters(&self, path: &str) -> Vec<Range<u64>> {
+        let out = self.tool("mshowfat").arg(format!("::/{path}")).output().unwrap();
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        text.split('<').skip(1).map(clusters).collect()
     }
 
     /// Where the first cluster lies on the disk, and how long one is, in bytes (Microsoft's FAT specification, BPB).

@@ -22,9 +22,6 @@ const SECTOR: usize = 512;
 /// Flags of an entry.
 const DISCARD: u64 = 4;
 
-/// Larger writes are contents of files, and are not looked into between their sectors.
-const SMALL: usize = 64 << 10;
-
 /// SHA-256 of nothing.
 const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -94,8 +91,8 @@ struct Replay<'a> {
     /// Where the partition's data begins on the disk, and how long a cluster is.
     data: u64,
     cluster: u64,
-    /// The files that could be started, and their clusters, when last looked at.
-    places: BTreeMap<String, Vec<Range<u64>>>,
+    /// Where the directories lie.
+    directories: Vec<Range<u64>>,
     /// Whole images, by where they lie: whatever is written there makes the answer void.
     whole: HashMap<Vec<Range<u64>>, String>,
     entries: u64,
@@ -111,10 +108,22 @@ impl<'a> Replay<'a> {
         let disk = File::options().read(true).write(true).open(copy).unwrap();
         let esp = Esp::of(copy);
         let (data, cluster) = esp.geometry(&disk);
-        let (places, whole) = (BTreeMap::new(), HashMap::new());
+        let (directories, whole) = (Vec::new(), HashMap::new());
         let (entries, looks, digested, empty) = (0, 0, 0, 0);
-        let mut replay =
-            Self { machine, disk, esp, known, data, cluster, places, whole, entries, looks, digested, empty };
+        let mut replay = Self {
+            machine,
+            disk,
+            esp,
+            known,
+            data,
+            cluster,
+            directories,
+            whole,
+            entries,
+            looks,
+            digested,
+            empty,
+        };
         replay.look();
         replay
     }
@@ -123,17 +132,15 @@ impl<'a> Replay<'a> {
         self.entries += 1;
         let end = offset + data.len() as u64;
         let touched = |places: &[Range<u64>]| places.iter().any(|p| p.start < end && offset < p.end);
+        let known = self.whole.len();
         self.whole.retain(|places, _| !touched(places));
-        if offset >= self.data {
-            let mut before = vec![0; data.len()];
-            self.disk.read_exact_at(&mut before, offset).unwrap();
-            self.disk.write_all_at(data, offset).unwrap();
-            if data.len() > SMALL || self.esp.places() == self.places {
-                return self.look();
-            }
-            // A directory, which says how long files are, too: once more, sector by sector.
-            self.disk.write_all_at(&before, offset).unwrap();
+        if touched(&self.directories) {
+            // They say how long files are, too.
             self.whole.clear();
+        } else if offset >= self.data {
+            self.disk.write_all_at(data, offset).unwrap();
+            // Contents of a file: where it has no name that something could be started by, nothing is another than before.
+            return if self.whole.len() < known { self.look() } else { self.looks += 1 };
         }
         let mut before = vec![0; SECTOR];
         for (n, sector) in data.chunks(SECTOR).enumerate() {
@@ -150,17 +157,19 @@ impl<'a> Replay<'a> {
     fn look(&mut self) {
         self.looks += 1;
         let mut files = BTreeMap::new();
-        self.places = self.esp.places();
-        for (path, clusters) in self.places.clone() {
-            if clusters.is_empty() {
+        let bytes = |clusters: &[Range<u64>]| -> Vec<Range<u64>> {
+            let at = |cluster: u64| self.data + (cluster - 2) * self.cluster;
+            clusters.iter().map(|range| at(range.start)..at(range.end)).collect()
+        };
+        let directories = bytes(&self.esp.directories());
+        let found: Vec<_> = self.esp.places().into_iter().map(|(path, at)| (path, bytes(&at))).collect();
+        self.directories = directories;
+        for (path, places) in found {
+            if places.is_empty() {
                 assert_eq!(self.esp.digest(&path), NOTHING, "write {}: {path} has no clusters", self.entries);
                 self.empty += 1;
                 continue;
             }
-            let place = |range: &Range<u64>| {
-                self.data + (range.start - 2) * self.cluster..self.data + (range.end - 2) * self.cluster
-            };
-            let places: Vec<Range<u64>> = clusters.iter().map(place).collect();
             let digest = self.whole.get(&places).cloned().unwrap_or_else(|| {
                 self.digested += 1;
                 self.esp.digest(&path)
