@@ -68,6 +68,14 @@ impl Esp {
         places
     }
 
+    /// How long a file is, in bytes.
+    pub fn size(&self, path: &str) -> u64 {
+        let out = self.tool("mdir").arg(format!("::{path}")).output().unwrap();
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let total = text.lines().find_map(|line| line.split_once(" file ")?.1.trim().strip_suffix(" bytes"));
+        total.unwrap().split_whitespace().collect::<String>().parse().unwrap()
+    }
+
     /// Where the directories above those files lie, and theirs, in clusters.
     pub fn directories(&self) -> Vec<Range<u64>> {
         ["", "EFI", "EFI/BOOT", "EFI/Linux"].iter().flat_map(|dir| self.clusters(dir)).collect()

@@ -93,8 +93,8 @@ struct Replay<'a> {
     cluster: u64,
     /// Where the directories lie.
     directories: Vec<Range<u64>>,
-    /// Whole images, by where they lie: whatever is written there makes the answer void.
-    whole: HashMap<Vec<Range<u64>>, String>,
+    /// Whole images, by where they lie and how long they are: whatever is written there makes the answer void.
+    whole: HashMap<(Vec<Range<u64>>, u64), String>,
     entries: u64,
     looks: u64,
     digested: u64,
@@ -133,11 +133,8 @@ impl<'a> Replay<'a> {
         let end = offset + data.len() as u64;
         let touched = |places: &[Range<u64>]| places.iter().any(|p| p.start < end && offset < p.end);
         let known = self.whole.len();
-        self.whole.retain(|places, _| !touched(places));
-        if touched(&self.directories) {
-            // They say how long files are, too.
-            self.whole.clear();
-        } else if offset >= self.data {
+        self.whole.retain(|(places, _), _| !touched(places));
+        if offset >= self.data && !touched(&self.directories) {
             self.disk.write_all_at(data, offset).unwrap();
             // Contents of a file: where it has no name that something could be started by, nothing is another than before.
             return if self.whole.len() < known { self.look() } else { self.looks += 1 };
@@ -170,7 +167,8 @@ impl<'a> Replay<'a> {
                 self.empty += 1;
                 continue;
             }
-            let digest = self.whole.get(&places).cloned().unwrap_or_else(|| {
+            let lies = (places, self.esp.size(&path));
+            let digest = self.whole.get(&lies).cloned().unwrap_or_else(|| {
                 self.digested += 1;
                 self.esp.digest(&path)
             });
@@ -180,7 +178,7 @@ impl<'a> Replay<'a> {
                 self.entries,
                 self.looks
             );
-            self.whole.insert(places, digest.clone());
+            self.whole.insert(lies, digest.clone());
             files.insert(path, digest);
         }
         let (efi, _) = self.machine.single_names();
