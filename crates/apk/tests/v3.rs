@@ -391,9 +391,11 @@ fn a_changed_byte_of_a_file_is_found() {
     let Some(bench) = Bench::new("a_changed_byte_of_a_file_is_found") else { return };
     let bytes = bench.package("foo.apk", &["--compression", "none"]);
     let at = bytes.windows(6).rposition(|w| w == b"hello\n").unwrap();
+    let checksum = read(&bytes).unwrap().info.record.checksum;
+    package::verify(bytes.as_slice(), &checksum).unwrap();
     let mut changed = bytes;
     changed[at] = b'H';
-    let error = read(&changed).unwrap_err().to_string();
+    let error = package::verify(changed.as_slice(), &checksum).unwrap_err().to_string();
     assert!(error.contains("checksum"), "{error}");
 }
 
