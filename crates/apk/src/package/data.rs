@@ -101,10 +101,10 @@ impl<R: BufRead> Data<R> {
         let mut check = None;
         if let tar::Kind::File(size) = entry.kind {
             self.source.content(number, size, &entry.path)?;
-        }
-        if matches!(entry.kind, tar::Kind::File(_)) && self.proof == Proof::Wanted {
-            let sha1 = entry.sha1.map(|expected| Check::Sha1(Sha1::new(), expected));
-            check = sha256.map(|expected| Check::Sha256(Sha256::new(), expected)).or(sha1);
+            if self.proof == Proof::Wanted {
+                let sha1 = entry.sha1.map(|expected| Check::Sha1(Sha1::new(), expected));
+                check = sha256.map(|expected| Check::Sha256(Sha256::new(), expected)).or(sha1);
+            }
         }
         Ok(Some(File { entry, source: &mut self.source, check }))
     }

@@ -105,17 +105,15 @@ impl Esp {
         let text = String::from_utf8_lossy(&out.stdout).into_owned();
         let free = text.lines().find_map(|line| line.trim().strip_suffix(" bytes free")).unwrap();
         let free: u64 = free.split_whitespace().collect::<String>().parse().unwrap();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        file.as_file().set_len(free - but).unwrap();
-        let copied = self.tool("mcopy").arg(file.path()).arg(format!("::{name}")).status().unwrap();
-        assert!(copied.success());
+        self.put(name, free - but);
     }
 
-    /// Puts an empty file there. The machine must be off.
-    pub fn put_empty(&self, path: &str) {
+    /// Puts a file of so many zeros there. The machine must be off.
+    pub fn put(&self, path: &str, size: u64) {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let put = self.tool("mcopy").arg(file.path()).arg(format!("::{path}")).status().unwrap();
-        assert!(put.success(), "{path}");
+        file.as_file().set_len(size).unwrap();
+        let copied = self.tool("mcopy").arg(file.path()).arg(format!("::{path}")).status().unwrap();
+        assert!(copied.success(), "{path}");
     }
 
     /// Removes a file. The machine must be off.

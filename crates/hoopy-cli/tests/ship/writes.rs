@@ -75,7 +75,7 @@ fn an_empty_file_is_passed_over(machine: &mut Machine) {
         return machine.start();
     }
     let name = "EFI/Linux/vm-9999123199+3.efi";
-    machine.esp().put_empty(name);
+    machine.esp().put(name, 0);
     machine.start();
     machine.kill();
     machine.esp().remove(name);
@@ -132,12 +132,12 @@ impl<'a> Replay<'a> {
         self.entries += 1;
         let end = offset + data.len() as u64;
         let touched = |places: &[Range<u64>]| places.iter().any(|p| p.start < end && offset < p.end);
-        let known = self.whole.len();
+        let before = self.whole.len();
         self.whole.retain(|(places, _), _| !touched(places));
         if offset >= self.data && !touched(&self.directories) {
             self.disk.write_all_at(data, offset).unwrap();
             // Contents of a file: where it has no name that something could be started by, nothing is another than before.
-            return if self.whole.len() < known { self.look() } else { self.looks += 1 };
+            return if self.whole.len() < before { self.look() } else { self.looks += 1 };
         }
         let mut before = vec![0; SECTOR];
         for (n, sector) in data.chunks(SECTOR).enumerate() {

@@ -69,16 +69,16 @@ impl Lowers {
 /// Neighbours that hide nothing together, all others alone.
 fn nested(layers: &[(LayerId, &[Entry])]) -> Vec<Vec<LayerId>> {
     let mut files: HashSet<&EntryPath> = HashSet::new();
-    let hiding = layers.iter().map(|(id, entries)| {
+    let mut hiding = Vec::with_capacity(layers.len());
+    for (id, entries) in layers {
         let hides = entries.iter().any(|entry| match entry.kind {
             Kind::Whiteout | Kind::Dir { opaque: true } => true,
             Kind::Dir { opaque: false } => files.contains(&entry.path),
             _ => false,
         });
         files.extend(entries.iter().filter(|entry| !entry.is_dir()).map(|entry| &entry.path));
-        (*id, hides)
-    });
-    let hiding: Vec<(LayerId, bool)> = hiding.collect();
+        hiding.push((*id, hides));
+    }
     let runs = hiding.chunk_by(|(_, below), (_, above)| !below && !above);
     let groups = runs.flat_map(|run| run.chunks(MAX_STACK));
     groups.map(|group| group.iter().map(|(id, _)| *id).collect()).collect()

@@ -142,9 +142,11 @@ fn lay_base(scratch: &Path, network: bool) -> Result<()> {
 fn place<'a>(to: Upper, dir: &'a Path, scratch: &'a Path) -> Result<&'a Path> {
     /// OVERLAYFS_SUPER_MAGIC (include/uapi/linux/magic.h).
     const OVERLAY: u64 = 0x794c_7630;
+    if to == Upper::Memory && keeps_attributes(scratch)? {
+        return Ok(scratch);
+    }
     let is_overlay = rustix::fs::statfs(dir).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(OVERLAY));
-    let in_memory = to == Upper::Memory && keeps_attributes(scratch)?;
-    let place = if in_memory || is_overlay || !keeps_attributes(dir)? { scratch } else { dir };
+    let place = if is_overlay || !keeps_attributes(dir)? { scratch } else { dir };
     if !keeps_attributes(place)? {
         let error = io::Error::other(format!(
             "neither {} nor a tmpfs keeps user attributes: put the store on ext4, XFS or Btrfs (--store)",
