@@ -4,7 +4,7 @@
 use std::fs;
 use std::sync::LazyLock;
 
-use hoopy::config::{Overrides, System};
+use hoopy_build::config::{Overrides, System};
 use tempfile::TempDir;
 
 static DIR: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a directory"));

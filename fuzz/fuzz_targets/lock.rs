@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use hoopy::lock::Lock;
+use hoopy_lock::Lock;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let path = Path::new("hoopy.lock");

@@ -23,7 +23,7 @@ pub fn run() -> anyhow::Result<()> {
             mirror.join("keys").into(),
         ];
     }
-    chores::run("cargo", &["build", "--quiet", "--release", "--package", "hoopy-cli"])?;
+    chores::run("cargo", &["build", "--quiet", "--release", "--package", "hoopy"])?;
     let hoopy = chores::target().join("release/hoopy");
     let system = chores::root().join("examples/hello");
     let call = |verb: &str| {

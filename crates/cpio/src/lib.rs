@@ -17,7 +17,9 @@
 //! Source of the format: Linux `Documentation/driver-api/early-userspace/buffer-format.rst` and
 //! `init/initramfs.c`.
 
+pub mod codec;
 mod read;
+pub mod unpack;
 mod write;
 
 pub use read::{Entry, ReadError, Reader};

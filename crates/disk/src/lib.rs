@@ -1,6 +1,9 @@
 //! Disk images: EFI system partitions and partition tables.
 
 pub mod esp;
+pub mod fstab;
 pub mod gpt;
 pub mod guid;
+pub mod mkfs;
+pub mod sparse;
 mod window;

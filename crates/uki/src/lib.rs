@@ -20,6 +20,7 @@ pub mod certificate;
 mod checksum;
 pub mod kernel;
 mod layout;
+pub mod manifest;
 pub mod pe;
 mod replace;
 pub mod sbat;

@@ -82,6 +82,15 @@ pub enum Machine {
     Aarch64,
 }
 
+impl From<Machine> for hoopy_base::arch::Arch {
+    fn from(machine: Machine) -> Self {
+        match machine {
+            Machine::X86_64 => Self::X86_64,
+            Machine::Aarch64 => Self::Aarch64,
+        }
+    }
+}
+
 impl Machine {
     fn of(number: u16) -> Result<Self, PeError> {
         match number {

@@ -65,7 +65,7 @@ fn publish() -> anyhow::Result<()> {
 fn builds() -> anyhow::Result<()> {
     setup::run()?;
     let mirror = mirror::run()?;
-    chores::run("cargo", &["build", "--quiet", "--release", "--package", "hoopy-cli"])?;
+    chores::run("cargo", &["build", "--quiet", "--release", "--package", "hoopy"])?;
     let bench = Bench::prepare(&mirror)?;
     let mut figures = Vec::new();
     for round in 1..=ROUNDS {

@@ -35,7 +35,7 @@ const SIZE: usize = 128 << 10;
 
 /// Prints the table and writes `target/bench/scale.json`. The largest system has `most` packages.
 pub fn run(mirror: &Path, most: usize) -> anyhow::Result<()> {
-    chores::run("cargo", &["build", "--quiet", "--release", "--package", "hoopy-cli"])?;
+    chores::run("cargo", &["build", "--quiet", "--release", "--package", "hoopy"])?;
     let dir = chores::target().join("bench/scale");
     let _ = fs::remove_dir_all(&dir);
     println!("bench: writing {most} packages of {} MiB", (FILES * SIZE) >> 20);

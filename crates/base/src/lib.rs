@@ -1,0 +1,13 @@
+//! What every part of hoopy shares, and which knows nothing of systems, stores or machines.
+
+pub mod arch;
+pub mod atomic;
+pub mod beneath;
+pub mod digest;
+pub mod glob;
+pub mod jobs;
+pub mod markup;
+pub mod programs;
+pub mod report;
+pub mod shell;
+pub mod size;

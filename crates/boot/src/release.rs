@@ -1,0 +1,12 @@
+//! `/etc/hoopy-release`: which image a machine runs.
+
+/// What `/etc/hoopy-release` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// The image: `nas-2026112101`.
+    pub image: String,
+    /// The git commit of the system directory, where it is in a repository.
+    pub commit: Option<String>,
+    /// Whether the directory had changes that the commit has not.
+    pub dirty: bool,
+}

@@ -1,0 +1,41 @@
+//! What a build made.
+
+use std::path::PathBuf;
+
+use hoopy_base::arch::Arch;
+use hoopy_base::report::Timings;
+use serde::{Deserialize, Serialize};
+
+/// What a build made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Built {
+    /// The file.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The initramfs in it, in bytes.
+    pub initramfs: u64,
+    /// How many packages are in it.
+    pub packages: usize,
+    /// The largest layers, unpacked.
+    pub layers: Vec<LayerSize>,
+    /// How many bytes of the machine's memory it takes more because its kernel modules are unpacked.
+    #[serde(default)]
+    pub modules: u64,
+    /// Its architecture.
+    pub arch: Arch,
+    /// Whether it was there already, made of the same.
+    pub unchanged: bool,
+    /// How long it took.
+    #[serde(skip)]
+    pub timings: Timings,
+}
+
+/// A layer and its unpacked size.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LayerSize {
+    /// What it is.
+    pub name: String,
+    /// Bytes, in whole pages.
+    pub size: u64,
+}

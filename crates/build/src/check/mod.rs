@@ -1,0 +1,154 @@
+//! What is wrong with a system directory though it builds: one lint a file.
+//!
+//! Every lint looks at the same [`View`]: the files that the user answers for, and, as far as it is known, the
+//! image around them. Three ways lead to one:
+//!
+//! | how | what is known |
+//! |---|---|
+//! | [`system`] | the directory alone |
+//! | [`unbuilt`] | the directory, and the files of the locked packages that are in the store |
+//! | [`image`] | the tree that was built: scripts have run |
+//!
+//! A lint that needs more than is known says nothing: no finding is a guess.
+
+mod crlf;
+mod devices;
+mod executable;
+mod finding;
+mod fstab;
+mod getty;
+mod keys;
+mod locked;
+mod own;
+mod runlevel;
+mod shebang;
+mod view;
+
+use std::io;
+use std::path::PathBuf;
+
+use hoopy_base::arch::Arch;
+use hoopy_base::report::{Event, Observer};
+use hoopy_lock::LockError;
+use hoopy_store::Store;
+use hoopy_store::layer::package::ImportError;
+use hoopy_store::layer::stored::ReadLayerError;
+use hoopy_store::tree::settle::LostPath;
+use serde::Serialize;
+use view::{Image, View};
+
+use crate::config::System;
+use crate::locking as lock;
+use crate::stack::Stack;
+
+pub use finding::{Finding, Severity};
+
+/// A check that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// A file of the system directory could not be read.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The lock could not be read.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A locked package is damaged.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// A layer could not be read.
+    #[error(transparent)]
+    Layer(#[from] ReadLayerError),
+    /// A path that the layers below make impossible.
+    #[error(transparent)]
+    Lost(#[from] LostPath),
+}
+
+/// What [`unbuilt`] finds.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// What is wrong, by file and line.
+    pub findings: Vec<Finding>,
+    /// What could not be checked and why, where something could not.
+    pub unchecked: Option<String>,
+}
+
+impl Report {
+    /// Whether anything keeps the machine from doing what the directory says.
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(|f| f.severity == Severity::Error)
+    }
+}
+
+/// What the directory alone shows.
+///
+/// # Errors
+/// [`CheckError`] when a file cannot be read.
+pub fn system(system: &System) -> Result<Vec<Finding>, CheckError> {
+    let own = own::in_directory(system)?;
+    let (arch, _) = lock::place(system)?;
+    all(&View { system, arch, own, texts: own::beside(system)?, image: None })
+}
+
+/// What the directory and the locked packages show, without building.
+///
+/// # Errors
+/// [`CheckError`].
+pub fn unbuilt(system: &System, store: &Store) -> Result<Report, CheckError> {
+    let known = locked::stack(system, store)?;
+    let (stack, arch, unchecked) = match known {
+        locked::Known::Packages(stack, arch) => (stack, arch, None),
+        locked::Known::Nothing(why) => {
+            let unchecked = Some(format!("{why}: services and interpreters were not looked for"));
+            return Ok(Report { findings: self::system(system)?, unchecked });
+        }
+    };
+    let image = Image::new(&stack, store, false)?;
+    let own = own::in_directory(system)?;
+    let texts = own::beside(system)?;
+    let findings = all(&View { system, arch: Some(arch), own, texts, image: Some(image) })?;
+    Ok(Report { findings, unchecked })
+}
+
+/// What the image's tree shows, `setup.sh` and all.
+///
+/// # Errors
+/// [`CheckError`].
+pub fn image(system: &System, arch: Arch, stack: &Stack, store: &Store) -> Result<Vec<Finding>, CheckError> {
+    let image = Image::new(stack, store, true)?;
+    let own = own::in_stack(stack, store)?;
+    all(&View { system, arch: Some(arch), own, texts: own::beside(system)?, image: Some(image) })
+}
+
+/// Tells `observer` what a build finds. Where there is no stack the build failed, and what the directory alone
+/// shows may say why. Nothing here fails a build.
+pub fn tell(directory: &System, arch: Arch, stack: Option<&Stack>, store: &Store, observer: &dyn Observer) {
+    let findings = match stack {
+        Some(stack) => image(directory, arch, stack, store),
+        None => system(directory),
+    };
+    match findings {
+        Ok(findings) => {
+            findings.iter().for_each(|f| observer.event(Event::Warning(&f.to_string())));
+        }
+        Err(e) => observer.event(Event::Warning(&format!("not checked: {e}"))),
+    }
+}
+
+fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
+    let mut findings = Vec::new();
+    findings.extend(executable::check(view));
+    findings.extend(runlevel::check(view));
+    findings.extend(getty::check(view)?);
+    findings.extend(devices::check(view));
+    findings.extend(fstab::check(view));
+    findings.extend(keys::check(view));
+    findings.extend(crlf::check(view));
+    findings.extend(shebang::check(view));
+    findings.sort_by(|a, b| a.place().cmp(&b.place()));
+    Ok(findings)
+}

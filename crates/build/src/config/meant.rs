@@ -1,0 +1,334 @@
+//! What a system directory and the command line mean together: the one conversion from as-written.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use hoopy_base::arch::Arch;
+use hoopy_cpio::codec::Codec;
+use hoopy_store::layer::EntryPath;
+use hoopy_store::layer::files::Copied;
+
+use super::written::{Port, Written};
+use hoopy_base::size;
+use hoopy_boot::layout::Layout;
+
+use super::{ConfigError, World};
+
+/// The branch built from where `hoopy.toml` names none.
+pub const DEFAULT_BRANCH: &str = "3.23";
+
+/// Alpine's own mirror network.
+pub const DEFAULT_MIRROR: &str = "https://dl-cdn.alpinelinux.org/alpine";
+
+/// What `compression` says for the smallest image, whatever it costs to make and in memory.
+pub const BEST: &str = "best";
+
+/// The codec of the smallest image. Higher levels of zstd want more memory at boot than kernels give.
+const SMALLEST: Codec = Codec::Zstd { level: 19 };
+
+/// Memory of the machine where `hoopy.toml` does not say: the smallest that new hardware has.
+const DEFAULT_MEMORY: u64 = 1 << 30;
+
+/// What the command line says over `hoopy.toml`.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--arch`
+    pub arch: Option<Arch>,
+    /// `--mirror`
+    pub mirror: Option<String>,
+    /// `--keys`
+    pub keys: Option<PathBuf>,
+    /// `--compression`
+    pub compression: Option<String>,
+    /// `--memory`
+    pub memory: Option<String>,
+}
+
+/// A repository to resolve from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// What the lock calls it: `main`, `community`, or as written.
+    pub name: String,
+    /// The tag of packages that may come from it; none means every package.
+    pub tag: Option<String>,
+    /// An address or a directory; `ARCH/APKINDEX.tar.gz` is below it.
+    pub location: String,
+}
+
+/// A program to build and copy.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// The shell command.
+    pub run: String,
+    /// Where it runs.
+    pub dir: PathBuf,
+    /// What is copied.
+    pub copy: Vec<Copied>,
+}
+
+/// A port forwarded by `hoopy run`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forward {
+    /// The port of this machine; 0 is a free one.
+    pub host: u16,
+    /// The port of the guest.
+    pub guest: u16,
+}
+
+/// A system directory, understood.
+#[derive(Debug, Clone)]
+pub struct System {
+    /// The directory.
+    pub dir: PathBuf,
+    /// The machine's name.
+    pub name: String,
+    /// The architecture asked for, if any was.
+    pub arch: Option<Arch>,
+    /// Whether [`System::arch`] was given on the command line, against the directory's own.
+    pub arch_overridden: bool,
+    /// The Alpine branch.
+    pub branch: String,
+    /// The mirror: an address or a directory, with a directory for each branch below it.
+    pub mirror: String,
+    /// Where packages come from, in order of preference.
+    pub repositories: Vec<Repository>,
+    /// A directory of public keys to trust instead of Alpine's.
+    pub keys: Option<PathBuf>,
+    /// Kernel arguments as written, if any were.
+    pub cmdline: Option<String>,
+    /// The machine's memory in bytes.
+    pub memory: u64,
+    /// How segments are compressed.
+    pub codec: Codec,
+    /// Whether kernel modules are unpacked, so that they are compressed once and well.
+    pub unpacked_modules: bool,
+    /// Whether scripts may use the network.
+    pub network: bool,
+    /// Modes of files of `root/`.
+    pub modes: BTreeMap<EntryPath, u32>,
+    /// Programs to build.
+    pub programs: Vec<Program>,
+    /// Processors of the virtual machine, where that is said.
+    pub cpus: Option<u32>,
+    /// Ports that `hoopy run` forwards.
+    pub forwards: Vec<Forward>,
+    /// How images lie on the EFI system partition.
+    pub layout: Layout,
+    /// The machine that `hoopy deploy` ships to, as ssh(1) knows it.
+    pub host: Option<String>,
+    /// Where that machine has its EFI system partition, if it is not to be looked for.
+    pub esp: Option<String>,
+    /// Paths that are meant to change on the machine.
+    pub drift_ignore: Vec<String>,
+    /// What `packages` asks for.
+    pub world: World,
+}
+
+impl System {
+    /// Reads the system directory `dir`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with file, line and what was expected.
+    pub fn load(dir: &Path, over: &Overrides) -> Result<Self, ConfigError> {
+        let packages = dir.join("packages");
+        if !packages.is_file() {
+            return Err(ConfigError::NotASystem(dir.to_owned()));
+        }
+        let world = World::parse(&packages, &read(&packages)?)?;
+        let file = dir.join("hoopy.toml");
+        let text = if file.exists() { read(&file)? } else { String::new() };
+        let written = parse(&file, &text)?;
+        Meaning { dir, file: &file, over }.of(written, world)
+    }
+
+    /// A file of the directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
+fn parse(file: &Path, text: &str) -> Result<Written, ConfigError> {
+    toml::from_str(text).map_err(|e| {
+        let start = e.span().map_or(0, |s| s.start).min(text.len());
+        let before = text.get(..start).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        ConfigError::Toml {
+            path: file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before.len() - line_start + 1,
+            message: e.to_string().trim_end().to_owned(),
+        }
+    })
+}
+
+/// The conversion, with what its messages need.
+struct Meaning<'a> {
+    dir: &'a Path,
+    file: &'a Path,
+    over: &'a Overrides,
+}
+
+impl Meaning<'_> {
+    fn of(&self, w: Written, world: World) -> Result<System, ConfigError> {
+        let branch = w.branch.unwrap_or_else(|| DEFAULT_BRANCH.to_owned());
+        let mirror = self.over.mirror.clone().or(w.mirror).unwrap_or_else(|| DEFAULT_MIRROR.to_owned());
+        let repositories =
+            w.repositories.unwrap_or_else(|| ["main", "community"].map(str::to_owned).to_vec());
+        let memory = self.over.memory.clone().or(w.memory);
+        let codec = self.over.compression.clone().or(w.compression);
+        Ok(System {
+            name: self.name(w.name)?,
+            arch: self.over.arch.or(w.arch),
+            arch_overridden: self.over.arch.is_some() && self.over.arch != w.arch,
+            repositories: repositories.iter().map(|r| self.repository(r, &mirror, &branch)).collect(),
+            mirror: self.local(&mirror),
+            keys: self.keys(w.keys),
+            cmdline: w.cmdline,
+            memory: match memory {
+                Some(text) => size::parse(&text).map_err(|e| self.value("memory", e))?,
+                None => DEFAULT_MEMORY,
+            },
+            unpacked_modules: codec.as_deref() == Some(BEST),
+            codec: match codec {
+                Some(text) if text == BEST => SMALLEST,
+                Some(text) => text.parse().map_err(|e| self.value("compression", e))?,
+                None => Codec::default(),
+            },
+            network: w.network,
+            modes: self.modes(w.modes)?,
+            programs: w.programs.into_iter().map(|p| self.program(p)).collect::<Result<_, _>>()?,
+            cpus: w.run.cpus,
+            forwards: self.forwards(w.run.ports)?,
+            layout: w.layout,
+            host: w.deploy.host.map(|h| self.host(h)).transpose()?,
+            esp: w.deploy.esp.map(|e| self.esp(e)).transpose()?,
+            drift_ignore: w.drift.ignore,
+            dir: self.dir.to_owned(),
+            branch,
+            world,
+        })
+    }
+
+    fn value(&self, key: &str, message: impl ToString) -> ConfigError {
+        ConfigError::Value { path: self.file.to_owned(), key: key.to_owned(), message: message.to_string() }
+    }
+
+    /// Images, releases and FAT file names are made of it, so it is held to what all of them take.
+    fn name(&self, written: Option<String>) -> Result<String, ConfigError> {
+        let own = || {
+            let dir = self.dir.canonicalize().ok()?;
+            Some(dir.file_name()?.to_string_lossy().into_owned())
+        };
+        let name = written.or_else(own).unwrap_or_else(|| "hoopy".to_owned());
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || name.len() > 64 || !name.chars().all(fits) || name.starts_with(['.', '-']) {
+            let message = format!(
+                "{name:?} cannot name an image: use up to 64 letters, digits, `-`, `_` and `.`; the directory's \
+                 name is taken where `name` is absent"
+            );
+            return Err(self.value("name", message));
+        }
+        Ok(name)
+    }
+
+    /// ssh(1) takes a leading dash for an option.
+    fn host(&self, written: String) -> Result<String, ConfigError> {
+        let bad = written.is_empty() || written.starts_with('-') || written.contains(char::is_whitespace);
+        let message =
+            || format!("{written:?} is no machine: write what `ssh` takes, as nas or root@10.0.0.2");
+        if bad { Err(self.value("deploy.host", message())) } else { Ok(written) }
+    }
+
+    fn esp(&self, written: String) -> Result<String, ConfigError> {
+        let good = written.starts_with('/') && !written.contains(char::is_control);
+        let message =
+            || format!("{written:?} is no directory of the machine: write its whole path, as /media/usb");
+        if good { Ok(written) } else { Err(self.value("deploy.esp", message())) }
+    }
+
+    fn repository(&self, written: &str, mirror: &str, branch: &str) -> Repository {
+        let (tag, place) = match written.strip_prefix('@').and_then(|r| r.split_once(char::is_whitespace)) {
+            Some((tag, place)) => (Some(tag.to_owned()), place.trim()),
+            None => (None, written.trim()),
+        };
+        let location = match place.split_once('/') {
+            None => format!("{}/{}/{place}", self.local(mirror), release_dir(branch)),
+            Some((b, repo)) if !repo.contains('/') && (b == "edge" || b.starts_with('v')) => {
+                format!("{}/{b}/{repo}", self.local(mirror))
+            }
+            Some(_) => self.local(place),
+        };
+        Repository { name: place.to_owned(), tag, location }
+    }
+
+    /// An address as it is; a path relative to the system directory, without `file:`.
+    fn local(&self, place: &str) -> String {
+        let place = place.trim_end_matches('/');
+        if place.starts_with("http://") || place.starts_with("https://") {
+            return place.to_owned();
+        }
+        let path = place.strip_prefix("file://").or_else(|| place.strip_prefix("file:")).unwrap_or(place);
+        let base = if self.over.mirror.as_deref() == Some(place) { Path::new("") } else { self.dir };
+        base.join(path).to_string_lossy().into_owned()
+    }
+
+    fn keys(&self, written: Option<String>) -> Option<PathBuf> {
+        let own = self.dir.join("keys");
+        let written = written.map(|k| self.dir.join(k));
+        self.over.keys.clone().or(written).or_else(|| own.is_dir().then_some(own))
+    }
+
+    fn modes(&self, written: BTreeMap<String, String>) -> Result<BTreeMap<EntryPath, u32>, ConfigError> {
+        let mode = |path: &String, text: &String| {
+            let key = format!("modes.{path:?}");
+            let mode = u32::from_str_radix(text.trim_start_matches("0o"), 8).ok().filter(|&m| m <= 0o7777);
+            let mode = mode.ok_or_else(|| {
+                self.value(&key, format!("{text:?} is not a mode: write octal digits as \"0600\""))
+            });
+            Ok((EntryPath::new(path).map_err(|e| self.value(&key, e))?, mode?))
+        };
+        written.iter().map(|(path, text)| mode(path, text)).collect()
+    }
+
+    fn program(&self, written: super::written::Program) -> Result<Program, ConfigError> {
+        let dir = self.dir.join(written.dir.unwrap_or_default());
+        let copied = |(from, to): (&String, &String)| {
+            let to = EntryPath::new(to).map_err(|e| self.value("programs.copy", e))?;
+            Ok(Copied { from: dir.join(from), to })
+        };
+        let copy = written.copy.iter().map(copied).collect::<Result<_, ConfigError>>()?;
+        Ok(Program { run: written.run, dir, copy })
+    }
+
+    fn forwards(&self, written: Option<Vec<Port>>) -> Result<Vec<Forward>, ConfigError> {
+        let ports = written.unwrap_or_else(|| vec![Port::Guest(22), Port::Guest(80)]);
+        let forward = |port: &Port| match port {
+            Port::Guest(guest) => Ok(Forward { host: 0, guest: *guest }),
+            Port::Pair(text) => text.parse().map_err(|e: String| self.value("run.ports", e)),
+        };
+        ports.iter().map(forward).collect()
+    }
+}
+
+impl std::str::FromStr for Forward {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = |t: &str| t.parse().ok();
+        let pair = match text.split_once(':') {
+            Some((host, guest)) => parse(host).zip(parse(guest)),
+            None => parse(text).map(|guest| (0, guest)),
+        };
+        let bad = || format!("{text:?} is not a port: write GUEST or HOST:GUEST, as 22 or 8080:80");
+        pair.map(|(host, guest)| Self { host, guest }).ok_or_else(bad)
+    }
+}
+
+/// `v3.23` of `3.23`; `edge` as it is.
+pub fn release_dir(branch: &str) -> String {
+    if branch.starts_with(|c: char| c.is_ascii_digit()) { format!("v{branch}") } else { branch.to_owned() }
+}

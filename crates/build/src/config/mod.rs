@@ -1,0 +1,58 @@
+//! The system directory: `hoopy.toml` as written ([`written`]), `packages` ([`world`]) and what they mean
+//! together with the command line ([`System`]).
+
+mod meant;
+pub mod world;
+pub mod written;
+
+pub use meant::{BEST, Forward, Overrides, Program, Repository, System, release_dir};
+pub use world::World;
+
+use std::io;
+use std::path::PathBuf;
+
+/// The JSON schema of `hoopy.toml`.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(written::Written).to_value()
+}
+
+/// A system directory that does not say what to build.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No such directory, or no `packages` in it.
+    #[error("{}: not a system directory: it has no file `packages`", .0.display())]
+    NotASystem(PathBuf),
+    /// A file that could not be read.
+    #[error("{}: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// `hoopy.toml` does not parse, or has a key or value that means nothing.
+    #[error("{}:{line}:{column}: {message}", .path.display())]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What was expected and what was found, with the line drawn.
+        message: String,
+    },
+    /// A value of `hoopy.toml` or of the command line that cannot be meant.
+    #[error("{}: `{key}`: {message}", .path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What was expected and what was found.
+        message: String,
+    },
+    /// A line of `packages` that is no package.
+    #[error(transparent)]
+    Package(#[from] world::BadPackage),
+}

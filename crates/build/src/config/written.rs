@@ -1,0 +1,134 @@
+//! `hoopy.toml` as the user writes it. Every key has a default; [`super::System`] is what it means.
+
+use std::collections::BTreeMap;
+
+use hoopy_base::arch::Arch;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use hoopy_boot::layout::Layout;
+
+/// `hoopy.toml`: what the files of a system directory cannot say.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Written {
+    /// The machine's name; images are called after it. Default: the directory's name.
+    pub name: Option<String>,
+    /// `x86_64` or `aarch64`. Default: what the lock says, else this machine's.
+    #[schemars(with = "Option<schema::Arch>")]
+    pub arch: Option<Arch>,
+    /// The Alpine branch, as `3.23` or `edge`. Default: 3.23.
+    pub branch: Option<String>,
+    /// Where packages come from: an address or a directory that holds `vBRANCH/main/ARCH/`.
+    pub mirror: Option<String>,
+    /// Repositories: `main` and `community` mean those of the branch on the mirror; else an address or a
+    /// directory; `@tag` in front makes it one that only pinned packages come from.
+    pub repositories: Option<Vec<String>>,
+    /// A directory with public keys (`NAME.rsa.pub`) to trust instead of Alpine's. Default: `keys/` where it is.
+    pub keys: Option<String>,
+    /// Kernel arguments. `rdinit=/sbin/init` is added where no `rdinit=` is given.
+    pub cmdline: Option<String>,
+    /// The machine's memory, as `512M` or `4G`: an image that does not fit is refused, and `run` uses it too.
+    pub memory: Option<String>,
+    /// How segments are compressed: `zstd`, `zstd:19`, `gzip`, `xz`, `lz4` or `none`; or `best`: `zstd:19` over kernel
+    /// modules that are unpacked first, which makes the smallest image and takes more of the machine's memory.
+    pub compression: Option<String>,
+    /// Whether package scripts and `setup.sh` may use the network. Default: no.
+    pub network: bool,
+    /// Modes (octal, as `"0600"`) of files and directories of `root/`, by their path in the image.
+    pub modes: BTreeMap<String, String>,
+    /// Programs built on this machine and copied into the image.
+    pub programs: Vec<Program>,
+    /// How images lie on the EFI system partition: `single`, one image with the last one beside it, or `ab`,
+    /// systemd-boot with images that are tried before they count as good. Default: single.
+    #[schemars(with = "schema::Layout")]
+    pub layout: Layout,
+    /// What `hoopy run` does.
+    pub run: Run,
+    /// Where `hoopy deploy` ships to.
+    pub deploy: Deploy,
+    /// What `hoopy drift` tells of.
+    pub drift: Drift,
+}
+
+/// What `hoopy drift` tells of.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Drift {
+    /// Paths that are meant to change on the machine, beside logs, leases and the like: `/var/lib/app`, with all that
+    /// is below; `*` stands for any part of a name.
+    pub ignore: Vec<String>,
+}
+
+/// A program of the user's own: a command that builds it and what to copy where.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Program {
+    /// A shell command, run in the system directory (or `dir`) on this machine, as
+    /// `cargo build --release --target x86_64-unknown-linux-musl`.
+    pub run: String,
+    /// Where to run it, relative to the system directory.
+    #[serde(default)]
+    pub dir: Option<String>,
+    /// What to copy: a file relative to `dir`, and its path in the image. Copied files are executable.
+    pub copy: BTreeMap<String, String>,
+}
+
+/// How `hoopy run` boots the image.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Run {
+    /// Processors of the virtual machine. Default: 2, or 1 where they are emulated one after the other.
+    pub cpus: Option<u32>,
+    /// Ports of the machine to forward to this one: `22` (to a free port) or `"8080:80"`. Default: 22 and 80.
+    pub ports: Option<Vec<Port>>,
+}
+
+/// Where `hoopy deploy` ships to.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Deploy {
+    /// The machine, as ssh(1) knows it: `nas` or `root@10.0.0.2`. Default: given on the command line.
+    pub host: Option<String>,
+    /// Where the machine has its EFI system partition, if it is not to be looked for: `/media/usb`.
+    pub esp: Option<String>,
+}
+
+/// A forwarded port.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Port {
+    /// A port of the guest, forwarded to a free port of this machine.
+    Guest(u16),
+    /// `HOST:GUEST`.
+    Pair(String),
+}
+
+/// What the JSON schema says of types whose crates know nothing of schemas.
+mod schema {
+    use schemars::JsonSchema;
+
+    /// A machine architecture, under Alpine's name for it.
+    #[derive(JsonSchema)]
+    #[schemars(rename_all = "lowercase")]
+    #[expect(dead_code, reason = "only its schema is of use")]
+    pub enum Arch {
+        /// 64-bit x86.
+        #[schemars(rename = "x86_64")]
+        X86_64,
+        /// 64-bit ARM.
+        Aarch64,
+    }
+
+    /// How images lie on the EFI system partition.
+    #[derive(Default, serde::Serialize, JsonSchema)]
+    #[schemars(rename_all = "lowercase")]
+    #[expect(dead_code, reason = "only its schema is of use")]
+    pub enum Layout {
+        /// One image, started by the firmware itself; the last one stays beside it.
+        #[default]
+        Single,
+        /// systemd-boot, and images that are tried a few times before they count as good.
+        Ab,
+    }
+}

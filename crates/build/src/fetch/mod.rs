@@ -1,0 +1,83 @@
+//! Getting packages and indexes from a mirror, over HTTP(S) or out of a directory, into the store.
+//!
+//! A download grows in `partial/`, so that an interrupted one goes on where it was; it becomes a blob only
+//! when it is what the lock or the signed index says.
+
+mod download;
+mod keys;
+mod source;
+
+use std::io;
+use std::path::PathBuf;
+
+use hoopy_store::StoreError;
+
+pub use download::{Progress, Proof, Wanted, package};
+pub use keys::{Trusted, keyring};
+pub use source::{Client, is_remote};
+
+/// Something could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The mirror does not have it.
+    #[error("{place}: not there{}", .status.map(|s| format!(" (HTTP status {s})")).unwrap_or_default())]
+    Missing {
+        /// The address or file.
+        place: String,
+        /// What the server answered.
+        status: Option<u16>,
+    },
+    /// The mirror could not be reached, or stopped in the middle, several times over.
+    #[error("{place}: {reason}")]
+    Unreachable {
+        /// The address or file.
+        place: String,
+        /// What happened last.
+        reason: String,
+    },
+    /// The mirror gives another size than the index or the lock says.
+    #[error("{place}: expected {expected} bytes, found {found}")]
+    WrongSize {
+        /// The address or file.
+        place: String,
+        /// What was to come.
+        expected: u64,
+        /// What came.
+        found: u64,
+    },
+    /// It is larger than such a file may be.
+    #[error("{place}: over {limit} bytes, more than any such file has")]
+    TooLarge {
+        /// The address or file.
+        place: String,
+        /// The bound.
+        limit: u64,
+    },
+    /// The package is not the one that the signed index describes.
+    #[error("{place}: {source}")]
+    Package {
+        /// The address or file.
+        place: String,
+        /// What is wrong with it.
+        source: hoopy_apk::package::PackageError,
+    },
+    /// A public key could not be read.
+    #[error("{}: {reason}", .path.display())]
+    Key {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A file beside the store failed.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store failed, or what came has the wrong digest.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

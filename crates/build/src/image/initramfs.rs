@@ -1,0 +1,161 @@
+//! The initramfs: early archives, then segments, end to end.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread::{Scope, ScopedJoinHandle};
+
+use hoopy_base::digest::ContentId;
+use hoopy_base::report::Observer;
+use hoopy_cpio::{Header, Writer, file_type};
+use hoopy_store::Store;
+use hoopy_store::layer::{EntryPath, Kind};
+use hoopy_uki::Checksum;
+
+use super::arrange::arrange;
+use super::{Begun, ImageError, Laying};
+use crate::segment::Segment;
+use crate::segment::eager::Eager;
+use crate::segment::groups::Groups;
+use crate::stack::Stack;
+use crate::stack::database::is_boot;
+
+/// A part of an initramfs.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// Where it comes from, as [`Origin::label`](crate::stack::Origin::label) calls it: of a group, each package.
+    pub origins: Vec<String>,
+    /// What it is.
+    pub content: Content,
+}
+
+/// The bytes of a part.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// Bytes at hand, an archive that is not compressed, and their digest.
+    Bytes(Arc<[u8]>, ContentId),
+    /// A segment of the store.
+    Segment(Segment),
+}
+
+/// The thread that writes an image while its segments are made.
+pub type Laid<'scope> = ScopedJoinHandle<'scope, Option<Begun>>;
+
+/// An initramfs, described.
+#[derive(Debug, Clone)]
+pub struct Initramfs {
+    /// Its parts, in order.
+    pub pieces: Vec<Piece>,
+}
+
+impl Content {
+    /// In bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes, _) => bytes.len() as u64,
+            Self::Segment(segment) => segment.size,
+        }
+    }
+
+    /// The digest of these bytes.
+    pub fn digest(&self) -> ContentId {
+        match self {
+            Self::Bytes(_, digest) => *digest,
+            Self::Segment(segment) => segment.content,
+        }
+    }
+}
+
+impl Piece {
+    /// In bytes.
+    pub fn size(&self) -> u64 {
+        self.content.size()
+    }
+
+    /// The digest of its bytes.
+    pub fn digest(&self) -> ContentId {
+        self.content.digest()
+    }
+}
+
+impl Initramfs {
+    /// The whole size in bytes.
+    pub fn size(&self) -> u64 {
+        self.pieces.iter().map(Piece::size).sum()
+    }
+
+    /// Its part of the image's checksum, put together from those of its parts: none is read again.
+    pub fn checksum(&self) -> Checksum {
+        let mut sum = Checksum::new();
+        for piece in &self.pieces {
+            match &piece.content {
+                Content::Bytes(bytes, _) => sum.update(bytes),
+                Content::Segment(segment) => sum.append(segment.sum),
+            }
+        }
+        sum
+    }
+
+    /// The initramfs of `stack`, whose small packages share segments as `groups` says. `eager` makes those that the store
+    /// has not got; meanwhile a thread of `scope` writes it into the image that `laying` began, and may be at that still
+    /// when all are there.
+    ///
+    /// # Errors
+    /// [`ImageError`].
+    pub fn of<'scope>(
+        stack: &Stack,
+        groups: &Groups,
+        eager: &Eager<'_>,
+        laying: Option<Laying<'scope>>,
+        scope: &'scope Scope<'scope, '_>,
+        store: &Store,
+        observer: &dyn Observer,
+    ) -> Result<(Self, Option<Laid<'scope>>), ImageError> {
+        let arranged = arrange(stack, groups, eager.codec(), store)?;
+        let (plans, origins): (Vec<_>, Vec<_>) = arranged.into_iter().map(|a| (a.plan, a.origins)).unzip();
+        let mut pieces = microcode(stack, store)?;
+        pieces.push(root(stack)?);
+        let (told, made) = channel();
+        let first = pieces.clone();
+        let laid = laying.map(|laying| scope.spawn(move || laying.lay(&first, &made)));
+        let segments = eager.realise(plans, told, observer)?.into_iter().zip(origins);
+        pieces
+            .extend(segments.map(|(segment, origins)| Piece { origins, content: Content::Segment(segment) }));
+        Ok((Self { pieces }, laid))
+    }
+}
+
+/// Early archives: the kernel looks for microcode from the first byte on, in raw cpio only
+/// (Documentation/arch/x86/microcode.rst). Packages bring them ready made as `boot/*-ucode.img`.
+fn microcode(stack: &Stack, store: &Store) -> Result<Vec<Piece>, ImageError> {
+    let is_early = |path: &EntryPath| is_boot(path) && path.as_bytes().ends_with(b"-ucode.img");
+    let mut pieces = Vec::new();
+    for (path, entry, at) in stack.tree.iter().filter(|(path, ..)| is_early(path)) {
+        let Kind::File { size, content } = entry.kind else { continue };
+        let mut bytes = stack.read(path, store)?.unwrap_or_default();
+        // What follows must begin where the kernel looks for a raw archive.
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        // Archives come in whole blocks: mostly it is the file's own digest, which is known.
+        let digest = if bytes.len() as u64 == size { content } else { ContentId::of(&bytes) };
+        let origins = vec![stack.origins[at.layer].label()];
+        pieces.push(Piece { origins, content: Content::Bytes(bytes.into(), digest) });
+    }
+    Ok(pieces)
+}
+
+/// The root directory itself, as an archive of its own. It is no path of any layer, and without it everybody may
+/// write to it: a tmpfs starts with mode 1777 (mm/shmem.c).
+fn root(stack: &Stack) -> Result<Piece, ImageError> {
+    let newest = stack.tree.iter().map(|(_, entry, _)| entry.mtime).max().unwrap_or_default();
+    let header = Header {
+        name: b".",
+        mode: file_type::DIR | 0o755,
+        nlink: 2,
+        mtime: u32::try_from(newest).unwrap_or(u32::MAX),
+        ..Header::default()
+    };
+    let mut archive = Writer::new(Vec::new());
+    archive.entry(&header, 0)?;
+    let bytes = archive.finish()?;
+    let digest = ContentId::of(&bytes);
+    Ok(Piece { origins: vec!["/".to_owned()], content: Content::Bytes(bytes.into(), digest) })
+}

@@ -1,0 +1,86 @@
+//! The image: a kernel, an initramfs laid end to end of segments, a command line, an os-release; described as
+//! extents, then written.
+
+mod ahead;
+mod arrange;
+mod describe;
+mod initramfs;
+mod kernel;
+mod laying;
+pub mod manifest;
+mod name;
+mod tar;
+mod write;
+
+use std::io;
+use std::path::PathBuf;
+
+use hoopy_cpio::codec::KernelCannotUnpack;
+use hoopy_store::StoreError;
+use hoopy_store::layer::stored::ReadLayerError;
+
+use crate::segment::SegmentError;
+
+pub use ahead::{Ahead, Begun};
+pub use describe::{Identity, command_line, os_release};
+pub use initramfs::{Content, Initramfs, Laid, Piece};
+pub use kernel::{Kernel, find as find_kernel, version as kernel_version};
+pub use laying::Laying;
+pub use name::{Version, latest};
+pub use tar::tar_to;
+pub use write::{initramfs_to, uki_to};
+
+/// An image could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// No package brings a kernel.
+    #[error(
+        "no package in the lock brings a kernel (a file boot/vmlinuz-*): add one to `packages`, as linux-lts or linux-virt"
+    )]
+    NoKernel,
+    /// More than one does.
+    #[error("more than one kernel: {}; an image has one: leave the others out of `packages`", .0.join(", "))]
+    TwoKernels(Vec<String>),
+    /// The kernel cannot unpack what `compression` makes.
+    #[error("{kernel}: {source}")]
+    Codec {
+        /// The kernel's package.
+        kernel: String,
+        /// What it cannot do.
+        source: KernelCannotUnpack,
+    },
+    /// The package with the EFI stub or the boot loader has none for this architecture.
+    #[error("{package} has no /{path}, which hoopy takes it for")]
+    NoEfi {
+        /// The package.
+        package: String,
+        /// Where it should be.
+        path: String,
+    },
+    /// The stub, kernel and the rest make no unified kernel image.
+    #[error("the unified kernel image: {0}")]
+    Uki(#[from] hoopy_uki::PlanError),
+    /// The root does not fit the memory it will have.
+    #[error("{0}")]
+    DoesNotFit(String),
+    /// An archive could not be written.
+    #[error("the initramfs: {0}")]
+    Archive(#[from] hoopy_cpio::WriteError),
+    /// A layer could not be read.
+    #[error(transparent)]
+    Layer(#[from] ReadLayerError),
+    /// A segment could not be made.
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file could not be written.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}

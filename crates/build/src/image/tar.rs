@@ -1,0 +1,95 @@
+//! The root tree as a tar archive: for containers, or to look into.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::{self, BufWriter, Read, Seek as _, Write as _};
+use std::path::Path;
+
+use hoopy_apk::tar::{self, Writer};
+use hoopy_base::atomic::Pending;
+use hoopy_store::Store;
+use hoopy_store::layer::{Entry, EntryPath, Kind};
+
+use super::ImageError;
+use crate::stack::Stack;
+use crate::stack::database::is_boot;
+
+/// Writes what shows of the stack to `path`, layer by layer.
+///
+/// # Errors
+/// [`ImageError`].
+pub fn tar_to(path: &Path, stack: &Stack, store: &Store) -> Result<u64, ImageError> {
+    let io = |source| ImageError::Io { path: path.to_owned(), source };
+    let mut pending = Pending::new_in(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
+    let mut archive = Writer::new(BufWriter::with_capacity(256 << 10, pending.file()));
+    for (index, layer) in stack.tree.layers().iter().enumerate() {
+        let masked: BTreeSet<usize> = stack.tree.masked(index, &is_boot).into_iter().collect();
+        let mut carriers = carriers(&layer.entries, &masked);
+        let mut at = 0;
+        layer.stream(store, &mut |entry, content| {
+            let result = put(&mut archive, at, entry, content, &masked, &mut carriers);
+            at += 1;
+            result
+        })?;
+    }
+    archive.finish(true).and_then(|mut out| out.flush()).map_err(io)?;
+    let size = pending.file().stream_position().map_err(io)?;
+    pending.keep(path).map_err(io)?;
+    Ok(size)
+}
+
+/// For each file whose own name is masked and another is not: the name that carries its bytes.
+fn carriers(entries: &[Entry], masked: &BTreeSet<usize>) -> HashMap<EntryPath, EntryPath> {
+    let hidden: BTreeSet<&EntryPath> = masked.iter().map(|&i| &entries[i].path).collect();
+    let mut carriers = HashMap::new();
+    for (i, entry) in entries.iter().enumerate() {
+        if let Kind::Hardlink(first) = &entry.kind
+            && !masked.contains(&i)
+            && hidden.contains(first)
+        {
+            carriers.entry(first.clone()).or_insert_with(|| entry.path.clone());
+        }
+    }
+    carriers
+}
+
+fn put<W: io::Write>(
+    archive: &mut Writer<W>,
+    index: usize,
+    entry: &Entry,
+    content: &mut dyn Read,
+    masked: &BTreeSet<usize>,
+    carriers: &mut HashMap<EntryPath, EntryPath>,
+) -> io::Result<()> {
+    let (path, kind) = match &entry.kind {
+        Kind::Hardlink(first) => match carriers.get(first) {
+            Some(carrier) if *carrier == entry.path => return Ok(()),
+            carrier => (&entry.path, tar::Kind::Hardlink(carrier.unwrap_or(first).as_bytes().to_vec())),
+        },
+        Kind::File { size, .. } if masked.contains(&index) => match carriers.get(&entry.path) {
+            Some(carrier) => (carrier, tar::Kind::File(*size)),
+            None => return Ok(()),
+        },
+        Kind::File { size, .. } => (&entry.path, tar::Kind::File(*size)),
+        Kind::Dir { .. } => (&entry.path, tar::Kind::Dir),
+        Kind::Symlink(target) => (&entry.path, tar::Kind::Symlink(target.clone())),
+        Kind::Char { major, minor } => (&entry.path, tar::Kind::Char(*major, *minor)),
+        Kind::Block { major, minor } => (&entry.path, tar::Kind::Block(*major, *minor)),
+        Kind::Fifo => (&entry.path, tar::Kind::Fifo),
+        Kind::Whiteout => return Ok(()),
+    };
+    if masked.contains(&index) && !matches!(kind, tar::Kind::File(_)) {
+        return Ok(());
+    }
+    archive.entry(&tar::Entry {
+        kind,
+        mode: entry.mode,
+        uid: entry.user.id,
+        gid: entry.group.id,
+        uname: String::new(),
+        gname: String::new(),
+        mtime: entry.mtime,
+        xattrs: entry.xattrs.clone(),
+        ..tar::Entry::file(path.as_bytes(), 0)
+    })?;
+    io::copy(content, archive).map(|_| ())
+}

@@ -1,0 +1,103 @@
+//! Writing what was described: literal bytes, and segments copied out of the store by the system, which shares
+//! the blocks where the filesystem can.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use hoopy_base::digest::ContentId;
+use hoopy_store::Store;
+use hoopy_uki::{Extent, Plan, Section};
+
+use super::initramfs::Content;
+use super::{Begun, ImageError, Initramfs};
+
+/// Writes the unified kernel image `plan`, whose one external section is the initramfs, to `path`; of it, what was
+/// `begun` may have been written already, the kernel, too, whose digest this is. That is asked for when nothing else is
+/// left to do.
+///
+/// # Errors
+/// [`ImageError::Io`]; nothing is left at `path` then that was not there before.
+pub fn uki_to(
+    path: &Path,
+    plan: &mut Plan,
+    initramfs: &Initramfs,
+    kernel: ContentId,
+    store: &Store,
+    begun: impl FnOnce() -> Option<Begun>,
+) -> Result<u64, ImageError> {
+    let io = |source| ImageError::Io { path: path.to_owned(), source };
+    let sum = initramfs.checksum();
+    let total = plan.checksum(|_| sum);
+    plan.set_checksum(total);
+    let mut begun = begun().map_or_else(|| new(path), Ok).map_err(io)?;
+    let linux = plan.data_range(Section::Linux);
+    let is_kernel = |at, size| linux.as_ref().is_some_and(|linux| *linux == (at..at + size));
+    let mut at = 0;
+    for extent in plan.extents() {
+        at = match extent {
+            Extent::Literal(bytes)
+                if is_kernel(at, bytes.len() as u64) && begun.has(at, bytes.len() as u64, kernel) =>
+            {
+                Ok(at + bytes.len() as u64)
+            }
+            Extent::Literal(bytes) => {
+                begun.file_at(at).and_then(|file| file.write_all(bytes)).map(|()| at + bytes.len() as u64)
+            }
+            Extent::External { .. } => lay(&mut begun, at, initramfs, store),
+        }
+        .map_err(io)?;
+    }
+    keep(begun, at, path).map_err(io)
+}
+
+/// Writes the initramfs on its own to `path`.
+///
+/// # Errors
+/// [`ImageError::Io`].
+pub fn initramfs_to(path: &Path, initramfs: &Initramfs, store: &Store) -> Result<u64, ImageError> {
+    let write = || {
+        let mut begun = new(path)?;
+        let end = lay(&mut begun, 0, initramfs, store)?;
+        keep(begun, end, path)
+    };
+    write().map_err(|source| ImageError::Io { path: path.to_owned(), source })
+}
+
+fn new(path: &Path) -> io::Result<Begun> {
+    Begun::nothing(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// What was begun may be longer than what it came to.
+fn keep(begun: Begun, size: u64, path: &Path) -> io::Result<u64> {
+    let mut pending = begun.into_pending();
+    pending.file().set_len(size)?;
+    pending.keep(path)?;
+    Ok(size)
+}
+
+/// Writes what is not there of the initramfs, which starts at `at`; gives where it ends.
+fn lay(out: &mut Begun, mut at: u64, initramfs: &Initramfs, store: &Store) -> io::Result<u64> {
+    for piece in &initramfs.pieces {
+        if !out.has(at, piece.size(), piece.digest()) {
+            put(out.file_at(at)?, &piece.content, store)?;
+        }
+        at += piece.size();
+    }
+    Ok(at)
+}
+
+pub(super) fn put(out: &mut File, content: &Content, store: &Store) -> io::Result<()> {
+    let segment = match content {
+        Content::Bytes(bytes, _) => return out.write_all(bytes),
+        Content::Segment(segment) => segment,
+    };
+    let mut from = File::open(store.segment_path(segment.key))?;
+    let copied = io::copy(&mut from, out)?;
+    if copied == segment.size {
+        return Ok(());
+    }
+    let message =
+        format!("segment {} of the store has {copied} bytes, and had {}", segment.key, segment.size);
+    Err(io::Error::new(io::ErrorKind::UnexpectedEof, message))
+}

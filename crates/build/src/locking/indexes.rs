@@ -1,0 +1,94 @@
+//! The indexes of a system's repositories: fetched once, and verified before anything in them is read.
+
+use hoopy_apk::index::{self, Index};
+use hoopy_apk::signature::KeyRing;
+use hoopy_base::arch::Arch;
+use hoopy_base::jobs as parallel;
+use hoopy_store::Store;
+
+use super::make::{DOWNLOADS, MakeError};
+use crate::config::{Repository, System};
+use crate::fetch::{Client, FetchError};
+use hoopy_lock::LockedRepository;
+
+/// Alpine's largest index (community) is 2.5 MB; this is room for it to grow twentyfold.
+pub const MAX_INDEX: u64 = 50 << 20;
+
+/// A repository with its index as it came, not verified.
+#[derive(Debug)]
+pub(super) struct Fetched<'a> {
+    /// Where it is.
+    pub repository: &'a Repository,
+    /// The address or file of the index.
+    place: String,
+    /// The index.
+    pub bytes: Vec<u8>,
+}
+
+/// A repository with its verified index.
+#[derive(Debug)]
+pub struct Mirrored<'a> {
+    /// Where it is.
+    pub repository: &'a Repository,
+    /// What it has.
+    pub index: Index,
+    /// What the lock says of it.
+    pub locked: LockedRepository,
+}
+
+impl<'a> Fetched<'a> {
+    /// The index of every repository of `system`, in order.
+    pub fn all(system: &'a System, arch: Arch, client: &Client) -> Result<Vec<Self>, FetchError> {
+        let repositories: Vec<&Repository> = system.repositories.iter().collect();
+        parallel::map_on(DOWNLOADS, &repositories, |&repository| {
+            let (place, bytes) = fetch(&repository.location, arch, client)?;
+            Ok(Self { repository, place, bytes })
+        })
+    }
+}
+
+/// Fetches and verifies the index of every repository of `system`, in order; indexes go to the store.
+///
+/// # Errors
+/// [`MakeError`]; a repository other than the first two of Alpine's that is not there is an error as well.
+pub fn indexes<'a>(
+    system: &'a System,
+    arch: Arch,
+    keys: &KeyRing,
+    store: &Store,
+    client: &Client,
+) -> Result<Vec<Mirrored<'a>>, MakeError> {
+    verified(&Fetched::all(system, arch, client)?, keys, store)
+}
+
+/// Verifies what was fetched, and keeps it in the store.
+pub(super) fn verified<'a>(
+    fetched: &[Fetched<'a>],
+    keys: &KeyRing,
+    store: &Store,
+) -> Result<Vec<Mirrored<'a>>, MakeError> {
+    parallel::map(fetched, |Fetched { repository, place, bytes }| {
+        let index =
+            index::read(bytes, keys).map_err(|source| MakeError::Index { place: place.clone(), source })?;
+        let locked = LockedRepository {
+            name: repository.name.clone(),
+            description: index.description.clone(),
+            index: store.put_blob(bytes)?,
+        };
+        Ok(Mirrored { repository, index, locked })
+    })
+}
+
+/// The index of the repository at `location`, and where it was: the one for apk 3 is asked for where there is none for
+/// apk 2, as a repository that has both has the same packages in both.
+pub(super) fn fetch(location: &str, arch: Arch, client: &Client) -> Result<(String, Vec<u8>), FetchError> {
+    let [two, three] = index::FILE_NAMES.map(|name| format!("{location}/{arch}/{name}"));
+    match client.read(&two, MAX_INDEX) {
+        Err(missing @ FetchError::Missing { .. }) => match client.read(&three, MAX_INDEX) {
+            Ok(bytes) => Ok((three, bytes)),
+            Err(FetchError::Missing { .. }) => Err(missing),
+            Err(error) => Err(error),
+        },
+        other => other.map(|bytes| (two, bytes)),
+    }
+}

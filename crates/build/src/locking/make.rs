@@ -1,0 +1,253 @@
+//! Making a lock: indexes fetched and verified, the world resolved, every package fetched and digested.
+
+use std::thread;
+
+use hoopy_apk::Dependency;
+use hoopy_apk::solve::{self, Choice, Solution, Universe, UniverseError};
+use hoopy_base::arch::Arch;
+use hoopy_base::jobs as parallel;
+use hoopy_base::report::Observer;
+use hoopy_boot::layout::Layout;
+use hoopy_store::{Store, StoreError};
+
+use super::indexes::{self, Fetched, Mirrored};
+use super::listed::{self, Listed};
+use super::pins::{Keep, Pins};
+use super::refused::Refused;
+use crate::config::{Repository, System};
+use crate::fetch::{self, Client, FetchError, Progress, Proof, Wanted};
+use hoopy_lock::{Lock, LockedPackage, LockedRepository, Role};
+
+/// Downloads at a time: enough to hide a mirror's latency, few enough to be polite.
+pub(super) const DOWNLOADS: usize = 6;
+
+/// The package that brings the EFI stub.
+const STUB: &str = "systemd-efistub";
+
+/// The package that brings the boot loader of the layout `ab`.
+const LOADER: &str = "systemd-boot";
+
+/// A world that could not be locked.
+#[derive(Debug, thiserror::Error)]
+pub enum MakeError {
+    /// Something could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// An index is not signed by a trusted key, or is none.
+    #[error("{place}: {source}")]
+    Index {
+        /// Its address or file.
+        place: String,
+        /// What is wrong with it.
+        source: hoopy_apk::index::IndexError,
+    },
+    /// No set of packages is what `packages` asks for.
+    #[error(transparent)]
+    Unsatisfiable(#[from] Refused),
+    /// There are more repositories than can be told apart.
+    #[error(transparent)]
+    Universe(#[from] UniverseError),
+    /// No repository has the EFI stub.
+    #[error("no repository has the package `{STUB}` for {0}, which a unified kernel image begins with")]
+    NoStub(Arch),
+    /// No repository has the boot loader.
+    #[error("no repository has the package `{LOADER}` for {0}, which layout = \"ab\" starts images with")]
+    NoLoader(Arch),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Where the file of a locked package is.
+pub fn package_location(repositories: &[Repository], package: &LockedPackage, arch: Arch) -> Option<String> {
+    let repository = repositories.iter().find(|r| r.name == package.repository)?;
+    Some(format!("{}/{arch}/{}", repository.location, package.file_name()))
+}
+
+/// Resolves the world of `system` for `arch`, fetches what it needs, and gives the lock. What `keep` holds stays
+/// at its version where a repository still has it and what moves can do with it.
+///
+/// # Errors
+/// [`MakeError`].
+pub fn make(
+    system: &System,
+    arch: Arch,
+    keep: Keep<'_>,
+    store: &Store,
+    client: &Client,
+    observer: &dyn Observer,
+) -> Result<Lock, MakeError> {
+    let (keys, _) = fetch::keyring(arch, system.keys.as_deref())?;
+    let world = system.world.dependencies();
+    let fetched = Fetched::all(system, arch, client)?;
+    if keep.packages.is_empty()
+        && let Some(listed) = Listed::all(&fetched, arch, &keys, store)?
+    {
+        let tools = tools(system, arch)?;
+        let choose = || match listed::choose(&listed, &world, &tools) {
+            Some(chosen) => {
+                let packages = fetch_all(&chosen, &listed.repositories, arch, store, client, observer)?;
+                Ok::<_, MakeError>(Some(lock(system, arch, &chosen, packages, listed.locked.clone())))
+            }
+            None => Ok(None),
+        };
+        let (made, kept) = thread::scope(|scope| {
+            let keeping = scope.spawn(|| listed.keep(store));
+            (choose(), keeping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        kept?;
+        if let Some(lock) = made? {
+            return Ok(lock);
+        }
+    }
+    let mut mirrored = indexes::verified(&fetched, &keys, store)?;
+    let mut pins = Pins::new(&mut mirrored, keep);
+    while !pins.is_empty() {
+        let repositories = repositories(&mirrored);
+        let fits = solve::solve(&Universe::new(&repositories, arch.as_str())?, &world).is_ok();
+        if fits || !pins.release(&mut mirrored) {
+            break;
+        }
+    }
+    let chosen = choose(system, arch, &mirrored).map_err(|error| match error {
+        MakeError::Unsatisfiable(refused) => refused.look_elsewhere(system, arch, observer).into(),
+        other => other,
+    })?;
+    let repositories: Vec<&Repository> = mirrored.iter().map(|m| m.repository).collect();
+    let packages = fetch_all(&chosen, &repositories, arch, store, client, observer)?;
+    Ok(lock(system, arch, &chosen, packages, mirrored.iter().map(|m| m.locked.clone()).collect()))
+}
+
+fn lock(
+    system: &System,
+    arch: Arch,
+    chosen: &[(Role, Choice<'_>)],
+    packages: Vec<LockedPackage>,
+    repositories: Vec<LockedRepository>,
+) -> Lock {
+    let epoch = chosen.iter().map(|(_, c)| c.record.build_time).max().unwrap_or(0);
+    Lock { epoch, packages, repositories, ..Lock::new(arch, &system.branch, system.world.texts()) }
+}
+
+/// A package of which hoopy itself takes a file.
+#[derive(Debug)]
+pub(super) struct Tool {
+    role: Role,
+    name: &'static str,
+    /// What asks for it.
+    pub wanted: [Dependency; 1],
+    missing: fn(Arch) -> MakeError,
+}
+
+/// What images of `system` need besides the packages of the root.
+fn tools(system: &System, arch: Arch) -> Result<Vec<Tool>, MakeError> {
+    let tool = |role, name: &'static str, missing: fn(Arch) -> MakeError| {
+        let wanted = name.parse().map_err(|_| missing(arch))?;
+        Ok::<_, MakeError>(Tool { role, name, wanted: [wanted], missing })
+    };
+    let mut tools = vec![tool(Role::Stub, STUB, MakeError::NoStub)?];
+    if system.layout == Layout::Ab {
+        tools.push(tool(Role::Loader, LOADER, MakeError::NoLoader)?);
+    }
+    Ok(tools)
+}
+
+/// Resolves the world of `system` for `arch` out of these indexes, and takes the packages of which hoopy itself
+/// takes a file.
+///
+/// # Errors
+/// [`MakeError`] when nothing fits.
+pub fn choose<'m>(
+    system: &System,
+    arch: Arch,
+    mirrored: &'m [Mirrored<'_>],
+) -> Result<Vec<(Role, Choice<'m>)>, MakeError> {
+    let world = system.world.dependencies();
+    let tools = tools(system, arch)?;
+    let repositories = repositories(mirrored);
+    let universe = Universe::new(&repositories, arch.as_str())?;
+    let mut chosen = of_root(solve::solve(&universe, &world).map_err(|why| Refused::new(system, why))?);
+    for tool in &tools {
+        let solution = solve::solve(&universe, &tool.wanted).map_err(|_| (tool.missing)(arch))?;
+        chosen.extend(tool.of(solution));
+    }
+    Ok(chosen)
+}
+
+/// The packages of the root.
+pub(super) fn of_root(root: Solution<'_>) -> Vec<(Role, Choice<'_>)> {
+    root.install.into_iter().map(|c| (Role::Root, c)).collect()
+}
+
+impl Tool {
+    /// Of what the tool would need, the tool alone: only its file is wanted.
+    pub fn of<'a>(&self, solution: Solution<'a>) -> Option<(Role, Choice<'a>)> {
+        solution.install.into_iter().find(|c| &*c.record.name == self.name).map(|c| (self.role, c))
+    }
+}
+
+fn repositories<'a>(mirrored: &'a [Mirrored<'_>]) -> Vec<solve::Repository<'a>> {
+    let repository = |m: &'a Mirrored<'_>| solve::Repository {
+        records: &m.index.records,
+        tag: m.repository.tag.as_deref(),
+    };
+    mirrored.iter().map(repository).collect()
+}
+
+fn fetch_all(
+    chosen: &[(Role, Choice<'_>)],
+    repositories: &[&Repository],
+    arch: Arch,
+    store: &Store,
+    client: &Client,
+    observer: &dyn Observer,
+) -> Result<Vec<LockedPackage>, MakeError> {
+    let progress = Progress::new(chosen.iter().map(|(_, c)| c.record.size).sum(), observer);
+    let mut packages = parallel::map_on(DOWNLOADS, chosen, |&(role, choice)| {
+        let record = choice.record;
+        let from = repositories[choice.repository];
+        let file = format!("{}-{}.apk", record.name, record.version);
+        let wanted = Wanted {
+            location: format!("{}/{arch}/{file}", from.location),
+            size: record.size,
+            proof: Proof::Index(record.checksum),
+        };
+        let sha256 =
+            known(store, &wanted).map_or_else(|| fetch::package(&wanted, store, client, &progress), Ok)?;
+        remember(store, &wanted, sha256)?;
+        Ok::<_, MakeError>(LockedPackage {
+            name: record.name.to_string(),
+            version: record.version.to_string(),
+            repository: from.name.clone(),
+            size: record.size,
+            checksum: record.checksum.to_string(),
+            sha256,
+            role,
+        })
+    })?;
+    packages.sort_by(|a, b| (a.role, &a.name).cmp(&(b.role, &b.name)));
+    Ok(packages)
+}
+
+/// The digest of a package that an earlier lock fetched from the same place under the same checksum. A directory is
+/// read again: its files may have been signed anew, which the checksum does not show.
+fn known(store: &Store, wanted: &Wanted) -> Option<hoopy_base::digest::ContentId> {
+    if !fetch::is_remote(&wanted.location) {
+        return None;
+    }
+    let id = store.recall(recipe(wanted))?;
+    store.has_blob(id, wanted.size).then_some(id)
+}
+
+fn remember(store: &Store, wanted: &Wanted, id: hoopy_base::digest::ContentId) -> Result<(), StoreError> {
+    store.remember(recipe(wanted), &id)
+}
+
+fn recipe(wanted: &Wanted) -> hoopy_base::digest::RecipeId {
+    let mut hasher = hoopy_base::digest::Hasher::new("hoopy package by checksum 1");
+    hasher.field(wanted.location.as_bytes());
+    if let Proof::Index(checksum) = &wanted.proof {
+        hasher.field(checksum.to_string().as_bytes());
+    }
+    hoopy_base::digest::RecipeId::from_bytes(hasher.finish())
+}

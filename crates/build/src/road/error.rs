@@ -1,0 +1,69 @@
+//! Everything that can end a build.
+
+use std::path::PathBuf;
+
+use hoopy_lock::{LockError, LockedPackage};
+use hoopy_store::StoreError;
+use hoopy_store::layer::BadPath;
+use hoopy_store::layer::package::ImportError;
+
+use crate::fetch::FetchError;
+use crate::image::ImageError;
+use crate::locking::{Drift, MakeError};
+use crate::programs::ProgramError;
+use crate::stack::StackError;
+
+/// A build that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// This machine's architecture is none that hoopy builds for, and none was named.
+    #[error("no architecture: set `arch` in hoopy.toml, or say --arch x86_64 or --arch aarch64")]
+    NoArch,
+    /// `--locked`, and there is no lock.
+    #[error("{}: there is no lock, and --locked was given: run `hoopy lock`", .0.display())]
+    NoLock(PathBuf),
+    /// `packages` has changed since the lock was made.
+    #[error("{}: not for this system: {drift}", .path.display())]
+    Drift {
+        /// The lock.
+        path: PathBuf,
+        /// What has changed.
+        drift: Drift,
+    },
+    /// The lock names a repository that `hoopy.toml` does not.
+    #[error("hoopy.lock: {} {} comes from repository {:?}, which hoopy.toml does not have", .0.name, .0.version, .0.repository)]
+    NoRepository(LockedPackage),
+    /// The lock has no EFI stub.
+    #[error("hoopy.lock: no package with role \"stub\": run `hoopy update`")]
+    NoStubLocked,
+    /// The packages of the lock do not fit together.
+    #[error("hoopy.lock: its packages do not fit together: {0}")]
+    Inconsistent(String),
+    /// The lock could not be read or written.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The lock could not be made.
+    #[error(transparent)]
+    Make(#[from] MakeError),
+    /// A package could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A package is damaged.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// A program of the user's own did not build.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The root could not be put together.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// The image could not be made.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A path that hoopy itself writes is not one; cannot happen short of a bug.
+    #[error(transparent)]
+    Path(#[from] BadPath),
+}

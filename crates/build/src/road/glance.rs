@@ -1,0 +1,208 @@
+//! Whether anything was touched since the last build, told without reading a file.
+//!
+//! A build reads the system directory, the trusted keys and what git says of the directory. Of each file, its name,
+//! inode, size, mode and change time are put into one digest before the build begins. Programs can set a file's
+//! modification time (`touch -d`) but not its change time, which the kernel takes from its clock whenever a file is
+//! written to, renamed or given another mode. So the same digest later means that the same files were seen, if
+//!
+//! - no file was changed in the instant of the glance: the clock that the kernel takes change times from ticks, and a
+//!   second change within a tick leaves no mark. Where the newest change is that young, nothing is remembered;
+//! - the filesystem keeps change times, and by this machine's clock: others are not trusted;
+//! - nobody writes through a shared mapping that was written through before: the kernel takes the time when a page
+//!   is first written to, and again only after it went to disk. No editor works so;
+//! - the machine was not booted since: a power cut may take a change back, and its time with it.
+//!
+//! Whatever is not sure leads to the whole build, which reads everything and finds out.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use hoopy_base::digest::{Hasher, RecipeId};
+use hoopy_base::report::{Event, Observer};
+use hoopy_boot::release::Release;
+use hoopy_store::Store;
+use hoopy_store::layer::files::MAX_DEPTH;
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use super::before::Before;
+use super::{Made, Options};
+use crate::built::Built;
+use crate::config::System;
+use crate::stack::HIDDEN;
+
+/// The grain of filesystems that keep no nanoseconds: FAT's two seconds are the coarsest.
+const COARSE: Duration = Duration::from_secs(2);
+
+/// A directory with more files than this takes longer to look at than to find unchanged in the store.
+const MAX_FILES: usize = 100_000;
+
+/// Filesystems that keep change times by this machine's clock (include/uapi/linux/magic.h; ZFS and bcachefs have
+/// theirs in their own sources).
+const TRUSTED: [u64; 8] = [
+    0xEF53,      // ext2, ext3, ext4
+    0x5846_5342, // XFS
+    0x9123_683E, // Btrfs
+    0x0102_1994, // tmpfs
+    0x794C_7630, // overlayfs
+    0xF2F5_2010, // F2FS
+    0x2FC1_2FC1, // ZFS
+    0xCA45_1A4E, // bcachefs
+];
+
+/// What was seen of the files that a build reads.
+#[derive(Debug)]
+pub struct Glance {
+    /// Which directory, built how.
+    recipe: RecipeId,
+    seen: String,
+    /// Whether a later change of any file would be noticed.
+    settled: bool,
+}
+
+/// What a build left for the next one.
+#[derive(Debug, Serialize, Deserialize)]
+struct Remembered {
+    seen: String,
+    commit: Option<String>,
+    dirty: bool,
+    image: Before,
+    warnings: Vec<String>,
+}
+
+impl Glance {
+    /// Looks at what a build of `system` will read. `None` where that cannot be told by looking.
+    pub fn at(system: &System, options: &Options) -> Option<Self> {
+        // Whether these would come out otherwise, only building them tells.
+        if !system.programs.is_empty() {
+            return None;
+        }
+        let dir = system.dir.canonicalize().ok()?;
+        let now = now()?;
+        let mut look = Look { hasher: Hasher::new("hoopy glance 1"), files: 0, newest: Duration::ZERO };
+        look.top(&dir)?;
+        if let Some(keys) = &system.keys {
+            look.top(&keys.canonicalize().ok()?)?;
+        }
+        // An image of the same is not made anew for another day.
+        let options = Options { day: String::new(), ..options.clone() };
+        let asked = format!("{system:?} {options:?}");
+        let recipe = RecipeId::of_fields(
+            "hoopy glance at a directory 1",
+            &[env!("CARGO_PKG_VERSION").as_bytes(), dir.as_os_str().as_bytes(), asked.as_bytes()],
+        );
+        let grain = if look.newest.subsec_nanos() == 0 { COARSE } else { Duration::ZERO };
+        let settled = look.newest + grain < now;
+        let seen = RecipeId::from_bytes(look.hasher.finish()).to_string();
+        Some(Self { recipe, seen, settled })
+    }
+
+    /// The image that was built of the same, where it is still there as it was written and the newest. What was to
+    /// be said of it is said again.
+    pub fn recall(
+        &self,
+        system: &System,
+        release: &Release,
+        store: &Store,
+        observer: &dyn Observer,
+    ) -> Option<Built> {
+        let last: Remembered = store.recall(self.recipe)?;
+        let same = last.seen == self.seen && last.commit == release.commit && last.dirty == release.dirty;
+        if !same {
+            return None;
+        }
+        let built = last.image.untouched(system, store)?;
+        last.warnings.iter().for_each(|text| observer.event(Event::Warning(text)));
+        Some(built)
+    }
+
+    /// Remembers what was built of what was seen. Not doing so costs the next build time, and nothing else.
+    pub fn remember(&self, made: &Made, warnings: Vec<String>, store: &Store) {
+        let Made { name, release, built, .. } = made;
+        let Some(image) = Before::of(name, built, store).filter(|_| self.settled) else { return };
+        let Release { commit, dirty, .. } = release.clone();
+        let last = Remembered { seen: self.seen.clone(), commit, dirty, image, warnings };
+        let _ = store.remember(self.recipe, &last);
+    }
+}
+
+/// The clock that the kernel takes change times from (fs/inode.c, `current_time`): what is changed from now on has this
+/// time or a later one. Since Linux 6.13 change times can be finer, and never earlier.
+fn now() -> Option<Duration> {
+    let now = clock_gettime(ClockId::RealtimeCoarse);
+    Some(Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?))
+}
+
+/// A look being taken. Every function gives `None` where looking is not enough.
+struct Look {
+    hasher: Hasher,
+    files: usize,
+    newest: Duration,
+}
+
+impl Look {
+    /// A directory that a build reads by its path, and everything in it that a build or a script can see.
+    fn top(&mut self, dir: &Path) -> Option<()> {
+        let kind = rustix::fs::statfs(dir).ok()?.f_type as u64;
+        // Without the sign that it has on some architectures.
+        if !TRUSTED.contains(&(kind & 0xFFFF_FFFF)) {
+            return None;
+        }
+        let device = fs::metadata(dir).ok()?.dev();
+        for (name, meta) in listing(dir).ok()? {
+            if HIDDEN.iter().any(|hidden| name == *hidden) {
+                continue;
+            }
+            let path = dir.join(&name);
+            self.one(&path, name.as_bytes(), &meta, device, 0)?;
+            // `packages`, `setup.sh` and `root` may be links, which are followed.
+            if meta.is_symlink() {
+                match fs::metadata(&path) {
+                    Ok(target) if target.is_file() && target.dev() == device => self.file(&target),
+                    Ok(_) => return None,
+                    Err(_) => {}
+                }
+            }
+        }
+        self.hasher.field(b"end");
+        Some(())
+    }
+
+    fn one(&mut self, path: &Path, name: &[u8], meta: &Metadata, device: u64, depth: usize) -> Option<()> {
+        self.files += 1;
+        // What is mounted below may be of a kind that is not trusted.
+        if self.files > MAX_FILES || depth > MAX_DEPTH || meta.dev() != device {
+            return None;
+        }
+        self.hasher.field(name).field(&meta.mode().to_le_bytes());
+        if !meta.is_dir() {
+            self.file(meta);
+            return Some(());
+        }
+        for (name, meta) in listing(path).ok()? {
+            self.one(&path.join(&name), name.as_bytes(), &meta, device, depth + 1)?;
+        }
+        self.hasher.field(b"end");
+        Some(())
+    }
+
+    fn file(&mut self, meta: &Metadata) {
+        let numbers = [meta.ino(), meta.size(), meta.ctime() as u64, meta.ctime_nsec() as u64];
+        self.hasher.field(&numbers.map(u64::to_le_bytes).concat());
+        let nanoseconds = u32::try_from(meta.ctime_nsec()).unwrap_or_default();
+        // A time before 1970 is nobody's clock: as if it were to come, so that nothing is remembered.
+        let seconds = u64::try_from(meta.ctime()).unwrap_or(u64::MAX >> 1);
+        self.newest = self.newest.max(Duration::new(seconds, nanoseconds));
+    }
+}
+
+fn listing(dir: &Path) -> io::Result<Vec<(std::ffi::OsString, Metadata)>> {
+    let entry = |e: io::Result<fs::DirEntry>| e.and_then(|e| Ok((e.file_name(), e.metadata()?)));
+    let mut entries = fs::read_dir(dir)?.map(entry).collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(entries)
+}

@@ -1,0 +1,73 @@
+//! Locked packages that are fetched, and those of which hoopy itself takes a file: the EFI stub, the boot loader.
+
+use hoopy_base::jobs as parallel;
+use hoopy_base::report::Observer;
+use hoopy_lock::{Lock, LockedPackage, Role};
+use hoopy_store::Store;
+use hoopy_store::layer::{EntryPath, package};
+
+use super::BuildError;
+use crate::config::System;
+use crate::fetch::{self, Client, Progress, Proof, Wanted};
+use crate::image::ImageError;
+use crate::locking;
+use crate::locking as lock;
+
+/// Downloads at a time.
+const DOWNLOADS: usize = 6;
+
+/// Where systemd's packages have their EFI programs.
+const PLACE: &str = "usr/lib/systemd/boot/efi";
+
+/// Fetches the locked packages that are `wanted` and not in the store.
+pub(super) fn fetch(
+    system: &System,
+    lock: &Lock,
+    wanted: &dyn Fn(&LockedPackage) -> bool,
+    store: &Store,
+    client: &Client,
+    observer: &dyn Observer,
+) -> Result<(), BuildError> {
+    let wanted = lock.packages.iter().filter(|p| wanted(p));
+    let missing: Vec<&LockedPackage> = wanted.filter(|p| !store.has_blob(p.sha256, p.size)).collect();
+    let progress = Progress::new(missing.iter().map(|p| p.size).sum(), observer);
+    parallel::map_on(DOWNLOADS, &missing, |package| {
+        let location = lock::package_location(&system.repositories, package, lock.arch)
+            .ok_or_else(|| BuildError::NoRepository((*package).clone()))?;
+        let wanted = Wanted { location, size: package.size, proof: Proof::Sha256(package.sha256) };
+        fetch::package(&wanted, store, client, &progress).map_err(BuildError::Fetch)
+    })?;
+    Ok(())
+}
+
+/// The EFI stub, out of the locked package that brings it, and what that is called.
+pub(super) fn stub(lock: &Lock, store: &Store) -> Result<(Vec<u8>, String), BuildError> {
+    let name = format!("linux{}.efi.stub", lock.arch.efi_suffix());
+    file(lock, Role::Stub, &name, store)?.ok_or(BuildError::NoStubLocked)
+}
+
+/// systemd-boot, out of the locked package that brings it, which is fetched where it is missing; none where none is
+/// locked, as for the layout `single`.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn loader(
+    system: &System,
+    lock: &Lock,
+    store: &Store,
+    observer: &dyn Observer,
+) -> Result<Option<Vec<u8>>, BuildError> {
+    fetch(system, lock, &|p| p.role == Role::Loader, store, &Client::default(), observer)?;
+    let loader = file(lock, Role::Loader, &format!("systemd-boot{}.efi", lock.arch.efi_suffix()), store)?;
+    Ok(loader.map(|(bytes, _)| bytes))
+}
+
+/// A file of the package with this role, and what that is called; none where there is no such package.
+fn file(lock: &Lock, role: Role, name: &str, store: &Store) -> Result<Option<(Vec<u8>, String)>, BuildError> {
+    let Some(locked) = lock.with_role(role).next() else { return Ok(None) };
+    let path = format!("{PLACE}/{name}");
+    let package = package::import(&locking::package_file(locked), store)?;
+    let found = package.layer.read_file(store, &EntryPath::new(&path)?).map_err(ImageError::from)?;
+    let found = found.ok_or_else(|| ImageError::NoEfi { package: locked.name.clone(), path })?;
+    Ok(Some((found, format!("{}-{}", package.record.name, package.record.version))))
+}

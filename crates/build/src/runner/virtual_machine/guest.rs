@@ -1,0 +1,208 @@
+//! The running machine: QEMU, and a virtio port of the guest on QEMU's standard input and output.
+//!
+//! Reading and writing wait no longer than the deadline. The guest is not trusted: all that comes from it is read
+//! by [`super::answer`], bounded.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::{ChildStdin, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use hoopy_vm::args::Args;
+use hoopy_vm::process::{Guard, Guarded};
+use hoopy_vm::{Accelerator, VmError, accel};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tempfile::TempDir;
+
+use super::MachineConfig;
+use super::base::Base;
+use super::error::MachineError;
+
+/// Until the guest says that it is there: some seconds, generously for a busy machine without KVM.
+const BOOT_TIME: Duration = Duration::from_secs(300);
+
+/// For a script with all that is sent for it. One that takes longer hangs.
+pub(super) const JOB_TIME: Duration = Duration::from_secs(3600);
+
+/// What a pipe surely takes once it is ready for more: PIPE_BUF (pipe(7)).
+const PIECE: usize = 4096;
+
+/// As much as a pipe holds.
+const BUFFER: usize = 64 << 10;
+
+/// Most that is shown of the console.
+const CONSOLE_TAIL: usize = 2 << 10;
+
+/// A line that the guest sends is a word.
+const LINE_MAX: u64 = 64;
+
+pub(super) struct Guest {
+    to: BufWriter<Timed<ChildStdin>>,
+    pub(super) from: BufReader<Timed<ChildStdout>>,
+    limit: Duration,
+    _guarded: Guarded,
+    /// Kernel, initramfs, what the console said. Goes after QEMU.
+    dir: TempDir,
+}
+
+impl Guest {
+    /// Boots `base` and waits until it takes jobs.
+    pub(super) fn start(base: &Base, memory: u64, config: &MachineConfig) -> Result<Self, MachineError> {
+        let qemu = config.places.qemu(config.arch)?;
+        let accelerator =
+            accel::choose(config.arch, &qemu, &config.temp).map_or(Accelerator::Tcg, |()| Accelerator::Kvm);
+        let dir = tempfile::Builder::new().prefix("hoopy-scripts-").tempdir_in(&config.temp);
+        let dir = dir.map_err(VmError::io("make a directory in", &config.temp))?;
+        let file = |name: &str, bytes: &[u8]| {
+            let path = dir.path().join(name);
+            fs::write(&path, bytes).map_err(VmError::io("write", &path)).map(|()| path)
+        };
+        let (kernel, initramfs) = (file("kernel", &base.kernel)?, file("initramfs", &base.initramfs)?);
+        let console = file("console", b"")?;
+        let mut args = Args::bare(config.arch, accelerator, memory, CPUS);
+        args.push(["-kernel", path(&kernel)?, "-initrd", path(&initramfs)?]);
+        args.push([
+            "-append",
+            &format!("console={} quiet panic=-1 {THRIFT}", config.arch.console()),
+            "-no-reboot",
+        ]);
+        args.push(["-monitor", "none", "-serial", &format!("file:{}", path(&console)?)]);
+        args.push(["-chardev", "stdio,id=jobs,signal=off", "-device", "virtio-serial-pci"]);
+        args.push(["-device", "virtserialport,chardev=jobs,name=hoopy"]);
+        if config.network {
+            args.network(&[]);
+        }
+        let errors = File::create(dir.path().join("words")).map_err(VmError::io("write in", dir.path()))?;
+        let guard = Guard::new(&config.temp, Some(dir.path()))?;
+        let mut command = guard.command(&qemu);
+        command.args(args.finish()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
+        let mut guarded = guard.spawn(command)?;
+        let child = guarded.child();
+        let (Some(to), Some(from)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(MachineError::Ended { doing: "start it", console: String::new() });
+        };
+        let deadline = Instant::now() + BOOT_TIME;
+        let to = BufWriter::with_capacity(BUFFER, Timed { pipe: to, deadline });
+        let from = BufReader::with_capacity(BUFFER, Timed { pipe: from, deadline });
+        let mut guest = Self { to, from, limit: BOOT_TIME, _guarded: guarded, dir };
+        guest.expect("ready", "boot it")?;
+        Ok(guest)
+    }
+
+    /// From now on there is so much time.
+    pub(super) fn within(&mut self, limit: Duration) {
+        self.limit = limit;
+        let deadline = Instant::now() + limit;
+        self.to.get_mut().deadline = deadline;
+        self.from.get_mut().deadline = deadline;
+    }
+
+    /// Where to write to.
+    pub(super) fn to(&mut self) -> &mut impl Write {
+        &mut self.to
+    }
+
+    /// Reads a line that is to say `word`.
+    pub(super) fn expect(&mut self, word: &str, doing: &'static str) -> Result<(), MachineError> {
+        let mut line = Vec::new();
+        let read = (&mut self.from).take(LINE_MAX).read_until(b'\n', &mut line);
+        match read {
+            Ok(0) => Err(self.ended(doing)),
+            Ok(_) if line.strip_suffix(b"\n") == Some(word.as_bytes()) => Ok(()),
+            Ok(_) => Err(MachineError::Answer(format!("{:?} for {word:?}", String::from_utf8_lossy(&line)))),
+            Err(e) => Err(self.failed(doing, &e)),
+        }
+    }
+
+    /// What a failure to read or write means.
+    pub(super) fn failed(&self, doing: &'static str, error: &io::Error) -> MachineError {
+        if error.kind() == io::ErrorKind::TimedOut {
+            return MachineError::TimedOut { doing, after: self.limit, console: self.console() };
+        }
+        self.ended(doing)
+    }
+
+    pub(super) fn ended(&self, doing: &'static str) -> MachineError {
+        // What is on its way to the console's file when the pipe closes
+        std::thread::sleep(Duration::from_millis(200));
+        MachineError::Ended { doing, console: self.console() }
+    }
+
+    /// The end of what QEMU and the guest's console said.
+    fn console(&self) -> String {
+        let read = |name: &str| fs::read(self.dir.path().join(name)).unwrap_or_default();
+        let said = [read("words"), read("console")].concat();
+        let tail = said.get(said.len().saturating_sub(CONSOLE_TAIL)..).unwrap_or_default();
+        String::from_utf8_lossy(tail).replace('\r', "").trim().to_owned()
+    }
+}
+
+/// What a machine for one's own scripts can do without, and what is dear where it is emulated
+/// (Documentation/admin-guide/kernel-parameters.txt).
+const THRIFT: &str = "mitigations=off init_on_alloc=0 init_on_free=0 audit=0";
+
+/// What runs beside a script is little, and two processors that are emulated get in each other's way: a build takes
+/// a third longer with them.
+const CPUS: u32 = 1;
+
+fn path(path: &Path) -> Result<&str, VmError> {
+    path.to_str().ok_or_else(|| VmError::PathNotUtf8(path.to_owned()))
+}
+
+/// A pipe that fails with `TimedOut` instead of waiting longer.
+pub(super) struct Timed<P> {
+    pipe: P,
+    deadline: Instant,
+}
+
+impl<P: AsFd> Timed<P> {
+    fn wait(&self, events: PollFlags) -> io::Result<()> {
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).map_err(io::Error::other)?;
+            match poll(&mut [PollFd::new(&self.pipe, events)], Some(&left)) {
+                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(_) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+}
+
+impl<P: AsFd + Read> Read for Timed<P> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.wait(PollFlags::IN)?;
+        self.pipe.read(into)
+    }
+}
+
+impl<P: AsFd + Write> Write for Timed<P> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.wait(PollFlags::OUT)?;
+        self.pipe.write(bytes.get(..PIECE).unwrap_or(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_nobody_serves_times_out() {
+        let (reader, writer) = io::pipe().unwrap();
+        let deadline = Instant::now() + Duration::from_millis(50);
+        let mut from = Timed { pipe: reader, deadline };
+        assert_eq!(from.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let mut to = Timed { pipe: writer, deadline };
+        let error = io::copy(&mut io::repeat(0).take(1 << 21), &mut to).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}

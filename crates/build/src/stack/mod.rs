@@ -1,0 +1,170 @@
+//! The stack: an image as an ordered list of layers, made by a fold from the bottom up.
+//!
+//! ```text
+//! configuration ▸ (pre-install ▸ package ▸ post-install)* ▸ triggers ▸ database ▸ root/ ▸ programs ▸ setup.sh ▸ health ▸ finish
+//! ```
+//!
+//! A script's layer depends on all below it. What it made is remembered under what it could see: the script,
+//! the layers below, its arguments and environment, and the architecture. A script that runs again and makes
+//! the same layer makes nothing new of what is above.
+
+mod accounts;
+mod attributes;
+mod capture;
+mod configuration;
+pub mod conflict;
+pub mod database;
+mod expected;
+mod finish;
+mod fold;
+pub mod health;
+mod kmod;
+mod scripts;
+mod setup;
+mod triggers;
+
+use std::io;
+use std::sync::Arc;
+
+use hoopy_store::layer::package::Package;
+use hoopy_store::layer::stored::{Layer, ReadLayerError};
+use hoopy_store::layer::{EntryPath, Kind};
+use hoopy_store::tree::Tree;
+use hoopy_store::{Store, StoreError};
+
+pub use expected::expected;
+pub use fold::{Inputs, fold, sign};
+pub use scripts::{Beside, Runner};
+pub use setup::HIDDEN;
+
+/// Where a layer comes from. It stands beside the layer, not in it: equal bytes are one layer.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// Keys, repositories, world: what `apk` in the image reads.
+    Configuration,
+    /// A package.
+    Package(Arc<Package>),
+    /// What a script of a package changed: `busybox-1.37.0-r30.post-install`.
+    Script(String),
+    /// The installed database.
+    Database,
+    /// `root/`.
+    Files,
+    /// `programs` of `hoopy.toml`.
+    Programs,
+    /// What `setup.sh` changed.
+    Setup,
+    /// The services of a machine with the layout `ab`.
+    Health,
+    /// What every image gets at the end.
+    Finish,
+    /// The image's name, inside it.
+    Release,
+}
+
+impl Origin {
+    /// What a table calls it.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Configuration => "apk configuration".to_owned(),
+            Self::Package(p) => format!("{}-{}", p.record.name, p.record.version),
+            Self::Script(name) => name.clone(),
+            Self::Database => "installed database".to_owned(),
+            Self::Files => "root/".to_owned(),
+            Self::Programs => "programs".to_owned(),
+            Self::Setup => "setup.sh".to_owned(),
+            Self::Health => "hoopy-health".to_owned(),
+            Self::Finish => "finish".to_owned(),
+            Self::Release => "hoopy-release".to_owned(),
+        }
+    }
+}
+
+/// The layers of an image, bottom first, each with its origin, and the tree they make.
+#[derive(Debug, Default)]
+pub struct Stack {
+    /// The tree.
+    pub tree: Tree,
+    /// Origins, one a layer.
+    pub origins: Vec<Origin>,
+}
+
+/// A stack could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A layer could not be read.
+    #[error(transparent)]
+    Layer(#[from] ReadLayerError),
+    /// A package is not what a package is.
+    #[error(transparent)]
+    Package(#[from] hoopy_store::layer::package::ImportError),
+    /// A script failed, or could not be run.
+    #[error(transparent)]
+    Sandbox(#[from] hoopy_sandbox::SandboxError),
+    /// `root/` or a program could not be read.
+    #[error(transparent)]
+    Files(#[from] hoopy_store::layer::files::FilesError),
+    /// A package has a path that the stack below makes impossible.
+    #[error("{origin}: {source}")]
+    Lost {
+        /// Whose path it is.
+        origin: String,
+        /// The path.
+        source: hoopy_store::tree::settle::LostPath,
+    },
+    /// Two packages have the same file.
+    #[error(transparent)]
+    Conflict(#[from] conflict::FileConflict),
+    /// Nothing could run the services of the layout `ab`.
+    #[error(
+        "layout = \"ab\" needs OpenRC, whose services decide whether a boot was good, and no package brings \
+         /sbin/openrc-run: add `openrc` or `alpine-base` to `packages`"
+    )]
+    NoOpenrc,
+    /// A temporary file failed.
+    #[error("a layer could not be written: {0}")]
+    Io(#[from] io::Error),
+    /// A path that hoopy itself writes is not one; cannot happen short of a bug.
+    #[error(transparent)]
+    Path(#[from] hoopy_store::layer::BadPath),
+}
+
+impl Stack {
+    /// Lays a layer on top. One that changes nothing is left out, unless it is a package: a metapackage has no
+    /// files and is installed all the same.
+    pub fn push(&mut self, layer: Layer, origin: Origin) {
+        if layer.entries.is_empty() && !matches!(origin, Origin::Package(_)) {
+            return;
+        }
+        self.tree.push(layer);
+        self.origins.push(origin);
+    }
+
+    /// The layers with their origins, bottom first.
+    pub fn iter(&self) -> impl Iterator<Item = (&Layer, &Origin)> {
+        self.tree.layers().iter().zip(&self.origins)
+    }
+
+    /// The packages among the layers.
+    pub fn packages(&self) -> impl Iterator<Item = &Arc<Package>> {
+        self.origins.iter().filter_map(|o| if let Origin::Package(p) = o { Some(p) } else { None })
+    }
+
+    /// The content of the file at `path`, links followed; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`ReadLayerError`].
+    pub fn read(&self, path: &EntryPath, store: &Store) -> Result<Option<Vec<u8>>, ReadLayerError> {
+        let Some(entry) = self.tree.follow(path) else { return Ok(None) };
+        let wanted = match &entry.kind {
+            Kind::File { .. } => entry.path.clone(),
+            Kind::Hardlink(first) => first.clone(),
+            _ => return Ok(None),
+        };
+        let Some(at) = self.tree.at(&entry.path) else { return Ok(None) };
+        self.tree.layers()[at.layer].read_file(store, &wanted)
+    }
+}

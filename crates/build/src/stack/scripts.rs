@@ -1,0 +1,193 @@
+//! Running a script over the stack, or remembering what it made the last time.
+
+use std::sync::Arc;
+
+use hoopy_base::arch::Arch;
+use hoopy_base::digest::{Hasher, LayerId, RecipeId};
+use hoopy_sandbox::{Captured, SandboxError, Script};
+use hoopy_store::Store;
+use hoopy_store::layer::package::Package;
+use hoopy_store::layer::stored::Layer;
+
+use super::{Origin, Stack, StackError, capture};
+
+/// Changes whenever the same script over the same stack could come out otherwise: the sandbox's environment,
+/// or what is kept of its changes.
+const VERSION: &str = "hoopy script 1";
+
+/// The environment of package scripts (apk-tools `src/database.c`), and of `setup.sh`.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Work to be done on a thread of its own while scripts run.
+pub struct Beside<'a> {
+    /// The work.
+    pub work: Box<dyn FnOnce() + Send + 'a>,
+    /// Says that no more scripts will run: the work must end soon.
+    pub end: Box<dyn Fn() + 'a>,
+}
+
+/// Calls `scripts` while the work of `beside` is done on a thread of its own. That is told to end when `scripts`
+/// is done, even by a panic, and waited for.
+pub fn beside<T>(beside: Option<Beside<'_>>, scripts: impl FnOnce() -> T) -> T {
+    struct End<'a>(Box<dyn Fn() + 'a>);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+    std::thread::scope(|scope| {
+        let _end = beside.map(|Beside { work, end }| {
+            scope.spawn(work);
+            End(end)
+        });
+        scripts()
+    })
+}
+
+/// Runs scripts over stacks of layers: a sandbox on this machine, or a virtual machine.
+pub trait Runner {
+    /// Tells it, as soon as that is known, that the image will be another one: mostly a script runs then, and what it
+    /// takes to run one may be started while packages are read.
+    fn expect(&mut self) {}
+    /// Tells it once, before the first script, the packages of the image in install order: a machine boots what
+    /// is among them. It may give work to be done beside the scripts.
+    fn prepare<'a>(
+        &mut self,
+        _packages: &[Arc<Package>],
+        _epoch: u64,
+        _store: &'a Store,
+    ) -> Option<Beside<'a>> {
+        None
+    }
+    /// Runs `script` over `layers`, bottom first.
+    ///
+    /// # Errors
+    /// [`SandboxError`] when it fails or cannot be run.
+    fn run(&mut self, layers: &[Layer], store: &Store, script: &Script) -> Result<Captured, SandboxError>;
+    /// Tells it that no script comes any more: what it keeps for them may go, without anybody waiting for that.
+    fn end(&mut self) {}
+}
+
+/// A script of a build, and what else its result depends on.
+#[derive(Debug)]
+pub struct Job {
+    /// The script.
+    pub script: Script,
+    /// The digest of what it sees beyond the layers: the directory at `/mnt`.
+    pub sees: Vec<u8>,
+    /// Where its layer comes from.
+    pub origin: Origin,
+}
+
+/// What every script of a build has in common.
+pub struct Context<'a> {
+    /// The store.
+    pub store: &'a Store,
+    /// The architecture.
+    pub arch: Arch,
+    /// Seconds since 1970: the time of all that scripts make.
+    pub epoch: u64,
+    /// Who runs them.
+    pub runner: &'a mut dyn Runner,
+}
+
+/// The environment of a script: nothing of the host's.
+pub fn environment(extra: &[(&str, &str)], epoch: u64) -> Vec<(String, String)> {
+    let epoch = epoch.to_string();
+    let common = [("PATH", PATH), ("SOURCE_DATE_EPOCH", &epoch), ("LANG", "C.UTF-8"), ("TZ", "UTC")];
+    common.iter().chain(extra).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+}
+
+/// Lays what the script of `job` changes on the stack.
+pub fn apply(stack: &mut Stack, job: Job, context: &mut Context<'_>) -> Result<(), StackError> {
+    let recipe = recipe(stack, &job, context.arch, rustix::system::uname().release().to_bytes());
+    let store = context.store;
+    let remembered = store.recall::<LayerId>(recipe).and_then(|id| {
+        let entries = store.layer(id)?;
+        store.has_data(id, Layer::data_size(&entries)).then(|| Layer::whole(id, entries))
+    });
+    let layer = match remembered {
+        Some(layer) => layer,
+        None => {
+            let captured = context.runner.run(stack.tree.layers(), store, &job.script)?;
+            let layer = capture::keep(captured, stack, context.epoch, store)?;
+            store.remember(recipe, &layer.id)?;
+            layer
+        }
+    };
+    stack.push(layer, job.origin);
+    Ok(())
+}
+
+/// All that the script can see, digested. It sees which kernel runs it: uname(2) has no namespace for that.
+fn recipe(stack: &Stack, job: &Job, arch: Arch, kernel: &[u8]) -> RecipeId {
+    let mut hasher = Hasher::new(VERSION);
+    let script = &job.script;
+    hasher.field(env!("CARGO_PKG_VERSION").as_bytes());
+    hasher.field(kernel).field(arch.as_str().as_bytes());
+    hasher.field(script.name.as_bytes()).field(&script.body);
+    hasher.field(&(script.args.len() as u64).to_le_bytes());
+    script.args.iter().for_each(|arg| {
+        hasher.field(arg);
+    });
+    for (key, value) in &script.env {
+        hasher.field(key.as_bytes()).field(value.as_bytes());
+    }
+    hasher.field(&[u8::from(script.network)]).field(&job.sees);
+    for layer in stack.tree.layers() {
+        hasher.field(layer.id.as_bytes());
+    }
+    RecipeId::from_bytes(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use hoopy_store::layer::{Entry, EntryPath, Kind};
+
+    use super::*;
+
+    fn job() -> Job {
+        let script = Script {
+            name: "a.post-install".into(),
+            body: b"#!/bin/sh\n".to_vec(),
+            args: vec![b"1".to_vec()],
+            env: environment(&[("HOME", "/root")], 1),
+            cwd: "/".into(),
+            bind: None,
+            hidden: Vec::new(),
+            network: false,
+        };
+        Job { script, sees: Vec::new(), origin: Origin::Setup }
+    }
+
+    fn with(change: impl FnOnce(&mut Job)) -> RecipeId {
+        let mut job = job();
+        change(&mut job);
+        recipe(&Stack::default(), &job, Arch::X86_64, b"6.12.1")
+    }
+
+    #[test]
+    fn nothing_that_a_script_can_see_is_left_out_of_its_recipe() {
+        let same = with(|_| {});
+        assert_eq!(with(|_| {}), same);
+        let changes: [(&str, RecipeId); 9] = [
+            ("name", with(|job| job.script.name.push('2'))),
+            ("text", with(|job| job.script.body.push(b'#'))),
+            ("argument", with(|job| job.script.args[0] = b"2".to_vec())),
+            ("another argument", with(|job| job.script.args.push(Vec::new()))),
+            ("environment", with(|job| job.script.env = environment(&[("HOME", "/home")], 1))),
+            ("time", with(|job| job.script.env = environment(&[("HOME", "/root")], 2))),
+            ("network", with(|job| job.script.network = true)),
+            ("directory at /mnt", with(|job| job.sees = vec![1])),
+            ("kernel", recipe(&Stack::default(), &job(), Arch::X86_64, b"6.12.2")),
+        ];
+        for (what, recipe) in changes {
+            assert_ne!(recipe, same, "another {what} was not noticed");
+        }
+        let path = EntryPath::new("etc");
+        let entry = path.map(|path| Entry::new(path, Kind::Dir { opaque: false }, 0o755));
+        let mut stack = Stack::default();
+        stack.push(Layer::whole(LayerId::from_bytes([1; 32]), entry.into_iter().collect()), Origin::Files);
+        assert_ne!(recipe(&stack, &job(), Arch::X86_64, b"6.12.1"), same, "another layer was not noticed");
+    }
+}

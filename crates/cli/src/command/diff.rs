@@ -1,0 +1,146 @@
+//! `hoopy diff`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use hoopy_base::size::show;
+use hoopy_inspect::diff::{self, Became, DiffError, Difference, FileChange, How, PackageChange, Side};
+use hoopy_inspect::drift::DriftError;
+use hoopy_ship::deploy::{Seen, Ssh};
+
+use super::far::{self, Asking};
+use crate::args::{Diff, Global};
+use crate::error::DIFFERS;
+use crate::ui::{Colour, Teller, put_coloured, put_json};
+
+/// What a machine begins with where it could be taken for something else.
+const MACHINE: &str = "ssh:";
+
+pub fn run(global: &Global, own: &Diff) -> anyhow::Result<ExitCode> {
+    let (old, new) = (side(&own.old, global, own)?, side(&own.new, global, own)?);
+    let difference = diff::compare(&old, &new, own.patch)?;
+    if own.json {
+        put_json(&difference)?;
+    } else {
+        put_coloured(&text(&difference, own.all))?;
+    }
+    let told = own.exit_code && !difference.is_none();
+    Ok(ExitCode::from(if told { DIFFERS } else { 0 }))
+}
+
+/// A file as what it is; `ssh:NAME`, and USER@NAME where it is no revision, as the machine; all else as a revision.
+/// A bare name is no machine: whoever mistypes a revision does not want a stranger to be asked for it.
+fn side(text: &str, global: &Global, own: &Diff) -> anyhow::Result<Side> {
+    let (path, dir) = (Path::new(text), own.dir.as_path());
+    if path.is_file() {
+        return Ok(Side::file(path)?);
+    }
+    if let Some(host) = text.strip_prefix(MACHINE) {
+        return machine(host, global, own);
+    }
+    match diff::revision(dir, text) {
+        Err(DiffError::Git { .. }) if is_user_at(text) => machine(text, global, own),
+        // Neither is there: what was meant is not known.
+        Err(DiffError::Git { .. }) if text != "." && !path.exists() && dir.exists() => {
+            Err(DiffError::NoSide { text: text.to_owned(), dir: dir.to_owned() }.into())
+        }
+        other => Ok(other?),
+    }
+}
+
+/// USER@NAME; git's `main@{1}` and `@` are none.
+fn is_user_at(text: &str) -> bool {
+    let parts = text.split_once('@');
+    parts.is_some_and(|(user, name)| !user.is_empty() && !name.is_empty() && !name.starts_with('{'))
+}
+
+/// What a machine runs.
+fn machine(host: &str, global: &Global, own: &Diff) -> anyhow::Result<Side> {
+    // The system directory, for the images in it; it need not be one.
+    let dir = Some(own.dir.as_path()).filter(|dir| dir.join("packages").is_file());
+    let far = far::find(host, dir, own.esp.as_deref(), global)?;
+    let ssh = Ssh::connect(&far.host, &super::ssh())?;
+    let seen = Seen::ask(&ssh, far.esp.as_deref())?;
+    let Some(name) = seen.machine.image.clone() else {
+        return Err(DriftError::NoImage { host: far.host }.into());
+    };
+    let observer = &Teller::new(global.quiet || own.json);
+    let mut side = far.running(&Asking { global, ssh: &ssh, until: None, observer }, &seen, true)?;
+    side.label = format!("{} ({name})", far.host);
+    Ok(side)
+}
+
+pub type Pieces = Vec<(Colour, String)>;
+
+fn text(difference: &Difference, all: bool) -> Pieces {
+    let mut out = Pieces::new();
+    for fact in &difference.facts {
+        let value = |text: &Option<String>| match (fact.what, text) {
+            (_, None) => "none".to_owned(),
+            ("size", Some(text)) => text.parse().map_or_else(|_| text.clone(), show),
+            (_, Some(text)) => text.clone(),
+        };
+        let (old, new) = (value(&fact.old), value(&fact.new));
+        // Sizes that look the same are told in full.
+        let (old, new) = match (&fact.old, &fact.new) {
+            (Some(a), Some(b)) if old == new => (format!("{a} bytes"), format!("{b} bytes")),
+            _ => (old, new),
+        };
+        out.push((Colour::Bold, format!("{:13}", fact.what)));
+        out.push((Colour::Plain, format!("{old} -> {new}\n")));
+    }
+    difference.packages.iter().for_each(|change| out.extend(package(change)));
+    let shown = difference.files.iter().filter(|file| all || file.package.is_none());
+    shown.for_each(|change| file(change, &mut out));
+    out
+}
+
+fn package(change: &PackageChange) -> Pieces {
+    let (colour, word) = match change.how {
+        How::In => (Colour::Green, "in"),
+        How::Out => (Colour::Red, "out"),
+        How::Up => (Colour::Yellow, "up"),
+        How::Down => (Colour::Yellow, "down"),
+        How::Rebuilt => (Colour::Yellow, "rebuilt"),
+    };
+    let versions: Vec<&str> = change.old.iter().chain(&change.new).map(String::as_str).collect();
+    let versions = match versions.as_slice() {
+        [old, new] if old != new => format!("{old} -> {new}"),
+        [one, ..] => (*one).to_owned(),
+        [] => String::new(),
+    };
+    let files = match change.files {
+        0 => String::new(),
+        1 => " (1 file)".to_owned(),
+        n => format!(" ({n} files)"),
+    };
+    vec![(colour, format!("{word:9}")), (Colour::Plain, format!("{} {versions}{files}\n", change.name))]
+}
+
+/// What became of a file.
+pub fn file(change: &FileChange, out: &mut Pieces) {
+    let (colour, word) = match change.became {
+        Became::Added => (Colour::Green, "added"),
+        Became::Removed => (Colour::Red, "removed"),
+        Became::Changed => (Colour::Yellow, "changed"),
+    };
+    let sizes = match (change.old_size, change.new_size) {
+        (Some(old), Some(new)) if old != new => format!(" ({} -> {})", show(old), show(new)),
+        (None, Some(size)) | (Some(size), None) => format!(" ({})", show(size)),
+        _ => String::new(),
+    };
+    let other: Vec<&str> = change.what.iter().map(String::as_str).filter(|what| *what != "content").collect();
+    let what = if other.is_empty() { String::new() } else { format!(": {}", other.join(", ")) };
+    out.push((colour, format!("{word:9}")));
+    out.push((Colour::Plain, format!("{}{sizes}{what}\n", change.path)));
+    for line in change.patch.iter().flat_map(|patch| patch.split_inclusive('\n')) {
+        let colour = match line.bytes().next() {
+            _ if line.starts_with("---") || line.starts_with("+++") => Colour::Bold,
+            Some(b'+') => Colour::Green,
+            Some(b'-') => Colour::Red,
+            Some(b'@') => Colour::Cyan,
+            _ => Colour::Plain,
+        };
+        out.push((colour, line.to_owned()));
+    }
+}

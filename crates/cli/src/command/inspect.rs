@@ -1,0 +1,255 @@
+//! `hoopy inspect`.
+
+use std::ffi::OsStr;
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use hoopy_base::size::show;
+use hoopy_inspect::image::describe::{Description, FileKind};
+use hoopy_inspect::image::root::{Kind, Node};
+use hoopy_inspect::image::split::{Limits, Segment};
+use hoopy_inspect::image::{Image, InspectError, page};
+use serde::Serialize;
+
+use crate::args::{Global, Inspect, Look};
+use crate::error::FAILED;
+use crate::ui::{harmless, put, put_json};
+
+pub fn run(global: &Global, own: &Inspect) -> anyhow::Result<ExitCode> {
+    match (&own.look, &own.image) {
+        (Some(Look::Ls { image, path, recursive, json }), _) => {
+            ls(&open(image)?, path.as_bytes(), *recursive, *json)
+        }
+        (Some(Look::Cat { image, path }), _) => cat(&open(image)?, path.as_bytes()),
+        (Some(Look::Extract { image, paths, output }), _) => {
+            let paths: Vec<Vec<u8>> = paths.iter().map(|path| path.as_bytes().to_vec()).collect();
+            extract(global, &open(image)?, &paths, output)
+        }
+        (None, Some(image)) => describe(global, own, &open(image)?),
+        // The command line asks for one of them.
+        (None, None) => Ok(ExitCode::from(FAILED)),
+    }
+}
+
+fn open(path: &Path) -> Result<Image, InspectError> {
+    Image::open(path, Limits::default())
+}
+
+fn describe(global: &Global, own: &Inspect, image: &Image) -> anyhow::Result<ExitCode> {
+    let description = image.describe()?;
+    if let Some(file) = &own.html {
+        let name = image.path.file_name().unwrap_or(OsStr::new("image")).to_string_lossy().into_owned();
+        hoopy_base::atomic::replace_file(file, page::render(image, &description, &name).as_bytes())
+            .map_err(|source| InspectError::Io { path: file.clone(), source })?;
+        if !global.quiet {
+            eprintln!("written: {}", file.display());
+        }
+    }
+    if own.json {
+        put_json(&description)?;
+    } else if own.html.is_none() {
+        put(&text(&description))?;
+    }
+    Ok(told(image))
+}
+
+/// Says where reading stopped, if it did; the exit code.
+fn told(image: &Image) -> ExitCode {
+    match &image.stopped {
+        Some(stopped) => {
+            eprintln!("error: {}: {stopped}", image.path.display());
+            ExitCode::from(FAILED)
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
+
+fn text(d: &Description) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, value: &str| out += &format!("{name:10}{value}\n");
+    let machine = d.machine.map(|machine| format!(" for {machine}")).unwrap_or_default();
+    line("kind", &format!("{}{machine}", d.kind.name()));
+    line("size", &format!("{} ({} bytes)", show(d.size), d.size));
+    line("sha256", &d.sha256.to_string());
+    let name = d.os_release.get("PRETTY_NAME").or_else(|| d.os_release.get("NAME"));
+    name.into_iter().for_each(|name| line("system", name));
+    let image = d.os_release.get("IMAGE_ID").zip(d.os_release.get("IMAGE_VERSION"));
+    image.into_iter().for_each(|(id, version)| line("image", &format!("{id} {version}")));
+    d.kernel.iter().for_each(|kernel| line("kernel", kernel));
+    d.command_line.iter().for_each(|text| line("cmdline", text));
+    for signature in &d.signatures {
+        let signer = signature.signer.as_deref().unwrap_or("nobody that could be read");
+        line("signed", &format!("by {signer} ({} bytes, not verified)", signature.size));
+    }
+    if d.signatures.is_empty() && d.kind != FileKind::Initramfs {
+        line("signed", "no");
+    }
+    let t = &d.tree;
+    if !d.segments.is_empty() {
+        let what = format!(
+            "{} files, {} directories, {} links, {} others; {} unpacked",
+            t.files,
+            t.directories,
+            t.links,
+            t.others,
+            show(t.bytes)
+        );
+        line("tree", &what);
+    }
+    d.problems.iter().for_each(|problem| line("problem", problem));
+    sections(d, &mut out);
+    segments(d, &mut out);
+    if !d.packages.is_empty() {
+        out += &format!("\n{} packages\n", d.packages.len());
+        out.extend(
+            d.packages.iter().map(|p| format!("  {} {} ({})\n", p.name, p.version, show(p.installed_size))),
+        );
+    }
+    out
+}
+
+fn sections(d: &Description, out: &mut String) {
+    if d.sections.is_empty() {
+        return;
+    }
+    *out += &format!("\n{} sections\n    offset        size  name      sha256\n", d.sections.len());
+    for part in &d.sections {
+        *out += &format!("  {:>8x} {:>11}  {:8}  {}\n", part.offset, part.size, part.name, part.sha256);
+    }
+}
+
+fn segments(d: &Description, out: &mut String) {
+    if d.segments.is_empty() {
+        return;
+    }
+    *out += &format!(
+        "\n{} segments\n    offset        size    unpacked  entries  codec  what\n",
+        d.segments.len()
+    );
+    for segment in &d.segments {
+        let Segment { offset, size, unpacked, entries, .. } = segment;
+        let mut lines = wrapped(&segment.origins).into_iter();
+        let (codec, first) = (segment.codec.name(), lines.next().unwrap_or_default());
+        let row = format!("  {offset:>8x} {size:>11} {unpacked:>11} {entries:>8}  {codec:5}  {first}");
+        *out += row.trim_end();
+        out.push('\n');
+        out.extend(lines.map(|line| format!("{:ORIGINS$}{line}\n", "")));
+    }
+}
+
+/// Where the last column of the segments begins.
+const ORIGINS: usize = 52;
+
+/// So wide are its lines, where several packages share a segment.
+const WIDTH: usize = 60;
+
+/// The names in lines, none of which is cut.
+fn wrapped(names: &[String]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for name in names {
+        match lines.last_mut() {
+            Some(line) if line.len() + 2 + name.len() <= WIDTH => *line += &format!(", {name}"),
+            Some(line) => {
+                line.push(',');
+                lines.push(name.clone());
+            }
+            None => lines.push(name.clone()),
+        }
+    }
+    lines
+}
+
+/// A file of a listing.
+#[derive(Serialize)]
+struct Listed {
+    path: String,
+    #[serde(rename = "type")]
+    kind: char,
+    mode: String,
+    uid: u32,
+    gid: u32,
+    size: u64,
+    mtime: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<(u32, u32)>,
+}
+
+fn ls(image: &Image, path: &[u8], recursive: bool, json: bool) -> anyhow::Result<ExitCode> {
+    let gone = || InspectError::NoSuchPath { image: image.path.clone(), path: path.to_vec() };
+    let top = image.root.find(path).ok_or_else(gone)?;
+    let node = image.root.node(top).ok_or_else(gone)?;
+    let mut rows = Vec::new();
+    if matches!(node.kind, Kind::Dir(_)) {
+        image.root.walk(top, &mut |path, _, node| {
+            if recursive || !path.contains(&b'/') {
+                rows.push(listed(path, node));
+            }
+        });
+    } else {
+        rows.push(listed(path, node));
+    }
+    if json {
+        put_json(&rows)?;
+    } else {
+        put(&rows.iter().map(row).collect::<String>())?;
+    }
+    Ok(told(image))
+}
+
+fn listed(path: &[u8], node: &Node) -> Listed {
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (size, target, device) = match &node.kind {
+        Kind::File(content) => (content.size, None, None),
+        Kind::Symlink(target) => (target.len() as u64, Some(lossy(target)), None),
+        Kind::Char(major, minor) | Kind::Block(major, minor) => (0, None, Some((*major, *minor))),
+        _ => (0, None, None),
+    };
+    let kind = match node.kind {
+        Kind::Dir(_) => 'd',
+        Kind::File(_) => '-',
+        Kind::Symlink(_) => 'l',
+        Kind::Char(..) => 'c',
+        Kind::Block(..) => 'b',
+        Kind::Fifo => 'p',
+        Kind::Socket => 's',
+    };
+    let &Node { uid, gid, mtime, mode, .. } = node;
+    Listed { path: lossy(path), kind, mode: format!("{mode:04o}"), uid, gid, size, mtime, target, device }
+}
+
+fn row(file: &Listed) -> String {
+    let size = file.device.map_or_else(|| file.size.to_string(), |(major, minor)| format!("{major},{minor}"));
+    let target = file.target.as_ref().map(|target| format!(" -> {target}")).unwrap_or_default();
+    let owner = format!("{}:{}", file.uid, file.gid);
+    format!("{}{} {owner:7} {size:>10} {}{target}\n", file.kind, file.mode, file.path)
+}
+
+fn cat(image: &Image, path: &[u8]) -> anyhow::Result<ExitCode> {
+    let content = image.content(path)?;
+    let copied = image.contents(vec![(content, ())], &mut |(), data| {
+        let mut out = io::stdout().lock();
+        io::copy(data, &mut out)?;
+        out.flush()
+    });
+    match copied {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(source) => Err(InspectError::Io { path: image.path.clone(), source }.into()),
+        Ok(()) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn extract(global: &Global, image: &Image, paths: &[Vec<u8>], to: &Path) -> anyhow::Result<ExitCode> {
+    let done = image.extract(paths, to)?;
+    if !global.quiet {
+        for (path, what) in &done.left_out {
+            let path = harmless(&String::from_utf8_lossy(path));
+            eprintln!("warning: {path}: left out: {what}");
+        }
+        eprintln!("{} files, {}, in {}", done.count, show(done.bytes), to.display());
+    }
+    Ok(told(image))
+}

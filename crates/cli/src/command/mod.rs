@@ -1,0 +1,202 @@
+//! One file a command; each calls one thing of the library.
+
+mod build;
+mod check;
+mod deploy;
+mod diff;
+mod disk;
+mod drift;
+mod far;
+mod flash;
+mod gc;
+mod info;
+mod init;
+mod inspect;
+mod lock;
+mod pull;
+mod reproduce;
+mod rollback;
+mod run;
+mod search;
+mod status;
+mod store;
+mod test;
+mod tree;
+mod vendor;
+mod watch;
+mod why;
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::CommandFactory as _;
+use hoopy_base::arch::Arch;
+use hoopy_base::programs::Programs;
+use hoopy_base::report::Observer;
+use hoopy_build::config::{Overrides, System};
+use hoopy_build::query::{self, QueryError, Shelf};
+use hoopy_build::runner::choose::{Chosen, Where};
+use hoopy_build::runner::virtual_machine::MachineConfig;
+use hoopy_lock::Lock;
+use hoopy_sandbox::{Sandbox, SandboxConfig};
+use hoopy_ship::deploy::SshConfig;
+use hoopy_store::Store;
+
+use crate::args::{Args, Command, Global, Scripts};
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let global = args.global;
+    match args.command {
+        Command::Init(own) => init::run(&global, &own),
+        Command::Check(own) => check::run(&global, &own),
+        Command::Build(own) => build::run(&global, &own),
+        Command::Run(own) => run::run(&global, &own),
+        Command::Deploy(own) => deploy::run(&global, &own),
+        Command::Status(own) => status::run(&global, &own),
+        Command::Rollback(own) => rollback::run(&global, &own),
+        Command::Test(own) => test::run(&global, &own),
+        Command::Disk(own) => disk::run(&global, &own),
+        Command::Flash(own) => flash::run(&global, &own),
+        Command::Lock(own) => lock::lock(&global, &own),
+        Command::Update(own) => lock::update(&global, &own),
+        Command::Vendor(own) => vendor::run(&global, &own),
+        Command::Why(own) => why::run(&global, &own),
+        Command::Tree(own) => tree::run(&global, &own),
+        Command::Search(own) => search::run(&global, &own),
+        Command::Info(own) => info::run(&global, &own),
+        Command::Inspect(own) => inspect::run(&global, &own),
+        Command::Diff(own) => diff::run(&global, &own),
+        Command::Drift(own) => drift::run(&global, &own),
+        Command::Pull(own) => pull::run(&global, &own),
+        Command::Gc(own) => gc::run(&global, &own),
+        Command::Store { command } => store::run(&global, &command),
+        Command::Schema => {
+            println!("{}", serde_json::to_string_pretty(&hoopy_build::config::schema())?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "hoopy", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Args::command()).render(&mut std::io::stdout())?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn system(dir: &Path, global: &Global, more: Overrides) -> anyhow::Result<System> {
+    let over =
+        Overrides { arch: global.arch, mirror: global.mirror.clone(), keys: global.keys.clone(), ..more };
+    Ok(System::load(dir, &over)?)
+}
+
+fn store(global: &Global) -> anyhow::Result<Store> {
+    let dir = store_dir(global)?;
+    Store::open(&dir).context("the store could not be opened; --store takes another directory")
+}
+
+fn store_dir(global: &Global) -> anyhow::Result<PathBuf> {
+    global.store.clone().or_else(cache).context("no place for the store: set HOME or use --store")
+}
+
+/// The sandbox that unpacked layers in the store at `dir` are of; none on a machine that cannot have one.
+fn sandbox(dir: &Path) -> Option<Sandbox> {
+    let helper = std::env::current_exe().ok()?;
+    let lowers = dir.join("lower");
+    if lowers.is_dir() { Sandbox::new(SandboxConfig { helper, lowers }).ok() } else { None }
+}
+
+/// What the repositories have, and the lock where there is one.
+struct Shop {
+    shelves: Vec<Shelf>,
+    lock: Option<Lock>,
+}
+
+fn shop(system: &System, store: &Store, observer: &dyn Observer) -> anyhow::Result<Shop> {
+    let (arch, path) = hoopy_build::locking::place(system)?;
+    let arch = arch.ok_or(QueryError::NoArch)?;
+    let lock = Lock::read(&path)?;
+    let shelves = query::shelves(system, arch, lock.as_ref(), store, observer)?;
+    Ok(Shop { shelves, lock })
+}
+
+/// The name that images of `system` have, for machines of this architecture.
+fn image_name(system: &System, arch: Arch) -> anyhow::Result<String> {
+    let (_, lock) = hoopy_build::locking::place(system)?;
+    Ok(hoopy_build::locking::image_name(system, arch, &lock))
+}
+
+/// The image that was given, or the newest that was built under `name`.
+fn image(system: &System, given: Option<&Path>, name: &str) -> anyhow::Result<PathBuf> {
+    let images = system.path("images");
+    let newest = || hoopy_build::image::latest(&images, name);
+    given.map(Path::to_owned).or_else(newest).with_context(|| {
+        format!("{}: no image of {} there: run `hoopy build` first", images.display(), system.name)
+    })
+}
+
+/// `$XDG_CACHE_HOME/hoopy`, or `~/.cache/hoopy` (XDG Base Directory Specification).
+fn cache() -> Option<PathBuf> {
+    base("XDG_CACHE_HOME", ".cache")
+}
+
+/// `$XDG_STATE_HOME/hoopy`, or `~/.local/state/hoopy`.
+fn state() -> Option<PathBuf> {
+    base("XDG_STATE_HOME", ".local/state")
+}
+
+/// Where scripts run.
+fn runner<'a>(
+    system: &System,
+    wanted: Scripts,
+    store: &Store,
+    temp: PathBuf,
+    observer: &'a dyn Observer,
+) -> anyhow::Result<Chosen<'a>> {
+    let arch = hoopy_build::locking::place(system)?.0.context("no architecture: say --arch")?;
+    let helper = std::env::current_exe().context("find hoopy's own program file")?;
+    let wanted = match wanted {
+        Scripts::Auto => Where::Auto,
+        Scripts::Native => Where::Native,
+        Scripts::Vm => Where::VirtualMachine,
+    };
+    let sandbox = SandboxConfig { helper, lowers: store.lowers() };
+    let machine = MachineConfig { arch, network: system.network, places: places(), temp };
+    Ok(Chosen::new(wanted, sandbox, machine, observer)?)
+}
+
+/// Where temporary directories are made.
+fn temp() -> PathBuf {
+    PathBuf::from(std::env::var_os("TMPDIR").unwrap_or_else(|| "/tmp".into()))
+}
+
+/// Where programs and firmware are: PATH, and what HOOPY_QEMU and HOOPY_FIRMWARE say.
+fn places() -> hoopy_vm::Places {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    hoopy_vm::Places {
+        qemu: std::env::var_os("HOOPY_QEMU").map(PathBuf::from),
+        firmware: std::env::var_os("HOOPY_FIRMWARE").map(PathBuf::from),
+        programs: Programs { path: std::env::split_paths(&path).collect() },
+    }
+}
+
+/// How many processors a virtual machine has: as many as were asked for, or as is usual here.
+fn cpus(asked: Option<u32>, arch: Arch) -> u32 {
+    asked.unwrap_or_else(|| hoopy_vm::usual_cpus(arch, &places(), &temp()))
+}
+
+/// How ssh is called: the one on PATH. Without a terminal nobody can be asked.
+fn ssh() -> SshConfig {
+    let batch = !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal();
+    SshConfig { program: "ssh".into(), batch, temp: temp(), patience: None }
+}
+
+fn base(variable: &str, default: &str) -> Option<PathBuf> {
+    let set = std::env::var_os(variable).map(PathBuf::from).filter(|p| p.is_absolute());
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(default));
+    set.or_else(home).map(|dir| dir.join("hoopy"))
+}

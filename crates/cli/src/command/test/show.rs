@@ -1,0 +1,161 @@
+//! How a trial is shown: a line for each test as it ends, then those that failed with all they said.
+
+use std::time::Duration;
+
+use hoopy_testing::{Origin, Outcome, Phases, Report, Settings, Verdict, Watch};
+
+use crate::ui::{Colour, put_painted};
+
+/// Cells of the bar.
+const BAR: usize = 40;
+
+/// Most lines of output that are shown of a test that failed: the rest is in the JUnit file and in --json.
+const MAX_LINES: usize = 60;
+
+/// What is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    /// Nothing until the end.
+    Quiet,
+    /// Words.
+    Plain,
+    /// Words in colours.
+    Coloured,
+}
+
+impl Style {
+    pub(super) fn of(quiet: bool, coloured: bool) -> Self {
+        match (quiet, coloured) {
+            (true, _) => Self::Quiet,
+            (false, false) => Self::Plain,
+            (false, true) => Self::Coloured,
+        }
+    }
+
+    fn paint(self, colour: Colour, text: &str) -> String {
+        if self == Self::Coloured { colour.paint(text) } else { text.to_owned() }
+    }
+}
+
+/// Shows on standard output.
+pub(super) struct Paper {
+    style: Style,
+}
+
+impl Paper {
+    pub(super) fn new(style: Style) -> Self {
+        Self { style }
+    }
+
+    pub(super) fn begin(&self, name: &str, settings: &Settings) {
+        let (memory, cpus) = (settings.memory >> 20, settings.cpus);
+        let scripts = settings.tests.tests.len();
+        self.line(&format!(
+            "{name}: {scripts} of tests/, in a machine with {memory} MiB and {cpus} processor{}",
+            if cpus == 1 { "" } else { "s" }
+        ));
+    }
+
+    fn line(&self, text: &str) {
+        if self.style != Style::Quiet {
+            // Who stops reading stops reading
+            let _ = print(text);
+        }
+    }
+
+    pub(super) fn end(&self, report: &Report) -> std::io::Result<()> {
+        if self.style == Style::Quiet && !report.failed() {
+            return Ok(());
+        }
+        print(&ending(report, self.style))
+    }
+}
+
+impl Watch for Paper {
+    fn booted(&self, phases: &Phases) {
+        self.line(&bar(phases));
+    }
+
+    fn ended(&self, outcome: &Outcome) {
+        self.line(&line(outcome, self.style));
+    }
+}
+
+/// What comes from the machine was made harmless where it was taken in.
+fn print(text: &str) -> std::io::Result<()> {
+    put_painted(&format!("{text}\n"))
+}
+
+/// One test, one line.
+fn line(outcome: &Outcome, style: Style) -> String {
+    let (word, colour, why) = match &outcome.verdict {
+        Verdict::Passed => ("ok  ", Colour::Green, ""),
+        Verdict::Failed(why) => ("FAIL", Colour::Red, why.as_str()),
+        Verdict::Skipped(why) => ("skip", Colour::Yellow, why.as_str()),
+    };
+    let mut out =
+        format!("{} {:>7.2} s  {}", style.paint(colour, word), outcome.took.as_secs_f64(), outcome.name);
+    // What hoopy's own checks found out is a line where all is well
+    let found = outcome.output.trim_end();
+    if !why.is_empty() {
+        out += &format!(": {why}");
+    } else if matches!(outcome.origin, Origin::Check) && !found.is_empty() && !found.contains('\n') {
+        out += &format!(": {found}");
+    }
+    out
+}
+
+/// The times of the boot, in a bar.
+fn bar(phases: &Phases) -> String {
+    let all = [
+        ("firmware", phases.firmware, '░'),
+        ("kernel", phases.kernel, '▒'),
+        ("init", phases.init.unwrap_or_default(), '█'),
+    ];
+    let total: Duration = all.iter().map(|(_, took, _)| *took).sum();
+    let mut cells = String::new();
+    let mut so_far = Duration::ZERO;
+    for (_, took, cell) in all {
+        so_far += took;
+        let upto = (so_far.as_secs_f64() / total.as_secs_f64().max(0.001) * BAR as f64).round() as usize;
+        while cells.chars().count() < upto.min(BAR) {
+            cells.push(cell);
+        }
+    }
+    let said: Vec<String> =
+        all.iter().map(|(name, took, cell)| format!("{cell} {name} {:.1} s", took.as_secs_f64())).collect();
+    format!("boot {:>7.2} s  {cells}  {}", total.as_secs_f64(), said.join("  "))
+}
+
+/// The tests that failed, with what they said, and how many there were.
+fn ending(report: &Report, style: Style) -> String {
+    let mut out = String::new();
+    for outcome in &report.outcomes {
+        let Verdict::Failed(why) = &outcome.verdict else { continue };
+        out += &format!("\n{}: {why}\n", style.paint(Colour::Bold, &outcome.name));
+        let lines: Vec<&str> = outcome.output.lines().collect();
+        let hidden = lines.len().saturating_sub(MAX_LINES);
+        if hidden > 0 {
+            out += &format!("    [{hidden} lines before; --json and --junit have more]\n");
+        }
+        lines.iter().skip(hidden).for_each(|line| out += &format!("    {line}\n"));
+        if let Some(advice) = &outcome.advice {
+            out += &format!("  hint: {advice}\n");
+        }
+    }
+    let [passed, failed, skipped] = report.counts();
+    let mut counts = vec![format!("{passed} passed")];
+    if failed > 0 {
+        counts.push(style.paint(Colour::Red, &format!("{failed} failed")));
+        let logs: Vec<String> = report.logs.iter().map(|log| log.display().to_string()).collect();
+        out += &format!("\nwhat the console said: {}\n", logs.join(", "));
+    }
+    if skipped > 0 {
+        counts.push(format!("{skipped} skipped"));
+    }
+    out + &format!("\n{} in {:.1} s", counts.join(", "), report.took.as_secs_f64())
+}
+
+#[cfg(test)]
+#[path = "show/tests.rs"]
+mod tests;

@@ -1,0 +1,230 @@
+//! Disks that `hoopy disk` wrote, booted for real: UEFI firmware, systemd-boot, the health check, the way back.
+//!
+//! What is on a disk is changed and looked at with mtools while the machine is off.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use hoopy_testkit::Home;
+use hoopy_vm::{Acceleration, Boot, Console, Places, Vm, VmConfig, usual_cpus};
+
+/// Generous: emulation on a busy machine, and reboots of it.
+const LONG: Duration = Duration::from_secs(600);
+const SHORT: Duration = Duration::from_secs(60);
+
+const GOOD: &str = "2026112101";
+const UNWELL: &str = "2026112102";
+const PANICS: &str = "2026112103";
+
+/// `hoopy.toml`: one line a machine, with what the case adds.
+fn config(arch: &str, more: &str) -> String {
+    format!("name = \"nas\"\narch = \"{arch}\"\n{more}\n")
+}
+
+/// `no_timer_check`: on a busy machine an emulated timer may be late, which the kernel takes for a broken one.
+const AB: &str = "layout = \"ab\"\ncmdline = \"no_timer_check console=ttyS0 console=ttyAMA0\"";
+
+struct Machine {
+    home: Home,
+    arch: &'static str,
+}
+
+impl Machine {
+    fn new(arch: &'static str) -> Self {
+        let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
+        home.system(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/disk/system"), "nas");
+        let machine = Self { home, arch };
+        machine.set("hoopy.toml", &config(arch, AB), 0o644);
+        machine
+    }
+
+    /// Builds an image with this version.
+    fn build(&self, version: &str) -> PathBuf {
+        self.home.ok(&["build", "nas", "--quiet", "--image-version", version]).trim().into()
+    }
+
+    fn disk(&self) -> PathBuf {
+        let said = self.home.ok(&["disk", "nas", "-o", "nas.img"]);
+        println!("{said}");
+        self.home.path("nas.img")
+    }
+
+    fn set(&self, file: &str, text: &str, mode: u32) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.home.path("nas").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn boot(&self, disk: &Path) -> Console {
+        let (arch, places, temp) = (self.arch.parse().unwrap(), Places::default(), std::env::temp_dir());
+        let config = VmConfig {
+            arch,
+            boot: Boot::Disk(disk.to_owned()),
+            memory: 1 << 30,
+            cpus: usual_cpus(arch, &places, &temp),
+            forwards: vec![],
+            disks: vec![],
+            acceleration: Acceleration::Auto,
+            places,
+            temp,
+        };
+        let log = std::env::var_os("HOOPY_CONSOLE_LOG").map(|path| File::create(path).unwrap());
+        Vm::prepare(&config).unwrap().console(log).unwrap()
+    }
+}
+
+/// Logs in, whatever was said before.
+fn log_in(console: &mut Console) {
+    console.send("").unwrap();
+    console.login("root", Some("nas"), LONG).unwrap();
+}
+
+fn asks(console: &mut Console, command: &str) -> String {
+    let (status, said) = console.run(command, SHORT).unwrap();
+    assert_eq!(status, 0, "{command}: {said}");
+    said
+}
+
+fn off(mut console: Console) {
+    console.send("poweroff").unwrap();
+    console.wait(LONG).unwrap();
+}
+
+/// mtools on the first partition.
+fn mtools(disk: &Path, program: &str, args: &[&str]) -> String {
+    let image = format!("{}@@1M", disk.display());
+    let mut command = Command::new(program);
+    let out = command.args(["-i", &image]).args(args).output().expect("mtools is installed");
+    assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+fn images(disk: &Path) -> Vec<String> {
+    let listing = mtools(disk, "mdir", &["-b", "::EFI/Linux"]);
+    let name = |line: &str| line.rsplit('/').next().unwrap_or_default().trim().to_owned();
+    let mut names: Vec<String> = listing.lines().map(name).filter(|n| !n.is_empty()).collect();
+    names.sort();
+    names
+}
+
+fn assert_clean(disk: &Path, dir: &Path) {
+    let esp = dir.join("esp.img");
+    let script =
+        "dd if=\"$1\" of=\"$2\" bs=1M skip=1 count=512 conv=sparse status=none && fsck.vfat -n \"$2\"";
+    let mut command = Command::new("sh");
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").args(["-c", script, "sh"]).arg(disk).arg(&esp);
+    let out = command.output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+}
+
+#[test]
+fn the_boot_loader_is_locked_for_the_layout_that_has_one() {
+    let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
+    let dir = home.small("nas");
+    let lock = || fs::read_to_string(dir.join("hoopy.lock")).unwrap();
+    home.ok(&["lock", "nas"]);
+    assert!(!lock().contains("role = \"loader\""));
+    fs::write(dir.join("hoopy.toml"), "name = \"small\"\nlayout = \"ab\"\n").unwrap();
+    let error = home.fails(3, &["build", "nas", "--locked"]);
+    assert!(error.contains("layout = \"ab\" starts images with a boot loader"), "{error}");
+    home.ok(&["update", "nas"]);
+    assert!(lock().contains("role = \"loader\""));
+    let why = home.ok(&["why", "systemd-boot", "nas"]);
+    assert!(why.contains("layout = \"ab\""), "{why}");
+}
+
+#[test]
+fn what_a_disk_cannot_be_is_told_before_it_is_made() {
+    let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
+    let dir = home.small("nas");
+    assert!(home.fails(1, &["disk", "nas", "-o", "a.img"]).contains("run `hoopy build` first"));
+    fs::write(dir.join("image"), "x").unwrap();
+    fs::write(dir.join("root/etc/fstab"), "LABEL=a /a ext4\nLABEL=b /b ext4\n").unwrap();
+    let disk = |args: &[&str]| {
+        home.fails(1, &[&["disk", "nas", "-o", "a.img", "--image", "nas/image"], args].concat())
+    };
+    assert!(disk(&[]).contains("say --persist /a, once for each, or --no-persist"));
+    assert!(disk(&["--persist", "/c"]).contains("there are /a, /b"));
+    assert!(disk(&["--no-persist", "--size", "1M"]).contains("--size"));
+    assert!(!home.path("a.img").exists());
+    let error = home.fails(1, &["flash", "nas", "nas/image", "--yes"]);
+    assert!(error.contains("is no block device"), "{error}");
+    home.ok(&["disk", "nas", "-o", "a.img", "--image", "nas/image", "--persist", "/b", "--json"]);
+    assert!(home.path("a.img").exists());
+}
+
+#[test]
+fn a_disk_with_one_image_boots_and_mounts_what_lasts() {
+    let machine = Machine::new("x86_64");
+    machine.set("hoopy.toml", &config("x86_64", "cmdline = \"no_timer_check console=ttyS0\""), 0o644);
+    machine.build(GOOD);
+    let disk = machine.disk();
+    let mut console = machine.boot(&disk);
+    console.login("root", Some("nas"), LONG).unwrap();
+    let mounted = asks(&mut console, "grep ' /data ' /proc/mounts");
+    assert!(mounted.starts_with("/dev/vda2 /data ext4 rw"), "{mounted}");
+    // Nothing is added to such a machine
+    assert_eq!(asks(&mut console, "ls /etc/init.d | grep hoopy || true"), "");
+    off(console);
+}
+
+#[test]
+fn an_image_on_trial_that_is_well_is_marked_as_good_on_aarch64() {
+    let machine = Machine::new("aarch64");
+    machine.build(GOOD);
+    let disk = machine.disk();
+    let (good, trial) = (format!("nas-{GOOD}.efi"), format!("nas-{GOOD}+3.efi"));
+    assert_eq!(images(&disk), [&*good]);
+    mtools(&disk, "mren", &[&format!("::EFI/Linux/{good}"), &trial]);
+    let mut console = machine.boot(&disk);
+    console.expect(" is good", LONG).unwrap();
+    log_in(&mut console);
+    let health = asks(&mut console, "cat /run/hoopy/health");
+    let image = good.trim_end_matches(".efi");
+    for line in
+        ["STATE=good", "ACTION=blessed", &format!("IMAGE={image}"), &format!("SLOT={good}"), "COUNTED=no"]
+    {
+        assert!(health.lines().any(|l| l == line), "{line}: {health}");
+    }
+    assert_eq!(asks(&mut console, "grep -c vfat /proc/mounts || true"), "0");
+    assert!(asks(&mut console, "cat /proc/cmdline").ends_with("panic=10"));
+    off(console);
+    assert_eq!(images(&disk), [good]);
+    assert_clean(&disk, &machine.home.path(""));
+}
+
+#[test]
+fn images_that_panic_or_are_unwell_give_way_to_the_last_good_one() {
+    let machine = Machine::new("x86_64");
+    machine.build(GOOD);
+    let disk = machine.disk();
+    machine.set("root/etc/hoopy/health.d/never", "#!/bin/sh\necho no pool\nexit 3\n", 0o755);
+    let unwell = machine.build(UNWELL);
+    let panic = "layout = \"ab\"\ncmdline = \"no_timer_check console=ttyS0 rdinit=/none\"";
+    machine.set("hoopy.toml", &config("x86_64", panic), 0o644);
+    let panics = machine.build(PANICS);
+    // One try each: that there may be three is for the deploys to show.
+    for (image, version) in [(unwell, UNWELL), (panics, PANICS)] {
+        mtools(&disk, "mcopy", &[image.to_str().unwrap(), &format!("::EFI/Linux/nas-{version}+1.efi")]);
+    }
+    for said in ["Kernel panic", "never failed with 3: rebooting, 0 tries"] {
+        let mut console = machine.boot(&disk);
+        console.expect(said, LONG).unwrap();
+        console.wait(LONG).unwrap();
+    }
+    let mut console = machine.boot(&disk);
+    console.login("root", Some("nas"), LONG).unwrap();
+    assert_eq!(asks(&mut console, "grep ^IMAGE /etc/hoopy-release"), format!("IMAGE=nas-{GOOD}"));
+    off(console);
+    let left = [GOOD.to_owned(), format!("{UNWELL}+0-1"), format!("{PANICS}+0-1")];
+    assert_eq!(images(&disk), left.map(|name| format!("nas-{name}.efi")));
+    let report = mtools(&disk, "mtype", &["::loader/hoopy-failed.txt"]);
+    for line in [&*format!("IMAGE=nas-{UNWELL}"), "REASON=health.d/never failed with 3", "no pool"] {
+        assert!(report.lines().any(|l| l == line), "{line}: {report}");
+    }
+    assert_clean(&disk, &machine.home.path(""));
+}

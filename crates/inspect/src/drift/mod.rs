@@ -1,0 +1,107 @@
+//! Drift: how the root filesystem of a machine differs from the image that it booted, which is what its next reboot
+//! erases; and the way back, from the machine into `root/`.
+//!
+//! ```text
+//! image ──inspect──▶ Side ─┐
+//! machine ──list.sh──▶ Side ┴─ diff ──▶ Difference ──pull──▶ root/, [modes]
+//! ```
+//!
+//! The machine needs BusyBox and nothing of hoopy's. How scripts get there is the caller's affair ([`Far`]), so that
+//! nothing here knows ssh.
+
+mod ignore;
+mod listing;
+mod pull;
+mod secret;
+
+use std::io;
+use std::path::PathBuf;
+
+use hoopy_store::layer::path::is_within;
+
+use crate::diff::{self, DiffError, Difference, Side};
+
+pub use ignore::Ignored;
+pub use listing::{Listing, contents, list};
+pub use pull::{Outcome, Pulled, pull};
+pub use secret::secret;
+
+/// Runs a script with `sh` on the machine; gives what it printed, of which so many bytes are read at most.
+pub type Far<'a> = dyn FnMut(&str, u64) -> io::Result<Vec<u8>> + 'a;
+
+/// Drift that cannot be told, or not be pulled.
+#[derive(Debug, thiserror::Error)]
+pub enum DriftError {
+    /// The machine could not be asked.
+    #[error("{host}: {source}")]
+    Far {
+        /// The machine.
+        host: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It says something else than what it was asked.
+    #[error("{host}: an answer that was not expected: {found}")]
+    Answer {
+        /// The machine.
+        host: String,
+        /// The end of it.
+        found: String,
+    },
+    /// It runs no image of hoopy's.
+    #[error(
+        "{host}: it has no /etc/hoopy-release that says which image it runs: name the image with --image"
+    )]
+    NoImage {
+        /// The machine.
+        host: String,
+    },
+    /// What is asked for has not changed.
+    #[error("{host}: {path} is as the image has it, or is not there")]
+    NotChanged {
+        /// The machine.
+        host: String,
+        /// The path.
+        path: String,
+    },
+    /// A file of the system directory could not be written.
+    #[error("{}: {source}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// `hoopy.toml` is no TOML.
+    #[error("{}: {message}", .path.display())]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The two could not be compared.
+    #[error(transparent)]
+    Diff(#[from] DiffError),
+}
+
+/// How the machine that was listed differs from the image, with what is ignored left out.
+///
+/// # Errors
+/// [`DriftError`] when the image cannot be read.
+pub fn drift(
+    image: &Side,
+    listing: &Listing,
+    ignored: &Ignored,
+    patches: bool,
+) -> Result<Difference, DriftError> {
+    let machine = Side::known("the machine", listing.files.clone());
+    let mut difference = diff::compare(image, &machine, patches)?;
+    difference.facts.clear();
+    let is_mounted = |path: &[u8]| listing.mounts.iter().any(|at| !at.is_empty() && is_within(path, at));
+    difference.files.retain(|file| {
+        let path = file.path.as_bytes();
+        !ignored.matches(path) && !is_mounted(path)
+    });
+    Ok(difference)
+}

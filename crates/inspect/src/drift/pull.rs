@@ -1,0 +1,198 @@
+//! From the machine into `root/`: what is kept there is there after the next reboot too.
+//!
+//! git keeps of a file's mode only whether it can be executed; another mode goes into `[modes]` of `hoopy.toml`, with
+//! its comments and order kept. Owners in `root/` are root: another owner is told of, and lost.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use hoopy_base::atomic::replace_file;
+use hoopy_base::beneath::Beneath;
+use hoopy_store::layer::EntryPath;
+use rustix::fs::{Mode, OFlags};
+use serde::Serialize;
+use toml_edit::{DocumentMut, Item, Table, value};
+
+use super::{DriftError, Listing, secret};
+use crate::diff::{Became, Entry, FileChange};
+use crate::image::root::FileType;
+
+/// A path, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pulled {
+    /// The path on the machine.
+    pub path: String,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is in `root/`.
+    Written,
+    /// It is in `root/`, and is root's there, whoever owns it on the machine.
+    WrittenAsRoot,
+    /// It looks secret, for this reason.
+    Secret(&'static str),
+    /// `root/` cannot hold it, for this reason.
+    LeftOut(&'static str),
+}
+
+/// Writes what changed on the machine into `dir/root/`. Contents must have been fetched.
+///
+/// # Errors
+/// [`DriftError`] when a file cannot be written; those before it are.
+pub fn pull(
+    dir: &Path,
+    changes: &[&FileChange],
+    listing: &Listing,
+    with_secrets: bool,
+) -> Result<Vec<Pulled>, DriftError> {
+    let root = dir.join("root");
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| DriftError::Write { path, source }
+    };
+    std::fs::create_dir_all(&root).map_err(failed(&root))?;
+    let beneath = Beneath::open(&root, 0o755).map_err(failed(&root))?;
+    let mut all = Vec::new();
+    let mut modes = Vec::new();
+    for change in changes {
+        let one = One { change, file: listing.files.get(change.path.as_bytes()), with_secrets };
+        let outcome = match one.refusal() {
+            Some(refusal) => refusal,
+            None => {
+                let place = root.join(&change.path);
+                one.write(&beneath).map_err(failed(&place))?;
+                modes.extend(one.modes(listing));
+                one.outcome()
+            }
+        };
+        all.push(Pulled { path: change.path.clone(), outcome });
+    }
+    set_modes(&dir.join("hoopy.toml"), &modes)?;
+    Ok(all)
+}
+
+/// A path that is to be pulled.
+struct One<'a> {
+    change: &'a FileChange,
+    file: Option<&'a (Entry, Vec<u8>)>,
+    with_secrets: bool,
+}
+
+impl One<'_> {
+    /// Why it is not pulled, if it is not.
+    fn refusal(&self) -> Option<Outcome> {
+        let Some((entry, content)) = self.file else {
+            return Some(Outcome::LeftOut("it is gone on the machine: remove it in setup.sh, or from root/"));
+        };
+        if self.change.became == Became::Removed {
+            return Some(Outcome::LeftOut("it is gone on the machine: remove it in setup.sh, or from root/"));
+        }
+        if EntryPath::new(self.change.path.as_bytes()).is_err() {
+            return Some(Outcome::LeftOut("no image can hold a path like this"));
+        }
+        match entry.kind {
+            FileType::File if content.len() as u64 != entry.size => {
+                Some(Outcome::LeftOut("its content was not fetched: it is too large"))
+            }
+            FileType::File | FileType::Symlink => {
+                let why = secret(self.change.path.as_bytes(), content).filter(|_| !self.with_secrets);
+                why.map(Outcome::Secret)
+            }
+            FileType::Dir => {
+                Some(Outcome::LeftOut("a directory comes with the files in it; git keeps no empty one"))
+            }
+            _ => Some(Outcome::LeftOut("neither file nor symbolic link")),
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        let owner = self.file.and_then(|(entry, _)| entry.owner);
+        if owner.is_none_or(|owner| owner == (0, 0)) { Outcome::Written } else { Outcome::WrittenAsRoot }
+    }
+
+    /// Whole or not at all, in the place of what is there.
+    fn write(&self, beneath: &Beneath) -> io::Result<()> {
+        let Some((entry, content)) = self.file else { return Ok(()) };
+        let (dir, name) = beneath.place(self.change.path.as_bytes())?;
+        let fresh = [b".hoopy-pull-", name].concat();
+        let fresh = fresh.get(..fresh.len().min(hoopy_store::layer::path::MAX_NAME)).unwrap_or_default();
+        // What an earlier run left when it was killed.
+        let _ = rustix::fs::unlinkat(&dir, fresh, rustix::fs::AtFlags::empty());
+        match &entry.text {
+            Some(target) => rustix::fs::symlinkat(target.as_bytes(), &dir, fresh)?,
+            None => {
+                let flags =
+                    OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let mut file = File::from(rustix::fs::openat(&dir, fresh, flags, Mode::RUSR | Mode::WUSR)?);
+                file.write_all(content)?;
+                rustix::fs::fchmod(&file, Mode::from_raw_mode(kept(entry.mode)))?;
+            }
+        }
+        rustix::fs::renameat(&dir, fresh, &dir, name)?;
+        Ok(())
+    }
+
+    /// Modes that git does not keep: the file's, and those of directories that are new on the machine with it.
+    fn modes(&self, listing: &Listing) -> Vec<(String, u32)> {
+        let mut modes = Vec::new();
+        let path = &self.change.path;
+        if let Some((entry, _)) =
+            self.file.filter(|(entry, _)| entry.kind == FileType::File && entry.mode != kept(entry.mode))
+        {
+            modes.push((path.clone(), entry.mode));
+        }
+        for (cut, _) in path.match_indices('/') {
+            let above = path.get(..cut).unwrap_or_default();
+            let dir = listing.files.get(above.as_bytes()).map(|(entry, _)| entry.mode);
+            modes.extend(dir.filter(|mode| *mode != 0o755).map(|mode| (above.to_owned(), mode)));
+        }
+        modes
+    }
+}
+
+/// The mode that a clone of the repository will have.
+const fn kept(mode: u32) -> u32 {
+    if mode & 0o100 == 0 { 0o644 } else { 0o755 }
+}
+
+/// Sets these modes in `hoopy.toml`, which is made where there is none.
+fn set_modes(path: &Path, modes: &[(String, u32)]) -> Result<(), DriftError> {
+    if modes.is_empty() {
+        return Ok(());
+    }
+    let failed = |source| DriftError::Write { path: path.to_owned(), source };
+    let text = match std::fs::read_to_string(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
+        other => other.map_err(failed)?,
+    };
+    let bad = |message: String| DriftError::Toml { path: path.to_owned(), message };
+    let mut document: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| bad(e.to_string()))?;
+    let table = document.entry("modes").or_insert_with(|| Item::Table(Table::new()));
+    let table = table.as_table_like_mut().ok_or_else(|| bad("`modes` is no table".to_owned()))?;
+    for (file, mode) in modes {
+        // As the user wrote it, with or without a slash.
+        let is_it = |key: &str| key.trim_matches('/') == file;
+        let key = table
+            .iter()
+            .map(|(key, _)| key.to_owned())
+            .find(|key| is_it(key))
+            .unwrap_or_else(|| file.clone());
+        let text = format!("{mode:04o}");
+        match table.get_mut(&key).and_then(Item::as_value_mut) {
+            // The comment behind it stays.
+            Some(old) => {
+                let decor = old.decor().clone();
+                *old = text.into();
+                *old.decor_mut() = decor;
+            }
+            None => drop(table.insert(&key, value(text))),
+        }
+    }
+    replace_file(path, document.to_string().as_bytes()).map_err(failed)
+}

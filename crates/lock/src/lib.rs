@@ -1,0 +1,7 @@
+//! `hoopy.lock`: the exact packages of a system, and how two locks differ. Nothing here chooses packages.
+
+mod change;
+mod file;
+
+pub use change::{Change, changes};
+pub use file::{Lock, LockError, LockedPackage, LockedRepository, Role};

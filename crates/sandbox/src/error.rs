@@ -1,0 +1,194 @@
+//! What can go wrong in the sandbox, and what the user can do about it.
+
+use std::path::PathBuf;
+use std::{fmt, io};
+
+use hoopy_base::digest::LayerId;
+
+use super::restriction::Restriction;
+
+/// How a script that failed came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, with this status.
+    Exit(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exit(status) => write!(f, "exit status {status}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}
+
+/// Why a sandbox could not be made, or a script in it not run to a good end.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The script ran and failed.
+    #[error("{name} failed with {ended}{}\n{}", at_line(*.line), ending(.output))]
+    ScriptFailed {
+        /// The script's name.
+        name: String,
+        /// How it ended.
+        ended: Ended,
+        /// The line it failed in, where its shell said so.
+        line: Option<u32>,
+        /// What it wrote: the last MiB of standard output and error.
+        output: Vec<u8>,
+    },
+    /// The script's `#!` line names a program that is not there.
+    #[error("{name}: its first line names {interpreter:?}, which is not in the image (or its loader is not)")]
+    NoInterpreter {
+        /// The script's name.
+        name: String,
+        /// What stands behind `#!`.
+        interpreter: String,
+    },
+    /// The script does not start with `#!`.
+    #[error("{name}: the first line must name its interpreter, as in `#!/bin/sh`")]
+    NoShebang {
+        /// The script's name.
+        name: String,
+    },
+    /// The interpreter is there and the kernel does not run it.
+    #[error(
+        "{name}: this kernel can't run {interpreter:?}: {source} (a foreign architecture needs qemu-user \
+         registered with binfmt_misc, flag F: Debian's package qemu-user-static does that)"
+    )]
+    CannotExecute {
+        /// The script's name.
+        name: String,
+        /// What stands behind `#!`.
+        interpreter: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The user has no range of subordinate ids, or one that is too small.
+    #[error(
+        "user {user} has {found} subordinate ids in {file} and scripts need {wanted}: run \
+         `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}` \
+         (another range where that one is taken), or build as root"
+    )]
+    NoSubordinateIds {
+        /// The user's name, or number where it has no name.
+        user: String,
+        /// `/etc/subuid` or `/etc/subgid`.
+        file: &'static str,
+        /// How many ids the user has there.
+        found: u64,
+        /// How many are needed.
+        wanted: u64,
+    },
+    /// `newuidmap` or `newgidmap` is not installed.
+    #[error(
+        "{tool} is not installed: it is in the package uidmap (Debian, Ubuntu) or shadow-subids (Alpine)"
+    )]
+    NoMapTool {
+        /// The missing program.
+        tool: &'static str,
+    },
+    /// `newuidmap` or `newgidmap` refused.
+    #[error("{tool} failed: {message}")]
+    MapTool {
+        /// Which program.
+        tool: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// This system does not let ordinary users make user namespaces.
+    #[error(transparent)]
+    Restricted(#[from] Restriction),
+    /// More layers than overlayfs stacks.
+    #[error(
+        "{count} layers, of which too many hide something that lies below them, are more than overlayfs can stack: \
+         run the scripts in a virtual machine (`--scripts vm`)"
+    )]
+    TooManyLayers {
+        /// How many there are.
+        count: usize,
+    },
+    /// The virtual machine for scripts could not be had, or failed.
+    #[error("the virtual machine for scripts: {0}")]
+    Machine(Box<dyn std::error::Error + Send + Sync>),
+    /// A layer that was not unpacked before a script that runs over it.
+    #[error("layer {0} was not unpacked")]
+    MissingLayer(LayerId),
+    /// A layer could not be unpacked.
+    #[error("cannot unpack layer {id}: {message}")]
+    Unpack {
+        /// Which layer.
+        id: LayerId,
+        /// What went wrong, and with which path.
+        message: String,
+    },
+    /// The kernel refused a step of making the sandbox.
+    #[error("cannot {what}: {source}")]
+    Setup {
+        /// The step.
+        what: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A helper process ended when it should not have.
+    #[error("the sandbox's helper {helper:?} ended unexpectedly{}", after_colon(.message))]
+    HelperDied {
+        /// The program that was started.
+        helper: PathBuf,
+        /// What it wrote to standard error.
+        message: String,
+    },
+    /// Reading or writing on this side failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl SandboxError {
+    pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}
+
+fn at_line(line: Option<u32>) -> String {
+    line.map(|n| format!(" at line {n}")).unwrap_or_default()
+}
+
+/// What a person reads of an output: its last lines.
+fn ending(output: &[u8]) -> String {
+    const LINES: usize = 40;
+    let text = String::from_utf8_lossy(output);
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    match lines.len().checked_sub(LINES) {
+        Some(cut @ 1..) => format!("({cut} lines before these)\n{}", lines[cut..].join("\n")),
+        _ => lines.join("\n"),
+    }
+}
+
+fn after_colon(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_output_is_shown_from_its_end() {
+        let output: String = (1..=100).map(|n| format!("line {n}\n")).collect();
+        let shown = ending(output.as_bytes());
+        assert!(
+            shown.starts_with("(60 lines before these)\nline 61\n") && shown.ends_with("line 100"),
+            "{shown}"
+        );
+        assert_eq!(ending(b"one\ntwo\n"), "one\ntwo");
+    }
+}

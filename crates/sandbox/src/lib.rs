@@ -1,0 +1,87 @@
+//! Runs scripts over a stack of layers and says what they changed.
+//!
+//! ```text
+//! hoopy ──pipe──▶ session helper          user namespace with subordinate ids, unless root; unpacks layers
+//!                   └─▶ run helper        mount, PID, IPC, UTS and network namespaces; overlay; captures
+//!                         └─▶ init        PID 1 in there: /proc, /dev, pivot_root; drops capabilities
+//!                               └─▶ the script
+//! ```
+//!
+//! The session helper is the running program started again, since namespaces want a process with one thread
+//! ([`helper_main`]); the two below it are its copies (fork(2)), which begin at once. Each dies with the one above it,
+//! and mounts exist only in the helpers' own namespaces: a `kill -9` at any moment leaves no process and no mount, at
+//! most a directory that the next session removes.
+
+pub mod binfmt;
+pub mod error;
+mod helper;
+mod identity;
+mod lowers;
+pub mod restriction;
+pub mod session;
+mod wire;
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use hoopy_store::layer::Entry;
+
+pub use error::{Ended, SandboxError};
+pub use lowers::Lowers;
+pub use restriction::Restriction;
+pub use session::{Sandbox, SandboxConfig, Session};
+
+/// Most that is kept of what a script writes, from its end.
+pub const MAX_OUTPUT: usize = 1 << 20;
+
+/// Most paths that a script may change: more than any image has, and few enough to hold their names in memory.
+pub const MAX_ENTRIES: usize = 1 << 20;
+
+/// The `main` of a helper. A program that uses [`Sandbox`] calls it before anything else, and above all before it
+/// starts a thread, when its first argument is `__sandbox`, and ends with what it returns.
+///
+/// It is the one function of the library that reads arguments and standard streams: the process is its own.
+pub fn helper_main() -> ExitCode {
+    helper::main()
+}
+
+/// A script to run in the sandbox.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// What it is called in messages, and the file name it runs under: `busybox-1.37.0-r30.post-install`.
+    pub name: String,
+    /// The script itself. It runs by its `#!` line.
+    pub body: Vec<u8>,
+    /// Arguments after its name.
+    pub args: Vec<Vec<u8>>,
+    /// The whole environment: nothing is inherited.
+    pub env: Vec<(String, String)>,
+    /// Working directory inside.
+    pub cwd: PathBuf,
+    /// A directory of the host that shows read-only at `/mnt`.
+    pub bind: Option<PathBuf>,
+    /// Paths of `bind` that show empty: what hoopy makes there, and secrets.
+    pub hidden: Vec<PathBuf>,
+    /// Whether it gets the host's network and resolver. Without it there is a loopback device and nothing else.
+    pub network: bool,
+}
+
+impl Script {
+    /// The name of the file that it runs under.
+    pub fn file_name(&self) -> String {
+        let name = self.name.replace(['/', '\0'], "_");
+        if matches!(name.as_str(), "" | "." | "..") { "script".into() } else { name }
+    }
+}
+
+/// What a script changed, and what it said.
+#[derive(Debug)]
+pub struct Captured {
+    /// The changed paths, in the order of their paths, directories before what they hold.
+    pub entries: Vec<Entry>,
+    /// The contents of the regular files among `entries`, end to end in their order, at its beginning.
+    pub contents: File,
+    /// Standard output and error in one, the last MiB.
+    pub output: Vec<u8>,
+}

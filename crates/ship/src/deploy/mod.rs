@@ -1,0 +1,372 @@
+//! Ships an image to a machine that runs, over the user's own ssh, and sends what the machine lacks of it.
+//!
+//! ```text
+//! Machine::ask ──▶ images::look ──▶ place + delta ──▶ ship ─────────────────────▶ back::wait
+//! what is it,      what are the     where it goes,    remount, put together,      reboot, which image
+//! where is its     images there     what to send      SHA-256 of the whole,       came up, is it well
+//! partition        made of                            sync, rename, remount
+//! ```
+//!
+//! The far side needs BusyBox and nothing of ours: three scripts go there over standard input (`far/`). The image that
+//! runs is never touched, what a manifest says is never trusted, and a deploy that is interrupted at any point leaves
+//! a partition that boots and can be run again.
+
+mod again;
+mod booted;
+mod delta;
+pub mod error;
+mod far;
+mod images;
+pub mod kexec;
+mod machine;
+mod place;
+mod ssh;
+mod status;
+mod wait;
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+
+use again::while_names_change;
+use far::{nothing, script};
+use hoopy_base::report::{Event, Observer};
+use hoopy_boot::layout::Layout;
+use hoopy_uki::manifest::Piece;
+use serde::Serialize;
+
+pub use booted::{AtHand, BootedError, Seen, booted};
+pub use delta::Stretch;
+pub use error::DeployError;
+pub use images::{FarImage, NewImage};
+pub use machine::{FarFile, Health, Machine};
+pub use place::{Scene, Step, Steps};
+pub use ssh::{Ssh, SshConfig, SshError};
+pub use status::{Status, status};
+pub use wait::{Came, reboot, wait};
+
+const ASSEMBLE: &str = include_str!("far/assemble.sh");
+const DIGEST: &str = "open_esp ro\nhas \"$FILE\"\nsha256sum \"$AT/$FILE\"\n";
+
+/// What the far side says while it works has no more bytes.
+const MAX_SAID: u64 = 64 << 10;
+
+/// Pieces in which an image is sent.
+const CHUNK: usize = 64 << 10;
+
+/// What is to be deployed, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The image.
+    pub image: &'a NewImage,
+    /// How `hoopy.toml` wants images to lie.
+    pub layout: Layout,
+    /// Where the machine has its EFI system partition, if it is not to be looked for.
+    pub esp: Option<&'a str>,
+    /// Whether a machine that runs another system, or none of hoopy's, is all right.
+    pub anyway: bool,
+}
+
+/// What would be done.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The machine.
+    pub machine: Machine,
+    /// What the image is called on its partition once it is in its place.
+    pub file: String,
+    /// What is done on its partition; none where the very image is in its place already.
+    pub steps: Option<Steps>,
+    /// The new image, by where it comes from.
+    pub stretches: Vec<Stretch>,
+    /// What is sent of it.
+    pub news: Vec<News>,
+}
+
+/// A piece that the machine lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct News {
+    /// Where it comes from: `root/`. Of packages that share a piece, those that no image there names.
+    pub origins: Vec<String>,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Serialize)]
+pub struct Shipped {
+    /// The image.
+    pub image: String,
+    /// Its file on the partition.
+    pub file: String,
+    /// What it has in bytes.
+    pub size: u64,
+    /// What was sent over ssh, scripts and all, in bytes.
+    pub sent: u64,
+    /// Whether it was there before.
+    pub unchanged: bool,
+}
+
+/// Asks the machine, and decides.
+///
+/// # Errors
+/// [`DeployError`]: also where the image is not for this machine.
+pub fn plan(ssh: &Ssh, wanted: &Wanted<'_>) -> Result<Planned, DeployError> {
+    while_names_change(|| plan_now(ssh, wanted))
+}
+
+fn plan_now(ssh: &Ssh, wanted: &Wanted<'_>) -> Result<Planned, DeployError> {
+    let new = wanted.image;
+    let machine = Machine::ask(ssh, wanted.esp)?;
+    check(&machine, wanted)?;
+    let images = images::look(ssh, &machine)?;
+    let scene = Scene { machine: &machine, arch: new.arch, images: &images };
+    let namesake = place::namesake(&scene, wanted.layout, new).filter(|file| file.size == new.size);
+    let same = namesake.map(|file| digest(ssh, &machine, &file.path)).transpose()?;
+    let same = same.is_some_and(|digest| digest == new.sha256.to_string());
+    let in_place = match (wanted.layout, namesake) {
+        (Layout::Single, _) => same,
+        (Layout::Ab, Some(file)) => {
+            same && scene.slots().iter().any(|s| s.file == file && s.slot.left != Some(0))
+        }
+        (Layout::Ab, None) => false,
+    };
+    if in_place {
+        let file = namesake.map(|file| file.path.clone()).unwrap_or_default();
+        let done = Planned { machine, file, steps: None, stretches: Vec::new(), news: Vec::new() };
+        return Ok(done);
+    }
+    let steps = place::place(&scene, wanted.layout, new, same)?;
+    let stays = |image: &&FarImage| !steps.first.contains(&image.path);
+    let there: Vec<&FarImage> = images.iter().filter(stays).collect();
+    let stretches = if steps.part.is_some() { delta::between(new, &there) } else { Vec::new() };
+    let news = news(new, &there, &stretches);
+    Ok(Planned { file: steps.becomes.clone(), steps: Some(steps), stretches, news, machine })
+}
+
+fn check(machine: &Machine, wanted: &Wanted<'_>) -> Result<(), DeployError> {
+    let (new, host) = (wanted.image, || machine.host.clone());
+    if machine.known_arch() != Some(new.arch) {
+        let (found, wanted) = (machine.arch.clone(), new.arch.as_str().to_owned());
+        return Err(DeployError::OtherArch { host: host(), found, wanted });
+    }
+    let Some(runs) = machine.image.as_deref().filter(|_| !wanted.anyway) else {
+        return if wanted.anyway { Ok(()) } else { Err(DeployError::NotHoopy { host: host() }) };
+    };
+    let system = runs.rsplit_once('-').map_or(runs, |(system, _)| system);
+    if system != new.system {
+        let (found, wanted) = (runs.to_owned(), new.system.clone());
+        return Err(DeployError::OtherSystem { host: host(), found, wanted });
+    }
+    Ok(())
+}
+
+fn news(new: &NewImage, there: &[&FarImage], stretches: &[Stretch]) -> Vec<News> {
+    let known: HashSet<&String> =
+        there.iter().flat_map(|image| &image.pieces).flat_map(|piece| &piece.origins).collect();
+    let is_sent =
+        |offset: u64| stretches.iter().any(|s| matches!(s, Stretch::Send(range) if range.contains(&offset)));
+    let sent = new.pieces.iter().filter(|piece| piece.size > 0 && is_sent(piece.offset));
+    let news = |piece: &Piece| {
+        let mut origins = piece.origins.clone();
+        if origins.iter().any(|origin| !known.contains(origin)) {
+            origins.retain(|origin| !known.contains(origin));
+        }
+        News { origins, size: piece.size }
+    };
+    sent.map(news).collect()
+}
+
+fn digest(ssh: &Ssh, machine: &Machine, file: &str) -> Result<String, DeployError> {
+    let script = script(&[("GIVEN", ""), ("ESP", &machine.esp), ("FILE", file)], DIGEST);
+    let said = String::from_utf8_lossy(&ssh.run(&script, MAX_SAID, &mut nothing)?).into_owned();
+    if let Some(refusal) = far::refusal(ssh.host(), &said) {
+        return Err(refusal);
+    }
+    Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
+}
+
+/// Does what was planned, or what is to be planned now where names on the partition changed meanwhile. Where the file
+/// that the machine puts together is not the image, since an image there is not what it says, all of it is sent.
+///
+/// # Errors
+/// [`DeployError`]; the machine starts then what it would have started before.
+pub fn ship(
+    ssh: &Ssh,
+    wanted: &Wanted<'_>,
+    planned: &Planned,
+    observer: &dyn Observer,
+) -> Result<Shipped, DeployError> {
+    match ship_now(ssh, wanted, planned, observer) {
+        Err(DeployError::Gone { .. }) => {
+            while_names_change(|| ship_now(ssh, wanted, &plan_now(ssh, wanted)?, observer))
+        }
+        other => other,
+    }
+}
+
+fn ship_now(
+    ssh: &Ssh,
+    wanted: &Wanted<'_>,
+    planned: &Planned,
+    observer: &dyn Observer,
+) -> Result<Shipped, DeployError> {
+    let new = wanted.image;
+    let Some(steps) = &planned.steps else {
+        return Ok(Shipped {
+            image: new.name.clone(),
+            file: planned.file.clone(),
+            size: new.size,
+            sent: ssh.sent(),
+            unchanged: true,
+        });
+    };
+    match assemble(ssh, &planned.machine, steps, Some((new, &planned.stretches)), observer) {
+        Err(DeployError::Digest { .. }) if delta::sent(&planned.stretches) < new.size => {
+            let note = "an image on the machine is not what it says it is: sending everything";
+            observer.event(Event::Warning(note));
+            let again = Steps { first: Vec::new(), ..steps.clone() };
+            assemble(ssh, &planned.machine, &again, Some((new, &delta::whole(new))), observer)?;
+        }
+        other => other?,
+    }
+    Ok(Shipped {
+        image: new.name.clone(),
+        file: planned.file.clone(),
+        size: new.size,
+        sent: ssh.sent(),
+        unchanged: false,
+    })
+}
+
+/// Goes back to the image before; gives its name. What is started now stays beside it.
+///
+/// # Errors
+/// [`DeployError`].
+pub fn rollback(ssh: &Ssh, esp: Option<&str>, dry_run: bool) -> Result<(Steps, String), DeployError> {
+    while_names_change(|| rollback_now(ssh, esp, dry_run))
+}
+
+fn rollback_now(ssh: &Ssh, esp: Option<&str>, dry_run: bool) -> Result<(Steps, String), DeployError> {
+    let machine = Machine::ask(ssh, esp)?;
+    let arch = machine.known_arch().ok_or_else(|| DeployError::OtherArch {
+        host: machine.host.clone(),
+        found: machine.arch.clone(),
+        wanted: "x86_64 or aarch64".to_owned(),
+    })?;
+    let images = images::look(ssh, &machine)?;
+    let (steps, name) = place::back(&Scene { machine: &machine, arch, images: &images })?;
+    if !dry_run {
+        assemble(ssh, &machine, &steps, None, &hoopy_base::report::Silent)?;
+    }
+    Ok((steps, name))
+}
+
+fn assemble(
+    ssh: &Ssh,
+    machine: &Machine,
+    steps: &Steps,
+    new: Option<(&NewImage, &[Stretch])>,
+    observer: &dyn Observer,
+) -> Result<(), DeployError> {
+    let stretches = new.map_or(&[][..], |(_, stretches)| stretches);
+    let total = delta::sent(stretches);
+    let (size, sha256) = new.map_or((0, String::new()), |(new, _)| (new.size, new.sha256.to_string()));
+    let variables = [
+        ("GIVEN", ""),
+        ("ESP", machine.esp.as_str()),
+        ("PLAN", &delta::lines(stretches)),
+        ("SENT", &total.to_string()),
+        ("PART", steps.part.as_deref().unwrap_or_default()),
+        ("SIZE", &size.to_string()),
+        ("SHA256", &sha256),
+        ("FIRST", &steps.first.join("\n")),
+        ("STEPS", &steps.lines()),
+    ];
+    let script = script(&variables, ASSEMBLE);
+    let mut trouble = None;
+    let mut feed = |out: &mut dyn Write| {
+        let fed = new.map_or(Ok(()), |(new, _)| feed(new, stretches, total, out, observer));
+        // A pipe that is closed is told by what the far side says.
+        trouble =
+            fed.as_ref().err().filter(|e| e.kind() != io::ErrorKind::BrokenPipe).map(io::Error::to_string);
+        fed
+    };
+    let said = ssh.run(&script, MAX_SAID, &mut feed)?;
+    observer.event(Event::Bytes(0, 0));
+    if let (Some(trouble), Some((new, _))) = (trouble, new) {
+        return Err(DeployError::Image { path: new.path.clone(), source: io::Error::other(trouble) });
+    }
+    let host = ssh.host();
+    far::verdict(host, &String::from_utf8_lossy(&said), || DeployError::Short(host.to_owned()))
+}
+
+/// Writes what is sent, in order.
+fn feed(
+    new: &NewImage,
+    stretches: &[Stretch],
+    total: u64,
+    out: &mut dyn Write,
+    observer: &dyn Observer,
+) -> io::Result<()> {
+    let mut file = File::open(&new.path)?;
+    let mut chunk = vec![0; CHUNK];
+    let mut done = 0;
+    for stretch in stretches {
+        let Stretch::Send(range) = stretch else { continue };
+        file.seek(SeekFrom::Start(range.start))?;
+        let mut left = range.end - range.start;
+        while left > 0 {
+            let want = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+            let part = chunk.get_mut(..want).unwrap_or_default();
+            file.read_exact(part)?;
+            out.write_all(part)?;
+            left -= want as u64;
+            done += want as u64;
+            observer.event(Event::Bytes(done, total));
+        }
+    }
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use hoopy_base::arch::Arch;
+    use hoopy_base::digest::ContentId;
+
+    use super::*;
+
+    #[test]
+    fn of_packages_that_share_a_segment_the_new_ones_are_told() {
+        let piece = |offset, size, origins: &[&str]| Piece {
+            offset,
+            size,
+            sha256: ContentId::from_bytes([0; 32]),
+            section: ".initrd".to_owned(),
+            origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+        };
+        let image = |pieces| FarImage {
+            path: String::new(),
+            size: 0,
+            is_image: true,
+            name: None,
+            version: None,
+            pieces,
+        };
+        let pieces =
+            vec![piece(0, 10, &["a-1", "b-2", "c-1"]), piece(10, 5, &["root/"]), piece(15, 5, &["d-1"])];
+        let new = NewImage {
+            path: "new".into(),
+            size: 20,
+            sha256: ContentId::from_bytes([0; 32]),
+            name: "nas-2".to_owned(),
+            system: "nas".to_owned(),
+            version: "2".to_owned(),
+            arch: Arch::X86_64,
+            pieces,
+        };
+        let there = image(vec![piece(0, 9, &["a-1", "b-1", "c-1"]), piece(9, 4, &["root/"])]);
+        let told = news(&new, &[&there], &[Stretch::Send(0..15)]);
+        let told: Vec<_> = told.iter().map(|n| (n.origins.join(" "), n.size)).collect();
+        assert_eq!(told, [("b-2".to_owned(), 10), ("root/".to_owned(), 5)]);
+    }
+}

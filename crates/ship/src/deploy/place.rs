@@ -1,0 +1,321 @@
+//! Where the new image goes, what becomes of the others, and in which order: decided here, done by the far side.
+//!
+//! The order is such that a machine which loses its power between any two steps, or within one, has an image to start:
+//!
+//! - `single`: FAT cannot exchange two names, so the image that the firmware starts is never without its name. It is
+//!   copied to `hoopy-old.part`, that becomes `BOOTX64.OLD`, and then the new image's one rename puts it in place of
+//!   the old one. With the partition mounted `sync`, Linux writes that rename as one sector of the directory
+//!   (fs/fat/namei_vfat.c: the name's entry is turned to the new file's clusters), then takes the temporary name
+//!   away, then frees the old file's clusters. A cut in between leaves two names for one file, or clusters of no file.
+//! - `ab`: the new image gets a name of its own, with three tries; nothing else is touched. The good ones stay. Linux
+//!   writes a name that is new with no clusters first, and with the file's then: a cut in between leaves an empty file,
+//!   which systemd-boot does not list, and the next deploy removes.
+//!
+//! What runs, and the last image that was good, are never removed to make room.
+
+use std::cmp::Ordering;
+
+use hoopy_base::arch::Arch;
+use hoopy_boot::layout::{LINUX_DIR, Layout, Slot, TRIES, previous, started};
+
+use hoopy_boot::version::compare;
+
+use super::error::DeployError;
+use super::images::{FarImage, NewImage};
+use super::machine::Machine;
+
+/// Where the new file is put together.
+const NEW_PART: &str = "hoopy-new.part";
+/// Where the one before is copied to.
+const OLD_PART: &str = "hoopy-old.part";
+
+/// What a file may take more than its bytes: clusters, and those of directories.
+const SLACK: u64 = 1 << 20;
+
+/// One change of names on the partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A copy, which is compared.
+    Copy(String, String),
+    /// A rename, over what has the name.
+    Move(String, String),
+    /// A file goes.
+    Remove(String),
+}
+
+/// What to do on the partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// Files to remove before anything is written.
+    pub first: Vec<String>,
+    /// Where the new file is put together; none where there is no new file.
+    pub part: Option<String>,
+    /// Then, in this order.
+    pub then: Vec<Step>,
+    /// What the image is called in the end.
+    pub becomes: String,
+}
+
+impl Steps {
+    /// The lines that the far side reads.
+    pub(super) fn lines(&self) -> String {
+        let line = |step: &Step| match step {
+            Step::Copy(from, to) => format!("copy\t{from}\t{to}"),
+            Step::Move(from, to) => format!("move\t{from}\t{to}"),
+            Step::Remove(file) => format!("remove\t{file}\t"),
+        };
+        self.then.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// What lies where.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    /// The machine.
+    pub machine: &'a Machine,
+    /// Its architecture.
+    pub arch: Arch,
+    /// Its images.
+    pub images: &'a [FarImage],
+}
+
+/// An image in [`LINUX_DIR`].
+#[derive(Debug, Clone)]
+pub struct Slotted<'a> {
+    /// Its file.
+    pub file: &'a FarImage,
+    /// What the file's name says.
+    pub slot: Slot,
+}
+
+impl<'a> Scene<'a> {
+    /// The file at this path.
+    pub fn file(&self, path: &str) -> Option<&'a FarImage> {
+        // FAT does not tell upper case from lower.
+        self.images.iter().find(|image| image.path.eq_ignore_ascii_case(path))
+    }
+
+    /// How the partition is laid out: by what the firmware starts.
+    pub fn layout(&self) -> Option<Layout> {
+        let file = self.file(&started(self.arch))?;
+        Some(if file.is_image { Layout::Single } else { Layout::Ab })
+    }
+
+    /// The images that systemd-boot lists, the one that it starts first; those given up come last.
+    pub fn slots(&self) -> Vec<Slotted<'a>> {
+        let mut slots: Vec<Slotted<'a>> = self
+            .images
+            .iter()
+            .filter(|file| file.is_image)
+            .filter_map(|file| {
+                let (dir, name) = file.path.rsplit_once('/')?;
+                let slot = dir.eq_ignore_ascii_case(LINUX_DIR).then(|| Slot::parse(name)).flatten()?;
+                Some(Slotted { file, slot })
+            })
+            .collect();
+        slots.sort_by(|a, b| {
+            let bad = |s: &Slotted<'_>| s.slot.left == Some(0);
+            bad(a).cmp(&bad(b)).then_with(|| newest_first(a, b))
+        });
+        slots
+    }
+
+    /// Whether this image is the one that runs.
+    pub fn runs(&self, name: Option<&str>) -> bool {
+        name.is_some() && self.machine.image.as_deref() == name
+    }
+
+    fn host(&self) -> &str {
+        &self.machine.host
+    }
+}
+
+fn newest_first(a: &Slotted<'_>, b: &Slotted<'_>) -> Ordering {
+    let version = |s: &Slotted<'_>| s.file.version.clone().unwrap_or_default();
+    compare(&version(b), &version(a)).then_with(|| compare(&b.slot.image, &a.slot.image))
+}
+
+/// How `new` takes its place. `same` is whether the file of that name, where there is one, is the same image.
+///
+/// # Errors
+/// [`DeployError::OtherLayout`], [`DeployError::Full`], [`DeployError::SameName`], [`DeployError::Older`].
+pub fn place(scene: &Scene<'_>, layout: Layout, new: &NewImage, same: bool) -> Result<Steps, DeployError> {
+    let other = |found, wanted| DeployError::OtherLayout { host: scene.host().to_owned(), found, wanted };
+    match (layout, scene.layout()) {
+        (Layout::Single, Some(Layout::Ab)) => Err(other("systemd-boot", "single")),
+        (Layout::Ab, Some(Layout::Single)) => Err(other("one image", "ab")),
+        (Layout::Ab, None) => Err(other("no boot loader", "ab")),
+        (Layout::Single, _) => single(scene, new),
+        (Layout::Ab, _) => ab(scene, new, same),
+    }
+}
+
+/// The file on the far side that has the name of `new` already.
+pub fn namesake<'a>(scene: &Scene<'a>, layout: Layout, new: &NewImage) -> Option<&'a FarImage> {
+    match layout {
+        Layout::Single => scene.file(&started(scene.arch)).filter(|f| f.name.as_ref() == Some(&new.name)),
+        Layout::Ab => scene.slots().iter().find(|s| s.slot.image == new.name).map(|s| s.file),
+    }
+}
+
+fn in_boot(scene: &Scene<'_>, name: &str) -> String {
+    let path = started(scene.arch);
+    path.rsplit_once('/').map_or(name.to_owned(), |(dir, _)| format!("{dir}/{name}"))
+}
+
+fn single(scene: &Scene<'_>, new: &NewImage) -> Result<Steps, DeployError> {
+    let (efi, old) = (started(scene.arch), previous(scene.arch));
+    let (part, old_part) = (in_boot(scene, NEW_PART), in_boot(scene, OLD_PART));
+    let (current, before) = (scene.file(&efi), scene.file(&old));
+    let mut steps = Steps { part: Some(part.clone()), becomes: efi.clone(), ..Steps::default() };
+    // Deployed, and not started since: what is known to start is the one before.
+    let keep_before = before.is_some_and(|b| scene.runs(b.name.as_deref()))
+        && !current.is_some_and(|c| scene.runs(c.name.as_deref()));
+    let removable = before.filter(|_| !keep_before && current.is_some());
+    let needed = new.size + SLACK;
+    let mut free = scene.machine.free;
+    let mut removed = false;
+    if free < needed
+        && let Some(file) = removable
+    {
+        steps.first.push(file.path.clone());
+        free += file.size;
+        removed = true;
+    }
+    if free < needed {
+        return Err(DeployError::full(scene.host(), needed, free));
+    }
+    free -= new.size;
+    if let Some(current) = current.filter(|_| !keep_before) {
+        let wanted = current.size + SLACK;
+        if free < wanted
+            && let Some(file) = removable.filter(|_| !removed)
+        {
+            // The new one is whole by then, and the current one is still started.
+            steps.then.push(Step::Remove(file.path.clone()));
+            free += file.size;
+        }
+        if free < wanted {
+            return Err(DeployError::full(scene.host(), needed + wanted, free + new.size));
+        }
+        steps.then.push(Step::Copy(efi.clone(), old_part.clone()));
+        steps.then.push(Step::Move(old_part, old));
+    }
+    steps.then.push(Step::Move(part, efi));
+    Ok(steps)
+}
+
+fn ab(scene: &Scene<'_>, new: &NewImage, same: bool) -> Result<Steps, DeployError> {
+    let slots = scene.slots();
+    let target = format!("{LINUX_DIR}/{}", Slot::new(&new.name));
+    let part = format!("{LINUX_DIR}/{NEW_PART}");
+    let good = slots.iter().find(|s| s.slot.left.is_none());
+    let mut steps = Steps { becomes: target.clone(), ..Steps::default() };
+    let namesakes: Vec<&Slotted<'_>> = slots.iter().filter(|s| s.slot.image == new.name).collect();
+    if let Some(first) = namesakes.first() {
+        if same {
+            // It was given up, and is to be tried again.
+            steps.then.push(Step::Move(first.file.path.clone(), target));
+            return Ok(steps);
+        }
+        if scene.runs(Some(&new.name)) || first.slot.left.is_none() {
+            return Err(DeployError::SameName { host: scene.host().to_owned(), image: new.name.clone() });
+        }
+        // One name, with a counter and without or with two counters, must not be there twice.
+        steps.first.extend(namesakes.iter().map(|s| s.file.path.clone()));
+    }
+    let newer = slots.iter().find(|s| {
+        let version = s.file.version.as_deref().unwrap_or_default();
+        s.slot.left != Some(0)
+            && s.slot.image != new.name
+            && compare(version, &new.version) == Ordering::Greater
+    });
+    if let Some(newer) = newer {
+        let (image, newer) = (new.name.clone(), newer.slot.image.clone());
+        return Err(DeployError::Older { host: scene.host().to_owned(), image, newer });
+    }
+    let stays = |s: &Slotted<'_>| {
+        scene.runs(Some(&s.slot.image)) || good.is_some_and(|g| g.slot == s.slot) || s.slot.image == new.name
+    };
+    let needed = new.size + SLACK;
+    let mut free = scene.machine.free + namesakes.iter().map(|s| s.file.size).sum::<u64>();
+    // Those given up first, the oldest of the good ones last; `slots` has them the other way round.
+    let mut victims = slots.iter().rev().filter(|s| !stays(s)).collect::<Vec<_>>();
+    victims.sort_by_key(|s| match s.slot.left {
+        Some(0) => 0,
+        Some(_) => 1,
+        None => 2,
+    });
+    for victim in victims {
+        if free >= needed {
+            break;
+        }
+        steps.first.push(victim.file.path.clone());
+        free += victim.file.size;
+    }
+    if free < needed {
+        return Err(DeployError::full(scene.host(), needed, free));
+    }
+    steps.part = Some(part.clone());
+    steps.then.push(Step::Move(part, target));
+    Ok(steps)
+}
+
+/// How the machine goes back to the image before, and what that is called.
+///
+/// # Errors
+/// [`DeployError::NothingBefore`], [`DeployError::Full`].
+pub fn back(scene: &Scene<'_>) -> Result<(Steps, String), DeployError> {
+    match scene.layout() {
+        Some(Layout::Ab) => back_ab(scene),
+        _ => back_single(scene),
+    }
+}
+
+fn nothing(scene: &Scene<'_>, reason: &str) -> DeployError {
+    DeployError::NothingBefore { host: scene.host().to_owned(), reason: reason.to_owned() }
+}
+
+/// Both are copied, so that either name always has an image.
+fn back_single(scene: &Scene<'_>) -> Result<(Steps, String), DeployError> {
+    let (efi, old) = (started(scene.arch), previous(scene.arch));
+    let (part, old_part) = (in_boot(scene, NEW_PART), in_boot(scene, OLD_PART));
+    let before = scene.file(&old).filter(|file| file.is_image);
+    let before = before.ok_or_else(|| nothing(scene, &format!("there is no image {old}")))?;
+    let current = scene.file(&efi).map_or(0, |file| file.size);
+    let needed = before.size + current + 2 * SLACK;
+    if scene.machine.free < needed {
+        return Err(DeployError::full(scene.host(), needed, scene.machine.free));
+    }
+    let mut then = vec![Step::Copy(old.clone(), part.clone())];
+    if current != 0 {
+        then.push(Step::Copy(efi.clone(), old_part.clone()));
+    }
+    then.push(Step::Move(part, efi.clone()));
+    if current != 0 {
+        then.push(Step::Move(old_part, old));
+    }
+    let name = before.name.clone().unwrap_or_else(|| before.path.clone());
+    Ok((Steps { then, becomes: efi, ..Steps::default() }, name))
+}
+
+/// What would be started next is given up: at once what is staged and not started yet, or else what runs.
+fn back_ab(scene: &Scene<'_>) -> Result<(Steps, String), DeployError> {
+    let slots = scene.slots();
+    let candidates: Vec<_> = slots.iter().filter(|s| s.slot.left != Some(0)).collect();
+    let next = candidates.first().ok_or_else(|| nothing(scene, "every image is given up"))?;
+    let runs = |s: &Slotted<'_>| scene.runs(Some(&s.slot.image));
+    let until = |s: &&&Slotted<'_>| if runs(next) { !runs(s) && s.slot.left.is_none() } else { runs(s) };
+    let target = candidates.iter().find(until);
+    let target =
+        target.ok_or_else(|| nothing(scene, "there is no good image but the one that is started"))?;
+    let mut steps = Steps { becomes: target.file.path.clone(), ..Steps::default() };
+    for slotted in candidates.iter().take_while(|s| s.slot != target.slot) {
+        let given_up = Slot { left: Some(0), done: slotted.slot.done.max(TRIES), ..slotted.slot.clone() };
+        steps.then.push(Step::Move(slotted.file.path.clone(), format!("{LINUX_DIR}/{given_up}")));
+    }
+    Ok((steps, target.slot.image.clone()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! What a machine runs, and what it would start next.
+
+use hoopy_boot::layout::{Layout, previous, started};
+use serde::Serialize;
+
+use super::booted::Seen;
+use super::machine::Health;
+use super::place::Scene;
+
+/// A machine at a glance.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// As ssh knows it.
+    pub host: String,
+    /// The image that runs; none where the machine is not hoopy's.
+    pub image: Option<String>,
+    /// The git commit of its system directory.
+    pub commit: Option<String>,
+    /// Whether that directory had changes.
+    pub dirty: bool,
+    /// Seconds since it was booted.
+    pub uptime: u64,
+    /// `x86_64` or `aarch64`.
+    pub arch: String,
+    /// How its images lie.
+    pub layout: Option<Layout>,
+    /// Where its EFI system partition is.
+    pub esp: String,
+    /// Bytes that are free there.
+    pub free: u64,
+    /// The file of the image that runs, where it is still there.
+    pub slot: Option<String>,
+    /// How often that image will be tried still; none once it is good, or where nothing counts.
+    pub tries_left: Option<u32>,
+    /// What will be started next, where that is another image.
+    pub staged: Option<String>,
+    /// What the machine thinks of this boot, where it was asked.
+    pub health: Option<Health>,
+    /// All images, in the order in which they are started.
+    pub images: Vec<Kept>,
+}
+
+/// An image on the partition.
+#[derive(Debug, Clone, Serialize)]
+pub struct Kept {
+    /// Its file.
+    pub file: String,
+    /// What it calls itself.
+    pub image: Option<String>,
+    /// In bytes.
+    pub size: u64,
+    /// How often it will be tried still.
+    pub tries_left: Option<u32>,
+}
+
+/// What was seen of a machine, at a glance.
+pub fn status(seen: Seen) -> Status {
+    let Seen { machine, images } = seen;
+    let arch = machine.known_arch();
+    let scene = arch.map(|arch| Scene { machine: &machine, arch, images: &images });
+    let layout = scene.and_then(|scene| scene.layout());
+    let kept: Vec<Kept> = scene.map_or_else(Vec::new, |scene| match layout {
+        Some(Layout::Ab) => {
+            let slots = scene.slots().into_iter();
+            slots.map(|s| kept(&s.file.path, Some(s.slot.image.clone()), s.file.size, s.slot.left)).collect()
+        }
+        _ => {
+            let files = [started(scene.arch), previous(scene.arch)].map(|path| scene.file(&path));
+            files.into_iter().flatten().map(|f| kept(&f.path, f.name.clone(), f.size, None)).collect()
+        }
+    });
+    let running = kept.iter().find(|k| k.image.is_some() && k.image == machine.image);
+    let next = kept.iter().find(|k| k.tries_left != Some(0));
+    Status {
+        slot: running.map(|k| k.file.clone()),
+        tries_left: running.and_then(|k| k.tries_left),
+        staged: next.filter(|next| next.image != machine.image).and_then(|next| next.image.clone()),
+        host: machine.host,
+        image: machine.image,
+        commit: machine.commit,
+        dirty: machine.dirty,
+        uptime: machine.uptime,
+        arch: machine.arch,
+        layout,
+        esp: machine.esp,
+        free: machine.free,
+        health: machine.health,
+        images: kept,
+    }
+}
+
+fn kept(file: &str, image: Option<String>, size: u64, tries_left: Option<u32>) -> Kept {
+    Kept { file: file.to_owned(), image, size, tries_left }
+}

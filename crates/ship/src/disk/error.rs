@@ -1,0 +1,124 @@
+//! What can go wrong with a disk image, and what to change.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use hoopy_base::size;
+use hoopy_disk::esp::EspError;
+use hoopy_disk::fstab::Mount;
+use hoopy_disk::gpt::GptError;
+use hoopy_disk::mkfs::MkfsError;
+
+/// A disk that was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// The size asked for is not enough.
+    #[error(
+        "a disk of {} is too small: it takes {needed_mib} MiB at least (--size {needed_mib}M), {} of it for {images} images",
+        size::show(*.size), size::show(*.esp), needed_mib = .needed >> 20
+    )]
+    TooSmall {
+        /// As asked for.
+        size: u64,
+        /// What it takes.
+        needed: u64,
+        /// How much of it is the EFI system partition.
+        esp: u64,
+        /// How many images that holds.
+        images: u64,
+    },
+    /// More than one line of `fstab` could be meant.
+    #[error(
+        "root/etc/fstab mounts {}, and which of them are on this disk is not for hoopy to guess: say \
+         --persist {first}, once for each, or --no-persist", .mounts.join(", ")
+    )]
+    Which {
+        /// `/data (UUID=...)`.
+        mounts: Vec<String>,
+        /// The first one's mount point.
+        first: String,
+    },
+    /// A mount point that was named, and that `fstab` does not have.
+    #[error("root/etc/fstab has no line for {wanted} that names a disk by UUID= or LABEL={}", instead(.there))]
+    NoSuchMount {
+        /// As named.
+        wanted: String,
+        /// Those that there are.
+        there: Vec<String>,
+    },
+    /// A filesystem that hoopy makes no partitions with.
+    #[error("root/etc/fstab:{line}: {mount_point} is {filesystem}, and hoopy makes no partitions with that")]
+    NoMaker {
+        /// Line of the `fstab`.
+        line: usize,
+        /// Where it goes.
+        mount_point: String,
+        /// As `fstab` names it.
+        filesystem: String,
+    },
+    /// More partitions than anybody has.
+    #[error("{found} partitions beside the EFI system partition: at most {most} are made")]
+    TooMany {
+        /// How many were asked for.
+        found: usize,
+        /// How many there can be.
+        most: usize,
+    },
+    /// The layout `ab` without a boot loader.
+    #[error("layout = \"ab\" needs systemd-boot, which the lock does not have: run `hoopy update`")]
+    NoLoader,
+    /// A name that systemd-boot would not list.
+    #[error("{}: systemd-boot lists images called NAME-VERSION.efi", .0.display())]
+    Name(PathBuf),
+    /// The EFI system partition's label or UUID in `fstab`.
+    #[error("root/etc/fstab:{line}: {spec} can't be on the EFI system partition: {reason}")]
+    EspSpec {
+        /// Line of the `fstab`.
+        line: usize,
+        /// `UUID=...` or `LABEL=...`.
+        spec: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// No partition was planned; cannot happen short of a bug.
+    #[error("the partition table has no EFI system partition")]
+    NoEsp,
+    /// A filesystem could not be made.
+    #[error(transparent)]
+    Mkfs(#[from] MkfsError),
+    /// The EFI system partition could not be made.
+    #[error("cannot make the EFI system partition: {0}")]
+    Esp(#[from] EspError),
+    /// The partition table could not be made.
+    #[error(transparent)]
+    Gpt(#[from] GptError),
+    /// The disk could not be written.
+    #[error("cannot write the disk image: {0}")]
+    Write(io::Error),
+    /// A file.
+    #[error("cannot {what} {}: {source}", .path.display())]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl DiskError {
+    pub(super) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { what, path, source }
+    }
+
+    pub(super) fn no_maker(mount: &Mount) -> Self {
+        let Mount { line, mount_point, filesystem, .. } = mount.clone();
+        Self::NoMaker { line, mount_point, filesystem }
+    }
+}
+
+fn instead(there: &[String]) -> String {
+    if there.is_empty() { String::new() } else { format!("; there are {}", there.join(", ")) }
+}

@@ -1,0 +1,149 @@
+//! `root/` and `programs` as layers.
+//!
+//! Owner is root. Modes are the files' own, without write for group and others: git records only the execute
+//! bit, and what else there is comes of the umask of whoever cloned. `[modes]` in `hoopy.toml` overrides.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::builder::Builder;
+use super::stored::Layer;
+use super::{BadPath, EntryPath, Kind};
+use crate::{Store, StoreError};
+
+/// Deeper trees than this are a mistake (a bind mount in a circle, say).
+pub const MAX_DEPTH: usize = 128;
+
+/// Files of the system directory that could not become a layer.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    /// A file could not be read.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A name that an image cannot hold.
+    #[error("{}: {source}", .path.display())]
+    Path {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its name.
+        source: BadPath,
+    },
+    /// Neither file, directory nor symbolic link.
+    #[error("{}: a socket, pipe or device: `root/` may hold files, directories and symbolic links", .0.display())]
+    Special(PathBuf),
+    /// Directories nested too deep.
+    #[error("{}: more than {MAX_DEPTH} directories deep", .0.display())]
+    TooDeep(PathBuf),
+    /// `[modes]` names a path that `root/` does not have.
+    #[error("hoopy.toml: `modes` names {0:?}, and there is no root/{0}")]
+    NoSuchMode(EntryPath),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A file copied into the image.
+#[derive(Debug, Clone)]
+pub struct Copied {
+    /// The file on this machine.
+    pub from: PathBuf,
+    /// Its path in the image.
+    pub to: EntryPath,
+}
+
+/// The directory `root` as a layer, and the paths whose mode `modes` sets.
+///
+/// # Errors
+/// [`FilesError`].
+pub fn skeleton(
+    root: &Path,
+    modes: &BTreeMap<EntryPath, u32>,
+    mtime: u64,
+    store: &Store,
+) -> Result<Layer, FilesError> {
+    let mut builder = Builder::new(store, mtime);
+    if root.is_dir() {
+        walk(root, None, 0, &mut builder)?;
+    }
+    for (path, &mode) in modes {
+        builder.get_mut(path).ok_or_else(|| FilesError::NoSuchMode(path.clone()))?.mode = mode;
+    }
+    Ok(builder.finish(store)?)
+}
+
+/// Files copied into the image, executable, as a layer.
+///
+/// # Errors
+/// [`FilesError`].
+pub fn copied<'a>(
+    files: impl Iterator<Item = &'a Copied>,
+    mtime: u64,
+    store: &Store,
+) -> Result<Layer, FilesError> {
+    let mut builder = Builder::new(store, mtime);
+    for file in files {
+        add_file(&file.from, &file.to, 0o755, &mut builder)?;
+    }
+    Ok(builder.finish(store)?)
+}
+
+fn walk(
+    dir: &Path,
+    inside: Option<&EntryPath>,
+    depth: usize,
+    builder: &mut Builder,
+) -> Result<(), FilesError> {
+    if depth > MAX_DEPTH {
+        return Err(FilesError::TooDeep(dir.to_owned()));
+    }
+    let io = |source| FilesError::Io { path: dir.to_owned(), source };
+    let mut names = fs::read_dir(dir)
+        .map_err(io)?
+        .map(|e| e.map(|e| e.file_name()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(io)?;
+    names.sort();
+    for name in names {
+        let path = dir.join(&name);
+        let mut bytes = inside.map(|p| [p.as_bytes(), b"/"].concat()).unwrap_or_default();
+        bytes.extend(name.as_bytes());
+        let target =
+            EntryPath::new(bytes).map_err(|source| FilesError::Path { path: path.clone(), source })?;
+        add(&path, &target, depth, builder)?;
+    }
+    Ok(())
+}
+
+fn add(path: &Path, target: &EntryPath, depth: usize, builder: &mut Builder) -> Result<(), FilesError> {
+    let io = |source| FilesError::Io { path: path.to_owned(), source };
+    let meta = fs::symlink_metadata(path).map_err(io)?;
+    let kind = meta.file_type();
+    let mode = meta.permissions().mode() & 0o7755;
+    if kind.is_dir() {
+        builder.add(target, Kind::Dir { opaque: false }, mode);
+        walk(path, Some(target), depth + 1, builder)
+    } else if kind.is_symlink() {
+        let link = fs::read_link(path).map_err(io)?;
+        builder.add(target, Kind::Symlink(link.as_os_str().as_bytes().to_vec()), 0o777);
+        Ok(())
+    } else if kind.is_fifo() || kind.is_socket() || kind.is_char_device() || kind.is_block_device() {
+        Err(FilesError::Special(path.to_owned()))
+    } else {
+        add_file(path, target, mode, builder)
+    }
+}
+
+fn add_file(path: &Path, target: &EntryPath, mode: u32, builder: &mut Builder) -> Result<(), FilesError> {
+    let io = |source| FilesError::Io { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(io)?;
+    builder.add_file(target, mode, &mut file).map_err(io)
+}

@@ -1,0 +1,53 @@
+//! What keeps a trial from being made. A machine that does not boot is a result, not an error.
+
+use std::io;
+use std::path::PathBuf;
+
+use hoopy_vm::VmError;
+
+use super::bootstrap::BootstrapError;
+use super::scripts::ScriptsError;
+
+/// Why nothing was tested.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialError {
+    /// The machine.
+    #[error(transparent)]
+    Vm(#[from] VmError),
+    /// `tests/`.
+    #[error(transparent)]
+    Scripts(#[from] ScriptsError),
+    /// The image.
+    #[error("{}: {source}", .path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: hoopy_uki::ReplaceError,
+    },
+    /// Its command line.
+    #[error("{}: {source}", .path.display())]
+    CommandLine {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: BootstrapError,
+    },
+    /// The console's log.
+    #[error("cannot {what} {}: {source}", .path.display())]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl TrialError {
+    pub(super) fn io(what: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { what, path, source }
+    }
+}

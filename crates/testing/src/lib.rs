@@ -1,0 +1,216 @@
+//! `hoopy test`: the image is booted as it is, looked at, and every script of `tests/` is run inside it.
+//!
+//! ```text
+//! image ── another command line ──▶ machine ◀── virtio port ──▶ checks, scripts ──▶ Report ──▶ JUnit
+//!          bootstrap                machine      channel         checks, session     report     junit
+//! ```
+//!
+//! There is no agent in the image, no network is needed and nobody has to log in. What is booted is the image's own
+//! file with one section exchanged, the command line; every other byte, and so kernel and initramfs, is the one that
+//! will be shipped. The new command line has the image's own shell leave a process behind that waits at a virtio port,
+//! before it becomes the init that was to run, with the same arguments and environment ([`bootstrap`]). Through the
+//! port the host types what that shell is to do ([`channel`], `agent.sh`). What differs from a boot of the real thing:
+//! `/proc/cmdline`, one more process, and `/run/hoopy-test` while scripts run.
+//!
+//! The machine is not trusted: what it says is bounded, and every wait has an end. It is gone when the trial is over,
+//! or when this process is, in whatever way ([`super::vm::process`]).
+
+mod bootstrap;
+mod capture;
+mod channel;
+mod checks;
+mod error;
+mod facts;
+mod junit;
+mod machine;
+mod report;
+mod scripts;
+mod session;
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use hoopy_base::arch::Arch;
+use hoopy_base::jobs as parallel;
+use hoopy_disk::fstab;
+use hoopy_uki::{Section, read_headers, read_section};
+use hoopy_vm::{Boot, Places, VmConfig, process, scratch};
+
+pub use bootstrap::BootstrapError;
+pub use error::TrialError;
+pub use junit::junit;
+pub use report::{Origin, Outcome, Phases, Report, Verdict};
+pub use scripts::{Directory, Part, ScriptsError, Test};
+
+/// The exit status by which a script says that it found nothing out, as automake's tests have it.
+pub const SKIPPED: &str = "77";
+
+/// Longest command line that is read from an image: more than any kernel takes.
+const MAX_COMMAND_LINE: u64 = 64 << 10;
+
+/// A trial to be made.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The image.
+    pub image: PathBuf,
+    /// `tests/`: all of it goes into the machine.
+    pub directory: PathBuf,
+    /// The tests of it that are run.
+    pub tests: Directory,
+    /// Memory of the machine, in bytes.
+    pub memory: u64,
+    /// Processors of the machine.
+    pub cpus: u32,
+    /// The image's `/etc/fstab`: the machine gets an empty disk for each that it names.
+    pub fstab: Vec<u8>,
+    /// How long a script may run.
+    pub limit: Duration,
+    /// How long a boot may take.
+    pub boot_limit: Duration,
+    /// Whether the machine is rebooted after the tests, and all is tested once more.
+    pub reboot: bool,
+    /// How many machines run at a time.
+    pub jobs: usize,
+    /// Where the consoles' logs are written: a directory, made if it is not there.
+    pub logs: PathBuf,
+    /// Where QEMU and firmware are.
+    pub places: Places,
+    /// Where temporary directories are made.
+    pub temp: PathBuf,
+}
+
+/// Who is told how a trial goes. Called from several threads.
+pub trait Watch: Sync {
+    /// The machine of hoopy's own checks is up, for the first time.
+    fn booted(&self, phases: &Phases);
+    /// A test is over.
+    fn ended(&self, outcome: &Outcome);
+}
+
+/// Which machines an image is for.
+///
+/// # Errors
+/// [`TrialError::Image`], [`TrialError::Io`].
+pub fn arch(image: &Path) -> Result<Arch, TrialError> {
+    let mut file = File::open(image).map_err(TrialError::io("open", image))?;
+    let (headers, ..) =
+        read_headers(&mut file).map_err(|source| TrialError::Image { path: image.to_owned(), source })?;
+    Ok(headers.machine.into())
+}
+
+/// Makes the trial.
+///
+/// # Errors
+/// [`TrialError`] where nothing could be tested. That a machine does not boot, or a test fails, is in the report.
+pub fn run(settings: &Settings, watch: &dyn Watch) -> Result<Report, TrialError> {
+    let started = Instant::now();
+    let arch = arch(&settings.image)?;
+    let line = command_line(&settings.image, arch)?;
+    let dir = tempfile::Builder::new().prefix("hoopy-test-").tempdir_in(&settings.temp);
+    let dir = dir.map_err(TrialError::io("make a directory in", &settings.temp))?;
+    // The disks go even when this process is killed
+    let _guard = process::Guard::new(&settings.temp, Some(dir.path()))?;
+    fs::create_dir_all(&settings.logs).map_err(TrialError::io("create", &settings.logs))?;
+    let (parts, scripts): (Vec<Test>, Vec<Test>) =
+        settings.tests.tests.iter().cloned().partition(|test| test.parts.len() > 1);
+    let trial = Trial { settings, watch, arch, line, disks: dir.path().to_owned() };
+    let first = Job::All(scripts);
+    let jobs: Vec<Job> = std::iter::once(first).chain(parts.into_iter().map(Job::Parts)).collect();
+    let mut found = trial.all(&jobs)?;
+    let mut report = Report { took: started.elapsed(), ..Report::default() };
+    report.logs = jobs.iter().map(|job| trial.log(job)).collect();
+    for ended in &mut found {
+        report.outcomes.append(&mut ended.outcomes);
+        report.boot = report.boot.or(ended.boot);
+    }
+    Ok(report)
+}
+
+/// What a machine is started for.
+enum Job {
+    /// hoopy's checks, and all tests of one part.
+    All(Vec<Test>),
+    /// A test with reboots between its parts.
+    Parts(Test),
+}
+
+/// What came of it.
+#[derive(Default)]
+struct Ended {
+    outcomes: Vec<Outcome>,
+    boot: Option<Phases>,
+}
+
+struct Trial<'a> {
+    settings: &'a Settings,
+    watch: &'a dyn Watch,
+    arch: Arch,
+    line: String,
+    disks: PathBuf,
+}
+
+impl Trial<'_> {
+    /// Does all jobs, so many at a time; what came of them, in their order.
+    fn all(&self, jobs: &[Job]) -> Result<Vec<Ended>, TrialError> {
+        let numbered: Vec<(usize, &Job)> = jobs.iter().enumerate().collect();
+        let threads = self.settings.jobs.clamp(1, jobs.len().max(1));
+        parallel::map_on(threads, &numbered, |&(at, job)| self.job(at, job))
+    }
+
+    /// Starts a machine with empty disks, and does the job in it.
+    fn job(&self, at: usize, job: &Job) -> Result<Ended, TrialError> {
+        let settings = self.settings;
+        let dir = self.disks.join(at.to_string());
+        let disks =
+            scratch::make(&dir, &fstab::parse(&settings.fstab), scratch::DEFAULT_SIZE, &settings.places)?;
+        let unavailable = disks.skipped.iter().map(|(mount, _)| mount.spec.to_string()).collect();
+        let config = VmConfig {
+            arch: self.arch,
+            boot: Boot::WithCommandLine(settings.image.clone(), self.line.clone()),
+            memory: settings.memory,
+            cpus: settings.cpus,
+            forwards: Vec::new(),
+            disks: disks.disks,
+            acceleration: Default::default(),
+            places: settings.places.clone(),
+            temp: settings.temp.clone(),
+        };
+        let session = session::Session { settings, watch: self.watch, unavailable };
+        let machine = machine::Machine::start(config, &self.log(job), secret()?)?;
+        let ended = match job {
+            Job::All(scripts) => session.all(machine, scripts),
+            Job::Parts(test) => session.parts(machine, test),
+        };
+        // The disks of a job that is done are nobody's
+        let _ = fs::remove_dir_all(&dir);
+        ended
+    }
+
+    fn log(&self, job: &Job) -> PathBuf {
+        self.settings.logs.join(match job {
+            Job::All(_) => "console.log".to_owned(),
+            Job::Parts(test) => format!("console-{}.log", test.name),
+        })
+    }
+}
+
+/// What the image is booted with.
+fn command_line(image: &Path, arch: Arch) -> Result<String, TrialError> {
+    let mut file = File::open(image).map_err(TrialError::io("open", image))?;
+    let own = read_section(&mut file, Section::Cmdline, MAX_COMMAND_LINE)
+        .map_err(|source| TrialError::Image { path: image.to_owned(), source })?;
+    let own = String::from_utf8_lossy(&own);
+    bootstrap::command_line(&own, arch)
+        .map_err(|source| TrialError::CommandLine { path: image.to_owned(), source })
+}
+
+/// What no output holds by chance.
+fn secret() -> Result<String, TrialError> {
+    let path = Path::new("/dev/urandom");
+    let mut bytes = [0; 12];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut bytes));
+    read.map_err(TrialError::io("read", path))?;
+    Ok(data_encoding::HEXLOWER.encode(&bytes))
+}

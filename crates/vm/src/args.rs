@@ -1,0 +1,167 @@
+//! QEMU's command line.
+
+use std::path::Path;
+
+use super::accel::{self, Accelerator};
+use super::error::VmError;
+use super::scratch::ScratchDisk;
+use super::tools::{Firmware, format_of};
+use super::{Forward, VmConfig};
+
+/// What the command line says.
+pub(super) struct Machine<'a> {
+    pub config: &'a VmConfig,
+    pub firmware: &'a Firmware,
+    pub accelerator: Accelerator,
+    pub forwards: &'a [Forward],
+}
+
+/// A command line being put together.
+pub struct Args {
+    args: Vec<String>,
+    disks: u32,
+}
+
+/// The machine itself, without disks and console.
+pub(super) fn machine(machine: &Machine<'_>) -> Args {
+    let config = machine.config;
+    let mut args = Args::bare(config.arch, machine.accelerator, config.memory, config.cpus);
+    args.firmware(machine.firmware);
+    args.network(machine.forwards);
+    args
+}
+
+impl Args {
+    /// Processor, memory and a source of randomness; no devices that were not asked for.
+    pub fn bare(arch: hoopy_base::arch::Arch, accelerator: Accelerator, memory: u64, cpus: u32) -> Self {
+        let mut args = Self { args: Vec::new(), disks: 0 };
+        args.push(accel::machine_args(arch, accelerator));
+        args.push(["-nodefaults", "-display", "none"]);
+        args.push(["-m", &format!("{}M", memory.div_ceil(1 << 20))]);
+        args.push(["-smp", &cpus.max(1).to_string()]);
+        args.push(["-device", "virtio-rng-pci"]);
+        args
+    }
+
+    /// Adds arguments as they are.
+    pub fn push<S: AsRef<str>>(&mut self, args: impl IntoIterator<Item = S>) {
+        self.args.extend(args.into_iter().map(|a| a.as_ref().to_owned()));
+    }
+
+    fn firmware(&mut self, firmware: &Firmware) {
+        match firmware {
+            Firmware::Whole(path) => self.push(["-bios", &path.to_string_lossy()]),
+            Firmware::Flash { code, variables } => {
+                for (unit, path, readonly) in [(0, code, "on"), (1, variables, "off")] {
+                    let (format, path) = (format_of(path), escaped(&path.to_string_lossy()));
+                    let drive =
+                        format!("if=pflash,unit={unit},format={format},readonly={readonly},file={path}");
+                    self.push(["-drive", &drive]);
+                }
+            }
+        }
+    }
+
+    /// User-mode networking. No boot ROM: firmware has its own drivers, and must not try the network first.
+    pub fn network(&mut self, forwards: &[Forward]) {
+        let mut user = "user,id=net".to_owned();
+        for forward in forwards {
+            user += &format!(",hostfwd=tcp:127.0.0.1:{}-:{}", forward.host, forward.guest);
+        }
+        self.push(["-netdev", &user, "-device", "virtio-net-pci,netdev=net,romfile="]);
+    }
+
+    /// Adds a disk. The first is the one to boot from.
+    pub fn drive(mut self, id: &str, path: &Path, format: &str) -> Result<Self, VmError> {
+        let file = path.to_str().ok_or_else(|| VmError::PathNotUtf8(path.to_owned()))?;
+        let file = escaped(file);
+        self.push(["-drive", &format!("if=none,id={id},format={format},discard=unmap,file={file}")]);
+        self.push(["-device", &format!("virtio-blk-pci,drive={id},bootindex={}", self.disks)]);
+        self.disks += 1;
+        Ok(self)
+    }
+
+    pub(super) fn scratch(self, disks: &[ScratchDisk]) -> Result<Self, VmError> {
+        disks
+            .iter()
+            .enumerate()
+            .try_fold(self, |args, (n, disk)| args.drive(&format!("scratch{n}"), &disk.path, "raw"))
+    }
+
+    /// All of them.
+    pub fn finish(self) -> Vec<String> {
+        self.args
+    }
+}
+
+/// A virtio port of this name, whose other end is the socket at `path`.
+pub(super) fn port(name: &str, path: &Path) -> Result<Vec<String>, VmError> {
+    let socket = path.to_str().ok_or_else(|| VmError::PathNotUtf8(path.to_owned()))?;
+    let chardev = format!("socket,id={name},path={}", escaped(socket));
+    let device = format!("virtserialport,chardev={name},name={name}");
+    let args = ["-chardev", &chardev, "-device", "virtio-serial-pci", "-device", &device];
+    Ok(args.map(str::to_owned).to_vec())
+}
+
+/// A value in QEMU's `key=value,` lists: a comma is doubled.
+pub(super) fn escaped(value: &str) -> String {
+    value.replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use hoopy_base::arch::Arch;
+
+    use super::*;
+    use crate::{Acceleration, Boot, Places};
+
+    fn config(arch: Arch) -> VmConfig {
+        VmConfig {
+            arch,
+            boot: Boot::Image("nas.efi".into()),
+            memory: (512 << 20) + 1,
+            cpus: 2,
+            forwards: vec![],
+            disks: vec![],
+            acceleration: Acceleration::Auto,
+            places: Places::default(),
+            temp: "/tmp".into(),
+        }
+    }
+
+    #[test]
+    fn says_all_that_was_asked_for() {
+        let config = config(Arch::X86_64);
+        let firmware = Firmware::Flash { code: "/f/CODE.fd".into(), variables: "/t/v,ars.fd".into() };
+        let forwards = [Forward { name: "SSH".to_owned(), guest: 22, host: 40022 }];
+        let given = Machine {
+            config: &config,
+            firmware: &firmware,
+            accelerator: Accelerator::Tcg,
+            forwards: &forwards,
+        };
+        let args = machine(&given).drive("esp", Path::new("/t/esp.img"), "raw").unwrap().finish().join(" ");
+        for part in [
+            "-M q35 -accel tcg,thread=single",
+            "-m 513M -smp 2",
+            "if=pflash,unit=0,format=raw,readonly=on,file=/f/CODE.fd",
+            "if=pflash,unit=1,format=raw,readonly=off,file=/t/v,,ars.fd",
+            "hostfwd=tcp:127.0.0.1:40022-:22",
+            "file=/t/esp.img -device virtio-blk-pci,drive=esp,bootindex=0",
+        ] {
+            assert!(args.contains(part), "{part}: {args}");
+        }
+    }
+
+    #[test]
+    fn a_guest_under_kvm_gets_the_hosts_processor() {
+        let config = config(Arch::Aarch64);
+        let firmware = Firmware::Whole("/f/QEMU_EFI.fd".into());
+        let given =
+            Machine { config: &config, firmware: &firmware, accelerator: Accelerator::Kvm, forwards: &[] };
+        let args = machine(&given).finish().join(" ");
+        assert!(args.starts_with("-M virt,gic-version=host -accel kvm -cpu host"), "{args}");
+        assert!(args.contains("-bios /f/QEMU_EFI.fd"), "{args}");
+    }
+}

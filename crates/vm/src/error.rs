@@ -1,0 +1,146 @@
+//! What can go wrong with a virtual machine, and what to install or change.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hoopy_disk::esp::EspError;
+use hoopy_disk::mkfs::MkfsError;
+
+/// Why a machine was not made, not started, or did not do what was waited for.
+#[derive(Debug, thiserror::Error)]
+pub enum VmError {
+    /// QEMU is not installed.
+    #[error(
+        "{binary} is not installed. Debian, Ubuntu: apt install {debian}; Fedora: dnf install {binary}; \
+         Arch: pacman -S {arch}; Alpine: apk add {binary}; macOS: brew install qemu"
+    )]
+    NoQemu {
+        /// The missing program.
+        binary: &'static str,
+        /// Debian's package.
+        debian: &'static str,
+        /// Arch's package.
+        arch: &'static str,
+    },
+    /// UEFI firmware is not installed.
+    #[error(
+        "there is no UEFI firmware for {machine} machines. Debian, Ubuntu: apt install {debian}; \
+         Fedora: dnf install {fedora}; Arch: pacman -S {arch}; Alpine: apk add {alpine}"
+    )]
+    NoFirmware {
+        /// The architecture.
+        machine: &'static str,
+        /// Debian's package.
+        debian: &'static str,
+        /// Fedora's package.
+        fedora: &'static str,
+        /// Arch's package.
+        arch: &'static str,
+        /// Alpine's package.
+        alpine: &'static str,
+    },
+    /// A tool or firmware that was named and is not there.
+    #[error("{what} was set to {}, which is not a file", .path.display())]
+    NotThere {
+        /// `QEMU` or `firmware`.
+        what: &'static str,
+        /// As set.
+        path: PathBuf,
+    },
+    /// A filesystem could not be made.
+    #[error(transparent)]
+    Mkfs(#[from] MkfsError),
+    /// A port of the host can't be had.
+    #[error("port {port} of 127.0.0.1, for {name}, can't be used: {source}")]
+    Port {
+        /// What the port is for.
+        name: String,
+        /// Which port; 0 for any.
+        port: u16,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A path that QEMU's command line can't hold.
+    #[error("{}: QEMU's command line can't hold a path that is not UTF-8", .0.display())]
+    PathNotUtf8(PathBuf),
+    /// An image whose command line cannot be replaced.
+    #[error("{}: {source}", .path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: hoopy_uki::ReplaceError,
+    },
+    /// The partition with the image.
+    #[error("cannot make the EFI system partition: {0}")]
+    Esp(#[from] EspError),
+    /// A file.
+    #[error("cannot {what} {}: {source}", .path.display())]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A program does not start.
+    #[error("cannot start {}: {source}", .program.display())]
+    Start {
+        /// Which.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The machine ended while something was expected of it.
+    #[error("the machine ended ({status}) before it said {wanted:?}{}", said(.words, .tail))]
+    Ended {
+        /// How QEMU ended.
+        status: String,
+        /// What was waited for.
+        wanted: String,
+        /// What QEMU itself said.
+        words: String,
+        /// The end of what the guest said.
+        tail: String,
+    },
+    /// What was expected did not come in time.
+    #[error("the machine did not say {wanted:?} within {} s{}", .after.as_secs(), said("", .tail))]
+    TimedOut {
+        /// What was waited for.
+        wanted: String,
+        /// How long.
+        after: Duration,
+        /// The end of what the guest said.
+        tail: String,
+    },
+    /// The console can't be written to.
+    #[error("cannot type on the machine's console: {0}")]
+    Type(io::Error),
+}
+
+impl VmError {
+    /// Puts what was to be done with which file before an I/O error.
+    pub fn io(what: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::Io { what, path, source }
+    }
+
+    /// Puts the program that was to be started before an I/O error.
+    pub fn start(program: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let program = program.as_ref().to_owned();
+        move |source| Self::Start { program, source }
+    }
+}
+
+fn said(words: &str, tail: &str) -> String {
+    let mut out = String::new();
+    if !words.is_empty() {
+        out = format!(": {words}");
+    }
+    if !tail.is_empty() {
+        out = format!("{out}; its console ended with:\n{tail}");
+    }
+    out
+}
