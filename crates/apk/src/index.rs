@@ -262,7 +262,7 @@ pub fn write(index: &Index, key: &SigningKey) -> Result<Vec<u8>, IndexError> {
         (file(b"DESCRIPTION", &index.description), index.description.as_bytes()),
         (file(b"APKINDEX", &text), text.as_bytes()),
     ];
-    let member = crate::package::write::member(&entries, true).map_err(|e: io::Error| TarError::from(e))?;
+    let member = crate::package::member::member(&entries, true).map_err(|e: io::Error| TarError::from(e))?;
     let mut digests = Digests::all();
     digests.update(&member);
     Ok([key.member(&digests.finish())?, member].concat())

@@ -17,6 +17,6 @@ pub mod tar;
 pub mod version;
 
 pub use checksum::BadChecksum;
-pub use dependency::{Dependency, Op};
+pub use dependency::Dependency;
 pub use record::{Checksum, Record};
-pub use version::Version;
+pub use version::{Op, Version};

@@ -321,7 +321,7 @@ impl SigningKey {
     pub fn member(&self, over: &Digested) -> Result<Vec<u8>, SignatureError> {
         let bytes = self.key.sign(Pkcs1v15Sign::new::<Sha1>(), &over.sha1).map_err(|e| self.bad(&e))?;
         let entry = tar::Entry::file(format!(".SIGN.RSA.{}", self.name).as_bytes(), bytes.len() as u64);
-        crate::package::write::control_member(&[(entry, &bytes)]).map_err(|e| self.bad(&e))
+        crate::package::member::control_member(&[(entry, &bytes)]).map_err(|e| self.bad(&e))
     }
 
     fn bad(&self, e: &dyn std::fmt::Display) -> SignatureError {

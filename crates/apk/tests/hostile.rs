@@ -6,7 +6,7 @@ mod common;
 
 use common::adb::{self, Adb};
 use hoopy_apk::Checksum;
-use hoopy_apk::package::{self, PackageError, write::member};
+use hoopy_apk::package::{self, PackageError, member::member};
 use hoopy_apk::signature::{KeyRing, SignatureError, SigningKey};
 use hoopy_apk::tar::{Entry, Kind};
 use sha1::{Digest as _, Sha1};

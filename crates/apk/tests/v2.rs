@@ -11,7 +11,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::oracle::Oracle;
-use hoopy_apk::package::write::{DataWriter, Draft, member, write};
+use hoopy_apk::package::member::member;
+use hoopy_apk::package::write::{DataWriter, Draft, write};
 use hoopy_apk::package::{self, PackageInfo};
 use hoopy_apk::signature::{KeyRing, SigningKey};
 use hoopy_apk::tar::{Entry, Kind};

@@ -5,8 +5,8 @@ use std::hash::BuildHasher as _;
 use foldhash::fast::RandomState;
 
 use super::cut::{Cutter, Sheaf, Span, Text, bytes};
-use super::join::number;
 use super::names::{HANDFUL, NONE, Numbers};
+use super::number::number;
 use super::particulars::{PARTICULARS, identity};
 use super::table::Table;
 use super::{ASKED, FACTS, LINKS};

@@ -9,11 +9,12 @@ use memchr::memchr;
 
 use super::particulars::{PARTICULARS, Particulars, identity};
 use super::{CONFLICT, EMPTY, INSTALLABLE, OPERATORS, WAITS};
-use crate::dependency::{Op, Parts};
+use crate::dependency::Parts;
 use crate::index::IndexError;
 use crate::record::Checksum;
 use crate::stanza::{LineError, file_part, number};
 use crate::version;
+use crate::version::Op;
 
 /// A part of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

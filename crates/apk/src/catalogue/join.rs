@@ -9,21 +9,11 @@ use hashbrown::HashMap;
 use super::build::Builder;
 use super::cut::{Span, bytes};
 use super::form::Kept;
+use super::number::{JoinError, number};
 use super::particulars::{Identity, cells, identity};
 use super::table::Table;
 use super::{Catalogue, FACTS, LOW, OWN, PROVIDER, WAITS};
 use crate::solve::MAX_REPOSITORIES;
-
-/// Indexes that cannot be one catalogue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum JoinError {
-    /// More repositories than can be told apart.
-    #[error("{0} repositories, expected at most {MAX_REPOSITORIES}")]
-    TooManyRepositories(usize),
-    /// More names, packages or dependencies than can be numbered.
-    #[error("the indexes hold more than can be numbered")]
-    TooLarge,
-}
 
 /// Packages are told from those of earlier repositories by this.
 type Known = HashMap<Identity, usize, RandomState>;
@@ -221,9 +211,4 @@ impl Catalogue {
     fn raw_name(&self, mention: u32) -> u32 {
         self.mentioned.field::<0>(mention)
     }
-}
-
-/// A count of what is numbered, or of bytes: the highest bit stands for something else.
-pub(super) fn number(count: usize) -> Result<u32, JoinError> {
-    u32::try_from(count).ok().filter(|count| *count < WAITS).ok_or(JoinError::TooLarge)
 }

@@ -19,19 +19,20 @@ mod cut;
 mod form;
 mod join;
 mod names;
+mod number;
 mod particulars;
 mod table;
 
 pub use build::Builder;
 pub(crate) use cut::{Sheaf, Text};
 pub use form::{BadForm, FORMAT};
-pub use join::JoinError;
+pub use number::JoinError;
 
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use crate::dependency::Op;
 use crate::solve::{NAME_BUCKETS, bucket};
+use crate::version::Op;
 use form::Kept;
 use particulars::Cells;
 use table::Table;

@@ -1,6 +1,6 @@
 //! Dependencies: what a world, a `depends`, a `provides` or an `install_if` line is made of.
 //!
-//! One is `[!]name[@tag][op version]` (apk-tools `src/package.c`, `doc/apk-world.5`). The operator is any run of
+//! One is `[!]name[@tag][op version]` (apk-world(5), apk-package(5)). The operator is any run of
 //! `<`, `>`, `=` and `~`: apk reads it as a set, so `=~` and `~=` are one operator, and so are `><` and `<>`.
 
 mod words;
@@ -8,73 +8,10 @@ mod words;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::version::{self, Version};
+use crate::version::{self, Op, Version};
 
 /// No name in a real index is a tenth as long; a longer one is an attack or a broken file.
 const MAX_LENGTH: usize = 4096;
-
-/// How a version is compared (apk-tools `src/apk_version.h`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Op {
-    /// `=`
-    Equal,
-    /// `<`
-    Less,
-    /// `<=`
-    LessOrEqual,
-    /// `>`
-    Greater,
-    /// `>=`
-    GreaterOrEqual,
-    /// `~` or `=~`: equal as far as written.
-    Fuzzy,
-    /// `<~`: less, or equal as far as written.
-    LessFuzzy,
-    /// `>~`: greater, or equal as far as written.
-    GreaterFuzzy,
-    /// `><`: this very checksum.
-    Checksum,
-}
-
-impl Op {
-    /// The operator as apk prints it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Equal => "=",
-            Self::Less => "<",
-            Self::LessOrEqual => "<=",
-            Self::Greater => ">",
-            Self::GreaterOrEqual => ">=",
-            Self::Fuzzy => "~",
-            Self::LessFuzzy => "<~",
-            Self::GreaterFuzzy => ">~",
-            Self::Checksum => "><",
-        }
-    }
-
-    /// Reads a run of operator characters; `None` when they say nothing or everything.
-    fn from_run(run: &str) -> Option<Self> {
-        let has = |c| run.contains(c);
-        match (has('<'), has('>'), has('='), has('~')) {
-            (false, false, true, false) => Some(Self::Equal),
-            (true, false, false, false) => Some(Self::Less),
-            (true, false, true, false) => Some(Self::LessOrEqual),
-            (false, true, false, false) => Some(Self::Greater),
-            (false, true, true, false) => Some(Self::GreaterOrEqual),
-            (false, false, _, true) => Some(Self::Fuzzy),
-            (true, false, _, true) => Some(Self::LessFuzzy),
-            (false, true, _, true) => Some(Self::GreaterFuzzy),
-            (true, true, false, false) => Some(Self::Checksum),
-            (true, true, ..) | (false, false, false, false) => None,
-        }
-    }
-}
-
-impl fmt::Display for Op {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// `[!]name[@tag][op version]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -10,6 +10,7 @@
 mod admit;
 mod data;
 mod info;
+pub mod member;
 mod read;
 mod script;
 pub mod write;

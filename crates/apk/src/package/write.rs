@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{self, Read, Seek as _, Write};
 
 use flate2::write::GzEncoder;
-use flate2::{Compression, GzBuilder};
 use sha1::{Digest as _, Sha1};
 
+use super::member::{control_member, gzip};
 use super::{PackageError, PackageInfo, ScriptKind};
 use crate::gzip::Digests;
 use crate::record::{Checksum, Record};
@@ -117,29 +117,6 @@ fn control(info: &PackageInfo, draft: &Draft) -> io::Result<Vec<u8>> {
         entries.push((file(&format!(".{kind}"), 0o755, body), body));
     }
     control_member(&entries)
-}
-
-/// A member whose archive lacks its end, so that the next member's entries would follow on.
-pub(crate) fn control_member(entries: &[(tar::Entry, &[u8])]) -> io::Result<Vec<u8>> {
-    member(entries, false)
-}
-
-/// One gzip member with these files; with or without the archive's end.
-///
-/// # Errors
-/// When a content is not as long as its entry says.
-pub fn member<T: AsRef<[u8]>>(entries: &[(tar::Entry, T)], end: bool) -> io::Result<Vec<u8>> {
-    let mut archive = tar::Writer::new(gzip(Vec::new()));
-    for (entry, content) in entries {
-        archive.entry(entry)?;
-        archive.write_all(content.as_ref())?;
-    }
-    archive.finish(end)?.finish()
-}
-
-/// No time and no name in the header: equal content gives equal bytes.
-fn gzip<W: Write>(out: W) -> GzEncoder<W> {
-    GzBuilder::new().mtime(0).write(out, Compression::best())
 }
 
 fn copy_through(from: &mut dyn Read, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {

@@ -4,8 +4,9 @@ use data_encoding::BASE64;
 
 use super::stock::Stock;
 use super::universe::{Dep, PackageId, Provider};
-use crate::dependency::{self, Op};
+use crate::dependency;
 use crate::record::Checksum;
+use crate::version::Op;
 
 /// Whether `dep`, asked for by a package (`None`: by the world), is met by a provider or by its absence.
 pub(super) fn is_met<'s>(

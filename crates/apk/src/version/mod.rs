@@ -1,15 +1,16 @@
-//! Package versions: apk's grammar and order (apk-tools `src/version.c`).
+//! Package versions: apk's grammar and order (apk-package(5), "version").
 //!
 //! `1.2.3b_rc1_git20240101~abc123-r4`. A version that breaks the grammar still has a place in the order (what
 //! follows the break is not looked at), since indexes in the wild hold such ones and apk sorts them too.
 
-mod token;
+mod op;
+mod part;
 
 use std::cmp::Ordering;
 use std::fmt;
 
-use crate::dependency::Op;
-use token::{Kind, Tokens};
+pub use op::Op;
+use part::{Part, Parts};
 
 /// A version as written.
 ///
@@ -36,7 +37,7 @@ impl Version {
 
     /// Which of two versions apk takes for the newer one.
     pub fn compare(&self, other: &Self) -> Ordering {
-        compare(&self.0, &other.0, false)
+        order(&self.0, &other.0)
     }
 
     /// Whether this version is what `op other` asks for. A checksum is no version and matches none.
@@ -50,14 +51,7 @@ pub(crate) fn is_valid(text: &str) -> bool {
     if is_plain(text) {
         return true;
     }
-    let mut tokens = Tokens::new(text);
-    loop {
-        match tokens.next().kind {
-            Kind::End => return true,
-            Kind::Invalid => return false,
-            _ => {}
-        }
-    }
+    Parts::of(text).all(|part| part != Part::Broken)
 }
 
 /// Whether a text is numbers with dots between them, and perhaps a revision: so most are, and an index has a hundred
@@ -78,54 +72,21 @@ fn is_plain(text: &str) -> bool {
     digits
 }
 
-/// [`Version::compare`] of texts.
+/// [`Version::compare`] of texts: the first part that differs decides.
 pub(crate) fn order(a: &str, b: &str) -> Ordering {
-    compare(a, b, false)
+    Parts::of(a).cmp(Parts::of(b))
+}
+
+/// Whether `version` begins with all the parts of `other`.
+fn begins_with(version: &str, other: &str) -> bool {
+    let mut parts = Parts::of(version);
+    Parts::of(other).all(|part| part == Part::End || parts.next().is_some_and(|own| own.cmp(&part).is_eq()))
 }
 
 /// [`Version::matches`] of texts.
 pub(crate) fn matches(version: &str, op: Op, other: &str) -> bool {
-    let (exact, fuzzy) = (|| compare(version, other, false), || compare(version, other, true));
-    match op {
-        Op::Equal => exact().is_eq(),
-        Op::Less => exact().is_lt(),
-        Op::LessOrEqual => exact().is_le(),
-        Op::Greater => exact().is_gt(),
-        Op::GreaterOrEqual => exact().is_ge(),
-        Op::Fuzzy => fuzzy().is_eq(),
-        Op::LessFuzzy => fuzzy().is_le(),
-        Op::GreaterFuzzy => fuzzy().is_ge(),
-        Op::Checksum => false,
-    }
-}
-
-/// Compares in step; `fuzzy` calls `a` equal when `b` ends first.
-fn compare(a: &str, b: &str, fuzzy: bool) -> Ordering {
-    let (mut a, mut b) = (Tokens::new(a), Tokens::new(b));
-    let (left, right) = loop {
-        let (left, right) = (a.next(), b.next());
-        if left.kind != right.kind {
-            break (left, right);
-        }
-        if left.kind >= Kind::End {
-            return Ordering::Equal;
-        }
-        match left.compare(&right) {
-            Ordering::Equal => {}
-            different => return different,
-        }
-    };
-    if fuzzy && right.kind == Kind::End {
-        return Ordering::Equal;
-    }
-    // They agree as far as one goes: having more is newer, unless it is `_rc` or another of its sort.
-    if left.is_before_release() {
-        return Ordering::Less;
-    }
-    if right.is_before_release() {
-        return Ordering::Greater;
-    }
-    right.kind.cmp(&left.kind)
+    let alike = op.is_fuzzy() && begins_with(version, other);
+    op.admits(if alike { Ordering::Equal } else { order(version, other) })
 }
 
 impl Ord for Version {

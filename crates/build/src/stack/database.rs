@@ -96,5 +96,5 @@ fn scripts(packages: &[&Package]) -> Result<Vec<u8>, StackError> {
             entries.push((tar::Entry { mode: 0o755, mtime: record.build_time, ..entry }, body.clone()));
         }
     }
-    Ok(hoopy_apk::package::write::member(&entries, true)?)
+    Ok(hoopy_apk::package::member::member(&entries, true)?)
 }

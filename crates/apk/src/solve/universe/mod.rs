@@ -14,9 +14,10 @@ use std::ops::Range;
 
 use foldhash::HashMap;
 
-use crate::dependency::{Dependency, Op};
+use crate::dependency::Dependency;
 use crate::record::{Checksum, Record};
 use crate::solve::stock::Stock;
+use crate::version::Op;
 use build::Builder;
 
 /// Repositories, and tags with one bit more, are bits of a word as in apk (which allows fewer).
