@@ -10,9 +10,11 @@ use hoopy::layer::package::ImportError;
 use hoopy::lock::{LockError, MakeError};
 use hoopy::query::QueryError;
 use hoopy::road::BuildError;
+use hoopy::runner::virtual_machine::MachineError;
 use hoopy::sandbox::SandboxError;
 use hoopy::ship::deploy::DeployError;
 use hoopy::ship::trial::TrialError;
+use hoopy::ship::vm::VmError;
 use hoopy::stack::StackError;
 
 /// The exit code where the system directory is wrong.
@@ -56,7 +58,14 @@ fn of_tests(error: &anyhow::Error) -> bool {
 }
 
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    told(error)?.1
+    match error.downcast_ref::<VmError>() {
+        Some(error) => error.hint(),
+        None => of_trial(error).or_else(|| told(error)?.1),
+    }
+}
+
+fn of_trial(error: &anyhow::Error) -> Option<&'static str> {
+    if let Some(TrialError::Vm(error)) = error.downcast_ref() { error.hint() } else { None }
 }
 
 fn told(error: &anyhow::Error) -> Option<(u8, Option<&'static str>)> {
@@ -182,6 +191,10 @@ fn of_script(error: &SandboxError) -> Option<&'static str> {
             "for another architecture than this machine's, qemu-user must be registered with binfmt_misc \
              (Debian: apt install qemu-user-static binfmt-support), or say --scripts vm",
         ),
+        SandboxError::Machine(error) => match error.downcast_ref() {
+            Some(MachineError::Vm(error)) => error.hint(),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use hoopy::ship::vm::{Acceleration, Boot, Console, Places, Vm, VmConfig, usual_cpus};
+use hoopy::ship::vm::{Acceleration, Boot, Console, Places, Vm, VmConfig};
 use hoopy_testkit::Home;
 
 /// Generous: emulation on a busy machine, and reboots of it.
@@ -65,7 +65,7 @@ impl Machine {
             arch,
             boot: Boot::Disk(disk.to_owned()),
             memory: 1 << 30,
-            cpus: usual_cpus(arch, &places, &temp),
+            cpus: None,
             forwards: vec![],
             disks: vec![],
             acceleration: Acceleration::Auto,

@@ -1,24 +1,27 @@
-//! KVM or not: found out by running a guest.
+//! KVM or TCG.
 //!
-//! `/dev/kvm` may be there and still be of no use (nested virtualisation that is half there, a kernel without
-//! the rights): QEMU then ends at once, or the guest hangs. So a guest of a few instructions is run, which ends
-//! the machine in a way that nothing else does.
+//! `/dev/kvm` may be there and still be of no use, or of use for simple guests alone. So a guest that does what
+//! firmware does is run under it first ([`super::probe`]); and where a real machine stops under KVM all the same,
+//! that is remembered ([`remember_failure`]), so that the machine started next runs under TCG. Both are remembered as
+//! long as the process runs, and no longer: the answer depends on QEMU, the kernel, and the computer below this one,
+//! which can change under a file that was written down, and asking again costs 50 ms.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::process::Guard;
+use serde::Serialize;
+
+use super::error::VmError;
+use super::probe;
 use super::tools::Places;
 use crate::arch::Arch;
 
 /// What runs the guest's instructions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Accelerator {
     /// The processor.
     Kvm,
@@ -35,24 +38,36 @@ impl fmt::Display for Accelerator {
     }
 }
 
-/// A guest under KVM needs some 50 ms. One that needs longer than this hangs.
-const PROBE_TIME: Duration = Duration::from_secs(3);
+/// Which accelerator is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Acceleration {
+    /// KVM where it works, else TCG; and TCG after a machine that stopped under KVM.
+    #[default]
+    Auto,
+    /// This one and no other.
+    Only(Accelerator),
+}
 
-/// Firmware images are whole multiples of this.
-const FIRMWARE_SIZE: usize = 64 << 10;
+/// The accelerator of a machine. Shown, it says why it is not KVM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The accelerator.
+    pub accelerator: Accelerator,
+    /// Why it is not KVM, where that had to be found out.
+    pub no_kvm: Option<NoKvm>,
+}
 
-/// `mov al,42; out 0xf4,al; hlt; jmp .-1`: at the reset vector, 16 bytes below the end of the firmware. QEMU's
-/// isa-debug-exit turns the 42 into the exit status 85.
-const X86_RESET: [u8; 7] = [0xb0, 0x2a, 0xe6, 0xf4, 0xf4, 0xeb, 0xfd];
-const X86_STATUS: i32 = 85;
-
-/// `movz w0,#8; movk w0,#0x8400,lsl 16; hvc #0; b .`: PSCI's SYSTEM_OFF, where execution starts. QEMU ends with 0.
-const AARCH64_START: [u32; 4] = [0x5280_0100, 0x72b0_8000, 0xd400_0002, 0x1400_0000];
-
-static KNOWN: Mutex<BTreeMap<PathBuf, bool>> = Mutex::new(BTreeMap::new());
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.no_kvm {
+            None => write!(f, "accelerator: {}", self.accelerator),
+            Some(why) => write!(f, "accelerator: {} ({why})", self.accelerator),
+        }
+    }
+}
 
 /// Why a machine does not run under KVM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoKvm {
     /// It is not of the host's architecture.
     OtherArchitecture,
@@ -60,47 +75,83 @@ pub enum NoKvm {
     NoDevice,
     /// The device is there and may not be opened.
     NotAllowed,
-    /// The device is there, and a guest does not come to its end under it.
-    Broken,
+    /// The device is there, and machines stop under it: what QEMU said.
+    Broken(String),
 }
 
 impl fmt::Display for NoKvm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::OtherArchitecture => "the machine is of another architecture than this one",
-            Self::NoDevice => "there is no /dev/kvm here",
-            Self::NotAllowed => "/dev/kvm may not be opened: are you in the group kvm?",
-            Self::Broken => "/dev/kvm is there, but a guest of a few instructions did not get through",
-        })
+        match self {
+            Self::OtherArchitecture => f.write_str("KVM cannot run machines of another architecture"),
+            Self::NoDevice => f.write_str("this computer has no /dev/kvm"),
+            Self::NotAllowed => f.write_str("/dev/kvm cannot be opened: are you in the group kvm?"),
+            Self::Broken(why) => write!(f, "KVM does not work here: {why}"),
+        }
     }
 }
 
-/// Whether a machine of this architecture runs under KVM, tried with files in `temp`. The answer is kept as long as the process runs.
+/// Whether KVM works, by QEMU program.
+static KNOWN: Mutex<BTreeMap<PathBuf, Result<(), String>>> = Mutex::new(BTreeMap::new());
+
+fn known() -> MutexGuard<'static, BTreeMap<PathBuf, Result<(), String>>> {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notes that a machine of this QEMU stopped under KVM: [`Acceleration::Auto`] means TCG from now on.
+pub(super) fn remember_failure(qemu: &Path, why: &str) {
+    known().insert(qemu.to_owned(), Err(why.to_owned()));
+}
+
+/// The accelerator for a machine of this architecture. KVM is tried with files in `temp`.
 ///
 /// # Errors
-/// Why not: [`Accelerator::Tcg`] remains.
-pub fn choose(arch: Arch, qemu: &Path, temp: &Path) -> Result<(), NoKvm> {
-    let device = Path::new("/dev/kvm");
+/// [`VmError::NoKvm`] where KVM alone is wanted and there is none; no QEMU.
+pub fn choose(wanted: Acceleration, arch: Arch, places: &Places, temp: &Path) -> Result<Choice, VmError> {
+    let chosen = |accelerator, no_kvm| Choice { accelerator, no_kvm };
+    match wanted {
+        Acceleration::Only(Accelerator::Tcg) => Ok(chosen(Accelerator::Tcg, None)),
+        // Not tried: the machine itself will show what is wrong
+        Acceleration::Only(Accelerator::Kvm) => {
+            available(arch, places).map(|()| chosen(Accelerator::Kvm, None)).map_err(VmError::NoKvm)
+        }
+        Acceleration::Auto => Ok(match works(arch, places, &places.qemu(arch)?, temp) {
+            Ok(()) => chosen(Accelerator::Kvm, None),
+            Err(why) => chosen(Accelerator::Tcg, Some(why)),
+        }),
+    }
+}
+
+/// Whether there is a KVM for machines of this architecture that may be used.
+fn available(arch: Arch, places: &Places) -> Result<(), NoKvm> {
+    let device = places.kvm.as_deref().unwrap_or(Path::new("/dev/kvm"));
     if Arch::host() != Some(arch) {
         return Err(NoKvm::OtherArchitecture);
     }
     if !device.exists() {
         return Err(NoKvm::NoDevice);
     }
-    if File::options().read(true).write(true).open(device).is_err() {
-        return Err(NoKvm::NotAllowed);
-    }
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let works = known.entry(qemu.to_owned()).or_insert_with(|| runs(arch, qemu, temp, Accelerator::Kvm));
-    if *works { Ok(()) } else { Err(NoKvm::Broken) }
+    File::options().read(true).write(true).open(device).map(drop).map_err(|_| NoKvm::NotAllowed)
 }
 
-/// How many processors a machine of this architecture gets where nobody said a number: two, as what goes wrong with
-/// more than one does so with two. But one where they are emulated one after the other: the second costs a fifth of
-/// the time then, and wins nothing.
-pub fn usual_cpus(arch: Arch, places: &Places, temp: &Path) -> u32 {
-    let emulated = places.qemu(arch).is_ok_and(|qemu| choose(arch, &qemu, temp).is_err());
-    if emulated && arch == Arch::X86_64 { 1 } else { 2 }
+fn works(arch: Arch, places: &Places, qemu: &Path, temp: &Path) -> Result<(), NoKvm> {
+    available(arch, places)?;
+    let mut known = known();
+    let run = || probe::run(arch, qemu, temp, Accelerator::Kvm);
+    known.entry(qemu.to_owned()).or_insert_with(run).clone().map_err(NoKvm::Broken)
+}
+
+/// How many processors a machine of this architecture gets where nobody said a number: see [`cpus`].
+///
+/// # Errors
+/// No QEMU, and as [`choose`].
+pub fn usual_cpus(wanted: Acceleration, arch: Arch, places: &Places, temp: &Path) -> Result<u32, VmError> {
+    Ok(cpus(arch, choose(wanted, arch, places, temp)?.accelerator))
+}
+
+/// Two processors, as what goes wrong with more than one does so with two. But one where they are emulated one after
+/// the other: the second costs a fifth of the time and more then, and wins nothing.
+pub(super) fn cpus(arch: Arch, accelerator: Accelerator) -> u32 {
+    if accelerator == Accelerator::Tcg && arch == Arch::X86_64 { 1 } else { 2 }
 }
 
 /// The processor that the machine has. Under KVM the host's own, as a guest there is to be as fast as can be.
@@ -119,78 +170,51 @@ pub(super) fn machine_args(arch: Arch, accelerator: Accelerator) -> Vec<&'static
     }
 }
 
-/// Whether a guest of a few instructions comes to its end under this accelerator.
-pub fn runs(arch: Arch, qemu: &Path, temp: &Path, accelerator: Accelerator) -> bool {
-    let Ok(mut firmware) = tempfile::NamedTempFile::new_in(temp) else { return false };
-    if firmware.write_all(&guest(arch)).is_err() {
-        return false;
-    }
-    let Ok(guard) = Guard::new(temp, None) else { return false };
-    let mut command = guard.command(qemu);
-    command.args(machine_args(arch, accelerator));
-    command.args(["-nodefaults", "-display", "none", "-no-reboot", "-m", "64", "-bios"]).arg(firmware.path());
-    if arch == Arch::X86_64 {
-        command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let Ok(mut guarded) = guard.spawn(command) else { return false };
-    let wanted = if arch == Arch::X86_64 { X86_STATUS } else { 0 };
-    let started = Instant::now();
-    while started.elapsed() < PROBE_TIME {
-        match guarded.child().try_wait() {
-            Ok(Some(status)) => return status.code() == Some(wanted),
-            Ok(None) => std::thread::sleep(Duration::from_millis(5)),
-            Err(_) => return false,
-        }
-    }
-    false
-}
-
-fn guest(arch: Arch) -> Vec<u8> {
-    let mut firmware = vec![0; FIRMWARE_SIZE];
-    let (at, code) = match arch {
-        Arch::X86_64 => (FIRMWARE_SIZE - 16, X86_RESET.to_vec()),
-        Arch::Aarch64 => (0, AARCH64_START.into_iter().flat_map(u32::to_le_bytes).collect()),
-    };
-    firmware.splice(at..at + code.len(), code);
-    firmware
-}
-
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::ship::vm::Places;
 
-    #[test]
-    fn the_probe_comes_to_its_end_under_an_accelerator_that_works() {
-        for arch in Arch::ALL {
-            match Places::default().qemu(arch) {
-                Ok(qemu) => assert!(runs(arch, &qemu, &std::env::temp_dir(), Accelerator::Tcg), "{arch}"),
-                Err(e) => eprintln!("SKIPPED: {e}"),
-            }
-        }
+    const AUTO: Acceleration = Acceleration::Auto;
+    const KVM: Acceleration = Acceleration::Only(Accelerator::Kvm);
+
+    /// A program for QEMU, and a file for the device.
+    fn places(program: &str, kvm: &Path) -> Places {
+        Places { qemu: Some(program.into()), kvm: Some(kvm.to_owned()), path: vec![], firmware: None }
+    }
+
+    fn choice(wanted: Acceleration, arch: Arch, places: &Places) -> String {
+        let choice = choose(wanted, arch, places, &std::env::temp_dir());
+        choice.map_or_else(|e| e.to_string(), |choice| choice.to_string())
     }
 
     #[test]
     fn a_kvm_under_which_no_guest_runs_is_not_chosen() {
-        // Ends at once and well, as no guest would: what a broken KVM looks like from outside
-        let works =
-            choose(Arch::host().unwrap_or(Arch::X86_64), Path::new("/bin/true"), &std::env::temp_dir());
-        if Path::new("/dev/kvm").exists() {
-            assert!(matches!(works, Err(NoKvm::Broken | NoKvm::NotAllowed)), "{works:?}");
-        } else {
-            assert_eq!(works, Err(NoKvm::NoDevice));
-        }
-        let other = if Arch::host() == Some(Arch::X86_64) { Arch::Aarch64 } else { Arch::X86_64 };
-        assert_eq!(
-            choose(other, Path::new("/bin/true"), &std::env::temp_dir()),
-            Err(NoKvm::OtherArchitecture)
-        );
+        let (device, arch) = (tempfile::NamedTempFile::new().unwrap(), Arch::host().unwrap_or(Arch::X86_64));
+        // Ends at once, as no guest would: what a broken KVM looks like from outside
+        let broken = choice(AUTO, arch, &places("/bin/false", device.path()));
+        let why = "KVM does not work here: QEMU ended by itself (exit status: 1)";
+        assert_eq!(broken, format!("accelerator: TCG ({why})"));
+        let none = places("/bin/false", Path::new("/no/such/device"));
+        assert_eq!(choice(AUTO, arch, &none), "accelerator: TCG (this computer has no /dev/kvm)");
+        assert_eq!(choice(KVM, arch, &none), "KVM cannot be used: this computer has no /dev/kvm");
     }
 
     #[test]
-    fn the_probe_fails_for_a_program_that_only_looks_like_qemu() {
-        assert!(!runs(Arch::X86_64, Path::new("/bin/true"), &std::env::temp_dir(), Accelerator::Kvm));
-        assert!(!runs(Arch::X86_64, Path::new("/no/such/qemu"), &std::env::temp_dir(), Accelerator::Kvm));
+    fn a_machine_of_another_architecture_is_emulated_or_refused() {
+        let other = if Arch::host() == Some(Arch::X86_64) { Arch::Aarch64 } else { Arch::X86_64 };
+        let places = places("/bin/false", Path::new("/dev/null"));
+        let why = "KVM cannot run machines of another architecture";
+        assert_eq!(choice(AUTO, other, &places), format!("accelerator: TCG ({why})"));
+        assert_eq!(choice(KVM, other, &places), format!("KVM cannot be used: {why}"));
+    }
+
+    #[test]
+    fn after_a_machine_that_stopped_under_kvm_the_next_is_emulated() {
+        let (device, arch) = (tempfile::NamedTempFile::new().unwrap(), Arch::host().unwrap_or(Arch::X86_64));
+        remember_failure(Path::new("/usr/bin/env"), "KVM internal error. Suberror: 1");
+        let emulated = choice(AUTO, arch, &places("/usr/bin/env", device.path()));
+        let why = "KVM does not work here: KVM internal error. Suberror: 1";
+        assert_eq!(emulated, format!("accelerator: TCG ({why})"));
     }
 }

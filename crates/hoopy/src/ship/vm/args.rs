@@ -25,7 +25,8 @@ pub(crate) struct Args {
 /// The machine itself, without disks and console.
 pub(super) fn machine(machine: &Machine<'_>) -> Args {
     let config = machine.config;
-    let mut args = Args::bare(config.arch, machine.accelerator, config.memory, config.cpus);
+    let cpus = config.cpus.unwrap_or_else(|| accel::cpus(config.arch, machine.accelerator));
+    let mut args = Args::bare(config.arch, machine.accelerator, config.memory, cpus);
     args.firmware(machine.firmware);
     args.network(machine.forwards);
     args
@@ -118,7 +119,7 @@ mod tests {
             arch,
             boot: Boot::Image("nas.efi".into()),
             memory: (512 << 20) + 1,
-            cpus: 2,
+            cpus: None,
             forwards: vec![],
             disks: vec![],
             acceleration: Acceleration::Auto,
@@ -141,7 +142,7 @@ mod tests {
         let args = machine(&given).drive("esp", Path::new("/t/esp.img"), "raw").unwrap().finish().join(" ");
         for part in [
             "-M q35 -accel tcg,thread=single",
-            "-m 513M -smp 2",
+            "-m 513M -smp 1",
             "if=pflash,unit=0,format=raw,readonly=on,file=/f/CODE.fd",
             "if=pflash,unit=1,format=raw,readonly=off,file=/t/v,,ars.fd",
             "hostfwd=tcp:127.0.0.1:40022-:22",

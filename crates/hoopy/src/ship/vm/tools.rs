@@ -59,6 +59,8 @@ pub struct Places {
     /// Firmware, where the user says so: code, with the variables in a file beside it whose name has `VARS`
     /// for `CODE` (or `vars` for `code`); or, where there is none such, all in one.
     pub firmware: Option<PathBuf>,
+    /// The device of KVM, instead of `/dev/kvm`.
+    pub kvm: Option<PathBuf>,
     /// Directories to look for programs in first: the user's `PATH`.
     pub path: Vec<PathBuf>,
 }
