@@ -10,6 +10,8 @@ mod prove;
 mod setup;
 mod test;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
 /// The project's own chores.
@@ -49,8 +51,19 @@ enum Chore {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    match Chore::parse() {
+fn main() -> ExitCode {
+    // Not as the standard library would print it: with RUST_BACKTRACE set, that is 40 lines of no use
+    match run(Chore::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> anyhow::Result<()> {
+    match chore {
         Chore::Setup => setup::run(),
         Chore::Mirror => mirror::run().map(|_| ()),
         Chore::Demo => demo::run(),

@@ -12,7 +12,7 @@ pub use drift::{Drift, Machine, Pull};
 pub use images::{Diff, Inspect, Look};
 pub use ship::{Deploy, Disk, DiskContent, Flash, Rollback, Status};
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all is well; 1 it failed; 2 the command line is wrong; 3 the system directory is wrong \
@@ -54,9 +54,23 @@ pub struct Global {
     /// The architecture: x86_64 or aarch64
     #[arg(long, global = true, value_name = "ARCH")]
     pub arch: Option<hoopy_base::arch::Arch>,
+    /// What runs virtual machines. auto: KVM where it works, else TCG, which is slower
+    #[arg(long, global = true, env = "HOOPY_ACCEL", value_enum, default_value_t = Accel::Auto, value_name = "ACCEL")]
+    pub accel: Accel,
     /// Print nothing but errors and results
     #[arg(long, short, global = true)]
     pub quiet: bool,
+}
+
+/// Which accelerator virtual machines get.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Accel {
+    /// KVM where it works on this computer, else TCG
+    Auto,
+    /// KVM or an error
+    Kvm,
+    /// QEMU's emulation
+    Tcg,
 }
 
 /// The commands.

@@ -7,6 +7,7 @@ use hoopy_build::config::ConfigError;
 use hoopy_build::locking::MakeError;
 use hoopy_build::query::QueryError;
 use hoopy_build::road::BuildError;
+use hoopy_build::runner::virtual_machine::MachineError;
 use hoopy_build::stack::StackError;
 use hoopy_inspect::diff::DiffError;
 use hoopy_lock::LockError;
@@ -15,6 +16,7 @@ use hoopy_ship::deploy::DeployError;
 use hoopy_store::layer::files::FilesError;
 use hoopy_store::layer::package::ImportError;
 use hoopy_testing::TrialError;
+use hoopy_vm::VmError;
 
 /// The exit code where the system directory is wrong.
 pub const WRONG_DIRECTORY: u8 = 3;
@@ -57,7 +59,14 @@ fn of_tests(error: &anyhow::Error) -> bool {
 }
 
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    told(error)?.1
+    match error.downcast_ref::<VmError>() {
+        Some(error) => error.hint(),
+        None => of_trial(error).or_else(|| told(error)?.1),
+    }
+}
+
+fn of_trial(error: &anyhow::Error) -> Option<&'static str> {
+    if let Some(TrialError::Vm(error)) = error.downcast_ref() { error.hint() } else { None }
 }
 
 fn told(error: &anyhow::Error) -> Option<(u8, Option<&'static str>)> {
@@ -183,6 +192,10 @@ fn of_script(error: &SandboxError) -> Option<&'static str> {
             "for another architecture than this machine's, qemu-user must be registered with binfmt_misc \
              (Debian: apt install qemu-user-static binfmt-support), or say --scripts vm",
         ),
+        SandboxError::Machine(error) => match error.downcast_ref() {
+            Some(MachineError::Vm(error)) => error.hint(),
+            _ => None,
+        },
         _ => None,
     }
 }

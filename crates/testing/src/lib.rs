@@ -36,7 +36,7 @@ use hoopy_base::arch::Arch;
 use hoopy_base::jobs as parallel;
 use hoopy_disk::fstab;
 use hoopy_uki::{Section, read_headers, read_section};
-use hoopy_vm::{Boot, Places, VmConfig, process, scratch};
+use hoopy_vm::{Acceleration, Accelerator, Boot, Places, VmConfig, process, scratch};
 
 pub use bootstrap::BootstrapError;
 pub use error::TrialError;
@@ -61,8 +61,8 @@ pub struct Settings {
     pub tests: Directory,
     /// Memory of the machine, in bytes.
     pub memory: u64,
-    /// Processors of the machine.
-    pub cpus: u32,
+    /// Processors of the machine; none for as many as are usual with its accelerator.
+    pub cpus: Option<u32>,
     /// The image's `/etc/fstab`: the machine gets an empty disk for each that it names.
     pub fstab: Vec<u8>,
     /// How long a script may run.
@@ -75,6 +75,8 @@ pub struct Settings {
     pub jobs: usize,
     /// Where the consoles' logs are written: a directory, made if it is not there.
     pub logs: PathBuf,
+    /// Which accelerator.
+    pub acceleration: Acceleration,
     /// Where QEMU and firmware are.
     pub places: Places,
     /// Where temporary directories are made.
@@ -83,6 +85,8 @@ pub struct Settings {
 
 /// Who is told how a trial goes. Called from several threads.
 pub trait Watch: Sync {
+    /// Something worth a line: the accelerator, a machine that is silent or is started again.
+    fn note(&self, text: &str);
     /// The machine of hoopy's own checks is up, for the first time.
     fn booted(&self, phases: &Phases);
     /// A test is over.
@@ -115,6 +119,8 @@ pub fn run(settings: &Settings, watch: &dyn Watch) -> Result<Report, TrialError>
     fs::create_dir_all(&settings.logs).map_err(TrialError::io("create", &settings.logs))?;
     let (parts, scripts): (Vec<Test>, Vec<Test>) =
         settings.tests.tests.iter().cloned().partition(|test| test.parts.len() > 1);
+    let choice = hoopy_vm::choose(settings.acceleration, arch, &settings.places, &settings.temp)?;
+    watch.note(&choice.to_string());
     let trial = Trial { settings, watch, arch, line, disks: dir.path().to_owned() };
     let first = Job::All(scripts);
     let jobs: Vec<Job> = std::iter::once(first).chain(parts.into_iter().map(Job::Parts)).collect();
@@ -124,6 +130,7 @@ pub fn run(settings: &Settings, watch: &dyn Watch) -> Result<Report, TrialError>
     for ended in &mut found {
         report.outcomes.append(&mut ended.outcomes);
         report.boot = report.boot.or(ended.boot);
+        report.accelerator = report.accelerator.or(ended.accelerator);
     }
     Ok(report)
 }
@@ -141,6 +148,10 @@ enum Job {
 struct Ended {
     outcomes: Vec<Outcome>,
     boot: Option<Phases>,
+    /// What the machine ran with.
+    accelerator: Option<Accelerator>,
+    /// Why all this counts for nothing: KVM failed, and the job is to be done again under TCG.
+    falls_back: Option<String>,
 }
 
 struct Trial<'a> {
@@ -159,8 +170,19 @@ impl Trial<'_> {
         parallel::map_on(threads, &numbered, |&(at, job)| self.job(at, job))
     }
 
-    /// Starts a machine with empty disks, and does the job in it.
+    /// Does the job in a machine; where that stops under a KVM that was not asked for, once more from the start.
     fn job(&self, at: usize, job: &Job) -> Result<Ended, TrialError> {
+        loop {
+            let ended = self.attempt(at, job)?;
+            match ended.falls_back {
+                Some(why) => self.watch.note(&why),
+                None => return Ok(ended),
+            }
+        }
+    }
+
+    /// Starts a machine with empty disks, and does the job in it.
+    fn attempt(&self, at: usize, job: &Job) -> Result<Ended, TrialError> {
         let settings = self.settings;
         let dir = self.disks.join(at.to_string());
         let disks =
@@ -173,19 +195,20 @@ impl Trial<'_> {
             cpus: settings.cpus,
             forwards: Vec::new(),
             disks: disks.disks,
-            acceleration: Default::default(),
+            acceleration: settings.acceleration,
             places: settings.places.clone(),
             temp: settings.temp.clone(),
         };
         let session = session::Session { settings, watch: self.watch, unavailable };
         let machine = machine::Machine::start(config, &self.log(job), secret()?)?;
+        let accelerator = machine.as_ref().ok().map(machine::Machine::accelerator);
         let ended = match job {
             Job::All(scripts) => session.all(machine, scripts),
             Job::Parts(test) => session.parts(machine, test),
         };
         // The disks of a job that is done are nobody's
         let _ = fs::remove_dir_all(&dir);
-        ended
+        ended.map(|ended| Ended { accelerator, ..ended })
     }
 
     fn log(&self, job: &Job) -> PathBuf {

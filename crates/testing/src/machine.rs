@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hoopy_vm::{Console, Vm, VmConfig};
+use hoopy_vm::{Accelerator, Console, Fault, Vm, VmConfig, VmError, silence};
 
 use super::bootstrap::PORT;
 use super::capture::{Captured, readable};
@@ -41,6 +41,10 @@ pub(super) struct Trouble {
     /// What was said until then.
     pub(super) output: String,
     pub(super) console: String,
+    /// What to do about it, where more is known than that the console's log may tell.
+    pub(super) hint: Option<&'static str>,
+    /// Where KVM failed, and the machine is to be started again under TCG: what to tell the user.
+    pub(super) falls_back: Option<String>,
 }
 
 /// How a boot went.
@@ -64,6 +68,7 @@ pub(super) struct Machine {
 /// One boot of it.
 struct Running {
     console: Console,
+    accelerator: Accelerator,
     channel: Channel,
     /// When firmware began.
     since: Instant,
@@ -91,14 +96,19 @@ impl Machine {
         work: impl FnOnce(&mut Channel, &mut dyn FnMut() -> Option<String>) -> Result<T, NoAnswer>,
     ) -> Result<T, Trouble> {
         let console = &mut self.running.console;
-        let answer = work(&mut self.running.channel, &mut || panicked(console));
-        answer.map_err(|silent| trouble(silent, doing, &self.log))
+        let answer = work(&mut self.running.channel, &mut || broken(console));
+        answer.map_err(|silent| trouble(silent, doing, &self.log, console))
     }
 
-    /// Waits until the machine is there and the runlevel reached, or `within` is over.
-    pub(super) fn up(&mut self, within: Duration) -> Result<Up, Trouble> {
+    /// What the machine runs with.
+    pub(super) fn accelerator(&self) -> Accelerator {
+        self.running.accelerator
+    }
+
+    /// Waits until the machine is there and the runlevel reached, or `within` is over. `tell` hears that it is silent.
+    pub(super) fn up(&mut self, within: Duration, tell: &dyn Fn(&str)) -> Result<Up, Trouble> {
         let deadline = Instant::now() + within;
-        self.talk("reach init", |channel, watch| channel.greet(within, watch))?;
+        self.greet(within, tell)?;
         let (mut known, mut before) = (None, Progress::default());
         loop {
             let asked = if known.is_none() { facts::STARTED } else { facts::PROGRESS };
@@ -123,10 +133,21 @@ impl Machine {
             }
             if late {
                 let silent = NoAnswer { why: Silence::Late(within), output: String::new() };
-                return Err(trouble(silent, "mount /proc", &self.log));
+                return Err(trouble(silent, "mount /proc", &self.log, &mut self.running.console));
             }
             std::thread::sleep(POLL);
         }
+    }
+
+    fn greet(&mut self, within: Duration, tell: &dyn Fn(&str)) -> Result<(), Trouble> {
+        let Running { console, channel, .. } = &mut self.running;
+        let mut silence = silence::Silence::new(within);
+        let mut watch = || {
+            console.silent(&mut silence).iter().for_each(|note| tell(note));
+            broken(console)
+        };
+        let greeted = channel.greet(within, &mut watch);
+        greeted.map_err(|silent| trouble(silent, "reach init", &self.log, console))
     }
 
     /// Runs a command.
@@ -164,14 +185,15 @@ impl Machine {
 
 fn running(config: &VmConfig, to: File, log: &Path, secret: &str) -> Tried<Running> {
     let mut vm = Vm::prepare(config)?;
+    let accelerator = vm.choice().accelerator;
     let port = vm.port(PORT)?;
     let since = Instant::now();
     let mut console = vm.console(Some(to))?;
     let channel = Channel::accept(&port, secret.to_owned(), ANSWER_TIME, &mut || gone(&mut console));
     Ok(match channel {
-        Ok(channel) => Ok(Running { console, channel, since }),
+        Ok(channel) => Ok(Running { console, accelerator, channel, since }),
         Err(silent) => {
-            let mut trouble = trouble(silent, "start", log);
+            let mut trouble = trouble(silent, "start", log, &mut console);
             trouble.output = readable(console.words().as_bytes());
             Err(trouble)
         }
@@ -182,27 +204,40 @@ fn runs_openrc(progress: &Progress) -> bool {
     progress.runlevel != "none"
 }
 
-fn panicked(console: &mut Console) -> Option<String> {
-    console.expect(PANIC, Duration::ZERO).is_ok().then(|| "the kernel panicked".to_owned())
+/// What the machine will not get over: a panic, or a QEMU that has paused it.
+fn broken(console: &mut Console) -> Option<String> {
+    match console.expect(PANIC, Duration::ZERO) {
+        Ok(_) => Some("the kernel panicked".to_owned()),
+        Err(VmError::Fault { fault, .. }) => Some(fault.to_string()),
+        Err(_) => None,
+    }
 }
 
-/// QEMU's end shows as the console's.
+/// The same while nobody is at the other end of the port: QEMU's end shows as the console's.
 fn gone(console: &mut Console) -> Option<String> {
-    let ended = console.expect(PANIC, Duration::ZERO);
-    matches!(ended, Err(hoopy_vm::VmError::Ended { .. })).then(|| "QEMU ended".to_owned())
+    match console.expect(PANIC, Duration::ZERO) {
+        Err(VmError::Ended { .. }) => Some("QEMU ended".to_owned()),
+        Err(VmError::Fault { fault, .. }) => Some(fault.to_string()),
+        _ => None,
+    }
 }
 
-fn trouble(silent: NoAnswer, doing: &str, log: &Path) -> Trouble {
+fn trouble(silent: NoAnswer, doing: &str, log: &Path, console: &mut Console) -> Trouble {
     if !matches!(silent.why, Silence::Late(_)) {
         // What is on its way to the log
         std::thread::sleep(Duration::from_millis(300));
     }
-    let why = match silent.why {
-        Silence::Late(after) => format!("the machine did not {doing} within {} s", after.as_secs()),
-        Silence::Ended => format!("the machine ended; it was to {doing}"),
-        Silence::Broken(why) => format!("{why}; the machine was to {doing}"),
+    let fault = console.fault();
+    let why = match (&silent.why, &fault) {
+        (_, Some(fault)) => format!("{fault}; the machine was to {doing}"),
+        (Silence::Late(after), None) => {
+            format!("the machine did not {doing} within {} s{}", after.as_secs(), console.facts())
+        }
+        (Silence::Ended, None) => format!("the machine ended; it was to {doing}"),
+        (Silence::Broken(why), None) => format!("{why}; the machine was to {doing}"),
     };
     let said = fs::read(log).unwrap_or_default();
     let console = readable(said.get(said.len().saturating_sub(TAIL)..).unwrap_or_default());
-    Trouble { why, output: silent.output, console }
+    let falls_back = fault.as_ref().filter(|fault| fault.falls_back).map(Fault::fall_back);
+    Trouble { why, output: silent.output, console, hint: fault.and_then(|fault| fault.hint()), falls_back }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use hoopy_vm::Accelerator;
+
 /// What became of a test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "verdict", content = "why")]
@@ -68,6 +70,8 @@ pub struct Report {
     pub outcomes: Vec<Outcome>,
     /// How long the first boot of the first machine took.
     pub boot: Option<Phases>,
+    /// What the machines ran with; none where none was started.
+    pub accelerator: Option<Accelerator>,
     /// What the consoles said, a file for each machine.
     pub logs: Vec<PathBuf>,
     /// How long it all took.

@@ -48,7 +48,10 @@ impl Told<'_> {
     ) {
         let name = format!("{name}{}", self.suffix);
         let outcome = Outcome { origin, name, verdict, took: self.since.elapsed(), output, advice };
-        self.watch.ended(&outcome);
+        // Of a run that is begun again nothing more is told
+        if self.ended.falls_back.is_none() {
+            self.watch.ended(&outcome);
+        }
         self.ended.outcomes.push(outcome);
         self.since = Instant::now();
     }
@@ -58,14 +61,15 @@ impl Told<'_> {
     }
 
     fn trouble(&mut self, origin: Origin, name: &str, trouble: Trouble) {
-        let Trouble { why, mut output, console } = trouble;
+        let Trouble { why, mut output, console, hint, falls_back } = trouble;
+        self.ended.falls_back = falls_back;
         if !output.is_empty() && !output.ends_with('\n') {
             output.push('\n');
         }
         output += &format!("[the console ended with]\n{console}\n");
         let advice =
-            "the whole of it is in the console's log; `hoopy run` shows the machine itself".to_owned();
-        self.outcome(origin, name, Verdict::Failed(why), output, Some(advice));
+            hint.unwrap_or("the whole of it is in the console's log; `hoopy run` shows the machine itself");
+        self.outcome(origin, name, Verdict::Failed(why), output, Some(advice.to_owned()));
     }
 }
 
@@ -113,7 +117,7 @@ impl Session<'_> {
 
     /// Waits for the boot and makes hoopy's checks. An error is told already.
     fn look(&self, machine: &mut Machine, told: &mut Told<'_>, boot: u32) -> Result<(), ()> {
-        let up = match machine.up(self.settings.boot_limit) {
+        let up = match machine.up(self.settings.boot_limit, &|text| self.watch.note(text)) {
             Ok(up) => up,
             Err(trouble) => {
                 told.trouble(Origin::Check, BOOT, trouble);
@@ -192,7 +196,8 @@ impl Session<'_> {
             }
             let why =
                 "the image cannot unpack tests/: it needs base64 and cpio, as Alpine's BusyBox has them";
-            Err(Trouble { why: why.to_owned(), output: put.output, console: String::new() })
+            let (output, console) = (put.output, String::new());
+            Err(Trouble { why: why.to_owned(), output, console, hint: None, falls_back: None })
         }))
     }
 
@@ -244,7 +249,7 @@ impl Session<'_> {
     ) -> Result<Result<(Verdict, Option<&'t Part>), Trouble>, TrialError> {
         for (boot, part) in (1..).zip(&test.parts) {
             let up = if boot == 1 { Ok(()) } else { machine.reboot()? };
-            let up = up.and_then(|()| machine.up(self.settings.boot_limit));
+            let up = up.and_then(|()| machine.up(self.settings.boot_limit, &|text| self.watch.note(text)));
             if let Err(trouble) = up {
                 return Ok(Err(trouble));
             }

@@ -4,6 +4,7 @@ pub mod entered;
 pub mod maker;
 pub mod package;
 pub mod session;
+pub mod standin;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::accel::{self, Accelerator};
+use super::accelerator::{self, Accelerator};
 use super::error::VmError;
 use super::scratch::ScratchDisk;
 use super::tools::{Firmware, format_of};
@@ -25,7 +25,8 @@ pub struct Args {
 /// The machine itself, without disks and console.
 pub(super) fn machine(machine: &Machine<'_>) -> Args {
     let config = machine.config;
-    let mut args = Args::bare(config.arch, machine.accelerator, config.memory, config.cpus);
+    let cpus = config.cpus.unwrap_or_else(|| accelerator::cpus(config.arch, machine.accelerator));
+    let mut args = Args::bare(config.arch, machine.accelerator, config.memory, cpus);
     args.firmware(machine.firmware);
     args.network(machine.forwards);
     args
@@ -35,7 +36,7 @@ impl Args {
     /// Processor, memory and a source of randomness; no devices that were not asked for.
     pub fn bare(arch: hoopy_base::arch::Arch, accelerator: Accelerator, memory: u64, cpus: u32) -> Self {
         let mut args = Self { args: Vec::new(), disks: 0 };
-        args.push(accel::machine_args(arch, accelerator));
+        args.push(accelerator::machine_args(arch, accelerator));
         args.push(["-nodefaults", "-display", "none"]);
         args.push(["-m", &format!("{}M", memory.div_ceil(1 << 20))]);
         args.push(["-smp", &cpus.max(1).to_string()]);
@@ -121,7 +122,7 @@ mod tests {
             arch,
             boot: Boot::Image("nas.efi".into()),
             memory: (512 << 20) + 1,
-            cpus: 2,
+            cpus: None,
             forwards: vec![],
             disks: vec![],
             acceleration: Acceleration::Auto,
@@ -144,7 +145,7 @@ mod tests {
         let args = machine(&given).drive("esp", Path::new("/t/esp.img"), "raw").unwrap().finish().join(" ");
         for part in [
             "-M q35 -accel tcg,thread=single",
-            "-m 513M -smp 2",
+            "-m 513M -smp 1",
             "if=pflash,unit=0,format=raw,readonly=on,file=/f/CODE.fd",
             "if=pflash,unit=1,format=raw,readonly=off,file=/t/v,,ars.fd",
             "hostfwd=tcp:127.0.0.1:40022-:22",

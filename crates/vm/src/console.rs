@@ -3,14 +3,17 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::error::VmError;
+use super::fault::Fault;
 use super::process::{Guard, Guarded};
+use super::qemu::{Qemu, STDERR};
+use super::silence::Silence;
 
 /// Most that is kept of what a machine says and nobody waited for yet; older text goes.
 const MAX_KEPT: usize = 4 << 20;
@@ -24,12 +27,35 @@ const TICK: Duration = Duration::from_millis(100);
 /// A running machine. Dropping it ends it.
 #[derive(Debug)]
 pub struct Console {
-    guarded: Guarded,
+    runs: Runs,
     keys: Option<ChildStdin>,
     heard: Arc<(Mutex<Heard>, Condvar)>,
     words: PathBuf,
     commands: u32,
     _dir: TempDir,
+}
+
+/// What has the machine's console on its standard streams.
+#[derive(Debug)]
+enum Runs {
+    Qemu(Box<Qemu>),
+    Other(Guarded),
+}
+
+impl Runs {
+    fn child(&mut self) -> &mut Child {
+        match self {
+            Self::Qemu(qemu) => qemu.child(),
+            Self::Other(guarded) => guarded.child(),
+        }
+    }
+
+    /// What an error adds of a QEMU that runs.
+    fn facts(&self) -> String {
+        let Self::Qemu(qemu) = self else { return String::new() };
+        let said = qemu.telling_line().map_or_else(String::new, |line| format!("; QEMU said: {line}"));
+        format!(" ({}){said}", qemu.facts())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -38,21 +64,28 @@ struct Heard {
     text: Vec<u8>,
     /// The end of what was waited for, for errors.
     before: Vec<u8>,
+    /// When it last said anything.
+    last: Option<Instant>,
     closed: bool,
 }
 
 impl Console {
-    pub(super) fn new(mut guarded: Guarded, dir: TempDir, log: Option<File>) -> Result<Self, VmError> {
+    /// The console of a QEMU that was started with it on its standard streams.
+    pub(super) fn new(qemu: Qemu, dir: TempDir, log: Option<File>) -> Result<Self, VmError> {
+        Self::listening(Runs::Qemu(Box::new(qemu)), dir, log)
+    }
+
+    fn listening(mut runs: Runs, dir: TempDir, log: Option<File>) -> Result<Self, VmError> {
         let heard = Arc::new((Mutex::new(Heard::default()), Condvar::new()));
-        let keys = guarded.child().stdin.take();
-        if let Some(mut from) = guarded.child().stdout.take() {
+        let keys = runs.child().stdin.take();
+        if let Some(mut from) = runs.child().stdout.take() {
             let heard = Arc::clone(&heard);
             let listen = move || listen(&mut from, log, &heard);
             let thread = std::thread::Builder::new().name("console".to_owned()).spawn(listen);
             thread.map_err(VmError::start("a thread that listens to the console"))?;
         }
-        let words = dir.path().join("qemu.stderr");
-        Ok(Self { guarded, keys, heard, words, commands: 0, _dir: dir })
+        let words = dir.path().join(STDERR);
+        Ok(Self { runs, keys, heard, words, commands: 0, _dir: dir })
     }
 
     /// Talks with any program that has a machine's console on its standard streams. Temporary files go to `temp`.
@@ -62,13 +95,13 @@ impl Console {
     pub fn of(program: &Path, temp: &Path, prepare: impl FnOnce(&mut Command)) -> Result<Self, VmError> {
         let dir = tempfile::Builder::new().prefix("hoopy-console-").tempdir_in(temp);
         let dir = dir.map_err(VmError::io("make a directory in", temp))?;
-        let words = dir.path().join("qemu.stderr");
+        let words = dir.path().join(STDERR);
         let errors = File::create(&words).map_err(VmError::io("create", &words))?;
         let guard = Guard::new(temp, Some(dir.path()))?;
         let mut command = guard.command(program);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         prepare(&mut command);
-        Self::new(guard.spawn(command)?, dir, None)
+        Self::listening(Runs::Other(guard.spawn(command)?), dir, None)
     }
 
     /// What the program that runs the machine said beside the console.
@@ -79,9 +112,23 @@ impl Console {
     /// Waits until the machine says `wanted`. Gives what it said before; what it says after is for the next call.
     ///
     /// # Errors
-    /// [`VmError::TimedOut`] and [`VmError::Ended`], with the end of what it did say.
+    /// [`VmError::TimedOut`], [`VmError::Ended`] and [`VmError::Fault`], with the end of what it did say.
     pub fn expect(&mut self, wanted: &str, within: Duration) -> Result<String, VmError> {
+        self.expect_telling(wanted, within, &mut |_| {})
+    }
+
+    /// The same; `tell` hears of a machine that has been silent for long.
+    ///
+    /// # Errors
+    /// As [`Console::expect`].
+    pub fn expect_telling(
+        &mut self,
+        wanted: &str,
+        within: Duration,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<String, VmError> {
         let deadline = Instant::now() + within;
+        let mut silence = Silence::new(within);
         let mut searched = 0;
         loop {
             let (lock, signal) = &*self.heard;
@@ -90,32 +137,74 @@ impl Console {
                 return Ok(heard.take(at, wanted.len()));
             }
             searched = heard.text.len().saturating_sub(wanted.len());
-            let closed = heard.closed;
             let left = deadline.saturating_duration_since(Instant::now());
-            if !closed && !left.is_zero() {
-                let kept = heard.text.len();
-                let (heard, _) =
-                    signal.wait_timeout(heard, left.min(TICK)).unwrap_or_else(PoisonError::into_inner);
-                // Old text may have gone meanwhile
-                if heard.text.len() < kept || heard.text.len() >= MAX_KEPT {
-                    searched = 0;
-                }
+            if heard.closed || left.is_zero() {
+                let (tail, closed) = (heard.tail(), heard.closed);
+                drop(heard);
+                return Err(self.failed(wanted, within, tail, closed));
+            }
+            let kept = heard.text.len();
+            let (heard, waited) =
+                signal.wait_timeout(heard, left.min(TICK)).unwrap_or_else(PoisonError::into_inner);
+            // Old text may have gone meanwhile
+            if heard.text.len() < kept || heard.text.len() >= MAX_KEPT {
+                searched = 0;
+            }
+            if !waited.timed_out() {
                 continue;
             }
             let tail = heard.tail();
             drop(heard);
-            return Err(self.failed(wanted, within, tail, closed));
+            // One that ended closes the console too, and all that it said is to be looked through first
+            if let Some(fault) = self.paused() {
+                return Err(VmError::Fault { fault, tail });
+            }
+            if let Some(note) = self.silent(&mut silence) {
+                tell(&note);
+            }
         }
     }
 
     fn failed(&mut self, wanted: &str, after: Duration, tail: String, closed: bool) -> VmError {
         let wanted = wanted.to_owned();
         if !closed {
-            return VmError::TimedOut { wanted, after, tail };
+            return match self.paused() {
+                Some(fault) => VmError::Fault { fault, tail },
+                None => VmError::TimedOut { wanted, after, facts: self.runs.facts(), tail },
+            };
         }
-        let status = self.guarded.child().wait().map_or_else(|e| e.to_string(), |s| s.to_string());
+        let status = self.runs.child().wait().map_or_else(|e| e.to_string(), |s| s.to_string());
+        if let Some(fault) = self.fault() {
+            return VmError::Fault { fault, tail };
+        }
         let words = self.words().trim().to_owned();
         VmError::Ended { status, wanted, words, tail }
+    }
+
+    /// Whether the machine stopped though nobody told it to.
+    pub fn fault(&mut self) -> Option<Fault> {
+        match &mut self.runs {
+            Runs::Qemu(qemu) => qemu.fault(),
+            Runs::Other(_) => None,
+        }
+    }
+
+    /// What an error about a machine that did nothing adds: accelerator, state, and what QEMU said.
+    pub fn facts(&self) -> String {
+        self.runs.facts()
+    }
+
+    /// The fault of a QEMU that still runs.
+    fn paused(&mut self) -> Option<Fault> {
+        let Runs::Qemu(qemu) = &mut self.runs else { return None };
+        if qemu.exit_status().is_some() { None } else { qemu.fault() }
+    }
+
+    /// What is to be told of a machine that says nothing.
+    pub fn silent(&self, silence: &mut Silence) -> Option<String> {
+        let Runs::Qemu(qemu) = &self.runs else { return None };
+        let last = lock(&self.heard.0).last;
+        silence.note(last, || qemu.facts())
     }
 
     /// Types a line.
@@ -161,14 +250,15 @@ impl Console {
     /// Waits until the machine ends by itself.
     ///
     /// # Errors
-    /// [`VmError::TimedOut`].
+    /// [`VmError::TimedOut`], [`VmError::Fault`].
     pub fn wait(&mut self, within: Duration) -> Result<(), VmError> {
         // Nothing that a console says can hold a text longer than what is kept: only the end ends the wait
         let never = "\0the end of the machine\0";
         match self.expect(never, within) {
-            Err(VmError::TimedOut { after, tail, .. }) => {
-                Err(VmError::TimedOut { wanted: "goodbye".to_owned(), after, tail })
+            Err(VmError::TimedOut { after, facts, tail, .. }) => {
+                Err(VmError::TimedOut { wanted: "goodbye".to_owned(), after, facts, tail })
             }
+            Err(fault @ VmError::Fault { .. }) => Err(fault),
             _ => Ok(()),
         }
     }
@@ -202,6 +292,7 @@ fn listen(from: &mut dyn std::io::Read, mut log: Option<File>, heard: &(Mutex<He
         }
         let mut heard_now = lock(&heard.0);
         heard_now.text.extend_from_slice(read);
+        heard_now.last = Some(Instant::now());
         let over = heard_now.text.len().saturating_sub(MAX_KEPT);
         heard_now.text.drain(..over);
         heard.1.notify_all();
@@ -229,11 +320,11 @@ mod tests {
     /// A shell is as good as a machine with a console.
     fn shell(script: &str) -> Console {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("qemu.stderr"), "no such device\n").unwrap();
+        std::fs::write(dir.path().join(STDERR), "no such device\n").unwrap();
         let guard = Guard::new(&std::env::temp_dir(), None).unwrap();
         let mut command = guard.command(Path::new("/bin/sh"));
         command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        Console::new(guard.spawn(command).unwrap(), dir, None).unwrap()
+        Console::listening(Runs::Other(guard.spawn(command).unwrap()), dir, None).unwrap()
     }
 
     #[test]

@@ -7,6 +7,9 @@ use std::time::Duration;
 use hoopy_disk::esp::EspError;
 use hoopy_disk::mkfs::MkfsError;
 
+use super::accelerator::NoKvm;
+use super::fault::{Fault, WITHOUT_KVM};
+
 /// Why a machine was not made, not started, or did not do what was waited for.
 #[derive(Debug, thiserror::Error)]
 pub enum VmError {
@@ -105,13 +108,26 @@ pub enum VmError {
         /// The end of what the guest said.
         tail: String,
     },
+    /// KVM alone is wanted, and there is none.
+    #[error("KVM cannot be used: {0}")]
+    NoKvm(NoKvm),
+    /// The machine stopped though nobody told it to.
+    #[error("{fault}{}", said("", .tail))]
+    Fault {
+        /// What happened.
+        fault: Fault,
+        /// The end of what the guest said.
+        tail: String,
+    },
     /// What was expected did not come in time.
-    #[error("the machine did not say {wanted:?} within {} s{}", .after.as_secs(), said("", .tail))]
+    #[error("the machine did not say {wanted:?} within {} s{facts}{}", .after.as_secs(), heard(.tail))]
     TimedOut {
         /// What was waited for.
         wanted: String,
         /// How long.
         after: Duration,
+        /// Accelerator, state, what QEMU said; empty of a program that is not QEMU.
+        facts: String,
         /// The end of what the guest said.
         tail: String,
     },
@@ -132,6 +148,42 @@ impl VmError {
         let program = program.as_ref().to_owned();
         move |source| Self::Start { program, source }
     }
+
+    /// Where KVM failed and the same machine, prepared anew, would run under TCG: what to tell the user.
+    pub fn falls_back(&self) -> Option<String> {
+        match self {
+            Self::Fault { fault, .. } if fault.falls_back => Some(fault.fall_back()),
+            _ => None,
+        }
+    }
+
+    /// What the user can do about it, besides what the message says.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoKvm(_) => Some(WITHOUT_KVM),
+            Self::Fault { fault, .. } => fault.hint(),
+            Self::TimedOut { facts, .. } if facts.contains("accelerator: KVM") => {
+                Some("if it comes up with --accel tcg, KVM does not work on this computer")
+            }
+            Self::TimedOut { .. }
+            | Self::NoQemu { .. }
+            | Self::NoFirmware { .. }
+            | Self::NotThere { .. }
+            | Self::Mkfs(_)
+            | Self::Port { .. }
+            | Self::PathNotUtf8(_)
+            | Self::Image { .. }
+            | Self::Esp(_)
+            | Self::Io { .. }
+            | Self::Start { .. }
+            | Self::Ended { .. }
+            | Self::Type(_) => None,
+        }
+    }
+}
+
+fn heard(tail: &str) -> String {
+    if tail.is_empty() { "; it printed nothing on its console".to_owned() } else { said("", tail) }
 }
 
 fn said(words: &str, tail: &str) -> String {

@@ -3,19 +3,28 @@
 //!
 //! ```text
 //! VmConfig ──▶ Vm::prepare ──▶ Vm::interact   serial console on the terminal, Ctrl-A X ends it
-//!              tools, KVM or   Vm::console    serial console in a Console: wait for text, type lines
-//!              TCG, ports, ESP
+//!              tools, KVM or   Vm::show       the same, while the caller does something else
+//!              TCG, ports, ESP Vm::console    serial console in a Console: wait for text, type lines
 //! ```
 //!
-//! Nothing outlives the caller: see [`process`].
+//! Nothing outlives the caller: see [`process`]. Whatever stops a machine is seen at once: see [`qemu`] and [`qmp`].
+//! Where that is KVM's doing and the accelerator was hoopy's choice, the machine is prepared anew and runs under TCG:
+//! [`VmError::falls_back`] tells whoever waits for a [`Console`]; the other two do it themselves.
 
-pub mod accel;
+pub mod accelerator;
 pub mod args;
+mod choose;
 pub mod console;
 pub mod error;
+mod fault;
+mod kvm;
+mod probe;
 pub mod process;
-mod reset;
+pub mod qemu;
+pub mod qmp;
 pub mod scratch;
+mod shown;
+pub mod silence;
 pub mod tools;
 
 use std::fs::File;
@@ -23,21 +32,23 @@ use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 
 use hoopy_base::arch::Arch;
 use hoopy_boot::layout;
 use hoopy_disk::esp::{self, Item, Volume};
 use hoopy_uki::{Replaced, Section};
-use reset::Resets;
+use qemu::{Qemu, Start};
 use tempfile::TempDir;
 
-pub use accel::{Accelerator, NoKvm, usual_cpus};
+pub use accelerator::{Acceleration, Accelerator, Choice, NoKvm};
+pub use choose::{choose, usual_cpus};
 pub use console::Console;
 pub use error::VmError;
+pub use fault::Fault;
 pub use scratch::ScratchDisk;
+pub use shown::Shown;
 pub use tools::{Firmware, Places};
-
 /// What is left free on the partition, so that a deploy can be tried from inside: one more image of usual size.
 const ESP_SPARE: u64 = 128 << 20;
 
@@ -50,16 +61,6 @@ pub struct Forward {
     pub guest: u16,
     /// The port on the host; 0 for any free one.
     pub host: u16,
-}
-
-/// Which accelerator is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Acceleration {
-    /// KVM where a guest really runs under it, else TCG.
-    #[default]
-    Auto,
-    /// This one, without asking.
-    Only(Accelerator),
 }
 
 /// What a machine boots.
@@ -92,8 +93,8 @@ pub struct VmConfig {
     pub boot: Boot,
     /// Bytes of memory; rounded up to MiB.
     pub memory: u64,
-    /// How many processors.
-    pub cpus: u32,
+    /// How many processors; none for as many as are usual with its accelerator.
+    pub cpus: Option<u32>,
     /// Ports to forward.
     pub forwards: Vec<Forward>,
     /// Disks beside the one that it boots from.
@@ -109,12 +110,11 @@ pub struct VmConfig {
 /// A machine, ready to be started.
 #[derive(Debug)]
 pub struct Vm {
+    /// As it was asked for, with the ports that were chosen.
+    config: VmConfig,
     qemu: PathBuf,
     args: Vec<String>,
-    accelerator: Accelerator,
-    no_kvm: Option<NoKvm>,
-    forwards: Vec<Forward>,
-    temp: PathBuf,
+    choice: Choice,
     dir: TempDir,
     /// Hold the chosen ports until QEMU is about to take them.
     ports: Vec<TcpListener>,
@@ -128,13 +128,7 @@ impl Vm {
     pub fn prepare(config: &VmConfig) -> Result<Self, VmError> {
         let qemu = config.places.qemu(config.arch)?;
         let firmware = config.places.firmware(config.arch, &qemu)?;
-        let (accelerator, no_kvm) = match config.acceleration {
-            Acceleration::Auto => match accel::choose(config.arch, &qemu, &config.temp) {
-                Ok(()) => (Accelerator::Kvm, None),
-                Err(why) => (Accelerator::Tcg, Some(why)),
-            },
-            Acceleration::Only(accelerator) => (accelerator, None),
-        };
+        let choice = choose(config.acceleration, config.arch, &config.places, &config.temp)?;
         let dir = tempfile::Builder::new().prefix("hoopy-vm-").tempdir_in(&config.temp);
         let dir = dir.map_err(VmError::io("make a directory in", &config.temp))?;
         let disk = match &config.boot {
@@ -144,27 +138,32 @@ impl Vm {
         };
         let firmware = firmware.with_private_variables(dir.path())?;
         let (forwards, ports) = take_ports(&config.forwards)?;
+        let accelerator = choice.accelerator;
         let args =
             args::machine(&args::Machine { config, firmware: &firmware, accelerator, forwards: &forwards })
                 .drive("boot", &disk, "raw")?
                 .scratch(&config.disks)?
                 .finish();
-        Ok(Self { qemu, args, accelerator, no_kvm, forwards, temp: config.temp.clone(), dir, ports })
+        let config = VmConfig { forwards, ..config.clone() };
+        Ok(Self { config, qemu, args, choice, dir, ports })
     }
 
-    /// Which accelerator it will run with.
-    pub fn accelerator(&self) -> Accelerator {
-        self.accelerator
+    /// The same machine from the start, with the same ports, after KVM failed.
+    ///
+    /// # Errors
+    /// As [`Vm::prepare`].
+    fn anew(&self) -> Result<Self, VmError> {
+        Self::prepare(&self.config)
     }
 
-    /// Why it will not run with KVM, where that was for [`Vm::prepare`] to find out.
-    pub fn no_kvm(&self) -> Option<NoKvm> {
-        self.no_kvm
+    /// Which accelerator it will run with, and why not with KVM.
+    pub fn choice(&self) -> &Choice {
+        &self.choice
     }
 
     /// The forwarded ports, with the ports of the host that were chosen.
     pub fn forwards(&self) -> &[Forward] {
-        &self.forwards
+        &self.config.forwards
     }
 
     /// Gives the machine a virtio port of this name. QEMU connects to the other end when it starts.
@@ -178,108 +177,32 @@ impl Vm {
         Ok(listener)
     }
 
-    /// Runs it with its serial console on this process's terminal until it ends. Ctrl-A X ends it, Ctrl-A H
-    /// shows help. The terminal is put back as it was.
-    ///
-    /// # Errors
-    /// [`VmError::Start`] when QEMU does not start.
-    pub fn interact(mut self) -> Result<ExitStatus, VmError> {
-        let _terminal = process::Terminal::keep();
-        loop {
-            let mut running = self.start(&["-serial", "mon:stdio"])?;
-            let status = running.guarded.child().wait().map_err(VmError::start(&self.qemu))?;
-            if !running.was_reset() {
-                return Ok(status);
-            }
-        }
-    }
-
-    /// Starts it with its serial console on this process's terminal, while the caller does something else. Ctrl-C
-    /// ends the machine, and this process.
-    ///
-    /// # Errors
-    /// [`VmError::Start`] when QEMU does not start.
-    pub fn show(mut self) -> Result<Shown, VmError> {
-        let terminal = process::Terminal::keep();
-        Ok(Shown { running: self.start(SHOWN)?, _terminal: terminal, vm: self })
-    }
-
     /// Starts it with its serial console in the hands of the caller. All that it says goes to `log` too. It ends where
     /// it would be reset.
     ///
     /// # Errors
     /// [`VmError::Start`] when QEMU does not start.
-    pub fn console(self, log: Option<File>) -> Result<Console, VmError> {
-        let words = self.dir.path().join("qemu.stderr");
-        let errors = File::create(&words).map_err(VmError::io("create", &words))?;
-        let (guard, mut command) = self.command(SHOWN)?;
-        command.arg("-no-reboot");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
-        drop(self.ports);
-        Console::new(guard.spawn(command)?, self.dir, log)
-    }
-
-    fn command(&self, console: &[&str]) -> Result<(process::Guard, Command), VmError> {
-        let guard = process::Guard::new(&self.temp, Some(self.dir.path()))?;
-        let mut command = guard.command(&self.qemu);
-        command.args(&self.args).args(console);
-        Ok((guard, command))
+    pub fn console(mut self, log: Option<File>) -> Result<Console, VmError> {
+        let qemu = self.start(|command| {
+            command.args(shown::SERIAL).arg("-no-reboot").stdin(Stdio::piped()).stdout(Stdio::piped());
+        })?;
+        Console::new(qemu, self.dir, log)
     }
 
     /// Starts it, for the first time or again.
-    fn start(&mut self, console: &[&str]) -> Result<Running, VmError> {
-        let (guard, mut command) = self.command(console)?;
-        let mut resets = None;
-        if self.accelerator == Accelerator::Tcg {
-            let path = self.dir.path().join("events");
-            command.args(Resets::args(&path)?);
-            resets = Some(Resets::listen(path)?);
-        }
+    fn start(&mut self, prepare: impl FnOnce(&mut Command)) -> Result<Qemu, VmError> {
         self.ports.clear();
-        Ok(Running { guarded: guard.spawn(command)?, resets })
-    }
-}
-
-/// QEMU, as long as it runs.
-#[derive(Debug)]
-struct Running {
-    guarded: process::Guarded,
-    resets: Option<Resets>,
-}
-
-impl Running {
-    /// Whether the machine, whose QEMU has ended, was reset and is to be started again.
-    fn was_reset(&mut self) -> bool {
-        self.resets.take().is_some_and(Resets::was_reset)
-    }
-}
-
-/// How a machine is shown: no key means something to QEMU itself.
-const SHOWN: &[&str] = &["-serial", "stdio", "-monitor", "none"];
-
-/// A machine whose console is on the terminal. It ends when this is dropped, and the terminal is as it was.
-#[derive(Debug)]
-pub struct Shown {
-    /// Ended before the terminal is put back.
-    running: Running,
-    _terminal: process::Terminal,
-    vm: Vm,
-}
-
-impl Shown {
-    /// Whether it has ended by itself. One that was reset is started again.
-    ///
-    /// # Errors
-    /// [`VmError::Start`] when QEMU does not start again.
-    pub fn has_ended(&mut self) -> Result<bool, VmError> {
-        if !self.running.guarded.child().try_wait().is_ok_and(|status| status.is_some()) {
-            return Ok(false);
-        }
-        if !self.running.was_reset() {
-            return Ok(true);
-        }
-        self.running = self.vm.start(SHOWN)?;
-        Ok(false)
+        let start = Start {
+            program: &self.qemu,
+            temp: &self.config.temp,
+            dir: self.dir.path(),
+            accelerator: self.choice.accelerator,
+            may_fall_back: self.config.acceleration == Acceleration::Auto,
+        };
+        Qemu::start(&start, |command| {
+            command.args(&self.args);
+            prepare(command);
+        })
     }
 }
 

@@ -124,13 +124,18 @@ impl Terminal {
     pub fn keep() -> Self {
         Self(tcgetattr(std::io::stdin()).ok())
     }
+
+    /// Puts them back.
+    pub fn put_back(&self) {
+        if let Some(settings) = &self.0 {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, settings);
+        }
+    }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        if let Some(settings) = &self.0 {
-            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, settings);
-        }
+        self.put_back();
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Places {
     pub firmware: Option<PathBuf>,
     /// Where other programs are.
     pub programs: Programs,
+    /// The device of KVM, instead of `/dev/kvm`.
+    pub kvm: Option<PathBuf>,
 }
 
 /// UEFI firmware.

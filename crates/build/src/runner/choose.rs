@@ -28,7 +28,7 @@ pub enum Where {
 /// Runs scripts where they can run.
 pub struct Chosen<'a> {
     native: Option<Native>,
-    machine: VirtualMachine,
+    machine: VirtualMachine<'a>,
     /// Whether the machine may take over from the sandbox.
     fall_back: bool,
     /// Why it is the machine, until the user was told.
@@ -50,7 +50,7 @@ impl<'a> Chosen<'a> {
         observer: &'a dyn Observer,
     ) -> Result<Self, SandboxError> {
         let arch = machine.arch;
-        let machine = VirtualMachine::new(machine);
+        let machine = VirtualMachine::new(machine, observer);
         let fall_back = wanted == Where::Auto;
         let mut chosen = Self { native: None, machine, fall_back, why: None, obstacle: None, observer };
         if wanted == Where::VirtualMachine {

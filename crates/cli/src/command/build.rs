@@ -51,7 +51,7 @@ pub fn once(global: &Global, own: &Build, teller: &Teller) -> anyhow::Result<Don
     let over = Overrides { compression: best.or(own.compression.clone()), ..Overrides::default() };
     let system = super::system(&own.system.dir, global, over)?;
     let store = super::store(global)?;
-    let mut runner = super::runner(&system, own.scripts, &store, super::temp(), teller)?;
+    let mut runner = super::runner(global, &system, own.scripts, &store, super::temp(), teller)?;
     let options = Options {
         locked: own.locked,
         output: match own.output {
@@ -92,7 +92,7 @@ pub struct Asked {
 pub fn image(global: &Global, system: &System, asked: Asked, teller: &Teller) -> anyhow::Result<PathBuf> {
     let Asked { scripts, locked, version } = asked;
     let store = super::store(global)?;
-    let mut runner = super::runner(system, scripts, &store, super::temp(), teller)?;
+    let mut runner = super::runner(global, system, scripts, &store, super::temp(), teller)?;
     let options = Options { locked, output: Output::Uki, day: today()?, version, source: None };
     Ok(road::build(system, &options, &store, &mut runner, teller)?.path)
 }

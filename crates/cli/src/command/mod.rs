@@ -43,8 +43,9 @@ use hoopy_lock::Lock;
 use hoopy_sandbox::{Sandbox, SandboxConfig};
 use hoopy_ship::deploy::SshConfig;
 use hoopy_store::Store;
+use hoopy_vm::{Acceleration, Accelerator};
 
-use crate::args::{Args, Command, Global, Scripts};
+use crate::args::{Accel, Args, Command, Global, Scripts};
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -151,6 +152,7 @@ fn state() -> Option<PathBuf> {
 
 /// Where scripts run.
 fn runner<'a>(
+    global: &Global,
     system: &System,
     wanted: Scripts,
     store: &Store,
@@ -165,7 +167,8 @@ fn runner<'a>(
         Scripts::Vm => Where::VirtualMachine,
     };
     let sandbox = SandboxConfig { helper, lowers: store.lowers() };
-    let machine = MachineConfig { arch, network: system.network, places: places(), temp };
+    let (network, acceleration) = (system.network, acceleration(global));
+    let machine = MachineConfig { arch, network, acceleration, places: places(), temp };
     Ok(Chosen::new(wanted, sandbox, machine, observer)?)
 }
 
@@ -174,19 +177,25 @@ fn temp() -> PathBuf {
     PathBuf::from(std::env::var_os("TMPDIR").unwrap_or_else(|| "/tmp".into()))
 }
 
-/// Where programs and firmware are: PATH, and what HOOPY_QEMU and HOOPY_FIRMWARE say.
+/// Where programs and firmware are: PATH, and what HOOPY_QEMU and HOOPY_FIRMWARE say. HOOPY_KVM is for tests, on
+/// computers without the device or with one that works.
 fn places() -> hoopy_vm::Places {
     let path = std::env::var_os("PATH").unwrap_or_default();
     hoopy_vm::Places {
         qemu: std::env::var_os("HOOPY_QEMU").map(PathBuf::from),
         firmware: std::env::var_os("HOOPY_FIRMWARE").map(PathBuf::from),
+        kvm: std::env::var_os("HOOPY_KVM").map(PathBuf::from),
         programs: Programs { path: std::env::split_paths(&path).collect() },
     }
 }
 
-/// How many processors a virtual machine has: as many as were asked for, or as is usual here.
-fn cpus(asked: Option<u32>, arch: Arch) -> u32 {
-    asked.unwrap_or_else(|| hoopy_vm::usual_cpus(arch, &places(), &temp()))
+/// What --accel, or HOOPY_ACCEL, says.
+fn acceleration(global: &Global) -> Acceleration {
+    match global.accel {
+        Accel::Auto => Acceleration::Auto,
+        Accel::Kvm => Acceleration::Only(Accelerator::Kvm),
+        Accel::Tcg => Acceleration::Only(Accelerator::Tcg),
+    }
 }
 
 /// How ssh is called: the one on PATH. Without a terminal nobody can be asked.

@@ -24,7 +24,7 @@ struct Answer<'a> {
 }
 
 pub fn run(global: &Global, own: &Build, first: &Done, teller: &Teller) -> anyhow::Result<ExitCode> {
-    let difference = difference(own, first, teller)?;
+    let difference = difference(global, own, first, teller)?;
     let reproducible = difference.is_none();
     if own.json {
         put_json(&Answer { built: &first.built, reproducible, difference: difference.as_ref() })?;
@@ -38,13 +38,19 @@ pub fn run(global: &Global, own: &Build, first: &Done, teller: &Teller) -> anyho
     Ok(if reproducible { ExitCode::SUCCESS } else { ExitCode::from(DIFFERS) })
 }
 
-fn difference(own: &Build, first: &Done, teller: &Teller) -> anyhow::Result<Option<Difference>> {
+fn difference(
+    global: &Global,
+    own: &Build,
+    first: &Done,
+    teller: &Teller,
+) -> anyhow::Result<Option<Difference>> {
     let elsewhere = Elsewhere::new(&first.system, &first.store, &super::temp())?;
     let store = Store::open(&elsewhere.store)?;
     let version = version(first)?;
     let source = Some(first.system.dir.clone());
     let options = Options { locked: true, version: Some(version), source, ..first.options.clone() };
-    let mut runner = super::runner(&elsewhere.system, own.scripts, &first.store, super::temp(), teller)?;
+    let (system, temp) = (&elsewhere.system, super::temp());
+    let mut runner = super::runner(global, system, own.scripts, &first.store, temp, teller)?;
     let second = road::build_with_stack(&elsewhere.system, &options, &store, &mut runner, teller);
     drop(runner);
     teller.done();

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use hoopy_base::arch::Arch;
 use hoopy_build::config::{Overrides, System};
 use hoopy_disk::fstab;
-use hoopy_vm::{Boot, Forward, Vm, VmConfig, scratch};
+use hoopy_vm::{Boot, Forward, Vm, VmConfig, VmError, scratch};
 
 use crate::args::{Global, Run};
 
@@ -22,40 +22,67 @@ pub fn run(global: &Global, own: &Run) -> anyhow::Result<ExitCode> {
     let (arch, lock) = hoopy_build::locking::place(&system)?;
     let arch = arch.context("no architecture: say --arch")?;
     let name = hoopy_build::locking::image_name(&system, arch, &lock);
-    let config = config(&system, own, arch, &name)?;
+    let config = config(global, &system, own, arch, &name)?;
     let vm = Vm::prepare(&config)?;
-    let image = config.boot.path();
     if !global.quiet {
-        introduce(image, &vm);
+        introduce(config.boot.path(), &vm);
     }
     let Some(text) = &own.until else {
         eprintln!("Ctrl-A X ends it, Ctrl-A H shows help");
-        let status = vm.interact()?;
+        let status = vm.interact(&mut |text| eprintln!("{text}"))?;
         return Ok(ExitCode::from(u8::from(!status.success())));
     };
-    let mut console = vm.console(None)?;
-    let shown = console.expect(text, Duration::from_secs(own.within))?;
+    let shown = until(vm, config, text, Duration::from_secs(own.within), global.quiet)?;
     if !global.quiet {
         print!("{shown}");
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Waits for `text`; what the console said before it. A machine that stops under a KVM that was not asked for is
+/// started again, and has all the time once more.
+fn until(
+    mut vm: Vm,
+    mut config: VmConfig,
+    text: &str,
+    within: Duration,
+    quiet: bool,
+) -> anyhow::Result<String> {
+    loop {
+        // Those that the user was told
+        config.forwards = vm.forwards().to_vec();
+        let said = vm.console(None).and_then(|mut console| {
+            console.expect_telling(text, within, &mut |note| {
+                if !quiet {
+                    eprintln!("{note}");
+                }
+            })
+        });
+        match said.as_ref().err().and_then(VmError::falls_back) {
+            Some(why) => eprintln!("{why}"),
+            None => return Ok(said?),
+        }
+        vm = Vm::prepare(&config)?;
+    }
+}
+
 /// Says what runs, with what, and how it is reached.
 pub fn introduce(image: &Path, vm: &Vm) {
-    match vm.no_kvm() {
-        None => eprintln!("{} with {}", image.display(), vm.accelerator()),
-        Some(why) => {
-            eprintln!("{} with {}, which is slow: no KVM, {why}", image.display(), vm.accelerator());
-        }
-    }
+    eprintln!("{}", image.display());
+    eprintln!("{}", vm.choice());
     for forward in vm.forwards() {
         eprintln!("{}: port {} of the machine is 127.0.0.1:{}", forward.name, forward.guest, forward.host);
     }
 }
 
 /// The machine for an image, as the system directory and the command line say.
-pub fn config(system: &System, own: &Run, arch: Arch, name: &str) -> anyhow::Result<VmConfig> {
+pub fn config(
+    global: &Global,
+    system: &System,
+    own: &Run,
+    arch: Arch,
+    name: &str,
+) -> anyhow::Result<VmConfig> {
     let image = super::image(system, own.image.as_deref(), name)?;
     let places = super::places();
     let state = super::state().context("no place for scratch disks: set HOME")?;
@@ -79,13 +106,13 @@ pub fn config(system: &System, own: &Run, arch: Arch, name: &str) -> anyhow::Res
         arch,
         boot: Boot::Image(image),
         memory: system.memory,
-        cpus: super::cpus(own.cpus.or(system.cpus), arch),
+        cpus: own.cpus.or(system.cpus),
         forwards: ports
             .iter()
             .map(|p| Forward { name: called(p.guest), guest: p.guest, host: p.host })
             .collect(),
         disks: disks.disks,
-        acceleration: Default::default(),
+        acceleration: super::acceleration(global),
         places,
         temp: super::temp(),
     })

@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use hoopy_build::config::{Overrides, System};
 use hoopy_testing as trial;
 use hoopy_testing::{Directory, Settings};
+use hoopy_vm::usual_cpus;
 
 use self::show::{Paper, Style};
 use super::build::{self, Asked};
@@ -37,7 +38,7 @@ pub fn run(global: &Global, own: &Test) -> anyhow::Result<ExitCode> {
         }
     };
     let name = image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let settings = settings(own, &system, directory, tests, image)?;
+    let settings = settings(global, own, &system, directory, tests, image)?;
     let paper = Paper::new(Style::of(own.json || global.quiet, wants_colours()));
     paper.begin(&name, &settings);
     let report = trial::run(&settings, &paper)?;
@@ -65,16 +66,22 @@ fn chosen(tests: Directory, names: &[String]) -> anyhow::Result<Directory> {
 }
 
 fn settings(
+    global: &Global,
     own: &Test,
     system: &System,
     directory: PathBuf,
     tests: Directory,
     image: PathBuf,
 ) -> anyhow::Result<Settings> {
-    let cpus = super::cpus(own.cpus.or(system.cpus), trial::arch(&image)?);
+    let (places, temp, acceleration) = (super::places(), super::temp(), super::acceleration(global));
+    let cpus = own.cpus.or(system.cpus);
+    let each = match cpus {
+        Some(cpus) => cpus,
+        None => usual_cpus(acceleration, trial::arch(&image)?, &places, &temp)?,
+    };
     let logs = own.logs.clone().or_else(|| Some(super::state()?.join("tests").join(&system.name)));
     let here = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = own.jobs.unwrap_or_else(|| (here / cpus.max(1) as usize).clamp(1, MAX_JOBS));
+    let jobs = own.jobs.unwrap_or_else(|| (here / each.max(1) as usize).clamp(1, MAX_JOBS));
     Ok(Settings {
         image,
         directory,
@@ -87,7 +94,8 @@ fn settings(
         reboot: own.reboot,
         jobs,
         logs: logs.context("no place for the consoles' logs: set HOME or use --logs")?,
-        places: super::places(),
-        temp: super::temp(),
+        acceleration,
+        places,
+        temp,
     })
 }

@@ -91,7 +91,7 @@ impl Session<'_> {
             within: 0,
         };
         let name = super::image_name(&done.system, done.built.arch)?;
-        let vm = Vm::prepare(&machine::config(&done.system, &own, done.built.arch, &name)?)?;
+        let vm = Vm::prepare(&machine::config(self.global, &done.system, &own, done.built.arch, &name)?)?;
         if !self.global.quiet {
             machine::introduce(&done.built.path, &vm);
         }
@@ -107,11 +107,12 @@ impl Session<'_> {
                 return Ok(changed);
             }
             let Some(machine) = &mut self.machine else { continue };
-            if !machine.has_ended().unwrap_or_else(|e| {
-                error::report(&e.into());
-                true
-            }) {
+            let ended = machine.ended(&mut |text| eprintln!("{text}"));
+            if matches!(ended, Ok(None)) {
                 continue;
+            }
+            if let Err(e) = ended {
+                error::report(&e.into());
             }
             self.machine = None;
             eprintln!("the machine has ended; it starts again with the next change");

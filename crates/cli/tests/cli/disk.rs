@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use hoopy_testkit::Home;
-use hoopy_vm::{Acceleration, Boot, Console, Places, Vm, VmConfig, usual_cpus};
+use hoopy_vm::{Acceleration, Boot, Console, Places, Vm, VmConfig};
 
 /// Generous: emulation on a busy machine, and reboots of it.
 const LONG: Duration = Duration::from_secs(600);
@@ -65,7 +65,7 @@ impl Machine {
             arch,
             boot: Boot::Disk(disk.to_owned()),
             memory: 1 << 30,
-            cpus: usual_cpus(arch, &places, &temp),
+            cpus: None,
             forwards: vec![],
             disks: vec![],
             acceleration: Acceleration::Auto,

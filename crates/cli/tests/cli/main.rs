@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod accelerator;
 mod best;
 mod boot;
 mod booted;

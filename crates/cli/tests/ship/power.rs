@@ -34,7 +34,7 @@ impl Plug {
             boot: Boot::Disk(disk.to_owned()),
             memory: 512 << 20,
             // Emulated, a second one takes turns with the first (`ship/vm/accel.rs`), and costs a fifth.
-            cpus: 1,
+            cpus: Some(1),
             forwards: vec![Forward { name: "SSH".to_owned(), guest: 22, host: 0 }],
             disks: vec![],
             acceleration: Acceleration::Auto,

@@ -59,12 +59,14 @@ pub enum MachineError {
         console: String,
     },
     /// It took too long.
-    #[error("it had not finished after {} s, when hoopy was about to {doing}{}", .after.as_secs(), after_newline(.console))]
+    #[error("it had not finished after {} s, when hoopy was about to {doing} ({facts}){}", .after.as_secs(), after_newline(.console))]
     TimedOut {
         /// What was being done.
         doing: &'static str,
         /// How long that may take.
         after: Duration,
+        /// Its accelerator, and what QEMU says it does.
+        facts: String,
         /// The end of what it said.
         console: String,
     },
@@ -80,6 +82,11 @@ impl MachineError {
     pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
+    }
+
+    /// Where KVM failed and the next machine would run under TCG: what to tell the user.
+    pub(super) fn falls_back(&self) -> Option<String> {
+        if let Self::Vm(error) = self { error.falls_back() } else { None }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Reading and writing wait no longer than the deadline. The guest is not trusted: all that comes from it is read
 //! by [`super::answer`], bounded.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -11,8 +11,10 @@ use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use hoopy_vm::args::Args;
-use hoopy_vm::process::{Guard, Guarded};
-use hoopy_vm::{Accelerator, VmError, accel};
+
+use hoopy_vm::qemu::{Qemu, Start};
+use hoopy_vm::silence::Silence;
+use hoopy_vm::{Acceleration, Accelerator, Fault, VmError, qmp};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
 
@@ -38,21 +40,31 @@ const CONSOLE_TAIL: usize = 2 << 10;
 /// A line that the guest sends is a word.
 const LINE_MAX: u64 = 64;
 
+/// How often is looked whether a guest that is waited for still runs.
+const TICK: Duration = Duration::from_millis(250);
+
+/// The file with what the console said, in the machine's directory.
+const CONSOLE: &str = "console";
+
 pub(super) struct Guest {
     to: BufWriter<Timed<ChildStdin>>,
     pub(super) from: BufReader<Timed<ChildStdout>>,
     limit: Duration,
-    _guarded: Guarded,
+    qemu: Qemu,
     /// Kernel, initramfs, what the console said. Goes after QEMU.
     dir: TempDir,
 }
 
 impl Guest {
-    /// Boots `base` and waits until it takes jobs.
-    pub(super) fn start(base: &Base, memory: u64, config: &MachineConfig) -> Result<Self, MachineError> {
+    /// Boots `base` and waits until it takes jobs. `tell` hears that it is silent.
+    pub(super) fn start(
+        base: &Base,
+        memory: u64,
+        config: &MachineConfig,
+        accelerator: Accelerator,
+        tell: &dyn Fn(&str),
+    ) -> Result<Self, MachineError> {
         let qemu = config.places.qemu(config.arch)?;
-        let accelerator =
-            accel::choose(config.arch, &qemu, &config.temp).map_or(Accelerator::Tcg, |()| Accelerator::Kvm);
         let dir = tempfile::Builder::new().prefix("hoopy-scripts-").tempdir_in(&config.temp);
         let dir = dir.map_err(VmError::io("make a directory in", &config.temp))?;
         let file = |name: &str, bytes: &[u8]| {
@@ -60,7 +72,7 @@ impl Guest {
             fs::write(&path, bytes).map_err(VmError::io("write", &path)).map(|()| path)
         };
         let (kernel, initramfs) = (file("kernel", &base.kernel)?, file("initramfs", &base.initramfs)?);
-        let console = file("console", b"")?;
+        let console = file(CONSOLE, b"")?;
         let mut args = Args::bare(config.arch, accelerator, memory, CPUS);
         args.push(["-kernel", path(&kernel)?, "-initrd", path(&initramfs)?]);
         args.push([
@@ -74,21 +86,48 @@ impl Guest {
         if config.network {
             args.network(&[]);
         }
-        let errors = File::create(dir.path().join("words")).map_err(VmError::io("write in", dir.path()))?;
-        let guard = Guard::new(&config.temp, Some(dir.path()))?;
-        let mut command = guard.command(&qemu);
-        command.args(args.finish()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
-        let mut guarded = guard.spawn(command)?;
-        let child = guarded.child();
-        let (Some(to), Some(from)) = (child.stdin.take(), child.stdout.take()) else {
+        let start = Start {
+            program: &qemu,
+            temp: &config.temp,
+            dir: dir.path(),
+            accelerator,
+            may_fall_back: config.acceleration == Acceleration::Auto,
+        };
+        let mut qemu = Qemu::start(&start, |command| {
+            command.args(args.finish()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        })?;
+        let (Some(to), Some(from)) = (qemu.child().stdin.take(), qemu.child().stdout.take()) else {
             return Err(MachineError::Ended { doing: "start it", console: String::new() });
         };
         let deadline = Instant::now() + BOOT_TIME;
-        let to = BufWriter::with_capacity(BUFFER, Timed { pipe: to, deadline });
-        let from = BufReader::with_capacity(BUFFER, Timed { pipe: from, deadline });
-        let mut guest = Self { to, from, limit: BOOT_TIME, _guarded: guarded, dir };
+        let state = qemu.state();
+        let to = BufWriter::with_capacity(BUFFER, Timed { pipe: to, deadline, state: state.clone() });
+        let from = BufReader::with_capacity(BUFFER, Timed { pipe: from, deadline, state });
+        let mut guest = Self { to, from, limit: BOOT_TIME, qemu, dir };
+        guest.wait(deadline, tell);
         guest.expect("ready", "boot it")?;
         Ok(guest)
+    }
+
+    /// Waits until there is something to read, or never will be, and tells of silence.
+    fn wait(&self, deadline: Instant, tell: &dyn Fn(&str)) {
+        let mut silence = Silence::new(BOOT_TIME);
+        let (mut length, mut last) = (0, None);
+        let tick = Timespec::try_from(TICK).unwrap_or_default();
+        let from = self.from.get_ref();
+        while Instant::now() < deadline && from.state.paused().is_none() {
+            match poll(&mut [PollFd::new(&from.pipe, PollFlags::IN)], Some(&tick)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                _ => return,
+            }
+            let now = fs::metadata(self.dir.path().join(CONSOLE)).map_or(0, |file| file.len());
+            if now != length {
+                (length, last) = (now, Some(Instant::now()));
+            }
+            if let Some(note) = silence.note(last, || self.qemu.facts()) {
+                tell(&note);
+            }
+        }
     }
 
     /// From now on there is so much time.
@@ -117,23 +156,35 @@ impl Guest {
     }
 
     /// What a failure to read or write means.
-    pub(super) fn failed(&self, doing: &'static str, error: &io::Error) -> MachineError {
+    pub(super) fn failed(&mut self, doing: &'static str, error: &io::Error) -> MachineError {
         if error.kind() == io::ErrorKind::TimedOut {
-            return MachineError::TimedOut { doing, after: self.limit, console: self.console() };
+            let facts = self.qemu.facts();
+            return MachineError::TimedOut { doing, after: self.limit, facts, console: self.said() };
         }
         self.ended(doing)
     }
 
-    pub(super) fn ended(&self, doing: &'static str) -> MachineError {
+    pub(super) fn ended(&mut self, doing: &'static str) -> MachineError {
         // What is on its way to the console's file when the pipe closes
         std::thread::sleep(Duration::from_millis(200));
-        MachineError::Ended { doing, console: self.console() }
+        match self.qemu.fault() {
+            Some(fault) => self.stopped(fault),
+            None => MachineError::Ended { doing, console: self.said() },
+        }
+    }
+
+    fn stopped(&self, fault: Fault) -> MachineError {
+        VmError::Fault { fault, tail: self.console() }.into()
     }
 
     /// The end of what QEMU and the guest's console said.
+    fn said(&self) -> String {
+        format!("{}\n{}", self.qemu.said(), self.console()).trim().to_owned()
+    }
+
+    /// The end of what the guest's console said.
     fn console(&self) -> String {
-        let read = |name: &str| fs::read(self.dir.path().join(name)).unwrap_or_default();
-        let said = [read("words"), read("console")].concat();
+        let said = fs::read(self.dir.path().join(CONSOLE)).unwrap_or_default();
         let tail = said.get(said.len().saturating_sub(CONSOLE_TAIL)..).unwrap_or_default();
         String::from_utf8_lossy(tail).replace('\r', "").trim().to_owned()
     }
@@ -151,19 +202,22 @@ fn path(path: &Path) -> Result<&str, VmError> {
     path.to_str().ok_or_else(|| VmError::PathNotUtf8(path.to_owned()))
 }
 
-/// A pipe that fails with `TimedOut` instead of waiting longer.
+/// A pipe that fails with `TimedOut` instead of waiting longer, and with `BrokenPipe` when QEMU has paused the guest.
 pub(super) struct Timed<P> {
     pipe: P,
     deadline: Instant,
+    state: qmp::Shared,
 }
 
 impl<P: AsFd> Timed<P> {
     fn wait(&self, events: PollFlags) -> io::Result<()> {
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
-            let left = Timespec::try_from(left).map_err(io::Error::other)?;
-            match poll(&mut [PollFd::new(&self.pipe, events)], Some(&left)) {
-                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            let tick = Timespec::try_from(left.min(TICK)).map_err(io::Error::other)?;
+            match poll(&mut [PollFd::new(&self.pipe, events)], Some(&tick)) {
+                Ok(0) if left.is_zero() => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(0) if self.state.paused().is_some() => return Err(io::ErrorKind::BrokenPipe.into()),
+                Ok(0) => {}
                 Ok(_) => return Ok(()),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(e) => return Err(e.into()),
@@ -199,9 +253,9 @@ mod tests {
     fn a_pipe_that_nobody_serves_times_out() {
         let (reader, writer) = io::pipe().unwrap();
         let deadline = Instant::now() + Duration::from_millis(50);
-        let mut from = Timed { pipe: reader, deadline };
+        let mut from = Timed { pipe: reader, deadline, state: qmp::Shared::default() };
         assert_eq!(from.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::TimedOut);
-        let mut to = Timed { pipe: writer, deadline };
+        let mut to = Timed { pipe: writer, deadline, state: qmp::Shared::default() };
         let error = io::copy(&mut io::repeat(0).take(1 << 21), &mut to).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

@@ -25,18 +25,18 @@ use std::sync::Arc;
 use answer::Failure;
 use guest::{Guest, JOB_TIME};
 use hoopy_base::arch::Arch;
+use hoopy_base::report::{Event, Observer};
 use hoopy_sandbox::session::failing_line;
 use hoopy_sandbox::{Captured, Ended, SandboxError, Script};
 use hoopy_store::Store;
 use hoopy_store::layer::package::Package;
 use hoopy_store::layer::{Entry, EntryPath, Kind, Layer};
 use hoopy_store::tree::Tree;
-use hoopy_vm::Places;
+use hoopy_vm::{Acceleration, Choice, Places};
 
 use crate::stack::{Beside, Runner};
 
 pub use error::MachineError;
-
 /// Memory of a guest beside what the packages take: the kernel, and what scripts make.
 const SPARE: u64 = 1 << 30;
 
@@ -47,24 +47,39 @@ pub struct MachineConfig {
     pub arch: Arch,
     /// Whether any script may have the network.
     pub network: bool,
+    /// Which accelerator.
+    pub acceleration: Acceleration,
     /// Where QEMU is.
     pub places: Places,
     /// Where its temporary directory is made.
     pub temp: PathBuf,
 }
 
+impl MachineConfig {
+    fn accelerator(&self) -> Result<Choice, MachineError> {
+        Ok(hoopy_vm::choose(self.acceleration, self.arch, &self.places, &self.temp)?)
+    }
+}
+
 /// Runs scripts in a virtual machine, which is started for the first and ends when this is dropped.
-pub struct VirtualMachine {
+pub struct VirtualMachine<'a> {
     config: MachineConfig,
     packages: Vec<Arc<Package>>,
     /// The guest and the tree that it has; none before the first script, nor after a failure.
     guest: Option<(Guest, Tree)>,
+    observer: &'a dyn Observer,
+    /// Whether the user has heard which accelerator it is.
+    introduced: bool,
 }
 
-impl VirtualMachine {
+impl<'a> VirtualMachine<'a> {
     /// Nothing is started before a script runs.
-    pub fn new(config: MachineConfig) -> Self {
-        Self { config, packages: Vec::new(), guest: None }
+    pub fn new(config: MachineConfig, observer: &'a dyn Observer) -> Self {
+        Self { config, packages: Vec::new(), guest: None, observer, introduced: false }
+    }
+
+    fn tell(&self, text: &str) {
+        self.observer.event(Event::Note(text));
     }
 
     fn memory(&self) -> u64 {
@@ -83,14 +98,19 @@ impl VirtualMachine {
             Some(there) => there,
             None => {
                 let base = base::find(&self.packages, self.config.network, store)?;
-                (Guest::start(&base, memory, &self.config)?, Tree::default())
+                let choice = self.config.accelerator()?;
+                if !std::mem::replace(&mut self.introduced, true) {
+                    self.tell(&choice.to_string());
+                }
+                let tell = |text: &str| self.tell(text);
+                (Guest::start(&base, memory, &self.config, choice.accelerator, &tell)?, Tree::default())
             }
         };
         guest.within(JOB_TIME);
         send(&mut guest, &had, &tree, store, script)?;
         let answer = answer::read(&mut guest.from, memory, store).map_err(|failure| match failure {
             Failure::Other(error) => error,
-            Failure::Pipe(e) => explain(&guest, "run a script", e),
+            Failure::Pipe(e) => explain(&mut guest, "run a script", e),
         })?;
         guest.expect("end", "run a script")?;
         self.guest = Some((guest, tree));
@@ -128,7 +148,7 @@ fn send(
 const GUESTS: [io::ErrorKind; 3] =
     [io::ErrorKind::TimedOut, io::ErrorKind::BrokenPipe, io::ErrorKind::UnexpectedEof];
 
-fn explain(guest: &Guest, doing: &'static str, error: io::Error) -> MachineError {
+fn explain(guest: &mut Guest, doing: &'static str, error: io::Error) -> MachineError {
     if GUESTS.contains(&error.kind()) {
         return guest.failed(doing, &error);
     }
@@ -141,7 +161,7 @@ fn pipe_failure(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKi
     kind.filter(|kind| GUESTS.contains(kind)).or_else(|| pipe_failure(error.source()?))
 }
 
-impl Runner for VirtualMachine {
+impl Runner for VirtualMachine<'_> {
     fn prepare<'a>(
         &mut self,
         packages: &[Arc<Package>],
@@ -153,10 +173,14 @@ impl Runner for VirtualMachine {
     }
 
     fn run(&mut self, layers: &[Layer], store: &Store, script: &Script) -> Result<Captured, SandboxError> {
-        let mut tree = Tree::default();
-        layers.iter().for_each(|layer| tree.push(layer.clone()));
-        check_interpreter(script, &tree)?;
-        let mut answer = self.try_run(tree, store, script).map_err(|e| SandboxError::Machine(Box::new(e)))?;
+        check_interpreter(script, &tree(layers))?;
+        let mut answer = loop {
+            let ended = self.try_run(tree(layers), store, script);
+            match ended.as_ref().err().and_then(MachineError::falls_back) {
+                Some(why) => self.tell(&why),
+                None => break ended.map_err(|e| SandboxError::Machine(Box::new(e)))?,
+            }
+        };
         let output = answer.captured.output;
         if answer.status == 0 {
             if let Some((_, below)) = &self.guest {
@@ -172,6 +196,12 @@ impl Runner for VirtualMachine {
             output,
         })
     }
+}
+
+fn tree(layers: &[Layer]) -> Tree {
+    let mut tree = Tree::default();
+    layers.iter().for_each(|layer| tree.push(layer.clone()));
+    tree
 }
 
 /// What BusyBox cannot read is as it was, where the rest of an entry is.

@@ -48,12 +48,13 @@ impl Paper {
     }
 
     pub(super) fn begin(&self, name: &str, settings: &Settings) {
-        let (memory, cpus) = (settings.memory >> 20, settings.cpus);
-        let scripts = settings.tests.tests.len();
-        self.line(&format!(
-            "{name}: {scripts} of tests/, in a machine with {memory} MiB and {cpus} processor{}",
-            if cpus == 1 { "" } else { "s" }
-        ));
+        let (memory, scripts) = (settings.memory >> 20, settings.tests.tests.len());
+        let cpus = match settings.cpus {
+            None => String::new(),
+            Some(1) => " and 1 processor".to_owned(),
+            Some(cpus) => format!(" and {cpus} processors"),
+        };
+        self.line(&format!("{name}: {scripts} of tests/, in a machine with {memory} MiB{cpus}"));
     }
 
     fn line(&self, text: &str) {
@@ -72,6 +73,10 @@ impl Paper {
 }
 
 impl Watch for Paper {
+    fn note(&self, text: &str) {
+        self.line(text);
+    }
+
     fn booted(&self, phases: &Phases) {
         self.line(&bar(phases));
     }

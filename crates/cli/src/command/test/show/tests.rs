@@ -31,7 +31,7 @@ fn report() -> Report {
         outcome(Origin::Script, "30-long", fails("exit status 1"), &"line\n".repeat(100), None),
     ];
     let logs = vec!["console.log".into()];
-    Report { outcomes, took: Duration::from_millis(45_678), logs, boot: None }
+    Report { outcomes, took: Duration::from_millis(45_678), logs, boot: None, accelerator: None }
 }
 
 #[test]
