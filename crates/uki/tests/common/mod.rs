@@ -112,7 +112,7 @@ pub fn assembled(stub: &[u8], kernel: Vec<u8>) -> Vec<u8> {
 
 pub fn on_the_real_stub() -> Option<Vec<u8>> {
     if !Path::new(REAL_STUB).exists() {
-        eprintln!("SKIPPED: {REAL_STUB} is not installed");
+        hoopy_testkit::skip(format_args!("{REAL_STUB} is not installed"));
         return None;
     }
     Some(assembled(&std::fs::read(REAL_STUB).unwrap(), PROGRAM.bytes()))

@@ -166,7 +166,7 @@ mod tests {
         for arch in Arch::ALL {
             match Places::default().qemu(arch) {
                 Ok(qemu) => assert!(runs(arch, &qemu, &std::env::temp_dir(), Accelerator::Tcg), "{arch}"),
-                Err(e) => eprintln!("SKIPPED: {e}"),
+                Err(e) => hoopy_testkit::skip(e),
             }
         }
     }
