@@ -173,7 +173,7 @@ pub fn skip(why: impl Display) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("test");
     assert!(
-        !std::env::var_os("HOOPY_NO_SKIP").is_some_and(|set| set == "1"),
+        std::env::var_os("HOOPY_NO_SKIP").is_none_or(|set| set != "1"),
         "{test} cannot run here, and HOOPY_NO_SKIP=1 forbids skipping: {why}"
     );
     // Written directly: the test harness hides what print macros write in a test that passes.
