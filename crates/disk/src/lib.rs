@@ -2,5 +2,4 @@
 
 pub mod esp;
 pub mod gpt;
-pub mod guid;
 mod window;

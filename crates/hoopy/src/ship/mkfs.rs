@@ -205,7 +205,7 @@ pub fn derived(kind: &str, name: &str) -> Guid {
     let digest = hasher.finish();
     let mut first = [0; 16];
     first.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-    Guid::derived(first)
+    Guid::new_v8(first)
 }
 
 /// The volume id that Linux shows as `1234-ABCD`.
