@@ -9,7 +9,11 @@ use hoopy::inspect::describe::FileKind;
 use super::*;
 
 /// Where distributions put the real stub.
-const STUB: &str = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
+const STUB: &str = if cfg!(target_arch = "aarch64") {
+    "/usr/lib/systemd/boot/efi/linuxaa64.efi.stub"
+} else {
+    "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"
+};
 
 fn tool(program: &str, args: &[&str], dir: &Path) -> bool {
     let out = Command::new(program).args(args).current_dir(dir).output();
