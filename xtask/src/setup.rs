@@ -15,7 +15,7 @@ const STUB: &str = if cfg!(target_arch = "aarch64") {
 };
 
 /// A program or file that must be there, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 24] = [
+const NEEDED: [(&str, &str); 27] = [
     ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/bin/qemu-system-aarch64", "qemu-system-arm"),
     ("/usr/bin/qemu-img", "qemu-utils"),
@@ -24,9 +24,12 @@ const NEEDED: [(&str, &str); 24] = [
     ("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd", "qemu-efi-aarch64"),
     ("/usr/share/doc/ipxe-qemu", "ipxe-qemu"),
     (STUB, "systemd-boot-efi"),
+    ("/usr/bin/sbsign", "sbsigntool"),
     ("/usr/bin/mtype", "mtools"),
     ("/usr/sbin/fsck.vfat", "dosfstools"),
     ("/usr/sbin/mkfs.ext4", "e2fsprogs"),
+    ("/usr/sbin/mkfs.btrfs", "btrfs-progs"),
+    ("/usr/sbin/mkfs.xfs", "xfsprogs"),
     ("/usr/sbin/sgdisk", "gdisk"),
     ("/usr/sbin/sfdisk", "fdisk"),
     ("/usr/bin/cpio", "cpio"),
