@@ -1,14 +1,20 @@
-//! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `oracle`, `prove`, `bench`, `fuzz`, `setup`.
+//! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `lint`, `book`, `oracle`, `prove`, `bench`,
+//! `fuzz`, `setup`.
 
 mod bench;
+mod book;
 mod chores;
 mod demo;
 mod fuzz;
+mod links;
+mod lint;
 mod mirror;
 mod oracle;
+mod processes;
 mod prove;
 mod setup;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -26,6 +32,12 @@ enum Chore {
     Demo,
     /// Run everything that CI runs: format, lints, unit, integration and boot tests.
     Test,
+    /// Run the linters: format, warnings, documentation, spelling, links, workflows, licenses.
+    Lint,
+    /// Look up known vulnerabilities of dependencies; needs the network.
+    Advisories,
+    /// Write the documentation as a book, into target/book.
+    Book,
     /// Ask the real apk about random worlds and versions, and compare.
     Oracle(oracle::Amount),
     /// Deploy to a virtual machine again and again, with faults and power cuts: for as long as it takes.
@@ -68,6 +80,9 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         Chore::Mirror => mirror::run().map(|_| ()),
         Chore::Demo => demo::run(),
         Chore::Test => test::run(),
+        Chore::Lint => lint::run(),
+        Chore::Advisories => lint::advisories(),
+        Chore::Book => book::run(),
         Chore::Oracle(amount) => oracle::run(&amount),
         Chore::Prove(amount) => prove::run(&amount),
         Chore::Bench { what, packages, publish } => bench::run(what, packages, publish),

@@ -7,8 +7,15 @@ use anyhow::bail;
 
 use crate::chores;
 
+/// systemd's stub, which Debian packages for the architecture of this machine.
+const STUB: &str = if cfg!(target_arch = "aarch64") {
+    "/usr/lib/systemd/boot/efi/linuxaa64.efi.stub"
+} else {
+    "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"
+};
+
 /// A program or file that must be there, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 19] = [
+const NEEDED: [(&str, &str); 27] = [
     ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/bin/qemu-system-aarch64", "qemu-system-arm"),
     ("/usr/bin/qemu-img", "qemu-utils"),
@@ -16,13 +23,21 @@ const NEEDED: [(&str, &str); 19] = [
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
     ("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd", "qemu-efi-aarch64"),
     ("/usr/share/doc/ipxe-qemu", "ipxe-qemu"),
-    ("/usr/lib/systemd/boot/efi/linuxx64.efi.stub", "systemd-boot-efi"),
+    (STUB, "systemd-boot-efi"),
+    ("/usr/bin/sbsign", "sbsigntool"),
     ("/usr/bin/mtype", "mtools"),
     ("/usr/sbin/fsck.vfat", "dosfstools"),
     ("/usr/sbin/mkfs.ext4", "e2fsprogs"),
+    ("/usr/sbin/mkfs.btrfs", "btrfs-progs"),
+    ("/usr/sbin/mkfs.xfs", "xfsprogs"),
+    ("/usr/sbin/sgdisk", "gdisk"),
+    ("/usr/sbin/sfdisk", "fdisk"),
     ("/usr/bin/cpio", "cpio"),
+    ("/usr/bin/bsdcpio", "libarchive-tools"),
     ("/usr/bin/objdump", "binutils"),
     ("/usr/bin/newuidmap", "uidmap"),
+    ("/usr/bin/openssl", "openssl"),
+    ("/usr/bin/ssh-keygen", "openssh-client"),
     ("/usr/bin/strace", "strace"),
     ("/usr/bin/xz", "xz-utils"),
     ("/usr/bin/zstd", "zstd"),
@@ -91,6 +106,11 @@ fn missing() -> Vec<&'static str> {
     let pip = Command::new("python3").args(["-m", "pip", "--version"]).output();
     if !pip.is_ok_and(|out| out.status.success()) {
         missing.push("python3-pip");
+    }
+    // Without it there is a module `venv`, and it fails.
+    let venv = Command::new("python3").args(["-c", "import ensurepip"]).output();
+    if !venv.is_ok_and(|out| out.status.success()) {
+        missing.push("python3-venv");
     }
     missing
 }

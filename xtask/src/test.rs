@@ -3,25 +3,44 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
-use crate::{chores, mirror, setup};
+use crate::{chores, lint, mirror, processes, setup};
+
+/// Several times what all tests take on two cores without KVM: only a test that hangs gets there.
+const TIME_LIMIT: Duration = Duration::from_secs(75 * 60);
 
 /// Format, lints, and all tests, boot tests included.
 pub fn run() -> anyhow::Result<()> {
     setup::run()?;
+    lint::run()?;
     let mirror = mirror::run()?;
-    chores::run("cargo", &["fmt", "--check"])?;
-    chores::run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     chores::run("cargo", &["test", "--quiet", "--workspace", "--no-run"])?;
     // The whole workspace here too: with another choice of packages cargo would make the program anew, under the feet
     // of those that use it.
-    let deploys = Beside::start(cargo(&mirror, &["--workspace", "--test", "ship", "--", "--ignored"]))?;
-    chores::command(&mut cargo(&mirror, &["--workspace"]))?;
-    println!("test: the deploys to a machine, which ran beside the others");
-    deploys.end()
+    let deploys = Run::in_background(cargo(&mirror, &["--workspace", "--test", "ship", "--", "--ignored"]))?;
+    let tests = Run::start(cargo(&mirror, &["--workspace"]))?;
+    // Each is waited for and shown, whatever became of the other.
+    let tests = tests.finish();
+    println!("test: the deploys to a virtual machine, which ran in the background");
+    let deploys = deploys.finish();
+    report([("the tests", tests), ("the deploys to a virtual machine", deploys)])
+}
+
+/// Succeeds when all runs did; otherwise the error names each that did not.
+fn report<const N: usize>(runs: [(&str, anyhow::Result<ExitStatus>); N]) -> anyhow::Result<()> {
+    let failed: Vec<String> = runs
+        .into_iter()
+        .filter_map(|(name, ended)| match ended {
+            Ok(status) if status.success() => None,
+            Ok(status) => Some(format!("{name}: {status}")),
+            Err(e) => Some(format!("{name}: {e:#}")),
+        })
+        .collect();
+    if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("; ")) }
 }
 
 fn cargo(mirror: &Path, which: &[&str]) -> Command {
@@ -30,41 +49,104 @@ fn cargo(mirror: &Path, which: &[&str]) -> Command {
     // One failure does not hide the next.
     command.args(["test", "--quiet", "--no-fail-fast"]).args(which).current_dir(chores::root());
     command.env("HOOPY_APK_ROOT", &apk).env("HOOPY_TEST_APK_ROOT", &apk);
+    // `setup` installed all that tests need: one that cannot run is a failure.
+    command.env("HOOPY_NO_SKIP", "1").stdin(Stdio::null());
     command
 }
 
-/// A long test of one machine, which keeps one processor busy, and its output.
-struct Beside {
+/// A run of tests.
+struct Run {
     child: Child,
-    said: File,
+    started: Instant,
+    /// What it printed, where that does not go to the terminal.
+    output: Option<File>,
 }
 
-impl Beside {
+impl Run {
+    /// Starts it with its output on the terminal.
     fn start(mut command: Command) -> anyhow::Result<Self> {
-        let said = tempfile::tempfile()?;
-        command
-            .args(["--nocapture"])
-            .stdin(Stdio::null())
-            .stdout(said.try_clone()?)
-            .stderr(said.try_clone()?);
-        Ok(Self { child: command.spawn()?, said })
+        let child = command.spawn().context("start cargo test")?;
+        Ok(Self { child, started: Instant::now(), output: None })
     }
 
-    fn end(mut self) -> anyhow::Result<()> {
-        let status = self.child.wait()?;
-        let mut text = String::new();
-        self.said.rewind()?;
-        self.said.read_to_string(&mut text)?;
-        print!("{text}");
-        if status.success() { Ok(()) } else { bail!("the deploys to a machine: {status}") }
+    /// Starts it with its output kept until [`Run::finish`]: a long test, which keeps one processor busy.
+    fn in_background(mut command: Command) -> anyhow::Result<Self> {
+        let output = tempfile::tempfile()?;
+        command.arg("--nocapture").stdout(output.try_clone()?).stderr(output.try_clone()?);
+        let mut run = Self::start(command)?;
+        run.output = Some(output);
+        Ok(run)
+    }
+
+    /// Waits for its end, and prints what was kept.
+    fn finish(mut self) -> anyhow::Result<ExitStatus> {
+        let ended = self.wait();
+        if let Some(mut output) = self.output.take() {
+            let mut text = Vec::new();
+            output.rewind()?;
+            output.read_to_end(&mut text)?;
+            print!("{}", String::from_utf8_lossy(&text));
+        }
+        ended
+    }
+
+    fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        while self.started.elapsed() < TIME_LIMIT {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let running = processes::kill_tree(self.child.id());
+        self.child.wait()?;
+        bail!("timed out after {} minutes; still running:\n{}", TIME_LIMIT.as_secs() / 60, running.join("\n"))
     }
 }
 
-impl Drop for Beside {
-    /// The others failed: nobody waits for it any more. cargo does not take the test with it.
+impl Drop for Run {
+    /// Leaves nothing running where starting the other failed: cargo does not take its tests with it.
     fn drop(&mut self) {
-        let _ = Command::new("pkill").args(["-KILL", "-P", &self.child.id().to_string()]).status();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if matches!(self.child.try_wait(), Ok(None)) {
+            processes::kill_tree(self.child.id());
+            let _ = self.child.wait();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_failing_run_does_not_hide_the_other() {
+        let failing = Run::start(shell("exit 1")).unwrap().finish();
+        let other = Run::start(shell("exit 3")).unwrap().finish();
+        let error = report([("one", failing), ("two", other)]).unwrap_err().to_string();
+        assert!(error.contains("one: exit status: 1") && error.contains("two: exit status: 3"), "{error}");
+    }
+
+    #[test]
+    fn a_run_that_is_dropped_leaves_no_process() {
+        let run = Run::start(shell("sleep 987654 & sleep 987654")).unwrap();
+        let children = || processes::descendants(run.child.id());
+        while children().len() < 3 {
+            assert!(run.started.elapsed() < Duration::from_secs(10), "no children");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let pids = children();
+        drop(run);
+        let started = Instant::now();
+        let gone = || pids.iter().all(|pid| processes::command_line(*pid).is_none());
+        while !gone() {
+            assert!(started.elapsed() < Duration::from_secs(10), "{pids:?} are still there");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }

@@ -99,7 +99,7 @@ impl Bench {
         let set = rustix::fs::XattrFlags::empty();
         rustix::fs::setxattr(root.join("etc/zero"), "user.test", b"a\nvalue", set).unwrap();
         if !root_runs_this(self.dir.path()) {
-            eprintln!("SKIPPED: devices: only root can make them");
+            hoopy_testkit::skip("devices: only root can make them");
             return;
         }
         std::fs::create_dir(root.join("dev")).unwrap();

@@ -1,6 +1,6 @@
 //! `hoopy init`: a small system to start from, with a comment beside everything that one would want to change.
 //!
-//! The files are in `init/`, as they come out but for [`CONSOLE`] and [`NAME`].
+//! The files are in `init/`, as they come out but for `CONSOLE` and `NAME`.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};

@@ -1,6 +1,8 @@
 //! The command line. Help, completions and man pages all come from here.
 
 mod build;
+#[cfg(test)]
+mod documented;
 mod drift;
 mod images;
 mod ship;

@@ -46,7 +46,7 @@ fn tool(program: &str, arguments: &[&str], archive: &[u8]) -> Option<String> {
     }
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let Ok(mut child) = child else {
-        eprintln!("SKIPPED: {program} is not installed");
+        hoopy_testkit::skip(format_args!("{program} is not installed"));
         return None;
     };
     child.stdin.take().unwrap().write_all(archive).unwrap();
@@ -93,7 +93,7 @@ fn reads_what_gnu_cpio_writes() {
     let mut command = Command::new("cpio");
     command.args(["--quiet", "-o", "-H", "newc"]).current_dir(env!("CARGO_MANIFEST_DIR"));
     let Ok(mut child) = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() else {
-        return eprintln!("SKIPPED: cpio is not installed");
+        return hoopy_testkit::skip("cpio is not installed");
     };
     child.stdin.take().unwrap().write_all(names).unwrap();
     let archive = child.wait_with_output().unwrap().stdout;

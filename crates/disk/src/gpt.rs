@@ -9,13 +9,14 @@
 //!       -1    the header again
 //! ```
 //!
-//! Nothing is random: GUIDs are the caller's.
+//! Nothing is random: GUIDs are the caller's. On the disk their first three fields are little-endian (appendix A).
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-pub use crate::guid::Guid;
+pub use uuid::Uuid as Guid;
+use uuid::uuid;
 
 /// Bytes of a sector. Disks with larger ones are not written here: their tables would lie elsewhere.
 pub const SECTOR: u64 = 512;
@@ -32,13 +33,13 @@ const ENTRY_SECTORS: u64 = (ENTRIES * ENTRY) as u64 / SECTOR;
 const MAX_NAME: usize = 36;
 
 /// The type of EFI system partitions.
-pub const EFI_SYSTEM: Guid = Guid::new(0xc12a_7328, 0xf81f, 0x11d2, 0xba4b_00a0_c93e_c93b);
+pub const EFI_SYSTEM: Guid = uuid!("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
 /// The type of partitions with a filesystem of Linux.
-pub const LINUX_FILESYSTEM: Guid = Guid::new(0x0fc6_3daf, 0x8483, 0x4772, 0x8e79_3d69_d847_7de4);
+pub const LINUX_FILESYSTEM: Guid = uuid!("0fc63daf-8483-4772-8e79-3d69d8477de4");
 /// The type of swap of Linux.
-pub const LINUX_SWAP: Guid = Guid::new(0x0657_fd6d, 0xa4ab, 0x43c4, 0x84e5_0933_c84b_4f4f);
+pub const LINUX_SWAP: Guid = uuid!("0657fd6d-a4ab-43c4-84e5-0933c84b4f4f");
 /// The type of partitions with a filesystem that Windows reads too.
-pub const BASIC_DATA: Guid = Guid::new(0xebd0_a0a2, 0xb9e5, 0x4433, 0x87c0_68b6_b726_99c7);
+pub const BASIC_DATA: Guid = uuid!("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7");
 
 /// A partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,12 +148,12 @@ impl Table {
         for sector in [own, other, 2 + ENTRY_SECTORS, last - ENTRY_SECTORS - 1] {
             out.extend(sector.to_le_bytes());
         }
-        out.extend(self.disk.bytes());
+        out.extend(self.disk.to_bytes_le());
         out.extend(entries_at.to_le_bytes());
         out.extend((ENTRIES as u32).to_le_bytes());
         out.extend((ENTRY as u32).to_le_bytes());
-        out.extend(crc32(entries).to_le_bytes());
-        let checksum = crc32(&out);
+        out.extend(crc32fast::hash(entries).to_le_bytes());
+        let checksum = crc32fast::hash(&out);
         out.splice(CHECKSUM, checksum.to_le_bytes());
         out.resize(SECTOR as usize, 0);
         out
@@ -162,8 +163,8 @@ impl Table {
 impl Partition {
     fn entry(&self) -> Result<Vec<u8>, GptError> {
         let mut out = Vec::with_capacity(ENTRY);
-        out.extend(self.kind.bytes());
-        out.extend(self.id.bytes());
+        out.extend(self.kind.to_bytes_le());
+        out.extend(self.id.to_bytes_le());
         out.extend((self.start / SECTOR).to_le_bytes());
         out.extend(((self.start + self.size) / SECTOR - 1).to_le_bytes());
         out.extend([0; 8]); // attributes
@@ -186,13 +187,6 @@ fn protective_mbr(last: u64) -> Vec<u8> {
     out.resize(510, 0);
     out.extend([0x55, 0xaa]);
     out
-}
-
-/// CRC-32 as Ethernet and ZIP have it, bit by bit: it is for 16 KiB.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
-    })
 }
 
 #[cfg(test)]

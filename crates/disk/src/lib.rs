@@ -3,7 +3,6 @@
 pub mod esp;
 pub mod fstab;
 pub mod gpt;
-pub mod guid;
 pub mod mkfs;
 pub mod sparse;
 mod window;

@@ -1,7 +1,7 @@
 //! Filesystems in files, made by the usual tools without root, with the UUID or label that an `fstab` names.
 //!
 //! The same line and size give the same bytes where the tool can do so: of ext2, ext3, ext4, vfat and swap. Times are
-//! [`TIME`], and what a tool would roll dice for comes out of the line itself.
+//! `TIME`, and what a tool would roll dice for comes out of the line itself.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -205,7 +205,7 @@ pub fn derived(kind: &str, name: &str) -> Guid {
     let digest = hasher.finish();
     let mut first = [0; 16];
     first.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-    Guid::derived(first)
+    Guid::new_v8(first)
 }
 
 /// The volume id that Linux shows as `1234-ABCD`.

@@ -1,9 +1,9 @@
 //! Removing what no build has used for long.
 //!
 //! A file of the store was last used when it was made, or when the newest note that names it was (see
-//! [`super::used`]). First goes what was last used too long ago; then, where the store is to be smaller than that
+//! `super::used`). First goes what was last used too long ago; then, where the store is to be smaller than that
 //! leaves it, what was used least recently. The list is made beside running builds; it is made anew, and things are
-//! removed, only with the store held alone (see [`super::lock`]): no build ever sees a file go.
+//! removed, only with the store held alone (see `super::lock`): no build ever sees a file go.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};

@@ -99,7 +99,7 @@ mod tests {
         let mut python = Command::new("python3");
         python.args(["-c", read]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let Ok(mut python) = python.spawn() else {
-            return eprintln!("SKIPPED: python3 is not installed");
+            return hoopy_testkit::skip("python3 is not installed");
         };
         python.stdin.take().unwrap().write_all(junit(&report(), "nas").as_bytes()).unwrap();
         let said = String::from_utf8(python.wait_with_output().unwrap().stdout).unwrap();

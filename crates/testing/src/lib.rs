@@ -8,8 +8,8 @@
 //! There is no agent in the image, no network is needed and nobody has to log in. What is booted is the image's own
 //! file with one section exchanged, the command line; every other byte, and so kernel and initramfs, is the one that
 //! will be shipped. The new command line has the image's own shell leave a process behind that waits at a virtio port,
-//! before it becomes the init that was to run, with the same arguments and environment ([`bootstrap`]). Through the
-//! port the host types what that shell is to do ([`channel`], `agent.sh`). What differs from a boot of the real thing:
+//! before it becomes the init that was to run, with the same arguments and environment (`bootstrap`). Through the
+//! port the host types what that shell is to do (`channel`, `agent.sh`). What differs from a boot of the real thing:
 //! `/proc/cmdline`, one more process, and `/run/hoopy-test` while scripts run.
 //!
 //! The machine is not trusted: what it says is bounded, and every wait has an end. It is gone when the trial is over,

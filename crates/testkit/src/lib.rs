@@ -6,8 +6,10 @@ pub mod package;
 pub mod session;
 pub mod standin;
 
+use std::fmt::Display;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, ExitStatus, Output};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -123,6 +125,14 @@ impl Home {
         command
     }
 
+    /// The same of a program that is to be interrupted as by a terminal. Where tests run in the background of a
+    /// shell, or under nohup, signals are ignored, and every program that is started inherits that.
+    pub fn interruptible(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = self.command_of(Path::new("env"), &["--default-signal=INT,QUIT,HUP,TERM"]);
+        command.arg(program).args(args);
+        command
+    }
+
     /// Runs it to its end.
     ///
     /// # Panics
@@ -154,6 +164,23 @@ impl Home {
     }
 }
 
+/// Says that this test, or a part of it, does not run here, and why.
+///
+/// # Panics
+/// With `HOOPY_NO_SKIP=1`, as `cargo xtask test` sets it: CI has all that tests need, and a test that
+/// stops running there must not look like one that passes.
+#[track_caller]
+pub fn skip(why: impl Display) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("test");
+    assert!(
+        std::env::var_os("HOOPY_NO_SKIP").is_none_or(|set| set != "1"),
+        "{test} cannot run here, and HOOPY_NO_SKIP=1 forbids skipping: {why}"
+    );
+    // Written directly: the test harness hides what print macros write in a test that passes.
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED {test}: {why}");
+}
+
 /// Looks again and again whether it `is` so, for this long at most.
 pub fn soon(within: Duration, mut is: impl FnMut() -> bool) -> bool {
     let started = Instant::now();
@@ -166,6 +193,24 @@ pub fn soon(within: Duration, mut is: impl FnMut() -> bool) -> bool {
     false
 }
 
+/// How `child` ended, which it must do within this time.
+///
+/// # Panics
+/// When it still runs then; it is killed.
+#[track_caller]
+pub fn ended(child: &mut Child, within: Duration) -> ExitStatus {
+    let mut status = None;
+    soon(within, || {
+        status = child.try_wait().expect("wait for a child");
+        status.is_some()
+    });
+    status.unwrap_or_else(|| {
+        let _ = child.kill();
+        let _ = child.wait();
+        panic!("process {} still ran after {within:?}", child.id())
+    })
+}
+
 /// The real `apk` with these arguments.
 pub fn apk(args: &[&str]) -> Command {
     let root = mirror().apk_root;
@@ -174,4 +219,28 @@ pub fn apk(args: &[&str]) -> Command {
     let mut command = Command::new(root.join(loader));
     command.arg("--library-path").arg(libraries).arg(root.join("sbin/apk")).args(args).env_clear();
     command
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    /// The test runs itself with the variable set, since a process has one environment for all of its tests.
+    #[test]
+    fn skipping_fails_where_it_is_forbidden_and_is_seen_elsewhere() {
+        const INSIDE: &str = "HOOPY_TESTKIT_SKIPS";
+        if std::env::var_os(INSIDE).is_some() {
+            return skip("for a test");
+        }
+        let run = |no_skip: &str| {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.arg("skipping_fails_where").env(INSIDE, "1").env("HOOPY_NO_SKIP", no_skip);
+            command.output().unwrap()
+        };
+        let skipped = run("0");
+        let said = String::from_utf8_lossy(&skipped.stderr).into_owned();
+        assert!(skipped.status.success() && said.contains(": for a test"), "{said}");
+        assert!(!run("1").status.success());
+    }
 }

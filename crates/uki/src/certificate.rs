@@ -12,6 +12,14 @@
 
 use std::ops::Range;
 
+use cms::cert::CertificateChoices;
+use cms::content_info::ContentInfo;
+use cms::signed_data::{SignedData, SignerIdentifier};
+use der::oid::db::rfc4519;
+use der::{Decode as _, SliceReader};
+use x509_cert::TbsCertificate;
+use x509_cert::name::Name;
+
 use crate::pe::{Headers, PeError};
 
 /// Which of the data directories leads to the table.
@@ -85,100 +93,37 @@ pub fn certificates(table: &[u8]) -> Vec<Certificate> {
     all
 }
 
-/// The tags of DER that lead to a signer's name.
-mod tag {
-    pub const INTEGER: u8 = 0x02;
-    pub const OBJECT: u8 = 0x06;
-    pub const SEQUENCE: u8 = 0x30;
-    pub const SET: u8 = 0x31;
-    pub const CONTEXT_0: u8 = 0xA0;
-}
-
 /// Whom the certificate of the first signer is for.
 fn signer(pkcs7: &[u8]) -> Option<String> {
-    let mut info = Der(Der(pkcs7).expect(tag::SEQUENCE)?);
-    info.expect(tag::OBJECT)?;
-    let mut signed = Der(Der(info.expect(tag::CONTEXT_0)?).expect(tag::SEQUENCE)?);
-    signed.expect(tag::INTEGER)?;
-    signed.expect(tag::SET)?;
-    signed.expect(tag::SEQUENCE)?;
-    let mut certificates = Der(signed.expect(tag::CONTEXT_0)?);
-    // Perhaps revocation lists; then the signers.
-    let signers = std::iter::from_fn(|| signed.next()).find(|(tag, _)| *tag == tag::SET)?.1;
-    let mut signer = Der(Der(signers).expect(tag::SEQUENCE)?);
-    signer.expect(tag::INTEGER)?;
-    let mut wanted = Der(signer.expect(tag::SEQUENCE)?);
-    let wanted = (wanted.expect(tag::SEQUENCE)?, wanted.expect(tag::INTEGER)?);
-    while let Some(certificate) = certificates.expect(tag::SEQUENCE) {
-        if let Some((issuer, serial, subject)) = names(certificate)
-            && (issuer, serial) == wanted
-        {
-            return Some(name(subject));
-        }
-    }
-    None
+    // Read, not `from_der`: some tools count the padding behind it as a part of the certificate.
+    let info = ContentInfo::decode(&mut SliceReader::new(pkcs7).ok()?).ok()?;
+    let signed: SignedData = info.content.decode_as().ok()?;
+    let signer = signed.signer_infos.0.get(0)?;
+    let SignerIdentifier::IssuerAndSerialNumber(id) = &signer.sid else { return None };
+    let certificates = signed.certificates.as_ref()?.0.iter().filter_map(|choice| match choice {
+        CertificateChoices::Certificate(certificate) => Some(&certificate.tbs_certificate),
+        CertificateChoices::Other(_) => None,
+    });
+    let is_signer = |c: &&TbsCertificate| c.issuer == id.issuer && c.serial_number == id.serial_number;
+    certificates.into_iter().find(is_signer).map(|certificate| name(&certificate.subject))
 }
 
-/// Issuer, serial number and subject of a certificate.
-fn names(certificate: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let mut fields = Der(Der(certificate).expect(tag::SEQUENCE)?);
-    let (mut tag, mut serial) = fields.next()?;
-    if tag == tag::CONTEXT_0 {
-        (tag, serial) = fields.next()?;
-    }
-    (tag == tag::INTEGER).then_some(())?;
-    fields.expect(tag::SEQUENCE)?;
-    let issuer = fields.expect(tag::SEQUENCE)?;
-    fields.expect(tag::SEQUENCE)?;
-    Some((issuer, serial, fields.expect(tag::SEQUENCE)?))
-}
-
-/// A distinguished name as text, with the attributes that people write.
-fn name(sequence: &[u8]) -> String {
-    let mut parts = Vec::new();
-    let mut sets = Der(sequence);
-    while let Some(set) = sets.expect(tag::SET) {
-        let mut pair = Der(Der(set).expect(tag::SEQUENCE).unwrap_or_default());
-        let (Some(kind), Some((_, value))) = (pair.expect(tag::OBJECT), pair.next()) else { continue };
-        let kind = match kind {
-            [0x55, 4, 3] => "CN",
-            [0x55, 4, 6] => "C",
-            [0x55, 4, 7] => "L",
-            [0x55, 4, 8] => "ST",
-            [0x55, 4, 10] => "O",
-            [0x55, 4, 11] => "OU",
-            _ => continue,
+/// A distinguished name as text, in its own order, with the attributes that people write.
+fn name(subject: &Name) -> String {
+    let attributes = subject.0.iter().flat_map(|set| set.0.iter());
+    let parts = attributes.filter_map(|attribute| {
+        let kind = match attribute.oid {
+            rfc4519::CN => "CN",
+            rfc4519::C => "C",
+            rfc4519::L => "L",
+            rfc4519::ST => "ST",
+            rfc4519::O => "O",
+            rfc4519::OU => "OU",
+            _ => return None,
         };
-        parts.push(format!("{kind}={}", String::from_utf8_lossy(value)));
-    }
-    parts.join(", ")
-}
-
-/// Values in DER, one after the other.
-struct Der<'a>(&'a [u8]);
-
-impl<'a> Der<'a> {
-    /// The content of the next value, if it has this tag.
-    fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
-        self.next().filter(|(found, _)| *found == tag).map(|(_, content)| content)
-    }
-
-    /// The next value: its tag and content.
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let (&[tag, first], rest) = self.0.split_first_chunk::<2>()?;
-        let (len, rest) = if first < 0x80 {
-            (usize::from(first), rest)
-        } else {
-            // A length of more than four bytes is no file's.
-            let count = usize::from(first & 0x7F);
-            let bytes = rest.get(..count).filter(|_| (1..=4).contains(&count))?;
-            let len = bytes.iter().fold(0, |len, &byte| len << 8 | usize::from(byte));
-            (len, rest.get(count..)?)
-        };
-        let (content, rest) = rest.split_at_checked(len)?;
-        self.0 = rest;
-        Some((tag, content))
-    }
+        Some(format!("{kind}={}", String::from_utf8_lossy(attribute.value.value())))
+    });
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -196,13 +141,5 @@ mod tests {
         let found = certificates(&table);
         assert_eq!(found.iter().map(|c| (c.size, c.kind)).collect::<Vec<_>>(), [(16, 1), (9, 2)]);
         assert!(found.iter().all(|c| c.signer.is_none()));
-    }
-
-    #[test]
-    fn lengths_that_run_over_the_end_are_no_values() {
-        assert_eq!(Der(&[0x30, 3, 1, 2]).next(), None);
-        assert_eq!(Der(&[0x30, 0x84, 255, 255, 255, 255, 0]).next(), None);
-        assert_eq!(Der(&[0x30, 0x80]).next(), None);
-        assert_eq!(Der(&[0x30, 0x81, 2, 7, 8]).next(), Some((0x30, &[7, 8][..])));
     }
 }

@@ -80,7 +80,9 @@ impl Oracle {
     /// The apk of the Alpine root that `HOOPY_APK_ROOT` names; without one says so and is `None`.
     pub fn find(test: &str) -> Option<Self> {
         let Some(alpine) = std::env::var_os("HOOPY_APK_ROOT").map(PathBuf::from) else {
-            eprintln!("SKIPPED: {test}: HOOPY_APK_ROOT does not name an Alpine root with sbin/apk in it");
+            hoopy_testkit::skip(format_args!(
+                "{test}: HOOPY_APK_ROOT does not name an Alpine root with sbin/apk in it"
+            ));
             return None;
         };
         // A process for each world: in memory it starts in less than half the time.

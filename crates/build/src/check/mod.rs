@@ -1,6 +1,6 @@
 //! What is wrong with a system directory though it builds: one lint a file.
 //!
-//! Every lint looks at the same [`View`]: the files that the user answers for, and, as far as it is known, the
+//! Every lint looks at the same `View`: the files that the user answers for, and, as far as it is known, the
 //! image around them. Three ways lead to one:
 //!
 //! | how | what is known |

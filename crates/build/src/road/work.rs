@@ -122,8 +122,10 @@ impl Work<'_> {
     }
 }
 
-/// The revocation level of what hoopy itself adds (shim's SBAT.md): generation 1.
-const SBAT: &str = "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md\nhoopy,1,hoopy,hoopy,0,https://github.com/hoopy/hoopy\n";
+/// The revocation level of what hoopy itself adds (shim's SBAT.md): generation 1. The last field is for an address,
+/// which the project does not have yet; shim refuses an empty one.
+const SBAT: &str =
+    "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md\nhoopy,1,hoopy,hoopy,0,-\n";
 
 /// What was made.
 pub(super) fn report(work: &Work<'_>, path: PathBuf, size: u64, initramfs: &Initramfs) -> Built {

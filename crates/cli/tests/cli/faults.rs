@@ -39,6 +39,9 @@ fn forget(store: &Path) {
     }
 }
 
+/// Long enough for a build, where the signal comes after its end.
+const ENDED: Duration = Duration::from_secs(60);
+
 fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0)
 }
@@ -61,13 +64,13 @@ fn mounts() -> usize {
 
 /// Starts a build with a program of its own name, signals it after `wait`, and checks what is left.
 fn interrupt(home: &Home, program: &Path, signal: &str, wait: Duration) {
-    let mut command = home.command_of(program, &BUILD);
+    let mut command = home.interruptible(program, &BUILD);
     command.args(["--store", "store"]).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     std::thread::sleep(wait);
     let pid = child.id().to_string();
     assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-    child.wait().unwrap();
+    hoopy_testkit::ended(&mut child, ENDED);
     wait_for_none(program);
     assert_eq!(mounts(), 0, "mounts are left");
     let left = files(&home.path("s/images"));
@@ -146,7 +149,7 @@ fn a_truncated_store_is_mended() {
 #[test]
 fn a_full_disk_is_said_and_the_next_build_with_room_works() {
     if !is_root() {
-        println!("SKIPPED: only root may mount a small disk");
+        hoopy_testkit::skip("only root may mount a small disk");
         return;
     }
     let home = home();
@@ -186,7 +189,7 @@ fn as_user(home: &Home, subids: &str, args: &[&str]) -> std::process::Output {
 #[test]
 fn an_ordinary_user_builds_the_same_bytes_as_root() {
     if !is_root() {
-        println!("SKIPPED: only root may become another user");
+        hoopy_testkit::skip("only root may become another user");
         return;
     }
     let home = home();
@@ -207,7 +210,7 @@ fn an_ordinary_user_builds_the_same_bytes_as_root() {
 #[test]
 fn a_user_without_subordinate_ids_is_told_what_to_set() {
     if !is_root() {
-        println!("SKIPPED: only root may become another user");
+        hoopy_testkit::skip("only root may become another user");
         return;
     }
     let home = home();

@@ -97,7 +97,9 @@ fn a_foreign_architecture_comes_out_the_same_by_interpreter_and_by_virtual_machi
     let setup = "#!/bin/sh\nset -e\nrc-update -q add devfs sysinit\nuname -m >/etc/machine\nadduser -D me\n";
     let machine = initramfs(&home, foreign, "vm", setup);
     if !hoopy_sandbox::binfmt::registered(foreign.as_str()) {
-        eprintln!("SKIPPED: half of this test: no interpreter for {foreign} is registered with binfmt_misc");
+        hoopy_testkit::skip(format_args!(
+            "half of this test: no interpreter for {foreign} is registered with binfmt_misc"
+        ));
         return;
     }
     let interpreted = initramfs(&home, foreign, "native", setup);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -188,7 +187,7 @@ fn colours_are_for_terminals_that_want_them() {
         child.map(|out| String::from_utf8_lossy(&out.stdout).into_owned())
     };
     let Ok(coloured) = shown("") else {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: script is not installed");
+        hoopy_testkit::skip("script is not installed");
         return;
     };
     assert!(coloured.contains("\u{1b}[32m+b\u{1b}[0m") && coloured.contains("\u{1b}[31m-a"), "{coloured:?}");

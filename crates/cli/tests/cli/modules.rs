@@ -82,7 +82,7 @@ fn the_answered_trigger_leaves_what_the_script_leaves() {
 fn the_answered_trigger_leaves_what_the_script_leaves_on_a_foreign_architecture() {
     let foreign = Arch::ALL.into_iter().find(|arch| Some(*arch) != Arch::host()).unwrap();
     if !hoopy_sandbox::binfmt::registered(foreign.as_str()) {
-        eprintln!("SKIPPED: no interpreter for {foreign} is registered with binfmt_misc");
+        hoopy_testkit::skip(format_args!("no interpreter for {foreign} is registered with binfmt_misc"));
         return;
     }
     comes_out_the_same(foreign);

@@ -52,7 +52,7 @@ fn is_root() -> bool {
 #[test]
 fn the_tree_is_the_one_that_the_real_apk_installs() {
     if !is_root() {
-        println!("SKIPPED: the real apk runs package scripts in a chroot, which only root may");
+        hoopy_testkit::skip("the real apk runs package scripts in a chroot, which only root may");
         return;
     }
     let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));

@@ -159,7 +159,7 @@ fn a_change_while_a_build_looks_at_the_file_is_noticed_by_the_next() {
         let mut going = home.command(&build).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(delay * 2));
         put(&motd, &format!("other {delay:02}\n"));
-        assert!(going.wait().unwrap().success());
+        assert!(hoopy_testkit::ended(&mut going, std::time::Duration::from_secs(60)).success());
         let archive = home.ok(&build);
         let found = extracted(Path::new(archive.trim_end()), "etc/motd");
         assert_eq!(found, format!("other {delay:02}\n"));

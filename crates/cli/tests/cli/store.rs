@@ -139,7 +139,7 @@ const KILLS: usize = 16;
 #[test]
 fn a_build_killed_at_any_write_is_taken_up_by_the_next() {
     if !Command::new("strace").args(["-f", "true"]).output().is_ok_and(|out| out.status.success()) {
-        println!("SKIPPED: no strace here, or it may not trace");
+        hoopy_testkit::skip("no strace here, or it may not trace");
         return;
     }
     let home = home();
@@ -270,7 +270,7 @@ fn gc_removes_nothing_where_there_is_no_store() {
 #[test]
 fn a_store_that_is_read_only_serves_what_it_has_and_says_what_it_cannot() {
     if !is_root() {
-        println!("SKIPPED: only root may mount a directory read-only");
+        hoopy_testkit::skip("only root may mount a directory read-only");
         return;
     }
     let home = home();
@@ -314,7 +314,7 @@ fn as_user(home: &Home, uid: u32, args: &[&str]) -> Output {
 #[test]
 fn two_users_of_a_group_share_a_store() {
     if !is_root() {
-        println!("SKIPPED: only root may become other users");
+        hoopy_testkit::skip("only root may become other users");
         return;
     }
     let home = home();

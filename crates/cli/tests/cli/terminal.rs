@@ -66,7 +66,7 @@ fn no_such_directory() {
 /// A cold build of a small system, as `script` records it on a terminal of its own.
 fn on_a_terminal(more: &str) -> Option<String> {
     if Command::new("script").arg("--version").output().is_err() {
-        println!("SKIPPED: no script(1), which makes a terminal");
+        hoopy_testkit::skip("no script(1), which makes a terminal");
         return None;
     }
     let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));

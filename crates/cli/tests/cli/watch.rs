@@ -5,12 +5,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use hoopy_testkit::{Home, package, soon};
+use hoopy_testkit::{Home, ended, package, soon};
 
 /// Long enough for a build on a busy machine.
 const BUILT: Duration = Duration::from_secs(60);
 /// Long enough for a machine to come up on a busy machine without KVM.
 const BOOTED: Duration = Duration::from_secs(240);
+/// Long enough for hoopy and its machine to end.
+const ENDED: Duration = Duration::from_secs(20);
 
 /// A watching hoopy, which is ended with the test.
 struct Watching {
@@ -110,7 +112,7 @@ fn a_change_boots_the_new_image_in_place_of_the_old_one_and_the_end_ends_all() {
     let temp = home.path("temp").canonicalize().unwrap();
     let all = ["build", "s", "--watch", "--run", "--store", "st"];
     let (out, errors) = (File::create(home.path("out")).unwrap(), File::create(home.path("err")).unwrap());
-    let mut command = home.command(&all);
+    let mut command = home.interruptible(Path::new(env!("CARGO_BIN_EXE_hoopy")), &all);
     command.env("TMPDIR", &temp).stdin(Stdio::null()).stdout(out).stderr(errors);
     let mut w = Watching { child: command.spawn().unwrap(), home };
     w.wait("login:", 1, BOOTED);
@@ -121,7 +123,7 @@ fn a_change_boots_the_new_image_in_place_of_the_old_one_and_the_end_ends_all() {
     // Ctrl-C, as a terminal sends it.
     let pid = w.child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    w.child.wait().unwrap();
-    assert!(soon(Duration::from_secs(20), || qemus(&temp) == 0), "a machine is left");
-    assert!(soon(Duration::from_secs(20), || fs::read_dir(&temp).unwrap().count() == 0), "files are left");
+    ended(&mut w.child, ENDED);
+    assert!(soon(ENDED, || qemus(&temp) == 0), "a machine is left");
+    assert!(soon(ENDED, || fs::read_dir(&temp).unwrap().count() == 0), "files are left");
 }

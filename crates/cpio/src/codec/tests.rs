@@ -35,7 +35,7 @@ fn frame(codec: Codec, packed: &[u8]) -> &[u8] {
 fn unpacked(program: &str, bytes: &[u8]) -> Option<Vec<u8>> {
     let child = Command::new(program).arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let Ok(mut child) = child else {
-        eprintln!("SKIPPED: {program} is not installed");
+        hoopy_testkit::skip(format_args!("{program} is not installed"));
         return None;
     };
     let mut input = child.stdin.take().unwrap();

@@ -14,7 +14,7 @@ fn tool(name: &str, args: &[&str]) -> Option<Output> {
     match Command::new(name).args(args).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output() {
         Ok(output) => Some(output),
         Err(e) => {
-            eprintln!("SKIPPED: {name} does not start ({e}): install dosfstools and mtools");
+            hoopy_testkit::skip(format_args!("{name} does not start ({e}): install dosfstools and mtools"));
             None
         }
     }

@@ -9,12 +9,16 @@ use hoopy_inspect::image::describe::FileKind;
 use super::*;
 
 /// Where distributions put the real stub.
-const STUB: &str = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
+const STUB: &str = if cfg!(target_arch = "aarch64") {
+    "/usr/lib/systemd/boot/efi/linuxaa64.efi.stub"
+} else {
+    "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"
+};
 
 fn tool(program: &str, args: &[&str], dir: &Path) -> bool {
     let out = Command::new(program).args(args).current_dir(dir).output();
     let Ok(out) = out else {
-        eprintln!("SKIPPED: {program} is not installed");
+        hoopy_testkit::skip(format_args!("{program} is not installed"));
         return false;
     };
     assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
@@ -24,7 +28,7 @@ fn tool(program: &str, args: &[&str], dir: &Path) -> bool {
 /// An image put together the way guides tell: with objcopy, on the real stub.
 fn made_by_objcopy(dir: &Path) -> Option<PathBuf> {
     if !Path::new(STUB).exists() {
-        eprintln!("SKIPPED: {STUB} is not there");
+        hoopy_testkit::skip(format_args!("{STUB} is not there"));
         return None;
     }
     let early = archive(&[("kernel".to_owned(), Is::Dir), of("kernel/early", "microcode")]);

@@ -19,7 +19,7 @@ fn unpacked_by_cpio(archives: &[Vec<u8>], dir: &Path) -> bool {
             .stderr(Stdio::null())
             .spawn();
         let Ok(mut child) = child else {
-            eprintln!("SKIPPED: cpio is not installed");
+            hoopy_testkit::skip("cpio is not installed");
             return false;
         };
         let _ = child.stdin.take().unwrap().write_all(archive);

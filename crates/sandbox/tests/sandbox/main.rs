@@ -32,7 +32,9 @@ fn main() -> ExitCode {
         _ => {}
     }
     let Some(root) = apk_root() else {
-        println!("SKIPPED: all of the sandbox's tests: no target/mirror/apk-root (run `cargo xtask mirror`)");
+        hoopy_testkit::skip(
+            "all of the sandbox's tests: no target/mirror/apk-root (run `cargo xtask mirror`)",
+        );
         return ExitCode::SUCCESS;
     };
     let as_user = arguments.iter().any(|argument| argument == "--as-user");
@@ -86,7 +88,9 @@ fn run_as_nobody(root: &Path, filter: &str) -> bool {
     match command.status() {
         Ok(status) => status.success() & without.status().is_ok_and(|status| status.success()),
         Err(e) => {
-            println!("SKIPPED: the sandbox's tests as an ordinary user: unshare(1) does not start: {e}");
+            hoopy_testkit::skip(format_args!(
+                "the sandbox's tests as an ordinary user: unshare(1) does not start: {e}"
+            ));
             true
         }
     }

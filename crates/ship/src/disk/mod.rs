@@ -199,7 +199,7 @@ fn plan(config: &DiskConfig, image: u64) -> Result<Table, DiskError> {
 
 /// What the EFI system partition is called: as `fstab` says, if it names it.
 fn volume(config: &DiskConfig) -> Volume {
-    let own = mkfs::derived("esp", &config.name).bytes();
+    let own = mkfs::derived("esp", &config.name).to_bytes_le();
     let id = own.iter().take(4).fold(0_u32, |id, byte| (id << 8) | u32::from(*byte));
     let plain = Volume { id, spare: 0, ..Volume::default() };
     match config.lasting.esp.as_ref().map(|mount| &mount.spec) {

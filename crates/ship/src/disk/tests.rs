@@ -13,7 +13,7 @@ const UUID: &str = "1b0c2f0e-1111-4222-8333-444455556666";
 
 fn tool(name: &str, args: &[&str]) -> Option<Output> {
     let Some(program) = Programs::default().find(name) else {
-        eprintln!("SKIPPED: {name} is not installed");
+        hoopy_testkit::skip(format_args!("{name} is not installed"));
         return None;
     };
     Some(Command::new(program).args(args).output().unwrap())
@@ -58,7 +58,7 @@ fn every_tool_reads_it_and_finds_no_fault() {
     let config = config(dir.path(), Layout::Ab, &format!("UUID={UUID} /data ext4 noatime\n"));
     let out = dir.path().join("nas.img");
     let disk = match write(&out, &config) {
-        Err(DiskError::Mkfs(e @ mkfs::MkfsError::NoTool { .. })) => return eprintln!("SKIPPED: {e}"),
+        Err(DiskError::Mkfs(e @ mkfs::MkfsError::NoTool { .. })) => return hoopy_testkit::skip(e),
         other => other.unwrap(),
     };
     let meta = fs::metadata(&out).unwrap();
@@ -101,7 +101,7 @@ fn the_same_input_gives_the_same_bytes() {
         let out = dir.path().join(name);
         match write(&out, &config) {
             Err(DiskError::Mkfs(e @ mkfs::MkfsError::NoTool { .. })) => {
-                eprintln!("SKIPPED: {e}");
+                hoopy_testkit::skip(e);
                 None
             }
             other => other.map(|disk| (disk, fs::read(out).unwrap())).map(Some).unwrap(),

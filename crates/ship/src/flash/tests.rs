@@ -143,10 +143,10 @@ impl Loop {
             }
             why => {
                 let why = why.map(|out| String::from_utf8_lossy(&out.stderr).into_owned());
-                eprintln!(
-                    "SKIPPED: no loop device: {}",
+                hoopy_testkit::skip(format_args!(
+                    "no loop device: {}",
                     why.unwrap_or("losetup is not installed".to_owned())
-                );
+                ));
                 None
             }
         }
@@ -188,7 +188,7 @@ fn used(dir: &Path) -> PathBuf {
 
 fn said(program: &str, args: &[&str]) -> Option<(bool, String)> {
     let Some(path) = Programs::default().find(program) else {
-        eprintln!("SKIPPED: {program} is not installed");
+        hoopy_testkit::skip(format_args!("{program} is not installed"));
         return None;
     };
     let out = Command::new(path).args(args).output().unwrap();
@@ -211,7 +211,7 @@ fn a_used_device_gets_the_whole_disk_and_nothing_old_shows() {
     let how = Flash { fixed_disk: true, stop: &stop, progress: &progress };
     let disk = match flash(&device.0, &found, config(dir.path()), dir.path(), &how) {
         Err(FlashError::Disk(e @ super::super::disk::DiskError::Mkfs(_))) => {
-            return eprintln!("SKIPPED: {e}");
+            return hoopy_testkit::skip(e);
         }
         other => other.unwrap(),
     };

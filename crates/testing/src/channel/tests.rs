@@ -56,7 +56,7 @@ impl Shell {
         let put = directory.put(tests.path()).unwrap();
         let put = self.channel.request(PATIENCE, &mut nothing, put).unwrap();
         if put.output.contains("not found") {
-            eprintln!("SKIPPED: cpio and base64 are not installed: {}", put.output);
+            hoopy_testkit::skip(format_args!("cpio and base64 are not installed: {}", put.output));
             return None;
         }
         assert_eq!((put.status.as_str(), put.output.as_str()), ("0", ""));

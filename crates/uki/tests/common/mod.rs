@@ -7,7 +7,11 @@ use hoopy_uki::pe::Headers;
 use hoopy_uki::{Checksum, Extent, Plan, Section, SectionData};
 
 /// Where distributions put the real stub.
-pub const REAL_STUB: &str = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
+pub const REAL_STUB: &str = if cfg!(target_arch = "aarch64") {
+    "/usr/lib/systemd/boot/efi/linuxaa64.efi.stub"
+} else {
+    "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"
+};
 
 /// A stub or kernel: two sections of code and data, and a `.sbat`, in a file aligned to 512.
 pub struct Program {
@@ -112,7 +116,7 @@ pub fn assembled(stub: &[u8], kernel: Vec<u8>) -> Vec<u8> {
 
 pub fn on_the_real_stub() -> Option<Vec<u8>> {
     if !Path::new(REAL_STUB).exists() {
-        eprintln!("SKIPPED: {REAL_STUB} is not installed");
+        hoopy_testkit::skip(format_args!("{REAL_STUB} is not installed"));
         return None;
     }
     Some(assembled(&std::fs::read(REAL_STUB).unwrap(), PROGRAM.bytes()))

@@ -14,7 +14,7 @@ fn the_guest_ends_well_under_an_accelerator_that_works() {
             Ok(qemu) => {
                 assert_eq!(run(arch, &qemu, &std::env::temp_dir(), Accelerator::Tcg), Ok(()), "{arch}")
             }
-            Err(e) => eprintln!("SKIPPED: {e}"),
+            Err(e) => hoopy_testkit::skip(e),
         }
     }
 }
@@ -31,7 +31,7 @@ fn the_guest_fails_for_a_program_that_only_looks_like_qemu() {
 #[test]
 fn the_guest_fails_where_a_part_of_what_it_does_is_missing() {
     let Ok(qemu) = Places::default().qemu(Arch::X86_64) else {
-        return eprintln!("SKIPPED: no QEMU for x86_64");
+        return hoopy_testkit::skip("no QEMU for x86_64");
     };
     let dir = tempfile::tempdir().unwrap();
     let script = dir.path().join("qemu");
@@ -57,7 +57,9 @@ fn the_bytes_are_what_an_assembler_makes_of_the_source() {
             Some(bytes) => {
                 assert!(bytes == guest(arch), "{arch}: probe/mod.rs has other bytes than the source")
             }
-            None => eprintln!("SKIPPED: no assembler for {arch} that understands GNU's syntax"),
+            None => {
+                hoopy_testkit::skip(format_args!("no assembler for {arch} that understands GNU's syntax"))
+            }
         }
     }
 }

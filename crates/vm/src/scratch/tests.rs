@@ -11,7 +11,7 @@ use super::*;
 fn blkid(path: &Path) -> Option<String> {
     let blkid = Places::default().programs.find("blkid");
     if blkid.is_none() {
-        eprintln!("SKIPPED: blkid is not installed: it is in util-linux");
+        hoopy_testkit::skip("blkid is not installed: it is in util-linux");
     }
     let output = Command::new(blkid?).args(["-p", "-o", "export"]).arg(path).output().unwrap();
     Some(String::from_utf8(output.stdout).unwrap())
@@ -22,7 +22,7 @@ fn made(dir: &Path, fstab: &str) -> Option<Scratch> {
     match make(dir, &parse(fstab.as_bytes()), DEFAULT_SIZE, &Places::default()) {
         Ok(scratch) => Some(scratch),
         Err(VmError::Mkfs(e @ MkfsError::NoTool { .. })) => {
-            eprintln!("SKIPPED: {e}");
+            hoopy_testkit::skip(e);
             None
         }
         Err(e) => panic!("{e}"),

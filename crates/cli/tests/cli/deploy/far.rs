@@ -99,7 +99,10 @@ impl Far {
         let at = self.home.path("esp");
         let mounted = run("mount", &["-o", options, image.to_str().unwrap(), at.to_str().unwrap()]);
         if !mounted.status.success() {
-            eprintln!("SKIPPED: no FAT can be mounted: {}", String::from_utf8_lossy(&mounted.stderr));
+            hoopy_testkit::skip(format_args!(
+                "no FAT can be mounted: {}",
+                String::from_utf8_lossy(&mounted.stderr)
+            ));
             return None;
         }
         self.mounted = true;
