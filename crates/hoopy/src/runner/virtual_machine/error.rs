@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::layer::BadPath;
 use crate::layer::stored::ReadLayerError;
 use crate::segment::SegmentError;
-use crate::ship::vm::VmError;
+use crate::ship::vm::{VmError, error};
 
 /// Why scripts could not be run in a virtual machine.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +81,23 @@ impl MachineError {
     pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
+    }
+
+    /// What the user can do about it, besides what the message says.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Vm(error) => error.hint(),
+            Self::TimedOut { facts, .. } => error::doubt(facts),
+            Self::NoKernel
+            | Self::NoShell { .. }
+            | Self::Module { .. }
+            | Self::Layer(_)
+            | Self::Send(_)
+            | Self::Io { .. }
+            | Self::Ended { .. }
+            | Self::Answer(_)
+            | Self::Path(_) => None,
+        }
     }
 
     /// Where KVM failed and the next machine would run under TCG: what to tell the user.

@@ -103,13 +103,16 @@ impl Guest {
         let to = BufWriter::with_capacity(BUFFER, Timed { pipe: to, deadline, state: state.clone() });
         let from = BufReader::with_capacity(BUFFER, Timed { pipe: from, deadline, state });
         let mut guest = Self { to, from, limit: BOOT_TIME, qemu, dir };
-        guest.wait(deadline, tell);
+        if let Some(fault) = guest.wait(deadline, tell) {
+            return Err(guest.stopped(fault));
+        }
         guest.expect("ready", "boot it")?;
         Ok(guest)
     }
 
     /// Waits until there is something to read, or never will be, and tells of silence.
-    fn wait(&self, deadline: Instant, tell: &dyn Fn(&str)) {
+    fn wait(&self, deadline: Instant, tell: &dyn Fn(&str)) -> Option<Fault> {
+        let started = Instant::now();
         let mut silence = Silence::new(BOOT_TIME);
         let (mut length, mut last) = (0, None);
         let tick = Timespec::try_from(TICK).unwrap_or_default();
@@ -117,16 +120,20 @@ impl Guest {
         while Instant::now() < deadline && from.state.paused().is_none() {
             match poll(&mut [PollFd::new(&from.pipe, PollFlags::IN)], Some(&tick)) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                _ => return,
+                _ => return None,
             }
             let now = fs::metadata(self.dir.path().join(CONSOLE)).map_or(0, |file| file.len());
             if now != length {
                 (length, last) = (now, Some(Instant::now()));
             }
+            if let Some(fault) = self.qemu.hung(started.elapsed()) {
+                return Some(fault);
+            }
             if let Some(note) = silence.note(last, || self.qemu.facts()) {
                 tell(&note);
             }
         }
+        None
     }
 
     /// From now on there is so much time.

@@ -160,11 +160,8 @@ impl VmError {
         match self {
             Self::NoKvm(_) => Some(WITHOUT_KVM),
             Self::Fault { fault, .. } => fault.hint(),
-            Self::TimedOut { facts, .. } if facts.contains("accelerator: KVM") => {
-                Some("if it comes up with --accel tcg, KVM does not work on this computer")
-            }
-            Self::TimedOut { .. }
-            | Self::NoQemu { .. }
+            Self::TimedOut { facts, .. } => doubt(facts),
+            Self::NoQemu { .. }
             | Self::NoFirmware { .. }
             | Self::NotThere { .. }
             | Self::Mkfs(_)
@@ -182,6 +179,12 @@ impl VmError {
 
 /// What to do where KVM was asked for and does not work.
 pub(super) const WITHOUT_KVM: &str = "--accel tcg runs the machine without KVM, which is slower";
+
+/// What to try with a machine that came to nothing in time.
+pub(crate) fn doubt(facts: &str) -> Option<&'static str> {
+    let hint = "if it comes up with --accel tcg, KVM does not work on this computer";
+    facts.contains("accelerator: KVM").then_some(hint)
+}
 
 fn heard(tail: &str) -> String {
     if tail.is_empty() { "; it printed nothing on its console".to_owned() } else { said("", tail) }
