@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use super::MachineConfig;
 use super::base::Base;
 use super::error::MachineError;
+use crate::arch::Arch;
 use crate::ship::vm::args::Args;
 use crate::ship::vm::qemu::{Qemu, Start};
 use crate::ship::vm::silence::Silence;
@@ -74,11 +75,9 @@ impl Guest {
         let console = file(CONSOLE, b"")?;
         let mut args = Args::bare(config.arch, accelerator, memory, CPUS);
         args.push(["-kernel", path(&kernel)?, "-initrd", path(&initramfs)?]);
-        args.push([
-            "-append",
-            &format!("console={} quiet panic=-1 {THRIFT}", config.arch.console()),
-            "-no-reboot",
-        ]);
+        let timer = if config.arch == Arch::X86_64 { TIMER } else { "" };
+        let line = format!("console={} quiet panic=-1 {THRIFT}{timer}", config.arch.console());
+        args.push(["-append", &line, "-no-reboot"]);
         args.push(["-monitor", "none", "-serial", &format!("file:{}", path(&console)?)]);
         args.push(["-chardev", "stdio,id=jobs,signal=off", "-device", "virtio-serial-pci"]);
         args.push(["-device", "virtserialport,chardev=jobs,name=hoopy"]);
@@ -199,6 +198,10 @@ impl Guest {
 /// What a machine for one's own scripts can do without, and what is dear where it is emulated
 /// (Documentation/admin-guide/kernel-parameters.txt).
 const THRIFT: &str = "mitigations=off init_on_alloc=0 init_on_free=0 audit=0";
+
+/// On a busy computer an emulated timer may be late, which the kernel takes for a broken one: it panics with "IO-APIC +
+/// timer doesn't work!".
+const TIMER: &str = " no_timer_check";
 
 /// What runs beside a script is little, and two processors that are emulated get in each other's way: a build takes
 /// a third longer with them.
