@@ -56,7 +56,7 @@ pub struct Global {
     /// The architecture: x86_64 or aarch64
     #[arg(long, global = true, value_name = "ARCH")]
     pub arch: Option<hoopy_base::arch::Arch>,
-    /// What runs virtual machines. auto: KVM where it works, else TCG, which is slower
+    /// The accelerator of virtual machines: auto is KVM where it works, else TCG, which is slower
     #[arg(long, global = true, env = "HOOPY_ACCEL", value_enum, default_value_t = Accel::Auto, value_name = "ACCEL")]
     pub accel: Accel,
     /// Print nothing but errors and results
@@ -64,14 +64,12 @@ pub struct Global {
     pub quiet: bool,
 }
 
-/// Which accelerator virtual machines get.
+/// Which accelerator virtual machines get. The values are not documented one by one: `--help` of every command would
+/// become three times as long (clap's long form).
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Accel {
-    /// KVM where it works on this computer, else TCG
     Auto,
-    /// KVM or an error
     Kvm,
-    /// QEMU's emulation
     Tcg,
 }
 

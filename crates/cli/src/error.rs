@@ -192,10 +192,7 @@ fn of_script(error: &SandboxError) -> Option<&'static str> {
             "for another architecture than this machine's, qemu-user must be registered with binfmt_misc \
              (Debian: apt install qemu-user-static binfmt-support), or say --scripts vm",
         ),
-        SandboxError::Machine(error) => match error.downcast_ref() {
-            Some(MachineError::Vm(error)) => error.hint(),
-            _ => None,
-        },
+        SandboxError::Machine(error) => error.downcast_ref::<MachineError>().and_then(MachineError::hint),
         _ => None,
     }
 }

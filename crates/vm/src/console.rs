@@ -31,6 +31,7 @@ pub struct Console {
     keys: Option<ChildStdin>,
     heard: Arc<(Mutex<Heard>, Condvar)>,
     words: PathBuf,
+    started: Instant,
     commands: u32,
     _dir: TempDir,
 }
@@ -85,7 +86,7 @@ impl Console {
             thread.map_err(VmError::start("a thread that listens to the console"))?;
         }
         let words = dir.path().join(STDERR);
-        Ok(Self { runs, keys, heard, words, commands: 0, _dir: dir })
+        Ok(Self { runs, keys, heard, words, started: Instant::now(), commands: 0, _dir: dir })
     }
 
     /// Talks with any program that has a machine's console on its standard streams. Temporary files go to `temp`.
@@ -181,12 +182,14 @@ impl Console {
         VmError::Ended { status, wanted, words, tail }
     }
 
-    /// Whether the machine stopped though nobody told it to.
+    /// Whether the machine stopped though nobody told it to, or never said a word.
     pub fn fault(&mut self) -> Option<Fault> {
-        match &mut self.runs {
-            Runs::Qemu(qemu) => qemu.fault(),
-            Runs::Other(_) => None,
+        let Runs::Qemu(qemu) = &mut self.runs else { return None };
+        if let Some(fault) = qemu.fault() {
+            return Some(fault);
         }
+        let mute = lock(&self.heard.0).last.is_none() && qemu.exit_status().is_none();
+        if mute { qemu.hung(self.started.elapsed()) } else { None }
     }
 
     /// What an error about a machine that did nothing adds: accelerator, state, and what QEMU said.
@@ -197,7 +200,7 @@ impl Console {
     /// The fault of a QEMU that still runs.
     fn paused(&mut self) -> Option<Fault> {
         let Runs::Qemu(qemu) = &mut self.runs else { return None };
-        if qemu.exit_status().is_some() { None } else { qemu.fault() }
+        if qemu.exit_status().is_some() { None } else { self.fault() }
     }
 
     /// What is to be told of a machine that says nothing.

@@ -162,11 +162,8 @@ impl VmError {
         match self {
             Self::NoKvm(_) => Some(WITHOUT_KVM),
             Self::Fault { fault, .. } => fault.hint(),
-            Self::TimedOut { facts, .. } if facts.contains("accelerator: KVM") => {
-                Some("if it comes up with --accel tcg, KVM does not work on this computer")
-            }
-            Self::TimedOut { .. }
-            | Self::NoQemu { .. }
+            Self::TimedOut { facts, .. } => doubt(facts),
+            Self::NoQemu { .. }
             | Self::NoFirmware { .. }
             | Self::NotThere { .. }
             | Self::Mkfs(_)
@@ -180,6 +177,12 @@ impl VmError {
             | Self::Type(_) => None,
         }
     }
+}
+
+/// What to try with a machine that came to nothing in time.
+pub fn doubt(facts: &str) -> Option<&'static str> {
+    let hint = "if it comes up with --accel tcg, KVM does not work on this computer";
+    facts.contains("accelerator: KVM").then_some(hint)
 }
 
 fn heard(tail: &str) -> String {

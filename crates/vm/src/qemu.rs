@@ -14,6 +14,7 @@ use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -26,6 +27,10 @@ use super::qmp::{Ended, INTERNAL_ERROR, Paused, Qmp, Shared};
 
 /// Most that is read of QEMU's standard error. Where it fails under KVM, all registers of each processor are there.
 const SAID_MAX: u64 = 16 << 10;
+
+/// A machine under KVM says its first word within two seconds. One that needs longer than this on a busy computer is
+/// not faster than one that is emulated.
+const HUNG: Duration = Duration::from_secs(60);
 
 /// The file with QEMU's standard error, in the machine's directory.
 pub const STDERR: &str = "qemu.stderr";
@@ -142,6 +147,19 @@ impl Qemu {
             kvm::remember_failure(&self.program, &what);
         }
         Some(Fault { what, kvm, falls_back })
+    }
+
+    /// The fault of a machine that runs and does nothing, though it has had a minute and more: there are KVMs under which
+    /// a guest turns in circles for ever. Only where the machine can be started again without: it may just be slow.
+    pub fn hung(&self, since: Duration) -> Option<Fault> {
+        let falls_back = self.accelerator == Accelerator::Kvm && self.may_fall_back && since >= HUNG;
+        if !falls_back {
+            return None;
+        }
+        let what =
+            format!("nothing came from the machine for {} s, and QEMU says that it runs", HUNG.as_secs());
+        kvm::remember_failure(&self.program, &what);
+        Some(Fault { what, kvm: true, falls_back })
     }
 
     /// Whether such an end, of a machine under KVM, is KVM's doing. A QEMU that ends for another reason, as a port

@@ -25,12 +25,11 @@ impl Silence {
         if let Some(last) = last.filter(|last| *last > self.since) {
             (self.since, self.next) = (last, self.after);
         }
-        let silent = self.since.elapsed();
-        if silent < self.next {
+        if self.since.elapsed() < self.next {
             return None;
         }
+        let seconds = self.next.as_secs();
         self.next *= 2;
-        let seconds = silent.as_secs();
         Some(format!("nothing on the machine's console for {seconds} s; {}. Still waiting", facts()))
     }
 }

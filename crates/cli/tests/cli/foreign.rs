@@ -117,7 +117,7 @@ fn a_build_that_is_killed_leaves_no_machine() {
     let started = Instant::now();
     let machine = loop {
         let mut dirs = fs::read_dir(&temp).unwrap().map(|e| e.unwrap().path());
-        if let Some(dir) = dirs.find(|dir| dir.join("words").exists()) {
+        if let Some(dir) = dirs.find(|dir| dir.join("initramfs").exists()) {
             break dir;
         }
         assert!(started.elapsed() < Duration::from_secs(120), "no machine was started");

@@ -1,6 +1,6 @@
 //! The plug of a machine: QEMU, started anew whenever the machine reboots, and gone at once when the plug is pulled.
 //!
-//! QEMU ends where the machine reboots (`ship/vm/reset.rs` tells why), and is started again with its disk.
+//! QEMU ends where the machine reboots (`ship/vm/qemu.rs` tells why), and is started again with its disk.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
+use hoopy_base::arch::Arch;
 use hoopy_vm::args::Args;
-
 use hoopy_vm::qemu::{Qemu, Start};
 use hoopy_vm::silence::Silence;
 use hoopy_vm::{Acceleration, Accelerator, Fault, VmError, qmp};
@@ -75,11 +75,9 @@ impl Guest {
         let console = file(CONSOLE, b"")?;
         let mut args = Args::bare(config.arch, accelerator, memory, CPUS);
         args.push(["-kernel", path(&kernel)?, "-initrd", path(&initramfs)?]);
-        args.push([
-            "-append",
-            &format!("console={} quiet panic=-1 {THRIFT}", config.arch.console()),
-            "-no-reboot",
-        ]);
+        let timer = if config.arch == Arch::X86_64 { TIMER } else { "" };
+        let line = format!("console={} quiet panic=-1 {THRIFT}{timer}", config.arch.console());
+        args.push(["-append", &line, "-no-reboot"]);
         args.push(["-monitor", "none", "-serial", &format!("file:{}", path(&console)?)]);
         args.push(["-chardev", "stdio,id=jobs,signal=off", "-device", "virtio-serial-pci"]);
         args.push(["-device", "virtserialport,chardev=jobs,name=hoopy"]);
@@ -104,13 +102,16 @@ impl Guest {
         let to = BufWriter::with_capacity(BUFFER, Timed { pipe: to, deadline, state: state.clone() });
         let from = BufReader::with_capacity(BUFFER, Timed { pipe: from, deadline, state });
         let mut guest = Self { to, from, limit: BOOT_TIME, qemu, dir };
-        guest.wait(deadline, tell);
+        if let Some(fault) = guest.wait(deadline, tell) {
+            return Err(guest.stopped(fault));
+        }
         guest.expect("ready", "boot it")?;
         Ok(guest)
     }
 
     /// Waits until there is something to read, or never will be, and tells of silence.
-    fn wait(&self, deadline: Instant, tell: &dyn Fn(&str)) {
+    fn wait(&self, deadline: Instant, tell: &dyn Fn(&str)) -> Option<Fault> {
+        let started = Instant::now();
         let mut silence = Silence::new(BOOT_TIME);
         let (mut length, mut last) = (0, None);
         let tick = Timespec::try_from(TICK).unwrap_or_default();
@@ -118,16 +119,20 @@ impl Guest {
         while Instant::now() < deadline && from.state.paused().is_none() {
             match poll(&mut [PollFd::new(&from.pipe, PollFlags::IN)], Some(&tick)) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                _ => return,
+                _ => return None,
             }
             let now = fs::metadata(self.dir.path().join(CONSOLE)).map_or(0, |file| file.len());
             if now != length {
                 (length, last) = (now, Some(Instant::now()));
             }
+            if let Some(fault) = self.qemu.hung(started.elapsed()) {
+                return Some(fault);
+            }
             if let Some(note) = silence.note(last, || self.qemu.facts()) {
                 tell(&note);
             }
         }
+        None
     }
 
     /// From now on there is so much time.
@@ -193,6 +198,10 @@ impl Guest {
 /// What a machine for one's own scripts can do without, and what is dear where it is emulated
 /// (Documentation/admin-guide/kernel-parameters.txt).
 const THRIFT: &str = "mitigations=off init_on_alloc=0 init_on_free=0 audit=0";
+
+/// On a busy computer an emulated timer may be late, which the kernel takes for a broken one: it panics with "IO-APIC +
+/// timer doesn't work!".
+const TIMER: &str = " no_timer_check";
 
 /// What runs beside a script is little, and two processors that are emulated get in each other's way: a build takes
 /// a third longer with them.
