@@ -11,3 +11,4 @@ pub mod programs;
 pub mod report;
 pub mod shell;
 pub mod size;
+pub mod terminal;

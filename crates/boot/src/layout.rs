@@ -25,6 +25,9 @@ pub const BOOT_DIR: &str = "EFI/BOOT";
 /// The directory in which systemd-boot looks for unified kernel images (Boot Loader Specification, type 2).
 pub const LINUX_DIR: &str = "EFI/Linux";
 
+/// What a machine leaves about the last image that failed (docs/boot.md).
+pub const FAILED: &str = "loader/hoopy-failed.txt";
+
 /// How often a new image is tried before the last good one is started instead.
 pub const TRIES: u32 = 3;
 

@@ -3,4 +3,7 @@
 
 pub mod layout;
 pub mod release;
+pub mod shell;
+pub mod slots;
+pub mod variables;
 pub mod version;

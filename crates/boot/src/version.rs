@@ -23,3 +23,18 @@ pub fn compare(a: &str, b: &str) -> Ordering {
     }
     a.len().cmp(&b.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_versions_count_by_their_value() {
+        for (a, b) in [("2026112101", "2026112102"), ("1.9", "1.10"), ("1", "1.1"), ("a2", "a10"), ("", "1")]
+        {
+            assert_eq!(compare(a, b), Ordering::Less, "{a} {b}");
+            assert_eq!(compare(b, a), Ordering::Greater, "{b} {a}");
+        }
+        assert_eq!(compare("01", "1"), Ordering::Equal);
+    }
+}

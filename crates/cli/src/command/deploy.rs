@@ -7,7 +7,9 @@ use anyhow::Context as _;
 use hoopy_base::size;
 use hoopy_boot::layout::Layout;
 use hoopy_build::config::Overrides;
-use hoopy_ship::deploy::{self, Came, NewImage, Planned, Shipped, Ssh, Step, Steps, Wanted, kexec};
+use hoopy_ship::deploy::{
+    self, BootResult, DeployPlan, Deployed, NewImage, Request, Ssh, Step, Steps, kexec,
+};
 use hoopy_uki::manifest;
 use serde::Serialize;
 
@@ -22,8 +24,8 @@ const NAMED: usize = 8;
 #[derive(Serialize)]
 struct Result<'a> {
     #[serde(flatten)]
-    shipped: &'a Shipped,
-    came: Option<&'a Came>,
+    shipped: &'a Deployed,
+    came: Option<&'a BootResult>,
 }
 
 pub fn run(global: &Global, own: &Deploy) -> anyhow::Result<ExitCode> {
@@ -43,9 +45,9 @@ pub fn run(global: &Global, own: &Deploy) -> anyhow::Result<ExitCode> {
     };
     let image = NewImage::read(&path)?;
     let esp = own.far.esp.as_deref().or(system.esp.as_deref());
-    let wanted = Wanted { image: &image, layout: system.layout, esp, anyway: own.anyway };
+    let request = Request { image: &image, layout: system.layout, esp, anyway: own.anyway };
     let ssh = Ssh::connect(&host, &super::ssh())?;
-    let planned = deploy::plan(&ssh, &wanted)?;
+    let planned = deploy::plan(&ssh, &request)?;
     let say = |text: String| if global.quiet || own.json { Ok(()) } else { put(&text) };
     if own.kexec {
         kexec::able(&ssh, &image)?;
@@ -54,7 +56,7 @@ pub fn run(global: &Global, own: &Deploy) -> anyhow::Result<ExitCode> {
     if own.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    let shipped = deploy::ship(&ssh, &wanted, &planned, &teller)?;
+    let shipped = deploy::ship(&ssh, &request, &planned, &teller)?;
     say(done(&shipped, &planned, next(own)))?;
     let runs = planned.machine.image.as_deref() == Some(image.name.as_str());
     let came = if (own.reboot || own.kexec) && !(shipped.unchanged && runs) {
@@ -77,10 +79,10 @@ pub fn run(global: &Global, own: &Deploy) -> anyhow::Result<ExitCode> {
 fn start(
     own: &Deploy,
     ssh: Ssh,
-    planned: &Planned,
+    planned: &DeployPlan,
     image: &NewImage,
     esp: Option<&str>,
-) -> anyhow::Result<Came> {
+) -> anyhow::Result<BootResult> {
     if own.kexec {
         kexec::start(&ssh, &planned.machine, image, &planned.file)?;
     } else {
@@ -92,7 +94,7 @@ fn start(
 }
 
 /// What is going to happen, before it does.
-fn will(planned: &Planned, image: &NewImage) -> String {
+fn will(planned: &DeployPlan, image: &NewImage) -> String {
     let machine = &planned.machine;
     let runs = machine.image.as_deref().unwrap_or("no image of hoopy's");
     let mut text = format!("machine   {}: runs {runs}, partition {}\n", machine.host, machine.esp);
@@ -134,7 +136,7 @@ fn next(own: &Deploy) -> &'static str {
     }
 }
 
-fn done(shipped: &Shipped, planned: &Planned, next: &str) -> String {
+fn done(shipped: &Deployed, planned: &DeployPlan, next: &str) -> String {
     if shipped.unchanged {
         let runs = planned.machine.image.as_ref() == Some(&shipped.image);
         let how = if runs { "runs already".to_owned() } else { format!("is in place already: {next}") };
@@ -146,7 +148,7 @@ fn done(shipped: &Shipped, planned: &Planned, next: &str) -> String {
 }
 
 /// What came up.
-pub fn back(host: &str, came: &Came) -> String {
+pub fn back(host: &str, came: &BootResult) -> String {
     let how = if came.checked { ", and is well" } else { "" };
     format!("{host} runs {}{how}, after {} s\n", came.image, came.seconds)
 }

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use hoopy_base::size::show;
 use hoopy_inspect::diff::{self, Became, DiffError, Difference, FileChange, How, PackageChange, Side};
 use hoopy_inspect::drift::DriftError;
-use hoopy_ship::deploy::{Seen, Ssh};
+use hoopy_ship::deploy::{MachineImages, Ssh};
 
-use super::far::{self, Asking};
+use super::remote::{self, Access};
 use crate::args::{Diff, Global};
 use crate::error::DIFFERS;
 use crate::ui::{Colour, Teller, put_coloured, put_json};
@@ -58,15 +58,15 @@ fn is_user_at(text: &str) -> bool {
 fn machine(host: &str, global: &Global, own: &Diff) -> anyhow::Result<Side> {
     // The system directory, for the images in it; it need not be one.
     let dir = Some(own.dir.as_path()).filter(|dir| dir.join("packages").is_file());
-    let far = far::find(host, dir, own.esp.as_deref(), global)?;
-    let ssh = Ssh::connect(&far.host, &super::ssh())?;
-    let seen = Seen::ask(&ssh, far.esp.as_deref())?;
+    let remote = remote::find(host, dir, own.esp.as_deref(), global)?;
+    let ssh = Ssh::connect(&remote.host, &super::ssh())?;
+    let seen = MachineImages::ask(&ssh, remote.esp.as_deref())?;
     let Some(name) = seen.machine.image.clone() else {
-        return Err(DriftError::NoImage { host: far.host }.into());
+        return Err(DriftError::NoImage { host: remote.host }.into());
     };
     let observer = &Teller::new(global.quiet || own.json);
-    let mut side = far.running(&Asking { global, ssh: &ssh, until: None, observer }, &seen, true)?;
-    side.label = format!("{} ({name})", far.host);
+    let mut side = remote.running(&Access { global, ssh: &ssh, until: None, observer }, &seen, true)?;
+    side.label = format!("{} ({name})", remote.host);
     Ok(side)
 }
 

@@ -7,9 +7,9 @@ use hoopy_base::report::Silent;
 use hoopy_build::config::System;
 use hoopy_inspect::diff::{Became, Difference, Side};
 use hoopy_inspect::drift::{self, DriftError, Ignored, Listing};
-use hoopy_ship::deploy::{Seen, Ssh};
+use hoopy_ship::deploy::{MachineImages, Ssh};
 
-use super::far::{self, Asking, Far, answer};
+use super::remote::{self, Access, Remote, answer};
 use crate::args::{Drift, Global, Machine};
 use crate::error::DIFFERS;
 use crate::ui::{Teller, put_coloured, put_json};
@@ -18,18 +18,18 @@ use crate::ui::{Teller, put_coloured, put_json};
 pub const MAX_FILE: u64 = 16 << 20;
 
 pub fn run(global: &Global, own: &Drift) -> anyhow::Result<ExitCode> {
-    let mut scene = Scene::look(global, &own.machine, own.json)?;
-    let mut found = scene.drift(false)?;
+    let mut comparison = Comparison::look(global, &own.machine, own.json)?;
+    let mut found = comparison.drift(false)?;
     if own.patch {
         let paths = changed(&found);
-        scene.fetch(&paths)?;
-        found = scene.drift(true)?;
+        comparison.fetch(&paths)?;
+        found = comparison.drift(true)?;
     }
     if own.json {
         put_json(&found)?;
     } else {
         if found.is_none() && !global.quiet {
-            eprintln!("{} is as {} has it", scene.host, scene.expected.label);
+            eprintln!("{} is as {} has it", comparison.host, comparison.expected.label);
         }
         let mut out = Vec::new();
         found.files.iter().for_each(|change| super::diff::file(change, &mut out));
@@ -46,7 +46,7 @@ pub fn changed(found: &Difference) -> Vec<Vec<u8>> {
 }
 
 /// A machine, what is on it, and what should be.
-pub struct Scene {
+pub struct Comparison {
     pub host: String,
     /// The system that is for it; none where drift is asked of from anywhere.
     pub system: Option<System>,
@@ -56,21 +56,21 @@ pub struct Scene {
     ignored: Ignored,
 }
 
-impl Scene {
+impl Comparison {
     /// Asks the machine, and finds the image that it booted.
     pub fn look(global: &Global, own: &Machine, quiet: bool) -> anyhow::Result<Self> {
-        let far = far::find(&own.host, own.system.as_deref(), own.esp.as_deref(), global)?;
-        let ssh = Ssh::connect(&far.host, &super::ssh())?;
-        let listing = drift::list(&far.host, &mut |script, limit| answer(&ssh, None, script, limit))?;
+        let remote = remote::find(&own.host, own.system.as_deref(), own.esp.as_deref(), global)?;
+        let ssh = Ssh::connect(&remote.host, &super::ssh())?;
+        let listing = drift::list(&remote.host, &mut |script, limit| answer(&ssh, None, script, limit))?;
         let expected = match (&own.image, &listing.image) {
             (Some(given), _) => Side::file(given)?,
-            (None, Some(name)) if far::is_name(name) => {
+            (None, Some(name)) if remote::is_name(name) => {
                 let observer = &Teller::new(global.quiet || quiet);
-                far.booted(&Asking { global, ssh: &ssh, until: None, observer }, name)?
+                remote.booted(&Access { global, ssh: &ssh, until: None, observer }, name)?
             }
-            _ => return Err(DriftError::NoImage { host: far.host }.into()),
+            _ => return Err(DriftError::NoImage { host: remote.host }.into()),
         };
-        let Far { host, system, .. } = far;
+        let Remote { host, system, .. } = remote;
         let ignored = Ignored::new(system.as_ref().map_or(&[], |system| &system.drift_ignore));
         Ok(Self { expected, host, system, ssh, listing, ignored })
     }
@@ -82,20 +82,26 @@ impl Scene {
 
     /// Fetches the contents of these files.
     pub fn fetch(&mut self, paths: &[Vec<u8>]) -> Result<(), DriftError> {
-        let mut far = |script: &str, limit| answer(&self.ssh, None, script, limit);
-        drift::contents(&self.host, &mut far, paths, MAX_FILE, &mut self.listing)
+        let mut remote = |script: &str, limit| answer(&self.ssh, None, script, limit);
+        drift::contents(&self.host, &mut remote, paths, MAX_FILE, &mut self.listing)
     }
 }
 
 /// How many paths the next reboot erases on a machine that was seen already; no one waits longer than `until` then.
-pub fn count(global: &Global, far: &Far, ssh: &Ssh, seen: &Seen, until: Instant) -> anyhow::Result<usize> {
+pub fn count(
+    global: &Global,
+    remote: &Remote,
+    ssh: &Ssh,
+    seen: &MachineImages,
+    until: Instant,
+) -> anyhow::Result<usize> {
     if seen.machine.image.is_none() {
-        return Err(DriftError::NoImage { host: far.host.clone() }.into());
+        return Err(DriftError::NoImage { host: remote.host.clone() }.into());
     }
-    let asking = Asking { global, ssh, until: Some(until), observer: &Silent };
-    let expected = far.running(&asking, seen, false)?;
+    let access = Access { global, ssh, until: Some(until), observer: &Silent };
+    let expected = remote.running(&access, seen, false)?;
     let mut ask = |script: &str, limit| answer(ssh, Some(until), script, limit);
-    let listing = drift::list(&far.host, &mut ask)?;
-    let ignored = Ignored::new(far.system.as_ref().map_or(&[], |system| &system.drift_ignore));
+    let listing = drift::list(&remote.host, &mut ask)?;
+    let ignored = Ignored::new(remote.system.as_ref().map_or(&[], |system| &system.drift_ignore));
     Ok(drift::drift(&expected, &listing, &ignored, false)?.files.len())
 }

@@ -8,7 +8,7 @@ use hoopy_inspect::diff::FileChange;
 use hoopy_inspect::drift::{self, DriftError, Outcome, Pulled};
 use hoopy_store::layer::path::is_within;
 
-use super::drift::{Scene, changed};
+use super::drift::{Comparison, changed};
 use crate::args::{Global, Pull};
 use crate::error::FAILED;
 use crate::ui::{harmless, put, put_json};
@@ -18,11 +18,11 @@ pub fn run(global: &Global, own: &Pull) -> anyhow::Result<ExitCode> {
     if asks && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         anyhow::bail!("which files? Name them, or say --all");
     }
-    let mut scene = Scene::look(global, &own.machine, own.json)?;
-    let Some(system) = scene.system.take() else {
+    let mut comparison = Comparison::look(global, &own.machine, own.json)?;
+    let Some(system) = comparison.system.take() else {
         anyhow::bail!("into which system? Name its directory with --system, or run this in it")
     };
-    let found = scene.drift(false)?;
+    let found = comparison.drift(false)?;
     let mut wanted = Vec::new();
     for change in &found.files {
         if own.all || own.paths.iter().any(|path| is_named(&change.path, path)) || asks && ask(change)? {
@@ -31,12 +31,12 @@ pub fn run(global: &Global, own: &Pull) -> anyhow::Result<ExitCode> {
     }
     let untouched = |path: &&String| !found.files.iter().any(|change| is_named(&change.path, path));
     if let Some(path) = own.paths.iter().find(untouched) {
-        return Err(DriftError::NotChanged { host: scene.host, path: path.clone() }.into());
+        return Err(DriftError::NotChanged { host: comparison.host, path: path.clone() }.into());
     }
     let contents: Vec<_> =
         changed(&found).into_iter().filter(|path| wanted.iter().any(|c| c.path.as_bytes() == path)).collect();
-    scene.fetch(&contents)?;
-    let pulled = drift::pull(&system.dir, &wanted, &scene.listing, own.secrets)?;
+    comparison.fetch(&contents)?;
+    let pulled = drift::pull(&system.dir, &wanted, &comparison.listing, own.secrets)?;
     if own.json {
         put_json(&pulled)?;
     } else {

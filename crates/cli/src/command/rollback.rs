@@ -10,8 +10,8 @@ use crate::args::{Global, Rollback};
 use crate::ui::put;
 
 pub fn run(global: &Global, own: &Rollback) -> anyhow::Result<ExitCode> {
-    let super::far::Far { host, esp, .. } =
-        super::far::find(&own.host, None, own.far.esp.as_deref(), global)?;
+    let super::remote::Remote { host, esp, .. } =
+        super::remote::find(&own.host, None, own.far.esp.as_deref(), global)?;
     let config = super::ssh();
     let ssh = Ssh::connect(&host, &config)?;
     let (steps, image) = deploy::rollback(&ssh, esp.as_deref(), own.dry_run)?;

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use hoopy_base::size;
 use hoopy_boot::layout::Layout;
-use hoopy_ship::deploy::{self, Seen, Ssh, Status};
+use hoopy_ship::deploy::{self, MachineImages, Ssh, Status};
 use serde::Serialize;
 
-use super::{drift, far};
+use super::{drift, remote};
 use crate::args::{self, Global};
 use crate::ui::{put, put_json};
 
@@ -24,13 +24,13 @@ struct Answer<'a> {
 }
 
 pub fn run(global: &Global, own: &args::Status) -> anyhow::Result<ExitCode> {
-    let far = far::find(&own.host, None, own.esp.as_deref(), global)?;
-    let ssh = Ssh::connect(&far.host, &super::ssh())?;
-    let seen = Seen::ask(&ssh, far.esp.as_deref())?;
+    let remote = remote::find(&own.host, None, own.esp.as_deref(), global)?;
+    let ssh = Ssh::connect(&remote.host, &super::ssh())?;
+    let seen = MachineImages::ask(&ssh, remote.esp.as_deref())?;
     let within = Duration::from_secs(own.drift_within);
     let drift = (!within.is_zero()).then(|| {
         let until = Instant::now() + within;
-        drift::count(global, &far, &ssh, &seen, until).map_err(|e| why(&e, until, within))
+        drift::count(global, &remote, &ssh, &seen, until).map_err(|e| why(&e, until, within))
     });
     let status = deploy::status(seen);
     if own.json {

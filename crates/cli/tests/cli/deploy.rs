@@ -1,13 +1,13 @@
 //! `hoopy deploy`, `status` and `rollback`, against a far side that is a directory with the real BusyBox in it.
 
-mod far;
 mod kexec;
+mod remote;
 
 use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-use far::{EFI, Far, OLD, image, loader, noise, segments};
+use remote::{EFI, OLD, Remote, image, loader, noise, segments};
 
 /// The JSON that a command prints.
 fn json(text: &str) -> serde_json::Value {
@@ -16,7 +16,7 @@ fn json(text: &str) -> serde_json::Value {
 
 #[test]
 fn a_changed_file_is_all_that_is_sent_and_the_image_before_is_kept() {
-    let far = Far::new("single");
+    let far = Remote::new("single");
     let (_, one) = far.image("1", &segments(10));
     let (path, two) = far.image("2", &segments(20));
     far.lay("s-1", &[(EFI, &one)]);
@@ -35,7 +35,7 @@ fn a_changed_file_is_all_that_is_sent_and_the_image_before_is_kept() {
 
 #[test]
 fn a_far_image_that_lies_about_itself_costs_a_second_transfer() {
-    let far = Far::new("single");
+    let far = Remote::new("single");
     let (_, mut one) = far.image("1", &segments(10));
     let (path, two) = far.image("2", &segments(20));
     let inside = &noise(1, 2000)[1000..1008];
@@ -50,7 +50,7 @@ fn a_far_image_that_lies_about_itself_costs_a_second_transfer() {
 
 #[test]
 fn an_image_without_a_description_is_replaced_all_the_same() {
-    let far = Far::new("single");
+    let far = Remote::new("single");
     let (path, two) = far.image("2", &segments(20));
     far.lay("s-1", &[(EFI, &loader())]);
     let said = far.fails(&["deploy", "s", "--image", &path]);
@@ -64,7 +64,7 @@ fn an_image_without_a_description_is_replaced_all_the_same() {
 /// leave it so.
 #[test]
 fn an_empty_file_under_a_new_name_is_no_image() {
-    let far = Far::new("ab");
+    let far = Remote::new("ab");
     let (_, one) = far.image("1", &segments(10));
     let (path, two) = far.image("2", &segments(20));
     let empty = ["EFI/Linux/s-0+3.efi", "EFI/Linux/s-2+3.efi"].map(|name| (name, &b""[..]));
@@ -76,7 +76,7 @@ fn an_empty_file_under_a_new_name_is_no_image() {
     assert!(far.read("EFI/Linux/s-2+3.efi") == two);
     assert_eq!(far.files(), [EFI, "EFI/Linux/s-1.efi", "EFI/Linux/s-2+3.efi"]);
 
-    let far = Far::new("single");
+    let far = Remote::new("single");
     let (path, two) = far.image("2", &segments(20));
     far.lay("s-1", &[(EFI, &one), (OLD, b"")]);
     let said = far.fails(&["rollback", "s"]);
@@ -96,7 +96,7 @@ exec busybox flock "$@"
 
 #[test]
 fn an_image_may_be_found_good_at_any_moment_of_a_deploy() {
-    let far = Far::new("ab");
+    let far = Remote::new("ab");
     let (_, one) = far.image("1", &segments(10));
     let (second, two) = far.image("2", &segments(20));
     let (third, three) = far.image("3", &segments(30));
@@ -120,8 +120,8 @@ fn an_image_may_be_found_good_at_any_moment_of_a_deploy() {
 }
 
 /// Kills the far side at every program that it starts, each time from the same state; then deploys again.
-fn killed_everywhere(layout: &str, check: impl Fn(&Far, &[u8], &[u8]), done: impl Fn(&Far, &[u8])) {
-    let far = Far::new(layout).counting();
+fn killed_everywhere(layout: &str, check: impl Fn(&Remote, &[u8], &[u8]), done: impl Fn(&Remote, &[u8])) {
+    let far = Remote::new(layout).counting();
     let (_, zero) = far.image("0", &segments(5));
     let (_, one) = far.image("1", &segments(10));
     let (path, two) = far.image("2", &segments(20));
@@ -154,11 +154,11 @@ fn killed_everywhere(layout: &str, check: impl Fn(&Far, &[u8], &[u8]), done: imp
 
 #[test]
 fn killed_at_any_point_single_has_an_image_to_start_and_can_be_run_again() {
-    let starts = |far: &Far, one: &[u8], two: &[u8]| {
+    let starts = |far: &Remote, one: &[u8], two: &[u8]| {
         let efi = far.read(EFI);
         assert!(efi == one || efi == two, "what firmware starts is no image: {:?}", far.files());
     };
-    let done = |far: &Far, two: &[u8]| {
+    let done = |far: &Remote, two: &[u8]| {
         assert!(far.read(EFI) == two);
         assert_eq!(far.files(), [EFI, OLD]);
     };
@@ -167,12 +167,12 @@ fn killed_at_any_point_single_has_an_image_to_start_and_can_be_run_again() {
 
 #[test]
 fn killed_at_any_point_ab_has_its_good_image_and_can_be_run_again() {
-    let starts = |far: &Far, one: &[u8], two: &[u8]| {
+    let starts = |far: &Remote, one: &[u8], two: &[u8]| {
         assert!(far.read("EFI/Linux/s-1.efi") == one);
         let new = far.read("EFI/Linux/s-2+3.efi");
         assert!(new.is_empty() || new == two, "{:?}", far.files());
     };
-    let done = |far: &Far, two: &[u8]| {
+    let done = |far: &Remote, two: &[u8]| {
         assert!(far.read("EFI/Linux/s-2+3.efi") == two);
         let files = [EFI, "EFI/Linux/s-0.efi", "EFI/Linux/s-1.efi", "EFI/Linux/s-2+3.efi"];
         assert_eq!(far.files(), files);
@@ -182,7 +182,7 @@ fn killed_at_any_point_ab_has_its_good_image_and_can_be_run_again() {
 
 #[test]
 fn a_client_that_is_killed_leaves_a_far_side_that_puts_itself_back() {
-    let far = Far::new("single");
+    let far = Remote::new("single");
     let (_, one) = far.image("1", &segments(10));
     let (path, two) = far.image("2", &[("x", noise(77, 3_000_000))]);
     for delay in [5, 60, 120, 180, 240, 300, 400, 500] {
@@ -203,7 +203,7 @@ fn a_client_that_is_killed_leaves_a_far_side_that_puts_itself_back() {
 
 #[test]
 fn what_is_not_for_this_machine_is_refused() {
-    let far = Far::new("single");
+    let far = Remote::new("single");
     let (path, _) = far.image("2", &segments(20));
     let (_, one) = far.image("1", &segments(10));
     far.lay("other-1", &[(EFI, &one)]);
@@ -235,7 +235,7 @@ fn what_is_not_for_this_machine_is_refused() {
 
 #[test]
 fn what_ssh_says_is_shown_with_what_to_do() {
-    let far = Far::new("single");
+    let far = Remote::new("single");
     let (path, _) = far.image("2", &segments(20));
     for (says, told) in [
         ("Host key verification failed.", "ssh-keygen -R far"),
@@ -253,7 +253,7 @@ fn what_ssh_says_is_shown_with_what_to_do() {
 
 #[test]
 fn rollback_goes_back_and_forth_on_single() {
-    let far = Far::new("single");
+    let far = Remote::new("single");
     let (one, two) = (far.image("1", &segments(10)).1, far.image("2", &segments(20)).1);
     far.lay("s-2", &[(EFI, &two), (OLD, &one)]);
     assert!(far.ok(&["rollback", "s", "--dry-run"]).contains("s-1: would start"));
@@ -267,7 +267,7 @@ fn rollback_goes_back_and_forth_on_single() {
 
 #[test]
 fn status_tells_what_runs_and_what_is_next_and_rollback_takes_it_back() {
-    let far = Far::new("ab");
+    let far = Remote::new("ab");
     let [one, two] = ["1", "2"].map(|v| far.image(v, &segments(10)).1);
     let files: [(&str, &[u8]); 3] =
         [(EFI, &loader()), ("EFI/Linux/s-1.efi", &one), ("EFI/Linux/s-2+3.efi", &two)];
@@ -288,7 +288,7 @@ fn status_tells_what_runs_and_what_is_next_and_rollback_takes_it_back() {
 
 #[test]
 fn a_partition_that_was_read_only_is_so_again_however_it_ends() {
-    let Some(far) = Far::new("single").fat(8, "loop") else { return };
+    let Some(far) = Remote::new("single").fat(8, "loop") else { return };
     let (_, one) = far.image("1", &segments(10));
     let (path, two) = far.image("2", &segments(20));
     let (large, _) = far.image("3", &[("x", noise(7, 9 << 20))]);
@@ -317,7 +317,7 @@ fn a_partition_that_was_read_only_is_so_again_however_it_ends() {
 
 #[test]
 fn a_partition_that_is_fuller_than_it_says_and_one_that_is_locked_are_told() {
-    let Some(far) = Far::new("single").fat(8, "loop") else { return };
+    let Some(far) = Remote::new("single").fat(8, "loop") else { return };
     let (path, _) = far.image("2", &[("x", noise(7, 4 << 20))]);
     let (_, one) = far.image("1", &segments(10));
     far.lay("s-1", &[(EFI, &one)]);
@@ -333,7 +333,7 @@ fn a_partition_that_is_fuller_than_it_says_and_one_that_is_locked_are_told() {
     assert_eq!(far.files(), [EFI]);
     drop(far);
 
-    let Some(far) = Far::new("single").fat(8, "loop") else { return };
+    let Some(far) = Remote::new("single").fat(8, "loop") else { return };
     let one = image("s", "1", &segments(10));
     far.lay("s-1", &[(EFI, &one)]);
     let (at, img) = (far.home.path("esp"), far.home.path("esp.img"));
@@ -348,6 +348,6 @@ fn a_partition_that_is_fuller_than_it_says_and_one_that_is_locked_are_told() {
     assert!(said.contains("cannot be written") && said.contains("locked by a switch"), "{said}");
 }
 
-fn path_of(far: &Far) -> String {
+fn path_of(far: &Remote) -> String {
     far.image("2", &segments(20)).0
 }

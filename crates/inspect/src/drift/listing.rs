@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hoopy_base::shell::quoted;
 use hoopy_store::layer::EntryPath;
 
-use super::{DriftError, Far};
+use super::{DriftError, RunRemote};
 use crate::diff::Entry;
 use crate::image::root::FileType;
 
@@ -30,8 +30,8 @@ pub struct Listing {
 ///
 /// # Errors
 /// [`DriftError`] when it cannot be asked, or answers something else.
-pub fn list(host: &str, far: &mut Far<'_>) -> Result<Listing, DriftError> {
-    let answer = far(LIST, MAX_ANSWER).map_err(|source| DriftError::Far { host: host.to_owned(), source })?;
+pub fn list(host: &str, run: &mut RunRemote<'_>) -> Result<Listing, DriftError> {
+    let answer = run(LIST, MAX_ANSWER).map_err(|source| DriftError::Ask { host: host.to_owned(), source })?;
     let listing = parse(&answer).filter(|listing| !listing.files.is_empty());
     listing.ok_or_else(|| unexpected(host, &answer))
 }
@@ -118,7 +118,7 @@ fn arrow(line: &[u8]) -> Option<(&[u8], &[u8])> {
 /// [`DriftError`] when the machine cannot be asked, or a file changes while it is read.
 pub fn contents(
     host: &str,
-    far: &mut Far<'_>,
+    run: &mut RunRemote<'_>,
     paths: &[Vec<u8>],
     most: u64,
     listing: &mut Listing,
@@ -137,7 +137,7 @@ pub fn contents(
         }
     }
     script += "echo 'done'\n";
-    let answer = far(&script, limit).map_err(|source| DriftError::Far { host: host.to_owned(), source })?;
+    let answer = run(&script, limit).map_err(|source| DriftError::Ask { host: host.to_owned(), source })?;
     let mut rest = answer.as_slice();
     loop {
         let end = rest.iter().position(|&byte| byte == b'\n').ok_or_else(|| unexpected(host, &answer))?;

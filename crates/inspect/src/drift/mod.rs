@@ -6,7 +6,7 @@
 //! machine ──list.sh──▶ Side ┴─ diff ──▶ Difference ──pull──▶ root/, [modes]
 //! ```
 //!
-//! The machine needs BusyBox and nothing of hoopy's. How scripts get there is the caller's affair ([`Far`]), so that
+//! The machine needs BusyBox and nothing of hoopy's. How scripts get there is the caller's affair ([`RunRemote`]), so that
 //! nothing here knows ssh.
 
 mod ignore;
@@ -27,14 +27,14 @@ pub use pull::{Outcome, Pulled, pull};
 pub use secret::secret;
 
 /// Runs a script with `sh` on the machine; gives what it printed, of which so many bytes are read at most.
-pub type Far<'a> = dyn FnMut(&str, u64) -> io::Result<Vec<u8>> + 'a;
+pub type RunRemote<'a> = dyn FnMut(&str, u64) -> io::Result<Vec<u8>> + 'a;
 
 /// Drift that cannot be told, or not be pulled.
 #[derive(Debug, thiserror::Error)]
 pub enum DriftError {
     /// The machine could not be asked.
     #[error("{host}: {source}")]
-    Far {
+    Ask {
         /// The machine.
         host: String,
         /// Why.

@@ -9,6 +9,8 @@
 //! kernel where nobody wants it: what an image is compared by is its initramfs. So the file boots nothing, and is
 //! not kept.
 
+pub(super) mod error;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
@@ -19,13 +21,15 @@ use std::time::Instant;
 use hoopy_base::atomic::Pending;
 use hoopy_base::digest::{ContentId, of_reader};
 use hoopy_base::report::{Event, Observer};
+use hoopy_base::terminal::harmless_line;
 use hoopy_store::{Store, StoreError};
 use hoopy_uki::Section;
 use hoopy_uki::manifest::{self, Piece};
 
+use error::BootedError;
+
 use super::error::DeployError;
-use super::far::harmless;
-use super::images::{self, FarImage, fetch_until};
+use super::images::{self, RemoteImage, fetch_until};
 use super::machine::Machine;
 use super::ssh::Ssh;
 
@@ -38,64 +42,16 @@ const MAX_BETWEEN: u64 = manifest::MAX_SIZE + (4 << 20);
 /// No image of ours is larger: a manifest that says more is not followed.
 const MAX_IMAGE: u64 = 8 << 30;
 
-/// An image that cannot be had from the machine that booted it.
-#[derive(Debug, thiserror::Error)]
-pub enum BootedError {
-    /// It is on the partition no more.
-    #[error("{host} runs {image}, which is not on its EFI system partition: there {}", there(.found))]
-    Gone {
-        /// The machine.
-        host: String,
-        /// What it runs.
-        image: String,
-        /// What is there.
-        found: Vec<String>,
-    },
-    /// It does not say what it is made of, and so cannot be fetched in pieces.
-    #[error("{file} of {host} does not say what it is made of (its section .hoopy)")]
-    Undescribed {
-        /// The machine.
-        host: String,
-        /// Its path there.
-        file: String,
-    },
-    /// Bytes came that are not what it says of itself.
-    #[error(
-        "{origin} in {file} of {host} is not what the image says of it (SHA-256 {found}): its medium is failing"
-    )]
-    Spoilt {
-        /// The machine.
-        host: String,
-        /// The image's path there.
-        file: String,
-        /// The piece.
-        origin: String,
-        /// Its digest.
-        found: ContentId,
-    },
-    /// What was fetched cannot be kept here.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-fn there(found: &[String]) -> String {
-    match found {
-        [] => "is none".to_owned(),
-        [one] => format!("is {one}"),
-        several => format!("are {}", several.join(", ")),
-    }
-}
-
 /// A machine, and the images on its partition.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct MachineImages {
     /// The machine.
     pub machine: Machine,
     /// The images.
-    pub images: Vec<FarImage>,
+    pub images: Vec<RemoteImage>,
 }
 
-impl Seen {
+impl MachineImages {
     /// Asks. `esp` is where the EFI system partition is, if that is known.
     ///
     /// # Errors
@@ -107,7 +63,7 @@ impl Seen {
     }
 
     /// The image that runs, where it is still there.
-    pub fn running(&self) -> Option<&FarImage> {
+    pub fn running(&self) -> Option<&RemoteImage> {
         let name = self.machine.image.as_ref()?;
         self.images.iter().find(|image| image.name.as_ref() == Some(name))
     }
@@ -120,7 +76,7 @@ impl Seen {
 
 /// Where pieces are that need not be fetched.
 #[derive(Debug)]
-pub struct AtHand<'a> {
+pub struct LocalPieces<'a> {
     /// Images.
     pub images: Vec<PathBuf>,
     /// What was fetched before; what is fetched now is kept there.
@@ -134,8 +90,8 @@ pub struct AtHand<'a> {
 /// [`DeployError`].
 pub fn booted(
     ssh: &Ssh,
-    seen: &Seen,
-    at_hand: &AtHand<'_>,
+    seen: &MachineImages,
+    at_hand: &LocalPieces<'_>,
     kernel: bool,
     until: Option<Instant>,
     observer: &dyn Observer,
@@ -178,7 +134,7 @@ pub fn booted(
     Ok(done)
 }
 
-fn gone(seen: &Seen) -> BootedError {
+fn gone(seen: &MachineImages) -> BootedError {
     BootedError::Gone {
         host: seen.machine.host.clone(),
         image: seen.machine.image.clone().unwrap_or_else(|| "no image of hoopy's".to_owned()),
@@ -187,7 +143,7 @@ fn gone(seen: &Seen) -> BootedError {
 }
 
 /// What of the file is in no piece; nothing where that is more than any image of ours has.
-fn between(image: &FarImage) -> Option<Vec<Range<u64>>> {
+fn between(image: &RemoteImage) -> Option<Vec<Range<u64>>> {
     let mut ranges = Vec::new();
     let mut at = 0;
     for piece in &image.pieces {
@@ -261,7 +217,7 @@ fn batches<'a>(pieces: &[&'a Piece]) -> Vec<Vec<(&'a Piece, Range<u64>)>> {
 /// Keeps pieces as they come, in order, and puts them into the file.
 struct Taker<'a> {
     machine: &'a Machine,
-    image: &'a FarImage,
+    image: &'a RemoteImage,
     store: &'a Store,
     out: Out,
     growing: Option<(Pending, u64)>,
@@ -288,7 +244,7 @@ impl Taker<'_> {
             return Err(BootedError::Spoilt {
                 host,
                 file,
-                origin: harmless(&manifest::in_short(&piece.origins)),
+                origin: harmless_line(&manifest::in_short(&piece.origins)),
                 found,
             }
             .into());
@@ -339,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_is_in_no_piece_is_little() {
-        let image = |size, pieces| FarImage { size, pieces, ..FarImage::default() };
+        let image = |size, pieces| RemoteImage { size, pieces, ..RemoteImage::default() };
         let said = between(&image(100, vec![piece(10, 20), piece(30, 5), piece(40, 60)])).unwrap();
         assert_eq!(said, [0..10, 35..40]);
         assert_eq!(between(&image(1 << 30, vec![piece(10, 20)])), None);

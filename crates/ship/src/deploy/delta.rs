@@ -1,4 +1,4 @@
-//! What to send: the new image, less the pieces that lie in images at hand on the far side.
+//! What to send: the new image, less the pieces that lie in images at hand on the machine.
 //!
 //! Pieces are found by digest. Neighbours that are neighbours in the old image too are copied as one, so that a
 //! change of one file makes a handful of lines however many pieces there are.
@@ -8,12 +8,12 @@ use std::ops::Range;
 
 use hoopy_base::digest::ContentId;
 
-use super::images::{FarImage, NewImage};
+use super::images::{NewImage, RemoteImage};
 
 /// A stretch of the new file, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stretch {
-    /// Bytes of a file on the far side.
+    /// Bytes of a file on the machine.
     Copy {
         /// Its path there.
         from: String,
@@ -30,8 +30,8 @@ pub enum Stretch {
 const MIN_COPIED: u64 = 64;
 
 /// The new image as stretches. `there` are the images to copy from.
-pub fn between(new: &NewImage, there: &[&FarImage]) -> Vec<Stretch> {
-    let mut known: HashMap<ContentId, (&FarImage, u64)> = HashMap::new();
+pub fn between(new: &NewImage, there: &[&RemoteImage]) -> Vec<Stretch> {
+    let mut known: HashMap<ContentId, (&RemoteImage, u64)> = HashMap::new();
     for image in there {
         for piece in &image.pieces {
             known.entry(piece.sha256).or_insert((image, piece.offset));
@@ -81,7 +81,7 @@ fn copy(stretches: &mut Vec<Stretch>, path: &str, at: u64, more: u64) {
     stretches.push(Stretch::Copy { from: path.to_owned(), offset: at, size: more });
 }
 
-/// The lines that the far side reads.
+/// The lines that the machine reads.
 pub fn lines(stretches: &[Stretch]) -> String {
     let line = |stretch: &Stretch| match stretch {
         Stretch::Copy { from, offset, size } => format!("copy\t{from}\t{offset}\t{size}"),
@@ -129,8 +129,8 @@ mod tests {
         }
     }
 
-    fn old(path: &str, bytes: &[u8], pieces: Vec<Piece>) -> FarImage {
-        FarImage { path: path.to_owned(), size: bytes.len() as u64, pieces, ..FarImage::default() }
+    fn old(path: &str, bytes: &[u8], pieces: Vec<Piece>) -> RemoteImage {
+        RemoteImage { path: path.to_owned(), size: bytes.len() as u64, pieces, ..RemoteImage::default() }
     }
 
     #[test]

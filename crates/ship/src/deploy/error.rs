@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use hoopy_base::size;
 use hoopy_uki::manifest::ManifestError;
 
-use super::booted::BootedError;
+use super::booted::error::BootedError;
 use super::ssh::SshError;
 
 /// Something was not deployed, not rolled back, or does not run.
@@ -39,7 +39,7 @@ pub enum DeployError {
         /// What is missing.
         reason: String,
     },
-    /// The far side said something that it does not say.
+    /// The machine said something that it does not say.
     #[error("{host} answered what hoopy does not understand: {found:?}")]
     Answer {
         /// The machine.
@@ -55,7 +55,7 @@ pub enum DeployError {
         /// Which.
         tools: String,
     },
-    /// The user on the far side may not mount.
+    /// The user on the machine may not mount.
     #[error("on {host} you are {user}, and only root can change what it boots: deploy to root@{host}")]
     NotRoot {
         /// The machine.
@@ -187,7 +187,7 @@ pub enum DeployError {
         /// Its digest.
         found: String,
     },
-    /// The far side is laid out otherwise.
+    /// The machine is laid out otherwise.
     #[error(
         "{host} starts {found}, and hoopy.toml says `layout = \"{wanted}\"`: a layout is chosen when the disk is \
          written, with `hoopy disk` or `hoopy flash`"

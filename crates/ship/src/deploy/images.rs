@@ -1,4 +1,4 @@
-//! The images on the far side's partition: what they call themselves, and what they are made of.
+//! The images on the machine's partition: what they call themselves, and what they are made of.
 
 use std::fs::File;
 use std::ops::Range;
@@ -7,16 +7,17 @@ use std::time::Instant;
 
 use hoopy_base::arch::Arch;
 use hoopy_base::digest::{ContentId, of_reader};
+use hoopy_base::terminal::harmless_line;
 use hoopy_uki::manifest::{self, Piece};
 use hoopy_uki::pe::Headers;
 use hoopy_uki::{Section, read_headers, read_section};
 
 use super::error::DeployError;
-use super::far::{self, harmless, nothing, script};
-use super::machine::{FarFile, Machine};
+use super::machine::{Machine, RemoteFile};
+use super::remote::{self, nothing, script};
 use super::ssh::Ssh;
 
-const FETCH: &str = include_str!("far/fetch.sh");
+const FETCH: &str = include_str!("remote/fetch.sh");
 
 /// So much of each file is read for its headers: those of a unified kernel image end within a page or two.
 const HEAD: u64 = 8 << 10;
@@ -27,9 +28,9 @@ const MAX_OS_RELEASE: u64 = 64 << 10;
 /// Images are looked at up to this number; a partition with more holds something else.
 const MAX_IMAGES: usize = 64;
 
-/// An image on the far side.
+/// An image on the machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FarImage {
+pub struct RemoteImage {
     /// Its path on the partition.
     pub path: String,
     /// In bytes.
@@ -69,12 +70,12 @@ pub struct NewImage {
 ///
 /// # Errors
 /// [`DeployError`] when the connection breaks. What is no image, or says nonsense, is taken as it is.
-pub fn look(ssh: &Ssh, machine: &Machine) -> Result<Vec<FarImage>, DeployError> {
-    let is_program = |f: &&FarFile| {
+pub fn look(ssh: &Ssh, machine: &Machine) -> Result<Vec<RemoteImage>, DeployError> {
+    let is_program = |f: &&RemoteFile| {
         let name = f.path.to_ascii_lowercase();
         name.ends_with(".efi") || name.ends_with(".old")
     };
-    let files: Vec<&FarFile> = machine.files.iter().filter(is_program).take(MAX_IMAGES).collect();
+    let files: Vec<&RemoteFile> = machine.files.iter().filter(is_program).take(MAX_IMAGES).collect();
     let heads: Vec<_> = files.iter().map(|f| (f.path.as_str(), 0..f.size.min(HEAD))).collect();
     let heads = fetch(ssh, machine, &heads)?;
     let headers: Vec<Option<Headers>> =
@@ -88,7 +89,7 @@ pub fn look(ssh: &Ssh, machine: &Machine) -> Result<Vec<FarImage>, DeployError> 
     let mut texts = fetch(ssh, machine, &wanted)?.into_iter();
     let mut images = Vec::new();
     for (file, headers) in files.iter().zip(&headers) {
-        let mut image = FarImage { path: file.path.clone(), size: file.size, ..FarImage::default() };
+        let mut image = RemoteImage { path: file.path.clone(), size: file.size, ..RemoteImage::default() };
         if let Some(headers) = headers {
             let (release, made_of) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
             image.is_image = headers.section(Section::Linux).is_some();
@@ -146,8 +147,8 @@ pub(super) fn fetch_until(
     let Some(mut rest) = said.strip_prefix(MARK).filter(|rest| rest.len() as u64 == total) else {
         let said = String::from_utf8_lossy(said.get(..said.len().min(300)).unwrap_or_default()).into_owned();
         let host = ssh.host();
-        let strange = || DeployError::Answer { host: host.to_owned(), found: harmless(&said) };
-        return Err(far::refusal(host, &said).unwrap_or_else(strange));
+        let strange = || DeployError::Answer { host: host.to_owned(), found: harmless_line(&said) };
+        return Err(remote::refusal(host, &said).unwrap_or_else(strange));
     };
     let mut texts = Vec::with_capacity(wanted.len());
     for (_, range) in wanted {

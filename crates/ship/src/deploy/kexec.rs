@@ -14,18 +14,19 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 
 use hoopy_base::digest::of_reader;
+use hoopy_base::terminal::harmless_line;
 use hoopy_uki::{Section, read_headers};
 
 use super::error::DeployError;
-use super::far::{self, harmless, nothing, script};
 use super::images::NewImage;
 use super::machine::Machine;
+use super::remote::{self, nothing, script};
 use super::ssh::Ssh;
 
-const ABLE: &str = include_str!("far/kexec-able.sh");
-const KEXEC: &str = include_str!("far/kexec.sh");
+const ABLE: &str = include_str!("remote/kexec-able.sh");
+const KEXEC: &str = include_str!("remote/kexec.sh");
 
-/// What the far side says has no more bytes.
+/// What the machine says has no more bytes.
 const MAX_SAID: u64 = 64 << 10;
 
 /// How often the loaded sections are in memory at once: as a file, in kexec(8), and in the kernel.
@@ -34,7 +35,7 @@ const COPIES: u64 = 3;
 /// What is left for all else.
 const SPARE: u64 = 32 << 20;
 
-/// What of an image is loaded, by the name that the far side gives it.
+/// What of an image is loaded, by the name that the machine gives it.
 const LOADED: [(Section, &str); 4] = [
     (Section::Linux, "linux"),
     (Section::Ucode, "ucode"),
@@ -81,5 +82,8 @@ fn parts(image: &NewImage) -> Result<String, DeployError> {
 
 fn verdict(ssh: &Ssh, said: &[u8]) -> Result<(), DeployError> {
     let (host, said) = (ssh.host(), String::from_utf8_lossy(said));
-    far::verdict(host, &said, || DeployError::Answer { host: host.to_owned(), found: harmless(&said) })
+    remote::verdict(host, &said, || DeployError::Answer {
+        host: host.to_owned(),
+        found: harmless_line(&said),
+    })
 }

@@ -1,14 +1,15 @@
 //! Asking a machine, once, for all that a deploy depends on.
 
 use hoopy_base::arch::Arch;
+use hoopy_base::terminal::harmless_line;
 use serde::Serialize;
 
 use super::error::DeployError;
-use super::far::{self, harmless, nothing, script};
+use super::remote::{self, nothing, script};
 use super::ssh::Ssh;
 
-const ASK: &str = include_str!("far/ask.sh");
-const PEEK: &str = include_str!("far/peek.sh");
+const ASK: &str = include_str!("remote/ask.sh");
+const PEEK: &str = include_str!("remote/peek.sh");
 
 /// An answer has so many bytes at most: a partition with a thousand images has less.
 const MAX_ANSWER: u64 = 1 << 20;
@@ -39,14 +40,14 @@ pub struct Machine {
     /// Bytes that are free on it.
     pub free: u64,
     /// Files in `EFI/BOOT` and `EFI/Linux`.
-    pub files: Vec<FarFile>,
+    pub files: Vec<RemoteFile>,
     /// What `loader/hoopy-failed.txt` says of the last image that failed.
     pub failed: String,
 }
 
 /// A file of the EFI system partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FarFile {
+pub struct RemoteFile {
     /// Its path there.
     pub path: String,
     /// In bytes.
@@ -94,9 +95,9 @@ impl Machine {
             match word {
                 "done" => return machine.complete(&lacks),
                 "error" if !lacks.is_empty() => return machine.complete(&lacks),
-                "error" => return Err(far::refused(host, rest)),
+                "error" => return Err(remote::refused(host, rest)),
                 "lacks" => lacks.push(rest),
-                "failed" => machine.failed += &format!("{}\n", harmless(rest)),
+                "failed" => machine.failed += &format!("{}\n", harmless_line(rest)),
                 _ => machine.take(word, rest),
             }
         }
@@ -108,11 +109,11 @@ impl Machine {
         if lacks.is_empty() {
             return Ok(self);
         }
-        Err(DeployError::Lacks { host: self.host, tools: harmless(&lacks.join(", ")) })
+        Err(DeployError::Lacks { host: self.host, tools: harmless_line(&lacks.join(", ")) })
     }
 
     fn take(&mut self, word: &str, rest: &str) {
-        let owned = || harmless(rest);
+        let owned = || harmless_line(rest);
         match (word, rest.split_once('=')) {
             ("checks", _) => self.has_checks = true,
             ("arch", _) => self.arch = owned(),
@@ -121,15 +122,15 @@ impl Machine {
             ("esp", _) => self.esp = rest.to_owned(),
             // df(1) counts in KiB.
             ("free", _) => self.free = rest.parse().unwrap_or(0_u64).saturating_mul(1024),
-            ("release", Some(("IMAGE", image))) => self.image = Some(harmless(image)),
-            ("release", Some(("COMMIT", commit))) => self.commit = Some(harmless(commit)),
+            ("release", Some(("IMAGE", image))) => self.image = Some(harmless_line(image)),
+            ("release", Some(("COMMIT", commit))) => self.commit = Some(harmless_line(commit)),
             ("release", Some(("DIRTY", dirty))) => self.dirty = dirty == "yes",
             ("health", Some((key, value))) => {
                 let health = self.health.get_or_insert_default();
                 match key {
-                    "STATE" => health.state = harmless(value),
-                    "ACTION" => health.action = harmless(value),
-                    "REASON" => health.reason = harmless(value),
+                    "STATE" => health.state = harmless_line(value),
+                    "ACTION" => health.action = harmless_line(value),
+                    "REASON" => health.reason = harmless_line(value),
                     _ => {}
                 }
             }
@@ -137,7 +138,7 @@ impl Machine {
                 let file = rest.split_once(' ').and_then(|(size, path)| {
                     let size = size.parse().ok()?;
                     // It goes into lines that tabs divide.
-                    (!path.contains(char::is_control)).then(|| FarFile { path: path.to_owned(), size })
+                    (!path.contains(char::is_control)).then(|| RemoteFile { path: path.to_owned(), size })
                 });
                 self.files.extend(file);
             }
@@ -171,7 +172,7 @@ mod tests {
         assert_eq!(machine.image.as_deref(), Some("nas-2026112101"));
         assert_eq!((machine.uptime, machine.free, machine.dirty), (77, 1_024_000, true));
         assert_eq!(machine.health.as_ref().unwrap().reason, "service x crashed");
-        assert_eq!(machine.files[1], FarFile { path: "EFI/Linux/a b+3.efi".to_owned(), size: 9 });
+        assert_eq!(machine.files[1], RemoteFile { path: "EFI/Linux/a b+3.efi".to_owned(), size: 9 });
         assert!(machine.failure_of("nas-1").unwrap().contains("REASON=no"));
         assert!(machine.failure_of("nas-2").is_none());
     }

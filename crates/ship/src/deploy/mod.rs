@@ -7,7 +7,7 @@
 //! partition        made of                            sync, rename, remount
 //! ```
 //!
-//! The far side needs BusyBox and nothing of ours: three scripts go there over standard input (`far/`). The image that
+//! The machine needs BusyBox and nothing of ours: scripts go there over standard input (`remote/`). The image that
 //! runs is never touched, what a manifest says is never trusted, and a deploy that is interrupted at any point leaves
 //! a partition that boots and can be run again.
 
@@ -15,11 +15,11 @@ mod again;
 mod booted;
 mod delta;
 pub mod error;
-mod far;
 mod images;
 pub mod kexec;
 mod machine;
 mod place;
+mod remote;
 mod ssh;
 mod status;
 mod wait;
@@ -29,34 +29,35 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 
 use again::while_names_change;
-use far::{nothing, script};
 use hoopy_base::report::{Event, Observer};
 use hoopy_boot::layout::Layout;
 use hoopy_uki::manifest::Piece;
+use remote::{nothing, script};
 use serde::Serialize;
 
-pub use booted::{AtHand, BootedError, Seen, booted};
+pub use booted::error::BootedError;
+pub use booted::{LocalPieces, MachineImages, booted};
 pub use delta::Stretch;
 pub use error::DeployError;
-pub use images::{FarImage, NewImage};
-pub use machine::{FarFile, Health, Machine};
-pub use place::{Scene, Step, Steps};
+pub use images::{NewImage, RemoteImage};
+pub use machine::{Health, Machine, RemoteFile};
+pub use place::{Partition, SlotFile, Step, Steps};
 pub use ssh::{Ssh, SshConfig, SshError};
 pub use status::{Status, status};
-pub use wait::{Came, reboot, wait};
+pub use wait::{BootResult, reboot, wait};
 
-const ASSEMBLE: &str = include_str!("far/assemble.sh");
+const ASSEMBLE: &str = include_str!("remote/assemble.sh");
 const DIGEST: &str = "open_esp ro\nhas \"$FILE\"\nsha256sum \"$AT/$FILE\"\n";
 
-/// What the far side says while it works has no more bytes.
+/// What the machine says while it works has no more bytes.
 const MAX_SAID: u64 = 64 << 10;
 
 /// Pieces in which an image is sent.
 const CHUNK: usize = 64 << 10;
 
-/// What is to be deployed, and how.
+/// What to deploy, and how.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct Request<'a> {
     /// The image.
     pub image: &'a NewImage,
     /// How `hoopy.toml` wants images to lie.
@@ -67,9 +68,9 @@ pub struct Wanted<'a> {
     pub anyway: bool,
 }
 
-/// What would be done.
+/// What a deploy would do.
 #[derive(Debug, Clone)]
-pub struct Planned {
+pub struct DeployPlan {
     /// The machine.
     pub machine: Machine,
     /// What the image is called on its partition once it is in its place.
@@ -79,21 +80,21 @@ pub struct Planned {
     /// The new image, by where it comes from.
     pub stretches: Vec<Stretch>,
     /// What is sent of it.
-    pub news: Vec<News>,
+    pub news: Vec<NewPiece>,
 }
 
 /// A piece that the machine lacks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct News {
+pub struct NewPiece {
     /// Where it comes from: `root/`. Of packages that share a piece, those that no image there names.
     pub origins: Vec<String>,
     /// In bytes.
     pub size: u64,
 }
 
-/// What was done.
+/// What a deploy did.
 #[derive(Debug, Clone, Serialize)]
-pub struct Shipped {
+pub struct Deployed {
     /// The image.
     pub image: String,
     /// Its file on the partition.
@@ -110,47 +111,47 @@ pub struct Shipped {
 ///
 /// # Errors
 /// [`DeployError`]: also where the image is not for this machine.
-pub fn plan(ssh: &Ssh, wanted: &Wanted<'_>) -> Result<Planned, DeployError> {
-    while_names_change(|| plan_now(ssh, wanted))
+pub fn plan(ssh: &Ssh, request: &Request<'_>) -> Result<DeployPlan, DeployError> {
+    while_names_change(|| plan_now(ssh, request))
 }
 
-fn plan_now(ssh: &Ssh, wanted: &Wanted<'_>) -> Result<Planned, DeployError> {
-    let new = wanted.image;
-    let machine = Machine::ask(ssh, wanted.esp)?;
-    check(&machine, wanted)?;
+fn plan_now(ssh: &Ssh, request: &Request<'_>) -> Result<DeployPlan, DeployError> {
+    let new = request.image;
+    let machine = Machine::ask(ssh, request.esp)?;
+    check(&machine, request)?;
     let images = images::look(ssh, &machine)?;
-    let scene = Scene { machine: &machine, arch: new.arch, images: &images };
-    let namesake = place::namesake(&scene, wanted.layout, new).filter(|file| file.size == new.size);
+    let partition = Partition { machine: &machine, arch: new.arch, images: &images };
+    let namesake = place::namesake(&partition, request.layout, new).filter(|file| file.size == new.size);
     let same = namesake.map(|file| digest(ssh, &machine, &file.path)).transpose()?;
     let same = same.is_some_and(|digest| digest == new.sha256.to_string());
-    let in_place = match (wanted.layout, namesake) {
+    let in_place = match (request.layout, namesake) {
         (Layout::Single, _) => same,
         (Layout::Ab, Some(file)) => {
-            same && scene.slots().iter().any(|s| s.file == file && s.slot.left != Some(0))
+            same && partition.slots().iter().any(|s| s.file == file && !s.slot.is_bad())
         }
         (Layout::Ab, None) => false,
     };
     if in_place {
         let file = namesake.map(|file| file.path.clone()).unwrap_or_default();
-        let done = Planned { machine, file, steps: None, stretches: Vec::new(), news: Vec::new() };
+        let done = DeployPlan { machine, file, steps: None, stretches: Vec::new(), news: Vec::new() };
         return Ok(done);
     }
-    let steps = place::place(&scene, wanted.layout, new, same)?;
-    let stays = |image: &&FarImage| !steps.first.contains(&image.path);
-    let there: Vec<&FarImage> = images.iter().filter(stays).collect();
+    let steps = place::place(&partition, request.layout, new, same)?;
+    let stays = |image: &&RemoteImage| !steps.first.contains(&image.path);
+    let there: Vec<&RemoteImage> = images.iter().filter(stays).collect();
     let stretches = if steps.part.is_some() { delta::between(new, &there) } else { Vec::new() };
     let news = news(new, &there, &stretches);
-    Ok(Planned { file: steps.becomes.clone(), steps: Some(steps), stretches, news, machine })
+    Ok(DeployPlan { file: steps.becomes.clone(), steps: Some(steps), stretches, news, machine })
 }
 
-fn check(machine: &Machine, wanted: &Wanted<'_>) -> Result<(), DeployError> {
-    let (new, host) = (wanted.image, || machine.host.clone());
+fn check(machine: &Machine, request: &Request<'_>) -> Result<(), DeployError> {
+    let (new, host) = (request.image, || machine.host.clone());
     if machine.known_arch() != Some(new.arch) {
         let (found, wanted) = (machine.arch.clone(), new.arch.as_str().to_owned());
         return Err(DeployError::OtherArch { host: host(), found, wanted });
     }
-    let Some(runs) = machine.image.as_deref().filter(|_| !wanted.anyway) else {
-        return if wanted.anyway { Ok(()) } else { Err(DeployError::NotHoopy { host: host() }) };
+    let Some(runs) = machine.image.as_deref().filter(|_| !request.anyway) else {
+        return if request.anyway { Ok(()) } else { Err(DeployError::NotHoopy { host: host() }) };
     };
     let system = runs.rsplit_once('-').map_or(runs, |(system, _)| system);
     if system != new.system {
@@ -160,7 +161,7 @@ fn check(machine: &Machine, wanted: &Wanted<'_>) -> Result<(), DeployError> {
     Ok(())
 }
 
-fn news(new: &NewImage, there: &[&FarImage], stretches: &[Stretch]) -> Vec<News> {
+fn news(new: &NewImage, there: &[&RemoteImage], stretches: &[Stretch]) -> Vec<NewPiece> {
     let known: HashSet<&String> =
         there.iter().flat_map(|image| &image.pieces).flat_map(|piece| &piece.origins).collect();
     let is_sent =
@@ -171,7 +172,7 @@ fn news(new: &NewImage, there: &[&FarImage], stretches: &[Stretch]) -> Vec<News>
         if origins.iter().any(|origin| !known.contains(origin)) {
             origins.retain(|origin| !known.contains(origin));
         }
-        News { origins, size: piece.size }
+        NewPiece { origins, size: piece.size }
     };
     sent.map(news).collect()
 }
@@ -179,7 +180,7 @@ fn news(new: &NewImage, there: &[&FarImage], stretches: &[Stretch]) -> Vec<News>
 fn digest(ssh: &Ssh, machine: &Machine, file: &str) -> Result<String, DeployError> {
     let script = script(&[("GIVEN", ""), ("ESP", &machine.esp), ("FILE", file)], DIGEST);
     let said = String::from_utf8_lossy(&ssh.run(&script, MAX_SAID, &mut nothing)?).into_owned();
-    if let Some(refusal) = far::refusal(ssh.host(), &said) {
+    if let Some(refusal) = remote::refusal(ssh.host(), &said) {
         return Err(refusal);
     }
     Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
@@ -192,13 +193,13 @@ fn digest(ssh: &Ssh, machine: &Machine, file: &str) -> Result<String, DeployErro
 /// [`DeployError`]; the machine starts then what it would have started before.
 pub fn ship(
     ssh: &Ssh,
-    wanted: &Wanted<'_>,
-    planned: &Planned,
+    request: &Request<'_>,
+    planned: &DeployPlan,
     observer: &dyn Observer,
-) -> Result<Shipped, DeployError> {
-    match ship_now(ssh, wanted, planned, observer) {
+) -> Result<Deployed, DeployError> {
+    match ship_now(ssh, request, planned, observer) {
         Err(DeployError::Gone { .. }) => {
-            while_names_change(|| ship_now(ssh, wanted, &plan_now(ssh, wanted)?, observer))
+            while_names_change(|| ship_now(ssh, request, &plan_now(ssh, request)?, observer))
         }
         other => other,
     }
@@ -206,13 +207,13 @@ pub fn ship(
 
 fn ship_now(
     ssh: &Ssh,
-    wanted: &Wanted<'_>,
-    planned: &Planned,
+    request: &Request<'_>,
+    planned: &DeployPlan,
     observer: &dyn Observer,
-) -> Result<Shipped, DeployError> {
-    let new = wanted.image;
+) -> Result<Deployed, DeployError> {
+    let new = request.image;
     let Some(steps) = &planned.steps else {
-        return Ok(Shipped {
+        return Ok(Deployed {
             image: new.name.clone(),
             file: planned.file.clone(),
             size: new.size,
@@ -229,7 +230,7 @@ fn ship_now(
         }
         other => other?,
     }
-    Ok(Shipped {
+    Ok(Deployed {
         image: new.name.clone(),
         file: planned.file.clone(),
         size: new.size,
@@ -254,7 +255,7 @@ fn rollback_now(ssh: &Ssh, esp: Option<&str>, dry_run: bool) -> Result<(Steps, S
         wanted: "x86_64 or aarch64".to_owned(),
     })?;
     let images = images::look(ssh, &machine)?;
-    let (steps, name) = place::back(&Scene { machine: &machine, arch, images: &images })?;
+    let (steps, name) = place::back(&Partition { machine: &machine, arch, images: &images })?;
     if !dry_run {
         assemble(ssh, &machine, &steps, None, &hoopy_base::report::Silent)?;
     }
@@ -286,7 +287,7 @@ fn assemble(
     let mut trouble = None;
     let mut feed = |out: &mut dyn Write| {
         let fed = new.map_or(Ok(()), |(new, _)| feed(new, stretches, total, out, observer));
-        // A pipe that is closed is told by what the far side says.
+        // A pipe that is closed is told by what the machine says.
         trouble =
             fed.as_ref().err().filter(|e| e.kind() != io::ErrorKind::BrokenPipe).map(io::Error::to_string);
         fed
@@ -297,7 +298,7 @@ fn assemble(
         return Err(DeployError::Image { path: new.path.clone(), source: io::Error::other(trouble) });
     }
     let host = ssh.host();
-    far::verdict(host, &String::from_utf8_lossy(&said), || DeployError::Short(host.to_owned()))
+    remote::verdict(host, &String::from_utf8_lossy(&said), || DeployError::Short(host.to_owned()))
 }
 
 /// Writes what is sent, in order.
@@ -344,7 +345,7 @@ mod tests {
             section: ".initrd".to_owned(),
             origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
         };
-        let image = |pieces| FarImage {
+        let image = |pieces| RemoteImage {
             path: String::new(),
             size: 0,
             is_image: true,

@@ -1,4 +1,4 @@
-//! Where the new image goes, what becomes of the others, and in which order: decided here, done by the far side.
+//! Where the new image goes, what becomes of the others, and in which order: decided here, done by the machine.
 //!
 //! The order is such that a machine which loses its power between any two steps, or within one, has an image to start:
 //!
@@ -13,15 +13,12 @@
 //!
 //! What runs, and the last image that was good, are never removed to make room.
 
-use std::cmp::Ordering;
-
 use hoopy_base::arch::Arch;
-use hoopy_boot::layout::{LINUX_DIR, Layout, Slot, TRIES, previous, started};
-
-use hoopy_boot::version::compare;
+use hoopy_boot::layout::{LINUX_DIR, Layout, Slot, previous, started};
+use hoopy_boot::slots::{self, NoPrevious};
 
 use super::error::DeployError;
-use super::images::{FarImage, NewImage};
+use super::images::{NewImage, RemoteImage};
 use super::machine::Machine;
 
 /// Where the new file is put together.
@@ -57,7 +54,7 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// The lines that the far side reads.
+    /// The lines that the machine reads.
     pub(super) fn lines(&self) -> String {
         let line = |step: &Step| match step {
             Step::Copy(from, to) => format!("copy\t{from}\t{to}"),
@@ -68,29 +65,23 @@ impl Steps {
     }
 }
 
-/// What lies where.
+/// The EFI system partition of a machine: which images lie where on it.
 #[derive(Debug, Clone, Copy)]
-pub struct Scene<'a> {
+pub struct Partition<'a> {
     /// The machine.
     pub machine: &'a Machine,
     /// Its architecture.
     pub arch: Arch,
     /// Its images.
-    pub images: &'a [FarImage],
+    pub images: &'a [RemoteImage],
 }
 
 /// An image in [`LINUX_DIR`].
-#[derive(Debug, Clone)]
-pub struct Slotted<'a> {
-    /// Its file.
-    pub file: &'a FarImage,
-    /// What the file's name says.
-    pub slot: Slot,
-}
+pub type SlotFile<'a> = slots::Entry<&'a RemoteImage>;
 
-impl<'a> Scene<'a> {
+impl<'a> Partition<'a> {
     /// The file at this path.
-    pub fn file(&self, path: &str) -> Option<&'a FarImage> {
+    pub fn file(&self, path: &str) -> Option<&'a RemoteImage> {
         // FAT does not tell upper case from lower.
         self.images.iter().find(|image| image.path.eq_ignore_ascii_case(path))
     }
@@ -102,22 +93,16 @@ impl<'a> Scene<'a> {
     }
 
     /// The images that systemd-boot lists, the one that it starts first; those given up come last.
-    pub fn slots(&self) -> Vec<Slotted<'a>> {
-        let mut slots: Vec<Slotted<'a>> = self
-            .images
-            .iter()
-            .filter(|file| file.is_image)
-            .filter_map(|file| {
-                let (dir, name) = file.path.rsplit_once('/')?;
-                let slot = dir.eq_ignore_ascii_case(LINUX_DIR).then(|| Slot::parse(name)).flatten()?;
-                Some(Slotted { file, slot })
-            })
-            .collect();
-        slots.sort_by(|a, b| {
-            let bad = |s: &Slotted<'_>| s.slot.left == Some(0);
-            bad(a).cmp(&bad(b)).then_with(|| newest_first(a, b))
-        });
-        slots
+    pub fn slots(&self) -> Vec<SlotFile<'a>> {
+        let entry = |file: &'a RemoteImage| {
+            let (dir, name) = file.path.rsplit_once('/')?;
+            let slot = dir.eq_ignore_ascii_case(LINUX_DIR).then(|| Slot::parse(name)).flatten()?;
+            Some(SlotFile { slot, version: file.version.clone().unwrap_or_default(), file })
+        };
+        let images = self.images.iter().filter(|file| file.is_image);
+        let mut entries: Vec<SlotFile<'a>> = images.filter_map(entry).collect();
+        slots::sort(&mut entries);
+        entries
     }
 
     /// Whether this image is the one that runs.
@@ -130,50 +115,52 @@ impl<'a> Scene<'a> {
     }
 }
 
-fn newest_first(a: &Slotted<'_>, b: &Slotted<'_>) -> Ordering {
-    let version = |s: &Slotted<'_>| s.file.version.clone().unwrap_or_default();
-    compare(&version(b), &version(a)).then_with(|| compare(&b.slot.image, &a.slot.image))
-}
-
 /// How `new` takes its place. `same` is whether the file of that name, where there is one, is the same image.
 ///
 /// # Errors
 /// [`DeployError::OtherLayout`], [`DeployError::Full`], [`DeployError::SameName`], [`DeployError::Older`].
-pub fn place(scene: &Scene<'_>, layout: Layout, new: &NewImage, same: bool) -> Result<Steps, DeployError> {
-    let other = |found, wanted| DeployError::OtherLayout { host: scene.host().to_owned(), found, wanted };
-    match (layout, scene.layout()) {
+pub fn place(
+    partition: &Partition<'_>,
+    layout: Layout,
+    new: &NewImage,
+    same: bool,
+) -> Result<Steps, DeployError> {
+    let other = |found, wanted| DeployError::OtherLayout { host: partition.host().to_owned(), found, wanted };
+    match (layout, partition.layout()) {
         (Layout::Single, Some(Layout::Ab)) => Err(other("systemd-boot", "single")),
         (Layout::Ab, Some(Layout::Single)) => Err(other("one image", "ab")),
         (Layout::Ab, None) => Err(other("no boot loader", "ab")),
-        (Layout::Single, _) => single(scene, new),
-        (Layout::Ab, _) => ab(scene, new, same),
+        (Layout::Single, _) => single(partition, new),
+        (Layout::Ab, _) => ab(partition, new, same),
     }
 }
 
-/// The file on the far side that has the name of `new` already.
-pub fn namesake<'a>(scene: &Scene<'a>, layout: Layout, new: &NewImage) -> Option<&'a FarImage> {
+/// The file on the machine that has the name of `new` already.
+pub fn namesake<'a>(partition: &Partition<'a>, layout: Layout, new: &NewImage) -> Option<&'a RemoteImage> {
     match layout {
-        Layout::Single => scene.file(&started(scene.arch)).filter(|f| f.name.as_ref() == Some(&new.name)),
-        Layout::Ab => scene.slots().iter().find(|s| s.slot.image == new.name).map(|s| s.file),
+        Layout::Single => {
+            partition.file(&started(partition.arch)).filter(|f| f.name.as_ref() == Some(&new.name))
+        }
+        Layout::Ab => partition.slots().iter().find(|s| s.slot.image == new.name).map(|s| s.file),
     }
 }
 
-fn in_boot(scene: &Scene<'_>, name: &str) -> String {
-    let path = started(scene.arch);
+fn in_boot(partition: &Partition<'_>, name: &str) -> String {
+    let path = started(partition.arch);
     path.rsplit_once('/').map_or(name.to_owned(), |(dir, _)| format!("{dir}/{name}"))
 }
 
-fn single(scene: &Scene<'_>, new: &NewImage) -> Result<Steps, DeployError> {
-    let (efi, old) = (started(scene.arch), previous(scene.arch));
-    let (part, old_part) = (in_boot(scene, NEW_PART), in_boot(scene, OLD_PART));
-    let (current, before) = (scene.file(&efi), scene.file(&old));
+fn single(partition: &Partition<'_>, new: &NewImage) -> Result<Steps, DeployError> {
+    let (efi, old) = (started(partition.arch), previous(partition.arch));
+    let (part, old_part) = (in_boot(partition, NEW_PART), in_boot(partition, OLD_PART));
+    let (current, before) = (partition.file(&efi), partition.file(&old));
     let mut steps = Steps { part: Some(part.clone()), becomes: efi.clone(), ..Steps::default() };
     // Deployed, and not started since: what is known to start is the one before.
-    let keep_before = before.is_some_and(|b| scene.runs(b.name.as_deref()))
-        && !current.is_some_and(|c| scene.runs(c.name.as_deref()));
+    let keep_before = before.is_some_and(|b| partition.runs(b.name.as_deref()))
+        && !current.is_some_and(|c| partition.runs(c.name.as_deref()));
     let removable = before.filter(|_| !keep_before && current.is_some());
     let needed = new.size + SLACK;
-    let mut free = scene.machine.free;
+    let mut free = partition.machine.free;
     let mut removed = false;
     if free < needed
         && let Some(file) = removable
@@ -183,7 +170,7 @@ fn single(scene: &Scene<'_>, new: &NewImage) -> Result<Steps, DeployError> {
         removed = true;
     }
     if free < needed {
-        return Err(DeployError::full(scene.host(), needed, free));
+        return Err(DeployError::full(partition.host(), needed, free));
     }
     free -= new.size;
     if let Some(current) = current.filter(|_| !keep_before) {
@@ -196,7 +183,7 @@ fn single(scene: &Scene<'_>, new: &NewImage) -> Result<Steps, DeployError> {
             free += file.size;
         }
         if free < wanted {
-            return Err(DeployError::full(scene.host(), needed + wanted, free + new.size));
+            return Err(DeployError::full(partition.host(), needed + wanted, free + new.size));
         }
         steps.then.push(Step::Copy(efi.clone(), old_part.clone()));
         steps.then.push(Step::Move(old_part, old));
@@ -205,56 +192,41 @@ fn single(scene: &Scene<'_>, new: &NewImage) -> Result<Steps, DeployError> {
     Ok(steps)
 }
 
-fn ab(scene: &Scene<'_>, new: &NewImage, same: bool) -> Result<Steps, DeployError> {
-    let slots = scene.slots();
+fn ab(partition: &Partition<'_>, new: &NewImage, same: bool) -> Result<Steps, DeployError> {
+    let slots = partition.slots();
     let target = format!("{LINUX_DIR}/{}", Slot::new(&new.name));
     let part = format!("{LINUX_DIR}/{NEW_PART}");
-    let good = slots.iter().find(|s| s.slot.left.is_none());
     let mut steps = Steps { becomes: target.clone(), ..Steps::default() };
-    let namesakes: Vec<&Slotted<'_>> = slots.iter().filter(|s| s.slot.image == new.name).collect();
+    let namesakes: Vec<&SlotFile<'_>> = slots.iter().filter(|s| s.slot.image == new.name).collect();
     if let Some(first) = namesakes.first() {
         if same {
             // It was given up, and is to be tried again.
             steps.then.push(Step::Move(first.file.path.clone(), target));
             return Ok(steps);
         }
-        if scene.runs(Some(&new.name)) || first.slot.left.is_none() {
-            return Err(DeployError::SameName { host: scene.host().to_owned(), image: new.name.clone() });
+        if partition.runs(Some(&new.name)) || first.slot.is_good() {
+            return Err(DeployError::SameName { host: partition.host().to_owned(), image: new.name.clone() });
         }
         // One name, with a counter and without or with two counters, must not be there twice.
         steps.first.extend(namesakes.iter().map(|s| s.file.path.clone()));
     }
-    let newer = slots.iter().find(|s| {
-        let version = s.file.version.as_deref().unwrap_or_default();
-        s.slot.left != Some(0)
-            && s.slot.image != new.name
-            && compare(version, &new.version) == Ordering::Greater
-    });
+    let newer = slots::newer(&slots, &new.name, &new.version);
     if let Some(newer) = newer {
         let (image, newer) = (new.name.clone(), newer.slot.image.clone());
-        return Err(DeployError::Older { host: scene.host().to_owned(), image, newer });
+        return Err(DeployError::Older { host: partition.host().to_owned(), image, newer });
     }
-    let stays = |s: &Slotted<'_>| {
-        scene.runs(Some(&s.slot.image)) || good.is_some_and(|g| g.slot == s.slot) || s.slot.image == new.name
-    };
     let needed = new.size + SLACK;
-    let mut free = scene.machine.free + namesakes.iter().map(|s| s.file.size).sum::<u64>();
-    // Those given up first, the oldest of the good ones last; `slots` has them the other way round.
-    let mut victims = slots.iter().rev().filter(|s| !stays(s)).collect::<Vec<_>>();
-    victims.sort_by_key(|s| match s.slot.left {
-        Some(0) => 0,
-        Some(_) => 1,
-        None => 2,
-    });
-    for victim in victims {
+    let mut free = partition.machine.free + namesakes.iter().map(|s| s.file.size).sum::<u64>();
+    let removable = slots::removable(&slots, partition.machine.image.as_deref());
+    for old in removable.into_iter().filter(|old| old.slot.image != new.name) {
         if free >= needed {
             break;
         }
-        steps.first.push(victim.file.path.clone());
-        free += victim.file.size;
+        steps.first.push(old.file.path.clone());
+        free += old.file.size;
     }
     if free < needed {
-        return Err(DeployError::full(scene.host(), needed, free));
+        return Err(DeployError::full(partition.host(), needed, free));
     }
     steps.part = Some(part.clone());
     steps.then.push(Step::Move(part, target));
@@ -265,27 +237,27 @@ fn ab(scene: &Scene<'_>, new: &NewImage, same: bool) -> Result<Steps, DeployErro
 ///
 /// # Errors
 /// [`DeployError::NothingBefore`], [`DeployError::Full`].
-pub fn back(scene: &Scene<'_>) -> Result<(Steps, String), DeployError> {
-    match scene.layout() {
-        Some(Layout::Ab) => back_ab(scene),
-        _ => back_single(scene),
+pub fn back(partition: &Partition<'_>) -> Result<(Steps, String), DeployError> {
+    match partition.layout() {
+        Some(Layout::Ab) => back_ab(partition),
+        _ => back_single(partition),
     }
 }
 
-fn nothing(scene: &Scene<'_>, reason: &str) -> DeployError {
-    DeployError::NothingBefore { host: scene.host().to_owned(), reason: reason.to_owned() }
+fn nothing(partition: &Partition<'_>, reason: &str) -> DeployError {
+    DeployError::NothingBefore { host: partition.host().to_owned(), reason: reason.to_owned() }
 }
 
 /// Both are copied, so that either name always has an image.
-fn back_single(scene: &Scene<'_>) -> Result<(Steps, String), DeployError> {
-    let (efi, old) = (started(scene.arch), previous(scene.arch));
-    let (part, old_part) = (in_boot(scene, NEW_PART), in_boot(scene, OLD_PART));
-    let before = scene.file(&old).filter(|file| file.is_image);
-    let before = before.ok_or_else(|| nothing(scene, &format!("there is no image {old}")))?;
-    let current = scene.file(&efi).map_or(0, |file| file.size);
+fn back_single(partition: &Partition<'_>) -> Result<(Steps, String), DeployError> {
+    let (efi, old) = (started(partition.arch), previous(partition.arch));
+    let (part, old_part) = (in_boot(partition, NEW_PART), in_boot(partition, OLD_PART));
+    let before = partition.file(&old).filter(|file| file.is_image);
+    let before = before.ok_or_else(|| nothing(partition, &format!("there is no image {old}")))?;
+    let current = partition.file(&efi).map_or(0, |file| file.size);
     let needed = before.size + current + 2 * SLACK;
-    if scene.machine.free < needed {
-        return Err(DeployError::full(scene.host(), needed, scene.machine.free));
+    if partition.machine.free < needed {
+        return Err(DeployError::full(partition.host(), needed, partition.machine.free));
     }
     let mut then = vec![Step::Copy(old.clone(), part.clone())];
     if current != 0 {
@@ -299,20 +271,18 @@ fn back_single(scene: &Scene<'_>) -> Result<(Steps, String), DeployError> {
     Ok((Steps { then, becomes: efi, ..Steps::default() }, name))
 }
 
-/// What would be started next is given up: at once what is staged and not started yet, or else what runs.
-fn back_ab(scene: &Scene<'_>) -> Result<(Steps, String), DeployError> {
-    let slots = scene.slots();
-    let candidates: Vec<_> = slots.iter().filter(|s| s.slot.left != Some(0)).collect();
-    let next = candidates.first().ok_or_else(|| nothing(scene, "every image is given up"))?;
-    let runs = |s: &Slotted<'_>| scene.runs(Some(&s.slot.image));
-    let until = |s: &&&Slotted<'_>| if runs(next) { !runs(s) && s.slot.left.is_none() } else { runs(s) };
-    let target = candidates.iter().find(until);
-    let target =
-        target.ok_or_else(|| nothing(scene, "there is no good image but the one that is started"))?;
+/// What would be started next is given up.
+fn back_ab(partition: &Partition<'_>) -> Result<(Steps, String), DeployError> {
+    let slots = partition.slots();
+    let (bad, target) =
+        slots::rollback(&slots, partition.machine.image.as_deref()).map_err(|none| match none {
+            NoPrevious::AllBad => nothing(partition, "every image is given up"),
+            NoPrevious::OnlyOne => nothing(partition, "there is no good image but the one that is started"),
+        })?;
     let mut steps = Steps { becomes: target.file.path.clone(), ..Steps::default() };
-    for slotted in candidates.iter().take_while(|s| s.slot != target.slot) {
-        let given_up = Slot { left: Some(0), done: slotted.slot.done.max(TRIES), ..slotted.slot.clone() };
-        steps.then.push(Step::Move(slotted.file.path.clone(), format!("{LINUX_DIR}/{given_up}")));
+    for entry in bad {
+        let given_up = format!("{LINUX_DIR}/{}", entry.slot.given_up());
+        steps.then.push(Step::Move(entry.file.path.clone(), given_up));
     }
     Ok((steps, target.slot.image.clone()))
 }

@@ -1,7 +1,7 @@
 //! The user's own `ssh`: whatever its configuration, agent, jump hosts and known hosts make of a name, counts.
 //!
 //! One connection is made, which the others share (`ControlMaster`), so that whoever types a password types one. The
-//! first process of it is a `cat` on the far side that reads from us: when this process ends, in whatever way, its
+//! first process of it is a `cat` on the machine that reads from us: when this process ends, in whatever way, its
 //! input ends, and the connection with it.
 //!
 //! A script goes over standard input, behind a command of one line that reads exactly so many bytes: servers limit
@@ -24,10 +24,10 @@ pub use error::SshError;
 /// What a socket's path may have (unix(7)), less what ssh adds to it while it makes it, and the NUL.
 const MAX_SOCKET_PATH: usize = 108 - 18;
 
-/// So much of what ssh and the far side say on standard error is kept.
+/// So much of what ssh and the machine say on standard error is kept.
 const MAX_WORDS: u64 = 64 << 10;
 
-/// Says that the far side is there.
+/// Says that the machine is there.
 const READY: &str = "hoopy-ready";
 
 /// How ssh is called.

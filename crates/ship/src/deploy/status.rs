@@ -3,9 +3,9 @@
 use hoopy_boot::layout::{Layout, previous, started};
 use serde::Serialize;
 
-use super::booted::Seen;
+use super::booted::MachineImages;
 use super::machine::Health;
-use super::place::Scene;
+use super::place::Partition;
 
 /// A machine at a glance.
 #[derive(Debug, Clone, Serialize)]
@@ -54,18 +54,18 @@ pub struct Kept {
 }
 
 /// What was seen of a machine, at a glance.
-pub fn status(seen: Seen) -> Status {
-    let Seen { machine, images } = seen;
+pub fn status(seen: MachineImages) -> Status {
+    let MachineImages { machine, images } = seen;
     let arch = machine.known_arch();
-    let scene = arch.map(|arch| Scene { machine: &machine, arch, images: &images });
-    let layout = scene.and_then(|scene| scene.layout());
-    let kept: Vec<Kept> = scene.map_or_else(Vec::new, |scene| match layout {
+    let partition = arch.map(|arch| Partition { machine: &machine, arch, images: &images });
+    let layout = partition.and_then(|partition| partition.layout());
+    let kept: Vec<Kept> = partition.map_or_else(Vec::new, |partition| match layout {
         Some(Layout::Ab) => {
-            let slots = scene.slots().into_iter();
+            let slots = partition.slots().into_iter();
             slots.map(|s| kept(&s.file.path, Some(s.slot.image.clone()), s.file.size, s.slot.left)).collect()
         }
         _ => {
-            let files = [started(scene.arch), previous(scene.arch)].map(|path| scene.file(&path));
+            let files = [started(partition.arch), previous(partition.arch)].map(|path| partition.file(&path));
             files.into_iter().flatten().map(|f| kept(&f.path, f.name.clone(), f.size, None)).collect()
         }
     });

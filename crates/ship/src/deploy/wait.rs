@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::error::DeployError;
-use super::far::{nothing, script};
 use super::machine::Machine;
+use super::remote::{nothing, script};
 use super::ssh::{Ssh, SshConfig, SshError};
 
 /// Between two questions.
@@ -24,7 +24,7 @@ const REBOOT: &str = "nohup sh -c 'sleep 1; reboot' >/dev/null 2>&1 </dev/null &
 
 /// What came up.
 #[derive(Debug, Clone, Serialize)]
-pub struct Came {
+pub struct BootResult {
     /// The image that runs.
     pub image: String,
     /// How long it took to come up, and to be found well, in seconds.
@@ -53,7 +53,7 @@ pub fn wait(
     esp: Option<&str>,
     config: &SshConfig,
     within: Duration,
-) -> Result<Came, DeployError> {
+) -> Result<BootResult, DeployError> {
     let config = SshConfig { patience: Some(PATIENCE), ..config.clone() };
     let started = Instant::now();
     let mut words = String::new();
@@ -61,7 +61,7 @@ pub fn wait(
         match look(before, wanted, esp, &config) {
             Ok(Verdict::Well { checked }) => {
                 let seconds = started.elapsed().as_secs();
-                return Ok(Came { image: wanted.to_owned(), seconds, checked });
+                return Ok(BootResult { image: wanted.to_owned(), seconds, checked });
             }
             Ok(Verdict::Later(why)) => words = why,
             Err(error @ (DeployError::FellBack { .. } | DeployError::Unwell { .. })) => return Err(error),

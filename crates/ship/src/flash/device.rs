@@ -9,15 +9,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::error::FlashError;
+use super::usage::{Purpose, Use};
 
 /// Partitions and holders looked at, far above what there are: sysfs is the kernel's, but a loop must end.
 const MAX_LISTED: usize = 1024;
 
 /// How deep disks lie in others: LVM over LUKS over RAID is three.
 const MAX_DEPTH: usize = 8;
-
-/// Mount points that the running system cannot do without.
-const SYSTEM: [&str; 6] = ["/", "/boot", "/boot/efi", "/efi", "/usr", "/var"];
 
 /// Where the kernel shows itself.
 #[derive(Debug, Clone)]
@@ -53,47 +51,6 @@ pub struct Device {
     pub partitions: Vec<String>,
     /// What of it is in use.
     pub uses: Vec<Use>,
-}
-
-/// A partition in use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Use {
-    /// The partition, the device itself, or what is made of them: `sdb1`, `dm-0`.
-    pub name: String,
-    /// For what.
-    pub purpose: Purpose,
-}
-
-/// What for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub enum Purpose {
-    /// It is mounted there.
-    Mounted(String),
-    /// It is swap.
-    Swap,
-    /// It is part of another device, which is not in use itself: `dm-0`, `md0`.
-    Held(String),
-}
-
-impl Use {
-    /// Whether the running system needs it.
-    pub fn is_system(&self) -> bool {
-        match &self.purpose {
-            Purpose::Mounted(point) => SYSTEM.contains(&&**point),
-            Purpose::Swap => true,
-            Purpose::Held(_) => false,
-        }
-    }
-}
-
-impl std::fmt::Display for Use {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.purpose {
-            Purpose::Mounted(point) => write!(f, "{} is mounted on {point}", self.name),
-            Purpose::Swap => write!(f, "{} is swap", self.name),
-            Purpose::Held(by) => write!(f, "{} is part of {by}", self.name),
-        }
-    }
 }
 
 impl Device {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hoopy_base::size;
 
-use super::device::Use;
+use super::usage::Use;
 use crate::disk::DiskError;
 
 /// A device that was not written, or not well.

@@ -12,6 +12,7 @@
 mod copy;
 mod device;
 mod error;
+mod usage;
 
 use std::fs::{self, File};
 use std::ops::Range;
@@ -23,9 +24,10 @@ use rustix::fs::{OFlags, major, minor};
 
 use super::disk::{self, Disk, DiskConfig};
 use copy::Copy;
-pub use device::{Device, Kernel, Purpose, Use};
+pub use device::{Device, Kernel};
 pub use error::FlashError;
 use hoopy_disk::sparse;
+pub use usage::{Purpose, Use};
 
 /// In how much of the start and the end of disks and partitions others leave their signatures: btrfs at 64 KiB, RAID
 /// and ZFS within the last MiB.

@@ -49,7 +49,7 @@ sleep "$HEALTH_SETTLE"
 tell checking nothing
 
 # A stick may take its time. Where the loader counts nothing, there is nothing to wait for.
-modules
+load_drivers
 tries=0
 until find_slot; do
 	[ $tries -lt 15 ] && variable LoaderInfo | grep -q systemd-boot || break
@@ -74,7 +74,7 @@ elif grep -qw hoopy.kexec /proc/cmdline; then
 	tell good nothing
 	say "$IMAGE is well, and on trial until the firmware has started it"
 elif bless; then
-	SLOT=${SLOT%+*}.efi COUNTED=no
+	SLOT=$(slot_good "$SLOT") COUNTED=no
 	tell good blessed
 	say "$IMAGE is good"
 else

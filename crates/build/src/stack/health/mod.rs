@@ -11,9 +11,10 @@ use hoopy_store::layer::{EntryPath, Kind};
 use super::{Stack, StackError};
 
 /// Each file, its mode and its text.
-const FILES: [(&str, u32, &str); 5] = [
+const FILES: [(&str, u32, &str); 6] = [
     ("etc/init.d/hoopy-health", 0o755, include_str!("hoopy-health.initd")),
     ("etc/init.d/hoopy-watchdog", 0o755, include_str!("hoopy-watchdog.initd")),
+    ("usr/libexec/hoopy/boot.sh", 0o644, hoopy_boot::shell::MACHINE),
     ("usr/libexec/hoopy/common.sh", 0o644, include_str!("common.sh")),
     ("usr/libexec/hoopy/health", 0o755, include_str!("health.sh")),
     ("usr/libexec/hoopy/watchdog", 0o755, include_str!("watchdog.sh")),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::far::{EFI, Far, OLD, loader, segments};
+use super::remote::{EFI, OLD, Remote, loader, segments};
 
 /// Loads: keeps the files and the command line. The older system call only, as Alpine's kernels.
 const KEXEC: &str = r#"#!/bin/sh
@@ -33,8 +33,8 @@ exec busybox cat "$@"
 "#;
 
 /// A machine that can do it, and runs `s-1`.
-fn able(layout: &str) -> Far {
-    let far = Far::new(layout);
+fn able(layout: &str) -> Remote {
+    let far = Remote::new(layout);
     for dir in ["sbin", "sys/class", "sys/kernel", "etc/init.d", "etc/runlevels/shutdown"] {
         fs::create_dir_all(far.root(dir)).unwrap();
     }

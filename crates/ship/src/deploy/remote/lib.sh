@@ -1,11 +1,11 @@
-# What the far side's scripts share. They come over standard input and run in whatever sh is there: BusyBox's. What
-# they find, they say in lines of standard output, a word first; the last line is `done`, or `error KIND WORDS`.
+# What the scripts of a deploy share, behind boot's machine.sh. They come over standard input and run in whatever sh
+# the machine has: BusyBox's. They answer in lines on standard output, each of which begins with a word; the last line
+# is `done`, or `error KIND WORDS`.
 #
 # ESP and GIVEN are set before: where the EFI system partition is, if that is known: a directory or a device.
 
 umask 077
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-RUN=/run/hoopy VARIABLES=/sys/firmware/efi/efivars VENDOR=4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
 AT= POINT= WAS= MINE=
 mkdir -p $RUN
 DIR=$(mktemp -d /tmp/hoopy-deploy.XXXXXX) || { echo "error broken no temporary directory can be made in /tmp"; exit 1; }
@@ -26,18 +26,12 @@ leave() {
 trap leave EXIT
 trap 'exit 1' HUP INT TERM PIPE
 
-# A variable of the boot loader: UTF-16 after four bytes of attributes.
-variable() {
-	[ -r "$VARIABLES/$1-$VENDOR" ] || return 0
-	tail -c +5 "$VARIABLES/$1-$VENDOR" | tr -d '\000'
-}
-
 # The mount that $1 lies on, its type and its options.
 point() {
 	POINT=$(df -P "$1" 2>/dev/null | awk 'NR == 2 { print $6 }')
 	[ -n "$POINT" ] || no esp "$1 is on no mounted filesystem"
 	TYPE=$(awk -v p="$POINT" '$2 == p { t = $3 } END { print t }' /proc/mounts)
-	OPTIONS=,$(awk -v p="$POINT" '$2 == p { o = $4 } END { print o }' /proc/mounts),
+	OPTIONS=$(mount_options "$POINT")
 }
 
 writable() {
@@ -48,7 +42,7 @@ writable() {
 
 # The machine's own services take the partition for a moment, to mark an image as good: not while it is ours.
 lock() {
-	exec 9>$RUN/esp.lock
+	exec 9>$ESP_LOCK
 	tries=0
 	until flock -n 9; do
 		tries=$((tries + 1))
@@ -63,10 +57,9 @@ open_esp() {
 	case $ESP in
 	/dev/*)
 		AT=$RUN/deploy MINE=yes
-		mkdir -p $AT
 		tries=0
-		# Somebody else may have it for the moment that a rename takes.
-		until mount -t vfat -o "$1,noatime,nodev,nosuid,noexec,umask=0077" "$ESP" $AT 2>$ERR; do
+		# The machine's services may have it for the moment that a rename takes.
+		until mount_esp "$ESP" $AT "$1" 2>$ERR; do
 			tries=$((tries + 1))
 			[ $tries -lt 8 ] || { AT=; no mount "$ESP: $(cat $ERR)"; }
 			sleep 1
@@ -102,7 +95,7 @@ close_esp() {
 	cd /
 	sync
 	if [ -n "$MINE" ]; then
-		umount "$AT" 2>/dev/null || { sleep 1; umount -l "$AT"; }
+		unmount_esp "$AT"
 	elif [ "$WAS" = ro ]; then
 		mount -o remount,ro "$POINT" || { sleep 1; mount -o remount,ro "$POINT"; }
 	fi

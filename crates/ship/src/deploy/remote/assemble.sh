@@ -90,14 +90,14 @@ open_esp rw
 cd "$AT" || no esp "$AT"
 SYNC=
 finish() {
-	rm -f EFI/BOOT/hoopy-*.part EFI/Linux/hoopy-*.part
+	rm -f $BOOT_DIR/hoopy-*.part $LINUX_DIR/hoopy-*.part
 	[ -z "$SYNC" ] || mount -o remount,rw,async "$POINT" 2>/dev/null
 	leave
 }
 trap finish EXIT
-rm -f EFI/BOOT/hoopy-*.part EFI/Linux/hoopy-*.part
+rm -f $BOOT_DIR/hoopy-*.part $LINUX_DIR/hoopy-*.part
 # What a power cut left of a rename: a name without a file.
-for file in EFI/BOOT/BOOT*.OLD EFI/Linux/*.efi; do
+for file in $BOOT_DIR/BOOT*.OLD $LINUX_DIR/*.efi; do
 	[ ! -f "$file" ] || [ -s "$file" ] || rm -f "$file"
 done
 printf '%s\n' "$PLAN" >"$DIR/plan"

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use hoopy_base::report::Observer;
 use hoopy_build::config::{Overrides, System};
 use hoopy_inspect::diff::Side;
-use hoopy_ship::deploy::{self, AtHand, Seen, Ssh};
+use hoopy_ship::deploy::{self, LocalPieces, MachineImages, Ssh};
 
 use crate::args::Global;
 
@@ -16,7 +16,7 @@ use crate::args::Global;
 const MAX_IMAGES: usize = 32;
 
 /// A machine.
-pub struct Far {
+pub struct Remote {
     /// As ssh knows it.
     pub host: String,
     /// Where it has its EFI system partition, where that is known.
@@ -27,7 +27,7 @@ pub struct Far {
 
 /// The machine that is meant: by its name, or by a system directory whose `hoopy.toml` names it. The system is the one
 /// in `dir`, or in that directory, or else in the working directory, where there is one.
-pub fn find(given: &str, dir: Option<&Path>, esp: Option<&str>, global: &Global) -> anyhow::Result<Far> {
+pub fn find(given: &str, dir: Option<&Path>, esp: Option<&str>, global: &Global) -> anyhow::Result<Remote> {
     let named = Path::new(given);
     let is_system = |dir: &Path| dir.join("packages").is_file();
     let by_name = given != "." && !is_system(named);
@@ -59,11 +59,11 @@ pub fn find(given: &str, dir: Option<&Path>, esp: Option<&str>, global: &Global)
             "which machine? Name it, as root@nas, or say it in a system directory with `deploy.host`"
         ),
     };
-    Ok(Far { host, esp: esp.map(str::to_owned).or(own_esp), system })
+    Ok(Remote { host, esp: esp.map(str::to_owned).or(own_esp), system })
 }
 
 /// How it is asked.
-pub struct Asking<'a> {
+pub struct Access<'a> {
     /// Options of the program: where the store is.
     pub global: &'a Global,
     /// The connection.
@@ -74,7 +74,7 @@ pub struct Asking<'a> {
     pub observer: &'a dyn Observer,
 }
 
-impl Far {
+impl Remote {
     /// Where the image of that name is in `images/` of the system, or would be.
     pub fn image(&self, name: &str) -> Option<PathBuf> {
         Some(self.system.as_ref().filter(|_| is_name(name))?.path("images").join(format!("{name}.efi")))
@@ -82,13 +82,13 @@ impl Far {
 
     /// The image that it booted, called `name`: the one in `images/`, else one that is put together from what is at
     /// hand and what only the machine has.
-    pub fn booted(&self, asking: &Asking<'_>, name: &str) -> anyhow::Result<Side> {
+    pub fn booted(&self, access: &Access<'_>, name: &str) -> anyhow::Result<Side> {
         let path = self.image(name);
         if let Some(path) = path.as_deref().filter(|path| path.is_file()) {
             return Ok(Side::file(path)?);
         }
-        let seen = Seen::ask(asking.ssh, self.esp.as_deref()).map_err(anyhow::Error::from);
-        let fetched = seen.and_then(|seen| self.fetch(asking, &seen, false));
+        let seen = MachineImages::ask(access.ssh, self.esp.as_deref()).map_err(anyhow::Error::from);
+        let fetched = seen.and_then(|seen| self.fetch(access, &seen, false));
         fetched.with_context(|| {
             let there =
                 path.map_or_else(String::new, |path| format!(", there is no {} here", path.display()));
@@ -101,22 +101,22 @@ impl Far {
 
     /// The same of a machine that was asked already: what is called so here counts where it is that image. With its
     /// kernel, where that is wanted.
-    pub fn running(&self, asking: &Asking<'_>, seen: &Seen, kernel: bool) -> anyhow::Result<Side> {
+    pub fn running(&self, access: &Access<'_>, seen: &MachineImages, kernel: bool) -> anyhow::Result<Side> {
         let path = seen.machine.image.as_deref().and_then(|name| self.image(name));
         match path.filter(|path| seen.is_running(path)) {
             Some(path) => Ok(Side::file(&path)?),
-            None => self.fetch(asking, seen, kernel),
+            None => self.fetch(access, seen, kernel),
         }
     }
 
-    fn fetch(&self, asking: &Asking<'_>, seen: &Seen, kernel: bool) -> anyhow::Result<Side> {
-        let Asking { global, ssh, until, observer } = *asking;
+    fn fetch(&self, access: &Access<'_>, seen: &MachineImages, kernel: bool) -> anyhow::Result<Side> {
+        let Access { global, ssh, until, observer } = *access;
         let store = super::store(global)?;
-        let at_hand = AtHand { images: self.images(), store: &store };
+        let local = LocalPieces { images: self.images(), store: &store };
         // Open for as long as it is wanted, and gone from the directory when this returns.
         let dir = tempfile::tempdir_in(super::temp())?;
         let to = dir.path().join("booted.efi");
-        deploy::booted(ssh, seen, &at_hand, kernel, until, observer, &to)?;
+        deploy::booted(ssh, seen, &local, kernel, until, observer, &to)?;
         let mut side = Side::file(&to)?;
         let name = seen.machine.image.as_deref().unwrap_or_default();
         side.label = format!("{name} of {}", self.host);

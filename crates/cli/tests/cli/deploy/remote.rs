@@ -44,12 +44,12 @@ exec busybox "${0##*/}" "$@"
 "#;
 
 /// A home with a far side in it, and a system to deploy.
-pub struct Far {
+pub struct Remote {
     pub home: Home,
     mounted: bool,
 }
 
-impl Far {
+impl Remote {
     pub fn new(layout: &str) -> Self {
         let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
         let far = Self { home, mounted: false };
@@ -217,7 +217,7 @@ impl Far {
     }
 }
 
-impl Drop for Far {
+impl Drop for Remote {
     fn drop(&mut self) {
         if self.mounted {
             let _ = run("umount", &[self.home.path("esp").to_str().unwrap()]);

@@ -1,27 +1,24 @@
-//! The scripts that go to the far side (`far/`), and the words in which each ends: `done`, or `error KIND WORDS`.
+//! The scripts that go to the machine (`remote/`), and the words in which each ends: `done`, or `error KIND WORDS`.
 
 use std::io::{self, Write};
 
 use hoopy_base::shell::quoted;
+use hoopy_base::terminal::harmless_line;
+use hoopy_boot::shell::MACHINE;
 
 use super::error::DeployError;
 
-const LIB: &str = include_str!("far/lib.sh");
+const LIB: &str = include_str!("remote/lib.sh");
 
 /// The script `main` with what all have in common before it, and these variables.
 pub fn script(variables: &[(&str, &str)], main: &str) -> String {
     let set: String = variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
-    format!("{set}{LIB}\n{main}")
+    format!("{set}{MACHINE}\n{LIB}\n{main}")
 }
 
 /// No input but the script.
 pub fn nothing(_: &mut dyn Write) -> io::Result<()> {
     Ok(())
-}
-
-/// Without what a terminal would act on: another machine said it.
-pub fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// What is wrong on `host`, where this line says so.
@@ -32,7 +29,7 @@ pub fn refusal(host: &str, line: &str) -> Option<DeployError> {
 /// What is wrong on `host`, by what follows `error`.
 pub fn refused(host: &str, rest: &str) -> DeployError {
     let (kind, words) = rest.trim_end().split_once(' ').unwrap_or((rest.trim_end(), ""));
-    DeployError::of(host, kind, &harmless(words))
+    DeployError::of(host, kind, &harmless_line(words))
 }
 
 /// Whether a script came to its end. What said neither was `cut` off.
