@@ -128,6 +128,7 @@ mod tests {
     use super::*;
     use crate::check;
     use crate::config::{Overrides, System};
+    use crate::target::Target;
 
     #[test]
     fn what_it_writes_is_clean_on_each_architecture() {
@@ -137,9 +138,8 @@ mod tests {
             let files = init(&dir, arch).unwrap();
             assert!(files.iter().all(|f| f.is_file()), "{files:?}");
             assert_eq!(fs::read_to_string(dir.join("root/etc/hostname")).unwrap(), "my-machine\n");
-            let over = Overrides { arch: Some(arch), ..Overrides::default() };
-            let system = System::load(&dir, &over).unwrap();
-            let findings = check::system(&system).unwrap();
+            let system = System::load(&dir, &Overrides::default()).unwrap();
+            let findings = check::system(&Target::resolve(system, Some(arch)).unwrap()).unwrap();
             assert!(findings.is_empty(), "{findings:?}");
         }
     }

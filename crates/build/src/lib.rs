@@ -17,6 +17,7 @@ pub mod road;
 pub mod runner;
 pub mod segment;
 pub mod stack;
+pub mod target;
 pub mod timeline;
 pub mod vendor;
 pub mod watch;

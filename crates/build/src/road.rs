@@ -23,6 +23,7 @@ use crate::segment::gather::Gather;
 use crate::segment::groups::Groups;
 use crate::stack::database::is_boot;
 use crate::stack::{self, Inputs, Origin, Runner, Stack};
+use crate::target::Target;
 use crate::{check, locking as lock, programs};
 
 mod before;
@@ -69,27 +70,27 @@ pub struct Options {
     pub source: Option<PathBuf>,
 }
 
-/// Builds the image of `system`. What turns out to be damaged in the store is made again.
+/// Builds the image of `target`. What turns out to be damaged in the store is made again.
 ///
 /// # Errors
 /// [`BuildError`]; nothing half-written is left.
 pub fn build(
-    system: &System,
+    target: &Target,
     options: &Options,
     store: &Store,
     runner: &mut dyn Runner,
     observer: &dyn Observer,
 ) -> Result<Built, BuildError> {
-    let provenance = Provenance::ask(options.source.as_ref().unwrap_or(&system.dir));
-    let glance = Glance::at(system, options);
+    let provenance = Provenance::ask(options.source.as_ref().unwrap_or(&target.system.dir));
+    let glance = Glance::at(target, options);
     let release = provenance.answer();
-    if let Some(built) = glance.as_ref().and_then(|g| g.recall(system, &release, store, observer)) {
+    if let Some(built) = glance.as_ref().and_then(|g| g.recall(&target.system, &release, store, observer)) {
         store.note_up_to_date(&built.path);
         return Ok(built);
     }
-    let (made, warnings) = mending(system, options, &release, store, runner, observer)?;
+    let (made, warnings) = mending(target, options, &release, store, runner, observer)?;
     if let Some(glance) = glance {
-        glance.remember(&made, warnings, store);
+        glance.remember(&target.image_name, &made, warnings, store);
     }
     made.note(store);
     Ok(made.built)
@@ -100,21 +101,21 @@ pub fn build(
 /// # Errors
 /// As [`build`].
 pub fn build_with_stack(
-    system: &System,
+    target: &Target,
     options: &Options,
     store: &Store,
     runner: &mut dyn Runner,
     observer: &dyn Observer,
 ) -> Result<(Built, Stack), BuildError> {
-    let release = Provenance::ask(options.source.as_ref().unwrap_or(&system.dir)).answer();
-    let (made, _) = mending(system, options, &release, store, runner, observer)?;
+    let release = Provenance::ask(options.source.as_ref().unwrap_or(&target.system.dir)).answer();
+    let (made, _) = mending(target, options, &release, store, runner, observer)?;
     made.note(store);
     Ok((made.built, made.stack))
 }
 
 /// Walks the road, and once more where the store was damaged. Gives the warnings, too.
 fn mending(
-    system: &System,
+    target: &Target,
     options: &Options,
     release: &Release,
     store: &Store,
@@ -123,7 +124,7 @@ fn mending(
 ) -> Result<(Made, Vec<String>), BuildError> {
     let mut attempt = || {
         let warnings = Warnings::new(observer);
-        let made = road(system, options, release.clone(), store, runner, &warnings)?;
+        let made = road(target, options, release.clone(), store, runner, &warnings)?;
         Ok::<_, BuildError>((made, warnings.into_texts()))
     };
     match attempt() {
@@ -139,8 +140,6 @@ fn mending(
 
 /// An image, and what it was made of that is not in the directory.
 struct Made {
-    /// What images of the directory are called.
-    name: String,
     /// What git says of the directory.
     release: Release,
     built: Built,
@@ -156,7 +155,7 @@ impl Made {
 }
 
 fn road(
-    system: &System,
+    target: &Target,
     options: &Options,
     release: Release,
     store: &Store,
@@ -165,9 +164,9 @@ fn road(
 ) -> Result<Made, BuildError> {
     let mut timings = Timings::default();
     let client = Client::default();
-    let (name, lock) =
-        timings.step("lock", observer, || the_lock(system, options, store, &client, observer))?;
-    let mut runner = Foresight::new(runner, system, &name, options.output, store);
+    let system = &target.system;
+    let lock = timings.step("lock", observer, || the_lock(target, options, store, &client, observer))?;
+    let mut runner = Foresight::new(runner, target, options.output, store);
     runner.expect();
     timings.step("fetch", observer, || tool::fetch(system, &lock, &|_| true, store, &client, observer))?;
     programs::build(&system.programs, observer)?;
@@ -180,17 +179,16 @@ fn road(
         let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);
         let stack = stack::fold(&inputs, store, &mut runner, &settled, &mut timings, observer);
         let ahead = runner.into_ahead();
-        check::tell(system, lock.arch, stack.as_ref().ok(), store, observer);
-        let planned = Planned { system, options, name, lock: &lock, release, modules, groups: &groups };
+        check::tell(target, stack.as_ref().ok(), store, observer);
+        let planned = Planned { target, options, lock: &lock, release, modules, groups: &groups };
         planned.image(stack?, eager, ahead, store, timings, observer)
     })
 }
 
 /// What is known of an image besides what it is made of.
 struct Planned<'a> {
-    system: &'a System,
+    target: &'a Target,
     options: &'a Options,
-    name: String,
     lock: &'a Lock,
     release: Release,
     /// How many bytes of the machine's memory modules take more, being unpacked.
@@ -210,16 +208,17 @@ impl Planned<'_> {
         mut timings: Timings,
         observer: &dyn Observer,
     ) -> Result<Made, BuildError> {
-        let Self { system, options, name, lock, release, modules, groups } = self;
+        let Self { target, options, lock, release, modules, groups } = self;
+        let (system, name) = (&target.system, &target.image_name);
         let kernel = image::find_kernel(&stack, store)?;
         check_codec(system.codec, &kernel)?;
         let recipe = recipe(system, options, &stack, lock, &release);
         if let Some(built) =
             store.recall::<Before>(recipe).and_then(|before| before.still_good(system, store))
         {
-            return Ok(Made { name, release, built: Built { timings, ..built }, stack });
+            return Ok(Made { release, built: Built { timings, ..built }, stack });
         }
-        let identity = identity(system, name.clone(), options);
+        let identity = identity(target, options);
         let named = Release { image: identity.image(), ..release.clone() };
         stack::sign(&mut stack, &named, lock.epoch, store)?;
         // What cannot fit is not compressed first.
@@ -247,40 +246,42 @@ impl Planned<'_> {
             let (path, bytes) = timings.step("write", observer, write)?;
             Ok::<_, BuildError>(Built { modules, ..report(&work, path, bytes, &initramfs) })
         })?;
-        if let Some(before) = Before::of(&name, &built, store) {
-            let last = foresight::last(system, &name, options.output);
+        if let Some(before) = Before::of(name, &built, store) {
+            let last = foresight::last(target, options.output);
             match store.remember(recipe, &before).and_then(|()| store.remember(last, &before)) {
                 // The image is there, made of what the store had.
                 Ok(()) | Err(StoreError::ReadOnly { .. }) => {}
                 Err(e) => return Err(e.into()),
             }
         }
-        Ok(Made { name, release, built: Built { timings, ..built }, stack })
+        Ok(Made { release, built: Built { timings, ..built }, stack })
     }
 }
 
 /// The lock: the one that is there, or a new one where there is none.
 fn the_lock(
-    system: &System,
+    target: &Target,
     options: &Options,
     store: &Store,
     client: &Client,
     observer: &dyn Observer,
-) -> Result<(String, Lock), BuildError> {
-    let (arch, path) = lock::place(system)?;
-    let arch = arch.ok_or(BuildError::NoArch)?;
-    let name = lock::image_name(system, arch, &path);
-    if let Some(lock) = Lock::read(&path)? {
-        let drift = lock::Drift::between(&lock, system);
-        return if drift.is_none() { Ok((name, lock)) } else { Err(BuildError::Drift { path, drift }) };
+) -> Result<Lock, BuildError> {
+    let path = &target.lock.path;
+    if let Some(lock) = &target.lock.content {
+        let mismatch = lock::Mismatch::between(lock, &target.system);
+        return if mismatch.is_none() {
+            Ok(lock.clone())
+        } else {
+            Err(BuildError::Mismatch { path: path.clone(), mismatch })
+        };
     }
     if options.locked {
-        return Err(BuildError::NoLock(path));
+        return Err(BuildError::NoLock(path.clone()));
     }
     observer.event(Event::Note(&format!("no {}: making it", path.display())));
-    let lock = lock::make(system, arch, lock::Keep::default(), store, client, observer)?;
-    lock.write(&path)?;
-    Ok((name, lock))
+    let lock = lock::make(target, lock::Keep::default(), store, client, observer)?;
+    lock.write(path)?;
+    Ok(lock)
 }
 
 fn check_codec(codec: Codec, kernel: &Kernel) -> Result<(), ImageError> {
@@ -316,11 +317,12 @@ fn is_newest(system: &System, name: &str, path: &Path) -> bool {
     newest.is_none_or(|newest| newest.file_name() <= path.file_name())
 }
 
-fn identity(system: &System, name: String, options: &Options) -> Identity {
+fn identity(target: &Target, options: &Options) -> Identity {
     // By the image's own name: the machine's other architecture counts for itself.
-    let next = || Version::next(&system.path("images"), &name, &options.day).to_string();
+    let name = &target.image_name;
+    let next = || Version::next(&target.system.path("images"), name, &options.day).to_string();
     let version = options.version.clone().unwrap_or_else(next);
-    Identity { name, version }
+    Identity { name: name.clone(), version }
 }
 
 fn largest(stack: &Stack) -> Vec<LayerSize> {

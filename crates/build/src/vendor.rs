@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use hoopy_base::atomic::Pending;
 use hoopy_base::report::Observer;
-use hoopy_lock::{Lock, LockError};
 use hoopy_store::Store;
 
-use crate::config::{System, release_dir};
+use crate::config::release_dir;
 use crate::fetch::{self, Client, FetchError, Progress, Proof, Wanted};
 use crate::locking as lock;
+use crate::target::Target;
 
 /// A mirror that was written.
 #[derive(Debug)]
@@ -28,9 +28,6 @@ pub enum VendorError {
     /// There is no lock to keep packages of.
     #[error("{}: there is no lock: run `hoopy lock` first", .0.display())]
     NoLock(PathBuf),
-    /// The lock could not be read.
-    #[error(transparent)]
-    Lock(#[from] LockError),
     /// A package could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -66,9 +63,9 @@ pub enum VendorError {
 ///
 /// # Errors
 /// [`VendorError`].
-pub fn vendor(system: &System, store: &Store, observer: &dyn Observer) -> Result<Vendored, VendorError> {
-    let (_, path) = lock::place(system)?;
-    let lock = Lock::read(&path)?.ok_or(VendorError::NoLock(path))?;
+pub fn vendor(target: &Target, store: &Store, observer: &dyn Observer) -> Result<Vendored, VendorError> {
+    let system = &target.system;
+    let lock = target.lock.content.as_ref().ok_or_else(|| VendorError::NoLock(target.lock.path.clone()))?;
     let root = system.path("vendor");
     let dir =
         |repository: &str| root.join(release_dir(&lock.branch)).join(repository).join(lock.arch.as_str());

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use hoopy_build::check::CheckError;
 use hoopy_build::config::ConfigError;
 use hoopy_build::locking::MakeError;
 use hoopy_build::query::QueryError;
 use hoopy_build::road::BuildError;
 use hoopy_build::runner::virtual_machine::MachineError;
 use hoopy_build::stack::StackError;
+use hoopy_build::target::TargetError;
 use hoopy_inspect::diff::DiffError;
 use hoopy_lock::LockError;
 use hoopy_sandbox::SandboxError;
@@ -44,9 +44,6 @@ fn code(error: &anyhow::Error) -> u8 {
     if let Some(DiffError::Lock(_)) = error.downcast_ref::<DiffError>() {
         return WRONG_DIRECTORY;
     }
-    if let Some(CheckError::Lock(_)) = error.downcast_ref::<CheckError>() {
-        return WRONG_DIRECTORY;
-    }
     if let Some(error) = error.downcast_ref::<DeployError>() {
         return of_deploy(error);
     }
@@ -70,6 +67,9 @@ fn of_trial(error: &anyhow::Error) -> Option<&'static str> {
 }
 
 fn told(error: &anyhow::Error) -> Option<(u8, Option<&'static str>)> {
+    if let Some(error) = error.downcast_ref::<TargetError>() {
+        return Some(of_target(error));
+    }
     let of_query = || error.downcast_ref::<QueryError>().map(of_query);
     error.downcast_ref::<BuildError>().map(kind).or_else(of_query)
 }
@@ -89,9 +89,9 @@ const NOT_BACK: u8 = 10;
 /// Exit code and hint. No `_` here: whoever adds an error is to think of both.
 fn kind(error: &BuildError) -> (u8, Option<&'static str>) {
     match error {
-        BuildError::NoArch | BuildError::NoLock(_) | BuildError::NoRepository(_) => (WRONG_DIRECTORY, None),
+        BuildError::NoLock(_) | BuildError::NoRepository(_) => (WRONG_DIRECTORY, None),
         BuildError::NoStubLocked | BuildError::Lock(_) => (WRONG_DIRECTORY, None),
-        BuildError::Drift { .. } => {
+        BuildError::Mismatch { .. } => {
             (WRONG_DIRECTORY, Some("run `hoopy update` to see and write what changes"))
         }
         BuildError::Inconsistent(_) => (WRONG_DIRECTORY, Some("run `hoopy update` to lock a whole set anew")),
@@ -111,6 +111,16 @@ fn kind(error: &BuildError) -> (u8, Option<&'static str>) {
         BuildError::Stack(_) | BuildError::Image(_) | BuildError::Path(_) => (FAILED, None),
         BuildError::Store(_) => (FAILED, STORE),
     }
+}
+
+fn of_target(error: &TargetError) -> (u8, Option<&'static str>) {
+    let hint = match error {
+        TargetError::WrongArch { .. } => Some(
+            "run `hoopy update` to lock its packages anew; --arch builds for another architecture beside it",
+        ),
+        TargetError::NoArch | TargetError::Lock(_) => None,
+    };
+    (WRONG_DIRECTORY, hint)
 }
 
 /// The messages say themselves what to do: what that is depends on the machine.
@@ -150,7 +160,6 @@ fn of_deploy(error: &DeployError) -> u8 {
 
 fn of_query(error: &QueryError) -> (u8, Option<&'static str>) {
     match error {
-        QueryError::NoArch | QueryError::Lock(_) => (WRONG_DIRECTORY, None),
         QueryError::Make(error) => of_lock(error),
         QueryError::Keys(_) => (NOT_FETCHED, None),
         QueryError::Gone { .. } => (

@@ -47,6 +47,9 @@ pub struct Lock {
 pub struct LockedRepository {
     /// Its name in `hoopy.toml`: `main`, `community`, an address.
     pub name: String,
+    /// Its tag in `hoopy.toml`, where only packages with that tag come from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
     /// What its index says of itself: Alpine's is its branch and commit.
     pub description: String,
     /// SHA-256 of its `APKINDEX.tar.gz` or `Packages.adb`.
@@ -142,6 +145,14 @@ impl Lock {
     /// # Errors
     /// [`LockError`] when it cannot be read or is no lock.
     pub fn read(path: &Path) -> Result<Option<Self>, LockError> {
+        Self::read_text(path)?.map(|text| Self::parse(path, &text)).transpose()
+    }
+
+    /// Reads the text of the lock at `path`; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`LockError`] when it cannot be read, or is too long for a lock.
+    pub fn read_text(path: &Path) -> Result<Option<String>, LockError> {
         let io = |source| LockError::Io { path: path.to_owned(), source };
         match fs::metadata(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -152,7 +163,7 @@ impl Lock {
             }
             Ok(_) => {}
         }
-        Self::parse(path, &fs::read_to_string(path).map_err(io)?).map(Some)
+        fs::read_to_string(path).map(Some).map_err(io)
     }
 
     /// Reads the text of a lock; `path` is for messages.

@@ -21,8 +21,7 @@ const RUNLEVELS: &str = "etc/runlevels";
 
 /// Consoles of the command line without a getty.
 pub fn check(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
-    let Some(arch) = view.arch else { return Ok(Vec::new()) };
-    let consoles = consoles(&command_line(view.system.cmdline.as_deref(), arch, view.system.layout));
+    let consoles = consoles(&command_line(view.system.cmdline.as_deref(), view.arch, view.system.layout));
     let Some((file, said, text)) = inittab(view)? else { return Ok(Vec::new()) };
     if consoles.is_empty() || ["inittab", "agetty"].iter().any(|what| view.setup_may_touch(what)) {
         return Ok(Vec::new());

@@ -7,41 +7,40 @@
 
 use std::sync::Arc;
 
-use hoopy_base::arch::Arch;
 use hoopy_base::digest::ContentId;
 use hoopy_base::jobs as parallel;
-use hoopy_lock::{Lock, LockedPackage, Role};
+use hoopy_lock::{LockedPackage, Role};
 use hoopy_store::Store;
 use hoopy_store::layer::entry::layer_id;
 use hoopy_store::layer::package::{self, Package};
 use hoopy_store::layer::{Entry, Kind, Layer};
 use hoopy_store::tree::settle::{Accounts, Directories, settle};
 
+use super::CheckError;
 use super::own::{self, What};
-use super::{CheckError, lock};
 use crate::config::System;
 use crate::locking;
-use crate::locking::Drift;
+use crate::locking::Mismatch;
 use crate::stack::{Origin, Stack};
+use crate::target::Target;
 
 /// What can be known without building.
 pub enum Known {
     /// The files of every package.
-    Packages(Stack, Arch),
+    Packages(Stack),
     /// Not even those, and why.
     Nothing(String),
 }
 
 /// The tree of the locked packages and `root/`.
-pub fn stack(system: &System, store: &Store) -> Result<Known, CheckError> {
-    let (_, path) = lock::place(system)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let Some(lock) = Lock::read(&path)? else {
+pub fn stack(target: &Target, store: &Store) -> Result<Known, CheckError> {
+    let (system, name) = (&target.system, target.lock.name());
+    let Some(lock) = &target.lock.content else {
         return Ok(Known::Nothing(format!("there is no {name} yet (`hoopy build` makes it)")));
     };
-    let drift = Drift::between(&lock, system);
-    if !drift.is_none() {
-        return Ok(Known::Nothing(format!("{name} is not for this system ({drift})")));
+    let mismatch = Mismatch::between(lock, system);
+    if !mismatch.is_none() {
+        return Ok(Known::Nothing(format!("{name} is not for this system ({mismatch})")));
     }
     let locked: Vec<&LockedPackage> = lock.with_role(Role::Root).collect();
     let missing = locked.iter().filter(|p| !store.has_blob(p.sha256, p.size)).count();
@@ -60,7 +59,7 @@ pub fn stack(system: &System, store: &Store) -> Result<Known, CheckError> {
     }
     let own = Layer::whole(layer_id(&[]), own_entries(system)?);
     push(&mut stack, &own, own.entries.to_vec(), Origin::Files)?;
-    Ok(Known::Packages(stack, lock.arch))
+    Ok(Known::Packages(stack))
 }
 
 /// Lays down those entries of a package that `wanted` takes; the first pass only prepares links, and what it laid

@@ -27,9 +27,7 @@ mod view;
 use std::io;
 use std::path::PathBuf;
 
-use hoopy_base::arch::Arch;
 use hoopy_base::report::{Event, Observer};
-use hoopy_lock::LockError;
 use hoopy_store::Store;
 use hoopy_store::layer::package::ImportError;
 use hoopy_store::layer::stored::ReadLayerError;
@@ -37,9 +35,8 @@ use hoopy_store::tree::settle::LostPath;
 use serde::Serialize;
 use view::{Image, View};
 
-use crate::config::System;
-use crate::locking as lock;
 use crate::stack::Stack;
+use crate::target::Target;
 
 pub use finding::{Finding, Severity};
 
@@ -54,9 +51,6 @@ pub enum CheckError {
         /// Why.
         source: io::Error,
     },
-    /// The lock could not be read.
-    #[error(transparent)]
-    Lock(#[from] LockError),
     /// A locked package is damaged.
     #[error(transparent)]
     Import(#[from] ImportError),
@@ -88,29 +82,29 @@ impl Report {
 ///
 /// # Errors
 /// [`CheckError`] when a file cannot be read.
-pub fn system(system: &System) -> Result<Vec<Finding>, CheckError> {
+pub fn system(target: &Target) -> Result<Vec<Finding>, CheckError> {
+    let system = &target.system;
     let own = own::in_directory(system)?;
-    let (arch, _) = lock::place(system)?;
-    all(&View { system, arch, own, texts: own::beside(system)?, image: None })
+    all(&View { system, arch: target.arch, own, texts: own::beside(system)?, image: None })
 }
 
 /// What the directory and the locked packages show, without building.
 ///
 /// # Errors
 /// [`CheckError`].
-pub fn unbuilt(system: &System, store: &Store) -> Result<Report, CheckError> {
-    let known = locked::stack(system, store)?;
-    let (stack, arch, unchecked) = match known {
-        locked::Known::Packages(stack, arch) => (stack, arch, None),
+pub fn unbuilt(target: &Target, store: &Store) -> Result<Report, CheckError> {
+    let (system, arch) = (&target.system, target.arch);
+    let (stack, unchecked) = match locked::stack(target, store)? {
+        locked::Known::Packages(stack) => (stack, None),
         locked::Known::Nothing(why) => {
             let unchecked = Some(format!("{why}: services and interpreters were not looked for"));
-            return Ok(Report { findings: self::system(system)?, unchecked });
+            return Ok(Report { findings: self::system(target)?, unchecked });
         }
     };
     let image = Image::new(&stack, store, false)?;
     let own = own::in_directory(system)?;
     let texts = own::beside(system)?;
-    let findings = all(&View { system, arch: Some(arch), own, texts, image: Some(image) })?;
+    let findings = all(&View { system, arch, own, texts, image: Some(image) })?;
     Ok(Report { findings, unchecked })
 }
 
@@ -118,18 +112,19 @@ pub fn unbuilt(system: &System, store: &Store) -> Result<Report, CheckError> {
 ///
 /// # Errors
 /// [`CheckError`].
-pub fn image(system: &System, arch: Arch, stack: &Stack, store: &Store) -> Result<Vec<Finding>, CheckError> {
+pub fn image(target: &Target, stack: &Stack, store: &Store) -> Result<Vec<Finding>, CheckError> {
+    let (system, arch) = (&target.system, target.arch);
     let image = Image::new(stack, store, true)?;
     let own = own::in_stack(stack, store)?;
-    all(&View { system, arch: Some(arch), own, texts: own::beside(system)?, image: Some(image) })
+    all(&View { system, arch, own, texts: own::beside(system)?, image: Some(image) })
 }
 
 /// Tells `observer` what a build finds. Where there is no stack the build failed, and what the directory alone
 /// shows may say why. Nothing here fails a build.
-pub fn tell(directory: &System, arch: Arch, stack: Option<&Stack>, store: &Store, observer: &dyn Observer) {
+pub fn tell(target: &Target, stack: Option<&Stack>, store: &Store, observer: &dyn Observer) {
     let findings = match stack {
-        Some(stack) => image(directory, arch, stack, store),
-        None => system(directory),
+        Some(stack) => image(target, stack, store),
+        None => system(target),
     };
     match findings {
         Ok(findings) => {

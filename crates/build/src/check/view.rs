@@ -61,8 +61,8 @@ impl<'a> Image<'a> {
 pub struct View<'a> {
     /// The directory.
     pub system: &'a System,
-    /// The architecture, where one is known.
-    pub arch: Option<Arch>,
+    /// The architecture.
+    pub arch: Arch,
     /// The user's files in the image.
     pub own: Vec<Own>,
     /// The user's files beside it.

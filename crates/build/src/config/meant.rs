@@ -32,8 +32,6 @@ const DEFAULT_MEMORY: u64 = 1 << 30;
 /// What the command line says over `hoopy.toml`.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
-    /// `--arch`
-    pub arch: Option<Arch>,
     /// `--mirror`
     pub mirror: Option<String>,
     /// `--keys`
@@ -82,10 +80,8 @@ pub struct System {
     pub dir: PathBuf,
     /// The machine's name.
     pub name: String,
-    /// The architecture asked for, if any was.
+    /// The architecture that `hoopy.toml` names, if it does.
     pub arch: Option<Arch>,
-    /// Whether [`System::arch`] was given on the command line, against the directory's own.
-    pub arch_overridden: bool,
     /// The Alpine branch.
     pub branch: String,
     /// The mirror: an address or a directory, with a directory for each branch below it.
@@ -182,8 +178,7 @@ impl Meaning<'_> {
         let codec = self.over.compression.clone().or(w.compression);
         Ok(System {
             name: self.name(w.name)?,
-            arch: self.over.arch.or(w.arch),
-            arch_overridden: self.over.arch.is_some() && self.over.arch != w.arch,
+            arch: w.arch,
             repositories: repositories.iter().map(|r| self.repository(r, &mirror, &branch)).collect(),
             mirror: self.local(&mirror),
             keys: self.keys(w.keys),

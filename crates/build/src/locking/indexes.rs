@@ -72,6 +72,7 @@ pub(super) fn verified<'a>(
             index::read(bytes, keys).map_err(|source| MakeError::Index { place: place.clone(), source })?;
         let locked = LockedRepository {
             name: repository.name.clone(),
+            tag: repository.tag.clone(),
             description: index.description.clone(),
             index: store.put_blob(bytes)?,
         };

@@ -52,6 +52,7 @@ impl<'a> Listed<'a> {
         let named = repositories.iter().zip(&ids).zip(catalogue.descriptions());
         let locked = named.map(|((repository, index), description)| LockedRepository {
             name: repository.name.clone(),
+            tag: repository.tag.clone(),
             description: description.clone(),
             index: *index,
         });

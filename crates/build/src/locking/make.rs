@@ -16,6 +16,7 @@ use super::pins::{Keep, Pins};
 use super::refused::Refused;
 use crate::config::{Repository, System};
 use crate::fetch::{self, Client, FetchError, Progress, Proof, Wanted};
+use crate::target::Target;
 use hoopy_lock::{Lock, LockedPackage, LockedRepository, Role};
 
 /// Downloads at a time: enough to hide a mirror's latency, few enough to be polite.
@@ -64,19 +65,19 @@ pub fn package_location(repositories: &[Repository], package: &LockedPackage, ar
     Some(format!("{}/{arch}/{}", repository.location, package.file_name()))
 }
 
-/// Resolves the world of `system` for `arch`, fetches what it needs, and gives the lock. What `keep` holds stays
+/// Resolves the world of `target`, fetches what it needs, and gives the lock. What `keep` holds stays
 /// at its version where a repository still has it and what moves can do with it.
 ///
 /// # Errors
 /// [`MakeError`].
 pub fn make(
-    system: &System,
-    arch: Arch,
+    target: &Target,
     keep: Keep<'_>,
     store: &Store,
     client: &Client,
     observer: &dyn Observer,
 ) -> Result<Lock, MakeError> {
+    let (system, arch) = (&target.system, target.arch);
     let (keys, _) = fetch::keyring(arch, system.keys.as_deref())?;
     let world = system.world.dependencies();
     let fetched = Fetched::all(system, arch, client)?;

@@ -16,8 +16,6 @@ mod why;
 
 use std::path::PathBuf;
 
-use hoopy_lock::LockError;
-
 use crate::fetch::FetchError;
 use crate::locking::MakeError;
 
@@ -32,12 +30,6 @@ pub use why::{Chain, Found, Step, why};
 /// A question without an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// This machine's architecture is none that hoopy builds for, and none was named.
-    #[error("no architecture: set `arch` in hoopy.toml, or say --arch x86_64 or --arch aarch64")]
-    NoArch,
-    /// The lock could not be read.
-    #[error(transparent)]
-    Lock(#[from] LockError),
     /// An index could not be had, or there is no lock and none can be made.
     #[error(transparent)]
     Make(#[from] MakeError),

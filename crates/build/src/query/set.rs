@@ -14,7 +14,8 @@ use super::shelf::{Shelf, kept};
 use crate::config::System;
 use crate::fetch::{self, Client};
 use crate::locking as lock;
-use crate::locking::Drift;
+use crate::locking::Mismatch;
+use crate::target::Target;
 
 /// One package of a system.
 #[derive(Debug, Clone)]
@@ -46,20 +47,19 @@ impl Set {
     ///
     /// # Errors
     /// [`QueryError`].
-    pub fn of(system: &System, store: &Store, observer: &dyn Observer) -> Result<Self, QueryError> {
-        let (arch, path) = lock::place(system)?;
-        let arch = arch.ok_or(QueryError::NoArch)?;
-        let Some(lock) = Lock::read(&path)? else {
+    pub fn of(target: &Target, store: &Store, observer: &dyn Observer) -> Result<Self, QueryError> {
+        let (system, path) = (&target.system, target.lock.path.clone());
+        let Some(lock) = &target.lock.content else {
             let note = format!("no {}: this is what `hoopy lock` would write", path.display());
             observer.event(Event::Note(&note));
-            return Self::resolved(system, arch, path, store);
+            return Self::resolved(system, target.arch, path, store);
         };
-        let drift = Drift::between(&lock, system);
-        if !drift.is_none() {
-            let warning = format!("{}: not for this system: {drift}", path.display());
+        let mismatch = Mismatch::between(lock, system);
+        if !mismatch.is_none() {
+            let warning = format!("{}: not for this system: {mismatch}", path.display());
             observer.event(Event::Warning(&warning));
         }
-        Self::locked(system, path, &lock, store, observer)
+        Self::locked(system, path, lock, store, observer)
     }
 
     fn resolved(system: &System, arch: Arch, path: PathBuf, store: &Store) -> Result<Self, QueryError> {

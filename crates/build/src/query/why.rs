@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::QueryError;
 use super::graph::{Edge, Graph, Reason, Root};
 use super::set::Set;
-use crate::config::System;
+use crate::target::Target;
 
 /// A package and what brings it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,12 +64,13 @@ pub struct Step {
 /// # Errors
 /// [`QueryError::NotLocked`] where it is not in the system; others as in [`Set::of`].
 pub fn why(
-    system: &System,
+    target: &Target,
     name: &str,
     store: &Store,
     observer: &dyn Observer,
 ) -> Result<Vec<Found>, QueryError> {
-    let set = Set::of(system, store, observer)?;
+    let system = &target.system;
+    let set = Set::of(target, store, observer)?;
     let graph = Graph::new(&set, &system.world);
     let found = graph.named(name);
     if found.is_empty() {

@@ -15,14 +15,13 @@ mod difference;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use hoopy_lock::{Lock, LockError};
+use hoopy_lock::LockError;
 use hoopy_store::layer::stored::ReadLayerError;
 use hoopy_store::{Store, StoreError};
 use tempfile::TempDir;
 
-use crate::config::System;
-use crate::locking as lock;
 use crate::stack::HIDDEN;
+use crate::target::Target;
 
 pub use cause::Cause;
 pub use difference::{Difference, compare, compare_images};
@@ -53,19 +52,19 @@ pub enum ReproduceError {
 #[derive(Debug)]
 pub struct Elsewhere {
     /// The system, in its copy of the directory.
-    pub system: System,
+    pub target: Target,
     /// The directory of a store that has the locked packages and nothing else.
     pub store: PathBuf,
     _dir: TempDir,
 }
 
 impl Elsewhere {
-    /// A place for what `system` is built from: in `store`, or below `temp` where that cannot be written to. The
+    /// A place for what `target` is built from: in `store`, or below `temp` where that cannot be written to. The
     /// system has a lock, and `store` has what that names.
     ///
     /// # Errors
     /// [`ReproduceError`].
-    pub fn new(system: &System, store: &Store, temp: &Path) -> Result<Self, ReproduceError> {
+    pub fn new(target: &Target, store: &Store, temp: &Path) -> Result<Self, ReproduceError> {
         let io = |path: &Path| io_at(path.to_owned());
         let dir = match store.workspace() {
             Err(StoreError::ReadOnly { .. }) => {
@@ -75,15 +74,10 @@ impl Elsewhere {
         };
         // Longer than the first place's, so that a path that found its way into the image changes its size, too.
         let copy = dir.path().join("another-place").join("system");
-        copy_tree(&system.dir, &copy, &HIDDEN)?;
-        let other = Self {
-            system: System { dir: copy, ..system.clone() },
-            store: dir.path().join("store"),
-            _dir: dir,
-        };
-        let (_, path) = lock::place(system)?;
+        copy_tree(&target.system.dir, &copy, &HIDDEN)?;
+        let other = Self { target: target.moved_to(&copy)?, store: dir.path().join("store"), _dir: dir };
         let seeded = Store::open(&other.store)?;
-        for package in Lock::read(&path)?.map(|lock| lock.packages).unwrap_or_default() {
+        for package in other.target.lock.content.iter().flat_map(|lock| &lock.packages) {
             let (from, to) = (store.blob_path(package.sha256), seeded.blob_path(package.sha256));
             fs::copy(&from, &to).map_err(io(&from))?;
         }

@@ -9,26 +9,23 @@ use hoopy_store::layer::package::ImportError;
 
 use crate::fetch::FetchError;
 use crate::image::ImageError;
-use crate::locking::{Drift, MakeError};
+use crate::locking::{MakeError, Mismatch};
 use crate::programs::ProgramError;
 use crate::stack::StackError;
 
 /// A build that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// This machine's architecture is none that hoopy builds for, and none was named.
-    #[error("no architecture: set `arch` in hoopy.toml, or say --arch x86_64 or --arch aarch64")]
-    NoArch,
     /// `--locked`, and there is no lock.
     #[error("{}: there is no lock, and --locked was given: run `hoopy lock`", .0.display())]
     NoLock(PathBuf),
-    /// `packages` has changed since the lock was made.
-    #[error("{}: not for this system: {drift}", .path.display())]
-    Drift {
+    /// The lock does not answer what the directory asks.
+    #[error("{}: not for this system: {mismatch}", .path.display())]
+    Mismatch {
         /// The lock.
         path: PathBuf,
         /// What has changed.
-        drift: Drift,
+        mismatch: Mismatch,
     },
     /// The lock names a repository that `hoopy.toml` does not.
     #[error("hoopy.lock: {} {} comes from repository {:?}, which hoopy.toml does not have", .0.name, .0.version, .0.repository)]

@@ -10,9 +10,9 @@ use hoopy_store::layer::package::Package;
 
 use super::Output;
 use super::before::Before;
-use crate::config::System;
 use crate::image::Ahead;
 use crate::stack::{Beside, Runner};
+use crate::target::Target;
 
 /// Runs scripts, and begins the image when the first one is expected.
 pub struct Foresight<'a> {
@@ -21,18 +21,12 @@ pub struct Foresight<'a> {
 }
 
 impl<'a> Foresight<'a> {
-    /// Of the last image of `system`, where there is one as it was written.
-    pub fn new(
-        runner: &'a mut dyn Runner,
-        system: &System,
-        name: &str,
-        output: Output,
-        store: &Store,
-    ) -> Self {
-        let before: Option<Before> =
-            store.recall(last(system, name, output)).filter(|_| output == Output::Uki);
-        let ahead =
-            before.and_then(|before| before.untouched(system, store)).map(|built| Ahead::of(built.path));
+    /// Of the last image of `target`, where there is one as it was written.
+    pub fn new(runner: &'a mut dyn Runner, target: &Target, output: Output, store: &Store) -> Self {
+        let before: Option<Before> = store.recall(last(target, output)).filter(|_| output == Output::Uki);
+        let ahead = before
+            .and_then(|before| before.untouched(&target.system, store))
+            .map(|built| Ahead::of(built.path));
         Self { runner, ahead }
     }
 
@@ -43,8 +37,9 @@ impl<'a> Foresight<'a> {
 }
 
 /// Where the last image of a directory is remembered.
-pub fn last(system: &System, name: &str, output: Output) -> RecipeId {
-    let dir = system.dir.canonicalize().unwrap_or_else(|_| system.dir.clone());
+pub fn last(target: &Target, output: Output) -> RecipeId {
+    let dir = &target.system.dir;
+    let (dir, name) = (dir.canonicalize().unwrap_or_else(|_| dir.clone()), &target.image_name);
     let fields = [dir.as_os_str().as_encoded_bytes(), name.as_bytes(), &[output as u8]];
     RecipeId::of_fields("hoopy last image of a directory 1", &fields)
 }

@@ -34,6 +34,7 @@ use super::{Made, Options};
 use crate::built::Built;
 use crate::config::System;
 use crate::stack::HIDDEN;
+use crate::target::Target;
 
 /// The grain of filesystems that keep no nanoseconds: FAT's two seconds are the coarsest.
 const COARSE: Duration = Duration::from_secs(2);
@@ -75,8 +76,9 @@ struct Remembered {
 }
 
 impl Glance {
-    /// Looks at what a build of `system` will read. `None` where that cannot be told by looking.
-    pub fn at(system: &System, options: &Options) -> Option<Self> {
+    /// Looks at what a build of `target` will read. `None` where that cannot be told by looking.
+    pub fn at(target: &Target, options: &Options) -> Option<Self> {
+        let Target { system, arch, lock, image_name } = target;
         // Whether these would come out otherwise, only building them tells.
         if !system.programs.is_empty() {
             return None;
@@ -90,7 +92,7 @@ impl Glance {
         }
         // An image of the same is not made anew for another day.
         let options = Options { day: String::new(), ..options.clone() };
-        let asked = format!("{system:?} {options:?}");
+        let asked = format!("{system:?} {arch:?} {:?} {:?} {image_name} {options:?}", lock.path, lock.digest);
         let recipe = RecipeId::of_fields(
             "hoopy glance at a directory 1",
             &[env!("CARGO_PKG_VERSION").as_bytes(), dir.as_os_str().as_bytes(), asked.as_bytes()],
@@ -121,8 +123,8 @@ impl Glance {
     }
 
     /// Remembers what was built of what was seen. Not doing so costs the next build time, and nothing else.
-    pub fn remember(&self, made: &Made, warnings: Vec<String>, store: &Store) {
-        let Made { name, release, built, .. } = made;
+    pub fn remember(&self, name: &str, made: &Made, warnings: Vec<String>, store: &Store) {
+        let Made { release, built, .. } = made;
         let Some(image) = Before::of(name, built, store).filter(|_| self.settled) else { return };
         let Release { commit, dirty, .. } = release.clone();
         let last = Remembered { seen: self.seen.clone(), commit, dirty, image, warnings };

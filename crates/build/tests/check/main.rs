@@ -16,10 +16,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use hoopy_base::arch::Arch;
 use hoopy_build::check;
 use hoopy_build::config::{Overrides, System};
 use hoopy_build::stack::{Origin, Stack};
+use hoopy_build::target::Target;
 use hoopy_store::Store;
 use hoopy_store::layer::files::skeleton;
 
@@ -49,6 +49,8 @@ fn found(case: &Path) -> String {
     let case = home.path().join("case");
     set_modes(&case);
     let system = System::load(&case.join("system"), &Overrides::default()).unwrap();
+    let target = Target::resolve(system, None).unwrap();
+    let system = &target.system;
     let findings = if case.join("image").is_dir() {
         let store = Store::open(&home.path().join("store")).unwrap();
         let mut stack = Stack::default();
@@ -60,9 +62,9 @@ fn found(case: &Path) -> String {
         for (dir, origin, modes) in layers {
             stack.push(skeleton(&case.join(dir), modes, 0, &store).unwrap(), origin);
         }
-        check::image(&system, system.arch.unwrap_or(Arch::X86_64), &stack, &store).unwrap()
+        check::image(&target, &stack, &store).unwrap()
     } else {
-        check::system(&system).unwrap()
+        check::system(&target).unwrap()
     };
     findings.iter().map(|f| format!("{}: {f}\n", f.severity)).collect()
 }

@@ -8,9 +8,10 @@ use anyhow::Context as _;
 use hoopy_base::digest::LayerId;
 use hoopy_base::report::spans;
 use hoopy_build::built::Built;
-use hoopy_build::config::{BEST, Overrides, System};
+use hoopy_build::config::{BEST, Overrides};
 use hoopy_build::road::{self, Options, Output};
 use hoopy_build::stack::Stack;
+use hoopy_build::target::Target;
 use hoopy_build::timeline;
 use hoopy_store::Store;
 
@@ -37,7 +38,7 @@ pub fn run(global: &Global, own: &Build) -> anyhow::Result<ExitCode> {
 
 /// A build that is done, and what it was made of.
 pub struct Done {
-    pub system: System,
+    pub target: Target,
     pub options: Options,
     pub store: Store,
     pub built: Built,
@@ -49,9 +50,9 @@ pub struct Done {
 pub fn once(global: &Global, own: &Build, teller: &Teller) -> anyhow::Result<Done> {
     let best = own.best.then(|| BEST.to_owned());
     let over = Overrides { compression: best.or(own.compression.clone()), ..Overrides::default() };
-    let system = super::system(&own.system.dir, global, over)?;
+    let target = super::target(&own.system.dir, global, over)?;
     let store = super::store(global)?;
-    let mut runner = super::runner(global, &system, own.scripts, &store, super::temp(), teller)?;
+    let mut runner = super::runner(global, &target, own.scripts, &store, super::temp(), teller)?;
     let options = Options {
         locked: own.locked,
         output: match own.output {
@@ -67,10 +68,10 @@ pub fn once(global: &Global, own: &Build, teller: &Teller) -> anyhow::Result<Don
         spans::record();
     }
     let result = if own.check || own.timings.is_some() {
-        let both = road::build_with_stack(&system, &options, &store, &mut runner, teller);
+        let both = road::build_with_stack(&target, &options, &store, &mut runner, teller);
         both.map(|(built, stack)| (built, Some(stack)))
     } else {
-        road::build(&system, &options, &store, &mut runner, teller).map(|built| (built, None))
+        road::build(&target, &options, &store, &mut runner, teller).map(|built| (built, None))
     };
     drop(runner);
     teller.done();
@@ -78,7 +79,7 @@ pub fn once(global: &Global, own: &Build, teller: &Teller) -> anyhow::Result<Don
     if let (Some(file), Some(stack)) = (&own.timings, &stack) {
         timeline(file, &built, stack)?;
     }
-    Ok(Done { system, options, store, built, stack })
+    Ok(Done { target, options, store, built, stack })
 }
 
 /// What a command wants of the image that it goes on with.
@@ -89,12 +90,12 @@ pub struct Asked {
 }
 
 /// The image of what there is now, which is built where it is not up to date.
-pub fn image(global: &Global, system: &System, asked: Asked, teller: &Teller) -> anyhow::Result<PathBuf> {
+pub fn image(global: &Global, target: &Target, asked: Asked, teller: &Teller) -> anyhow::Result<PathBuf> {
     let Asked { scripts, locked, version } = asked;
     let store = super::store(global)?;
-    let mut runner = super::runner(global, system, scripts, &store, super::temp(), teller)?;
+    let mut runner = super::runner(global, target, scripts, &store, super::temp(), teller)?;
     let options = Options { locked, output: Output::Uki, day: today()?, version, source: None };
-    Ok(road::build(system, &options, &store, &mut runner, teller)?.path)
+    Ok(road::build(target, &options, &store, &mut runner, teller)?.path)
 }
 
 /// Writes the page of what was recorded.

@@ -9,8 +9,8 @@ use crate::args::{Check, Global};
 use crate::error::WRONG_DIRECTORY;
 
 pub fn run(global: &Global, own: &Check) -> anyhow::Result<ExitCode> {
-    let system = super::system(&own.system.dir, global, Overrides::default())?;
-    let report = check::unbuilt(&system, &super::store(global)?)?;
+    let target = super::target(&own.system.dir, global, Overrides::default())?;
+    let report = check::unbuilt(&target, &super::store(global)?)?;
     if own.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

@@ -29,7 +29,8 @@ struct Result<'a> {
 }
 
 pub fn run(global: &Global, own: &Deploy) -> anyhow::Result<ExitCode> {
-    let system = super::system(&own.system.dir, global, Overrides::default())?;
+    let target = super::target(&own.system.dir, global, Overrides::default())?;
+    let system = &target.system;
     let host = own.host.clone().or_else(|| system.host.clone()).with_context(|| {
         let dir = own.system.dir.display();
         format!("to which machine? Name it: hoopy deploy {dir} root@nas; or set `deploy.host` in hoopy.toml")
@@ -40,7 +41,7 @@ pub fn run(global: &Global, own: &Deploy) -> anyhow::Result<ExitCode> {
         None => {
             let (scripts, version) = (own.scripts, own.image_version.clone());
             let asked = Asked { scripts, locked: own.locked, version };
-            build::image(global, &system, asked, &Teller::new(global.quiet || own.json))?
+            build::image(global, &target, asked, &Teller::new(global.quiet || own.json))?
         }
     };
     let image = NewImage::read(&path)?;

@@ -6,17 +6,17 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use hoopy_base::size;
-use hoopy_build::config::{Overrides, System};
+use hoopy_build::config::Overrides;
+use hoopy_build::target::Target;
 use hoopy_disk::fstab;
-use hoopy_lock::Lock;
 use hoopy_ship::disk::{self, Disk, DiskConfig};
 
 use crate::args::{self, DiskContent, Global};
 use crate::ui::{Teller, put, put_json};
 
 pub fn run(global: &Global, own: &args::Disk) -> anyhow::Result<ExitCode> {
-    let system = super::system(&own.system.dir, global, Overrides::default())?;
-    let config = config(&system, global, &own.content)?;
+    let target = super::target(&own.system.dir, global, Overrides::default())?;
+    let config = config(&target, global, &own.content)?;
     let out = own.output.clone().unwrap_or_else(|| config.image.with_extension("img"));
     let disk = disk::write(&out, &config)?;
     match (own.json, global.quiet) {
@@ -28,25 +28,23 @@ pub fn run(global: &Global, own: &args::Disk) -> anyhow::Result<ExitCode> {
 }
 
 /// What the disk of a system is made of.
-pub fn config(system: &System, global: &Global, own: &DiskContent) -> anyhow::Result<DiskConfig> {
-    let (arch, path) = hoopy_build::locking::place(system)?;
-    let arch = arch.context("no architecture: say --arch")?;
-    let name = hoopy_build::locking::image_name(system, arch, &path);
-    let image = super::image(system, own.image.as_deref(), &name)?;
+pub fn config(target: &Target, global: &Global, own: &DiskContent) -> anyhow::Result<DiskConfig> {
+    let system = &target.system;
+    let image = super::image(target, own.image.as_deref())?;
     let table = fstab(&system.path("root/etc/fstab"))?;
     let wanted = (own.no_persist || !own.persist.is_empty()).then_some(own.persist.as_slice());
     let lasting = disk::choose(&fstab::parse(&table), wanted, system.esp.as_deref())?;
     let size =
         own.size.as_deref().map(size::parse).transpose().map_err(anyhow::Error::msg).context("--size")?;
-    let loader = match Lock::read(&path)? {
+    let loader = match &target.lock.content {
         Some(lock) => {
-            hoopy_build::road::loader(system, &lock, &super::store(global)?, &Teller::new(global.quiet))?
+            hoopy_build::road::loader(system, lock, &super::store(global)?, &Teller::new(global.quiet))?
         }
         None => None,
     };
     Ok(DiskConfig {
-        arch,
-        name,
+        arch: target.arch,
+        name: target.image_name.clone(),
         layout: system.layout,
         image,
         loader,

@@ -18,14 +18,14 @@ use crate::args::{Flash, Global};
 use crate::ui::put;
 
 pub fn run(global: &Global, own: &Flash) -> anyhow::Result<ExitCode> {
-    let system = super::system(&own.dir, global, Overrides::default())?;
+    let target = super::target(&own.dir, global, Overrides::default())?;
     let device = flash::look(&own.device, &Kernel::default())?;
     // What is wrong with the device is told before anything is made, and what would be lost before it is asked for.
     if !global.quiet {
         eprint!("{}", about(&device));
     }
     flash::admit(&device, own.fixed_disk)?;
-    let config = disk::config(&system, global, &own.content)?;
+    let config = disk::config(&target, global, &own.content)?;
     if !own.yes && !asked(&device, &config.image.display().to_string())? {
         bail!("nothing was written");
     }

@@ -10,9 +10,9 @@ use crate::args::{About, Global};
 use crate::ui::{Teller, put, put_json};
 
 pub fn run(global: &Global, own: &About) -> anyhow::Result<ExitCode> {
-    let system = super::system(&own.system.dir, global, Overrides::default())?;
+    let target = super::target(&own.system.dir, global, Overrides::default())?;
     let store = super::store(global)?;
-    let shop = super::shop(&system, &store, &Teller::new(global.quiet))?;
+    let shop = super::shop(&target, &store, &Teller::new(global.quiet))?;
     let found = query::info(&shop.shelves, &own.package, shop.lock.as_ref())?;
     if own.json {
         put_json(&found)?;

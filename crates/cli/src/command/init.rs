@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use hoopy_base::arch::Arch;
-use hoopy_build::road::BuildError;
+use hoopy_build::target::TargetError;
 
 use crate::args::{Global, Init};
 
 pub fn run(global: &Global, own: &Init) -> anyhow::Result<ExitCode> {
-    let arch = global.arch.or_else(Arch::host).ok_or(BuildError::NoArch)?;
+    let arch = global.arch.or_else(Arch::host).ok_or(TargetError::NoArch)?;
     for file in hoopy_build::init::init(&own.dir, arch)? {
         println!("{}", file.display());
     }

@@ -8,7 +8,7 @@ use hoopy_build::fetch::Client;
 use hoopy_build::locking as lock;
 use hoopy_build::locking::Keep;
 use hoopy_build::road::BuildError;
-use hoopy_lock::Lock;
+use hoopy_build::target::Target;
 
 use crate::args::{Global, System, Update};
 use crate::ui::Teller;
@@ -22,16 +22,14 @@ pub fn update(global: &Global, own: &Update) -> anyhow::Result<ExitCode> {
 }
 
 fn relock(global: &Global, dir: &std::path::Path, only: &[String], dry: bool) -> anyhow::Result<ExitCode> {
-    let system = super::system(dir, global, Overrides::default())?;
+    let target = Target::to_lock(super::system(dir, global, Overrides::default())?, global.arch)?;
     let store = super::store(global)?;
-    let (arch, path) = lock::place(&system)?;
-    let arch = arch.ok_or(BuildError::NoArch)?;
-    let old = Lock::read(&path)?;
+    let (path, old) = (&target.lock.path, &target.lock.content);
     let keep = old.as_ref().filter(|_| !only.is_empty());
     let keep = keep.map(|old| Keep { packages: &old.packages, moving: only }).unwrap_or_default();
-    let new = lock::make(&system, arch, keep, &store, &Client::default(), &Teller::new(global.quiet))
+    let new = lock::make(&target, keep, &store, &Client::default(), &Teller::new(global.quiet))
         .map_err(BuildError::Make)?;
-    match &old {
+    match old {
         None => println!("{}: {} packages", path.display(), new.packages.len()),
         Some(old) => {
             let changes = hoopy_lock::changes(old, &new);
@@ -42,7 +40,7 @@ fn relock(global: &Global, dir: &std::path::Path, only: &[String], dry: bool) ->
         }
     }
     if !dry {
-        new.write(&path).context("the lock could not be written")?;
+        new.write(path).context("the lock could not be written")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -32,13 +32,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
-use hoopy_base::arch::Arch;
 use hoopy_base::programs::Programs;
 use hoopy_base::report::Observer;
 use hoopy_build::config::{Overrides, System};
-use hoopy_build::query::{self, QueryError, Shelf};
+use hoopy_build::query::{self, Shelf};
 use hoopy_build::runner::choose::{Chosen, Where};
 use hoopy_build::runner::virtual_machine::MachineConfig;
+use hoopy_build::target::Target;
 use hoopy_lock::Lock;
 use hoopy_sandbox::{Sandbox, SandboxConfig};
 use hoopy_ship::deploy::SshConfig;
@@ -90,9 +90,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn system(dir: &Path, global: &Global, more: Overrides) -> anyhow::Result<System> {
-    let over =
-        Overrides { arch: global.arch, mirror: global.mirror.clone(), keys: global.keys.clone(), ..more };
+    let over = Overrides { mirror: global.mirror.clone(), keys: global.keys.clone(), ..more };
     Ok(System::load(dir, &over)?)
+}
+
+/// What the command works on. Nothing later decides again which architecture or lock is meant.
+fn target(dir: &Path, global: &Global, more: Overrides) -> anyhow::Result<Target> {
+    Ok(Target::resolve(system(dir, global, more)?, global.arch)?)
 }
 
 fn store(global: &Global) -> anyhow::Result<Store> {
@@ -117,26 +121,18 @@ struct Shop {
     lock: Option<Lock>,
 }
 
-fn shop(system: &System, store: &Store, observer: &dyn Observer) -> anyhow::Result<Shop> {
-    let (arch, path) = hoopy_build::locking::place(system)?;
-    let arch = arch.ok_or(QueryError::NoArch)?;
-    let lock = Lock::read(&path)?;
-    let shelves = query::shelves(system, arch, lock.as_ref(), store, observer)?;
+fn shop(target: &Target, store: &Store, observer: &dyn Observer) -> anyhow::Result<Shop> {
+    let lock = target.lock.content.clone();
+    let shelves = query::shelves(&target.system, target.arch, lock.as_ref(), store, observer)?;
     Ok(Shop { shelves, lock })
 }
 
-/// The name that images of `system` have, for machines of this architecture.
-fn image_name(system: &System, arch: Arch) -> anyhow::Result<String> {
-    let (_, lock) = hoopy_build::locking::place(system)?;
-    Ok(hoopy_build::locking::image_name(system, arch, &lock))
-}
-
-/// The image that was given, or the newest that was built under `name`.
-fn image(system: &System, given: Option<&Path>, name: &str) -> anyhow::Result<PathBuf> {
-    let images = system.path("images");
-    let newest = || hoopy_build::image::latest(&images, name);
+/// The image that was given, or the newest that was built.
+fn image(target: &Target, given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let images = target.system.path("images");
+    let newest = || hoopy_build::image::latest(&images, &target.image_name);
     given.map(Path::to_owned).or_else(newest).with_context(|| {
-        format!("{}: no image of {} there: run `hoopy build` first", images.display(), system.name)
+        format!("{}: no image of {} there: run `hoopy build` first", images.display(), target.system.name)
     })
 }
 
@@ -153,13 +149,12 @@ fn state() -> Option<PathBuf> {
 /// Where scripts run.
 fn runner<'a>(
     global: &Global,
-    system: &System,
+    target: &Target,
     wanted: Scripts,
     store: &Store,
     temp: PathBuf,
     observer: &'a dyn Observer,
 ) -> anyhow::Result<Chosen<'a>> {
-    let arch = hoopy_build::locking::place(system)?.0.context("no architecture: say --arch")?;
     let helper = std::env::current_exe().context("find hoopy's own program file")?;
     let wanted = match wanted {
         Scripts::Auto => Where::Auto,
@@ -167,8 +162,8 @@ fn runner<'a>(
         Scripts::Vm => Where::VirtualMachine,
     };
     let sandbox = SandboxConfig { helper, lowers: store.lowers() };
-    let (network, acceleration) = (system.network, acceleration(global));
-    let machine = MachineConfig { arch, network, acceleration, places: places(), temp };
+    let (network, acceleration) = (target.system.network, acceleration(global));
+    let machine = MachineConfig { arch: target.arch, network, acceleration, places: places(), temp };
     Ok(Chosen::new(wanted, sandbox, machine, observer)?)
 }
 

@@ -44,14 +44,14 @@ fn difference(
     first: &Done,
     teller: &Teller,
 ) -> anyhow::Result<Option<Difference>> {
-    let elsewhere = Elsewhere::new(&first.system, &first.store, &super::temp())?;
+    let elsewhere = Elsewhere::new(&first.target, &first.store, &super::temp())?;
     let store = Store::open(&elsewhere.store)?;
     let version = version(first)?;
-    let source = Some(first.system.dir.clone());
+    let source = Some(first.target.system.dir.clone());
     let options = Options { locked: true, version: Some(version), source, ..first.options.clone() };
-    let (system, temp) = (&elsewhere.system, super::temp());
-    let mut runner = super::runner(global, system, own.scripts, &first.store, temp, teller)?;
-    let second = road::build_with_stack(&elsewhere.system, &options, &store, &mut runner, teller);
+    let mut runner =
+        super::runner(global, &elsewhere.target, own.scripts, &first.store, super::temp(), teller)?;
+    let second = road::build_with_stack(&elsewhere.target, &options, &store, &mut runner, teller);
     drop(runner);
     teller.done();
     let (built, stack) = second?;
@@ -63,9 +63,9 @@ fn difference(
 
 /// The version of the image that is there: the other one gets the same.
 fn version(first: &Done) -> anyhow::Result<String> {
-    let name = super::image_name(&first.system, first.built.arch)?;
+    let name = &first.target.image_name;
     let stem = first.built.path.file_stem().unwrap_or_default().to_string_lossy();
-    let version = stem.strip_prefix(&name).and_then(|rest| rest.strip_prefix('-'));
+    let version = stem.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
     version
         .map(str::to_owned)
         .with_context(|| format!("{}: an image of another name", first.built.path.display()))

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hoopy_base::arch::Arch;
-use hoopy_build::config::{Overrides, System};
+use hoopy_build::config::Overrides;
+use hoopy_build::target::Target;
 use hoopy_disk::fstab;
 use hoopy_vm::{Boot, Forward, Vm, VmConfig, VmError, scratch};
 
@@ -18,11 +18,8 @@ const SCRATCH: u64 = 1 << 30;
 
 pub fn run(global: &Global, own: &Run) -> anyhow::Result<ExitCode> {
     let over = Overrides { memory: own.memory.clone(), ..Overrides::default() };
-    let system = super::system(&own.system.dir, global, over)?;
-    let (arch, lock) = hoopy_build::locking::place(&system)?;
-    let arch = arch.context("no architecture: say --arch")?;
-    let name = hoopy_build::locking::image_name(&system, arch, &lock);
-    let config = config(global, &system, own, arch, &name)?;
+    let target = super::target(&own.system.dir, global, over)?;
+    let config = config(global, &target, own)?;
     let vm = Vm::prepare(&config)?;
     if !global.quiet {
         introduce(config.boot.path(), &vm);
@@ -76,14 +73,9 @@ pub fn introduce(image: &Path, vm: &Vm) {
 }
 
 /// The machine for an image, as the system directory and the command line say.
-pub fn config(
-    global: &Global,
-    system: &System,
-    own: &Run,
-    arch: Arch,
-    name: &str,
-) -> anyhow::Result<VmConfig> {
-    let image = super::image(system, own.image.as_deref(), name)?;
+pub fn config(global: &Global, target: &Target, own: &Run) -> anyhow::Result<VmConfig> {
+    let (system, arch) = (&target.system, target.arch);
+    let image = super::image(target, own.image.as_deref())?;
     let places = super::places();
     let state = super::state().context("no place for scratch disks: set HOME")?;
     let dir = state.join("disks").join(&system.name);

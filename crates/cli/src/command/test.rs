@@ -24,7 +24,8 @@ const MAX_JOBS: usize = 4;
 
 pub fn run(global: &Global, own: &Test) -> anyhow::Result<ExitCode> {
     let over = Overrides { memory: own.memory.clone(), ..Overrides::default() };
-    let system = super::system(&own.system.dir, global, over)?;
+    let target = super::target(&own.system.dir, global, over)?;
+    let system = &target.system;
     // Before anything is built: a name that is not there is a slip of the finger
     let directory = system.path("tests");
     let tests = Directory::read(&directory).map_err(trial::TrialError::from)?;
@@ -34,11 +35,11 @@ pub fn run(global: &Global, own: &Test) -> anyhow::Result<ExitCode> {
         None => {
             let teller = Teller::new(global.quiet || own.json);
             let asked = Asked { scripts: Scripts::Auto, locked: own.locked, version: None };
-            build::image(global, &system, asked, &teller)?
+            build::image(global, &target, asked, &teller)?
         }
     };
     let name = image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let settings = settings(global, own, &system, directory, tests, image)?;
+    let settings = settings(global, own, system, directory, tests, image)?;
     let paper = Paper::new(Style::of(own.json || global.quiet, wants_colours()));
     paper.begin(&name, &settings);
     let report = trial::run(&settings, &paper)?;

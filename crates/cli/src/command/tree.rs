@@ -12,15 +12,15 @@ use crate::args::{Global, Tree};
 use crate::ui::{Teller, put, put_json};
 
 pub fn run(global: &Global, own: &Tree) -> anyhow::Result<ExitCode> {
-    let system = super::system(&own.system.dir, global, Overrides::default())?;
+    let target = super::target(&own.system.dir, global, Overrides::default())?;
     let store = super::store(global)?;
-    let set = Set::of(&system, &store, &Teller::new(global.quiet || own.json))?;
-    let graph = Graph::new(&set, &system.world);
+    let set = Set::of(&target, &store, &Teller::new(global.quiet || own.json))?;
+    let graph = Graph::new(&set, &target.system.world);
     if own.json {
         put_json(&query::dump(&graph))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let packages = system.path("packages").display().to_string();
+    let packages = target.system.path("packages").display().to_string();
     let mut shown = BTreeSet::new();
     let mut out = String::new();
     for heading in query::headings(&graph) {

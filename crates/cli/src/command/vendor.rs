@@ -9,9 +9,9 @@ use crate::args::{Global, System};
 use crate::ui::Teller;
 
 pub fn run(global: &Global, own: &System) -> anyhow::Result<ExitCode> {
-    let system = super::system(&own.dir, global, Overrides::default())?;
+    let target = super::target(&own.dir, global, Overrides::default())?;
     let store = super::store(global)?;
-    let written = mirror::vendor(&system, &store, &Teller::new(global.quiet))?;
+    let written = mirror::vendor(&target, &store, &Teller::new(global.quiet))?;
     println!("{}: {} packages", written.dir.display(), written.packages);
     println!("build from it with: hoopy build {} --mirror {}", own.dir.display(), written.dir.display());
     Ok(ExitCode::SUCCESS)

@@ -90,8 +90,7 @@ impl Session<'_> {
             until: None,
             within: 0,
         };
-        let name = super::image_name(&done.system, done.built.arch)?;
-        let vm = Vm::prepare(&machine::config(self.global, &done.system, &own, done.built.arch, &name)?)?;
+        let vm = Vm::prepare(&machine::config(self.global, &done.target, &own)?)?;
         if !self.global.quiet {
             machine::introduce(&done.built.path, &vm);
         }

@@ -11,9 +11,9 @@ use crate::args::{About, Global};
 use crate::ui::{Teller, put, put_json};
 
 pub fn run(global: &Global, own: &About) -> anyhow::Result<ExitCode> {
-    let system = super::system(&own.system.dir, global, Overrides::default())?;
+    let target = super::target(&own.system.dir, global, Overrides::default())?;
     let store = super::store(global)?;
-    let found = query::why(&system, &own.package, &store, &Teller::new(global.quiet || own.json))?;
+    let found = query::why(&target, &own.package, &store, &Teller::new(global.quiet || own.json))?;
     if own.json {
         put_json(&found)?;
         return Ok(ExitCode::SUCCESS);

@@ -28,6 +28,7 @@ mod reproduce;
 mod run;
 mod stale;
 mod store;
+mod targets;
 mod terminal;
 mod trial;
 mod unsatisfiable;

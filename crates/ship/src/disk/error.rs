@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use hoopy_base::arch::Arch;
 use hoopy_base::size;
 use hoopy_disk::esp::EspError;
 use hoopy_disk::fstab::Mount;
@@ -63,6 +64,16 @@ pub enum DiskError {
         found: usize,
         /// How many there can be.
         most: usize,
+    },
+    /// The image is for another architecture than the disk.
+    #[error("{}: wrong architecture: expected an image for {expected}, found one for {found}", .image.display())]
+    WrongArch {
+        /// The image.
+        image: PathBuf,
+        /// What the disk's machine is.
+        expected: Arch,
+        /// What the image is for.
+        found: Arch,
     },
     /// The layout `ab` without a boot loader.
     #[error("layout = \"ab\" needs systemd-boot, which the lock does not have: run `hoopy update`")]

@@ -15,7 +15,7 @@ mod error;
 mod places;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek as _};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -134,6 +134,7 @@ pub fn write(out: &Path, config: &DiskConfig) -> Result<Disk, DiskError> {
 pub fn write_to(out: &File, config: &DiskConfig, temp: &Path) -> Result<Disk, DiskError> {
     let mut image = File::open(&config.image).map_err(DiskError::io("open", &config.image))?;
     let image_size = image.metadata().map_err(DiskError::io("read", &config.image))?.len();
+    check_arch(&mut image, config)?;
     let table = plan(config, image_size)?;
     out.set_len(table.size).map_err(DiskError::Write)?;
     table.write(out)?;
@@ -159,6 +160,19 @@ pub fn write_to(out: &File, config: &DiskConfig, temp: &Path) -> Result<Disk, Di
         disk.partitions.push(part(partition, name, filesystem, mount.spec.to_string()));
     }
     Ok(disk)
+}
+
+/// Firmware looks for an image by the file's name, which says the architecture: under the name of another one, it
+/// would find a program that it cannot start.
+fn check_arch(image: &mut File, config: &DiskConfig) -> Result<(), DiskError> {
+    let found = hoopy_uki::read_headers(image).map(|(headers, ..)| Arch::from(headers.machine));
+    image.rewind().map_err(DiskError::io("read", &config.image))?;
+    match found {
+        Ok(found) if found != config.arch => {
+            Err(DiskError::WrongArch { image: config.image.clone(), expected: config.arch, found })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn part(partition: &Partition, name: String, filesystem: String, spec: String) -> Part {
