@@ -39,7 +39,7 @@ use hoopy::query::{self, QueryError, Shelf};
 use hoopy::report::Observer;
 use hoopy::runner::choose::{Chosen, Where};
 use hoopy::runner::virtual_machine::MachineConfig;
-use hoopy::sandbox::{Sandbox, SandboxConfig};
+use hoopy::sandbox::{Limits, Sandbox, SandboxConfig};
 use hoopy::ship::deploy::SshConfig;
 use hoopy::store::Store;
 
@@ -106,7 +106,8 @@ fn store_dir(global: &Global) -> anyhow::Result<PathBuf> {
 fn sandbox(dir: &Path) -> Option<Sandbox> {
     let helper = std::env::current_exe().ok()?;
     let lowers = dir.join("lower");
-    if lowers.is_dir() { Sandbox::new(SandboxConfig { helper, lowers }).ok() } else { None }
+    let config = SandboxConfig { helper, lowers, limits: Limits::default() };
+    if config.lowers.is_dir() { Sandbox::new(config).ok() } else { None }
 }
 
 /// What the repositories have, and the lock where there is one.
@@ -163,7 +164,7 @@ fn runner<'a>(
         Scripts::Native => Where::Native,
         Scripts::Vm => Where::VirtualMachine,
     };
-    let sandbox = SandboxConfig { helper, lowers: store.lowers() };
+    let sandbox = SandboxConfig { helper, lowers: store.lowers(), limits: Limits::default() };
     let machine = MachineConfig { arch, network: system.network, places: places(), temp };
     Ok(Chosen::new(wanted, sandbox, machine, observer)?)
 }

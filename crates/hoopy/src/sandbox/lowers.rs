@@ -12,7 +12,7 @@ use crate::digest::LayerId;
 use crate::layer::{Entry, EntryPath, Kind};
 
 /// Most directories of an overlay.
-const MAX_STACK: usize = 500;
+pub(super) const MAX_STACK: usize = 500;
 
 /// The layers below a script, bottom first, in groups: a group of several is an overlay of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]

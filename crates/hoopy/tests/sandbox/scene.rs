@@ -7,7 +7,7 @@ use hoopy::digest::{ContentId, LayerId};
 use hoopy::layer::entry::layer_id;
 use hoopy::layer::stream::Writer;
 use hoopy::layer::{Entry, EntryPath, Kind};
-use hoopy::sandbox::{Captured, Lowers, Sandbox, SandboxConfig, SandboxError, Script, Session};
+use hoopy::sandbox::{Captured, Limits, Lowers, Sandbox, SandboxConfig, SandboxError, Script, Session};
 use tempfile::TempDir;
 
 pub const BUSYBOX: &str = "bin/busybox";
@@ -89,6 +89,7 @@ impl Layer {
 pub struct Scene {
     pub lowers: PathBuf,
     pub base: Layer,
+    pub limits: Limits,
     root: PathBuf,
     _dir: TempDir,
 }
@@ -96,7 +97,13 @@ pub struct Scene {
 impl Scene {
     pub fn new(root: &Path) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { lowers: dir.path().join("lowers"), base: base(root), root: root.into(), _dir: dir }
+        Self {
+            lowers: dir.path().join("lowers"),
+            base: base(root),
+            limits: Limits::default(),
+            root: root.into(),
+            _dir: dir,
+        }
     }
 
     pub fn root(&self) -> &Path {
@@ -104,7 +111,7 @@ impl Scene {
     }
 
     pub fn sandbox(&self) -> Sandbox {
-        sandbox(&self.lowers)
+        sandbox(&self.lowers, self.limits)
     }
 
     pub fn session(&self) -> Session {
@@ -138,9 +145,9 @@ impl Scene {
     }
 }
 
-pub fn sandbox(lowers: &Path) -> Sandbox {
+pub fn sandbox(lowers: &Path, limits: Limits) -> Sandbox {
     let helper = std::env::current_exe().unwrap();
-    Sandbox::new(SandboxConfig { helper, lowers: lowers.into() }).unwrap()
+    Sandbox::new(SandboxConfig { helper, lowers: lowers.into(), limits }).unwrap()
 }
 
 fn base(root: &Path) -> Layer {
