@@ -5,6 +5,7 @@ use std::{fmt, io};
 
 use hoopy_base::digest::LayerId;
 
+use super::limits::Limit;
 use super::restriction::Restriction;
 
 /// How a script that failed came to its end.
@@ -14,6 +15,15 @@ pub enum Ended {
     Exit(i32),
     /// By this signal.
     Signal(i32),
+}
+
+impl Ended {
+    pub(super) fn to_numbers(self) -> (i32, i32) {
+        match self {
+            Self::Exit(status) => (0, status),
+            Self::Signal(signal) => (1, signal),
+        }
+    }
 }
 
 impl fmt::Display for Ended {
@@ -37,6 +47,16 @@ pub enum SandboxError {
         ended: Ended,
         /// The line it failed in, where its shell said so.
         line: Option<u32>,
+        /// What it wrote: the last MiB of standard output and error.
+        output: Vec<u8>,
+    },
+    /// The script reached a limit and was ended, or failed for that.
+    #[error("{name} reached {limit} and was ended{}", after_newline(.output))]
+    LimitReached {
+        /// The script's name.
+        name: String,
+        /// Which limit.
+        limit: Limit,
         /// What it wrote: the last MiB of standard output and error.
         output: Vec<u8>,
     },
@@ -99,7 +119,7 @@ pub enum SandboxError {
         /// What it said.
         message: String,
     },
-    /// This system does not let ordinary users make user namespaces.
+    /// This system does not let this user make user namespaces.
     #[error(transparent)]
     Restricted(#[from] Restriction),
     /// More layers than overlayfs stacks.
@@ -171,6 +191,11 @@ fn ending(output: &[u8]) -> String {
         Some(cut @ 1..) => format!("({cut} lines before these)\n{}", lines[cut..].join("\n")),
         _ => lines.join("\n"),
     }
+}
+
+fn after_newline(output: &[u8]) -> String {
+    let shown = ending(output);
+    if shown.is_empty() { shown } else { format!("\n{shown}") }
 }
 
 fn after_colon(message: &str) -> String {

@@ -1,8 +1,11 @@
-//! Who runs scripts: root as it is, or an ordinary user as root of a user namespace, in which 0 is the user and
-//! 1 to 65535 are the user's subordinate ids (subuid(5), subgid(5), newuidmap(1)).
+//! As whom scripts run: always as root of a user namespace, over ids that have no rights on the host.
+//!
+//! An ordinary user is 0 there, and 1 to 65535 are its subordinate ids (subuid(5), subgid(5), newuidmap(1)). Root takes
+//! 65536 ids that nobody else has, so that what a script reaches by mistake is nothing of root's. In a container that
+//! has too few ids for that, root is 0 there as an ordinary user is.
 
-use std::io;
 use std::process::{Command, Stdio};
+use std::{fs, io};
 
 use hoopy_base::digest::ContentId;
 use rustix::process::{getegid, geteuid};
@@ -10,19 +13,25 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 use super::SandboxError;
 
-/// The ids that Alpine's packages own files by: all that fit 16 bits, less root.
-const WANTED: u64 = 65535;
+/// The ids that Alpine's packages own files by: all that fit 16 bits.
+const IDS: u64 = 1 << 16;
 
-/// A run of ids outside, which follow each other inside.
+/// The ids that an ordinary user needs beside its own.
+const WANTED: u64 = IDS - 1;
+
+/// Where root looks for ids: systemd's list of what is given to whom (docs/UIDS-GIDS.md there) leaves these free.
+const FREE: std::ops::Range<u64> = 0x7000_0000..0x7400_0000;
+
+/// A run of ids outside, which follow each other inside: the first, and how many.
 type Range = (u64, u64);
 
-/// As what scripts run.
+/// The ids of a user namespace, from 0 upwards.
 #[derive(Debug, Clone)]
-pub(super) enum Identity {
-    /// Root, with the right to mount: ids are the same inside and outside.
-    Root,
-    /// An ordinary user, with these ranges of ids.
-    Mapped { users: Vec<Range>, groups: Vec<Range> },
+pub(super) struct Identity {
+    users: Vec<Range>,
+    groups: Vec<Range>,
+    /// Whether this is root, who needs no program to map ids.
+    root: bool,
 }
 
 impl Identity {
@@ -31,28 +40,59 @@ impl Identity {
     /// # Errors
     /// [`SandboxError::NoSubordinateIds`].
     pub(super) fn of_this_process() -> Result<Self, SandboxError> {
-        let mounts = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
-        if geteuid().is_root() && mounts {
-            return Ok(Self::Root);
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        if geteuid().is_root() && may_map() {
+            return Ok(Self::of_root(&read));
         }
-        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let uid = geteuid().as_raw();
         let name = user_name(&read("/etc/passwd"), uid);
-        let ranges = |file: &'static str| {
-            let (ranges, found) = ranges(&read(file), &name, uid);
+        let ranges = |own: u32, file: &'static str| {
+            let (mut ranges, found) = ranges(&read(file), &name, uid);
             let user = name.clone();
             if found == WANTED {
+                ranges.insert(0, (own.into(), 1));
                 return Ok(ranges);
             }
             Err(SandboxError::NoSubordinateIds { user, file, found, wanted: WANTED })
         };
-        Ok(Self::Mapped { users: ranges("/etc/subuid")?, groups: ranges("/etc/subgid")? })
+        let users = ranges(uid, "/etc/subuid")?;
+        let groups = ranges(getegid().as_raw(), "/etc/subgid")?;
+        Ok(Self { users, groups, root: false })
+    }
+
+    /// That of root, from what `read` gives for files.
+    fn of_root(read: &dyn Fn(&str) -> String) -> Self {
+        let taken: Vec<Range> =
+            ["/etc/subuid", "/etc/subgid"].iter().flat_map(|file| all_ranges(&read(file))).collect();
+        let known: Vec<Range> =
+            ["/etc/passwd", "/etc/group"].iter().flat_map(|file| numbers(&read(file))).collect();
+        let there = ["/proc/self/uid_map", "/proc/self/gid_map"].map(|file| mapped(&read(file)));
+        let starts = FREE.step_by(1 << 16);
+        let free = |start: &u64| {
+            let apart =
+                |(first, count): &Range| first.saturating_add(*count) <= *start || start + IDS <= *first;
+            let within =
+                |(first, count): &Range| first <= start && start + IDS <= first.saturating_add(*count);
+            taken.iter().chain(&known).all(apart) && there.iter().all(|ranges| ranges.iter().any(within))
+        };
+        let start = starts.into_iter().find(free).unwrap_or(0);
+        Self { users: vec![(start, IDS)], groups: vec![(start, IDS)], root: true }
+    }
+
+    /// Whether this is root.
+    pub(super) fn is_root(&self) -> bool {
+        self.root
+    }
+
+    /// The user and group outside that are 0 inside.
+    pub(super) fn owner(&self) -> (u32, u32) {
+        let first = |ranges: &[Range]| ranges.first().and_then(|(first, _)| u32::try_from(*first).ok());
+        (first(&self.users).unwrap_or(0), first(&self.groups).unwrap_or(0))
     }
 
     /// A name for this mapping: files made under one can't be used under another.
     pub(super) fn name(&self) -> String {
-        let Self::Mapped { users, groups } = self else { return "root".into() };
-        let map = format!("{users:?} {groups:?} {} {}", geteuid().as_raw(), getegid().as_raw());
+        let map = format!("{:?} {:?}", self.users, self.groups);
         let mut digest = ContentId::of(map.as_bytes()).to_string();
         digest.truncate(16);
         format!("u{}-{digest}", geteuid().as_raw())
@@ -63,20 +103,39 @@ impl Identity {
     /// # Errors
     /// [`SandboxError::NoMapTool`], [`SandboxError::MapTool`].
     pub(super) fn map(&self, pid: u32) -> Result<(), SandboxError> {
-        let Self::Mapped { users, groups } = self else { return Ok(()) };
-        map_with("newuidmap", pid, geteuid().as_raw(), users)?;
-        map_with("newgidmap", pid, getegid().as_raw(), groups)
+        if !self.root {
+            map_with("newuidmap", pid, &self.users)?;
+            return map_with("newgidmap", pid, &self.groups);
+        }
+        for (file, ranges) in [("uid_map", &self.users), ("gid_map", &self.groups)] {
+            let path = format!("/proc/{pid}/{file}");
+            let line =
+                triples(ranges).map(|[inside, outside, count]| format!("{inside} {outside} {count}\n"));
+            let mapped = fs::write(&path, line.collect::<String>());
+            mapped.map_err(|source| SandboxError::Setup { what: format!("write {path}"), source })?;
+        }
+        Ok(())
     }
 }
 
-fn map_with(tool: &'static str, pid: u32, own: u32, ranges: &[Range]) -> Result<(), SandboxError> {
-    let mut command = Command::new(tool);
-    command.args([pid, 0, own, 1].map(|n| n.to_string()));
-    let mut inside = 1;
-    for (start, count) in ranges {
-        command.args([inside, *start, *count].map(|n| n.to_string()));
+/// Whether this process may choose the ids of a user namespace.
+fn may_map() -> bool {
+    let needed = CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::CHOWN;
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(needed))
+}
+
+/// For each range its first id inside and outside, and how many there are.
+fn triples(ranges: &[Range]) -> impl Iterator<Item = [u64; 3]> {
+    let mut inside = 0;
+    ranges.iter().map(move |&(outside, count)| {
         inside += count;
-    }
+        [inside - count, outside, count]
+    })
+}
+
+fn map_with(tool: &'static str, pid: u32, ranges: &[Range]) -> Result<(), SandboxError> {
+    let mut command = Command::new(tool);
+    command.arg(pid.to_string()).args(triples(ranges).flatten().map(|n| n.to_string()));
     match command.stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => {
@@ -95,26 +154,47 @@ fn user_name(passwd: &str, uid: u32) -> String {
     line.and_then(|line| line.split(':').next()).map_or(number.clone(), str::to_owned)
 }
 
+/// The lines of a `subuid` or `subgid`: whose, the first id, and how many.
+fn lines(file: &str) -> impl Iterator<Item = (&str, u64, u64)> {
+    file.lines().filter_map(|line| {
+        let mut parts = line.trim().split(':');
+        Some((parts.next()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    })
+}
+
 /// The first [`WANTED`] ids of a user in a `subuid` or `subgid`, and how many were found.
 fn ranges(file: &str, name: &str, uid: u32) -> (Vec<Range>, u64) {
     let number = uid.to_string();
     let mut found = 0;
     let mut ranges = Vec::new();
-    for line in file.lines() {
-        let mut parts = line.trim().split(':');
-        let user = parts.next();
-        let (Some(Ok(start)), Some(Ok(count))) =
-            (parts.next().map(str::parse::<u64>), parts.next().map(str::parse::<u64>))
-        else {
-            continue;
-        };
+    for (user, start, count) in lines(file) {
         let count = count.min(WANTED - found);
-        if (user == Some(name) || user == Some(&number)) && count > 0 {
+        if (user == name || user == number) && count > 0 {
             ranges.push((start, count));
             found += count;
         }
     }
     (ranges, found)
+}
+
+/// Everybody's ids in a `subuid` or `subgid`.
+fn all_ranges(file: &str) -> Vec<Range> {
+    lines(file).map(|(_, start, count)| (start, count)).collect()
+}
+
+/// The ids of a `passwd` or `group`.
+fn numbers(file: &str) -> Vec<Range> {
+    let number = |line: &str| line.split(':').nth(2)?.parse().ok();
+    file.lines().filter_map(number).map(|id| (id, 1)).collect()
+}
+
+/// The ids that a `uid_map` has (user_namespaces(7)), as they are called inside.
+fn mapped(file: &str) -> Vec<Range> {
+    let range = |line: &str| {
+        let mut parts = line.split_whitespace();
+        Some((parts.next()?.parse().ok()?, parts.nth(1)?.parse().ok()?))
+    };
+    file.lines().filter_map(range).collect()
 }
 
 #[cfg(test)]
@@ -134,5 +214,36 @@ mod tests {
         let passwd = "root:x:0:0:::\nann:x:1000:1000:::\n";
         assert_eq!(user_name(passwd, 1000), "ann");
         assert_eq!(user_name(passwd, 7), "7");
+    }
+
+    fn of_root(files: &[(&str, &str)]) -> u32 {
+        let read =
+            |path: &str| files.iter().find(|f| f.0 == path).map_or_else(String::new, |f| f.1.to_owned());
+        let identity = Identity::of_root(&read);
+        assert_eq!(identity.users, identity.groups);
+        identity.owner().0
+    }
+
+    #[test]
+    fn root_takes_ids_that_nobody_has() {
+        let all = "         0          0 4294967295\n";
+        let maps = [("/proc/self/uid_map", all), ("/proc/self/gid_map", all)];
+        let with = |file: (&'static str, &'static str)| of_root(&[&maps[..], &[file]].concat());
+        assert_eq!(of_root(&maps), 0x7000_0000);
+        assert_eq!(
+            with(("/etc/subuid", "ann:1879000000:100000\n")),
+            0x7002_0000 - 0x1_0000 * u32::from(1_879_100_000 <= 0x7001_0000)
+        );
+        assert_eq!(with(("/etc/subgid", "ann:0:1879048193\n")), 0x7001_0000);
+        assert_eq!(with(("/etc/passwd", "ann:x:1879048200:1:::\n")), 0x7001_0000);
+        // A container that has the usual ids and no others.
+        let few = "         0     100000      65536\n";
+        assert_eq!(of_root(&[("/proc/self/uid_map", few), ("/proc/self/gid_map", few)]), 0);
+    }
+
+    #[test]
+    fn ids_follow_each_other_inside() {
+        let found: Vec<_> = triples(&[(1000, 1), (100_000, 1000), (200_000, 64535)]).collect();
+        assert_eq!(found, [[0, 1000, 1], [1, 100_000, 1000], [1001, 200_000, 64535]]);
     }
 }

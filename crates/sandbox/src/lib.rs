@@ -1,23 +1,31 @@
 //! Runs scripts over a stack of layers and says what they changed.
 //!
 //! ```text
-//! hoopy ──pipe──▶ session helper          user namespace with subordinate ids, unless root; unpacks layers
-//!                   └─▶ run helper        mount, PID, IPC, UTS and network namespaces; overlay; captures
-//!                         └─▶ init        PID 1 in there: /proc, /dev, pivot_root; drops capabilities
-//!                               └─▶ the script
+//! hoopy ──pipe──▶ session helper          user namespace over ids without rights, root's too; unpacks layers
+//!                   └─▶ run helper        mount, PID, IPC, UTS and network namespaces; overlay; limits; captures
+//!                         └─▶ init        PID 1 in there: /proc, /dev, pivot_root
+//!                               └─▶ the script     few capabilities, filtered system calls, Landlock
 //! ```
 //!
-//! The session helper is the running program started again, since namespaces want a process with one thread
-//! ([`helper_main`]); the two below it are its copies (fork(2)), which begin at once. Each dies with the one above it,
-//! and mounts exist only in the helpers' own namespaces: a `kill -9` at any moment leaves no process and no mount, at
-//! most a directory that the next session removes.
+//! The session helper is the running program started again from a sealed copy in memory, since namespaces want a process
+//! with one thread ([`helper_main`]); those below it are its copies (fork(2)), which begin at once. Each dies with the one
+//! above it, and mounts exist only in the helpers' own namespaces: a `kill -9` at any moment leaves no process and no mount,
+//! at most a directory that the next session removes.
+//!
+//! `docs/security-model.md` says what a script can and cannot do; `tests/escape/` tries it.
 
+mod bind_directory;
 pub mod binfmt;
+mod control_group;
+mod descriptors;
 pub mod error;
 mod helper;
 mod identity;
+mod leftovers;
+mod limits;
 mod lowers;
 pub mod restriction;
+mod sealed_program;
 pub mod session;
 mod wire;
 
@@ -28,6 +36,7 @@ use std::process::ExitCode;
 use hoopy_store::layer::Entry;
 
 pub use error::{Ended, SandboxError};
+pub use limits::{Limit, Limits};
 pub use lowers::Lowers;
 pub use restriction::Restriction;
 pub use session::{Sandbox, SandboxConfig, Session};
@@ -44,6 +53,15 @@ pub const MAX_ENTRIES: usize = 1 << 20;
 /// It is the one function of the library that reads arguments and standard streams: the process is its own.
 pub fn helper_main() -> ExitCode {
     helper::main()
+}
+
+/// Reads `bytes` as both ends of the sandbox's pipes read theirs, for a fuzzer.
+///
+/// # Panics
+/// Where what is understood is not what would be sent.
+#[doc(hidden)]
+pub fn read_messages(bytes: &[u8]) {
+    wire::read_through(bytes);
 }
 
 /// A script to run in the sandbox.

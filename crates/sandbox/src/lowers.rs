@@ -13,7 +13,7 @@ use hoopy_store::layer::{Entry, EntryPath, Kind};
 use super::SandboxError;
 
 /// Most directories of an overlay.
-const MAX_STACK: usize = 500;
+pub(super) const MAX_STACK: usize = 500;
 
 /// The layers below a script, bottom first, in groups: a group of several is an overlay of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! Why this system lets ordinary users make no user namespaces, found from what the kernel shows in `/proc`.
+//! Why this system lets this user make no user namespaces, found from what the kernel shows in `/proc`. Scripts never run
+//! without one: a virtual machine takes its place.
 
 /// Which setting is in the way. The message says what to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -12,7 +13,7 @@ pub enum Restriction {
     /// The limit on user namespaces is 0, or reached.
     #[error(
         "no more user namespaces may be made here (user.max_user_namespaces={0}): run \
-         `sudo sysctl user.max_user_namespaces=10000`, or build as root"
+         `sudo sysctl user.max_user_namespaces=10000`, or run scripts in a virtual machine (`--scripts vm`)"
     )]
     Limit(u64),
     /// Ubuntu 23.10 and later.
@@ -26,17 +27,26 @@ pub enum Restriction {
     /// A seccomp filter, as container engines set it.
     #[error(
         "this container's seccomp filter forbids user namespaces: start it with \
-         `--security-opt seccomp=unconfined` (or `--privileged`), or build outside of it"
+         `--security-opt seccomp=unconfined` (or `--privileged`), build outside of it, or run scripts in a \
+         virtual machine (`--scripts vm`)"
     )]
     Seccomp,
     /// The kernel was built without them.
-    #[error("this kernel has no user namespaces (CONFIG_USER_NS): build as root")]
+    #[error(
+        "this kernel has no user namespaces (CONFIG_USER_NS): run scripts in a virtual machine (`--scripts vm`)"
+    )]
     NotBuilt,
     /// None of the known ones.
     #[error(
-        "this system forbids user namespaces (a security module, or a container's settings): build as root"
+        "this system forbids user namespaces (a security module, or a container's settings): run scripts in a \
+         virtual machine (`--scripts vm`)"
     )]
     Unknown,
+    /// There is no filter of system calls for this machine.
+    #[error(
+        "system calls of scripts cannot be filtered on {0}: run them in a virtual machine (`--scripts vm`)"
+    )]
+    NoFilter(&'static str),
 }
 
 const MAX: &str = "/proc/sys/user/max_user_namespaces";

@@ -2,9 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use hoopy_base::digest::{HashingWriter, LayerId};
 use hoopy_store::gc::{Tally, UnpackedLayers};
@@ -12,10 +14,16 @@ use hoopy_store::layer::stream::{Reader, Writer};
 use hoopy_store::layer::{Entry, Kind};
 use hoopy_store::spread;
 
-use super::helper::MARK;
+use super::bind_directory::{self, BindDirectory};
+use super::control_group::ControlGroup;
+use super::helper::{self, MARK};
 use super::identity::Identity;
+use super::sealed_program::SealedProgram;
 use super::wire::{self, Failure, Message, Part, Run, Start, Tag, Upper};
-use super::{Captured, Ended, Lowers, MAX_ENTRIES, Restriction, SandboxError, Script};
+use super::{
+    Captured, Ended, Limit, Limits, Lowers, MAX_ENTRIES, Restriction, SandboxError, Script, descriptors,
+    leftovers,
+};
 
 /// Buffers before the pipes: as much as a pipe holds at first.
 const BUFFER: usize = 64 << 10;
@@ -39,12 +47,16 @@ pub struct SandboxConfig {
     /// A directory for unpacked layers. What is in it is owned by subordinate ids, and may go at any time at
     /// which no session is open.
     pub lowers: PathBuf,
+    /// How much a script may use.
+    pub limits: Limits,
 }
 
 /// A place to run scripts in, on this machine, as this user.
 #[derive(Debug)]
 pub struct Sandbox {
-    config: SandboxConfig,
+    program: SealedProgram,
+    lowers: PathBuf,
+    limits: Limits,
     identity: Identity,
     boot: String,
 }
@@ -55,14 +67,18 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError::NoSubordinateIds`] for an ordinary user without them, and [`SandboxError::Io`].
     pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
+        if !helper::syscall_filter::exists() {
+            return Err(Restriction::NoFilter(std::env::consts::ARCH).into());
+        }
         let identity = Identity::of_this_process()?;
         let id = "/proc/sys/kernel/random/boot_id";
         let boot = fs::read_to_string(id).map_err(SandboxError::io(id))?.trim().to_owned();
         fs::create_dir_all(&config.lowers).map_err(SandboxError::io(config.lowers.display().to_string()))?;
         let lowers = fs::canonicalize(&config.lowers);
         let lowers = lowers.map_err(SandboxError::io(config.lowers.display().to_string()))?;
-        make_own(&lowers, &boot, &identity.name())?;
-        Ok(Self { config: SandboxConfig { lowers, ..config }, identity, boot })
+        make_own(&lowers, &boot, &identity)?;
+        let program = SealedProgram::new(config.helper);
+        Ok(Self { program, lowers, limits: config.limits, identity, boot })
     }
 
     /// Starts a helper. Sessions are independent of each other: several may be open at a time.
@@ -71,33 +87,43 @@ impl Sandbox {
     /// [`SandboxError::Restricted`] where user namespaces are forbidden, [`SandboxError::MapTool`] and
     /// [`SandboxError::NoMapTool`] where ids can't be had, and what starting a process fails with.
     pub fn session(&self) -> Result<Session, SandboxError> {
-        let helper = &self.config.helper;
-        let words =
-            tempfile::tempfile_in(&self.config.lowers).map_err(SandboxError::io("make a temporary file"))?;
+        let helper = self.program.path();
+        let words = tempfile::tempfile_in(&self.lowers).map_err(SandboxError::io("make a temporary file"))?;
         let errors = words.try_clone().map_err(SandboxError::io("make a temporary file"))?;
-        let mut command = Command::new(helper);
-        command.args([MARK, "session"]).env_clear();
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
-        let mut child = command.spawn().map_err(SandboxError::io(format!("start {}", helper.display())))?;
-        let (Some(to), Some(from)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(SandboxError::HelperDied { helper: helper.clone(), message: String::new() });
+        let (from, answers) = UnixStream::pair().map_err(SandboxError::io("make a socket"))?;
+        let identity = self.identity.name();
+        let layers = self.lowers.join(format!("{}-{identity}", self.boot));
+        let mut command = Command::new(self.program.to_start());
+        command.arg0("hoopy").args([MARK, "session"]).env_clear();
+        // Where it works, since it can't find the way there: it has none of this user's rights soon
+        command.current_dir(&layers);
+        command.stdin(Stdio::piped()).stdout(OwnedFd::from(answers)).stderr(errors);
+        let started = command.spawn();
+        // Its copy of the other end
+        drop(command);
+        let what = || format!("start {} in {}", helper.display(), layers.display());
+        let mut child = started.map_err(|source| SandboxError::Io { what: what(), source })?;
+        let Some(to) = child.stdin.take() else {
+            return Err(SandboxError::HelperDied { helper: helper.to_owned(), message: String::new() });
         };
         // For speed alone: the two of them then wait less for each other
         let _ = rustix::pipe::fcntl_setpipe_size(&to, PIPE);
+        let group = ControlGroup::of(child.id(), &self.limits);
         let pipes =
             Pipes { to: BufWriter::with_capacity(BUFFER, to), from: BufReader::with_capacity(BUFFER, from) };
-        let identity = self.identity.name();
-        let layers = self.config.lowers.join(format!("{}-{identity}", self.boot));
-        let mapped = self.is_mapped();
-        let start = Start { mapped, lowers: self.config.lowers.clone(), boot: self.boot.clone(), identity };
+        let root = self.identity.is_root();
+        let start = Start { root, lowers: self.lowers.clone(), boot: self.boot.clone(), identity };
         let mut session = Session {
-            helper: helper.clone(),
+            helper: helper.to_owned(),
             child,
+            group,
             pipes: Some(pipes),
             words,
             layers,
-            lowers: start.lowers.clone(),
-            mapped,
+            lowers: self.lowers.clone(),
+            limits: self.limits,
+            owner: self.identity.owner(),
+            namespace: None,
         };
         session.start(&start, &self.identity)?;
         Ok(session)
@@ -114,16 +140,12 @@ impl Sandbox {
         let mut session = self.session()?;
         let ids: Vec<u8> = keep.iter().flat_map(|id| *id.as_bytes()).collect();
         session.talk(|pipes| wire::send(&mut pipes.to, Tag::Clear, &[&ids]))?;
-        let mut answer = session.answer()?.map_err(|failure| general(failure, self.is_mapped()))?;
+        let mut answer = session.answer()?.map_err(general)?;
         if answer.tag != Tag::Done {
             return Ok(None);
         }
         let numbers = answer.size().and_then(|layers| Ok((layers, answer.size()?)));
         numbers.map(Some).map_err(SandboxError::io(ANSWER))
-    }
-
-    fn is_mapped(&self) -> bool {
-        matches!(self.identity, Identity::Mapped { .. })
     }
 }
 
@@ -134,18 +156,22 @@ impl UnpackedLayers for Sandbox {
     }
 }
 
-/// Makes this user's own lock and directory for unpacked layers, in a directory that users may share: the helper
-/// gives up its groups, which may be what lets this user write there. The directory has this user's own group, and
-/// does not hand that on (inode(7), set-group-ID of directories): what is made in it must have the owners that
-/// scripts give.
-fn make_own(lowers: &Path, boot: &str, identity: &str) -> Result<(), SandboxError> {
+/// Makes the directory for unpacked layers that belongs to whom scripts run as, in a directory that users may share. It
+/// does not hand its group on (inode(7), set-group-ID of directories): what is made in it must have the owners that
+/// scripts give. What earlier boots left is removed here where the helper has no right to.
+fn make_own(lowers: &Path, boot: &str, identity: &Identity) -> Result<(), SandboxError> {
     use std::os::unix::fs::{PermissionsExt as _, chown};
-    let dir = lowers.join(format!("{boot}-{identity}"));
+    let name = identity.name();
+    let dir = lowers.join(format!("{boot}-{name}"));
+    if identity.is_root() {
+        leftovers::remove_other_boots(lowers, boot, &name);
+        leftovers::remove_other_boots(lowers, boot, leftovers::WITHOUT_NAMESPACE);
+    }
     let make = || -> io::Result<()> {
-        drop(File::create(lowers.join(format!("lock-{identity}")))?);
         if !dir.is_dir() {
             fs::create_dir(&dir)?;
-            chown(&dir, None, Some(rustix::process::getegid().as_raw()))?;
+            let (user, group) = identity.owner();
+            chown(&dir, Some(user), Some(group))?;
             fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
             spread(&dir);
         }
@@ -166,7 +192,7 @@ fn make_own(lowers: &Path, boot: &str, identity: &str) -> Result<(), SandboxErro
 #[derive(Debug)]
 struct Pipes {
     to: BufWriter<ChildStdin>,
-    from: BufReader<ChildStdout>,
+    from: BufReader<UnixStream>,
 }
 
 /// Writes the entries of a layer.
@@ -177,28 +203,37 @@ pub type Fill<'a> = &'a mut dyn FnMut(&mut Writer<&mut dyn Write>) -> io::Result
 pub struct Session {
     helper: PathBuf,
     child: Child,
+    /// Goes after the helper has ended.
+    group: ControlGroup,
     /// None after something went wrong half way through a message: then nobody knows where the next begins.
     pipes: Option<Pipes>,
     /// The helper's standard error.
     words: File,
     layers: PathBuf,
     lowers: PathBuf,
-    mapped: bool,
+    limits: Limits,
+    /// The user and group outside that are 0 inside.
+    owner: (u32, u32),
+    /// Root's: the user namespace, by which directories are lent with their owners mapped.
+    namespace: Option<File>,
 }
 
 impl Session {
     fn start(&mut self, start: &Start, identity: &Identity) -> Result<(), SandboxError> {
         self.talk(|pipes| start.send(&mut pipes.to))?;
-        if start.mapped {
-            self.done()?;
-            identity.map(self.child.id())?;
-            self.talk(|pipes| wire::send(&mut pipes.to, Tag::Mapped, &[]))?;
+        self.done()?;
+        identity.map(self.child.id())?;
+        if start.root {
+            let namespace = format!("/proc/{}/ns/user", self.child.id());
+            let opened = File::open(&namespace).map_err(SandboxError::io(format!("open {namespace}")))?;
+            self.namespace = Some(opened);
         }
+        self.talk(|pipes| wire::send(&mut pipes.to, Tag::Mapped, &[]))?;
         self.done()
     }
 
-    /// Unpacks a layer, unless it is there. `fill` writes its entries, owners as numbers and directories before
-    /// what they hold; it is not called where there is nothing to do.
+    /// Unpacks a layer, unless it is there. `fill` writes its entries, all of them, owners as numbers and directories
+    /// before what they hold; it is not called where there is nothing to do. What comes must have the digest `id`.
     ///
     /// # Errors
     /// [`SandboxError::Unpack`] for a layer that can't be unpacked and [`SandboxError::Io`] where `fill` fails;
@@ -210,7 +245,7 @@ impl Session {
     /// The same, but where `contents` are given, files have theirs in that file, and `fill` writes where.
     ///
     /// # Errors
-    /// As [`Session::unpack`]; [`SandboxError::Unpack`], too, where the helper cannot read `contents`.
+    /// As [`Session::unpack`]; [`SandboxError::Unpack`], too, where `contents` cannot be read.
     pub fn unpack_from(
         &mut self,
         id: LayerId,
@@ -220,11 +255,18 @@ impl Session {
         if self.has(id) {
             return Ok(());
         }
+        let contents = contents.map(|path| {
+            let message = |e: io::Error| format!("cannot open {}: {e}", path.display());
+            File::open(path).map_err(|e| SandboxError::Unpack { id, message: message(e) })
+        });
+        let contents = contents.transpose()?;
         let mut failed = None;
         let sent = self.talk(|pipes| {
-            let path = contents.map(|path| path.as_os_str().as_bytes());
-            let tag = if path.is_some() { Tag::UnpackFrom } else { Tag::Unpack };
-            wire::send(&mut pipes.to, tag, &[id.as_bytes(), path.unwrap_or_default()])?;
+            let tag = if contents.is_some() { Tag::UnpackFrom } else { Tag::Unpack };
+            wire::send(&mut pipes.to, tag, &[id.as_bytes()])?;
+            if let Some(contents) = &contents {
+                descriptors::send(pipes.from.get_ref(), contents.as_fd())?;
+            }
             let mut writer = Writer::new(&mut pipes.to as &mut dyn Write);
             fill(&mut writer).inspect_err(|e| failed = Some(io::Error::new(e.kind(), e.to_string())))?;
             writer.finish().map(drop)
@@ -260,22 +302,53 @@ impl Session {
         // What packages' scripts change is little. setup.sh does whatever its author likes, and may reach the network:
         // it is not run twice.
         let upper = if script.bind.is_none() { Upper::Memory } else { Upper::Disk };
+        self.group.settle();
+        let counts = (self.group.out_of_memory(), self.group.out_of_processes());
         let mut message = self.ask(lowers, script, upper)?;
         if message.tag == Tag::Full {
             message = self.ask(lowers, script, Upper::Disk)?;
+        }
+        if message.tag == Tag::Limited {
+            let parts = message.limit().and_then(|limit| Ok((limit, message.bytes()?)));
+            let (limit, output) = parts.map_err(SandboxError::io(ANSWER))?;
+            return Err(SandboxError::LimitReached { name: script.name.clone(), limit, output });
         }
         let parts = message.ended().and_then(|ended| Ok((ended, message.bytes()?)));
         let (ended, output) = parts.map_err(SandboxError::io(ANSWER))?;
         if ended == Ended::Exit(0) {
             return self.receive(output);
         }
+        if let Some(limit) = self.reached_meanwhile(counts) {
+            return Err(SandboxError::LimitReached { name: script.name.clone(), limit, output });
+        }
         let line = failing_line(&output, &script.name);
         Err(SandboxError::ScriptFailed { name: script.name.clone(), ended, line, output })
     }
 
+    /// The limit of the control group that a script which failed ran into.
+    fn reached_meanwhile(&self, (memory, processes): (u64, u64)) -> Option<Limit> {
+        if self.group.out_of_memory() > memory {
+            Some(Limit::Memory(self.limits.memory))
+        } else if self.group.out_of_processes() > processes {
+            Some(Limit::Processes(self.limits.processes))
+        } else {
+            None
+        }
+    }
+
     fn ask(&mut self, lowers: &Lowers, script: &Script, upper: Upper) -> Result<Message, SandboxError> {
-        self.talk(|pipes| Run::send(&mut pipes.to, script, lowers, upper))?;
-        self.answer()?.map_err(|failure| explain(failure, script, self.mapped))
+        let lent = bind_directory::prepare(script, self.namespace.as_ref(), self.owner, &self.layers)?;
+        let (mount, script) = match &lent {
+            BindDirectory::ByPath => (None, script),
+            BindDirectory::Mount(mount) => (Some(mount), script),
+            BindDirectory::Copy(copy) => (None, copy.script()),
+        };
+        let limits = self.limits;
+        self.talk(|pipes| {
+            Run::send(&mut pipes.to, script, lowers, upper, limits, mount.is_some())?;
+            mount.map_or(Ok(()), |mount| descriptors::send(pipes.from.get_ref(), mount.as_fd()))
+        })?;
+        self.answer()?.map_err(|failure| explain(failure, script))
     }
 
     fn receive(&mut self, output: Vec<u8>) -> Result<Captured, SandboxError> {
@@ -321,7 +394,7 @@ impl Session {
     }
 
     fn done(&mut self) -> Result<(), SandboxError> {
-        self.answer()?.map(drop).map_err(|failure| general(failure, self.mapped))
+        self.answer()?.map(drop).map_err(general)
     }
 
     fn died(&mut self) -> SandboxError {
@@ -369,17 +442,17 @@ fn receive_entries<R: Read>(reader: &mut Reader<R>, contents: &mut dyn Write) ->
     Ok(entries)
 }
 
-fn general(failure: Failure, mapped: bool) -> SandboxError {
+fn general(failure: Failure) -> SandboxError {
     match failure.part {
-        Part::Namespaces if mapped => Restriction::of_this_system().into(),
+        Part::Namespaces => Restriction::of_this_system().into(),
         _ => SandboxError::Setup { what: failure.what, source: failure.source },
     }
 }
 
 /// The start of a script fails in ways that have names.
-fn explain(failure: Failure, script: &Script, mapped: bool) -> SandboxError {
+fn explain(failure: Failure, script: &Script) -> SandboxError {
     if failure.part != Part::Exec {
-        return general(failure, mapped);
+        return general(failure);
     }
     let name = script.name.clone();
     let line = script.body.split(|&b| b == b'\n').next().unwrap_or_default();

@@ -1,7 +1,8 @@
 //! What the processes of the sandbox tell each other through pipes: messages of a tag and byte strings.
 //!
-//! A message is its tag, a `u32` count, then each string with a `u32` length before it, little-endian. Both
-//! ends are the same program, but the side that runs as root does not rely on that: everything is bounded.
+//! A message is a frame ([`hoopy_store::layer::frame`]) of its tag, a `u32` count, then each string with a `u32` length before
+//! it, little-endian, and nothing behind them. Both ends are the same program, but neither relies on that: everything is
+//! bounded, by the same constants where it is written and where it is read.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -10,14 +11,16 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use hoopy_base::digest::LayerId;
+use hoopy_store::layer::frame::{self, Kind};
 
 use super::error::Ended;
+use super::limits::{Limit, Limits};
 use super::{Lowers, Script};
 
 /// Longest string: a script's body, with room for a self-extracting one.
-const MAX_STRING: u32 = 64 << 20;
-/// Most strings in a message: [`Run`] has the most, eleven.
-const MAX_STRINGS: u32 = 16;
+const MAX_STRING: usize = 64 << 20;
+/// Most strings in a message: [`Run`] has the most.
+const MAX_STRINGS: usize = 16;
 
 /// The first byte of a message: what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +31,8 @@ pub(super) enum Tag {
     Mapped,
     /// To a session: unpack the layer with this id; its stream follows.
     Unpack,
-    /// To a session: unpack the layer with this id, whose contents are in this file; its stream of places follows.
+    /// To a session: unpack the layer with this id, whose contents are in the file that is handed over; its stream of
+    /// places follows.
     UnpackFrom,
     /// To a session: run this, [`Run`].
     Run,
@@ -44,10 +48,12 @@ pub(super) enum Tag {
     Full,
     /// Answer: the script ended so, and wrote this. After a success the stream of the changes follows.
     Ended,
+    /// Answer: the script was ended, since it reached this limit. It wrote this.
+    Limited,
 }
 
 impl Tag {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Start,
         Self::Mapped,
         Self::Unpack,
@@ -59,6 +65,7 @@ impl Tag {
         Self::Failed,
         Self::Full,
         Self::Ended,
+        Self::Limited,
     ];
 }
 
@@ -69,40 +76,62 @@ pub(super) struct Message {
 }
 
 /// Writes a message.
+///
+/// # Errors
+/// `InvalidInput` for one that no reader takes, of which nothing is written, and what `out` fails with.
 pub(super) fn send(out: &mut dyn Write, tag: Tag, strings: &[&[u8]]) -> io::Result<()> {
-    out.write_all(&[tag as u8])?;
-    out.write_all(&(strings.len() as u32).to_le_bytes())?;
-    for string in strings {
-        out.write_all(&(string.len() as u32).to_le_bytes())?;
-        out.write_all(string)?;
+    let longest = strings.iter().map(|string| string.len()).max().unwrap_or(0);
+    if strings.len() > MAX_STRINGS || longest > MAX_STRING {
+        let what = format!("a message with {longest} bytes in one part: expected at most {MAX_STRING}");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
+    let mut bytes = Vec::with_capacity(5 + strings.iter().map(|string| string.len() + 4).sum::<usize>());
+    bytes.push(tag as u8);
+    bytes.extend((strings.len() as u32).to_le_bytes());
+    for string in strings {
+        bytes.extend((string.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(string);
+    }
+    frame::write(out, Kind::Message, &bytes)?;
     out.flush()
 }
 
 /// Reads a message, or `None` where the other side has hung up.
+///
+/// # Errors
+/// `InvalidData` for anything that [`send`] does not write. Nobody knows what follows it then.
 pub(super) fn receive(from: &mut dyn Read) -> io::Result<Option<Message>> {
-    let mut tag = [0];
-    if from.read(&mut tag)? == 0 {
-        return Ok(None);
+    let len = match frame::begin(from)? {
+        None => return Ok(None),
+        Some((Kind::Message, len)) => len,
+        Some((other, _)) => return Err(bad(&format!("that is none but {other:?}"))),
+    };
+    parse(&frame::payload(from, len)?).map(Some)
+}
+
+fn parse(mut rest: &[u8]) -> io::Result<Message> {
+    let bytes = &mut rest;
+    let tag = take(bytes, 1)?[0];
+    let tag = Tag::ALL.into_iter().find(|t| *t as u8 == tag).ok_or_else(|| bad("of unknown kind"))?;
+    let count = bounded(bytes, MAX_STRINGS)?;
+    let string = |_| bounded(bytes, MAX_STRING).and_then(|len| take(bytes, len)).map(<[u8]>::to_vec);
+    let strings = (0..count).map(string).collect::<io::Result<Vec<_>>>()?;
+    if rest.is_empty() {
+        Ok(Message { tag, strings: strings.into_iter() })
+    } else {
+        Err(bad("with more in its frame than its parts"))
     }
-    let tag = Tag::ALL.into_iter().find(|t| *t as u8 == tag[0]).ok_or_else(|| bad("of unknown kind"))?;
-    let count = bounded(from, MAX_STRINGS)?;
-    let strings = (0..count).map(|_| string(from)).collect::<io::Result<Vec<_>>>()?;
-    Ok(Some(Message { tag, strings: strings.into_iter() }))
 }
 
-fn string(from: &mut dyn Read) -> io::Result<Vec<u8>> {
-    let len = bounded(from, MAX_STRING)?;
-    let mut bytes = Vec::new();
-    // Grows with what really comes, so that a wrong length allocates nothing
-    from.take(len.into()).read_to_end(&mut bytes)?;
-    if bytes.len() == len as usize { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+fn take<'a>(from: &mut &'a [u8], len: usize) -> io::Result<&'a [u8]> {
+    let (taken, rest) = from.split_at_checked(len).ok_or_else(|| bad("that ends within a part"))?;
+    *from = rest;
+    Ok(taken)
 }
 
-fn bounded(from: &mut dyn Read, max: u32) -> io::Result<u32> {
-    let mut bytes = [0; 4];
-    from.read_exact(&mut bytes)?;
-    let value = u32::from_le_bytes(bytes);
+fn bounded(from: &mut &[u8], max: usize) -> io::Result<usize> {
+    let bytes = take(from, 4)?.try_into().unwrap_or_default();
+    let value = usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX);
     if value <= max { Ok(value) } else { Err(bad("larger than any that is sent")) }
 }
 
@@ -156,6 +185,11 @@ impl Message {
         Ok(Lowers::from_groups(groups))
     }
 
+    pub(super) fn limit(&mut self) -> io::Result<Limit> {
+        let (number, most) = (self.number()?, self.size()?);
+        Limit::from_number(number, most).ok_or_else(|| bad("of a limit of unknown kind"))
+    }
+
     pub(super) fn ended(&mut self) -> io::Result<Ended> {
         match (self.number()?, self.number()?) {
             (0, status) => Ok(Ended::Exit(status)),
@@ -166,9 +200,9 @@ impl Message {
 
 /// What a session begins with.
 pub(super) struct Start {
-    /// Whether to make a user namespace.
-    pub(super) mapped: bool,
-    /// Where unpacked layers are kept: of all boots and mappings of ids.
+    /// Whether the host's root started it, who takes ids of the user namespace instead of its own.
+    pub(super) root: bool,
+    /// Where an ordinary user keeps unpacked layers: of all boots and mappings of ids. Root removes the other ones itself.
     pub(super) lowers: PathBuf,
     /// The part of the directory's name that says which boot this is.
     pub(super) boot: String,
@@ -182,13 +216,13 @@ impl Start {
         send(
             out,
             Tag::Start,
-            &[&[u8::from(self.mapped)], lowers, self.boot.as_bytes(), self.identity.as_bytes()],
+            &[&[u8::from(self.root)], lowers, self.boot.as_bytes(), self.identity.as_bytes()],
         )
     }
 
     pub(super) fn from(message: &mut Message) -> io::Result<Self> {
         Ok(Self {
-            mapped: message.bytes()? == [1],
+            root: message.bytes()? == [1],
             lowers: message.path()?,
             boot: message.text()?,
             identity: message.text()?,
@@ -210,6 +244,9 @@ pub(super) struct Run {
     pub(super) script: Script,
     pub(super) lowers: Lowers,
     pub(super) upper: Upper,
+    pub(super) limits: Limits,
+    /// Whether what the script sees at `/mnt` is a mount that is handed over, since its owners are mapped.
+    pub(super) handed: bool,
 }
 
 impl Run {
@@ -218,6 +255,8 @@ impl Run {
         script: &Script,
         lowers: &Lowers,
         upper: Upper,
+        limits: Limits,
+        handed: bool,
     ) -> io::Result<()> {
         let args: Vec<u8> = script.args.iter().flat_map(|arg| arg.iter().copied().chain([0])).collect();
         let env: Vec<u8> =
@@ -239,6 +278,8 @@ impl Run {
             &layers,
             &groups,
             &[u8::from(upper == Upper::Memory)],
+            &limits.to_bytes(),
+            &[u8::from(handed)],
         ];
         send(out, Tag::Run, &strings)
     }
@@ -257,12 +298,42 @@ impl Run {
         let script = Script { name, body, args, env, cwd, bind, hidden, network };
         let lowers = message.lowers()?;
         let upper = if message.bytes()? == [1] { Upper::Memory } else { Upper::Disk };
-        Ok(Self { script, lowers, upper })
+        let limits =
+            Limits::from_bytes(&message.bytes()?).ok_or_else(|| bad("with limits of the wrong size"))?;
+        let handed = message.bytes()? == [1];
+        Ok(Self { script, lowers, upper, limits, handed })
     }
 }
 
 fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.strip_suffix(&[0]).into_iter().flat_map(|bytes| bytes.split(|&b| b == 0))
+}
+
+/// Reads messages as both sides do, until there is none: what a fuzzer begins with. What is understood is sent again and
+/// must be what was read.
+#[doc(hidden)]
+pub(super) fn read_through(mut bytes: &[u8]) {
+    let again = |message: &Message| {
+        let strings: Vec<&[u8]> = message.strings.as_slice().iter().map(Vec::as_slice).collect();
+        let mut sent = Vec::new();
+        send(&mut sent, message.tag, &strings).map(|()| sent)
+    };
+    loop {
+        let before = bytes;
+        let Ok(Some(mut message)) = receive(&mut bytes) else { return };
+        let read = before.get(..before.len() - bytes.len());
+        assert_eq!(again(&message).ok().as_deref(), read, "what was read is not what is sent");
+        match message.tag {
+            Tag::Start => drop(Start::from(&mut message)),
+            Tag::Run => drop(Run::from(&mut message)),
+            Tag::Failed => drop(Failure::from(&mut message)),
+            Tag::Ended => drop(message.ended()),
+            Tag::Limited => drop(message.limit()),
+            Tag::Unpack | Tag::UnpackFrom | Tag::Clear => drop(message.ids()),
+            Tag::Done => drop(message.size()),
+            Tag::Mapped | Tag::InUse | Tag::Full => {}
+        }
+    }
 }
 
 /// Which part of the work failed, where the other side does more than pass the message on.
@@ -350,21 +421,79 @@ mod tests {
         let mut bytes = Vec::new();
         let [a, b, c] = [b"a", b"b", b"c"].map(|id| LayerId::of(id));
         let lowers = Lowers::from_groups(vec![vec![a, b], vec![c]]);
-        Run::send(&mut bytes, &script, &lowers, Upper::Memory).unwrap();
+        let limits = Limits::default();
+        Run::send(&mut bytes, &script, &lowers, Upper::Memory, limits, true).unwrap();
         let mut message = receive(&mut &bytes[..]).unwrap().unwrap();
         let run = Run::from(&mut message).unwrap();
         assert_eq!(format!("{:?}", run.script), format!("{script:?}"));
-        assert_eq!((run.lowers, run.upper), (lowers, Upper::Memory));
+        assert_eq!((run.lowers, run.upper, run.limits, run.handed), (lowers, Upper::Memory, limits, true));
     }
 
     #[test]
     fn refuses_a_message_cut_short_or_too_large() {
         let mut bytes = Vec::new();
         send(&mut bytes, Tag::Run, &[b"abc"]).unwrap();
-        assert!(receive(&mut &bytes[..bytes.len() - 1]).is_err());
-        bytes[1..5].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert_eq!(parse(&bytes[5..]).unwrap().tag, Tag::Run);
+        for end in 1..bytes.len() {
+            assert!(receive(&mut &bytes[..end]).is_err(), "cut at {end}");
+        }
+        for end in 5..bytes.len() {
+            assert!(parse(&bytes[5..end]).is_err(), "cut at {end} within its frame");
+        }
+        assert!(parse(&[&bytes[5..], b"x"].concat()).is_err(), "more in its frame");
+        let count = 6..10;
+        bytes[count].copy_from_slice(&u32::MAX.to_le_bytes());
         assert!(receive(&mut &bytes[..]).is_err());
-        assert!(receive(&mut &[99, 0, 0, 0, 0][..]).is_err());
+        assert!(receive(&mut &b"M\x05\0\0\0\x63\0\0\0\0"[..]).is_err(), "of unknown kind");
         assert!(receive(&mut &b""[..]).unwrap().is_none());
+    }
+
+    #[test]
+    fn sends_nothing_of_what_no_reader_takes() {
+        let mut bytes = Vec::new();
+        let long = vec![0; MAX_STRING + 1];
+        assert!(send(&mut bytes, Tag::Run, &[&long]).is_err());
+        assert!(send(&mut bytes, Tag::Run, &[&b"x"[..]; MAX_STRINGS + 1]).is_err());
+        assert!(send(&mut bytes, Tag::Run, &[&long[1..], &long[1..]]).is_err(), "too long together");
+        assert_eq!(bytes, b"");
+        send(&mut bytes, Tag::Run, &[&long[1..]]).unwrap();
+        assert_eq!(receive(&mut &bytes[..]).unwrap().unwrap().bytes().unwrap().len(), MAX_STRING);
+    }
+
+    mod properties {
+        use proptest::collection::vec;
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn what_is_sent_is_received(
+                tag in 0..Tag::ALL.len(),
+                strings in vec(vec(any::<u8>(), 0..200), 0..=MAX_STRINGS),
+                behind in vec(any::<u8>(), 0..16),
+            ) {
+                let parts: Vec<&[u8]> = strings.iter().map(Vec::as_slice).collect();
+                let mut bytes = Vec::new();
+                send(&mut bytes, Tag::ALL[tag], &parts).unwrap();
+                bytes.extend(&behind);
+                let mut from = &bytes[..];
+                let message = receive(&mut from).unwrap().unwrap();
+                prop_assert_eq!(message.tag, Tag::ALL[tag]);
+                prop_assert_eq!(message.strings.collect::<Vec<_>>(), strings);
+                prop_assert_eq!(from, &behind[..]);
+            }
+
+            #[test]
+            fn only_what_is_sent_is_received(bytes in vec(any::<u8>(), 0..200)) {
+                if let Ok(message) = parse(&bytes) {
+                    let strings: Vec<Vec<u8>> = message.strings.collect();
+                    let parts: Vec<&[u8]> = strings.iter().map(Vec::as_slice).collect();
+                    let mut again = Vec::new();
+                    send(&mut again, message.tag, &parts).unwrap();
+                    prop_assert_eq!(&again[5..], &bytes[..]);
+                }
+            }
+        }
     }
 }

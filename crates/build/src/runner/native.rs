@@ -8,7 +8,7 @@ use hoopy_base::report::spans;
 use hoopy_sandbox::{Captured, Lowers, Sandbox, SandboxError, Script, Session};
 use hoopy_store::Store;
 use hoopy_store::layer::package::Package;
-use hoopy_store::layer::{Entry, Kind, Layer};
+use hoopy_store::layer::Layer;
 
 use super::ahead::Ahead;
 use crate::stack::{Beside, Runner, expected};
@@ -67,7 +67,7 @@ pub(super) fn unpack_one(session: &mut Session, layer: &Layer, store: &Store) ->
     let contents = layer.vouched(store).and_then(|path| std::fs::canonicalize(path).ok());
     let copied = contents.map(|contents| {
         session.unpack_from(layer.id, Some(&contents), &mut |writer| {
-            let mut entries = layer.places().filter(|(entry, _)| !is_device(entry));
+            let mut entries = layer.places();
             entries.try_for_each(|(entry, place)| writer.placed(entry, place))
         })
     });
@@ -76,16 +76,9 @@ pub(super) fn unpack_one(session: &mut Session, layer: &Layer, store: &Store) ->
         Some(done) => return done,
     }
     session.unpack(layer.id, &mut |writer| {
-        let streamed = layer.stream(store, &mut |entry, content| {
-            if is_device(entry) { Ok(()) } else { writer.entry(entry, content) }
-        });
+        let streamed = layer.stream(store, &mut |entry, content| writer.entry(entry, content));
         streamed.map_err(std::io::Error::other)
     })
-}
-
-/// A user namespace may not make device nodes, and scripts get a /dev of their own.
-fn is_device(entry: &Entry) -> bool {
-    matches!(entry.kind, Kind::Char { .. } | Kind::Block { .. })
 }
 
 impl Runner for Native {

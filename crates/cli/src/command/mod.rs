@@ -40,7 +40,7 @@ use hoopy_build::runner::choose::{Chosen, Where};
 use hoopy_build::runner::virtual_machine::MachineConfig;
 use hoopy_build::target::Target;
 use hoopy_lock::Lock;
-use hoopy_sandbox::{Sandbox, SandboxConfig};
+use hoopy_sandbox::{Limits, Sandbox, SandboxConfig};
 use hoopy_ship::deploy::SshConfig;
 use hoopy_store::Store;
 use hoopy_vm::{Acceleration, Accelerator};
@@ -112,7 +112,8 @@ fn store_dir(global: &Global) -> anyhow::Result<PathBuf> {
 fn sandbox(dir: &Path) -> Option<Sandbox> {
     let helper = std::env::current_exe().ok()?;
     let lowers = dir.join("lower");
-    if lowers.is_dir() { Sandbox::new(SandboxConfig { helper, lowers }).ok() } else { None }
+    let config = SandboxConfig { helper, lowers, limits: Limits::default() };
+    if config.lowers.is_dir() { Sandbox::new(config).ok() } else { None }
 }
 
 /// What the repositories have, and the lock where there is one.
@@ -161,7 +162,7 @@ fn runner<'a>(
         Scripts::Native => Where::Native,
         Scripts::Vm => Where::VirtualMachine,
     };
-    let sandbox = SandboxConfig { helper, lowers: store.lowers() };
+    let sandbox = SandboxConfig { helper, lowers: store.lowers(), limits: Limits::default() };
     let (network, acceleration) = (target.system.network, acceleration(global));
     let machine = MachineConfig { arch: target.arch, network, acceleration, places: places(), temp };
     Ok(Chosen::new(wanted, sandbox, machine, observer)?)

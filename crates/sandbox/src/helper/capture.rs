@@ -17,8 +17,8 @@ use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, Stat, fgetxattr, flistxattr, openat, readlinkat, statat,
 };
 
-use super::Result;
 use super::unpack::OPAQUE;
+use super::{Result, device_nodes, resolver};
 use crate::MAX_ENTRIES;
 use crate::wire::Doing as _;
 
@@ -69,6 +69,9 @@ impl List {
         }
         let what = format_args!("read {entry_path}");
         let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).doing(what)?;
+        if resolver::is_as_lent(path, &stat) {
+            return Ok(());
+        }
         let kind = FileType::from_raw_mode(stat.st_mode);
         let opened = match kind {
             FileType::Directory | FileType::RegularFile => {
@@ -102,6 +105,11 @@ impl List {
                 Kind::Dir { opaque: xattrs.get(OPAQUE.as_bytes()).is_some_and(|value| value == b"y") }
             }
             FileType::RegularFile => {
+                if let Some(device) =
+                    xattrs.get(device_nodes::NOTE.as_bytes()).and_then(|note| device_nodes::noted(note))
+                {
+                    return Ok(device);
+                }
                 if stat.st_nlink > 1 {
                     if let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino)) {
                         return Ok(Kind::Hardlink(first.clone()));
@@ -128,7 +136,10 @@ fn entry(path: EntryPath, kind: Kind, stat: &Stat, mut xattrs: Xattrs) -> Entry 
         return Entry::new(path, kind, 0);
     }
     let foreign = |name: &[u8]| {
-        name.starts_with(b"user.overlay.") || name.starts_with(b"trusted.overlay.") || HOSTS.contains(&name)
+        name.starts_with(b"user.overlay.")
+            || name.starts_with(b"trusted.overlay.")
+            || name == device_nodes::NOTE.as_bytes()
+            || HOSTS.contains(&name)
     };
     xattrs.retain(|name, _| !foreign(name));
     Entry {

@@ -3,11 +3,16 @@
 //! own namespaces ([`init`]). Each has one thread.
 
 mod capture;
+mod confine;
+mod device_nodes;
 mod init;
+mod limit_watch;
 mod overlay;
+mod resolver;
 mod run;
 mod session;
-mod sys;
+pub(super) mod sys;
+pub(super) mod syscall_filter;
 mod unpack;
 mod work;
 mod world;

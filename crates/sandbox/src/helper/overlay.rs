@@ -10,26 +10,28 @@
 use std::ffi::{CStr, CString};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::io;
 
 use rustix::fs::{XattrFlags, setxattr};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
 
-use super::Result;
+use super::{Result, resolver};
 use crate::error::Ended;
+use crate::lowers::MAX_STACK;
 use crate::wire::{Doing as _, Upper};
 
 /// Directories that the sandbox mounts on. They lie below all layers, so that they exist in the first script
 /// and show in nothing that is captured.
 const MOUNTPOINTS: [&str; 4] = ["proc", "sys", "dev", "mnt"];
 
-/// What a script may change in memory, as an option of tmpfs: most change a few files.
-const IN_MEMORY: &CStr = c"mode=0755,size=32m";
+/// What a script may change in memory, as an option of tmpfs: most change a few files. The kernel's own memory for each
+/// of them is bounded too.
+const IN_MEMORY: &CStr = c"mode=0755,size=32m,nr_inodes=64k";
 
 /// The mounted stack.
 pub(super) struct Overlay {
-    /// Where it is mounted.
+    /// Where it is mounted, from the working directory.
     pub(super) root: PathBuf,
     /// Where changes go.
     pub(super) upper: PathBuf,
@@ -37,7 +39,8 @@ pub(super) struct Overlay {
     bounded: bool,
 }
 
-/// Mounts these groups of layers, bottom first, with the changes in memory or in `dir`.
+/// Mounts these groups of layers, bottom first, with the changes in memory or in `dir`. The working directory becomes the
+/// one from which its root is to be found by processes that cannot find the way there.
 pub(super) fn stack(groups: &[Vec<PathBuf>], dir: &Path, to: Upper, network: bool) -> Result<Overlay> {
     let scratch = dir.join("scratch");
     make(&scratch)?;
@@ -46,20 +49,32 @@ pub(super) fn stack(groups: &[Vec<PathBuf>], dir: &Path, to: Upper, network: boo
         .doing("mount a tmpfs")?;
     // Options name paths by it
     std::env::set_current_dir(&scratch).doing("enter the scratch directory")?;
-    lay_base(&scratch, network)?;
-    let lower = lowerdir(&lowers(&scratch, groups)?);
+    lay_base(&scratch)?;
+    let mut names = lowers(&scratch, groups)?;
+    if network && resolver::lay(&groups.concat())? {
+        make_room(&scratch, &mut names)?;
+        names.push(resolver::DIRECTORY.to_owned());
+    }
+    let lower = lowerdir(&names);
     let place = place(to, dir, &scratch)?;
     let (upper, work) = (place.join("upper"), place.join("work"));
     make(&work)?;
     make(&upper)?;
     symlink(&upper, "u").and_then(|()| symlink(&work, "w")).doing("link the upper directory")?;
-    let root = scratch.join("root");
+    let root = PathBuf::from("root");
     make(&root)?;
     overlay(&root, &format!("{lower},upperdir=u,workdir=w,volatile,index=off,xino=off"), MountFlags::NODEV)?;
     Ok(Overlay { root, upper, bounded: to == Upper::Memory && place == scratch })
 }
 
 impl Overlay {
+    /// Bytes that are free on the store's disk, where changes go there.
+    pub(super) fn free_on_disk(&self) -> Option<u64> {
+        let on_disk = !self.bounded && self.upper.is_absolute();
+        let found = on_disk.then(|| rustix::fs::statvfs(&self.upper).ok()).flatten();
+        found.map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize))
+    }
+
     /// Whether a script that ended so and wrote this may have lacked the room to change what it wanted to.
     pub(super) fn was_too_small(&self, ended: Ended, output: &[u8]) -> bool {
         /// strerror(3) of ENOSPC, as musl has it.
@@ -93,6 +108,15 @@ fn lowers(scratch: &Path, groups: &[Vec<PathBuf>]) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Sees to it that one directory more can be stacked. The bottom may be nested whatever it holds, once.
+fn make_room(scratch: &Path, names: &mut Vec<String>) -> Result<()> {
+    if names.len() >= MAX_STACK {
+        let bottom: Vec<String> = names.drain(..2).collect();
+        names.insert(0, nest(scratch, "bottom", &bottom)?);
+    }
+    Ok(())
+}
+
 /// These directories, bottom first, as one read-only overlay of that name.
 fn nest(scratch: &Path, name: &str, directories: &[String]) -> Result<String> {
     let dir = scratch.join(name);
@@ -121,16 +145,11 @@ fn overlay(at: &Path, options: &str, flags: MountFlags) -> Result<()> {
         .doing("mount the layers")
 }
 
-fn lay_base(scratch: &Path, network: bool) -> Result<()> {
+fn lay_base(scratch: &Path) -> Result<()> {
     let base = scratch.join("base");
     make(&base)?;
     for name in MOUNTPOINTS {
         make(&base.join(name))?;
-    }
-    if network {
-        make(&base.join("etc"))?;
-        let resolver = base.join("etc/resolv.conf");
-        fs::write(&resolver, b"").doing("make a place for etc/resolv.conf")?;
     }
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! The system calls whose safety the compiler can't see.
 #![expect(unsafe_code, reason = "each block says why it is sound")]
 
+use std::ffi::CStr;
 use std::io;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, set_parent_process_death_signal};
 use rustix::thread::UnshareFlags;
+use seccompiler::{BpfProgram, sock_filter};
 
 use crate::wire::{Doing as _, Failure};
 
@@ -64,6 +66,129 @@ pub(super) fn close_what_the_parent_opened() -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// Leaves the session keyring of whoever started hoopy for an empty one (session-keyring(7)).
+pub(super) fn leave_session_keyring() -> io::Result<()> {
+    /// KEYCTL_JOIN_SESSION_KEYRING (include/uapi/linux/keyctl.h).
+    const JOIN: libc::c_int = 1;
+    // SAFETY: no memory is passed; no name asks for a keyring that nobody else has.
+    match unsafe { libc::syscall(libc::SYS_keyctl, JOIN, std::ptr::null::<libc::c_char>()) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// mount_attr (include/uapi/linux/mount.h), of which nothing is ever cleared.
+#[repr(C)]
+#[derive(Default)]
+struct MountAttributes {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    namespace: u64,
+}
+
+const READ_ONLY: u64 = 1;
+const NO_SUID: u64 = 2;
+const NO_DEVICES: u64 = 4;
+const MAPPED: u64 = 0x10_0000;
+
+/// Makes the mount at `path` read-only, and setuid programs on it ordinary ones. `below` says whether all that is mounted
+/// below it is meant too, which then has no devices either.
+pub(super) fn make_read_only(path: &CStr, below: bool) -> io::Result<()> {
+    let set = READ_ONLY | NO_SUID | if below { NO_DEVICES } else { 0 };
+    let flags = if below { libc::AT_RECURSIVE } else { 0 };
+    set_attributes(rustix::fs::CWD, path, flags, &MountAttributes { set, ..MountAttributes::default() })
+}
+
+/// Makes a mount that is in no tree yet, and all below it, read-only, with the owners of the user namespace `namespace`:
+/// what is 0's on the disk is that of 0 in there (mount_setattr(2)).
+pub(crate) fn map_owners(mount: &OwnedFd, namespace: BorrowedFd<'_>) -> io::Result<()> {
+    let namespace = u64::try_from(namespace.as_raw_fd()).map_err(io::Error::other)?;
+    let set = READ_ONLY | NO_SUID | NO_DEVICES | MAPPED;
+    let attributes = MountAttributes { set, namespace, ..MountAttributes::default() };
+    set_attributes(mount.as_fd(), c"", libc::AT_EMPTY_PATH | libc::AT_RECURSIVE, &attributes)
+}
+
+fn set_attributes(
+    at: BorrowedFd<'_>,
+    path: &CStr,
+    flags: libc::c_int,
+    attributes: &MountAttributes,
+) -> io::Result<()> {
+    // SAFETY: the path ends with a NUL, the attributes are as the kernel lays them out and of the size that is said;
+    // both are only read, and live until the call returns.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            at.as_raw_fd(),
+            path.as_ptr(),
+            flags,
+            std::ptr::from_ref(attributes),
+            size_of::<MountAttributes>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Has every system call of this process, and of all that it starts, pass `filter`. Gives where those are heard of that the
+/// filter leaves to others (seccomp_unotify(2)).
+pub(super) fn filter_system_calls(filter: &BpfProgram) -> io::Result<OwnedFd> {
+    let len = u16::try_from(filter.len()).map_err(io::Error::other)?;
+    // seccompiler's instruction is the kernel's
+    let program = libc::sock_fprog { len, filter: filter.as_ptr().cast::<libc::sock_filter>().cast_mut() };
+    const { assert!(size_of::<sock_filter>() == size_of::<libc::sock_filter>()) };
+    // SAFETY: the program is as long as it says, is only read, and lives until the call returns.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+            std::ptr::from_ref(&program),
+        )
+    };
+    let fd = RawFd::try_from(result).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)?;
+    // SAFETY: the kernel gave it just now, to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A system call that waits for an answer.
+pub(super) struct Call {
+    id: u64,
+    /// Who makes it, as it is called where this is read.
+    pub(super) pid: u32,
+    pub(super) number: libc::c_long,
+    pub(super) arguments: [u64; 6],
+}
+
+/// The next call that waits at `listener`, which [`filter_system_calls`] gave.
+pub(super) fn next_call(listener: &OwnedFd) -> io::Result<Call> {
+    // SAFETY: all of it is numbers, for which zero is one.
+    let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one such structure, which lives until the call returns.
+    let result = unsafe { libc::ioctl(listener.as_raw_fd(), RECEIVE, std::ptr::from_mut(&mut call)) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Call { id: call.id, pid: call.pid, number: call.data.nr.into(), arguments: call.data.args })
+}
+
+/// Has `call` end with 0, or as the kernel's `errno` says.
+pub(super) fn answer_call(listener: &OwnedFd, call: &Call, errno: Option<i32>) -> io::Result<()> {
+    let answer =
+        libc::seccomp_notif_resp { id: call.id, val: 0, error: errno.map_or(0, |errno| -errno), flags: 0 };
+    // SAFETY: the kernel reads one such structure, which lives until the call returns.
+    match unsafe { libc::ioctl(listener.as_raw_fd(), SEND, std::ptr::from_ref(&answer)) } {
+        0.. => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// SECCOMP_IOCTL_NOTIF_RECV and SECCOMP_IOCTL_NOTIF_SEND (include/uapi/linux/seccomp.h): both read and write.
+const RECEIVE: libc::Ioctl = 0xc050_2100;
+const SEND: libc::Ioctl = 0xc018_2101;
+const _: () =
+    assert!(size_of::<libc::seccomp_notif>() == 0x50 && size_of::<libc::seccomp_notif_resp>() == 0x18);
 
 fn above_standard_error() -> Result<Vec<RawFd>, Failure> {
     let open = std::fs::read_dir("/proc/self/fd").doing("list open files in /proc/self/fd")?;

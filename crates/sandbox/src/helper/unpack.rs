@@ -9,11 +9,13 @@ use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use hoopy_base::digest::{ContentId, HashingWriter, LayerId};
+use hoopy_store::layer::entry::LayerDigest;
 use hoopy_store::layer::stream::Reader;
 use hoopy_store::layer::{Entry, EntryPath, Kind};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chownat, fchmod,
-    fgetxattr, fsetxattr, linkat, makedev, mkdirat, mknodat, openat, symlinkat, utimensat,
+    fgetxattr, fsetxattr, linkat, mkdirat, mknodat, openat, symlinkat, utimensat,
 };
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
@@ -33,19 +35,26 @@ const SETGID: u32 = 0o2000;
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Unpacks a layer to the new directory `to`. Contents are in the file `contents` where the stream is one of places.
-pub(super) fn unpack<R: Read>(reader: &mut Reader<R>, contents: Option<&File>, to: &Path) -> Result<()> {
+/// Unpacks a layer to the new directory `to`. Contents are in the file `contents` where the stream is one of places: then
+/// whoever gave it has seen to it that they are right, else they are digested here. Gives the id of what came.
+pub(super) fn unpack<R: Read>(reader: &mut Reader<R>, contents: Option<&File>, to: &Path) -> Result<LayerId> {
     let _ = std::fs::remove_dir_all(to);
     rustix::fs::mkdir(to, Mode::from_raw_mode(0o755)).doing(format_args!("make {}", to.display()))?;
     let root = rustix::fs::open(to, DIRECTORY, Mode::empty()).doing(format_args!("open {}", to.display()))?;
     let mut place = Place { makes: Makes::at(&root), root, parent: None };
     let mut dirs = Vec::new();
     let mut buffer = vec![0; CHUNK];
+    let mut digest = LayerDigest::default();
     while let Some(entry) = reader.next_entry().doing("read a layer")? {
         let content = match (contents, reader.place()) {
             (Some(file), Some(start)) => Content::Placed(file, start),
             _ => Content::Streamed(&mut reader.content(), &mut buffer),
         };
+        digest.add(&entry);
+        // A user namespace may not make device nodes, and scripts get a /dev of their own
+        if matches!(entry.kind, Kind::Char { .. } | Kind::Block { .. }) {
+            continue;
+        }
         place.make(&entry, content).doing(format_args!("make {}", entry.path))?;
         if entry.is_dir() {
             dirs.push((entry.path, entry.mtime));
@@ -55,7 +64,7 @@ pub(super) fn unpack<R: Read>(reader: &mut Reader<R>, contents: Option<&File>, t
     for (path, mtime) in dirs.iter().rev() {
         place.set_time(path, *mtime).doing(format_args!("set the time of {path}"))?;
     }
-    Ok(())
+    Ok(digest.id())
 }
 
 /// What the system gives to what is made here by itself, so that it need not be set.
@@ -118,11 +127,11 @@ impl Place {
                 }
                 adorn(&made, entry, owner, mode)
             }
-            Kind::File { size, .. } => {
+            Kind::File { size, content: id } => {
                 let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
                 let created = Mode::from_raw_mode(if mode { entry.mode } else { 0o600 });
                 let mut made = File::from(openat(dir, name, flags, created)?);
-                content.copy(&mut made, *size)?;
+                content.copy(&mut made, *size, *id)?;
                 adorn(&OwnedFd::from(made), entry, owner, mode)
             }
             Kind::Symlink(target) => {
@@ -136,12 +145,8 @@ impl Place {
                 Err(Errno::PERM) => attribute_whiteout(dir, name),
                 result => Ok(result?),
             },
-            Kind::Char { major, minor } => {
-                node(dir, entry, FileType::CharacterDevice, makedev(*major, *minor))
-            }
-            Kind::Block { major, minor } => node(dir, entry, FileType::BlockDevice, makedev(*major, *minor)),
-            Kind::Fifo => node(dir, entry, FileType::Fifo, 0),
-            Kind::Hardlink(_) => Ok(()),
+            Kind::Fifo => fifo(dir, entry),
+            Kind::Char { .. } | Kind::Block { .. } | Kind::Hardlink(_) => Ok(()),
         }
     }
 
@@ -206,9 +211,9 @@ enum Content<'a> {
 }
 
 impl Content<'_> {
-    fn copy(self, to: &mut File, size: u64) -> io::Result<()> {
+    fn copy(self, to: &mut File, size: u64, id: ContentId) -> io::Result<()> {
         match self {
-            Self::Streamed(from, buffer) => copy_stream(from, to, size, buffer),
+            Self::Streamed(from, buffer) => copy_stream(from, to, size, id, buffer),
             Self::Placed(mut from, start) => {
                 from.seek(SeekFrom::Start(start))?;
                 // By the kernel alone, where the filesystem can
@@ -219,7 +224,14 @@ impl Content<'_> {
     }
 }
 
-fn copy_stream(from: &mut dyn Read, to: &mut File, size: u64, buffer: &mut [u8]) -> io::Result<()> {
+fn copy_stream(
+    from: &mut dyn Read,
+    to: &mut File,
+    size: u64,
+    id: ContentId,
+    buffer: &mut [u8],
+) -> io::Result<()> {
+    let mut to = HashingWriter::new(to);
     let mut left = size;
     while left > 0 {
         let n = from.read(buffer)?;
@@ -229,7 +241,10 @@ fn copy_stream(from: &mut dyn Read, to: &mut File, size: u64, buffer: &mut [u8])
         to.write_all(buffer.get(..n).unwrap_or_default())?;
         left = left.saturating_sub(n as u64);
     }
-    Ok(())
+    match to.finish() {
+        (_, found, _) if found == id => Ok(()),
+        (_, found, _) => Err(io::Error::other(format!("its content has the digest {found}: expected {id}"))),
+    }
 }
 
 /// Gives it all that it has not from its making. Owner first: changing it clears setuid bits and capabilities.
@@ -241,7 +256,7 @@ fn adorn(made: &OwnedFd, entry: &Entry, owner: bool, mode: bool) -> io::Result<(
     if !mode {
         fchmod(made, Mode::from_raw_mode(entry.mode & 0o7777))?;
     }
-    for (name, value) in &entry.xattrs {
+    for (name, value) in entry.xattrs.iter().filter(|(name, _)| is_for_scripts(name)) {
         fsetxattr(made, name.as_slice(), value, XattrFlags::empty()).map_err(|e| {
             let source = io::Error::from(e);
             io::Error::new(source.kind(), format!("attribute {}: {source}", String::from_utf8_lossy(name)))
@@ -249,6 +264,14 @@ fn adorn(made: &OwnedFd, entry: &Entry, owner: bool, mode: bool) -> io::Result<(
     }
     // A directory's is set last
     if entry.is_dir() { Ok(()) } else { Ok(rustix::fs::futimens(made, &times(entry.mtime))?) }
+}
+
+/// Whether an attribute means something in the sandbox: no notes of overlayfs's, which a layer would give it orders by, and
+/// none that only the host's root may set.
+fn is_for_scripts(name: &[u8]) -> bool {
+    let hosts =
+        name.starts_with(b"trusted.") || name.starts_with(b"security.") && name != b"security.capability";
+    !hosts && !name.starts_with(b"user.overlay.")
 }
 
 fn own(dir: &OwnedFd, entry: &Entry) -> io::Result<()> {
@@ -265,9 +288,9 @@ fn unmapped(e: Errno, entry: &Entry) -> io::Error {
     io::Error::other(format!("its owner {user}:{group} is outside of the subordinate ids (0 to 65535)"))
 }
 
-fn node(dir: &OwnedFd, entry: &Entry, kind: FileType, device: u64) -> io::Result<()> {
+fn fifo(dir: &OwnedFd, entry: &Entry) -> io::Result<()> {
     let name = entry.path.name();
-    mknodat(dir, name, kind, Mode::from_raw_mode(0o600), device)?;
+    mknodat(dir, name, FileType::Fifo, Mode::from_raw_mode(0o600), 0)?;
     own(dir, entry)?;
     // Follows links, but the name was made just now and nobody else can write here
     rustix::fs::chmodat(dir, name, Mode::from_raw_mode(entry.mode & 0o7777), AtFlags::empty())?;

@@ -2,16 +2,15 @@
 //!
 //! ```text
 //! lowers/
-//!   lock-<identity>            held while directories are made and stale ones removed
-//!   <boot id>-<identity>/      held shared by every session that uses it
+//!   <boot id>-<identity>/      held shared by every session that uses it; its working directory
+//!     lock                     held while stale directories are removed
 //!     <layer id>/              an unpacked layer, complete
 //!     work-<pid>-<time>/       held by its session: what is in the making
 //! ```
 //!
 //! Nothing here is synced to disk: the boot's id in the name makes what a power cut may have torn unreachable,
-//! and it goes at the next start. Whether a directory is still in use is asked of its lock, which the kernel
-//! drops with its process, however that ends. The user's own tools can't remove files of subordinate ids, so
-//! this is a helper's work.
+//! and it goes at the next start ([`crate::leftovers`]). The user's own tools can't remove files of subordinate
+//! ids, so this is a helper's work. Paths are relative: the way here may lead through directories of root's.
 
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -22,7 +21,11 @@ use std::time::SystemTime;
 use hoopy_base::digest::LayerId;
 
 use super::Result;
+use crate::leftovers::{remove_other_boots, remove_stale};
 use crate::wire::{Doing as _, Start};
+
+/// The file in a directory of unpacked layers whose lock is held while some of them are removed.
+const LOCK: &str = "lock";
 
 /// The directories of one session.
 pub(super) struct Work {
@@ -34,34 +37,32 @@ pub(super) struct Work {
     using: File,
     /// Held, on `own`.
     _held: File,
-    /// Where the lock for making and removing is.
-    lock: PathBuf,
 }
 
 impl Work {
-    /// Makes this session's directory, after removing what dead ones left.
+    /// Makes this session's directory below the working one, after removing what dead ones left.
     pub(super) fn open(start: &Start) -> Result<Self> {
-        let lock = start.lowers.join(format!("lock-{}", start.identity));
-        let _locked = locked(&lock)?;
-        let layers = start.lowers.join(format!("{}-{}", start.boot, start.identity));
-        remove_other_boots(start, &layers);
-        make_private(&layers)?;
-        let using = File::open(&layers).doing(format_args!("open {}", layers.display()))?;
-        using.lock_shared().doing(format_args!("lock {}", layers.display()))?;
+        let layers = PathBuf::from(".");
+        let _locked = locked(&layers)?;
+        if !start.root {
+            remove_other_boots(&start.lowers, &start.boot, &start.identity);
+        }
+        let using = File::open(&layers).doing("open the directory of unpacked layers")?;
+        using.lock_shared().doing("lock the directory of unpacked layers")?;
         remove_stale(&layers, |name| name.starts_with("work-"));
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
         let own = layers.join(format!("work-{}-{now}", std::process::id()));
         make_private(&own)?;
         let held = File::open(&own).doing(format_args!("open {}", own.display()))?;
         held.lock().doing(format_args!("lock {}", own.display()))?;
-        Ok(Self { layers, own, using, _held: held, lock })
+        Ok(Self { layers, own, using, _held: held })
     }
 
     /// Removes all unpacked layers but those of `keep`; gives how many and their size. None when another session
     /// uses them.
     pub(super) fn clear(&self, keep: &[LayerId]) -> Result<Option<(u64, u64)>> {
         let keep: HashSet<String> = keep.iter().map(ToString::to_string).collect();
-        let _locked = locked(&self.lock)?;
+        let _locked = locked(&self.layers)?;
         match self.using.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 // Asking for more gives up what was held
@@ -73,7 +74,7 @@ impl Work {
         }
         let (mut layers, mut bytes) = (0, 0);
         for entry in fs::read_dir(&self.layers).doing("list unpacked layers")?.flatten() {
-            let kept = entry.file_name().to_str().is_some_and(|name| keep.contains(name));
+            let kept = entry.file_name().to_str().is_some_and(|name| keep.contains(name) || name == LOCK);
             if entry.path() != self.own && !kept {
                 layers += 1;
                 bytes += size(&entry.path());
@@ -101,9 +102,9 @@ fn size(path: &Path) -> u64 {
     inside.map(|entry| size(&entry.path())).sum()
 }
 
-/// The lock under which directories are made and removed, held until it is dropped.
-fn locked(path: &Path) -> Result<File> {
-    let lock = File::create(path).doing(format_args!("make {}", path.display()))?;
+/// The lock under which directories are removed, held until it is dropped.
+fn locked(layers: &Path) -> Result<File> {
+    let lock = File::create(layers.join(LOCK)).doing("make a file in the directory of unpacked layers")?;
     lock.lock().doing("lock the directory of unpacked layers")?;
     Ok(lock)
 }
@@ -112,29 +113,4 @@ fn locked(path: &Path) -> Result<File> {
 fn make_private(dir: &Path) -> Result<()> {
     let made = DirBuilder::new().mode(0o700).recursive(true).create(dir);
     made.doing(format_args!("make {}", dir.display()))
-}
-
-/// Removes what earlier boots unpacked under the same ids.
-fn remove_other_boots(start: &Start, layers: &Path) {
-    let suffix = format!("-{}", start.identity);
-    let current = layers.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-    remove_stale(&start.lowers, |name| {
-        // A boot id is as long on every boot, so no identity is taken for the end of another one
-        name.len() == start.boot.len() + suffix.len() && name.ends_with(&suffix) && name != current
-    });
-}
-
-/// Removes the directories in `dir` that `are_ours` and that nobody holds. What can't be removed stays: it is in
-/// nobody's way, and the next session tries again.
-fn remove_stale(dir: &Path, are_ours: impl Fn(&str) -> bool) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if !entry.file_name().to_str().is_some_and(&are_ours) {
-            continue;
-        }
-        let Ok(held) = File::open(entry.path()) else { continue };
-        match held.try_lock() {
-            Ok(()) => drop(fs::remove_dir_all(entry.path())),
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
-        }
-    }
 }

@@ -1,21 +1,21 @@
-//! What a script finds around it: its root, `/proc`, `/sys` (read-only), a `/dev` with the usual few devices, and
-//! what it was given at `/mnt`. Nothing else of the host.
+//! What a script finds around it: its root, `/proc` without what acts on the machine or tells of it, `/sys` (read-only), a
+//! `/dev` with the usual few devices, and what it was given at `/mnt`. Nothing else of the host.
 //!
 //! All of it is mounted, so none of it shows in what is captured. Targets are looked at before, and links are
 //! refused: they would be followed on the host.
 
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use rustix::mount::{
-    MountFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_remount, unmount,
-};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, unmount};
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
 
-use super::Result;
+use super::{Result, sys};
 use crate::Script;
 use crate::wire::Doing as _;
 
@@ -35,22 +35,42 @@ const LINKS: [(&str, &str); 5] = [
 /// Where scripts lie: in the `/dev` that is ours.
 const SCRIPTS: &str = "dev/.hoopy";
 
-/// Mounts all of it below `root`. Gives the path inside by which the script is to be started.
-pub(super) fn furnish(script: &Script, root: &Path) -> Result<PathBuf> {
+/// What of `/proc` and `/sys` acts on the machine: it can be read, as container engines have it.
+const READ_ONLY: [&str; 5] = ["proc/sys", "proc/sysrq-trigger", "proc/irq", "proc/bus", "proc/fs"];
+
+/// What tells of the machine, its keys and its memory: it shows empty.
+const EMPTY: [&str; 14] = [
+    "proc/kcore",
+    "proc/keys",
+    "proc/key-users",
+    "proc/kmsg",
+    "proc/latency_stats",
+    "proc/timer_list",
+    "proc/timer_stats",
+    "proc/sched_debug",
+    "proc/interrupts",
+    "proc/acpi",
+    "proc/asound",
+    "proc/scsi",
+    "sys/firmware",
+    "sys/devices/virtual/powercap",
+];
+
+/// Mounts all of it below `root`, and `lent` on `/mnt`. Gives the path inside by which the script is to be started.
+pub(super) fn furnish(script: &Script, root: &Path, lent: Option<&Path>) -> Result<PathBuf> {
     let proc = target(root, "proc")?;
     or_without(mount("proc", &proc, "proc", QUIET, None)).doing("mount /proc")?;
     let sys = target(root, "sys")?;
     or_without(mount("sysfs", &sys, "sysfs", QUIET | MountFlags::RDONLY, None)).doing("mount /sys")?;
     furnish_dev(&target(root, "dev")?)?;
-    if script.network {
-        bind_resolver(root)?;
-    }
+    close_kernel_files(root)?;
     let program = place(script, root)?;
-    match &script.bind {
+    match lent {
         None => Ok(program),
-        Some(host) => {
+        Some(lent) => {
             let mnt = target(root, "mnt")?;
-            bind_read_only(host, &mnt)?;
+            mount_bind_recursive(lent, &mnt).doing(format_args!("bind {}", lent.display()))?;
+            read_only(&mnt, true)?;
             hide(&script.hidden, &mnt)?;
             cover(script, root, &mnt, program)
         }
@@ -76,11 +96,13 @@ fn target(root: &Path, name: &str) -> Result<PathBuf> {
 
 fn furnish_dev(dev: &Path) -> Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    mount("dev", dev, "tmpfs", flags, c"mode=0755,size=64m").doing("mount /dev")?;
+    mount("dev", dev, "tmpfs", flags, c"mode=0755,size=64m,nr_inodes=16k").doing("mount /dev")?;
     for name in DEVICES {
         let (host, inside) = (Path::new("/dev").join(name), dev.join(name));
         File::create(&inside).doing(format_args!("make /dev/{name}"))?;
         mount_bind(&host, &inside).doing(format_args!("bind {}", host.display()))?;
+        // Reading and writing is the driver's business; mode, owner and times are the host's
+        read_only(&inside, false)?;
     }
     for (to, name) in LINKS {
         symlink(to, dev.join(name)).doing(format_args!("make /dev/{name}"))?;
@@ -94,16 +116,32 @@ fn furnish_dev(dev: &Path) -> Result<()> {
         .doing("mount /dev/pts")
 }
 
-/// Binds the host's resolver configuration. The image's own, if there is one, is for where the image will run.
-fn bind_resolver(root: &Path) -> Result<()> {
-    let host = fs::canonicalize("/etc/resolv.conf").doing("find the host's /etc/resolv.conf")?;
-    let inside = root.join("etc/resolv.conf");
-    match fs::symlink_metadata(&inside) {
-        Ok(meta) if meta.is_file() => mount_bind(&host, &inside).map_err(io::Error::from),
-        Ok(_) => Err(io::Error::other("in the image it is no regular file")),
-        Err(e) => Err(e),
+/// Makes read-only what acts on the machine and hides what tells of it. What this kernel has not is not there.
+fn close_kernel_files(root: &Path) -> Result<()> {
+    let nothing = root.join("dev/.hoopy/nothing");
+    fs::create_dir_all(&nothing).doing("make an empty directory")?;
+    let null = root.join("dev/null");
+    for name in READ_ONLY {
+        let path = root.join(name);
+        if fs::symlink_metadata(&path).is_ok() {
+            mount_bind(&path, &path).doing(format_args!("bind /{name}"))?;
+            read_only(&path, false)?;
+        }
     }
-    .doing("bind the host's resolver configuration on /etc/resolv.conf")
+    for name in EMPTY {
+        let path = root.join(name);
+        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+        let cover = if meta.is_dir() { &nothing } else { &null };
+        mount_bind(cover, &path).doing(format_args!("hide /{name}"))?;
+        read_only(&path, false)?;
+    }
+    Ok(())
+}
+
+fn read_only(path: &Path, below: bool) -> Result<()> {
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(io::Error::from);
+    let made = name.and_then(|name| sys::make_read_only(&name, below));
+    made.doing(format_args!("make {} read-only", path.display()))
 }
 
 /// Puts the script where it can be executed and where nobody captures it.
@@ -111,7 +149,6 @@ fn place(script: &Script, root: &Path) -> Result<PathBuf> {
     let inside = Path::new(SCRIPTS).join(script.file_name());
     let path = root.join(&inside);
     let write = || -> io::Result<()> {
-        fs::create_dir(root.join(SCRIPTS))?;
         rustix::fs::chmod(root.join(SCRIPTS), rustix::fs::Mode::from_raw_mode(0o755))?;
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o755).open(&path)?;
         file.write_all(&script.body)
@@ -142,60 +179,6 @@ fn hide(hidden: &[PathBuf], mnt: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Binds a directory of the host with all that is mounted in it, each mount read-only.
-fn bind_read_only(host: &Path, at: &Path) -> Result<()> {
-    mount_bind_recursive(host, at).doing(format_args!("bind {}", host.display()))?;
-    let table = fs::read("/proc/self/mountinfo").doing("read /proc/self/mountinfo")?;
-    for (path, kept) in mounts_below(&table, at) {
-        let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | kept;
-        mount_remount(&path, flags, c"").doing(format_args!("make {} read-only", path.display()))?;
-    }
-    Ok(())
-}
-
-/// The mount points at and below `at` in a `mountinfo` (proc(5)), with the flags that a user namespace may not
-/// take away.
-fn mounts_below(table: &[u8], at: &Path) -> Vec<(PathBuf, MountFlags)> {
-    use std::os::unix::ffi::OsStringExt as _;
-    let mut found = Vec::new();
-    for line in table.split(|&b| b == b'\n') {
-        let mut fields = line.split(|&b| b == b' ').skip(4);
-        let (Some(path), Some(options)) = (fields.next(), fields.next()) else { continue };
-        let path = PathBuf::from(std::ffi::OsString::from_vec(unescape(path)));
-        if path.starts_with(at) {
-            let kept = options.split(|&b| b == b',').map(|option| match option {
-                b"noexec" => MountFlags::NOEXEC,
-                b"noatime" => MountFlags::NOATIME,
-                b"nodiratime" => MountFlags::NODIRATIME,
-                b"relatime" => MountFlags::RELATIME,
-                _ => MountFlags::empty(),
-            });
-            found.push((path, kept.collect()));
-        }
-    }
-    found
-}
-
-/// Undoes the kernel's `\040` for bytes that would break a table.
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&byte, after)) = rest.split_first() {
-        let octal = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(value) if byte == b'\\' => {
-                out.push(value);
-                rest = after.get(3..).unwrap_or_default();
-            }
-            _ => {
-                out.push(byte);
-                rest = after;
-            }
-        }
-    }
-    out
 }
 
 /// Makes `root` the root and lets go of the old one.
@@ -231,18 +214,5 @@ pub(super) fn bring_loopback_up() -> io::Result<()> {
         Some(0) if len >= 20 => Ok(()),
         Some(errno) if errno < 0 => Err(io::Error::from_raw_os_error(-errno)),
         _ => Err(io::Error::other("the kernel's answer makes no sense")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_mounts_below_a_directory_and_keeps_their_flags() {
-        let table = b"36 35 98:0 / /a\\040b/mnt rw,noexec,relatime shared:1 - ext4 /dev/x rw\n\
-                      37 35 98:0 / /a\\040b/mntx rw - ext4 /dev/x rw\n";
-        let found = mounts_below(table, Path::new("/a b/mnt"));
-        assert_eq!(found, [(PathBuf::from("/a b/mnt"), MountFlags::NOEXEC | MountFlags::RELATIME)]);
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! The binary is its own helper (`__sandbox`), its own victim (`--victim`, which is killed half way) and, where
 //! root runs it, its own ordinary user: it starts itself once more as `nobody`, with a range of subordinate ids that
-//! exists only in a private mount namespace, so that the host's `/etc` stays as it is.
+//! exists only in a private mount namespace, so that the host's `/etc` stays as it is. Root's own run is in such a
+//! namespace too, with copies of what the attacks of `tests/escape/` would change if they got out.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod cases;
+mod escape;
 mod scene;
 
 use std::os::unix::fs::PermissionsExt;
@@ -22,6 +24,13 @@ const NOBODY: u32 = 65534;
 const AS_NOBODY: &str = "mount --bind \"$1\" /etc/subuid && mount --bind \"$1\" /etc/subgid && shift && \
                          exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"";
 
+/// Puts copies over the host's devices and files, then runs the rest as root.
+const AS_ROOT: &str = "mkdir \"$1/dev\" && mount -t tmpfs dev \"$1/dev\" && for name in null zero full random urandom tty; do
+                           cp -a /dev/$name \"$1/dev/$name\" && mount --bind \"$1/dev/$name\" /dev/$name || exit 1
+                       done && for name in resolv.conf hosts passwd; do
+                           cp /etc/$name \"$1/$name\" && mount --bind \"$1/$name\" /etc/$name || exit 1
+                       done && shift && exec \"$@\"";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
@@ -37,13 +46,31 @@ fn main() -> ExitCode {
         );
         return ExitCode::SUCCESS;
     };
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root && !arguments.iter().any(|argument| argument == "--apart") {
+        return run_apart(&arguments);
+    }
     let as_user = arguments.iter().any(|argument| argument == "--as-user");
     let filter = arguments.iter().find(|argument| !argument.starts_with('-')).cloned().unwrap_or_default();
     let mut failed = run_all(&root, &filter, if as_user { "as an ordinary user" } else { "" });
-    if !as_user && rustix::process::geteuid().is_root() {
+    if !as_user && is_root {
         failed |= !run_as_nobody(&root, &filter);
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Runs all of it again where nothing of the host can be harmed.
+fn run_apart(arguments: &[String]) -> ExitCode {
+    let dir = tempfile::tempdir().unwrap();
+    let exe = dir.path().join("exe");
+    std::fs::copy("/proc/self/exe", &exe).unwrap();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private", "sh", "-c", AS_ROOT, "sh"])
+        .arg(dir.path())
+        .arg(&exe);
+    let status = command.arg("--apart").args(arguments).status();
+    ExitCode::from(u8::from(!status.unwrap().success()))
 }
 
 fn run_all(root: &Path, filter: &str, how: &str) -> bool {
@@ -52,6 +79,16 @@ fn run_all(root: &Path, filter: &str, how: &str) -> bool {
         let result = catch_unwind(AssertUnwindSafe(|| case(&Scene::new(root))));
         let verdict = if result.is_ok() { "ok" } else { "FAILED" };
         println!("test {name} {how}... {verdict}");
+        if result.is_ok() { passed += 1 } else { failed += 1 }
+    }
+    for attack in escape::all().iter().filter(|attack| format!("escape::{}", attack.name).contains(filter)) {
+        if let Some(lacking) = attack.lacks() {
+            println!("SKIPPED: escape::{}: the machine has no {lacking}", attack.name);
+            continue;
+        }
+        let result = catch_unwind(AssertUnwindSafe(|| attack.check(Scene::new(root))));
+        let verdict = if result.is_ok() { "ok" } else { "FAILED" };
+        println!("test escape::{} {how}... {verdict}", attack.name);
         if result.is_ok() { passed += 1 } else { failed += 1 }
     }
     println!("\n{passed} passed, {failed} failed {how}\n");
@@ -72,10 +109,12 @@ fn run_as_nobody(root: &Path, filter: &str) -> bool {
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::copy(root.join(file), &to).unwrap();
     }
+    escape::place(&escape::all(), &dir.path().join("escape"));
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-c", AS_NOBODY, "sh"]).arg(&ids).arg(&exe);
     command.args(["--as-user", filter]).current_dir("/");
     command.env("HOOPY_TEST_APK_ROOT", dir.path().join("root")).env("TMPDIR", &home);
+    command.env("HOOPY_TEST_ESCAPE", dir.path().join("escape"));
     let mut without = Command::new("unshare");
     std::fs::write(dir.path().join("few"), "nobody:200000:1000\n").unwrap();
     without.args(["--mount", "--propagation", "private", "sh", "-c", AS_NOBODY, "sh"]);

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use hoopy_base::digest::{ContentId, LayerId};
-use hoopy_sandbox::{Captured, Lowers, Sandbox, SandboxConfig, SandboxError, Script, Session};
+use hoopy_sandbox::{Captured, Limits, Lowers, Sandbox, SandboxConfig, SandboxError, Script, Session};
 use hoopy_store::layer::entry::layer_id;
 use hoopy_store::layer::stream::Writer;
 use hoopy_store::layer::{Entry, EntryPath, Kind};
@@ -89,6 +89,7 @@ impl Layer {
 pub struct Scene {
     pub lowers: PathBuf,
     pub base: Layer,
+    pub limits: Limits,
     root: PathBuf,
     _dir: TempDir,
 }
@@ -96,7 +97,13 @@ pub struct Scene {
 impl Scene {
     pub fn new(root: &Path) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { lowers: dir.path().join("lowers"), base: base(root), root: root.into(), _dir: dir }
+        Self {
+            lowers: dir.path().join("lowers"),
+            base: base(root),
+            limits: Limits::default(),
+            root: root.into(),
+            _dir: dir,
+        }
     }
 
     pub fn root(&self) -> &Path {
@@ -104,7 +111,7 @@ impl Scene {
     }
 
     pub fn sandbox(&self) -> Sandbox {
-        sandbox(&self.lowers)
+        sandbox(&self.lowers, self.limits)
     }
 
     pub fn session(&self) -> Session {
@@ -138,9 +145,9 @@ impl Scene {
     }
 }
 
-pub fn sandbox(lowers: &Path) -> Sandbox {
+pub fn sandbox(lowers: &Path, limits: Limits) -> Sandbox {
     let helper = std::env::current_exe().unwrap();
-    Sandbox::new(SandboxConfig { helper, lowers: lowers.into() }).unwrap()
+    Sandbox::new(SandboxConfig { helper, lowers: lowers.into(), limits }).unwrap()
 }
 
 fn base(root: &Path) -> Layer {

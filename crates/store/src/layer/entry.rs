@@ -5,7 +5,7 @@
 //! ever read by the version of hoopy that wrote it (the store's version says which) or checked against a digest.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use hoopy_base::digest::{ContentId, Hasher, LayerId};
 
@@ -121,21 +121,53 @@ impl Entry {
 
 /// The id of a layer with these entries, in this order.
 pub fn layer_id(entries: &[Entry]) -> LayerId {
-    let mut hasher = Hasher::new("hoopy layer 1");
-    let mut bytes = Vec::with_capacity(256);
-    for entry in entries {
-        bytes.clear();
-        entry.encode(&mut bytes);
-        hasher.field(&bytes);
+    let mut digest = LayerDigest::default();
+    entries.iter().for_each(|entry| digest.add(entry));
+    digest.id()
+}
+
+/// The id of a layer in the making.
+pub struct LayerDigest {
+    hasher: Hasher,
+    bytes: Vec<u8>,
+}
+
+impl Default for LayerDigest {
+    fn default() -> Self {
+        Self { hasher: Hasher::new("hoopy layer 1"), bytes: Vec::with_capacity(256) }
     }
-    LayerId::from_bytes(hasher.finish())
+}
+
+impl LayerDigest {
+    /// Adds the next entry.
+    pub fn add(&mut self, entry: &Entry) {
+        self.bytes.clear();
+        entry.encode(&mut self.bytes);
+        self.hasher.field(&self.bytes);
+    }
+
+    /// The id of a layer with the entries so far.
+    pub fn id(self) -> LayerId {
+        LayerId::from_bytes(self.hasher.finish())
+    }
 }
 
 /// Longest byte string in an encoded entry: a link target (PATH_MAX) or an attribute (XATTR_SIZE_MAX, 64 KiB).
+/// Readers and writers of streams are bounded by it alike.
 const MAX_STRING: u32 = 64 << 10;
 
 /// Attributes an entry may have; Linux filesystems hold fewer.
 const MAX_XATTRS: u32 = 256;
+
+/// What no layer can hold, and so no pipe and no store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {what}")]
+pub struct TooLarge {
+    /// Of which path.
+    pub path: EntryPath,
+    /// What is too large, and how large it may be.
+    pub what: String,
+}
 
 impl Entry {
     /// Appends the encoding to `out`.
@@ -174,17 +206,35 @@ impl Entry {
         }
     }
 
-    /// Writes the encoding to a stream.
+    /// Finds out whether [`Entry::read`] takes it.
     ///
     /// # Errors
-    /// What `out` fails with.
-    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(256);
-        self.encode(&mut bytes);
-        out.write_all(&bytes)
+    /// [`TooLarge`], which says why not.
+    pub fn check(&self) -> Result<(), TooLarge> {
+        let too_large = |what: String| Err(TooLarge { path: self.path.clone(), what });
+        let most = MAX_STRING as usize;
+        let bounded = |what: &dyn Fn() -> String, bytes: &[u8]| match bytes.len() {
+            len if len > most => too_large(format!("{} has {len} bytes, expected at most {most}", what())),
+            _ => Ok(()),
+        };
+        if let Kind::Symlink(target) = &self.kind {
+            bounded(&|| "the target of the link".into(), target)?;
+        }
+        for name in [&self.user, &self.group].into_iter().filter_map(|owner| owner.name.as_ref()) {
+            bounded(&|| "the name of its owner".into(), name.as_bytes())?;
+        }
+        if self.xattrs.len() > MAX_XATTRS as usize {
+            return too_large(format!("{} attributes, expected at most {MAX_XATTRS}", self.xattrs.len()));
+        }
+        for (name, value) in &self.xattrs {
+            let shown = || String::from_utf8_lossy(name.get(..64).unwrap_or(name)).into_owned();
+            bounded(&|| format!("the name of attribute {}", shown()), name)?;
+            bounded(&|| format!("attribute {}", shown()), value)?;
+        }
+        Ok(())
     }
 
-    /// Reads one entry from a stream.
+    /// Reads one entry.
     ///
     /// # Errors
     /// What `from` fails with, and `InvalidData` for anything that [`Entry::encode`] does not write.

@@ -5,6 +5,7 @@ pub mod builder;
 mod contents;
 pub mod entry;
 pub mod files;
+pub mod frame;
 pub mod modules;
 pub mod package;
 pub mod path;

@@ -89,3 +89,28 @@ pub fn keeps_all_of_what_has_no_room_in_memory(scene: &Scene) {
     let (layer, _) = scene.change(&[], &format!("{big} && rm /big; touch /etc/x"));
     assert_eq!(find(&layer, "etc/x").size(), 0);
 }
+
+pub fn captures_device_nodes(scene: &Scene) {
+    let (layer, output) = scene.change(
+        &[],
+        "mkdir -p /var/empty/dev; cd /var/empty; busybox mknod -m 666 dev/null c 1 3; busybox mknod /disk b 259 70000
+         busybox mknod /etc/p p; chown 0:5 dev/null; ! busybox mknod dev/null c 1 3 2>/dev/null
+         ! busybox mknod /no/such c 1 3 2>/dev/null; stat -c %a dev/null; busybox mknod -m 600 /var/../etc/zero c 1 5
+         busybox adduser -D -H x 2>/dev/null || echo 'x:x:9:9::/:/bin/sh' >> /etc/passwd
+         ! busybox su x -c 'busybox mknod /tmp/null c 1 3' 2>/dev/null",
+    );
+    assert_eq!(output, "666\n");
+    let null = find(&layer, "var/empty/dev/null");
+    assert_eq!((&null.kind, null.mode, null.group.id), (&Kind::Char { major: 1, minor: 3 }, 0o666, 5));
+    assert!(null.xattrs.is_empty());
+    assert_eq!(find(&layer, "disk").kind, Kind::Block { major: 259, minor: 70_000 });
+    assert_eq!(
+        (&find(&layer, "etc/zero").kind, find(&layer, "etc/zero").mode),
+        (&Kind::Char { major: 1, minor: 5 }, 0o600)
+    );
+    assert_eq!(find(&layer, "etc/p").kind, Kind::Fifo);
+    assert!(!paths(&layer).iter().any(|path| path == "tmp/null"));
+    // The next script has none of them
+    let (_, seen) = scene.change(&[&layer], "ls /var/empty/dev");
+    assert_eq!(seen, "");
+}

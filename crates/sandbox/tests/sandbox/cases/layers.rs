@@ -118,3 +118,42 @@ pub fn keeps_lower_layers_as_they_are(scene: &Scene) {
     let (_, second) = scene.change(&[], "cat /etc/passwd; stat -c %a /etc /tmp");
     assert_eq!(second, format!("{first}755\n1777\n"));
 }
+
+/// A package that was made to be read as orders: the attribute is longer than a reader takes, and what stands in it where
+/// reading would go on is a message that asks for the host's root directory and network.
+pub fn takes_no_orders_from_a_layer(scene: &Scene) {
+    let mut evil = Layer::default().file("evil", b"x", 0o644);
+    let order = [&b"M"[..], &64_u32.to_le_bytes(), &[4; 64]].concat();
+    let value: Vec<u8> = std::iter::repeat_n(order, 2000).flatten().collect();
+    evil.entries[0].xattrs.insert(b"user.long".to_vec(), value);
+    let mut session = scene.session();
+    let error = session.unpack(evil.id(), &mut |writer| evil.write(writer)).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("evil: attribute user.long has 138000 bytes, expected at most 65536"),
+        "{message}"
+    );
+    assert!(!session.has(evil.id()));
+    let error = session.unpack(scene.base.id(), &mut |writer| scene.base.write(writer)).unwrap_err();
+    assert!(matches!(error, SandboxError::HelperDied { .. }), "the session goes on: {error}");
+    assert!(!scene.session().has(scene.base.id()));
+}
+
+pub fn takes_a_layer_for_what_its_digest_says(scene: &Scene) {
+    let trojan = Layer::default().dir("bin").file("bin/sh", b"#!/bin/evil\n", 0o755);
+    let mut session = scene.session();
+    let id = scene.base.id();
+    let error = session.unpack(id, &mut |writer| trojan.write(writer)).unwrap_err();
+    assert!(error.to_string().contains(&format!("it has the digest {}", trojan.id())), "{error}");
+    assert!(!session.has(id) && !session.has(trojan.id()));
+    // Nor are contents that are others than their entries say
+    let mut other = trojan.clone();
+    other.entries[1].kind =
+        Kind::File { size: 12, content: hoopy_base::digest::ContentId::of(b"#!/bin/good\n") };
+    let error = session.unpack(other.id(), &mut |writer| other.write(writer)).unwrap_err();
+    assert!(error.to_string().contains("bin/sh: its content has the digest "), "{error}");
+    assert!(!session.has(other.id()));
+    // And goes on
+    scene.base.unpack(&mut session);
+    assert!(session.has(id));
+}

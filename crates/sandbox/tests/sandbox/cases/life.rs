@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use hoopy_base::digest::LayerId;
-use hoopy_sandbox::{Ended, Lowers, Sandbox, SandboxConfig, SandboxError};
+use hoopy_sandbox::{Ended, Limits, Lowers, Sandbox, SandboxConfig, SandboxError};
 
 use crate::scene::{Scene, sandbox, script};
 
@@ -77,7 +77,7 @@ impl Drop for Victim {
 /// The other side of the next case.
 pub fn be_killed(dir: &Path) -> ExitCode {
     let scene = Scene::new(dir);
-    let mut session = sandbox(&dir.join("lowers")).session().unwrap();
+    let mut session = sandbox(&dir.join("lowers"), Limits::default()).session().unwrap();
     let base = scene.alone(&mut session);
     let _ = session.run(&base, &script("touch /started; sleep 1000 & sleep 1000"));
     ExitCode::FAILURE
@@ -189,7 +189,11 @@ pub fn runs_sessions_side_by_side(scene: &Scene) {
 /// Runs as a user with a range of 1000 ids.
 pub fn refuse_a_user_with_few_ids() -> ExitCode {
     let dir = tempfile::tempdir().unwrap();
-    let config = SandboxConfig { helper: std::env::current_exe().unwrap(), lowers: dir.path().into() };
+    let config = SandboxConfig {
+        helper: std::env::current_exe().unwrap(),
+        lowers: dir.path().into(),
+        limits: Limits::default(),
+    };
     let error = Sandbox::new(config).unwrap_err();
     let start =
         "user nobody has 1000 subordinate ids in /etc/subuid and scripts need 65535: run `sudo usermod ";

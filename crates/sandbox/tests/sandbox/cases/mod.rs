@@ -24,12 +24,17 @@ pub const ALL: &[Case] = cases! {
     changes::captures_a_directory_put_in_the_place_of_another
     changes::captures_hard_links_as_links
     changes::keeps_file_capabilities_through_a_copy_up
+    changes::captures_device_nodes
     world::gives_no_network_but_a_loopback_device
     world::gives_the_hosts_network_where_it_is_asked_for
     world::shows_nothing_of_the_host
     world::reaches_no_file_of_the_helpers
     world::binds_a_directory_read_only_and_runs_the_script_from_it
     world::takes_powers_over_the_host_from_root
+    world::keeps_the_resolver_of_an_image_that_a_script_leaves_alone
+    world::captures_what_a_script_makes_of_the_resolver
+    world::names_the_hosts_that_the_image_does
+    world::lends_a_directory_with_its_owners
     life::does_not_wait_for_daemons_left_behind
     life::shows_the_output_and_line_of_a_failing_script
     life::tells_a_missing_interpreter_from_a_failure
@@ -47,6 +52,8 @@ pub const ALL: &[Case] = cases! {
     layers::unpacks_contents_out_of_a_file
     layers::does_not_follow_links_in_a_layer
     layers::refuses_a_layer_cut_short
+    layers::takes_no_orders_from_a_layer
+    layers::takes_a_layer_for_what_its_digest_says
     layers::keeps_lower_layers_as_they_are
 };
 
