@@ -41,7 +41,7 @@ use hoopy_build::runner::choose::{Chosen, Where};
 use hoopy_build::runner::virtual_machine::MachineConfig;
 use hoopy_lock::Lock;
 use hoopy_sandbox::{Sandbox, SandboxConfig};
-use hoopy_ship::deploy::SshConfig;
+use hoopy_ship::deploy::{Limits, SshConfig};
 use hoopy_store::Store;
 
 use crate::args::{Args, Command, Global, Scripts};
@@ -192,7 +192,7 @@ fn cpus(asked: Option<u32>, arch: Arch) -> u32 {
 /// How ssh is called: the one on PATH. Without a terminal nobody can be asked.
 fn ssh() -> SshConfig {
     let batch = !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal();
-    SshConfig { program: "ssh".into(), batch, temp: temp(), patience: None }
+    SshConfig { program: "ssh".into(), batch, temp: temp(), limits: Limits::default() }
 }
 
 fn base(variable: &str, default: &str) -> Option<PathBuf> {
