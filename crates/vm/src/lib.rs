@@ -13,6 +13,7 @@ pub mod accel;
 pub mod args;
 pub mod console;
 pub mod error;
+pub mod network;
 pub mod process;
 mod reset;
 pub mod scratch;
@@ -35,6 +36,7 @@ use tempfile::TempDir;
 pub use accel::{Accelerator, NoKvm, usual_cpus};
 pub use console::Console;
 pub use error::VmError;
+pub use network::Network;
 pub use scratch::ScratchDisk;
 pub use tools::{Firmware, Places};
 
@@ -96,6 +98,8 @@ pub struct VmConfig {
     pub cpus: u32,
     /// Ports to forward.
     pub forwards: Vec<Forward>,
+    /// What it reaches.
+    pub network: Network,
     /// Disks beside the one that it boots from.
     pub disks: Vec<ScratchDisk>,
     /// Which accelerator.
@@ -144,11 +148,11 @@ impl Vm {
         };
         let firmware = firmware.with_private_variables(dir.path())?;
         let (forwards, ports) = take_ports(&config.forwards)?;
-        let args =
-            args::machine(&args::Machine { config, firmware: &firmware, accelerator, forwards: &forwards })
-                .drive("boot", &disk, "raw")?
-                .scratch(&config.disks)?
-                .finish();
+        let args = args::machine(&args::Machine { config, firmware: &firmware, accelerator })
+            .network(config.network, &forwards, dir.path())?
+            .drive("boot", &disk, "raw")?
+            .scratch(&config.disks)?
+            .finish();
         Ok(Self { qemu, args, accelerator, no_kvm, forwards, temp: config.temp.clone(), dir, ports })
     }
 

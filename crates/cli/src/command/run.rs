@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use hoopy_base::arch::Arch;
+use hoopy_base::input;
 use hoopy_build::config::{Overrides, System};
 use hoopy_disk::fstab;
-use hoopy_vm::{Boot, Forward, Vm, VmConfig, scratch};
+use hoopy_vm::{Boot, Forward, Network, Vm, VmConfig, scratch};
 
 use crate::args::{Global, Run};
 
@@ -27,6 +28,9 @@ pub fn run(global: &Global, own: &Run) -> anyhow::Result<ExitCode> {
     let image = config.boot.path();
     if !global.quiet {
         introduce(image, &vm);
+        if config.network == Network::Forwards {
+            eprintln!("the machine reaches nothing else: `[run] network = true` in hoopy.toml lets it out");
+        }
     }
     let Some(text) = &own.until else {
         eprintln!("Ctrl-A X ends it, Ctrl-A H shows help");
@@ -54,13 +58,18 @@ pub fn introduce(image: &Path, vm: &Vm) {
     }
 }
 
+/// What a machine of the system reaches.
+pub fn network(system: &System) -> Network {
+    if system.run_network { Network::Outside } else { Network::Forwards }
+}
+
 /// The machine for an image, as the system directory and the command line say.
 pub fn config(system: &System, own: &Run, arch: Arch, name: &str) -> anyhow::Result<VmConfig> {
     let image = super::image(system, own.image.as_deref(), name)?;
     let places = super::places();
     let state = super::state().context("no place for scratch disks: set HOME")?;
     let dir = state.join("disks").join(&system.name);
-    let table = fs::read(system.path("root/etc/fstab")).unwrap_or_default();
+    let table = input::read(&system.path("root/etc/fstab"), input::Kind::Text).unwrap_or_default();
     fs::create_dir_all(&dir)?;
     let disks = scratch::make(&dir, &fstab::parse(&table), SCRATCH, &places)?;
     for (mount, why) in &disks.skipped {
@@ -84,6 +93,7 @@ pub fn config(system: &System, own: &Run, arch: Arch, name: &str) -> anyhow::Res
             .iter()
             .map(|p| Forward { name: called(p.guest), guest: p.guest, host: p.host })
             .collect(),
+        network: network(system),
         disks: disks.disks,
         acceleration: Default::default(),
         places,

@@ -18,6 +18,7 @@ mod foreign;
 mod inspect;
 mod microcode;
 mod modules;
+mod network;
 mod packages;
 mod pages;
 mod parity;

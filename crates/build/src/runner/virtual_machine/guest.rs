@@ -72,7 +72,7 @@ impl Guest {
         args.push(["-chardev", "stdio,id=jobs,signal=off", "-device", "virtio-serial-pci"]);
         args.push(["-device", "virtserialport,chardev=jobs,name=hoopy"]);
         if config.network {
-            args.network(&[]);
+            args.open_network();
         }
         let errors = File::create(dir.path().join("words")).map_err(VmError::io("write in", dir.path()))?;
         let guard = Guard::new(&config.temp, Some(dir.path()))?;
