@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use hoopy_build::check::CheckError;
 use hoopy_build::config::ConfigError;
-use hoopy_build::locking::MakeError;
+use hoopy_build::locking::{MakeError, Older};
 use hoopy_build::query::QueryError;
 use hoopy_build::road::BuildError;
 use hoopy_build::stack::StackError;
@@ -48,6 +48,9 @@ fn code(error: &anyhow::Error) -> u8 {
     if let Some(error) = error.downcast_ref::<DeployError>() {
         return of_deploy(error);
     }
+    if error.is::<Older>() {
+        return NOT_FETCHED;
+    }
     told(error).map_or(FAILED, |told| told.0)
 }
 
@@ -57,8 +60,14 @@ fn of_tests(error: &anyhow::Error) -> bool {
 }
 
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    if error.is::<Older>() {
+        return Some(DOWNGRADE);
+    }
     told(error)?.1
 }
+
+const DOWNGRADE: &str = "a mirror that gives old indexes withholds repairs: try another one with --mirror; where it is \
+                         right, as after a package was taken back, run `hoopy update --allow-downgrade`";
 
 fn told(error: &anyhow::Error) -> Option<(u8, Option<&'static str>)> {
     let of_query = || error.downcast_ref::<QueryError>().map(of_query);

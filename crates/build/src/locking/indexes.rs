@@ -74,6 +74,7 @@ pub(super) fn verified<'a>(
             name: repository.name.clone(),
             description: index.description.clone(),
             index: store.put_blob(bytes)?,
+            newest: index.records.iter().map(|record| record.build_time).max().filter(|&time| time > 0),
         };
         Ok(Mirrored { repository, index, locked })
     })

@@ -4,6 +4,7 @@ mod indexes;
 mod listed;
 mod make;
 mod nearest;
+mod older;
 mod pins;
 mod refused;
 
@@ -18,6 +19,7 @@ use crate::config::System;
 
 pub use indexes::{MAX_INDEX, Mirrored, indexes};
 pub use make::{MakeError, choose, make, package_location};
+pub use older::Older;
 pub use pins::Keep;
 pub use refused::Refused;
 
