@@ -22,7 +22,7 @@ pub fn harmless_bytes(bytes: &[u8]) -> String {
 }
 
 /// Whether a terminal shows the character and does nothing else.
-fn is_harmless(c: char) -> bool {
+pub fn is_harmless(c: char) -> bool {
     match c {
         '\n' | '\t' => true,
         // C0, DEL and C1: with them escape sequences begin (ECMA-48), CSI and OSC among them.

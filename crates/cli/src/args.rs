@@ -201,6 +201,9 @@ pub struct Update {
     /// Show what would change, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Accept a mirror whose indexes or packages are older than those of the lock
+    #[arg(long)]
+    pub allow_downgrade: bool,
 }
 
 /// Options of `gc`.

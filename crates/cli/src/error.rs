@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use hoopy_build::config::ConfigError;
-use hoopy_build::locking::MakeError;
+use hoopy_build::locking::{MakeError, Older};
 use hoopy_build::query::QueryError;
 use hoopy_build::road::BuildError;
 use hoopy_build::runner::virtual_machine::MachineError;
@@ -47,6 +47,9 @@ fn code(error: &anyhow::Error) -> u8 {
     if let Some(error) = error.downcast_ref::<DeployError>() {
         return of_deploy(error);
     }
+    if error.is::<Older>() {
+        return NOT_FETCHED;
+    }
     told(error).map_or(FAILED, |told| told.0)
 }
 
@@ -56,6 +59,9 @@ fn of_tests(error: &anyhow::Error) -> bool {
 }
 
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    if error.is::<Older>() {
+        return Some(DOWNGRADE);
+    }
     match error.downcast_ref::<VmError>() {
         Some(error) => error.hint(),
         None => of_trial(error).or_else(|| told(error)?.1),
@@ -65,6 +71,9 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
 fn of_trial(error: &anyhow::Error) -> Option<&'static str> {
     if let Some(TrialError::Vm(error)) = error.downcast_ref() { error.hint() } else { None }
 }
+
+const DOWNGRADE: &str = "a mirror that gives old indexes withholds repairs: try another one with --mirror; where it is \
+                         right, as after a package was taken back, run `hoopy update --allow-downgrade`";
 
 fn told(error: &anyhow::Error) -> Option<(u8, Option<&'static str>)> {
     if let Some(error) = error.downcast_ref::<TargetError>() {

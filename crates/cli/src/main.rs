@@ -1,9 +1,14 @@
 //! The hoopy command.
 
+// Whatever is shown passes `ui`, which keeps from a terminal what it would act on: its macros stand in for std's.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+#[macro_use]
+mod ui;
+
 mod args;
 mod command;
 mod error;
-mod ui;
 
 use std::process::ExitCode;
 

@@ -4,12 +4,33 @@
 //! The line is drawn at most ten times a second, each time with one write, and not in the first moments: most builds
 //! are done before there is anything to tell, and a line that comes and goes is all one would see of it.
 
+/// In place of std's: what is printed is made harmless first.
+macro_rules! print {
+    ($($text:tt)*) => { $crate::ui::put(&format!($($text)*)).expect("standard output can be written to") };
+}
+
+/// In place of std's: what is printed is made harmless first.
+macro_rules! println {
+    ($($text:tt)*) => { print!("{}\n", format_args!($($text)*)) };
+}
+
+/// In place of std's: what is told is made harmless first.
+macro_rules! eprint {
+    ($($text:tt)*) => { $crate::ui::ask_for(&format!($($text)*)).unwrap_or_default() };
+}
+
+/// In place of std's: what is told is made harmless first.
+macro_rules! eprintln {
+    ($($text:tt)*) => { $crate::ui::tell(&format!($($text)*)) };
+}
+
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hoopy_base::report::{Event, Observer};
 use hoopy_base::size;
+use hoopy_base::terminal::{harmless, harmless_line, is_harmless};
 use hoopy_build::built::Built;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
@@ -63,21 +84,21 @@ impl Teller {
 
     fn print(&self, text: &str) {
         match self.lock().as_ref() {
-            Some(line) => line.bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(line) => line.bar.suspend(|| tell(text)),
+            None => tell(text),
         }
     }
 
     fn began(&self, step: &str) {
         let mut line = self.lock();
         let line = line.get_or_insert_with(Line::new);
-        line.step = step.to_owned();
+        line.step = harmless_line(step);
         line.bar.set_message(line.step.clone());
     }
 
     fn doing(&self, what: &str) {
         if let Some(line) = self.lock().as_ref() {
-            line.bar.set_message(format!("{}: {what}", line.step));
+            line.bar.set_message(format!("{}: {}", line.step, harmless_line(what)));
         }
     }
 
@@ -159,10 +180,20 @@ pub fn put_painted(text: &str) -> io::Result<()> {
     }
 }
 
-/// Without characters that a terminal acts on: much of a result is what indexes say of their packages.
-pub fn harmless(text: &str) -> String {
-    let keep = |c: char| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };
-    text.chars().map(keep).collect()
+/// Says something on standard error, in lines of its own.
+pub fn tell(text: &str) {
+    // Whoever closed standard error does not want to know.
+    let _ = writeln!(io::stderr(), "{}", harmless(text));
+}
+
+/// Asks on standard error, and leaves the cursor behind the question.
+///
+/// # Errors
+/// What standard error fails with.
+pub fn ask_for(text: &str) -> io::Result<()> {
+    let mut err = io::stderr();
+    err.write_all(harmless(text).as_bytes())?;
+    err.flush()
 }
 
 /// A colour of the terminal, or none.
@@ -228,7 +259,20 @@ pub fn put_coloured(pieces: &[(Colour, String)]) -> io::Result<()> {
 /// # Errors
 /// What standard output fails with.
 pub fn put_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    Ok(put(&(serde_json::to_string_pretty(value)? + "\n"))?)
+    Ok(put(&(escaped(&serde_json::to_string_pretty(value)?) + "\n"))?)
+}
+
+/// JSON that says the same in characters that do nothing to a terminal: programs read it too, and must not be lied to.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_harmless(c) {
+            out.push(c);
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out += &format!("\\u{unit:04x}"));
+        }
+    }
+    out
 }
 
 /// The table at the end of a build.
@@ -253,11 +297,15 @@ pub fn table(built: &Built) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::harmless;
+    use super::*;
 
     #[test]
-    fn what_a_terminal_would_act_on_is_not_printed() {
-        assert_eq!(harmless("a\x1b[2J\u{9b}b\r\n└ c\n"), "a\u{fffd}[2J\u{fffd}b\u{fffd}\n└ c\n");
+    fn json_says_what_it_said_in_characters_that_do_nothing() {
+        let value = "a\u{1b}[2J\u{202e}b\u{e0041}\n└";
+        let text = escaped(&serde_json::to_string(value).unwrap());
+        assert!(text.chars().all(is_harmless), "{text}");
+        assert_eq!(serde_json::from_str::<String>(&text).unwrap(), value);
     }
 }

@@ -1,11 +1,12 @@
 //! `hoopy.lock`: TOML, sorted by name, one table a package, so that a git diff of it can be read.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use hoopy_base::arch::Arch;
 use hoopy_base::atomic::replace_file;
 use hoopy_base::digest::ContentId;
+use hoopy_base::input::read_up_to;
 use serde::{Deserialize, Serialize};
 
 /// The version of the file format.
@@ -54,6 +55,10 @@ pub struct LockedRepository {
     pub description: String,
     /// SHA-256 of its `APKINDEX.tar.gz` or `Packages.adb`.
     pub index: ContentId,
+    /// When the newest package of the index was built, in seconds since 1970: an index with an older one is older. Locks
+    /// of earlier versions of hoopy do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<u64>,
 }
 
 /// A package as it was.
@@ -154,16 +159,12 @@ impl Lock {
     /// [`LockError`] when it cannot be read, or is too long for a lock.
     pub fn read_text(path: &Path) -> Result<Option<String>, LockError> {
         let io = |source| LockError::Io { path: path.to_owned(), source };
-        match fs::metadata(path) {
+        let bytes = match read_up_to(path, MAX_SIZE) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(io(e)),
-            Ok(m) if m.len() > MAX_SIZE => {
-                let message = format!("{} bytes: a lock has at most {MAX_SIZE}", m.len());
-                return Err(LockError::Parse { path: path.to_owned(), message });
-            }
-            Ok(_) => {}
-        }
-        fs::read_to_string(path).map(Some).map_err(io)
+            read => read.map_err(io)?,
+        };
+        let text = String::from_utf8(bytes).map_err(|_| io(io::ErrorKind::InvalidData.into()))?;
+        Ok(Some(text))
     }
 
     /// Reads the text of a lock; `path` is for messages.
@@ -200,7 +201,7 @@ impl Lock {
     /// [`LockError::Io`].
     pub fn write(&self, path: &Path) -> Result<(), LockError> {
         let text = self.text();
-        if fs::read_to_string(path).is_ok_and(|old| old == text) {
+        if read_up_to(path, MAX_SIZE).is_ok_and(|old| old == text.as_bytes()) {
             return Ok(());
         }
         replace_file(path, text.as_bytes()).map_err(|source| LockError::Io { path: path.to_owned(), source })

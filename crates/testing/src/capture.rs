@@ -9,6 +9,8 @@
 //! a later request. The machine is not trusted with anything but its own results: whatever it says, what is kept here
 //! is bounded.
 
+use hoopy_base::terminal::harmless;
+
 /// Most that is kept of the start of an output: what went wrong first.
 const MAX_START: usize = 64 << 10;
 
@@ -90,8 +92,7 @@ impl Capture {
 /// As text, lines ending in `\n`; what a terminal or XML would stumble over becomes U+FFFD.
 pub(super) fn readable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
-    let fits = |c: char| !c.is_control() || c == '\n' || c == '\t';
-    text.chars().map(|c| if fits(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+    harmless(&text)
 }
 
 #[cfg(test)]

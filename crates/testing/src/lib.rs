@@ -36,7 +36,7 @@ use hoopy_base::arch::Arch;
 use hoopy_base::jobs as parallel;
 use hoopy_disk::fstab;
 use hoopy_uki::{Section, read_headers, read_section};
-use hoopy_vm::{Acceleration, Accelerator, Boot, Places, VmConfig, process, scratch};
+use hoopy_vm::{Acceleration, Accelerator, Boot, Network, Places, VmConfig, process, scratch};
 
 pub use bootstrap::BootstrapError;
 pub use error::TrialError;
@@ -63,6 +63,8 @@ pub struct Settings {
     pub memory: u64,
     /// Processors of the machine; none for as many as are usual with its accelerator.
     pub cpus: Option<u32>,
+    /// What the machine reaches.
+    pub network: Network,
     /// The image's `/etc/fstab`: the machine gets an empty disk for each that it names.
     pub fstab: Vec<u8>,
     /// How long a script may run.
@@ -194,6 +196,7 @@ impl Trial<'_> {
             memory: settings.memory,
             cpus: settings.cpus,
             forwards: Vec::new(),
+            network: settings.network,
             disks: disks.disks,
             acceleration: settings.acceleration,
             places: settings.places.clone(),

@@ -15,6 +15,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use hoopy_base::input;
 use hoopy_base::shell::quoted;
 use hoopy_cpio::{Header, WriteError, Writer, file_type};
 
@@ -199,7 +200,7 @@ fn listed(dir: &Path) -> Result<Vec<PathBuf>, ScriptsError> {
 
 fn runs_itself(path: &Path) -> Result<bool, ScriptsError> {
     let mut start = Vec::new();
-    let file = fs::File::open(path).map_err(failed(path))?;
+    let file = input::open(path).map_err(failed(path))?;
     file.take(4).read_to_end(&mut start).map_err(failed(path))?;
     Ok(start.starts_with(b"#!") || start == b"\x7fELF")
 }
@@ -230,7 +231,7 @@ impl Pack<'_> {
                 if self.total > MAX_TOTAL {
                     return Err(ScriptsError::TooMuch(self.top.to_owned()));
                 }
-                fs::read(&path).map_err(failed(&path))?
+                input::read_up_to(&path, MAX_TOTAL).map_err(failed(&path))?
             } else if meta.is_dir() {
                 Vec::new()
             } else {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::accelerator::{self, Accelerator};
 use super::error::VmError;
+use super::network::{self, Network};
 use super::scratch::ScratchDisk;
 use super::tools::{Firmware, format_of};
 use super::{Forward, VmConfig};
@@ -13,7 +14,6 @@ pub(super) struct Machine<'a> {
     pub config: &'a VmConfig,
     pub firmware: &'a Firmware,
     pub accelerator: Accelerator,
-    pub forwards: &'a [Forward],
 }
 
 /// A command line being put together.
@@ -22,13 +22,12 @@ pub struct Args {
     disks: u32,
 }
 
-/// The machine itself, without disks and console.
+/// The machine itself, without network, disks and console.
 pub(super) fn machine(machine: &Machine<'_>) -> Args {
     let config = machine.config;
     let cpus = config.cpus.unwrap_or_else(|| accelerator::cpus(config.arch, machine.accelerator));
     let mut args = Args::bare(config.arch, machine.accelerator, config.memory, cpus);
     args.firmware(machine.firmware);
-    args.network(machine.forwards);
     args
 }
 
@@ -63,13 +62,21 @@ impl Args {
         }
     }
 
-    /// User-mode networking. No boot ROM: firmware has its own drivers, and must not try the network first.
-    pub fn network(&mut self, forwards: &[Forward]) {
-        let mut user = "user,id=net".to_owned();
-        for forward in forwards {
-            user += &format!(",hostfwd=tcp:127.0.0.1:{}-:{}", forward.host, forward.guest);
-        }
-        self.push(["-netdev", &user, "-device", "virtio-net-pci,netdev=net,romfile="]);
+    /// A network, as [`network::args`] has it.
+    pub(super) fn network(
+        mut self,
+        which: Network,
+        forwards: &[Forward],
+        dir: &Path,
+    ) -> Result<Self, VmError> {
+        self.push(network::args(which, forwards, dir)?);
+        Ok(self)
+    }
+
+    /// The whole user network, this computer's own services among it: for scripts that may use the network, as they may
+    /// where no machine runs them.
+    pub fn open_network(&mut self) {
+        self.push(["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]);
     }
 
     /// Adds a disk. The first is the one to boot from.
@@ -124,6 +131,7 @@ mod tests {
             memory: (512 << 20) + 1,
             cpus: None,
             forwards: vec![],
+            network: Network::Forwards,
             disks: vec![],
             acceleration: Acceleration::Auto,
             places: Places::default(),
@@ -136,19 +144,15 @@ mod tests {
         let config = config(Arch::X86_64);
         let firmware = Firmware::Flash { code: "/f/CODE.fd".into(), variables: "/t/v,ars.fd".into() };
         let forwards = [Forward { name: "SSH".to_owned(), guest: 22, host: 40022 }];
-        let given = Machine {
-            config: &config,
-            firmware: &firmware,
-            accelerator: Accelerator::Tcg,
-            forwards: &forwards,
-        };
-        let args = machine(&given).drive("esp", Path::new("/t/esp.img"), "raw").unwrap().finish().join(" ");
+        let given = Machine { config: &config, firmware: &firmware, accelerator: Accelerator::Tcg };
+        let args = machine(&given).network(Network::Forwards, &forwards, Path::new("/t")).unwrap();
+        let args = args.drive("esp", Path::new("/t/esp.img"), "raw").unwrap().finish().join(" ");
         for part in [
             "-M q35 -accel tcg,thread=single",
             "-m 513M -smp 1",
             "if=pflash,unit=0,format=raw,readonly=on,file=/f/CODE.fd",
             "if=pflash,unit=1,format=raw,readonly=off,file=/t/v,,ars.fd",
-            "hostfwd=tcp:127.0.0.1:40022-:22",
+            "-netdev user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:40022-:22",
             "file=/t/esp.img -device virtio-blk-pci,drive=esp,bootindex=0",
         ] {
             assert!(args.contains(part), "{part}: {args}");
@@ -159,8 +163,7 @@ mod tests {
     fn a_guest_under_kvm_gets_the_hosts_processor() {
         let config = config(Arch::Aarch64);
         let firmware = Firmware::Whole("/f/QEMU_EFI.fd".into());
-        let given =
-            Machine { config: &config, firmware: &firmware, accelerator: Accelerator::Kvm, forwards: &[] };
+        let given = Machine { config: &config, firmware: &firmware, accelerator: Accelerator::Kvm };
         let args = machine(&given).finish().join(" ");
         assert!(args.starts_with("-M virt,gic-version=host -accel kvm -cpu host"), "{args}");
         assert!(args.contains("-bios /f/QEMU_EFI.fd"), "{args}");

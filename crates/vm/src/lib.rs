@@ -18,6 +18,7 @@ pub mod console;
 pub mod error;
 mod fault;
 mod kvm;
+pub mod network;
 mod probe;
 pub mod process;
 pub mod qemu;
@@ -46,6 +47,7 @@ pub use choose::{choose, usual_cpus};
 pub use console::Console;
 pub use error::VmError;
 pub use fault::Fault;
+pub use network::Network;
 pub use scratch::ScratchDisk;
 pub use shown::Shown;
 pub use tools::{Firmware, Places};
@@ -97,6 +99,8 @@ pub struct VmConfig {
     pub cpus: Option<u32>,
     /// Ports to forward.
     pub forwards: Vec<Forward>,
+    /// What it reaches.
+    pub network: Network,
     /// Disks beside the one that it boots from.
     pub disks: Vec<ScratchDisk>,
     /// Which accelerator.
@@ -139,11 +143,11 @@ impl Vm {
         let firmware = firmware.with_private_variables(dir.path())?;
         let (forwards, ports) = take_ports(&config.forwards)?;
         let accelerator = choice.accelerator;
-        let args =
-            args::machine(&args::Machine { config, firmware: &firmware, accelerator, forwards: &forwards })
-                .drive("boot", &disk, "raw")?
-                .scratch(&config.disks)?
-                .finish();
+        let args = args::machine(&args::Machine { config, firmware: &firmware, accelerator })
+            .network(config.network, &forwards, dir.path())?
+            .drive("boot", &disk, "raw")?
+            .scratch(&config.disks)?
+            .finish();
         let config = VmConfig { forwards, ..config.clone() };
         Ok(Self { config, qemu, args, choice, dir, ports })
     }

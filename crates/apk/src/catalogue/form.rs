@@ -318,6 +318,18 @@ impl Kept {
         self.numbers(u64::from(at) * N as u64)
     }
 
+    /// All rows, read at once.
+    pub fn rows<const N: usize>(&self) -> io::Result<Vec<[u32; N]>> {
+        let bytes = self.all()?;
+        let number = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap_or_default());
+        let row = |bytes: &[u8]| {
+            let mut row = [0; N];
+            row.iter_mut().zip(bytes.chunks_exact(4)).for_each(|(to, from)| *to = number(from));
+            row
+        };
+        Ok(bytes.chunks_exact(4 * N).map(row).collect())
+    }
+
     /// The number that is `at`, and those after it.
     fn numbers<const N: usize>(&self, at: u64) -> io::Result<[u32; N]> {
         let bytes = self.part(4 * at, 4 * (at + N as u64))?;

@@ -89,6 +89,23 @@ impl Catalogue {
         Some(Record { checksum, name: name.into(), version, size, build_time, ..Record::empty() })
     }
 
+    /// When the newest package of each repository was built, in their order; 0 where that cannot be read.
+    pub fn newest(&self) -> Vec<u64> {
+        let mut newest = vec![0; self.descriptions().len()];
+        let [_, rows, _] = &self.kept;
+        let rows = rows.rows::<PARTICULARS>().unwrap_or_default();
+        for (package, particulars) in (0..).zip(rows.into_iter().map(Particulars::of)) {
+            let Some(Particulars { build_time, .. }) = particulars else { continue };
+            let there = self.repositories_of(package);
+            for (at, time) in newest.iter_mut().enumerate().take(u64::BITS as usize) {
+                if there >> at & 1 == 1 {
+                    *time = build_time.max(*time);
+                }
+            }
+        }
+        newest
+    }
+
     /// The digest of a package.
     pub(crate) fn checksum(&self, number: u32) -> Option<Checksum> {
         self.particulars(number).map(|particulars| particulars.checksum)

@@ -1,11 +1,12 @@
 //! The files that the user answers for: `root/`, what `setup.sh` changed, `programs`; and those beside `root/`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use hoopy_base::input;
 use hoopy_store::Store;
 use hoopy_store::layer::files::MAX_DEPTH;
 use hoopy_store::layer::{Entry, EntryPath, Kind};
@@ -97,7 +98,7 @@ pub fn beside(system: &System) -> Result<Vec<Beside>, CheckError> {
     let mut found = Vec::new();
     for name in ["packages", "setup.sh"] {
         let path = system.path(name);
-        match File::open(&path) {
+        match input::open(&path) {
             Ok(mut file) => {
                 let text = beginning(&mut file).map_err(|source| CheckError::Io { path, source })?;
                 found.push(Beside { name, text });
@@ -143,7 +144,7 @@ fn walk(dir: &Path, inside: &[u8], depth: usize, own: &mut Vec<Own>) -> Result<(
             let link = fs::read_link(&path).map_err(io)?;
             (What::Link(link.as_os_str().as_bytes().to_vec()), Vec::new())
         } else if meta.is_file() {
-            (What::File, beginning(&mut File::open(&path).map_err(io)?).map_err(io)?)
+            (What::File, beginning(&mut input::open(&path).map_err(io)?).map_err(io)?)
         } else {
             (What::Other, Vec::new())
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;
+use hoopy_base::input::{Kind, read_text};
 use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
@@ -108,6 +109,8 @@ pub struct System {
     pub cpus: Option<u32>,
     /// Ports that `hoopy run` forwards.
     pub forwards: Vec<Forward>,
+    /// Whether the virtual machine reaches other computers.
+    pub run_network: bool,
     /// How images lie on the EFI system partition.
     pub layout: Layout,
     /// The machine that `hoopy deploy` ships to, as ssh(1) knows it.
@@ -127,7 +130,7 @@ impl System {
     /// [`ConfigError`] with file, line and what was expected.
     pub fn load(dir: &Path, over: &Overrides) -> Result<Self, ConfigError> {
         let packages = dir.join("packages");
-        if !packages.is_file() {
+        if !packages.exists() {
             return Err(ConfigError::NotASystem(dir.to_owned()));
         }
         let world = World::parse(&packages, &read(&packages)?)?;
@@ -144,7 +147,7 @@ impl System {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+    read_text(path, Kind::Text).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
 }
 
 fn parse(file: &Path, text: &str) -> Result<Written, ConfigError> {
@@ -197,6 +200,7 @@ impl Meaning<'_> {
             modes: self.modes(w.modes)?,
             programs: w.programs.into_iter().map(|p| self.program(p)).collect::<Result<_, _>>()?,
             cpus: w.run.cpus,
+            run_network: w.run.network,
             forwards: self.forwards(w.run.ports)?,
             layout: w.layout,
             host: w.deploy.host.map(|h| self.host(h)).transpose()?,

@@ -82,6 +82,8 @@ pub struct Run {
     pub cpus: Option<u32>,
     /// Ports of the machine to forward to this one: `22` (to a free port) or `"8080:80"`. Default: 22 and 80.
     pub ports: Option<Vec<Port>>,
+    /// Whether the machine of `hoopy run` and `hoopy test` reaches other computers; this one it never does. Default: no.
+    pub network: bool,
 }
 
 /// Where `hoopy deploy` ships to.

@@ -5,7 +5,6 @@ use std::io::{self, BufReader, Read, Seek as _, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
-use std::time::Duration;
 
 use hoopy_apk::Checksum;
 use hoopy_base::digest::{ContentId, Hasher, of_reader};
@@ -13,9 +12,6 @@ use hoopy_base::report::{Event, Observer, spans};
 use hoopy_store::Store;
 
 use super::{Client, FetchError};
-
-/// How often a broken-off download is taken up again, with the waits in between.
-const WAITS: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(4)];
 
 /// A package file that is wanted.
 #[derive(Debug, Clone)]
@@ -75,11 +71,11 @@ pub fn package(
     let file = wanted.location.rsplit('/').next().unwrap_or_default();
     let _span = spans::named(spans::Work::Fetch, file);
     let mut part = Part::open(wanted, store)?;
-    let mut waits = WAITS.iter();
+    let mut waits = client.limits().waits.iter();
     while let Err(e) = part.grow(wanted, client, progress) {
-        match (&e, waits.next()) {
-            (FetchError::Unreachable { .. }, Some(wait)) => sleep(*wait),
-            _ => return Err(e),
+        match waits.next().filter(|_| e.may_pass()) {
+            Some(wait) => sleep(*wait),
+            None => return Err(e),
         }
     }
     part.prove(wanted).and_then(|id| part.keep(store, id)).inspect_err(|_| part.discard())
@@ -133,11 +129,7 @@ impl Part {
         let mut found = opened.offset;
         let mut buffer = vec![0; 64 << 10];
         loop {
-            let broken = |e: io::Error| FetchError::Unreachable {
-                place: wanted.location.clone(),
-                reason: e.to_string(),
-            };
-            let n = body.read(&mut buffer).map_err(broken)?;
+            let n = body.read(&mut buffer).map_err(|e| FetchError::broken(&wanted.location, &e))?;
             if n == 0 {
                 break;
             }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use hoopy_apk::signature::KeyRing;
 use hoopy_base::arch::Arch;
+use hoopy_base::input::read_up_to;
 
 use super::FetchError;
 
@@ -66,10 +67,7 @@ fn read(dir: &Path) -> Result<Vec<(String, Vec<u8>)>, FetchError> {
         if !name.ends_with(".rsa.pub") {
             continue;
         }
-        if fs::metadata(&path).map_err(|e| bad(&path, e.to_string()))?.len() > MAX_KEY {
-            return Err(bad(&path, "not a public key: it is larger than 16 KiB".to_owned()));
-        }
-        files.push((name, fs::read(&path).map_err(|e| bad(&path, e.to_string()))?));
+        files.push((name, read_up_to(&path, MAX_KEY).map_err(|e| bad(&path, e.to_string()))?));
     }
     if files.is_empty() {
         return Err(bad(dir, "no key (a file NAME.rsa.pub) in this directory".to_owned()));

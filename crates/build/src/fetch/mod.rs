@@ -9,12 +9,16 @@ mod source;
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use hoopy_base::pace::Stall;
+use hoopy_base::size;
 
 use hoopy_store::StoreError;
 
 pub use download::{Progress, Proof, Wanted, package};
 pub use keys::{Trusted, keyring};
-pub use source::{Client, is_remote};
+pub use source::{Client, Limits, is_remote};
 
 /// Something could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +38,16 @@ pub enum FetchError {
         place: String,
         /// What happened last.
         reason: String,
+    },
+    /// The mirror was reached, and sent nothing, or next to nothing.
+    #[error("{place}: waited {} s {what}", .waited.as_secs_f64().ceil())]
+    Stalled {
+        /// The address.
+        place: String,
+        /// How long it was waited for.
+        waited: Duration,
+        /// For what.
+        what: String,
     },
     /// The mirror gives another size than the index or the lock says.
     #[error("{place}: expected {expected} bytes, found {found}")]
@@ -80,4 +94,26 @@ pub enum FetchError {
     /// The store failed, or what came has the wrong digest.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl FetchError {
+    /// What became of an answer that broke off.
+    fn broken(place: &str, error: &io::Error) -> Self {
+        let stalled = error.get_ref().and_then(|inner| inner.downcast_ref::<source::Stalled>());
+        let (waited, what) = match stalled {
+            Some(source::Stalled(Stall::Silent(waited))) => (*waited, "for the next byte of it".to_owned()),
+            Some(source::Stalled(Stall::Slow(bytes, waited))) => {
+                (*waited, format!("for it, and {} came", size::show(*bytes)))
+            }
+            None => {
+                return Self::Unreachable { place: place.to_owned(), reason: error.to_string() };
+            }
+        };
+        Self::Stalled { place: place.to_owned(), waited, what }
+    }
+
+    /// Whether it may go well when it is tried again.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable { place, .. } | Self::Stalled { place, .. } if is_remote(place))
+    }
 }

@@ -2,15 +2,37 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use hoopy_base::pace::{Pace, Patience, Stall};
 
 use super::FetchError;
 
-/// How long a mirror may take to answer at all.
-const CONNECT: Duration = Duration::from_secs(10);
+/// How long to wait for a mirror. Tests shorten it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Until its name is looked up, and until it is reached.
+    pub connect: Duration,
+    /// Until all headers of its answer have come, once it is reached.
+    pub answer: Duration,
+    /// For each part of the answer, and for all of it.
+    pub body: Patience,
+    /// Between one try and the next; there is one try more than there are waits.
+    pub waits: [Duration; 3],
+}
 
-/// How long it may take to begin an answer once it is reached.
-const ANSWER: Duration = Duration::from_secs(30);
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            // A mirror that fetches the file itself first.
+            answer: Duration::from_secs(30),
+            // A kilobyte a second: a telephone line from 1990, shared by six downloads. Less is a fault or an attack.
+            body: Patience { idle: Duration::from_secs(30), grace: Duration::from_secs(60), rate: 1 << 10 },
+            waits: [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(4)],
+        }
+    }
+}
 
 /// Whether a location is an address, not a file.
 pub fn is_remote(location: &str) -> bool {
@@ -19,7 +41,10 @@ pub fn is_remote(location: &str) -> bool {
 
 /// The one HTTP client of a build: connections are kept and shared between threads.
 #[derive(Debug, Clone)]
-pub struct Client(ureq::Agent);
+pub struct Client {
+    agent: ureq::Agent,
+    limits: Limits,
+}
 
 /// What was opened.
 pub struct Opened {
@@ -31,28 +56,41 @@ pub struct Opened {
 
 impl Default for Client {
     fn default() -> Self {
-        Self::of(None)
+        Self::new(Limits::default())
     }
 }
 
 impl Client {
-    /// One that gives up on anything which takes longer: for what would be nice to know, and no more.
-    pub fn impatient(limit: Duration) -> Self {
-        Self::of(Some(limit))
+    /// One that waits so long.
+    pub fn new(limits: Limits) -> Self {
+        Self::of(limits, None)
     }
 
-    fn of(limit: Option<Duration>) -> Self {
+    /// One that gives up on anything which takes longer: for what would be nice to know, and no more.
+    pub fn impatient(limit: Duration) -> Self {
+        Self::of(Limits { waits: [Duration::ZERO; 3], ..Limits::default() }, Some(limit))
+    }
+
+    /// How long it waits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn of(limits: Limits, limit: Option<Duration>) -> Self {
         use ureq::tls::{RootCerts, TlsConfig};
         // The platform's roots, so that a company's own mirror with its own authority works.
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let config = ureq::Agent::config_builder()
             .tls_config(tls)
             .timeout_global(limit)
-            .timeout_connect(Some(CONNECT))
-            .timeout_recv_response(Some(ANSWER))
+            .timeout_resolve(Some(limits.connect))
+            .timeout_connect(Some(limits.connect))
+            .timeout_send_request(Some(limits.answer))
+            .timeout_recv_response(Some(limits.answer))
+            .timeout_per_read(Some(limits.body.idle))
             .user_agent(concat!("hoopy/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self(config.into())
+        Self { agent: config.into(), limits }
     }
 
     /// Opens `location` from `offset` on.
@@ -64,7 +102,7 @@ impl Client {
     }
 
     fn open_remote(&self, address: &str, offset: u64) -> Result<Opened, FetchError> {
-        let mut request = self.0.get(address);
+        let mut request = self.agent.get(address);
         if offset > 0 {
             request = request.header("Range", format!("bytes={offset}-"));
         }
@@ -76,31 +114,97 @@ impl Client {
             Err(ureq::Error::StatusCode(status @ (404 | 410))) => {
                 return Err(FetchError::Missing { place: place(), status: Some(status) });
             }
+            Err(ureq::Error::Timeout(phase)) => return Err(self.late(address, phase)),
             Err(e) => return Err(FetchError::Unreachable { place: place(), reason: e.to_string() }),
         };
         let partial = response.status().as_u16() == 206;
         Ok(Opened {
-            body: Box::new(response.into_body().into_reader()),
+            body: Box::new(Paced::new(response.into_body().into_reader(), self.limits.body)),
             offset: if partial { offset } else { 0 },
         })
     }
 
-    /// All of `location`, up to `limit` bytes.
+    /// Which limit it was that ran out.
+    fn late(&self, address: &str, phase: ureq::Timeout) -> FetchError {
+        let (waited, what) = match phase {
+            ureq::Timeout::Resolve => (self.limits.connect, "for its name to be looked up"),
+            ureq::Timeout::Connect => (self.limits.connect, "to be connected"),
+            ureq::Timeout::PerRead => (self.limits.body.idle, "for an answer"),
+            _ => (self.limits.answer, "for an answer"),
+        };
+        FetchError::Stalled { place: address.to_owned(), waited, what: what.to_owned() }
+    }
+
+    /// All of `location`, up to `limit` bytes. A mirror that breaks off is asked again.
     ///
     /// # Errors
     /// [`FetchError`] when it is not there, breaks off, or is larger.
     pub fn read(&self, location: &str, limit: u64) -> Result<Vec<u8>, FetchError> {
+        let mut waits = self.limits.waits.iter();
+        loop {
+            match self.read_once(location, limit) {
+                Err(e) if e.may_pass() => match waits.next().filter(|wait| !wait.is_zero()) {
+                    Some(wait) => std::thread::sleep(*wait),
+                    None => return Err(e),
+                },
+                other => return other,
+            }
+        }
+    }
+
+    fn read_once(&self, location: &str, limit: u64) -> Result<Vec<u8>, FetchError> {
         let mut bytes = Vec::new();
         let body = self.open(location, 0)?.body;
-        body.take(limit + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|e| FetchError::Unreachable { place: location.to_owned(), reason: e.to_string() })?;
+        body.take(limit + 1).read_to_end(&mut bytes).map_err(|e| FetchError::broken(location, &e))?;
         if bytes.len() as u64 > limit {
             return Err(FetchError::TooLarge { place: location.to_owned(), limit });
         }
         Ok(bytes)
     }
 }
+
+/// An answer that has to come fast enough.
+struct Paced<R> {
+    inner: R,
+    pace: Pace,
+    total: u64,
+}
+
+impl<R> Paced<R> {
+    fn new(inner: R, patience: Patience) -> Self {
+        Self { inner, pace: Pace::new(patience, Instant::now()), total: 0 }
+    }
+}
+
+impl<R: Read> Read for Paced<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer);
+        if let Ok(n) = read {
+            self.total += n as u64;
+            if n == 0 {
+                return read;
+            }
+        }
+        match (self.pace.check(Instant::now(), self.total), read) {
+            (Some(stall), _) => Err(io::Error::new(io::ErrorKind::TimedOut, Stalled(stall))),
+            (None, Err(e)) if is_silence(&e) => {
+                let silent = Stall::Silent(self.pace.patience().idle);
+                Err(io::Error::new(io::ErrorKind::TimedOut, Stalled(silent)))
+            }
+            (None, read) => read,
+        }
+    }
+}
+
+fn is_silence(e: &io::Error) -> bool {
+    let inner = e.get_ref().and_then(|inner| inner.downcast_ref());
+    e.kind() == io::ErrorKind::TimedOut || matches!(inner, Some(ureq::Error::Timeout(_)))
+}
+
+/// Carries a [`Stall`] through [`Read`].
+#[derive(Debug, thiserror::Error)]
+#[error("the answer stalled: {0:?}")]
+pub(super) struct Stalled(pub Stall);
 
 fn open_file(path: &str, offset: u64) -> Result<Opened, FetchError> {
     let unreadable = |e: io::Error| match e.kind() {
@@ -111,3 +215,6 @@ fn open_file(path: &str, offset: u64) -> Result<Opened, FetchError> {
     file.seek(SeekFrom::Start(offset)).map_err(unreadable)?;
     Ok(Opened { body: Box::new(file), offset })
 }
+
+#[cfg(test)]
+mod tests;

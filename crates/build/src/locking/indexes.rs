@@ -75,6 +75,7 @@ pub(super) fn verified<'a>(
             tag: repository.tag.clone(),
             description: index.description.clone(),
             index: store.put_blob(bytes)?,
+            newest: index.records.iter().map(|record| record.build_time).max().filter(|&time| time > 0),
         };
         Ok(Mirrored { repository, index, locked })
     })

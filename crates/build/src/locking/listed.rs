@@ -49,12 +49,13 @@ impl<'a> Listed<'a> {
         let indexes: Vec<_> = verified.into_iter().map(|(verified, _)| verified).collect();
         let Some((catalogue, unkept)) = catalogue(&indexes, &ids, arch, store)? else { return Ok(None) };
         let repositories: Vec<&Repository> = fetched.iter().map(|f| f.repository).collect();
-        let named = repositories.iter().zip(&ids).zip(catalogue.descriptions());
-        let locked = named.map(|((repository, index), description)| LockedRepository {
+        let named = repositories.iter().zip(&ids).zip(catalogue.descriptions()).zip(catalogue.newest());
+        let locked = named.map(|(((repository, index), description), newest)| LockedRepository {
             name: repository.name.clone(),
             tag: repository.tag.clone(),
             description: description.clone(),
             index: *index,
+            newest: Some(newest).filter(|&time| time > 0),
         });
         let locked: Vec<LockedRepository> = locked.collect();
         let whole = locked.len() == fetched.len();

@@ -5,6 +5,7 @@ mod listed;
 mod make;
 mod mismatch;
 mod nearest;
+mod older;
 mod pins;
 mod refused;
 
@@ -14,6 +15,7 @@ use hoopy_store::layer::package::PackageFile;
 pub use indexes::{MAX_INDEX, Mirrored, indexes};
 pub use make::{MakeError, choose, make, package_location};
 pub use mismatch::Mismatch;
+pub use older::Older;
 pub use pins::Keep;
 pub use refused::Refused;
 

@@ -61,7 +61,8 @@ pub fn shelves(
         Ok(mirrored) => return Ok(mirrored.into_iter().map(Shelf::from).collect()),
         Err(error) => error,
     };
-    let unreachable = matches!(error, MakeError::Fetch(FetchError::Unreachable { .. }));
+    let unreachable =
+        matches!(error, MakeError::Fetch(FetchError::Unreachable { .. } | FetchError::Stalled { .. }));
     let Some(kept) = lock.filter(|_| unreachable).and_then(|lock| kept(system, lock, &keys, store)) else {
         return Err(error.into());
     };

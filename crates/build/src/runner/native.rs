@@ -7,8 +7,8 @@ use hoopy_base::jobs as parallel;
 use hoopy_base::report::spans;
 use hoopy_sandbox::{Captured, Lowers, Sandbox, SandboxError, Script, Session};
 use hoopy_store::Store;
-use hoopy_store::layer::package::Package;
 use hoopy_store::layer::Layer;
+use hoopy_store::layer::package::Package;
 
 use super::ahead::Ahead;
 use crate::stack::{Beside, Runner, expected};

@@ -1,12 +1,13 @@
 //! `setup.sh`: run inside the image after packages and `root/`, with the system directory readable at `/mnt`
 //! and as its working directory, as alpine-make-rootfs does it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use hoopy_base::digest::{Hasher, of_reader};
+use hoopy_base::input;
 use hoopy_sandbox::Script;
 use hoopy_store::layer::files::FilesError;
 
@@ -20,7 +21,7 @@ pub const HIDDEN: [&str; 4] = ["images", "target", ".git", "secrets"];
 /// The script of the system directory `dir`; `None` where it has none.
 pub fn job(dir: &Path, network: bool, epoch: u64) -> Result<Option<Job>, StackError> {
     let path = dir.join("setup.sh");
-    let body = match fs::read(&path) {
+    let body = match input::read(&path, input::Kind::Script) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(|source| FilesError::Io { path, source })?,
     };
@@ -66,7 +67,7 @@ fn digest_one(path: &Path, name: &[u8], hasher: &mut Hasher) -> Result<(), Files
     } else if meta.is_symlink() {
         hasher.field(fs::read_link(path).map_err(io)?.as_os_str().as_bytes());
     } else if meta.is_file() {
-        let mut file = File::open(path).map_err(io)?;
+        let mut file = input::open(path).map_err(io)?;
         hasher.field(of_reader(&mut file).map_err(io)?.0.as_bytes());
     }
     Ok(())

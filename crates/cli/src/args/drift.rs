@@ -21,8 +21,10 @@ Example: hoopy pull nas /etc/motd
          hoopy pull root@nas --all --system nas
 
 Files go to root/ of the system directory, and modes that git does not keep to [modes] of hoopy.toml: look at `git \
-diff`, and commit. What looks secret (keys, hashes of passwords, tokens) is refused, since git forgets nothing; the exit \
-code is 1 then.";
+diff`, and commit. The machine is not trusted: refused are what looks secret (keys, hashes of passwords, tokens), since git forgets \
+nothing; links that lead out of root/ on this computer; and setuid and setgid bits. --secrets, --outside-links and \
+--setuid take them. The exit code is 1 where something was refused. Files that git or hoopy would take for their own \
+(.git, .gitignore, hoopy.toml) are never taken.";
 
 /// Which machine, and what it should be.
 #[derive(Debug, Args)]
@@ -71,6 +73,12 @@ pub struct Pull {
     /// Also what looks secret
     #[arg(long)]
     pub secrets: bool,
+    /// Also links that lead out of root/ on this computer, as /srv/app/run
+    #[arg(long)]
+    pub outside_links: bool,
+    /// Also files with the setuid or setgid bit, and the bit of directories
+    #[arg(long)]
+    pub setuid: bool,
     /// Print what became of each path as JSON
     #[arg(long)]
     pub json: bool,

@@ -1,11 +1,10 @@
 //! `hoopy disk`.
 
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use hoopy_base::size;
+use hoopy_base::{input, size};
 use hoopy_build::config::Overrides;
 use hoopy_build::target::Target;
 use hoopy_disk::fstab;
@@ -55,7 +54,7 @@ pub fn config(target: &Target, global: &Global, own: &DiskContent) -> anyhow::Re
 }
 
 fn fstab(path: &Path) -> anyhow::Result<Vec<u8>> {
-    match fs::read(path) {
+    match input::read(path, input::Kind::Text) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         other => other.with_context(|| format!("cannot read {}", path.display())),
     }

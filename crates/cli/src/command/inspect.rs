@@ -1,12 +1,13 @@
 //! `hoopy inspect`.
 
 use std::ffi::OsStr;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use hoopy_base::size::show;
+use hoopy_base::terminal::harmless_bytes;
 use hoopy_inspect::image::describe::{Description, FileKind};
 use hoopy_inspect::image::root::{Kind, Node};
 use hoopy_inspect::image::split::{Limits, Segment};
@@ -15,7 +16,7 @@ use serde::Serialize;
 
 use crate::args::{Global, Inspect, Look};
 use crate::error::FAILED;
-use crate::ui::{harmless, put, put_json};
+use crate::ui::{put, put_json};
 
 pub fn run(global: &Global, own: &Inspect) -> anyhow::Result<ExitCode> {
     match (&own.look, &own.image) {
@@ -232,7 +233,13 @@ fn cat(image: &Image, path: &[u8]) -> anyhow::Result<ExitCode> {
     let content = image.content(path)?;
     let copied = image.contents(vec![(content, ())], &mut |(), data| {
         let mut out = io::stdout().lock();
-        io::copy(data, &mut out)?;
+        if out.is_terminal() {
+            let mut bytes = Vec::new();
+            data.read_to_end(&mut bytes)?;
+            out.write_all(harmless_bytes(&bytes).as_bytes())?;
+        } else {
+            io::copy(data, &mut out)?;
+        }
         out.flush()
     });
     match copied {
@@ -246,7 +253,7 @@ fn extract(global: &Global, image: &Image, paths: &[Vec<u8>], to: &Path) -> anyh
     let done = image.extract(paths, to)?;
     if !global.quiet {
         for (path, what) in &done.left_out {
-            let path = harmless(&String::from_utf8_lossy(path));
+            let path = String::from_utf8_lossy(path);
             eprintln!("warning: {path}: left out: {what}");
         }
         eprintln!("{} files, {}, in {}", done.count, show(done.bytes), to.display());

@@ -41,7 +41,7 @@ use hoopy_build::runner::virtual_machine::MachineConfig;
 use hoopy_build::target::Target;
 use hoopy_lock::Lock;
 use hoopy_sandbox::{Limits, Sandbox, SandboxConfig};
-use hoopy_ship::deploy::SshConfig;
+use hoopy_ship::deploy::{Limits as SshLimits, SshConfig};
 use hoopy_store::Store;
 use hoopy_vm::{Acceleration, Accelerator};
 
@@ -197,7 +197,7 @@ fn acceleration(global: &Global) -> Acceleration {
 /// How ssh is called: the one on PATH. Without a terminal nobody can be asked.
 fn ssh() -> SshConfig {
     let batch = !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal();
-    SshConfig { program: "ssh".into(), batch, temp: temp(), patience: None }
+    SshConfig { program: "ssh".into(), batch, temp: temp(), limits: SshLimits::default() }
 }
 
 fn base(variable: &str, default: &str) -> Option<PathBuf> {

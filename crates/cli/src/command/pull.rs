@@ -1,17 +1,17 @@
 //! `hoopy pull`.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 
 use hoopy_build::config::System;
 use hoopy_inspect::diff::FileChange;
-use hoopy_inspect::drift::{self, DriftError, Outcome, Pulled};
+use hoopy_inspect::drift::{self, Allowed, DriftError, Outcome, Pulled};
 use hoopy_store::layer::path::is_within;
 
 use super::drift::{Comparison, changed};
 use crate::args::{Global, Pull};
 use crate::error::FAILED;
-use crate::ui::{harmless, put, put_json};
+use crate::ui::{ask_for, put, put_json, tell};
 
 pub fn run(global: &Global, own: &Pull) -> anyhow::Result<ExitCode> {
     let asks = own.paths.is_empty() && !own.all;
@@ -36,19 +36,32 @@ pub fn run(global: &Global, own: &Pull) -> anyhow::Result<ExitCode> {
     let contents: Vec<_> =
         changed(&found).into_iter().filter(|path| wanted.iter().any(|c| c.path.as_bytes() == path)).collect();
     comparison.fetch(&contents)?;
-    let pulled = drift::pull(&system.dir, &wanted, &comparison.listing, own.secrets)?;
+    let allowed = Allowed { secrets: own.secrets, outside_links: own.outside_links, setuid: own.setuid };
+    let pulled = drift::pull(&system.dir, &wanted, &comparison.listing, allowed)?;
     if own.json {
         put_json(&pulled)?;
     } else {
         put(&pulled.iter().map(|one| line(one, &system)).collect::<String>())?;
     }
-    let refused = pulled.iter().any(|one| matches!(one.outcome, Outcome::Secret(_)));
-    if refused {
-        eprintln!(
-            "hint: --secrets takes what looks secret too; anybody who can read the repository can read it then"
-        );
+    let mut hints: Vec<&str> = pulled.iter().filter_map(|one| hint(&one.outcome)).collect();
+    hints.sort_unstable();
+    hints.dedup();
+    hints.iter().for_each(|hint| tell(&format!("hint: {hint}")));
+    Ok(if hints.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// How to take what was refused.
+fn hint(outcome: &Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Secret(_) => Some(
+            "--secrets takes what looks secret too; anybody who can read the repository can read it then",
+        ),
+        Outcome::OutsideLink(_) => Some(
+            "--outside-links takes such links too; a program that writes to one here changes the file of this computer",
+        ),
+        Outcome::Setuid(_) => Some("--setuid takes such files and bits too; look at what they are first"),
+        Outcome::Written | Outcome::WrittenAsRoot | Outcome::LeftOut(_) => None,
     }
-    Ok(if refused { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
 /// Whether a changed path is the one that was named, or in that directory.
@@ -57,8 +70,7 @@ fn is_named(path: &str, named: &str) -> bool {
 }
 
 fn ask(change: &FileChange) -> io::Result<bool> {
-    eprint!("{} ({:?}) into root/? [y/N] ", harmless(&change.path), change.became);
-    io::stderr().flush()?;
+    ask_for(&format!("{} ({:?}) into root/? [y/N] ", change.path, change.became))?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
@@ -70,6 +82,12 @@ fn line(one: &Pulled, system: &System) -> String {
         Outcome::Written => format!("pulled   {}\n", to.display()),
         Outcome::WrittenAsRoot => format!("pulled   {} (root's: setup.sh can chown it)\n", to.display()),
         Outcome::Secret(what) => format!("refused  {}: it looks like {what}\n", one.path),
+        Outcome::OutsideLink(target) => {
+            format!("refused  {}: a link to {target}, which is outside root/ on this computer\n", one.path)
+        }
+        Outcome::Setuid(mode) => {
+            format!("refused  {}: its mode {mode:04o} has the setuid or setgid bit\n", one.path)
+        }
         Outcome::LeftOut(why) => format!("left out {}: {why}\n", one.path),
     }
 }

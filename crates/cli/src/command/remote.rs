@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use hoopy_base::report::Observer;
 use hoopy_build::config::{Overrides, System};
 use hoopy_inspect::diff::Side;
-use hoopy_ship::deploy::{self, LocalPieces, MachineImages, Ssh};
+use hoopy_ship::deploy::{self, Call, LocalPieces, MachineImages, Ssh};
 
 use crate::args::Global;
 
@@ -144,5 +144,6 @@ pub fn is_name(name: &str) -> bool {
 
 /// What the machine answers to a script, for as long as anybody waits.
 pub fn answer(ssh: &Ssh, until: Option<Instant>, script: &str, limit: u64) -> io::Result<Vec<u8>> {
-    ssh.run_until(until, script, limit, &mut |_| Ok(())).map_err(io::Error::other)
+    let call = Call { script, limit, patience: ssh.limits().search(), until };
+    ssh.run(&call, &mut |_| Ok(())).map_err(io::Error::other)
 }

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hoopy_build::config::Overrides;
+use hoopy_base::input;
+use hoopy_build::config::{Overrides, System};
 use hoopy_build::target::Target;
 use hoopy_disk::fstab;
-use hoopy_vm::{Boot, Forward, Vm, VmConfig, VmError, scratch};
+use hoopy_vm::{Boot, Forward, Network, Vm, VmConfig, VmError, scratch};
 
 use crate::args::{Global, Run};
 
@@ -23,6 +24,9 @@ pub fn run(global: &Global, own: &Run) -> anyhow::Result<ExitCode> {
     let vm = Vm::prepare(&config)?;
     if !global.quiet {
         introduce(config.boot.path(), &vm);
+        if config.network == Network::Forwards {
+            eprintln!("the machine reaches nothing else: `[run] network = true` in hoopy.toml lets it out");
+        }
     }
     let Some(text) = &own.until else {
         eprintln!("Ctrl-A X ends it, Ctrl-A H shows help");
@@ -72,6 +76,11 @@ pub fn introduce(image: &Path, vm: &Vm) {
     }
 }
 
+/// What a machine of the system reaches.
+pub fn network(system: &System) -> Network {
+    if system.run_network { Network::Outside } else { Network::Forwards }
+}
+
 /// The machine for an image, as the system directory and the command line say.
 pub fn config(global: &Global, target: &Target, own: &Run) -> anyhow::Result<VmConfig> {
     let (system, arch) = (&target.system, target.arch);
@@ -79,7 +88,7 @@ pub fn config(global: &Global, target: &Target, own: &Run) -> anyhow::Result<VmC
     let places = super::places();
     let state = super::state().context("no place for scratch disks: set HOME")?;
     let dir = state.join("disks").join(&system.name);
-    let table = fs::read(system.path("root/etc/fstab")).unwrap_or_default();
+    let table = input::read(&system.path("root/etc/fstab"), input::Kind::Text).unwrap_or_default();
     fs::create_dir_all(&dir)?;
     let disks = scratch::make(&dir, &fstab::parse(&table), SCRATCH, &places)?;
     for (mount, why) in &disks.skipped {
@@ -103,6 +112,7 @@ pub fn config(global: &Global, target: &Target, own: &Run) -> anyhow::Result<VmC
             .iter()
             .map(|p| Forward { name: called(p.guest), guest: p.guest, host: p.host })
             .collect(),
+        network: network(system),
         disks: disks.disks,
         acceleration: super::acceleration(global),
         places,

@@ -2,12 +2,12 @@
 
 mod show;
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use hoopy_base::input;
 use hoopy_build::config::{Overrides, System};
 use hoopy_testing as trial;
 use hoopy_testing::{Directory, Settings};
@@ -89,7 +89,8 @@ fn settings(
         tests,
         memory: system.memory,
         cpus,
-        fstab: fs::read(system.path("root/etc/fstab")).unwrap_or_default(),
+        network: super::run::network(system),
+        fstab: input::read(&system.path("root/etc/fstab"), input::Kind::Text).unwrap_or_default(),
         limit: Duration::from_secs(own.timeout),
         boot_limit: Duration::from_secs(own.boot_timeout),
         reboot: own.reboot,

@@ -67,6 +67,7 @@ impl Machine {
             memory: 1 << 30,
             cpus: None,
             forwards: vec![],
+            network: Default::default(),
             disks: vec![],
             acceleration: Acceleration::Auto,
             places,

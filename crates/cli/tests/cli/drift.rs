@@ -57,7 +57,8 @@ fn what_changed_on_a_machine_is_told_and_comes_home() {
         "{drift}"
     );
 
-    let pulled = machine.says(0, &["pull", "s", "/etc/motd", "etc/new file", "srv", "usr/local/bin/app"]);
+    let paths = ["/etc/motd", "etc/new file", "srv", "usr/local/bin/app"];
+    let pulled = machine.says(0, &[&["pull", "s", "--outside-links"][..], &paths].concat());
     assert!(pulled.contains("pulled   s/root/srv/app/run\n"), "{pulled}");
     let own = |name: &str| machine.path("s/root").join(name);
     assert_eq!(fs::read_to_string(own("etc/motd")).unwrap(), "changed by hand\n");
@@ -77,9 +78,78 @@ fn what_changed_on_a_machine_is_told_and_comes_home() {
     machine.says(0, &["pull", "s", "etc/shadow", "--secrets"]);
     assert!(fs::read_to_string(own("etc/shadow")).unwrap().contains("$6$"));
 
+    a_hostile_machine_brings_nothing_that_acts(&machine);
     // The next image has it all: nothing but what was removed, and what the extraction does not set, is left.
     home_is_where_it_came_from(&machine);
     what_goes_wrong_is_said(&machine);
+}
+
+/// What a machine would bring: a repository whose configuration names a program, what hides it, and ways out.
+const HOSTILE: [&str; 8] = [
+    ".git/config",
+    "etc/.GIT/config",
+    ".gitignore",
+    "etc/.gitattributes",
+    "srv/repo/HEAD",
+    "hoopy.toml",
+    "packages",
+    "setup.sh",
+];
+
+fn a_hostile_machine_brings_nothing_that_acts(machine: &Entered) {
+    let git = |args: &[&str]| {
+        let mut command = machine.command_of("git".as_ref(), &["-C", "s"]);
+        let out = command.args(args).output().unwrap();
+        String::from_utf8([out.stdout, out.stderr].concat()).unwrap()
+    };
+    git(&["init", "-q", "."]);
+    let trace = machine.path("owned");
+    for name in HOSTILE {
+        let path = machine.far(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, format!("[core]\nfsmonitor = \"touch {}\"\n", trace.display())).unwrap();
+    }
+    fs::create_dir_all(machine.far(".git/objects")).unwrap();
+    symlink("/root/.bashrc", machine.far("etc/profile.d/out.sh")).unwrap();
+    symlink("../../../up", machine.far("etc/profile.d/up.sh")).unwrap();
+    symlink("/etc/init.d/syslog", machine.far("etc/runlevels/default/syslog")).unwrap();
+    fs::write(machine.far("usr/local/bin/su"), "x").unwrap();
+    mode(machine, "usr/local/bin/su", 0o4755);
+    fs::write(machine.far("etc/na\u{202e}me\u{1b}]0;x"), "x").unwrap();
+
+    let said = machine.says(1, &["pull", "s", "--all"]);
+    for name in HOSTILE {
+        assert!(said.contains(&format!("left out {name}: ")), "{name}: {said}");
+        assert!(!machine.path("s/root").join(name).exists(), "{name}");
+    }
+    for line in [
+        "refused  etc/profile.d/out.sh: a link to /root/.bashrc, which is outside root/ on this computer\n",
+        "refused  etc/profile.d/up.sh: a link to ../../../up, which is outside root/",
+        "refused  usr/local/bin/su: its mode 4755 has the setuid or setgid bit\n",
+        "pulled   s/root/etc/runlevels/default/syslog\n",
+        "hint: --outside-links takes such links too",
+        "hint: --setuid takes such files and bits too",
+        "pulled   s/root/etc/na\u{fffd}me\u{fffd}]0;x\n",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    assert!(!machine.path("s/root/usr/local/bin/su").exists());
+    git(&["status"]);
+    git(&["-C", "root", "status"]);
+    assert!(!trace.exists(), "git ran what the machine brought");
+
+    let taken = machine
+        .says(0, &["pull", "s", "usr/local/bin/su", "etc/profile.d/out.sh", "--setuid", "--outside-links"]);
+    assert!(taken.contains("pulled   s/root/usr/local/bin/su\n"), "{taken}");
+    HOSTILE.iter().for_each(|name| fs::remove_file(machine.far(name)).unwrap());
+    fs::remove_dir(machine.far("srv/repo")).unwrap();
+    fs::remove_dir_all(machine.far(".git")).unwrap();
+    fs::remove_dir_all(machine.far("etc/.GIT")).unwrap();
+    fs::remove_dir_all(machine.path("s/.git")).unwrap();
+    for name in ["etc/profile.d/up.sh", "etc/na\u{202e}me\u{1b}]0;x"] {
+        fs::remove_file(machine.far(name)).unwrap();
+    }
+    let _ = fs::remove_file(machine.path("s/root/etc/na\u{202e}me\u{1b}]0;x"));
 }
 
 fn home_is_where_it_came_from(machine: &Entered) {

@@ -19,6 +19,7 @@ mod foreign;
 mod inspect;
 mod microcode;
 mod modules;
+mod network;
 mod packages;
 mod pages;
 mod parity;

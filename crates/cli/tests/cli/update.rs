@@ -104,7 +104,16 @@ fn without_a_name_all_move_and_a_dry_run_writes_nothing() {
     ");
     assert_eq!(fs::read_dir(home.path("s")).unwrap().count(), before);
     assert_eq!(update(&home, "after", &["--dry-run"]), update(&home, "after", &[]));
-    insta::assert_snapshot!(sizeless(&update(&home, "before", &[])), @r"
+    // A mirror that goes back in time does so only where it is told to.
+    let lock = fs::read(home.path("s/hoopy.lock")).unwrap();
+    let said = home.fails(5, &["update", "s", "--mirror", "before", "--quiet"]);
+    assert!(said.contains("the mirror is older than the lock:"), "{said}");
+    assert!(
+        said.contains("helper 1.0-r0, and before 1.1-r0") && said.contains("--allow-downgrade"),
+        "{said}"
+    );
+    assert!(fs::read(home.path("s/hoopy.lock")).unwrap() == lock);
+    insta::assert_snapshot!(sizeless(&update(&home, "before", &["--allow-downgrade"])), @r"
     down     helper 1.1-r0 -> 1.0-r0 (# B -> # B)
     in       leaver 1.0-r0 (# B)
     out      newcomer 1.0-r0 (# B)

@@ -36,6 +36,7 @@ impl Plug {
             // Emulated, a second one takes turns with the first (`ship/vm/accel.rs`), and costs a fifth.
             cpus: Some(1),
             forwards: vec![Forward { name: "SSH".to_owned(), guest: 22, host: 0 }],
+            network: Default::default(),
             disks: vec![],
             acceleration: Acceleration::Auto,
             places: Places { qemu, ..Places::default() },

@@ -12,8 +12,17 @@ use crate::image::root::FileType;
 /// The question.
 const LIST: &str = include_str!("list.sh");
 
-/// A system of a hundred thousand files says less; more is not read.
-const MAX_ANSWER: u64 = 64 << 20;
+/// A line and a digest of each of [`MAX_FILES`], whose paths have 50 bytes.
+const MAX_ANSWER: u64 = 48 << 20;
+
+/// A desktop with all of KDE has this many; the root filesystem lies in memory.
+const MAX_FILES: usize = 250_000;
+
+/// All contents together, which are held in memory; what comes after so much is not fetched.
+const MAX_CONTENTS: u64 = 256 << 20;
+
+/// Containers and bind mounts bring hundreds.
+const MAX_MOUNTS: usize = 10_000;
 
 /// The files of a machine's root filesystem.
 #[derive(Debug, Default)]
@@ -32,8 +41,14 @@ pub struct Listing {
 /// [`DriftError`] when it cannot be asked, or answers something else.
 pub fn list(host: &str, run: &mut RunRemote<'_>) -> Result<Listing, DriftError> {
     let answer = run(LIST, MAX_ANSWER).map_err(|source| DriftError::Ask { host: host.to_owned(), source })?;
-    let listing = parse(&answer).filter(|listing| !listing.files.is_empty());
-    listing.ok_or_else(|| unexpected(host, &answer))
+    match parse(&answer) {
+        Ok(listing) if !listing.files.is_empty() => Ok(listing),
+        Err(Unreadable::TooMuch(what)) => Err(DriftError::TooMuch { host: host.to_owned(), what }),
+        _ if answer.len() as u64 >= MAX_ANSWER => {
+            Err(DriftError::TooMuch { host: host.to_owned(), what: "48 MiB of names" })
+        }
+        _ => Err(unexpected(host, &answer)),
+    }
 }
 
 fn unexpected(host: &str, answer: &[u8]) -> DriftError {
@@ -41,13 +56,21 @@ fn unexpected(host: &str, answer: &[u8]) -> DriftError {
     DriftError::Answer { host: host.to_owned(), found: end.escape_ascii().to_string() }
 }
 
-/// Nothing where the answer has no end.
-fn parse(answer: &[u8]) -> Option<Listing> {
+/// Why an answer is no listing.
+#[derive(Debug)]
+enum Unreadable {
+    /// It has no end.
+    NoEnd,
+    /// There is more of this than any machine has.
+    TooMuch(&'static str),
+}
+
+fn parse(answer: &[u8]) -> Result<Listing, Unreadable> {
     let mut listing = Listing::default();
     for line in answer.split(|&byte| byte == b'\n') {
         let (word, rest) = cut(line);
         match word {
-            b"done" => return Some(listing),
+            b"done" => return Ok(listing),
             b"image" => listing.image = Some(String::from_utf8_lossy(rest).trim().to_owned()),
             b"mount" => listing.mounts.extend(rest.strip_prefix(b"/").map(<[u8]>::to_vec)),
             b"node" => listing.take(rest, false),
@@ -55,8 +78,14 @@ fn parse(answer: &[u8]) -> Option<Listing> {
             b"hash" => listing.hash(rest),
             _ => {}
         }
+        if listing.files.len() > MAX_FILES {
+            return Err(Unreadable::TooMuch("250,000 files"));
+        }
+        if listing.mounts.len() > MAX_MOUNTS {
+            return Err(Unreadable::TooMuch("10,000 mounts"));
+        }
     }
-    None
+    Err(Unreadable::NoEnd)
 }
 
 impl Listing {
@@ -130,7 +159,7 @@ pub fn contents(
     for path in paths {
         let Ok(text) = std::str::from_utf8(path) else { continue };
         let Some((entry, _)) = listing.files.get(path) else { continue };
-        if entry.kind == FileType::File && entry.size <= most {
+        if entry.kind == FileType::File && entry.size <= most && limit < MAX_CONTENTS {
             script += &format!("get {}\n", quoted(text));
             // It may have grown meanwhile.
             limit += most.min(entry.size.saturating_mul(2) + 65_536) + path.len() as u64 + 64;
@@ -180,6 +209,15 @@ mod tests {
         let (file, _) = &listing.files[&b"etc/a b"[..]];
         assert_eq!((file.mode, file.owner, file.size, file.digest.is_some()), (0o644, Some((0, 5)), 3, true));
         assert_eq!(listing.files[&b"etc/l"[..]].0.text.as_deref(), Some("a b"));
-        assert!(parse(b"node 41ed 0 0 40 /etc\n").is_none(), "no end");
+        assert!(matches!(parse(b"node 41ed 0 0 40 /etc\n"), Err(Unreadable::NoEnd)));
+    }
+
+    #[test]
+    fn a_flood_is_not_kept() {
+        let flood = |line: &dyn Fn(usize) -> String| (0..300_000).map(line).collect::<String>() + "done\n";
+        let files = flood(&|n| format!("node 81a4 0 0 1 /{n}\n"));
+        assert!(matches!(parse(files.as_bytes()), Err(Unreadable::TooMuch("250,000 files"))));
+        let mounts = flood(&|n| format!("mount /{n}\n"));
+        assert!(matches!(parse(mounts.as_bytes()), Err(Unreadable::TooMuch("10,000 mounts"))));
     }
 }

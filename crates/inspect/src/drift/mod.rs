@@ -11,19 +11,19 @@
 
 mod ignore;
 mod listing;
+mod names;
 mod pull;
 mod secret;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
-
-use hoopy_store::layer::path::is_within;
 
 use crate::diff::{self, DiffError, Difference, Side};
 
 pub use ignore::Ignored;
 pub use listing::{Listing, contents, list};
-pub use pull::{Outcome, Pulled, pull};
+pub use pull::{Allowed, Outcome, Pulled, pull};
 pub use secret::secret;
 
 /// Runs a script with `sh` on the machine; gives what it printed, of which so many bytes are read at most.
@@ -47,6 +47,14 @@ pub enum DriftError {
         host: String,
         /// The end of it.
         found: String,
+    },
+    /// More than any machine has: it is not read.
+    #[error("{host}: its listing has more than {what}, and is not read")]
+    TooMuch {
+        /// The machine.
+        host: String,
+        /// Of what.
+        what: &'static str,
     },
     /// It runs no image of hoopy's.
     #[error(
@@ -98,7 +106,11 @@ pub fn drift(
     let machine = Side::known("the machine", listing.files.clone());
     let mut difference = diff::compare(image, &machine, patches)?;
     difference.facts.clear();
-    let is_mounted = |path: &[u8]| listing.mounts.iter().any(|at| !at.is_empty() && is_within(path, at));
+    let mounts: HashSet<&[u8]> = listing.mounts.iter().map(Vec::as_slice).collect();
+    let is_mounted = |path: &[u8]| {
+        let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        above.chain([path.len()]).any(|end| end > 0 && path.get(..end).is_some_and(|at| mounts.contains(at)))
+    };
     difference.files.retain(|file| {
         let path = file.path.as_bytes();
         !ignored.matches(path) && !is_mounted(path)

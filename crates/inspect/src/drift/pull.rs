@@ -2,6 +2,10 @@
 //!
 //! git keeps of a file's mode only whether it can be executed; another mode goes into `[modes]` of `hoopy.toml`, with
 //! its comments and order kept. Owners in `root/` are root: another owner is told of, and lost.
+//!
+//! The machine may be hostile, and the owner looks at what came only afterwards. So nothing is taken that acts by being
+//! there ([`names`](super::names)), and secrets, links that lead out of `root/` and setuid programs only where they are
+//! allowed ([`Allowed`]).
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -9,11 +13,13 @@ use std::path::Path;
 
 use hoopy_base::atomic::replace_file;
 use hoopy_base::beneath::Beneath;
+use hoopy_base::input::{Kind, read_text};
 use hoopy_store::layer::EntryPath;
 use rustix::fs::{Mode, OFlags};
 use serde::Serialize;
 use toml_edit::{DocumentMut, Item, Table, value};
 
+use super::names::reserved;
 use super::{DriftError, Listing, secret};
 use crate::diff::{Became, Entry, FileChange};
 use crate::image::root::FileType;
@@ -37,8 +43,23 @@ pub enum Outcome {
     WrittenAsRoot,
     /// It looks secret, for this reason.
     Secret(&'static str),
+    /// It is a link to this place, which on this computer is outside `root/`.
+    OutsideLink(String),
+    /// It has the setuid or setgid bit: this mode.
+    Setuid(u32),
     /// `root/` cannot hold it, for this reason.
     LeftOut(&'static str),
+}
+
+/// What is taken although it may do harm.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Allowed {
+    /// What looks secret.
+    pub secrets: bool,
+    /// Links that lead out of `root/` on this computer.
+    pub outside_links: bool,
+    /// Setuid and setgid bits.
+    pub setuid: bool,
 }
 
 /// Writes what changed on the machine into `dir/root/`. Contents must have been fetched.
@@ -49,7 +70,7 @@ pub fn pull(
     dir: &Path,
     changes: &[&FileChange],
     listing: &Listing,
-    with_secrets: bool,
+    allowed: Allowed,
 ) -> Result<Vec<Pulled>, DriftError> {
     let root = dir.join("root");
     let failed = |path: &Path| {
@@ -61,13 +82,21 @@ pub fn pull(
     let mut all = Vec::new();
     let mut modes = Vec::new();
     for change in changes {
-        let one = One { change, file: listing.files.get(change.path.as_bytes()), with_secrets };
+        let one = One { change, file: listing.files.get(change.path.as_bytes()), allowed };
         let outcome = match one.refusal() {
             Some(refusal) => refusal,
             None => {
                 let place = root.join(&change.path);
                 one.write(&beneath).map_err(failed(&place))?;
-                modes.extend(one.modes(listing));
+                for (path, mode) in one.modes(listing) {
+                    // Of a directory above: the file itself would have been refused.
+                    let refused = mode & SETUID != 0 && !allowed.setuid;
+                    let outcome = Outcome::Setuid(mode);
+                    if refused && !all.iter().any(|pulled: &Pulled| pulled.path == path) {
+                        all.push(Pulled { path: path.clone(), outcome });
+                    }
+                    modes.push((path, if refused { mode & !SETUID } else { mode }));
+                }
                 one.outcome()
             }
         };
@@ -81,7 +110,7 @@ pub fn pull(
 struct One<'a> {
     change: &'a FileChange,
     file: Option<&'a (Entry, Vec<u8>)>,
-    with_secrets: bool,
+    allowed: Allowed,
 }
 
 impl One<'_> {
@@ -96,12 +125,24 @@ impl One<'_> {
         if EntryPath::new(self.change.path.as_bytes()).is_err() {
             return Some(Outcome::LeftOut("no image can hold a path like this"));
         }
+        if let Some(reason) = reserved(self.change.path.as_bytes()) {
+            return Some(Outcome::LeftOut(reason));
+        }
+        if let Some(target) = entry.text.as_deref().filter(|_| entry.kind == FileType::Symlink)
+            && !self.allowed.outside_links
+            && leads_out(&self.change.path, target)
+        {
+            return Some(Outcome::OutsideLink(target.to_owned()));
+        }
+        if entry.kind == FileType::File && entry.mode & SETUID != 0 && !self.allowed.setuid {
+            return Some(Outcome::Setuid(entry.mode));
+        }
         match entry.kind {
             FileType::File if content.len() as u64 != entry.size => {
                 Some(Outcome::LeftOut("its content was not fetched: it is too large"))
             }
             FileType::File | FileType::Symlink => {
-                let why = secret(self.change.path.as_bytes(), content).filter(|_| !self.with_secrets);
+                let why = secret(self.change.path.as_bytes(), content).filter(|_| !self.allowed.secrets);
                 why.map(Outcome::Secret)
             }
             FileType::Dir => {
@@ -156,6 +197,31 @@ impl One<'_> {
     }
 }
 
+/// setuid and setgid.
+const SETUID: u32 = 0o6000;
+
+/// Whether a link at `path` leads out of `root/` on this computer: whoever edits what it names would edit a file of
+/// their own. What `rc-update` makes is known to be harmless, and the most common change of all.
+fn leads_out(path: &str, target: &str) -> bool {
+    if let Some(service) = target.strip_prefix("/etc/init.d/") {
+        let level = path.strip_prefix("etc/runlevels/").and_then(|rest| rest.split_once('/'));
+        return level.is_none_or(|(_, name)| name != service || service.contains('/'));
+    }
+    if target.starts_with('/') {
+        return true;
+    }
+    let mut depth = path.matches('/').count();
+    for name in target.split('/') {
+        match name {
+            "" | "." => {}
+            ".." if depth == 0 => return true,
+            ".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    false
+}
+
 /// The mode that a clone of the repository will have.
 const fn kept(mode: u32) -> u32 {
     if mode & 0o100 == 0 { 0o644 } else { 0o755 }
@@ -167,7 +233,7 @@ fn set_modes(path: &Path, modes: &[(String, u32)]) -> Result<(), DriftError> {
         return Ok(());
     }
     let failed = |source| DriftError::Write { path: path.to_owned(), source };
-    let text = match std::fs::read_to_string(path) {
+    let text = match read_text(path, Kind::Text) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
         other => other.map_err(failed)?,
     };
@@ -195,4 +261,26 @@ fn set_modes(path: &Path, modes: &[(String, u32)]) -> Result<(), DriftError> {
         }
     }
     replace_file(path, document.to_string().as_bytes()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_that_leave_root_are_known() {
+        for (path, target, out) in [
+            ("etc/motd", "/home/me/.bashrc", true),
+            ("etc/motd", "../../x", true),
+            ("etc/motd", "a/../../../x", true),
+            ("motd", "..", true),
+            ("etc/motd", "../srv/x", false),
+            ("etc/a/b", "../../srv", false),
+            ("etc/runlevels/default/sshd", "/etc/init.d/sshd", false),
+            ("etc/runlevels/default/sshd", "/etc/init.d/../../home/me/x", true),
+            ("etc/motd", "/etc/init.d/motd", true),
+        ] {
+            assert_eq!(leads_out(path, target), out, "{path} -> {target}");
+        }
+    }
 }

@@ -8,9 +8,9 @@
 //! Groups of layers are overlays of their own below it ([`crate::Lowers`] says why).
 
 use std::ffi::{CStr, CString};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::io;
 
 use rustix::fs::{XattrFlags, setxattr};
 use rustix::io::Errno;

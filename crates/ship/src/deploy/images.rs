@@ -15,7 +15,7 @@ use hoopy_uki::{Section, read_headers, read_section};
 use super::error::DeployError;
 use super::machine::{Machine, RemoteFile};
 use super::remote::{self, nothing, script};
-use super::ssh::Ssh;
+use super::ssh::{Call, Ssh};
 
 const FETCH: &str = include_str!("remote/fetch.sh");
 
@@ -143,7 +143,9 @@ pub(super) fn fetch_until(
         .collect();
     let script = script(&[("GIVEN", ""), ("ESP", &machine.esp), ("WANTED", &lines.join("\n"))], FETCH);
     const MARK: &[u8] = b"bytes\n";
-    let said = ssh.run_until(until, &script, MARK.len() as u64 + total, &mut nothing)?;
+    let limit = MARK.len() as u64 + total;
+    let call = Call { script: &script, limit, patience: ssh.limits().answer(), until };
+    let said = ssh.run(&call, &mut nothing)?;
     let Some(mut rest) = said.strip_prefix(MARK).filter(|rest| rest.len() as u64 == total) else {
         let said = String::from_utf8_lossy(said.get(..said.len().min(300)).unwrap_or_default()).into_owned();
         let host = ssh.host();

@@ -21,7 +21,7 @@ use super::error::DeployError;
 use super::images::NewImage;
 use super::machine::Machine;
 use super::remote::{self, nothing, script};
-use super::ssh::Ssh;
+use super::ssh::{Call, Ssh};
 
 const ABLE: &str = include_str!("remote/kexec-able.sh");
 const KEXEC: &str = include_str!("remote/kexec.sh");
@@ -50,7 +50,7 @@ const LOADED: [(Section, &str); 4] = [
 pub fn able(ssh: &Ssh, image: &NewImage) -> Result<(), DeployError> {
     let need = (COPIES * image.size + SPARE) / 1024;
     let script = script(&[("GIVEN", ""), ("ESP", ""), ("NEED", &need.to_string())], ABLE);
-    verdict(ssh, &ssh.run(&script, MAX_SAID, &mut nothing)?)
+    verdict(ssh, &ssh.ask(&script, MAX_SAID)?)
 }
 
 /// Loads `image`, which is the `file` of the machine's partition, and shuts down into it. The machine goes down a
@@ -61,7 +61,10 @@ pub fn able(ssh: &Ssh, image: &NewImage) -> Result<(), DeployError> {
 pub fn start(ssh: &Ssh, machine: &Machine, image: &NewImage, file: &str) -> Result<(), DeployError> {
     let parts = parts(image)?;
     let variables = [("GIVEN", ""), ("ESP", &machine.esp), ("FILE", file), ("PARTS", &parts)];
-    verdict(ssh, &ssh.run(&script(&variables, KEXEC), MAX_SAID, &mut nothing)?)
+    // It reads the image, digests and loads it before it says a word.
+    let patience = ssh.limits().medium(COPIES * image.size);
+    let call = Call { script: &script(&variables, KEXEC), limit: MAX_SAID, patience, until: None };
+    verdict(ssh, &ssh.run(&call, &mut nothing)?)
 }
 
 /// A line for each section that is loaded, with the digest that it has here.

@@ -5,7 +5,7 @@ use hoopy_base::terminal::harmless_line;
 use serde::Serialize;
 
 use super::error::DeployError;
-use super::remote::{self, nothing, script};
+use super::remote::{self, script};
 use super::ssh::Ssh;
 
 const ASK: &str = include_str!("remote/ask.sh");
@@ -72,7 +72,7 @@ impl Machine {
     /// [`DeployError`].
     pub fn ask(ssh: &Ssh, esp: Option<&str>) -> Result<Self, DeployError> {
         let script = script(&[("GIVEN", esp.unwrap_or_default()), ("ESP", "")], ASK);
-        let said = ssh.run(&script, MAX_ANSWER, &mut nothing)?;
+        let said = ssh.ask(&script, MAX_ANSWER)?;
         Self::parse(ssh.host(), &String::from_utf8_lossy(&said))
     }
 
@@ -82,7 +82,7 @@ impl Machine {
     /// # Errors
     /// [`DeployError`].
     pub fn peek(ssh: &Ssh) -> Result<Self, DeployError> {
-        let said = ssh.run(PEEK, MAX_ANSWER, &mut nothing)?;
+        let said = ssh.ask(PEEK, MAX_ANSWER)?;
         Self::parse(ssh.host(), &String::from_utf8_lossy(&said))
     }
 

@@ -42,7 +42,7 @@ pub use error::DeployError;
 pub use images::{NewImage, RemoteImage};
 pub use machine::{Health, Machine, RemoteFile};
 pub use place::{Partition, SlotFile, Step, Steps};
-pub use ssh::{Ssh, SshConfig, SshError};
+pub use ssh::{Call, Limits, Ssh, SshConfig, SshError};
 pub use status::{Status, status};
 pub use wait::{BootResult, reboot, wait};
 
@@ -51,6 +51,9 @@ const DIGEST: &str = "open_esp ro\nhas \"$FILE\"\nsha256sum \"$AT/$FILE\"\n";
 
 /// What the machine says while it works has no more bytes.
 const MAX_SAID: u64 = 64 << 10;
+
+/// A machine that says it has to copy more than this is not waited for any longer than for this.
+const MAX_COPIED: u64 = 1 << 30;
 
 /// Pieces in which an image is sent.
 const CHUNK: usize = 64 << 10;
@@ -122,7 +125,7 @@ fn plan_now(ssh: &Ssh, request: &Request<'_>) -> Result<DeployPlan, DeployError>
     let images = images::look(ssh, &machine)?;
     let partition = Partition { machine: &machine, arch: new.arch, images: &images };
     let namesake = place::namesake(&partition, request.layout, new).filter(|file| file.size == new.size);
-    let same = namesake.map(|file| digest(ssh, &machine, &file.path)).transpose()?;
+    let same = namesake.map(|file| digest(ssh, &machine, &file.path, file.size)).transpose()?;
     let same = same.is_some_and(|digest| digest == new.sha256.to_string());
     let in_place = match (request.layout, namesake) {
         (Layout::Single, _) => same,
@@ -177,9 +180,11 @@ fn news(new: &NewImage, there: &[&RemoteImage], stretches: &[Stretch]) -> Vec<Ne
     sent.map(news).collect()
 }
 
-fn digest(ssh: &Ssh, machine: &Machine, file: &str) -> Result<String, DeployError> {
+fn digest(ssh: &Ssh, machine: &Machine, file: &str, size: u64) -> Result<String, DeployError> {
     let script = script(&[("GIVEN", ""), ("ESP", &machine.esp), ("FILE", file)], DIGEST);
-    let said = String::from_utf8_lossy(&ssh.run(&script, MAX_SAID, &mut nothing)?).into_owned();
+    let patience = ssh.limits().medium(size);
+    let call = Call { script: &script, limit: MAX_SAID, patience, until: None };
+    let said = String::from_utf8_lossy(&ssh.run(&call, &mut nothing)?).into_owned();
     if let Some(refusal) = remote::refusal(ssh.host(), &said) {
         return Err(refusal);
     }
@@ -292,7 +297,12 @@ fn assemble(
             fed.as_ref().err().filter(|e| e.kind() != io::ErrorKind::BrokenPipe).map(io::Error::to_string);
         fed
     };
-    let said = ssh.run(&script, MAX_SAID, &mut feed)?;
+    // Written, read back and digested; the one before is copied and compared.
+    // What the machine says of its files is not to be trusted.
+    let copied = machine.files.iter().map(|file| file.size).max().unwrap_or(0).min(MAX_COPIED);
+    let patience = ssh.limits().medium(3 * (size + copied));
+    let call = Call { script: &script, limit: MAX_SAID, patience, until: None };
+    let said = ssh.run(&call, &mut feed)?;
     observer.event(Event::Bytes(0, 0));
     if let (Some(trouble), Some((new, _))) = (trouble, new) {
         return Err(DeployError::Image { path: new.path.clone(), source: io::Error::other(trouble) });

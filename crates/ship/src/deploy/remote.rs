@@ -13,7 +13,13 @@ const LIB: &str = include_str!("remote/lib.sh");
 /// The script `main` with what all have in common before it, and these variables.
 pub fn script(variables: &[(&str, &str)], main: &str) -> String {
     let set: String = variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
-    format!("{set}{MACHINE}\n{LIB}\n{main}")
+    format!("{set}{}{}{main}", code(MACHINE), code(LIB))
+}
+
+/// Without comments: each script of a deploy is sent anew. Neither library has a line in a text that begins with `#`.
+fn code(library: &str) -> String {
+    let is_code = |line: &&str| !line.trim_start().is_empty() && !line.trim_start().starts_with('#');
+    library.lines().filter(is_code).map(|line| format!("{}\n", line.trim_start_matches('\t'))).collect()
 }
 
 /// No input but the script.

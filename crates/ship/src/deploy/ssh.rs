@@ -6,26 +6,36 @@
 //!
 //! A script goes over standard input, behind a command of one line that reads exactly so many bytes: servers limit
 //! the length of a command, some to a few kilobytes. What follows the script is the script's own input.
+//!
+//! No machine is waited for without an end ([`Limits`]). What `ssh` says on standard error is read, made harmless and
+//! told as part of an error; it asks for passwords and about host keys on the terminal itself (/dev/tty), which no pipe
+//! changes.
 
 mod error;
+mod limits;
+mod pipes;
 
-use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
-use std::thread::JoinHandle;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use hoopy_base::pace::{Pace, Patience, Stall};
 use tempfile::TempDir;
 
 pub use error::SshError;
+pub use limits::Limits;
+use pipes::{Input, Words};
 
 /// What a socket's path may have (unix(7)), less what ssh adds to it while it makes it, and the NUL.
 const MAX_SOCKET_PATH: usize = 108 - 18;
 
-/// So much of what ssh and the machine say on standard error is kept.
-const MAX_WORDS: u64 = 64 << 10;
+/// Whatever a login shell says before it is ready, and more.
+const MAX_GREETING: usize = 64 << 10;
+
+/// Between two looks whether a process has ended.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Says that the machine is there.
 const READY: &str = "hoopy-ready";
@@ -39,8 +49,8 @@ pub struct SshConfig {
     pub batch: bool,
     /// Where a short-lived private directory is made.
     pub temp: PathBuf,
-    /// How long to wait for an answer to the first packet; ssh's own time where there is none.
-    pub patience: Option<Duration>,
+    /// How long to wait for the machine.
+    pub limits: Limits,
 }
 
 /// A connection.
@@ -87,20 +97,16 @@ impl Ssh {
         let mut command = command(config, host, socket.as_deref(), true);
         command.arg(format!("echo {READY} && exec cat >/dev/null"));
         let mut child = Process(command.spawn().map_err(|e| SshError::start(&config.program, e))?);
-        let words = listen(child.0.stderr.take());
-        let mut said = String::new();
-        if let Some(out) = child.0.stdout.take() {
-            // A login shell may greet first.
-            for line in BufReader::new(out.take(MAX_WORDS)).lines() {
-                said = line.unwrap_or_default();
-                if said == READY {
-                    break;
-                }
+        let words = Words::listen(child.0.stderr.take());
+        let limit = if config.batch { config.limits.connect } else { config.limits.login };
+        match greeted(&mut child.0, Instant::now() + limit) {
+            Ok(true) => {}
+            Ok(false) => return Err(SshError::of(host, &words.all(), false)),
+            Err(Greeting::Late) => {
+                drop(child);
+                return Err(SshError::NoLogin { host: host.to_owned(), waited: limit, words: words.all() });
             }
-        }
-        if said != READY {
-            let _ = child.0.wait();
-            return Err(SshError::of(host, &words.join().unwrap_or_default(), false));
+            Err(Greeting::Io(e)) => return Err(SshError::Io(e)),
         }
         let input = child.0.stdin.take();
         let sent = AtomicU64::new(0);
@@ -125,72 +131,170 @@ impl Ssh {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Runs a script with this input; gives what it said, of which `limit` bytes are read at most. The script says
-    /// itself whether it succeeded.
+    /// How long it waits.
+    pub fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    /// Runs a script that answers a question; gives what it said, of which `limit` bytes are read at most. The script
+    /// says itself whether it succeeded.
     ///
     /// # Errors
     /// [`SshError`] when the connection breaks.
-    pub fn run(&self, script: &str, limit: u64, feed: &mut Feed<'_>) -> Result<Vec<u8>, SshError> {
-        self.run_until(None, script, limit, feed)
+    pub fn ask(&self, script: &str, limit: u64) -> Result<Vec<u8>, SshError> {
+        let call = Call { script, limit, patience: self.limits().answer(), until: None };
+        self.run(&call, &mut |_| Ok(()))
     }
 
-    /// The same, with an instant after which nobody waits for it any more. The connection stays.
+    /// Runs a script with this input. The connection stays, also where the script is not waited for any longer.
     ///
     /// # Errors
-    /// [`SshError`]; [`SshError::Late`] when it is not done then.
-    pub fn run_until(
-        &self,
-        until: Option<Instant>,
-        script: &str,
-        limit: u64,
-        feed: &mut Feed<'_>,
-    ) -> Result<Vec<u8>, SshError> {
+    /// [`SshError`]; [`SshError::Late`] when it is not done by the time that was set for it.
+    pub fn run(&self, call: &Call<'_>, feed: &mut Feed<'_>) -> Result<Vec<u8>, SshError> {
         let mut command = command(&self.config, &self.host, self.socket.as_deref(), false);
-        let size = script.len();
+        let size = call.script.len();
         command.arg(format!(
             "exec sh -c 's=$(dd bs={size} count=1 iflag=fullblock 2>/dev/null) && eval \"$s\"'"
         ));
         let mut child = Process(command.spawn().map_err(|e| SshError::start(&self.config.program, e))?);
-        let words = listen(child.0.stderr.take());
-        let (input, output) = (child.0.stdin.take(), child.0.stdout.take());
+        let words = Words::listen(child.0.stderr.take());
+        let (moved, stop) = (AtomicU64::new(0), AtomicBool::new(false));
         let mut said = Vec::new();
-        let (done, waiting) = mpsc::channel::<()>();
-        let (read, _, late) = std::thread::scope(|scope| {
-            let (process, mut late) = (&mut child.0, None);
-            if let Some(until) = until {
-                late = Some(scope.spawn(move || {
-                    let left = until.saturating_duration_since(Instant::now());
-                    let is_late = waiting.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Timeout);
-                    // With it ends what it says, and whoever reads that goes on.
-                    is_late && process.kill().is_ok()
-                }));
-            }
-            let writer = scope.spawn(|| {
-                let mut input = Counting { inner: input, sent: &self.sent };
+        let ended = std::thread::scope(|scope| {
+            let input = child.0.stdin.take().map(|pipe| Input::new(pipe, &self.sent, &moved, &stop));
+            scope.spawn(|| {
+                let Some(Ok(mut input)) = input else { return };
                 // An end that is closed early is told by what the script said, or did not say.
-                let _ = input.write_all(script.as_bytes()).and_then(|()| feed(&mut input));
-                drop(input);
+                let _ = input.write_all(call.script.as_bytes()).and_then(|()| feed(&mut input));
             });
-            let read = output.map_or(Ok(0), |out| out.take(limit).read_to_end(&mut said));
-            drop(done);
-            let late = late.is_some_and(|late| late.join().unwrap_or(false));
-            (read, writer.join(), late)
+            let ended = attend(&mut child.0, call, &moved, &mut said);
+            if ended.is_err() {
+                // With it ends what it reads, and whoever writes that goes on.
+                let _ = child.0.kill();
+            }
+            stop.store(true, Ordering::Relaxed);
+            ended
         });
-        let status = child.0.wait().map_err(SshError::Io)?;
-        let words = words.join().unwrap_or_default();
-        if late {
-            return Err(SshError::Late(self.host.clone()));
-        }
-        read.map_err(SshError::Io)?;
+        let host = || self.host.clone();
+        let status = match ended {
+            Ok(status) => status,
+            Err(Ended::Io(e)) => return Err(SshError::Io(e)),
+            Err(Ended::Late) => return Err(SshError::Late(host())),
+            Err(Ended::Stalled(Stall::Silent(waited))) => {
+                return Err(SshError::Silent { host: host(), waited });
+            }
+            Err(Ended::Stalled(Stall::Slow(bytes, waited))) => {
+                return Err(SshError::Slow { host: host(), bytes, waited });
+            }
+        };
+        let words = words.all();
         // What ssh itself fails with (ssh(1)); a script of ours never does.
         if status.code().is_none_or(|code| code == 255) {
             return Err(SshError::of(&self.host, &words, true));
         }
         if said.is_empty() && !words.is_empty() {
-            return Err(SshError::Words { host: self.host.clone(), words });
+            return Err(SshError::Words { host: host(), words });
         }
         Ok(said)
     }
+}
+
+/// A script to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The script.
+    pub script: &'a str,
+    /// So many bytes of its answer are read at most.
+    pub limit: u64,
+    /// How long it may be silent or slow.
+    pub patience: Patience,
+    /// When it is not waited for any longer, whatever it does.
+    pub until: Option<Instant>,
+}
+
+/// How a script ended that was not waited for to its end.
+enum Ended {
+    Late,
+    Stalled(Stall),
+    Io(io::Error),
+}
+
+/// Reads the answer and waits for the end of the process, as long as bytes move.
+fn attend(
+    child: &mut Child,
+    call: &Call<'_>,
+    moved: &AtomicU64,
+    said: &mut Vec<u8>,
+) -> Result<ExitStatus, Ended> {
+    let mut pace = Pace::new(call.patience, Instant::now());
+    let mut output = child.stdout.take();
+    let mut exited = false;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        if let Some(out) = &mut output {
+            let room =
+                usize::try_from(call.limit - said.len() as u64).unwrap_or(usize::MAX).min(buffer.len());
+            let part = buffer.get_mut(..room).unwrap_or_default();
+            match pipes::read(out, part).map_err(Ended::Io)? {
+                Some(n) => {
+                    said.extend(part.get(..n).unwrap_or_default());
+                    moved.fetch_add(n as u64, Ordering::Relaxed);
+                    if n == 0 || said.len() as u64 >= call.limit {
+                        output = None;
+                    }
+                }
+                // What it started may hold the pipe; what it said itself has been read by now.
+                None if exited => output = None,
+                None => exited = child.try_wait().map_err(Ended::Io)?.is_some(),
+            }
+        } else {
+            match child.try_wait().map_err(Ended::Io)? {
+                Some(status) => return Ok(status),
+                None => std::thread::sleep(PAUSE),
+            }
+        }
+        let now = Instant::now();
+        if call.until.is_some_and(|until| now >= until) {
+            return Err(Ended::Late);
+        }
+        if let Some(stall) = pace.check(now, moved.load(Ordering::Relaxed)) {
+            return Err(Ended::Stalled(stall));
+        }
+    }
+}
+
+enum Greeting {
+    Late,
+    Io(io::Error),
+}
+
+/// Waits until the machine says that it is there; false where the connection ends before.
+fn greeted(child: &mut Child, until: Instant) -> Result<bool, Greeting> {
+    let mut said = Vec::new();
+    let mut buffer = [0; 4096];
+    let ready = format!("{READY}\n");
+    if let Some(out) = &mut child.stdout {
+        // A login shell may greet first.
+        while said.len() < MAX_GREETING {
+            match pipes::read(out, &mut buffer).map_err(Greeting::Io)? {
+                Some(0) => break,
+                Some(n) => said.extend(buffer.get(..n).unwrap_or_default()),
+                None => {}
+            }
+            let text = String::from_utf8_lossy(&said).replace("\r\n", "\n");
+            if text == ready || text.ends_with(&format!("\n{ready}")) {
+                return Ok(true);
+            }
+            if Instant::now() >= until {
+                return Err(Greeting::Late);
+            }
+        }
+    }
+    // It ends by itself, with what it has to say about it.
+    while Instant::now() < until && matches!(child.try_wait(), Ok(None)) {
+        std::thread::sleep(PAUSE);
+    }
+    Ok(false)
 }
 
 /// A directory with a short name, for this user alone.
@@ -210,9 +314,7 @@ fn command(config: &SshConfig, host: &str, socket: Option<&Path>, master: bool) 
         command.args(["-o", if master { "ControlMaster=yes" } else { "ControlMaster=no" }]);
         command.args(["-o", "ControlPersist=no"]);
     }
-    if let Some(patience) = config.patience {
-        command.arg("-o").arg(format!("ConnectTimeout={}", patience.as_secs().max(1)));
-    }
+    command.arg("-o").arg(format!("ConnectTimeout={}", config.limits.connect.as_secs().max(1)));
     if config.batch {
         command.args(["-o", "BatchMode=yes"]);
     }
@@ -221,33 +323,5 @@ fn command(config: &SshConfig, host: &str, socket: Option<&Path>, master: bool) 
     command
 }
 
-/// Reads what is said on standard error, while it is said.
-fn listen(from: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut words = Vec::new();
-        if let Some(mut from) = from {
-            let _ = from.by_ref().take(MAX_WORDS).read_to_end(&mut words);
-            // The rest is read too: nobody must wait for it to be.
-            let _ = io::copy(&mut from, &mut io::sink());
-        }
-        String::from_utf8_lossy(&words).trim().to_owned()
-    })
-}
-
-struct Counting<'a> {
-    inner: Option<ChildStdin>,
-    sent: &'a AtomicU64,
-}
-
-impl Write for Counting<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(inner) = &mut self.inner else { return Ok(bytes.len()) };
-        let n = inner.write(bytes)?;
-        self.sent.fetch_add(n as u64, Ordering::Relaxed);
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.as_mut().map_or(Ok(()), Write::flush)
-    }
-}
+#[cfg(test)]
+mod tests;

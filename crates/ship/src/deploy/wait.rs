@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::error::DeployError;
 use super::machine::Machine;
-use super::remote::{nothing, script};
-use super::ssh::{Ssh, SshConfig, SshError};
+use super::remote::script;
+use super::ssh::{Limits, Ssh, SshConfig, SshError};
 
 /// Between two questions.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ pub struct BootResult {
 /// # Errors
 /// [`DeployError`].
 pub fn reboot(ssh: &Ssh) -> Result<(), DeployError> {
-    ssh.run(&script(&[("GIVEN", ""), ("ESP", "")], REBOOT), 1 << 10, &mut nothing)?;
+    ssh.ask(&script(&[("GIVEN", ""), ("ESP", "")], REBOOT), 1 << 10)?;
     Ok(())
 }
 
@@ -54,7 +54,8 @@ pub fn wait(
     config: &SshConfig,
     within: Duration,
 ) -> Result<BootResult, DeployError> {
-    let config = SshConfig { patience: Some(PATIENCE), ..config.clone() };
+    let limits = Limits { connect: PATIENCE, idle: PATIENCE, ..config.limits };
+    let config = SshConfig { limits, ..config.clone() };
     let started = Instant::now();
     let mut words = String::new();
     while started.elapsed() < within {

@@ -4,11 +4,13 @@
 //! bit, and what else there is comes of the umask of whoever cloned. `[modes]` in `hoopy.toml` overrides.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use hoopy_base::input;
 
 use super::builder::Builder;
 use super::stored::Layer;
@@ -144,6 +146,7 @@ fn add(path: &Path, target: &EntryPath, depth: usize, builder: &mut Builder) -> 
 
 fn add_file(path: &Path, target: &EntryPath, mode: u32, builder: &mut Builder) -> Result<(), FilesError> {
     let io = |source| FilesError::Io { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(io)?;
+    // Regular when it was looked at; by now it may be a pipe.
+    let mut file = input::open(path).map_err(io)?;
     builder.add_file(target, mode, &mut file).map_err(io)
 }

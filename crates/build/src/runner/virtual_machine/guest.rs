@@ -82,7 +82,7 @@ impl Guest {
         args.push(["-chardev", "stdio,id=jobs,signal=off", "-device", "virtio-serial-pci"]);
         args.push(["-device", "virtserialport,chardev=jobs,name=hoopy"]);
         if config.network {
-            args.network(&[]);
+            args.open_network();
         }
         let start = Start {
             program: &qemu,

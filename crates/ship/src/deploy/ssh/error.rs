@@ -2,6 +2,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hoopy_base::size;
+
+use super::limits::Limits;
 
 /// The connection was not made, or broke. `words` are ssh's own.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +64,47 @@ pub enum SshError {
         /// What ssh said.
         words: String,
     },
-    /// It took longer than anybody wanted to wait.
+    /// It took longer than the caller wanted to wait.
     #[error("{0} did not answer in time")]
     Late(String),
+    /// It was not let in, and not refused either.
+    #[error(
+        "{host} did not finish the login: waited {} s{}\nhint: see whether `ssh {host}` gets in",
+        seconds(*.waited), said(.words)
+    )]
+    NoLogin {
+        /// The machine.
+        host: String,
+        /// How long it was waited for.
+        waited: Duration,
+        /// What ssh said.
+        words: String,
+    },
+    /// It is connected, and nothing comes.
+    #[error(
+        "{host} stopped answering: waited {} s for a byte, and none came\nhint: see whether `ssh {host} true` answers, then run it again",
+        seconds(*.waited)
+    )]
+    Silent {
+        /// The machine.
+        host: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// It is connected, and next to nothing comes.
+    #[error(
+        "{host} is too slow: {} in {} s, and hoopy waits for no less than {} KiB a second\nhint: see whether `ssh \
+         {host} true` answers, then run it again",
+        size::show(*.bytes), seconds(*.waited), Limits::default().rate >> 10
+    )]
+    Slow {
+        /// The machine.
+        host: String,
+        /// How much came and went.
+        bytes: u64,
+        /// In what time.
+        waited: Duration,
+    },
     /// Anything else.
     #[error("{host}: {words}")]
     Words {
@@ -110,6 +153,15 @@ impl SshError {
             Self::Words { host, words }
         }
     }
+}
+
+/// At least one: tests wait for less.
+fn seconds(waited: Duration) -> u64 {
+    (waited.as_secs_f64().round() as u64).max(1)
+}
+
+fn said(words: &str) -> String {
+    if words.is_empty() { String::new() } else { format!("; ssh says:\n{words}") }
 }
 
 fn says_host_key(words: &str) -> bool {
