@@ -14,6 +14,7 @@ mod check;
 mod deploy;
 mod disk;
 mod drift;
+mod escape;
 mod faults;
 mod foreign;
 mod inspect;

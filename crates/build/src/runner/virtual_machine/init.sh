@@ -7,7 +7,7 @@
 
 export PATH=/bin
 work=/guest tree=/guest/tree base=/guest/base job=/guest/job mnt=/guest/mnt root=/guest/root dev=/guest/dev
-result=/guest/result upper=/guest/upper seen=.hoopy-seen
+lent=/guest/lent result=/guest/result upper=/guest/upper seen=.hoopy-seen
 
 die() {
 	echo "hoopy: $*" >/dev/console
@@ -59,7 +59,22 @@ connect() {
 	ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0 && ip route add default via 10.0.2.2 ||
 		die "no network"
 	echo nameserver 10.0.2.3 >/guest/resolv.conf
-	mkdir -p $base/etc && : >$base/etc/resolv.conf
+}
+
+# The resolver's configuration for as long as a script runs: a directory on top of the layers, so that what the script
+# makes of it is a change like any other. A time that no clock gives tells whether it was left alone
+# (sandbox/helper/resolver.rs).
+lend() {
+	rm -rf $lent
+	[ "$network" = yes ] && [ ! -L $tree/etc ] && { [ -d $tree/etc ] || [ ! -e $tree/etc ]; } || return 0
+	mkdir -p -m 755 $lent/etc && cp /guest/resolv.conf $lent/etc && chmod 644 $lent/etc/resolv.conf &&
+		touch -d @1 $lent/etc/resolv.conf || die "cannot lend /etc/resolv.conf"
+	[ ! -d $tree/etc ] || { chown $(stat -c %u:%g $tree/etc) $lent/etc && chmod $(stat -c %a $tree/etc) $lent/etc; } ||
+		die "cannot lend /etc/resolv.conf"
+}
+
+take_back() {
+	[ "$(stat -c '%F %Y' $upper/etc/resolv.conf 2>/dev/null)" != "regular file 1" ] || rm $upper/etc/resolv.conf
 }
 
 unpack() {
@@ -83,7 +98,9 @@ receive() {
 
 run() {
 	mkdir -m 755 $upper /guest/overlay $result
-	mount -t overlay -o "lowerdir=$tree:$base,upperdir=$upper,workdir=/guest/overlay$off" overlay $root ||
+	lend
+	[ -d $lent ] && top=$lent: || top=
+	mount -t overlay -o "lowerdir=$top$tree:$base,upperdir=$upper,workdir=/guest/overlay$off" overlay $root ||
 		die "cannot mount the layers"
 	[ "$network" = no ] && apart=-n || apart=
 	{
@@ -91,6 +108,7 @@ run() {
 		echo $? >$result/status
 	} </dev/null 2>&1 | tail -c 1048576 >$result/output
 	umount $root || die "cannot unmount the layers"
+	take_back
 }
 
 # Which directories of $upper do not hide what is below them. Nothing here shows the attribute that says so, but an

@@ -37,9 +37,6 @@ mount -t proc -o nosuid,nodev,noexec proc $root/proc || fail "cannot mount /proc
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs $root/sys || fail "cannot mount /sys"
 furnish_dev
 place
-if [ "$network" = yes ] && [ -f $root/etc/resolv.conf ] && [ ! -L $root/etc/resolv.conf ]; then
-	mount -o bind /guest/resolv.conf $root/etc/resolv.conf || fail "cannot lend /etc/resolv.conf"
-fi
 cd /
 ulimit -c 0
 # Not exec: when this shell ends, whatever the script left running ends with it
