@@ -12,7 +12,7 @@ use super::form::Kept;
 use super::particulars::{Identity, cells, identity};
 use super::table::Table;
 use super::{Catalogue, FACTS, LOW, OWN, PROVIDER, WAITS};
-use crate::solve::MAX_REPOSITORIES;
+use crate::resolve::MAX_REPOSITORIES;
 
 /// Indexes that cannot be one catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -9,8 +9,8 @@
 use hoopy_apk::Dependency;
 use hoopy_apk::catalogue::{self, Catalogue};
 use hoopy_apk::index;
+use hoopy_apk::resolve::{Choice, Outline};
 use hoopy_apk::signature::{KeyRing, Verified};
-use hoopy_apk::solve::{Choice, Outline};
 
 use super::file::{LockedRepository, Role};
 use super::indexes::Fetched;
