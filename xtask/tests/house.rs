@@ -8,8 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files that import each other because they are two halves of one idea, and why.
-const ONE_IDEA: [(&str, &str); 8] = [
-    ("apk::solve::stock", "apk::solve::universe"),
+const ONE_IDEA: [(&str, &str); 7] = [
     ("build::locking::indexes", "build::locking::make"),
     ("build::locking::listed", "build::locking::make"),
     ("build::runner::ahead", "build::runner::native"),
