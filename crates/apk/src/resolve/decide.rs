@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 
-use super::demand::Offer;
 use super::history::{Exclusion, Fault, Log};
 use super::search::Search;
 use super::state::Summons;
 use super::supply::Supply;
+use super::terms::Offer;
 use crate::version;
 
 impl<'s, S: Supply, L: Log> Search<'s, S, L> {

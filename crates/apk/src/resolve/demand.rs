@@ -1,39 +1,11 @@
-//! Demands and offers, and when one meets the other (rules 1.1 to 1.6).
+//! When an offer meets a demand (rules 1.3 to 1.6).
 
 use super::supply::Supply;
-use crate::dependency::{Dependency, provides};
+use super::terms::{Demand, Offer};
+use crate::dependency::provides;
 use crate::version::Op;
 
-/// What a world, a dependency or an entry of `install_if` asks for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Demand<'s> {
-    pub name: u32,
-    /// Written `!name`: a negative demand.
-    pub conflict: bool,
-    pub constraint: Option<(Op, &'s str)>,
-}
-
-/// A package under one of the names that it can stand for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Offer<'s> {
-    pub package: u32,
-    /// `None`: a bare offer, from an entry of `provides` without version.
-    pub version: Option<&'s str>,
-}
-
-impl Offer<'_> {
-    pub fn is_bare(&self) -> bool {
-        self.version.is_none()
-    }
-}
-
-impl<'s> Demand<'s> {
-    /// A dependency, with the number of its name.
-    pub fn of(name: u32, dependency: &'s Dependency) -> Self {
-        let constraint = dependency.constraint.as_ref().map(|(op, version)| (*op, version.as_str()));
-        Self { name, conflict: dependency.conflict, constraint }
-    }
-
+impl Demand<'_> {
     /// Whether a name that is closed with `offer`, or is empty, is as the package `by` demands, or as the world does.
     pub fn is_met<S: Supply>(&self, supply: &S, by: Option<u32>, offer: Option<&Offer<'_>>) -> bool {
         match offer {

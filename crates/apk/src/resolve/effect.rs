@@ -1,9 +1,9 @@
 //! Demands that take effect, packages that go out, names that become due for a survey (rules 3.2 to 3.4 and 6.3).
 
-use super::demand::Demand;
 use super::history::{Call, Exclusion, Log, Source};
 use super::search::Search;
 use super::supply::Supply;
+use super::terms::Demand;
 
 /// Where packages that meet a demand may come from, besides.
 #[derive(Clone, Copy)]

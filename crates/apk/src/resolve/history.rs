@@ -3,7 +3,7 @@
 //! A search keeps no history unless it has failed before and is run again for the sake of one.
 #![expect(dead_code, reason = "for explanations, which do not read all of it yet")]
 
-use super::demand::Offer;
+use super::terms::Offer;
 
 /// Why the world is refused (rule 7.4).
 #[derive(Debug, Clone, Copy)]

@@ -30,6 +30,7 @@ mod state;
 mod supply;
 mod survey;
 mod tags;
+mod terms;
 mod turns;
 mod universe;
 mod world;

@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
-use super::demand::{Demand, Offer};
 use super::search::Search;
 use super::supply::Supply;
 use super::tags::Tags;
+use super::terms::{Demand, Offer};
 use super::world::wishes;
 use super::{Choice, Solution, UniverseError};
 use crate::catalogue::Catalogue;

@@ -12,11 +12,11 @@
 use std::collections::VecDeque;
 
 use super::awaiting::{Awaiting, Group, Precedence};
-use super::demand::Offer;
 use super::history::{Fault, Log};
 use super::marks::Marks;
 use super::state::{NameState, PackageState, Touched};
 use super::supply::Supply;
+use super::terms::Offer;
 use super::turns::Turns;
 use super::world::Wish;
 

@@ -1,6 +1,6 @@
 //! What is known of a name and of a package while a choice is made (rules 3.1, 3.2, 3.8, 4.5 and 6.1).
 
-use super::demand::Offer;
+use super::terms::Offer;
 
 /// What is known of a name.
 #[derive(Debug, Clone, Copy, Default)]

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::demand::{Demand, Offer};
+use super::terms::{Demand, Offer};
 
 /// Names, packages, and who offers, needs and waits for what.
 pub(super) trait Supply {

@@ -1,10 +1,10 @@
 //! Surveys: what follows for a name from what happened since it was surveyed last (rules 3.4 to 3.8).
 
-use super::demand::{Demand, Offer};
 use super::history::{Call, Exclusion, Log};
 use super::search::Search;
 use super::state::{Notes, Summons};
 use super::supply::Supply;
+use super::terms::{Demand, Offer};
 
 impl<'s, S: Supply, L: Log> Search<'s, S, L> {
     /// Surveys a name that was due.

@@ -8,10 +8,10 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::bucket::bucket;
-use super::demand::{Demand, Offer};
 use super::lists::Lists;
 use super::supply::Supply;
 use super::tags::Tags;
+use super::terms::{Demand, Offer};
 use super::{Choice, Identity, Repository, UniverseError, identity};
 use crate::dependency::Dependency;
 use crate::record::Record;

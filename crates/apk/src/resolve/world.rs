@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::demand::Demand;
 use super::tags::Tags;
+use super::terms::Demand;
 use crate::dependency::Dependency;
 
 /// A demand of the world.
