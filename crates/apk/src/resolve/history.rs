@@ -1,7 +1,6 @@
 //! Why a world is refused, and what led to it: what an explanation is made of.
 //!
 //! A search keeps no history unless it has failed before and is run again for the sake of one.
-#![expect(dead_code, reason = "for explanations, which do not read all of it yet")]
 
 use super::terms::Offer;
 

@@ -95,8 +95,8 @@ pub fn solve<'a: 'w, 'w>(
     world: &'w [Dependency],
 ) -> Result<Solution<'a>, Unsatisfiable> {
     let find = |names: &[&str]| names.iter().map(|name| universe.find(name)).collect();
-    let wishes =
-        world::wishes(world, &universe.tags, find).map_err(|bad| explain::impossible(universe, &bad))?;
+    let wishes = world::wishes(world, &universe.tags, find)
+        .map_err(|bad| explain::impossible(universe, world, &bad))?;
     let untagged = universe.tags.untagged;
     let mut search = Search::new(universe, &wishes, untagged, ());
     if search.run().is_err() {

@@ -86,7 +86,6 @@ impl<'a> Universe<'a> {
     }
 
     /// As it is written in the index.
-    #[expect(dead_code, reason = "for explanations, which do not name dependencies yet")]
     pub(super) fn dependency(&self, place: u32) -> Option<&'a Dependency> {
         self.mentions.get(place as usize).map(|(_, dependency)| *dependency)
     }

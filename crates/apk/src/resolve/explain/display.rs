@@ -72,6 +72,10 @@ impl Problem {
                 tags => write!(f, "no repository has that tag, there is only {}", list(tags, "and")),
             },
             Self::WrongArchitecture { package, arch } => write!(f, "{package} is built for {arch}"),
+            Self::MisplacedTag { package, dependency } => {
+                write!(f, "{package} pins {dependency}, which only `packages` may do")
+            }
+            Self::ProvidedTwice { name, package } => write!(f, "{package} provides {name} more than once"),
             Self::NotFound { package } => write!(f, "{package} does not fit with the rest"),
         }
     }

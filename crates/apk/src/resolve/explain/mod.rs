@@ -1,7 +1,10 @@
 //! Why a world cannot be had, as short chains from what was asked to what is in the way.
 
 mod display;
+mod label;
+mod reason;
 mod similar;
+mod trace;
 
 use super::history::{Fault, History};
 use super::search::Search;
@@ -10,6 +13,10 @@ use super::world::BadWish;
 use crate::dependency::Dependency;
 use crate::version::Version;
 pub use similar::similar_names;
+use trace::Trace;
+
+/// More causes than this are the echo of the first ones.
+const MAX_CAUSES: usize = 8;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +97,20 @@ pub enum Problem {
         /// What it is built for.
         arch: Box<str>,
     },
+    /// A package pins a dependency to a tag, which only the world may do.
+    MisplacedTag {
+        /// The package, as `name-version`.
+        package: Box<str>,
+        /// What it pins.
+        dependency: Dependency,
+    },
+    /// A package provides one name in more than one way, and so excludes itself.
+    ProvidedTwice {
+        /// The name.
+        name: Box<str>,
+        /// The package, as `name-version`.
+        package: Box<str>,
+    },
     /// The search took choices that do not fit together; naming one more package in the world settles most such.
     NotFound {
         /// The package that could not be had, as `name-version`.
@@ -109,6 +130,8 @@ impl Problem {
             | Self::OnlyTagged { .. }
             | Self::NoSuchTag { .. }
             | Self::WrongArchitecture { .. }
+            | Self::MisplacedTag { .. }
+            | Self::ProvidedTwice { .. }
             | Self::NotFound { .. } => &[],
         }
     }
@@ -121,6 +144,16 @@ pub struct Cause {
     pub chain: Vec<Ask>,
     /// Why it cannot.
     pub problem: Problem,
+}
+
+impl Cause {
+    /// Whether another cause is the same problem. Two names may be nowhere to be found alike, and are two problems.
+    fn tells_as_much_as(&self, other: &Self) -> bool {
+        let name = |cause: &Self| cause.chain.last().map(|ask| ask.dependency.name.clone());
+        let is_same_name = || name(self) == name(other);
+        self.problem == other.problem
+            && (!matches!(self.problem, Problem::NoSuchName { .. }) || is_same_name())
+    }
 }
 
 /// The world cannot be had.
@@ -139,38 +172,97 @@ impl Unsatisfiable {
 }
 
 /// Explains why a search failed.
-pub(super) fn explain<'a>(search: &Search<'_, Universe<'a>, History>, fault: &Fault<'_>) -> Unsatisfiable {
-    let universe = search.supply;
-    let label =
-        |package: u32| universe.record(package).map_or_else(Box::default, |record| record.name.clone());
-    let package = match fault {
-        Fault::Nothing { name } => universe.name_text(*name).into(),
-        Fault::Out { offer, .. } | Fault::NotCleared { offer, .. } => label(offer.package),
-        Fault::Taken { later: Some(offer), .. } => label(offer.package),
-        Fault::Taken { name, later: None, .. } => universe.name_text(*name).into(),
-        Fault::Unmet { package, .. } => label(*package),
-    };
-    let world = search.world.first().map(|wish| wish.dependency);
-    Unsatisfiable {
-        causes: world.map(|first| by_itself(first, Problem::NotFound { package })).into_iter().collect(),
+pub(super) fn explain(search: &Search<'_, Universe<'_>, History>, fault: &Fault<'_>) -> Unsatisfiable {
+    let trace = Trace::new(search);
+    let mut causes: Vec<Cause> = trace.impossible().take(MAX_CAUSES).collect();
+    // What does not fit in the end is an echo of what could not be met in the first place.
+    if causes.is_empty() || !matches!(fault, Fault::Unmet { .. }) {
+        let cause = trace.cause(fault);
+        if causes.iter().all(|known| known.chain != cause.chain) {
+            causes.push(cause);
+        }
     }
+    Unsatisfiable { causes: plainest_first(causes) }
 }
 
-/// Explains demands that refuse the world before anything is chosen.
-pub(super) fn impossible(universe: &Universe<'_>, bad: &[BadWish<'_>]) -> Unsatisfiable {
+/// Explains demands that refuse the world before anything is chosen, and what else is wrong with the world.
+pub(super) fn impossible(
+    universe: &Universe<'_>,
+    world: &[Dependency],
+    bad: &[BadWish<'_>],
+) -> Unsatisfiable {
     let cause = |bad: &BadWish<'_>| match bad {
         BadWish::Version(wish) => by_itself(wish, Problem::BadVersion),
         BadWish::Tag(wish) => {
             by_itself(wish, Problem::NoSuchTag { tags: universe.tags.names().map(Box::from).collect() })
         }
-        BadWish::Name(wish) => {
-            let similar = similar::similar(universe, &wish.name);
-            by_itself(wish, Problem::NoSuchName { similar, command_of: Vec::new() })
-        }
+        BadWish::Name(wish) => by_itself(wish, no_such_name(universe, &wish.name)),
     };
-    Unsatisfiable { causes: bad.iter().map(cause).collect() }
+    let mut causes: Vec<Cause> = bad.iter().map(cause).collect();
+    if bad.iter().all(|bad| matches!(bad, BadWish::Name(_))) {
+        // Nothing else depends on names that no index mentions: the rest is refused or not as it is without them.
+        let is_known = |wish: &&Dependency| universe.find(&wish.name).is_some();
+        let rest: Vec<Dependency> = world.iter().filter(is_known).cloned().collect();
+        causes.extend(super::solve(universe, &rest).err().into_iter().flat_map(|why| why.causes));
+    }
+    Unsatisfiable { causes: plainest_first(causes) }
 }
 
 fn by_itself(demand: &Dependency, problem: Problem) -> Cause {
     Cause { chain: vec![Ask { by: Asker::World, dependency: demand.clone(), triggers: false }], problem }
+}
+
+fn no_such_name(universe: &Universe<'_>, name: &str) -> Problem {
+    Problem::NoSuchName {
+        similar: similar::similar(universe, name),
+        command_of: label::command_of(universe, name),
+    }
+}
+
+/// Sorts causes, and drops those that say nothing new.
+fn plainest_first(mut causes: Vec<Cause>) -> Vec<Cause> {
+    let is_plain = |cause: &Cause| !matches!(cause.problem, Problem::NotFound { .. });
+    if causes.iter().any(is_plain) {
+        causes.retain(is_plain);
+    }
+    drop_echoes(&mut causes);
+    causes.sort_by_key(|cause| (rank(&cause.problem), cause.chain.len()));
+    keep_shortest(&mut causes);
+    causes.truncate(MAX_CAUSES);
+    causes
+}
+
+/// Drops what is excluded by a demand that cannot be met itself. Two that exclude each other both stay.
+fn drop_echoes(causes: &mut Vec<Cause>) {
+    let is_excluded = |cause: &Cause| matches!(cause.problem, Problem::Excluded { .. });
+    let roots: Vec<Vec<Ask>> =
+        causes.iter().filter(|cause| !is_excluded(cause)).map(|cause| cause.chain.clone()).collect();
+    causes.retain(|cause| !matches!(&cause.problem, Problem::Excluded { by, .. } if roots.contains(by)));
+}
+
+/// Many roads may lead to one problem; the shortest tells it.
+fn keep_shortest(causes: &mut Vec<Cause>) {
+    let mut told: Vec<Cause> = Vec::new();
+    causes.retain(|cause| {
+        let is_new = !told.iter().any(|known| known.tells_as_much_as(cause));
+        if is_new {
+            told.push(cause.clone());
+        }
+        is_new
+    });
+}
+
+/// What is plain to see comes first.
+fn rank(problem: &Problem) -> u8 {
+    match problem {
+        Problem::BadVersion | Problem::NoSuchTag { .. } | Problem::NoSuchName { .. } => 0,
+        Problem::NoSuchVersion { .. }
+        | Problem::WrongArchitecture { .. }
+        | Problem::MisplacedTag { .. }
+        | Problem::ProvidedTwice { .. }
+        | Problem::OnlyTagged { .. } => 1,
+        Problem::ChooseOne { .. } => 2,
+        Problem::Excluded { .. } | Problem::SameName { .. } => 3,
+        Problem::NotFound { .. } => 4,
+    }
 }
