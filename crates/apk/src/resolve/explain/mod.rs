@@ -2,6 +2,7 @@
 
 mod display;
 mod label;
+mod ranking;
 mod reason;
 mod similar;
 mod trace;
@@ -12,6 +13,7 @@ use super::universe::Universe;
 use super::world::BadWish;
 use crate::dependency::Dependency;
 use crate::version::Version;
+use ranking::plainest_first;
 pub use similar::similar_names;
 use trace::Trace;
 
@@ -146,16 +148,6 @@ pub struct Cause {
     pub problem: Problem,
 }
 
-impl Cause {
-    /// Whether another cause is the same problem. Two names may be nowhere to be found alike, and are two problems.
-    fn tells_as_much_as(&self, other: &Self) -> bool {
-        let name = |cause: &Self| cause.chain.last().map(|ask| ask.dependency.name.clone());
-        let is_same_name = || name(self) == name(other);
-        self.problem == other.problem
-            && (!matches!(self.problem, Problem::NoSuchName { .. }) || is_same_name())
-    }
-}
-
 /// The world cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Unsatisfiable {
@@ -216,53 +208,5 @@ fn no_such_name(universe: &Universe<'_>, name: &str) -> Problem {
     Problem::NoSuchName {
         similar: similar::similar(universe, name),
         command_of: label::command_of(universe, name),
-    }
-}
-
-/// Sorts causes, and drops those that say nothing new.
-fn plainest_first(mut causes: Vec<Cause>) -> Vec<Cause> {
-    let is_plain = |cause: &Cause| !matches!(cause.problem, Problem::NotFound { .. });
-    if causes.iter().any(is_plain) {
-        causes.retain(is_plain);
-    }
-    drop_echoes(&mut causes);
-    causes.sort_by_key(|cause| (rank(&cause.problem), cause.chain.len()));
-    keep_shortest(&mut causes);
-    causes.truncate(MAX_CAUSES);
-    causes
-}
-
-/// Drops what is excluded by a demand that cannot be met itself. Two that exclude each other both stay.
-fn drop_echoes(causes: &mut Vec<Cause>) {
-    let is_excluded = |cause: &Cause| matches!(cause.problem, Problem::Excluded { .. });
-    let roots: Vec<Vec<Ask>> =
-        causes.iter().filter(|cause| !is_excluded(cause)).map(|cause| cause.chain.clone()).collect();
-    causes.retain(|cause| !matches!(&cause.problem, Problem::Excluded { by, .. } if roots.contains(by)));
-}
-
-/// Many roads may lead to one problem; the shortest tells it.
-fn keep_shortest(causes: &mut Vec<Cause>) {
-    let mut told: Vec<Cause> = Vec::new();
-    causes.retain(|cause| {
-        let is_new = !told.iter().any(|known| known.tells_as_much_as(cause));
-        if is_new {
-            told.push(cause.clone());
-        }
-        is_new
-    });
-}
-
-/// What is plain to see comes first.
-fn rank(problem: &Problem) -> u8 {
-    match problem {
-        Problem::BadVersion | Problem::NoSuchTag { .. } | Problem::NoSuchName { .. } => 0,
-        Problem::NoSuchVersion { .. }
-        | Problem::WrongArchitecture { .. }
-        | Problem::MisplacedTag { .. }
-        | Problem::ProvidedTwice { .. }
-        | Problem::OnlyTagged { .. } => 1,
-        Problem::ChooseOne { .. } => 2,
-        Problem::Excluded { .. } | Problem::SameName { .. } => 3,
-        Problem::NotFound { .. } => 4,
     }
 }

@@ -172,22 +172,32 @@ impl Trace<'_, '_> {
             return self.unusable(package);
         }
         match self.exclusions.get(&package) {
-            Some((_, Exclusion::Demand(source))) => {
-                let label = label::package(self.universe, package);
-                Step::End(Problem::Excluded { package: label, by: self.chain(*source) })
-            }
-            Some((_, Exclusion::Unmeetable { place })) => {
-                Step::Unmet(Source::Package { package, place: *place })
-            }
-            Some((_, Exclusion::Closed { name })) => Step::End(match self.search.closed(*name).flatten() {
+            Some(Exclusion::Demand(source)) => Step::End(self.excluded(package, *source)),
+            Some(Exclusion::Unmeetable { place }) => Step::Unmet(Source::Package { package, place: *place }),
+            Some(Exclusion::Closed { name }) => Step::End(match self.search.closed(*name).flatten() {
                 Some(winner) => self.same_name(*name, winner.package, package),
                 None => self.does_not_fit(package),
             }),
-            Some((_, Exclusion::MustOffer { name, other })) => Step::End(match self.candidate(*name) {
+            Some(Exclusion::MustOffer { name, other }) => Step::End(match self.candidate(*name) {
                 Some(candidate) => self.same_name(*other, candidate, package),
                 None => self.does_not_fit(package),
             }),
             None => self.in_play(package),
+        }
+    }
+
+    fn excluded(&self, package: u32, source: Source) -> Problem {
+        let label = label::package(self.universe, package);
+        let demand = self.demand(source).filter(|demand| !demand.conflict);
+        let offers_otherwise = |demand: &Demand<'_>| {
+            let mut fitting = self.fitting(source, demand).into_iter();
+            fitting.any(|offer| offer.package == package)
+        };
+        match demand.filter(offers_otherwise) {
+            Some(demand) => {
+                Problem::ProvidedTwice { name: self.universe.name_text(demand.name).into(), package: label }
+            }
+            None => Problem::Excluded { package: label, by: self.chain(source) },
         }
     }
 
@@ -217,11 +227,14 @@ impl Trace<'_, '_> {
         }
     }
 
-    /// The package that stands for a name, or may.
+    /// The package that stands for a name, or may, or might have.
     fn candidate(&self, name: u32) -> Option<u32> {
         let winner = self.search.closed(name).flatten().map(|offer| offer.package);
         let mut offers = self.universe.offers(name).map(|place| self.universe.offering(place));
-        winner.or_else(|| offers.find(|package| self.is_in_play(*package)))
+        let was_candidate =
+            |package: &u32| self.search.packages.get(*package).is_some_and(|state| state.candidate);
+        let in_play = || offers.clone().find(|package| self.is_in_play(*package));
+        winner.or_else(in_play).or_else(|| offers.find(was_candidate))
     }
 
     /// Why a package can be installed nowhere, or not here (rule 2.3).

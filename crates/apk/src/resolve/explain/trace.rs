@@ -32,8 +32,8 @@ pub(super) struct Trace<'s, 'a> {
     pub search: &'s Search<'s, Universe<'a>, History>,
     pub universe: &'s Universe<'a>,
     pub demands: Vec<Source>,
-    /// What put each package out, and its place in the order of events.
-    pub exclusions: HashMap<u32, (usize, Exclusion)>,
+    /// What put each package out.
+    pub exclusions: HashMap<u32, Exclusion>,
     brought_by: HashMap<u32, Origin>,
     /// Packages whose demands are among `demands`.
     taken_up: HashSet<u32>,
@@ -60,13 +60,11 @@ impl<'s, 'a> Trace<'s, 'a> {
                 needed_by_all.entry(*of).or_default().push(*name);
             }
         }
-        let number_and_why =
-            |(number, (package, why)): (usize, &(u32, Exclusion))| (*package, (number, *why));
         let mut trace = Self {
             search,
             universe: search.supply,
             demands: (0..).zip(search.world).map(|(number, _)| Source::World(number)).collect(),
-            exclusions: exclusions.iter().enumerate().map(number_and_why).collect(),
+            exclusions: exclusions.iter().copied().collect(),
             brought_by: HashMap::new(),
             taken_up: HashSet::new(),
             demanding: calling.chain(excluding).collect(),
