@@ -8,12 +8,12 @@
 use hoopy_apk::Dependency;
 use hoopy_apk::catalogue::{Builder, Catalogue, FORMAT};
 use hoopy_apk::index;
-use hoopy_apk::solve::{self, Outline, Repository, Solution, Universe};
+use hoopy_apk::resolve::{self, Outline, Repository, Solution, Universe};
 
 const ARCH: &str = "x86_64";
 
 fn names(solution: Option<Solution<'_>>) -> Option<Vec<String>> {
-    let name = |choice: &solve::Choice<'_>| format!("{}-{}", choice.record.name, choice.record.version);
+    let name = |choice: &resolve::Choice<'_>| format!("{}-{}", choice.record.name, choice.record.version);
     Some(solution?.install.iter().map(name).collect())
 }
 
@@ -52,7 +52,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(records) = index::parse(text) {
         let repositories = [Repository { records: &records, tag: None }];
         let universe = Universe::new(&repositories, ARCH).expect("a small one");
-        assert_eq!(found, names(solve::solve(&universe, &world).ok()));
+        assert_eq!(found, names(resolve::solve(&universe, &world).ok()));
     }
     let form = catalogue.to_bytes().expect("memory");
     let again = Catalogue::from_bytes(&form).expect("what was written");

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 /// Files that import each other because they are two halves of one idea, and why.
 const ONE_IDEA: &[(&str, &str)] = &[
-    ("apk::solve::stock", "apk::solve::universe"),
     ("build::locking::indexes", "build::locking::make"),
     ("build::locking::listed", "build::locking::make"),
     ("build::runner::ahead", "build::runner::native"),

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use hoopy_apk::catalogue::Catalogue;
+use hoopy_apk::resolve::Outline;
 use hoopy_apk::signature::KeyRing;
-use hoopy_apk::solve::Outline;
 use hoopy_apk::{Dependency, index};
 
 /// The architecture of the index.

@@ -8,7 +8,7 @@ use common::outlined::{alone, check, outline, outlined, read, stored};
 use common::random::{Random, cases};
 use common::{Index, parse_list, print_index, shipped_index, variable};
 use hoopy_apk::catalogue::Catalogue;
-use hoopy_apk::solve::Outline;
+use hoopy_apk::resolve::Outline;
 use hoopy_apk::{Record, Version};
 use proptest::prelude::*;
 

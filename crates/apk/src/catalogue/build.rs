@@ -11,7 +11,7 @@ use super::particulars::{PARTICULARS, identity};
 use super::table::Table;
 use super::{ASKED, FACTS, LINKS};
 use crate::index::IndexError;
-use crate::solve::bucket;
+use crate::resolve::bucket;
 
 /// Four times Alpine's largest; what is larger still grows as it comes.
 const LARGEST_EXPECTED: u64 = 64 << 20;
@@ -121,8 +121,11 @@ impl Builder {
             words = cut.words;
             let (known, next) = (&self.particulars, self.particulars.len() as u32);
             let is = |number: u32| identity(known.row(number)) == identity(cut.particulars);
-            // The very same package a second time is one package, to apk and to us.
+            // The very same package a second time is one package, to apk and to us; only its names have been met.
             if self.known.find_or_add(cut.hash, is, next).is_some() {
+                for at in own {
+                    found.number(&mut self.names, sheaf, at);
+                }
                 continue;
             }
             let of = |from: u32, to: u32| sheaf.words.get(from as usize..to as usize).unwrap_or_default();

@@ -202,8 +202,15 @@ impl Cutter {
     /// Takes up a list of a package; whether apk understands all of it.
     fn list(&self, field: char, list: Span, own: &Own<'_>, cut: &mut Piece<'_>) -> Result<bool, IndexError> {
         let mut valid = true;
+        let mut ended = false;
         for word in Parts::all_of(part(cut.text, list)) {
             let (parts, place) = word.map_err(|e| self.at(LineError::Dependency(field, e)))?;
+            // Only a world can pin: this is no name, and ends the list.
+            valid &= parts.tag.is_none();
+            ended |= parts.tag.is_some();
+            if ended {
+                continue;
+            }
             let first = list.start + place.start as u32 + u32::from(parts.conflict);
             let name = Span { start: first, end: first + parts.name.len() as u32 };
             let mut last = if parts.conflict { CONFLICT } else { 0 };

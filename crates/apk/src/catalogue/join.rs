@@ -13,7 +13,7 @@ use super::number::{JoinError, number};
 use super::particulars::{Identity, cells, identity};
 use super::table::Table;
 use super::{Catalogue, FACTS, LOW, OWN, PROVIDER, WAITS};
-use crate::solve::MAX_REPOSITORIES;
+use crate::resolve::MAX_REPOSITORIES;
 
 /// Packages are told from those of earlier repositories by this.
 type Known = HashMap<Identity, usize, RandomState>;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! APKINDEX.tar.gz ─▶ cut ─▶ Builder ─┐
-//! APKINDEX.tar.gz ─▶ cut ─▶ Builder ─┴─▶ Catalogue ─▶ solve::Outline ─▶ what to install
+//! APKINDEX.tar.gz ─▶ cut ─▶ Builder ─┴─▶ Catalogue ─▶ resolve::Outline ─▶ what to install
 //!                                         ▲   │
 //!                                  open ──┘   └──▶ to_bytes (the store)
 //! ```
@@ -31,7 +31,7 @@ pub use number::JoinError;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use crate::solve::{NAME_BUCKETS, bucket};
+use crate::resolve::{NAME_BUCKETS, bucket};
 use crate::version::Op;
 use form::Kept;
 use particulars::Cells;
@@ -265,12 +265,6 @@ impl Catalogue {
     #[inline]
     pub(crate) fn trigger(&self, at: u32) -> u32 {
         self.bounded_name(self.triggers.field::<0>(at))
-    }
-
-    /// The bucket of a name in apk's hash table.
-    #[inline]
-    pub(crate) fn bucket(&self, name: u32) -> u32 {
-        self.calls.field::<0>(name)
     }
 
     /// The numbers of names: one look over all buckets finds any number of them.

@@ -1,7 +1,7 @@
 //! Counts in 31 bits, and what cannot be counted so.
 
 use super::WAITS;
-use crate::solve::MAX_REPOSITORIES;
+use crate::resolve::MAX_REPOSITORIES;
 
 /// Indexes that cannot be one catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -3,6 +3,7 @@
 
 pub mod adb;
 pub mod census;
+pub mod odd;
 pub mod oracle;
 pub mod outlined;
 pub mod random;
@@ -13,7 +14,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use hoopy_apk::solve::Repository;
+use hoopy_apk::resolve::Repository;
 use hoopy_apk::{Checksum, Dependency, Record, Version};
 use sha1::{Digest as _, Sha1};
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::{Index, write_index};
 use hoopy_apk::Dependency;
-use hoopy_apk::solve::{Universe, solve};
+use hoopy_apk::resolve::{Universe, solve};
 
 pub const ARCH: &str = "aarch64";
 
@@ -54,7 +54,7 @@ pub fn universe(indexes: &[Index]) -> Universe<'_> {
 pub fn ours_in(universe: &Universe<'_>, world: &[Dependency]) -> Answer {
     match solve(universe, world) {
         Ok(solution) => {
-            let label = |choice: &hoopy_apk::solve::Choice<'_>| {
+            let label = |choice: &hoopy_apk::resolve::Choice<'_>| {
                 format!("{}-{}", choice.record.name, choice.record.version)
             };
             Answer::Install(solution.install.iter().map(label).collect())

@@ -7,7 +7,7 @@ use super::{Index, print_index};
 use hoopy_apk::Dependency;
 use hoopy_apk::catalogue::{Builder, Catalogue};
 use hoopy_apk::index::IndexError;
-use hoopy_apk::solve::Outline;
+use hoopy_apk::resolve::Outline;
 
 pub fn read(text: &str) -> Result<Builder, IndexError> {
     Builder::for_arch(ARCH).described("as described".to_owned()).read(text.as_bytes())
@@ -40,7 +40,7 @@ pub fn outline<'a>(catalogue: &'a Catalogue, indexes: &'a [Index]) -> Outline<'a
 
 pub fn check(outline: &Outline<'_>, world: &[Dependency], expected: &Answer, seed: u64) {
     let found = outline.solve(world).map(|solution| {
-        let label = |choice: &hoopy_apk::solve::Choice<'_>| {
+        let label = |choice: &hoopy_apk::resolve::Choice<'_>| {
             format!("{}-{}", choice.record.name, choice.record.version)
         };
         solution.install.iter().map(label).collect::<Vec<_>>()

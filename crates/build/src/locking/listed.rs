@@ -7,8 +7,8 @@
 //! version. What is kept is digested before it is used, or has a seal that says that it was since this boot.
 
 use hoopy_apk::catalogue::{self, Catalogue};
+use hoopy_apk::resolve::{Choice, Outline};
 use hoopy_apk::signature::{KeyRing, Verified};
-use hoopy_apk::solve::{Choice, Outline};
 use hoopy_apk::{Dependency, index};
 use hoopy_base::arch::Arch;
 use hoopy_base::digest::{ContentId, RecipeId};

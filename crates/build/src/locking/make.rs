@@ -3,7 +3,7 @@
 use std::thread;
 
 use hoopy_apk::Dependency;
-use hoopy_apk::solve::{self, Choice, Solution, Universe, UniverseError};
+use hoopy_apk::resolve::{self, Choice, Solution, Universe, UniverseError};
 use hoopy_base::arch::Arch;
 use hoopy_base::jobs as parallel;
 use hoopy_base::report::Observer;
@@ -105,7 +105,7 @@ pub fn make(
     let mut pins = Pins::new(&mut mirrored, keep);
     while !pins.is_empty() {
         let repositories = repositories(&mirrored);
-        let fits = solve::solve(&Universe::new(&repositories, arch.as_str())?, &world).is_ok();
+        let fits = resolve::solve(&Universe::new(&repositories, arch.as_str())?, &world).is_ok();
         if fits || !pins.release(&mut mirrored) {
             break;
         }
@@ -167,9 +167,9 @@ pub fn choose<'m>(
     let tools = tools(system, arch)?;
     let repositories = repositories(mirrored);
     let universe = Universe::new(&repositories, arch.as_str())?;
-    let mut chosen = of_root(solve::solve(&universe, &world).map_err(|why| Refused::new(system, why))?);
+    let mut chosen = of_root(resolve::solve(&universe, &world).map_err(|why| Refused::new(system, why))?);
     for tool in &tools {
-        let solution = solve::solve(&universe, &tool.wanted).map_err(|_| (tool.missing)(arch))?;
+        let solution = resolve::solve(&universe, &tool.wanted).map_err(|_| (tool.missing)(arch))?;
         chosen.extend(tool.of(solution));
     }
     Ok(chosen)
@@ -187,8 +187,8 @@ impl Tool {
     }
 }
 
-fn repositories<'a>(mirrored: &'a [Mirrored<'_>]) -> Vec<solve::Repository<'a>> {
-    let repository = |m: &'a Mirrored<'_>| solve::Repository {
+fn repositories<'a>(mirrored: &'a [Mirrored<'_>]) -> Vec<resolve::Repository<'a>> {
+    let repository = |m: &'a Mirrored<'_>| resolve::Repository {
         records: &m.index.records,
         tag: m.repository.tag.as_deref(),
     };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use hoopy_apk::solve::{Cause, Problem, Unsatisfiable};
+use hoopy_apk::resolve::{Cause, Problem, Unsatisfiable};
 use hoopy_apk::{Dependency, Op};
 use hoopy_base::arch::Arch;
 use hoopy_base::report::Observer;

@@ -1,6 +1,6 @@
 //! `hoopy info`: all that an index says of a package.
 
-use hoopy_apk::solve::similar_names;
+use hoopy_apk::resolve::similar_names;
 use hoopy_apk::{Dependency, Record};
 use hoopy_lock::{Lock, LockedPackage};
 use serde::Serialize;

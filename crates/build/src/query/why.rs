@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use hoopy_apk::solve::similar_names;
+use hoopy_apk::resolve::similar_names;
 use hoopy_base::report::Observer;
 use hoopy_lock::Role;
 use hoopy_store::Store;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hoopy_apk::solve::{self, Universe};
+use hoopy_apk::resolve::{self, Universe};
 use hoopy_base::jobs as parallel;
 use hoopy_lock::{Lock, LockedPackage, Role};
 use hoopy_store::Store;
@@ -47,10 +47,10 @@ fn as_they_are(lock: &Lock, store: &Store) -> Result<Vec<Arc<Package>>, BuildErr
     let world = world.map_err(|e| BuildError::Inconsistent(e.to_string()))?;
     // Tags say where a package may come from; here it is decided.
     let world: Vec<_> = world.into_iter().map(|d| hoopy_apk::Dependency { tag: None, ..d }).collect();
-    let repository = solve::Repository { records: &records, tag: None };
+    let repository = resolve::Repository { records: &records, tag: None };
     let universe = Universe::new(&[repository], lock.arch.as_str());
     let universe = universe.map_err(|e| BuildError::Inconsistent(e.to_string()))?;
-    let solution = solve::solve(&universe, &world).map_err(|e| BuildError::Inconsistent(e.to_string()))?;
+    let solution = resolve::solve(&universe, &world).map_err(|e| BuildError::Inconsistent(e.to_string()))?;
     let place = |name: &str| packages.iter().position(|p| &*p.record.name == name);
     let ordered: Vec<_> =
         solution.install.iter().filter_map(|c| Some(packages[place(&c.record.name)?].clone())).collect();
