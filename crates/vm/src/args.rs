@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::accelerator::{self, Accelerator};
 use super::error::VmError;
+use super::escape::escaped;
 use super::network::{self, Network};
 use super::scratch::ScratchDisk;
 use super::tools::{Firmware, format_of};
@@ -109,11 +110,6 @@ pub(super) fn port(name: &str, path: &Path) -> Result<Vec<String>, VmError> {
     let device = format!("virtserialport,chardev={name},name={name}");
     let args = ["-chardev", &chardev, "-device", "virtio-serial-pci", "-device", &device];
     Ok(args.map(str::to_owned).to_vec())
-}
-
-/// A value in QEMU's `key=value,` lists: a comma is doubled.
-pub(super) fn escaped(value: &str) -> String {
-    value.replace(',', ",,")
 }
 
 #[cfg(test)]

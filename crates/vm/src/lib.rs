@@ -16,6 +16,7 @@ pub mod args;
 mod choose;
 pub mod console;
 pub mod error;
+mod escape;
 mod fault;
 mod kvm;
 pub mod network;

@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Forward;
-use super::args::escaped;
 use super::error::VmError;
+use super::escape::escaped;
 
 /// The network that slirp makes up: 10.0.2.0/24.
 const NET: [u8; 3] = [10, 0, 2];

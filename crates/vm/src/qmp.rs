@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::args::escaped;
 use super::error::VmError;
+use super::escape::escaped;
 
 /// Before this nothing is reported.
 const HELLO: &[u8] = b"{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"query-status\"}\n";

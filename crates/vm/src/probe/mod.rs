@@ -18,8 +18,8 @@ use data_encoding::HEXLOWER;
 use hoopy_base::arch::Arch;
 
 use super::accelerator::{self, Accelerator};
-use super::args::escaped;
 use super::error::VmError;
+use super::escape::escaped;
 use super::qemu::{Qemu, Start};
 
 /// A guest under KVM needs some 50 ms. One that needs longer than this hangs.
