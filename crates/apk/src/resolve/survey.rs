@@ -99,19 +99,22 @@ impl<'s, S: Supply, L: Log> Search<'s, S, L> {
         }
     }
 
-    /// Lets what the only candidate needs take effect. Of several demands for one name only the first does so already;
-    /// negative ones wait until the package has won.
+    /// Lets what the only candidate needs take effect. Of several demands for one name only the first does so already,
+    /// even if it is negative; other negative ones wait until the package has won.
     fn take_effect_before_winning(&mut self, package: u32) {
         let supply = self.supply;
         let depends = supply.depends(package);
-        let mut names =
-            self.marks.common(std::iter::once(depends.clone().map(|place| supply.name_at(place))));
+        let name_at = |place| supply.name_at(place);
+        let wanted = |place: &u32| !supply.demand(*place).conflict;
+        let mut needed = self.marks.common(std::iter::once(depends.clone().filter(wanted).map(name_at)));
+        needed.sort_unstable();
+        let mut names = self.marks.common(std::iter::once(depends.clone().map(name_at)));
         // Both are in the order of the list.
         names.reverse();
         for place in depends {
-            if names.last() == Some(&supply.name_at(place)) {
+            if names.last() == Some(&name_at(place)) {
                 names.pop();
-                if !supply.demand(place).conflict {
+                if needed.binary_search(&name_at(place)).is_ok() {
                     self.take_effect_of(package, place);
                 }
             }
@@ -143,14 +146,15 @@ impl<'s, S: Supply, L: Log> Search<'s, S, L> {
         }
     }
 
-    /// Whether a candidate offers another name bare. Its own name counts as it offers the name that it is a candidate
-    /// of.
+    /// Whether a candidate offers another name bare: the first entry counts. Its own name counts as it offers the name
+    /// that it is a candidate of.
     fn offers_bare(&self, candidate: &Offer<'_>, other: u32) -> bool {
         let supply = self.supply;
         if other == supply.own_name(candidate.package) {
             return candidate.is_bare();
         }
-        supply.offers_of(candidate.package).any(|(name, offer)| name == other && offer.is_bare())
+        let first = supply.offers_of(candidate.package).find(|(name, _)| *name == other);
+        first.is_some_and(|(_, offer)| offer.is_bare())
     }
 
     /// How things stand with a name (rule 3.8), but for its dependants. A name that is not called for has no candidates:
