@@ -13,7 +13,7 @@
 //! `/proc/cmdline`, one more process, and `/run/hoopy-test` while scripts run.
 //!
 //! The machine is not trusted: what it says is bounded, and every wait has an end. It is gone when the trial is over,
-//! or when this process is, in whatever way ([`super::vm::process`]).
+//! or when this process is, in whatever way ([`hoopy_vm::process`]).
 
 mod bootstrap;
 mod capture;

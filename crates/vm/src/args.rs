@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
+use super::VmConfig;
 use super::accelerator::{self, Accelerator};
 use super::error::VmError;
 use super::escape::escaped;
-use super::network::{self, Network};
 use super::scratch::ScratchDisk;
 use super::tools::{Firmware, format_of};
-use super::{Forward, VmConfig};
 
 /// What the command line says.
 pub(super) struct Machine<'a> {
@@ -61,17 +60,6 @@ impl Args {
                 }
             }
         }
-    }
-
-    /// A network, as [`network::args`] has it.
-    pub(super) fn network(
-        mut self,
-        which: Network,
-        forwards: &[Forward],
-        dir: &Path,
-    ) -> Result<Self, VmError> {
-        self.push(network::args(which, forwards, dir)?);
-        Ok(self)
     }
 
     /// The whole user network, this computer's own services among it: for scripts that may use the network, as they may
@@ -127,7 +115,7 @@ mod tests {
             memory: (512 << 20) + 1,
             cpus: None,
             forwards: vec![],
-            network: Network::Forwards,
+            network: crate::Network::Forwards,
             disks: vec![],
             acceleration: Acceleration::Auto,
             places: Places::default(),
@@ -139,16 +127,13 @@ mod tests {
     fn says_all_that_was_asked_for() {
         let config = config(Arch::X86_64);
         let firmware = Firmware::Flash { code: "/f/CODE.fd".into(), variables: "/t/v,ars.fd".into() };
-        let forwards = [Forward { name: "SSH".to_owned(), guest: 22, host: 40022 }];
         let given = Machine { config: &config, firmware: &firmware, accelerator: Accelerator::Tcg };
-        let args = machine(&given).network(Network::Forwards, &forwards, Path::new("/t")).unwrap();
-        let args = args.drive("esp", Path::new("/t/esp.img"), "raw").unwrap().finish().join(" ");
+        let args = machine(&given).drive("esp", Path::new("/t/esp.img"), "raw").unwrap().finish().join(" ");
         for part in [
             "-M q35 -accel tcg,thread=single",
             "-m 513M -smp 1",
             "if=pflash,unit=0,format=raw,readonly=on,file=/f/CODE.fd",
             "if=pflash,unit=1,format=raw,readonly=off,file=/t/v,,ars.fd",
-            "-netdev user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:40022-:22",
             "file=/t/esp.img -device virtio-blk-pci,drive=esp,bootindex=0",
         ] {
             assert!(args.contains(part), "{part}: {args}");

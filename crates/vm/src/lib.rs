@@ -144,11 +144,9 @@ impl Vm {
         let firmware = firmware.with_private_variables(dir.path())?;
         let (forwards, ports) = take_ports(&config.forwards)?;
         let accelerator = choice.accelerator;
-        let args = args::machine(&args::Machine { config, firmware: &firmware, accelerator })
-            .network(config.network, &forwards, dir.path())?
-            .drive("boot", &disk, "raw")?
-            .scratch(&config.disks)?
-            .finish();
+        let mut args = args::machine(&args::Machine { config, firmware: &firmware, accelerator });
+        args.push(network::args(config.network, &forwards, dir.path())?);
+        let args = args.drive("boot", &disk, "raw")?.scratch(&config.disks)?.finish();
         let config = VmConfig { forwards, ..config.clone() };
         Ok(Self { config, qemu, args, choice, dir, ports })
     }

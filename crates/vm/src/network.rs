@@ -237,6 +237,18 @@ mod tests {
     }
 
     #[test]
+    fn ports_are_forwarded_to_this_computer_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let forwards = [Forward { name: "SSH".to_owned(), guest: 22, host: 40022 }];
+        let line = |network| args(network, &forwards, dir.path()).unwrap().join(" ");
+        let closed = "-netdev user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:40022-:22 -device virtio-net-pci";
+        assert!(line(Network::Forwards).starts_with(closed), "{}", line(Network::Forwards));
+        let open = line(Network::Outside);
+        assert!(open.starts_with("-netdev user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:40022-:22 "), "{open}");
+        assert!(open.contains("-object filter-redirector,id=filter,netdev=net,queue=rx"), "{open}");
+    }
+
+    #[test]
     fn nothing_of_this_computer_is_reached() {
         for to in [
             "10.0.2.2",

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use hoopy_base::digest::ContentId;
+use hoopy_base::input::read_up_to;
 use hoopy_lock::Lock;
 
 use super::{DiffError, Entry, Side};
@@ -143,6 +144,7 @@ fn read_blobs(mut answers: impl io::BufRead, count: usize) -> io::Result<Vec<Vec
 fn on_disk(dir: &Path) -> Result<Files, DiffError> {
     let listing = git(dir, &["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "."])?;
     let mut files = Files::new();
+    let mut total = 0;
     for path in listing.split(|&byte| byte == 0).filter(|path| !path.is_empty()) {
         let place = dir.join(std::ffi::OsStr::from_bytes(path));
         let failed = |source| DiffError::Read { label: place.display().to_string(), source };
@@ -156,7 +158,9 @@ fn on_disk(dir: &Path) -> Result<Files, DiffError> {
         } else {
             // git keeps the user's right to execute, and no more.
             let mode = if meta.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
-            entry(FileType::File, mode, fs::read(&place).map_err(failed)?)
+            let content = read_up_to(&place, MAX_TOTAL - total).map_err(failed)?;
+            total += content.len() as u64;
+            entry(FileType::File, mode, content)
         };
         files.insert(path.to_vec(), found);
     }

@@ -98,7 +98,8 @@ impl Ssh {
         command.arg(format!("echo {READY} && exec cat >/dev/null"));
         let mut child = Process(command.spawn().map_err(|e| SshError::start(&config.program, e))?);
         let words = Words::listen(child.0.stderr.take());
-        let limit = if config.batch { config.limits.connect } else { config.limits.login };
+        let Limits { connect, login, typing, .. } = config.limits;
+        let limit = connect + if config.batch { login } else { typing };
         match greeted(&mut child.0, Instant::now() + limit) {
             Ok(true) => {}
             Ok(false) => return Err(SshError::of(host, &words.all(), false)),

@@ -54,12 +54,12 @@ pub fn wait(
     config: &SshConfig,
     within: Duration,
 ) -> Result<BootResult, DeployError> {
-    let limits = Limits { connect: PATIENCE, idle: PATIENCE, ..config.limits };
-    let config = SshConfig { limits, ..config.clone() };
     let started = Instant::now();
     let mut words = String::new();
     while started.elapsed() < within {
-        match look(before, wanted, esp, &config) {
+        let left = within.saturating_sub(started.elapsed()).max(PAUSE);
+        let limits = Limits { connect: PATIENCE, ..config.limits }.at_most(left);
+        match look(before, wanted, esp, &SshConfig { limits, ..config.clone() }) {
             Ok(Verdict::Well { checked }) => {
                 let seconds = started.elapsed().as_secs();
                 return Ok(BootResult { image: wanted.to_owned(), seconds, checked });

@@ -7,7 +7,7 @@
 //! │        │ three images fit                 │ line of fstab chosen    │       │
 //! ```
 //!
-//! The same input gives the same bytes where the filesystems' tools let it (see [`super::mkfs`]); GUIDs stand for
+//! The same input gives the same bytes where the filesystems' tools let it (see [`hoopy_disk::mkfs`]); GUIDs stand for
 //! the machine's name. What may hold anything is a hole, and what has to be zero is written, so that the data of the
 //! image alone, copied to a used disk, makes a good one; [`Disk::zeros`] are the exceptions.
 

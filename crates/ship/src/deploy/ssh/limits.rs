@@ -11,10 +11,12 @@ use hoopy_base::pace::Patience;
 /// The limits of a connection. Tests shorten them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Until the connection is made and the login done, where nobody is there to type anything.
+    /// Until the connection is made and keys are exchanged: ssh's own `ConnectTimeout`.
     pub connect: Duration,
-    /// The same where somebody may have to type a password or to look at a host key.
+    /// Then until the login is done, where nobody is there to type anything.
     pub login: Duration,
+    /// The same where somebody may have to type a password or to look at a host key.
+    pub typing: Duration,
     /// Without a byte in either direction while a script answers.
     pub idle: Duration,
     /// The same while it works and has nothing to say: it digests every file, or reads an image back from a stick.
@@ -30,8 +32,10 @@ impl Default for Limits {
         Self {
             // A small ARM board takes ten seconds for a key exchange; twice that, and a jump host.
             connect: Duration::from_secs(30),
+            // A login shell on a machine that is busy with its boot.
+            login: Duration::from_secs(30),
             // sshd's LoginGraceTime is 120 seconds, and begins anew after a question about the host key.
-            login: Duration::from_secs(180),
+            typing: Duration::from_secs(180),
             // The scripts wait 30 seconds for the partition's lock, and 8 for a mount.
             idle: Duration::from_secs(60),
             // A file of 4 GB at the 50 MB a second of a slow SHA-256, half as fast again.
@@ -45,6 +49,18 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The same, none longer than `most`.
+    pub fn at_most(&self, most: Duration) -> Self {
+        let short = |limit: Duration| limit.min(most);
+        Self {
+            connect: short(self.connect),
+            login: short(self.login),
+            typing: short(self.typing),
+            idle: short(self.idle),
+            ..*self
+        }
+    }
+
     /// For a script that answers a question, or gives bytes that lie there.
     pub fn answer(&self) -> Patience {
         Patience { idle: self.idle, grace: self.idle * 2, rate: self.rate }

@@ -23,7 +23,8 @@ fn machine(does: &str) -> Machine {
     fs::write(&program, format!("{PREFACE}{does}\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let limits = Limits {
-        connect: Duration::from_millis(400),
+        connect: Duration::from_millis(200),
+        login: Duration::from_millis(200),
         idle: Duration::from_millis(400),
         work: Duration::from_millis(400),
         rate: 10_000,
