@@ -46,10 +46,16 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0)
 }
 
-/// Processes that run the program `file`, which nobody else runs.
+/// Processes that run the program `file`, which nobody else runs, and its helpers: these run a copy of it in memory, and
+/// work in the store beside it.
 fn running(file: &Path) -> Vec<String> {
     let processes = fs::read_dir("/proc").unwrap().flatten().map(|e| e.path());
-    let ours = processes.filter(|p| fs::read_link(p.join("exe")).is_ok_and(|exe| exe == file));
+    let store = file.with_file_name("store");
+    let is_ours = |p: &PathBuf| {
+        let link = |name: &str| fs::read_link(p.join(name)).unwrap_or_default();
+        link("exe") == file || link("cwd").starts_with(&store)
+    };
+    let ours = processes.filter(is_ours);
     ours.map(|p| p.display().to_string()).collect()
 }
 

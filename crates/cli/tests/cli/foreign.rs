@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use hoopy_base::arch::Arch;
 use hoopy_testkit::Home;
 
-/// All that a script can do to a tree, and all that it can see of its surroundings.
+/// All that a script can do to a tree, and all that it can see of its surroundings, but for who owns /proc: in a user
+/// namespace that is nobody.
 const EVERYTHING: &str = r#"#!/bin/sh
 set -eux
 { pwd; echo "$0" "$#"; env | sort; id; umask; ls -A /mnt /mnt/secrets /dev /dev/shm /proc/self/fd/0; } >/seen
 cp -a /mnt/root /copy && chown -R 0:0 /copy
 ! touch /mnt/new && ! echo 1 >/sys/kernel/mm/ksm/run
-wc -l </proc/net/dev >>/seen && hostname >>/seen && stat -c '%a %u %g' / /mnt/root /proc /dev /tmp >>/seen && ls /proc | grep -c '^[0-9]' | grep -qx '[1-9]'
+wc -l </proc/net/dev >>/seen && hostname >>/seen && stat -c '%a %u %g' / /mnt/root /dev /tmp >>/seen && ls /proc | grep -c '^[0-9]' | grep -qx '[1-9]'
 rm -r /etc/network && mkdir /etc/network && echo new >/etc/network/interfaces
 mv /etc/profile.d /etc/profile.off
 rm /etc/issue && mkdir /etc/issue && echo in >/etc/issue/in
