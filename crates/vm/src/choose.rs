@@ -52,7 +52,7 @@ fn works(arch: Arch, places: &Places, qemu: &Path, temp: &Path) -> Result<(), No
     kvm::known(qemu, || probe::run(arch, qemu, temp, Accelerator::Kvm)).map_err(NoKvm::Broken)
 }
 
-/// How many processors a machine of this architecture gets where nobody said a number: see [`cpus`].
+/// How many processors a machine of this architecture gets unless a number is given: two under KVM, one where processors are emulated one after the other.
 ///
 /// # Errors
 /// No QEMU, and as [`choose`].
