@@ -8,14 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files that import each other because they are two halves of one idea, and why.
-const ONE_IDEA: [(&str, &str); 11] = [
+const ONE_IDEA: [(&str, &str); 8] = [
     ("apk::catalogue::build", "apk::catalogue::join"),
     ("apk::dependency", "apk::version"),
     ("apk::package::write", "apk::signature"),
     ("apk::solve::stock", "apk::solve::universe"),
-    ("build::locking::indexes", "build::locking::make"),
-    ("build::locking::listed", "build::locking::make"),
-    ("build::runner::ahead", "build::runner::native"),
     ("cli::command::build", "cli::command::reproduce"),
     ("cli::command::build", "cli::command::watch"),
     ("ship::deploy::booted", "ship::deploy::error"),

@@ -5,6 +5,7 @@ mod drift;
 mod images;
 mod ship;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 pub use build::{Build, Output, Run, Scripts, Test};
@@ -54,6 +55,9 @@ pub struct Global {
     /// The architecture: x86_64 or aarch64
     #[arg(long, global = true, value_name = "ARCH")]
     pub arch: Option<hoopy_base::arch::Arch>,
+    /// How many cores to keep busy, instead of all
+    #[arg(long, global = true, env = "HOOPY_JOBS", value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
     /// Print nothing but errors and results
     #[arg(long, short, global = true)]
     pub quiet: bool,

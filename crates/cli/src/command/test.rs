@@ -18,8 +18,8 @@ use crate::args::{Global, Scripts, Test};
 use crate::error::TEST_FAILED;
 use crate::ui::{Teller, put_json, wants_colours};
 
-/// Most machines at a time where nobody says: each has its memory.
-const MAX_JOBS: usize = 4;
+/// Most machines at a time where `--machines` is not given: each has its memory.
+const MAX_MACHINES: usize = 4;
 
 pub fn run(global: &Global, own: &Test) -> anyhow::Result<ExitCode> {
     let over = Overrides { memory: own.memory.clone(), ..Overrides::default() };
@@ -38,7 +38,8 @@ pub fn run(global: &Global, own: &Test) -> anyhow::Result<ExitCode> {
         }
     };
     let name = image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let settings = settings(own, system, directory, tests, image)?;
+    let cores = super::jobs(global).cores();
+    let settings = settings(own, system, cores, directory, tests, image)?;
     let paper = Paper::new(Style::of(own.json || global.quiet, wants_colours()));
     paper.begin(&name, &settings);
     let report = trial::run(&settings, &paper)?;
@@ -68,14 +69,14 @@ fn chosen(tests: Directory, names: &[String]) -> anyhow::Result<Directory> {
 fn settings(
     own: &Test,
     system: &System,
+    cores: usize,
     directory: PathBuf,
     tests: Directory,
     image: PathBuf,
 ) -> anyhow::Result<Settings> {
     let cpus = super::cpus(own.cpus.or(system.cpus), trial::arch(&image)?);
     let logs = own.logs.clone().or_else(|| Some(super::state()?.join("tests").join(&system.name)));
-    let here = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = own.jobs.unwrap_or_else(|| (here / cpus.max(1) as usize).clamp(1, MAX_JOBS));
+    let machines = own.machines.unwrap_or_else(|| (cores / cpus.max(1) as usize).clamp(1, MAX_MACHINES));
     Ok(Settings {
         image,
         directory,
@@ -86,7 +87,7 @@ fn settings(
         limit: Duration::from_secs(own.timeout),
         boot_limit: Duration::from_secs(own.boot_timeout),
         reboot: own.reboot,
-        jobs,
+        jobs: machines,
         logs: logs.context("no place for the consoles' logs: set HOME or use --logs")?,
         places: super::places(),
         temp: super::temp(),

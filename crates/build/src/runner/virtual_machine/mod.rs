@@ -33,7 +33,8 @@ use hoopy_store::layer::{Entry, EntryPath, Kind, Layer};
 use hoopy_store::tree::Tree;
 use hoopy_vm::Places;
 
-use crate::stack::{Beside, Runner};
+use crate::context::Context;
+use crate::stack::Runner;
 
 pub use error::MachineError;
 
@@ -142,21 +143,21 @@ fn pipe_failure(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKi
 }
 
 impl Runner for VirtualMachine {
-    fn prepare<'a>(
-        &mut self,
-        packages: &[Arc<Package>],
-        _epoch: u64,
-        _store: &'a Store,
-    ) -> Option<Beside<'a>> {
+    fn prepare(&mut self, packages: &[Arc<Package>], _epoch: u64) {
         self.packages = packages.to_vec();
-        None
     }
 
-    fn run(&mut self, layers: &[Layer], store: &Store, script: &Script) -> Result<Captured, SandboxError> {
+    fn run(
+        &mut self,
+        layers: &[Layer],
+        script: &Script,
+        context: Context<'_>,
+    ) -> Result<Captured, SandboxError> {
         let mut tree = Tree::default();
         layers.iter().for_each(|layer| tree.push(layer.clone()));
         check_interpreter(script, &tree)?;
-        let mut answer = self.try_run(tree, store, script).map_err(|e| SandboxError::Machine(Box::new(e)))?;
+        let mut answer =
+            self.try_run(tree, context.store, script).map_err(|e| SandboxError::Machine(Box::new(e)))?;
         let output = answer.captured.output;
         if answer.status == 0 {
             if let Some((_, below)) = &self.guest {
