@@ -3,6 +3,7 @@
 mod args;
 mod command;
 mod error;
+mod log;
 mod ui;
 
 use std::process::ExitCode;

@@ -16,6 +16,7 @@ mod drift;
 mod faults;
 mod foreign;
 mod inspect;
+mod log;
 mod microcode;
 mod modules;
 mod packages;
