@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use hoopy_store::StoreError;
 
-pub use download::{Progress, Proof, Wanted, package};
+pub use download::{Download, Progress, Proof, package};
 pub use keys::{Trusted, keyring};
 pub use source::{Client, is_remote};
 

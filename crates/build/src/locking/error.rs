@@ -4,8 +4,8 @@ use hoopy_apk::solve::UniverseError;
 use hoopy_base::arch::Arch;
 use hoopy_store::StoreError;
 
-use super::refused::Refused;
 use super::tools::{LOADER, STUB};
+use super::unsatisfiable::UnsatisfiableWorld;
 use crate::fetch::FetchError;
 
 /// A world that could not be locked.
@@ -24,7 +24,7 @@ pub enum MakeError {
     },
     /// No set of packages is what `packages` asks for.
     #[error(transparent)]
-    Unsatisfiable(#[from] Refused),
+    Unsatisfiable(#[from] UnsatisfiableWorld),
     /// There are more repositories than can be told apart.
     #[error(transparent)]
     Universe(#[from] UniverseError),

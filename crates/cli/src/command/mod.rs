@@ -40,7 +40,7 @@ use hoopy_base::report::Observer;
 use hoopy_build::config::{Overrides, System};
 use hoopy_build::fetch::Client;
 use hoopy_build::query::{self, Shelf};
-use hoopy_build::runner::choose::{Chosen, Where};
+use hoopy_build::runner::choose::{ScriptLocation, ScriptRunner};
 use hoopy_build::runner::virtual_machine::MachineConfig;
 use hoopy_build::target::Target;
 use hoopy_lock::Lock;
@@ -173,16 +173,16 @@ fn state() -> Option<PathBuf> {
 }
 
 /// Where scripts run.
-fn runner(target: &Target, wanted: Scripts, store: &Store, temp: PathBuf) -> anyhow::Result<Chosen> {
+fn runner(target: &Target, wanted: Scripts, store: &Store, temp: PathBuf) -> anyhow::Result<ScriptRunner> {
     let helper = std::env::current_exe().context("find hoopy's own program file")?;
     let wanted = match wanted {
-        Scripts::Auto => Where::Auto,
-        Scripts::Native => Where::Native,
-        Scripts::Vm => Where::VirtualMachine,
+        Scripts::Auto => ScriptLocation::Auto,
+        Scripts::Native => ScriptLocation::Native,
+        Scripts::Vm => ScriptLocation::VirtualMachine,
     };
     let sandbox = SandboxConfig { helper, lowers: store.lowers() };
     let machine = MachineConfig { arch: target.arch, network: target.system.network, places: places(), temp };
-    Ok(Chosen::new(wanted, sandbox, machine)?)
+    Ok(ScriptRunner::new(wanted, sandbox, machine)?)
 }
 
 /// Where temporary directories are made.
