@@ -69,7 +69,7 @@ fn what_does_not_fit_the_memory_is_refused_with_what_would_fit() {
     let best = "name = \"small\"\nmemory = \"160M\"\ncompression = \"best\"\n";
     fs::write(dir.join("hoopy.toml"), best).unwrap();
     let said = home.fails(1, &args);
-    assert!(said.contains("of 168 MB of memory") && said.contains("linux-virt-"), "{said}");
+    assert!(said.contains("of 160 MiB of memory") && said.contains("linux-virt-"), "{said}");
     assert!(said.contains("are kernel modules unpacked, and with `compression = \"zstd:19\"`"), "{said}");
 }
 
