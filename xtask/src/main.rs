@@ -1,5 +1,7 @@
 //! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `oracle`, `prove`, `bench`, `fuzz`, `setup`.
 
+#![expect(clippy::print_stdout, reason = "chores talk to the developer")]
+
 mod bench;
 mod chores;
 mod demo;

@@ -3,19 +3,23 @@
 mod args;
 mod command;
 mod error;
-mod ui;
+mod output;
+mod progress;
 
 use std::process::ExitCode;
-
-use clap::Parser as _;
 
 fn main() -> ExitCode {
     // The sandbox starts this program again, inside its namespaces.
     if std::env::args_os().nth(1).is_some_and(|arg| arg == "__sandbox") {
         return hoopy_sandbox::helper_main();
     }
-    match command::run(args::Args::parse()) {
-        Ok(code) => code,
-        Err(e) => error::report(&e),
-    }
+    let line: Vec<_> = std::env::args_os().collect();
+    let exit = match args::parse(&line) {
+        Ok(args) => command::run(args).unwrap_or_else(|mut e| {
+            e.hints.extend(args::correction(&line));
+            output::report(&e)
+        }),
+        Err(exit) => exit,
+    };
+    exit.into()
 }

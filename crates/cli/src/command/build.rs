@@ -1,120 +1,50 @@
 //! `hoopy build`.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-
-use anyhow::Context as _;
-use hoopy_base::digest::LayerId;
-use hoopy_base::report::spans;
+use hoopy_base::size;
 use hoopy_build::built::Built;
-use hoopy_build::config::{BEST, Overrides, System};
-use hoopy_build::road::{self, Options, Output};
-use hoopy_build::stack::Stack;
-use hoopy_build::timeline;
-use hoopy_store::Store;
 
-use super::{reproduce, watch};
-use crate::args::{self, Build, Global, Scripts};
-use crate::ui::{Teller, table};
+use super::{image, reproduce, watch};
+use crate::args::{Build, Global};
+use crate::error::{Exit, Result};
+use crate::output::{print, print_json};
+use crate::progress::Progress;
 
-pub fn run(global: &Global, own: &Build) -> anyhow::Result<ExitCode> {
+pub fn run(global: &Global, own: &Build) -> Result<Exit> {
     if own.watch {
         return watch::run(global, own);
     }
-    let teller = Teller::new(global.quiet || own.json);
-    let done = once(global, own, &teller)?;
+    let progress = Progress::new(global.quiet || own.json);
+    let finished = image::build(global, own, &progress)?;
     if own.check {
-        return reproduce::run(global, own, &done, &teller);
+        return reproduce::run(global, own, &finished, &progress);
     }
     match (own.json, global.quiet) {
-        (true, _) => println!("{}", serde_json::to_string_pretty(&done.built)?),
-        (false, true) => println!("{}", done.built.path.display()),
-        (false, false) => print!("{}", table(&done.built)),
+        (true, _) => print_json(&finished.built)?,
+        (false, true) => print(format!("{}\n", finished.built.path.display()))?,
+        (false, false) => print(table(&finished.built))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
-/// A build that is done, and what it was made of.
-pub struct Done {
-    pub system: System,
-    pub options: Options,
-    pub store: Store,
-    pub built: Built,
-    /// Known where it was asked for: an image that is up to date is found without it.
-    pub stack: Option<Stack>,
-}
-
-/// Builds what there is now.
-pub fn once(global: &Global, own: &Build, teller: &Teller) -> anyhow::Result<Done> {
-    let best = own.best.then(|| BEST.to_owned());
-    let over = Overrides { compression: best.or(own.compression.clone()), ..Overrides::default() };
-    let system = super::system(&own.system.dir, global, over)?;
-    let store = super::store(global)?;
-    let mut runner = super::runner(&system, own.scripts, &store, super::temp(), teller)?;
-    let options = Options {
-        locked: own.locked,
-        output: match own.output {
-            args::Output::Uki => Output::Uki,
-            args::Output::KernelAndInitramfs => Output::KernelAndInitramfs,
-            args::Output::Tar => Output::Tar,
-        },
-        day: today()?,
-        version: own.image_version.clone(),
-        source: None,
-    };
-    if own.timings.is_some() {
-        spans::record();
+/// The summary of a build.
+fn table(built: &Built) -> String {
+    if built.unchanged {
+        return format!("{} is up to date ({})\n", built.path.display(), size::show(built.size));
     }
-    let result = if own.check || own.timings.is_some() {
-        let both = road::build_with_stack(&system, &options, &store, &mut runner, teller);
-        both.map(|(built, stack)| (built, Some(stack)))
-    } else {
-        road::build(&system, &options, &store, &mut runner, teller).map(|built| (built, None))
-    };
-    drop(runner);
-    teller.done();
-    let (built, stack) = result?;
-    if let (Some(file), Some(stack)) = (&own.timings, &stack) {
-        timeline(file, &built, stack)?;
+    let mut out = format!("image     {}\n", built.path.display());
+    out += &format!("size      {} (initramfs {})\n", size::show(built.size), size::show(built.initramfs));
+    out += &format!("packages  {}\n", built.packages);
+    let steps: Vec<String> =
+        built.timings.0.iter().map(|(step, took)| format!("{step} {:.2} s", took.as_secs_f64())).collect();
+    out += &format!("time      {}\n", steps.join(", "));
+    if built.modules > 0 {
+        let more = size::show(built.modules);
+        out += &format!(
+            "memory    {more} more on the machine, since kernel modules are unpacked for a smaller image\n"
+        );
     }
-    Ok(Done { system, options, store, built, stack })
-}
-
-/// What a command wants of the image that it goes on with.
-pub struct Asked {
-    pub scripts: Scripts,
-    pub locked: bool,
-    pub version: Option<String>,
-}
-
-/// The image of what there is now, which is built where it is not up to date.
-pub fn image(global: &Global, system: &System, asked: Asked, teller: &Teller) -> anyhow::Result<PathBuf> {
-    let Asked { scripts, locked, version } = asked;
-    let store = super::store(global)?;
-    let mut runner = super::runner(system, scripts, &store, super::temp(), teller)?;
-    let options = Options { locked, output: Output::Uki, day: today()?, version, source: None };
-    Ok(road::build(system, &options, &store, &mut runner, teller)?.path)
-}
-
-/// Writes the page of what was recorded.
-fn timeline(file: &Path, built: &Built, stack: &Stack) -> anyhow::Result<()> {
-    let (spans, took) = spans::take();
-    let names: HashMap<LayerId, String> =
-        stack.iter().map(|(layer, origin)| (layer.id, origin.label())).collect();
-    let title = built.path.file_name().unwrap_or_default().to_string_lossy();
-    let page = timeline::html(&title, &spans, took, &|id| names.get(&id).cloned());
-    hoopy_base::atomic::replace_file(file, page.as_bytes())
-        .with_context(|| format!("write {}", file.display()))
-}
-
-/// The day in UTC, or that of SOURCE_DATE_EPOCH (reproducible-builds.org).
-fn today() -> anyhow::Result<String> {
-    let now = match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => {
-            jiff::Timestamp::from_second(text.parse().context("SOURCE_DATE_EPOCH is no number of seconds")?)?
-        }
-        Err(_) => jiff::Timestamp::now(),
-    };
-    Ok(now.strftime("%Y%m%d").to_string())
+    let layers: Vec<String> =
+        built.layers.iter().map(|l| format!("{} {}", l.name, size::show(l.size))).collect();
+    out += &format!("largest   {}\n", layers.join(", "));
+    out
 }

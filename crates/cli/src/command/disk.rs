@@ -2,9 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::ExitCode;
 
-use anyhow::Context as _;
 use hoopy_base::size;
 use hoopy_build::config::{Overrides, System};
 use hoopy_disk::fstab;
@@ -12,35 +10,35 @@ use hoopy_lock::Lock;
 use hoopy_ship::disk::{self, Disk, DiskConfig};
 
 use crate::args::{self, DiskContent, Global};
-use crate::ui::{Teller, put, put_json};
+use crate::error::{Context as _, Exit, Result};
+use crate::output::{print, print_json};
+use crate::progress::Progress;
 
-pub fn run(global: &Global, own: &args::Disk) -> anyhow::Result<ExitCode> {
+pub fn run(global: &Global, own: &args::Disk) -> Result<Exit> {
     let system = super::system(&own.system.dir, global, Overrides::default())?;
     let config = config(&system, global, &own.content)?;
     let out = own.output.clone().unwrap_or_else(|| config.image.with_extension("img"));
     let disk = disk::write(&out, &config)?;
     match (own.json, global.quiet) {
-        (true, _) => put_json(&disk)?,
-        (false, true) => put(&format!("{}\n", out.display()))?,
-        (false, false) => put(&(format!("disk       {}\n", out.display()) + &table(&disk)))?,
+        (true, _) => print_json(&disk)?,
+        (false, true) => print(format!("{}\n", out.display()))?,
+        (false, false) => print(format!("disk       {}\n", out.display()) + &table(&disk))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 /// What the disk of a system is made of.
-pub fn config(system: &System, global: &Global, own: &DiskContent) -> anyhow::Result<DiskConfig> {
-    let (arch, path) = hoopy_build::locking::place(system)?;
-    let arch = arch.context("no architecture: say --arch")?;
+pub fn config(system: &System, global: &Global, own: &DiskContent) -> Result<DiskConfig> {
+    let (arch, path) = super::place(system)?;
     let name = hoopy_build::locking::image_name(system, arch, &path);
-    let image = super::image(system, own.image.as_deref(), &name)?;
+    let image = super::image::newest(system, own.image.as_deref(), &name)?;
     let table = fstab(&system.path("root/etc/fstab"))?;
     let wanted = (own.no_persist || !own.persist.is_empty()).then_some(own.persist.as_slice());
     let lasting = disk::choose(&fstab::parse(&table), wanted, system.esp.as_deref())?;
-    let size =
-        own.size.as_deref().map(size::parse).transpose().map_err(anyhow::Error::msg).context("--size")?;
+    let size = own.size.as_deref().map(size::parse).transpose().context("--size")?;
     let loader = match Lock::read(&path)? {
         Some(lock) => {
-            hoopy_build::road::loader(system, &lock, &super::store(global)?, &Teller::new(global.quiet))?
+            hoopy_build::road::loader(system, &lock, &super::store(global)?, &Progress::new(global.quiet))?
         }
         None => None,
     };
@@ -56,10 +54,10 @@ pub fn config(system: &System, global: &Global, own: &DiskContent) -> anyhow::Re
     })
 }
 
-fn fstab(path: &Path) -> anyhow::Result<Vec<u8>> {
+fn fstab(path: &Path) -> Result<Vec<u8>> {
     match fs::read(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        other => other.with_context(|| format!("cannot read {}", path.display())),
+        other => other.context(format!("cannot read {}", path.display())),
     }
 }
 

@@ -1,48 +1,125 @@
-//! `hoopy lock` and `hoopy update`.
+//! `hoopy lock` and `hoopy update`, and what they share with `add` and `remove`.
 
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use hoopy_build::config::Overrides;
+use hoopy_build::config::{Overrides, System};
 use hoopy_build::fetch::Client;
-use hoopy_build::locking as lock;
-use hoopy_build::locking::Keep;
-use hoopy_build::road::BuildError;
-use hoopy_lock::Lock;
+use hoopy_build::locking::{self, Keep};
+use hoopy_lock::{Change, Lock, LockedPackage};
+use serde::Serialize;
 
-use crate::args::{Global, System, Update};
-use crate::ui::Teller;
+use crate::args::{self, Global, Update};
+use crate::error::{CommandError, Context as _, Exit, Result};
+use crate::output::{print, print_json};
+use crate::progress::Progress;
 
-pub fn lock(global: &Global, own: &System) -> anyhow::Result<ExitCode> {
-    relock(global, &own.dir, &[], false)
+pub fn lock(global: &Global, own: &args::Lock) -> Result<Exit> {
+    let system = super::system(&own.system.dir, global, Overrides::default())?;
+    let relocked = Relocked::new(global, &system, Moving::All, own.json)?;
+    relocked.write()?;
+    relocked.show(own.json)?;
+    Ok(Exit::Success)
 }
 
-pub fn update(global: &Global, own: &Update) -> anyhow::Result<ExitCode> {
-    relock(global, &own.dir, &own.packages, own.dry_run)
+pub fn update(global: &Global, own: &Update) -> Result<Exit> {
+    let system = super::system(super::HERE.as_ref(), global, Overrides::default())?;
+    let moving = if own.packages.is_empty() { Moving::All } else { Moving::Only(&own.packages) };
+    let relocked = Relocked::new(global, &system, moving, own.json)?;
+    if let Some(name) = own.packages.iter().find(|name| !relocked.has(name)) {
+        let message = format!("{name} is not in {}", relocked.path.display());
+        return Err(CommandError::usage(message).hint(format!("add the package with `hoopy add {name}`")));
+    }
+    if !own.dry_run {
+        relocked.write()?;
+    }
+    relocked.show(own.json)?;
+    Ok(Exit::Success)
 }
 
-fn relock(global: &Global, dir: &std::path::Path, only: &[String], dry: bool) -> anyhow::Result<ExitCode> {
-    let system = super::system(dir, global, Overrides::default())?;
-    let store = super::store(global)?;
-    let (arch, path) = lock::place(&system)?;
-    let arch = arch.ok_or(BuildError::NoArch)?;
-    let old = Lock::read(&path)?;
-    let keep = old.as_ref().filter(|_| !only.is_empty());
-    let keep = keep.map(|old| Keep { packages: &old.packages, moving: only }).unwrap_or_default();
-    let new = lock::make(&system, arch, keep, &store, &Client::default(), &Teller::new(global.quiet))
-        .map_err(BuildError::Make)?;
-    match &old {
-        None => println!("{}: {} packages", path.display(), new.packages.len()),
-        Some(old) => {
-            let changes = hoopy_lock::changes(old, &new);
-            changes.iter().for_each(|change| println!("{change}"));
-            if changes.is_empty() {
-                println!("{}: nothing changes", path.display());
-            }
+/// Which locked packages may change their version.
+#[derive(Clone, Copy)]
+pub enum Moving<'a> {
+    All,
+    Only(&'a [String]),
+}
+
+/// A new lock beside the old one; nothing is written yet.
+pub struct Relocked {
+    path: PathBuf,
+    old: Option<Lock>,
+    new: Lock,
+}
+
+impl Relocked {
+    pub fn new(global: &Global, system: &System, moving: Moving<'_>, quiet: bool) -> Result<Self> {
+        let store = super::store(global)?;
+        let (arch, path) = super::place(system)?;
+        let old = Lock::read(&path)?;
+        let keep = match (&old, moving) {
+            (Some(old), Moving::Only(moving)) => Keep { packages: &old.packages, moving },
+            _ => Keep::default(),
+        };
+        let progress = Progress::new(global.quiet || quiet);
+        let new = locking::make(system, arch, keep, &store, &Client::default(), &progress)?;
+        Ok(Self { path, old, new })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let locked = self.old.iter().flat_map(|old| &old.packages).chain(&self.new.packages);
+        locked.into_iter().any(|package| package.name == name)
+    }
+
+    pub fn write(&self) -> Result<()> {
+        self.new.write(&self.path).context("cannot write the lock")
+    }
+
+    /// Prints what changes.
+    pub fn show(&self, json: bool) -> Result<()> {
+        let changes = self.old.as_ref().map(|old| hoopy_lock::changes(old, &self.new)).unwrap_or_default();
+        if json {
+            return print_json(&Answer {
+                lock: &self.path,
+                packages: self.new.packages.len(),
+                changes: changes.iter().map(Entry::of).collect(),
+            });
+        }
+        match &self.old {
+            None => print(format!("{}: {} packages\n", self.path.display(), self.new.packages.len())),
+            Some(_) if changes.is_empty() => print(format!("{}: no changes\n", self.path.display())),
+            Some(_) => print(changes.iter().map(|change| format!("{change}\n")).collect::<String>()),
         }
     }
-    if !dry {
-        new.write(&path).context("the lock could not be written")?;
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Answer<'a> {
+    lock: &'a Path,
+    packages: usize,
+    changes: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    change: &'static str,
+    name: &'a str,
+    old: Option<&'a str>,
+    new: Option<&'a str>,
+}
+
+impl<'a> Entry<'a> {
+    fn of(change: &'a Change) -> Self {
+        let entry = |change, old: Option<&'a LockedPackage>, new: Option<&'a LockedPackage>| {
+            let name = new.or(old).map_or("", |package| &package.name);
+            let version = |package: &'a LockedPackage| &*package.version;
+            Self { change, name, old: old.map(version), new: new.map(version) }
+        };
+        match change {
+            Change::In(new) => entry("in", None, Some(new)),
+            Change::Out(old) => entry("out", Some(old), None),
+            Change::Up(old, new) => entry("up", Some(old), Some(new)),
+            Change::Down(old, new) => entry("down", Some(old), Some(new)),
+            Change::Rebuilt(old, new) => entry("rebuilt", Some(old), Some(new)),
+        }
     }
-    Ok(ExitCode::SUCCESS)
 }

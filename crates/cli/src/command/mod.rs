@@ -1,26 +1,35 @@
-//! One file a command; each calls one thing of the library.
+//! One file per command; each calls one function of a library.
 
+mod add;
 mod build;
 mod check;
 mod deploy;
 mod diff;
 mod disk;
 mod drift;
-mod far;
+mod edit;
 mod flash;
 mod gc;
+mod host;
+mod image;
 mod info;
 mod init;
 mod inspect;
 mod lock;
+mod logs;
+mod man;
+mod packages;
 mod pull;
+mod remove;
 mod reproduce;
 mod rollback;
 mod run;
 mod search;
 mod status;
+mod steps;
 mod store;
 mod test;
+mod timings;
 mod tree;
 mod vendor;
 mod watch;
@@ -28,15 +37,14 @@ mod why;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::CommandFactory as _;
 use hoopy_base::arch::Arch;
 use hoopy_base::programs::Programs;
 use hoopy_base::report::Observer;
 use hoopy_build::config::{Overrides, System};
 use hoopy_build::query::{self, QueryError, Shelf};
+use hoopy_build::road::BuildError;
 use hoopy_build::runner::choose::{Chosen, Where};
 use hoopy_build::runner::virtual_machine::MachineConfig;
 use hoopy_lock::Lock;
@@ -45,10 +53,16 @@ use hoopy_ship::deploy::SshConfig;
 use hoopy_store::Store;
 
 use crate::args::{Args, Command, Global, Scripts};
+use crate::error::{CommandError, Context as _, Exit, Result};
+use crate::output;
 
 /// Runs the command.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args) -> Result<Exit> {
     let global = args.global;
+    if let Some(dir) = &global.directory {
+        std::env::set_current_dir(dir)
+            .map_err(|e| CommandError::system(format!("cannot change to {} (-C): {e}", dir.display())))?;
+    }
     match args.command {
         Command::Init(own) => init::run(&global, &own),
         Command::Check(own) => check::run(&global, &own),
@@ -57,9 +71,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Deploy(own) => deploy::run(&global, &own),
         Command::Status(own) => status::run(&global, &own),
         Command::Rollback(own) => rollback::run(&global, &own),
+        Command::Logs(own) => logs::run(&global, &own),
         Command::Test(own) => test::run(&global, &own),
         Command::Disk(own) => disk::run(&global, &own),
         Command::Flash(own) => flash::run(&global, &own),
+        Command::Add(own) => add::run(&global, &own),
+        Command::Remove(own) => remove::run(&global, &own),
         Command::Lock(own) => lock::lock(&global, &own),
         Command::Update(own) => lock::update(&global, &own),
         Command::Vendor(own) => vendor::run(&global, &own),
@@ -73,70 +90,61 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Pull(own) => pull::run(&global, &own),
         Command::Gc(own) => gc::run(&global, &own),
         Command::Store { command } => store::run(&global, &command),
-        Command::Schema => {
-            println!("{}", serde_json::to_string_pretty(&hoopy_build::config::schema())?);
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Schema => output::print_json(&hoopy_build::config::schema()).map(|()| Exit::Success),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "hoopy", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
+            // Written to memory first: clap_complete panics where it cannot write.
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "hoopy", &mut text);
+            output::print_bytes(&text).map(|()| Exit::Success)
         }
-        Command::Man => {
-            clap_mangen::Man::new(Args::command()).render(&mut std::io::stdout())?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Man(own) => man::run(&own),
     }
 }
 
-fn system(dir: &Path, global: &Global, more: Overrides) -> anyhow::Result<System> {
+/// The system that commands with another subject are about: the working directory, which `-C` sets.
+const HERE: &str = ".";
+
+fn system(dir: &Path, global: &Global, more: Overrides) -> Result<System> {
     let over =
         Overrides { arch: global.arch, mirror: global.mirror.clone(), keys: global.keys.clone(), ..more };
     Ok(System::load(dir, &over)?)
 }
 
-fn store(global: &Global) -> anyhow::Result<Store> {
-    let dir = store_dir(global)?;
-    Store::open(&dir).context("the store could not be opened; --store takes another directory")
+fn store(global: &Global) -> Result<Store> {
+    Store::open(&store_dir(global)?).context("cannot open the store")
 }
 
-fn store_dir(global: &Global) -> anyhow::Result<PathBuf> {
-    global.store.clone().or_else(cache).context("no place for the store: set HOME or use --store")
+fn store_dir(global: &Global) -> Result<PathBuf> {
+    let none =
+        || CommandError::failed("no directory for the store: HOME is not set").hint("name one with --store");
+    global.store.clone().or_else(cache).ok_or_else(none)
 }
 
-/// The sandbox that unpacked layers in the store at `dir` are of; none on a machine that cannot have one.
+/// The sandbox that owns the unpacked layers of the store at `dir`; none where this computer cannot have one.
 fn sandbox(dir: &Path) -> Option<Sandbox> {
     let helper = std::env::current_exe().ok()?;
     let lowers = dir.join("lower");
     if lowers.is_dir() { Sandbox::new(SandboxConfig { helper, lowers }).ok() } else { None }
 }
 
-/// What the repositories have, and the lock where there is one.
-struct Shop {
+/// The packages of all repositories, and the lock where there is one.
+struct Catalogue {
     shelves: Vec<Shelf>,
     lock: Option<Lock>,
 }
 
-fn shop(system: &System, store: &Store, observer: &dyn Observer) -> anyhow::Result<Shop> {
+fn catalogue(system: &System, store: &Store, observer: &dyn Observer) -> Result<Catalogue> {
     let (arch, path) = hoopy_build::locking::place(system)?;
     let arch = arch.ok_or(QueryError::NoArch)?;
     let lock = Lock::read(&path)?;
     let shelves = query::shelves(system, arch, lock.as_ref(), store, observer)?;
-    Ok(Shop { shelves, lock })
+    Ok(Catalogue { shelves, lock })
 }
 
-/// The name that images of `system` have, for machines of this architecture.
-fn image_name(system: &System, arch: Arch) -> anyhow::Result<String> {
-    let (_, lock) = hoopy_build::locking::place(system)?;
-    Ok(hoopy_build::locking::image_name(system, arch, &lock))
-}
-
-/// The image that was given, or the newest that was built under `name`.
-fn image(system: &System, given: Option<&Path>, name: &str) -> anyhow::Result<PathBuf> {
-    let images = system.path("images");
-    let newest = || hoopy_build::image::latest(&images, name);
-    given.map(Path::to_owned).or_else(newest).with_context(|| {
-        format!("{}: no image of {} there: run `hoopy build` first", images.display(), system.name)
-    })
+/// The architecture to build for, and the lock.
+fn place(system: &System) -> Result<(Arch, PathBuf)> {
+    let (arch, lock) = hoopy_build::locking::place(system)?;
+    Ok((arch.ok_or(BuildError::NoArch)?, lock))
 }
 
 /// `$XDG_CACHE_HOME/hoopy`, or `~/.cache/hoopy` (XDG Base Directory Specification).
@@ -152,21 +160,21 @@ fn state() -> Option<PathBuf> {
 /// Where scripts run.
 fn runner<'a>(
     system: &System,
-    wanted: Scripts,
+    scripts: Scripts,
     store: &Store,
     temp: PathBuf,
     observer: &'a dyn Observer,
-) -> anyhow::Result<Chosen<'a>> {
-    let arch = hoopy_build::locking::place(system)?.0.context("no architecture: say --arch")?;
-    let helper = std::env::current_exe().context("find hoopy's own program file")?;
-    let wanted = match wanted {
+) -> Result<Chosen<'a>> {
+    let (arch, _) = place(system)?;
+    let helper = std::env::current_exe().context("cannot find hoopy's own program file")?;
+    let place = match scripts {
         Scripts::Auto => Where::Auto,
         Scripts::Native => Where::Native,
         Scripts::Vm => Where::VirtualMachine,
     };
     let sandbox = SandboxConfig { helper, lowers: store.lowers() };
     let machine = MachineConfig { arch, network: system.network, places: places(), temp };
-    Ok(Chosen::new(wanted, sandbox, machine, observer)?)
+    Ok(Chosen::new(place, sandbox, machine, observer)?)
 }
 
 /// Where temporary directories are made.
@@ -184,12 +192,12 @@ fn places() -> hoopy_vm::Places {
     }
 }
 
-/// How many processors a virtual machine has: as many as were asked for, or as is usual here.
-fn cpus(asked: Option<u32>, arch: Arch) -> u32 {
-    asked.unwrap_or_else(|| hoopy_vm::usual_cpus(arch, &places(), &temp()))
+/// How many processors a virtual machine has.
+fn cpus(given: Option<u32>, arch: Arch) -> u32 {
+    given.unwrap_or_else(|| hoopy_vm::usual_cpus(arch, &places(), &temp()))
 }
 
-/// How ssh is called: the one on PATH. Without a terminal nobody can be asked.
+/// How ssh is called: the one on PATH. Without a terminal it cannot ask for a password.
 fn ssh() -> SshConfig {
     let batch = !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal();
     SshConfig { program: "ssh".into(), batch, temp: temp(), patience: None }

@@ -1,54 +1,71 @@
 //! `hoopy pull`.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-use std::process::ExitCode;
+use std::io::{self, BufRead as _, IsTerminal as _};
 
 use hoopy_build::config::System;
 use hoopy_inspect::diff::FileChange;
 use hoopy_inspect::drift::{self, DriftError, Outcome, Pulled};
 use hoopy_store::layer::path::is_within;
 
-use super::drift::{Scene, changed};
-use crate::args::{Global, Pull};
-use crate::error::FAILED;
-use crate::ui::{harmless, put, put_json};
+use super::drift::{Comparison, changed};
+use crate::args::{Global, Host, Pull};
+use crate::error::{CommandError, Context as _, Exit, Result};
+use crate::output::{harmless, note, print, print_json, prompt};
 
-pub fn run(global: &Global, own: &Pull) -> anyhow::Result<ExitCode> {
-    let asks = own.paths.is_empty() && !own.all;
-    if asks && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        anyhow::bail!("which files? Name them, or say --all");
+pub fn run(global: &Global, own: &Pull) -> Result<Exit> {
+    let (host, paths) = split(own);
+    if own.all && !paths.is_empty() {
+        return Err(CommandError::usage("--all and paths exclude each other"));
     }
-    let mut scene = Scene::look(global, &own.machine, own.json)?;
-    let Some(system) = scene.system.take() else {
-        anyhow::bail!("into which system? Name its directory with --system, or run this in it")
+    let asks = paths.is_empty() && !own.all;
+    if asks && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Err(CommandError::usage("no files named, and no terminal to ask about each")
+            .hint("name files, or pull everything that changed with --all"));
+    }
+    let mut comparison = Comparison::new(global, &host, own.image.as_deref(), own.json)?;
+    let Some(system) = comparison.system.take() else {
+        return Err(CommandError::system("there is no system in this directory to pull into")
+            .hint("name its directory with -C"));
     };
-    let found = scene.drift(false)?;
-    let mut wanted = Vec::new();
+    let found = comparison.drift(false)?;
+    let mut chosen = Vec::new();
     for change in &found.files {
-        if own.all || own.paths.iter().any(|path| is_named(&change.path, path)) || asks && ask(change)? {
-            wanted.push(change);
+        if own.all || paths.iter().any(|path| is_named(&change.path, path)) || asks && ask(change)? {
+            chosen.push(change);
         }
     }
     let untouched = |path: &&String| !found.files.iter().any(|change| is_named(&change.path, path));
-    if let Some(path) = own.paths.iter().find(untouched) {
-        return Err(DriftError::NotChanged { host: scene.host, path: path.clone() }.into());
+    if let Some(path) = paths.iter().find(untouched) {
+        return Err(DriftError::NotChanged { host: comparison.host, path: path.clone() }.into());
     }
     let contents: Vec<_> =
-        changed(&found).into_iter().filter(|path| wanted.iter().any(|c| c.path.as_bytes() == path)).collect();
-    scene.fetch(&contents)?;
-    let pulled = drift::pull(&system.dir, &wanted, &scene.listing, own.secrets)?;
+        changed(&found).into_iter().filter(|path| chosen.iter().any(|c| c.path.as_bytes() == path)).collect();
+    comparison.fetch(&contents)?;
+    let pulled = drift::pull(&system.dir, &chosen, &comparison.listing, own.secrets)?;
     if own.json {
-        put_json(&pulled)?;
+        print_json(&pulled)?;
     } else {
-        put(&pulled.iter().map(|one| line(one, &system)).collect::<String>())?;
+        print(pulled.iter().map(|one| line(one, &system)).collect::<String>())?;
     }
     let refused = pulled.iter().any(|one| matches!(one.outcome, Outcome::Secret(_)));
     if refused {
-        eprintln!(
-            "hint: --secrets takes what looks secret too; anybody who can read the repository can read it then"
+        note(
+            "hint: pull files that look secret with --secrets; everyone who can read the repository can read them then",
         );
     }
-    Ok(if refused { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    Ok(if refused { Exit::Failed } else { Exit::Success })
+}
+
+/// The machine and the paths: the first argument is the machine unless it has a slash, which no host name has.
+fn split(own: &Pull) -> (Host, Vec<String>) {
+    let Host { host, esp } = &own.host;
+    let is_path = |text: &String| text.contains('/') && !text.starts_with("ssh://");
+    let (host, first) = match host {
+        Some(text) if is_path(text) => (None, Some(text.clone())),
+        other => (other.clone(), None),
+    };
+    let paths = first.into_iter().chain(own.paths.iter().cloned()).collect();
+    (Host { host, esp: esp.clone() }, paths)
 }
 
 /// Whether a changed path is the one that was named, or in that directory.
@@ -56,11 +73,10 @@ fn is_named(path: &str, named: &str) -> bool {
     is_within(path.as_bytes(), named.trim_matches('/').as_bytes())
 }
 
-fn ask(change: &FileChange) -> io::Result<bool> {
-    eprint!("{} ({:?}) into root/? [y/N] ", harmless(&change.path), change.became);
-    io::stderr().flush()?;
+fn ask(change: &FileChange) -> Result<bool> {
+    prompt(format!("{} ({:?}): pull into root/? [y/N] ", harmless(&change.path), change.became));
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
+    io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
@@ -68,7 +84,9 @@ fn line(one: &Pulled, system: &System) -> String {
     let to = system.path("root").join(&one.path);
     match &one.outcome {
         Outcome::Written => format!("pulled   {}\n", to.display()),
-        Outcome::WrittenAsRoot => format!("pulled   {} (root's: setup.sh can chown it)\n", to.display()),
+        Outcome::WrittenAsRoot => {
+            format!("pulled   {} (owned by root: change that in setup.sh)\n", to.display())
+        }
         Outcome::Secret(what) => format!("refused  {}: it looks like {what}\n", one.path),
         Outcome::LeftOut(why) => format!("left out {}: {why}\n", one.path),
     }

@@ -131,9 +131,9 @@ fn the_boot_loader_is_locked_for_the_layout_that_has_one() {
     fs::write(dir.join("hoopy.toml"), "name = \"small\"\nlayout = \"ab\"\n").unwrap();
     let error = home.fails(3, &["build", "nas", "--locked"]);
     assert!(error.contains("layout = \"ab\" starts images with a boot loader"), "{error}");
-    home.ok(&["update", "nas"]);
+    home.ok(&["-C", "nas", "update"]);
     assert!(lock().contains("role = \"loader\""));
-    let why = home.ok(&["why", "systemd-boot", "nas"]);
+    let why = home.ok(&["-C", "nas", "why", "systemd-boot"]);
     assert!(why.contains("layout = \"ab\""), "{why}");
 }
 
@@ -151,7 +151,7 @@ fn what_a_disk_cannot_be_is_told_before_it_is_made() {
     assert!(disk(&["--persist", "/c"]).contains("there are /a, /b"));
     assert!(disk(&["--no-persist", "--size", "1M"]).contains("--size"));
     assert!(!home.path("a.img").exists());
-    let error = home.fails(1, &["flash", "nas", "nas/image", "--yes"]);
+    let error = home.fails(1, &["-C", "nas", "flash", "image", "--yes"]);
     assert!(error.contains("is no block device"), "{error}");
     home.ok(&["disk", "nas", "-o", "a.img", "--image", "nas/image", "--persist", "/b", "--json"]);
     assert!(home.path("a.img").exists());

@@ -156,7 +156,7 @@ fn a_built_image_is_what_was_built_and_differs_from_the_next_in_what_was_changed
     fs::write(dir.join("root/etc/hostname"), "changed\n").unwrap();
     let packages = fs::read_to_string(dir.join("packages")).unwrap().replace("curl\n", "");
     fs::write(dir.join("packages"), packages).unwrap();
-    home.ok(&["update", "hello"]);
+    home.ok(&["-C", "hello", "update"]);
     home.ok(&["build", "hello", "--image-version", "2"]);
     let said = home.ok(&["diff", "hello/images/hello-1.efi", "hello/images/hello-2.efi", "-p"]);
     for expected in ["out      curl ", "-hello\n+changed\n", "changed  etc/hostname (6 B -> 8 B)"] {
@@ -165,7 +165,7 @@ fn a_built_image_is_what_was_built_and_differs_from_the_next_in_what_was_changed
     assert!(!said.contains("usr/bin/curl"), "{said}");
     let all = home.ok(&["diff", "hello/images/hello-1.efi", "hello/images/hello-2.efi", "--all"]);
     assert!(all.contains("removed  usr/bin/curl"), "{all}");
-    let revisions = home.ok(&["diff", "HEAD", ".", "hello"]);
+    let revisions = home.ok(&["-C", "hello", "diff", "HEAD", "."]);
     assert!(
         revisions.contains("out      curl ") && revisions.contains("changed  root/etc/hostname"),
         "{revisions}"

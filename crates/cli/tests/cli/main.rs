@@ -3,7 +3,7 @@
 //! One test program, as each takes a while to link, and so that a long test has others beside it. `cargo test
 //! --workspace --test cli boot::` runs those of one file. Deploys to a machine are in `ship/`, a program of their own.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
 mod best;
 mod boot;
@@ -13,11 +13,14 @@ mod check;
 mod deploy;
 mod disk;
 mod drift;
+mod edit;
+mod errors;
 mod faults;
 mod foreign;
 mod inspect;
 mod microcode;
 mod modules;
+mod output;
 mod packages;
 mod pages;
 mod parity;
@@ -28,7 +31,7 @@ mod run;
 mod stale;
 mod store;
 mod terminal;
-mod trial;
+mod test;
 mod unsatisfiable;
 mod update;
 mod v3;

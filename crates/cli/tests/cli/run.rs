@@ -44,7 +44,7 @@ fn a_kvm_that_does_not_come_up_is_told_and_tcg_taken() {
     let out = run(&home).args(["--until", "machine is up", "--within", "30"]).output().unwrap();
     let told = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(out.status.success(), "{told}");
-    assert!(told.contains("image.efi with TCG, which is slow: no KVM, "), "{told}");
+    assert!(told.contains("image.efi with software emulation (TCG), which is slow: "), "{told}");
     let why = match fs::File::options().read(true).write(true).open("/dev/kvm") {
         Ok(_) => "but a guest of a few instructions did not get through",
         Err(_) => "/dev/kvm",

@@ -4,6 +4,7 @@
 //! root runs it, its own ordinary user: it starts itself once more as `nobody`, with a range of subordinate ids that
 //! exists only in a private mount namespace, so that the host's `/etc` stays as it is.
 #![expect(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip")]
 
 mod cases;
 mod scene;

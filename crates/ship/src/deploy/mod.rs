@@ -18,6 +18,7 @@ pub mod error;
 mod far;
 mod images;
 pub mod kexec;
+pub mod logs;
 mod machine;
 mod place;
 mod ssh;

@@ -8,6 +8,7 @@
 //! the length of a command, some to a few kilobytes. What follows the script is the script's own input.
 
 mod error;
+mod follow;
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::path::{Path, PathBuf};

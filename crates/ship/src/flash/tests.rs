@@ -116,7 +116,7 @@ fn mounted_built_in_and_strange_devices_are_refused() {
         "sdb1 is a partition: name the whole disk, /dev/sdb"
     );
     let made = Made::new("21 1 0:1 / / rw - tmpfs tmpfs rw\n", "");
-    assert!(made.refused((259, 0)).ends_with("is not removable: if it is the right one, say --fixed-disk"));
+    assert!(made.refused((259, 0)).ends_with("is not a removable disk"));
     admit(&made.look((259, 0)).unwrap(), true).unwrap();
     let stick = "sys/devices/pci0/usb1/1-1/block/sdb";
     made.write(&format!("{stick}/queue/logical_block_size"), "4096\n");

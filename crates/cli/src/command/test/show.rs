@@ -1,15 +1,16 @@
-//! How a trial is shown: a line for each test as it ends, then those that failed with all they said.
+//! How a test run is shown: a line for each test as it ends, then the output of those that failed.
 
 use std::time::Duration;
 
-use hoopy_testing::{Origin, Outcome, Phases, Report, Settings, Verdict, Watch};
+use hoopy_testing::{self as testing, Origin, Outcome, Phases, Settings, Verdict, Watch};
 
-use crate::ui::{Colour, put_painted};
+use crate::error::Result;
+use crate::output::{Colour, print_painted};
 
 /// Cells of the bar.
 const BAR: usize = 40;
 
-/// Most lines of output that are shown of a test that failed: the rest is in the JUnit file and in --json.
+/// Most lines of output shown of a failed test; the JUnit file and --json have all.
 const MAX_LINES: usize = 60;
 
 /// What is shown.
@@ -37,12 +38,12 @@ impl Style {
     }
 }
 
-/// Shows on standard output.
-pub(super) struct Paper {
+/// The report on standard output.
+pub(super) struct Report {
     style: Style,
 }
 
-impl Paper {
+impl Report {
     pub(super) fn new(style: Style) -> Self {
         Self { style }
     }
@@ -51,19 +52,20 @@ impl Paper {
         let (memory, cpus) = (settings.memory >> 20, settings.cpus);
         let scripts = settings.tests.tests.len();
         self.line(&format!(
-            "{name}: {scripts} of tests/, in a machine with {memory} MiB and {cpus} processor{}",
-            if cpus == 1 { "" } else { "s" }
+            "{name}: {scripts} test{} of tests/, in a machine with {memory} MiB and {cpus} processor{}",
+            plural(scripts),
+            plural(cpus as usize)
         ));
     }
 
     fn line(&self, text: &str) {
         if self.style != Style::Quiet {
-            // Who stops reading stops reading
+            // A full disk is reported by the end of the report.
             let _ = print(text);
         }
     }
 
-    pub(super) fn end(&self, report: &Report) -> std::io::Result<()> {
+    pub(super) fn end(&self, report: &testing::Report) -> Result<()> {
         if self.style == Style::Quiet && !report.failed() {
             return Ok(());
         }
@@ -71,7 +73,7 @@ impl Paper {
     }
 }
 
-impl Watch for Paper {
+impl Watch for Report {
     fn booted(&self, phases: &Phases) {
         self.line(&bar(phases));
     }
@@ -81,9 +83,9 @@ impl Watch for Paper {
     }
 }
 
-/// What comes from the machine was made harmless where it was taken in.
-fn print(text: &str) -> std::io::Result<()> {
-    put_painted(&format!("{text}\n"))
+/// What comes from the machine has been made harmless where it was read.
+fn print(text: &str) -> Result<()> {
+    print_painted(&format!("{text}\n"))
 }
 
 /// One test, one line.
@@ -95,7 +97,7 @@ fn line(outcome: &Outcome, style: Style) -> String {
     };
     let mut out =
         format!("{} {:>7.2} s  {}", style.paint(colour, word), outcome.took.as_secs_f64(), outcome.name);
-    // What hoopy's own checks found out is a line where all is well
+    // A passed check of hoopy's own shows what it found, where that is one line.
     let found = outcome.output.trim_end();
     if !why.is_empty() {
         out += &format!(": {why}");
@@ -105,7 +107,11 @@ fn line(outcome: &Outcome, style: Style) -> String {
     out
 }
 
-/// The times of the boot, in a bar.
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// The times of the boot, as a bar.
 fn bar(phases: &Phases) -> String {
     let all = [
         ("firmware", phases.firmware, '░'),
@@ -127,8 +133,8 @@ fn bar(phases: &Phases) -> String {
     format!("boot {:>7.2} s  {cells}  {}", total.as_secs_f64(), said.join("  "))
 }
 
-/// The tests that failed, with what they said, and how many there were.
-fn ending(report: &Report, style: Style) -> String {
+/// The failed tests with their output, and the counts.
+fn ending(report: &testing::Report, style: Style) -> String {
     let mut out = String::new();
     for outcome in &report.outcomes {
         let Verdict::Failed(why) = &outcome.verdict else { continue };
@@ -136,7 +142,7 @@ fn ending(report: &Report, style: Style) -> String {
         let lines: Vec<&str> = outcome.output.lines().collect();
         let hidden = lines.len().saturating_sub(MAX_LINES);
         if hidden > 0 {
-            out += &format!("    [{hidden} lines before; --json and --junit have more]\n");
+            out += &format!("    [{hidden} lines omitted; --json and --junit have them]\n");
         }
         lines.iter().skip(hidden).for_each(|line| out += &format!("    {line}\n"));
         if let Some(advice) = &outcome.advice {
@@ -148,7 +154,7 @@ fn ending(report: &Report, style: Style) -> String {
     if failed > 0 {
         counts.push(style.paint(Colour::Red, &format!("{failed} failed")));
         let logs: Vec<String> = report.logs.iter().map(|log| log.display().to_string()).collect();
-        out += &format!("\nwhat the console said: {}\n", logs.join(", "));
+        out += &format!("\nconsole logs: {}\n", logs.join(", "));
     }
     if skipped > 0 {
         counts.push(format!("{skipped} skipped"));

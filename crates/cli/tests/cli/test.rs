@@ -19,7 +19,7 @@ const FAILED: i32 = 6;
 #[test]
 fn each_fault_is_told_by_its_name_and_what_is_well_passes() {
     let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
-    home.system(&repository().join("crates/cli/tests/cli/trial/faulty"), "faulty");
+    home.system(&repository().join("crates/cli/tests/cli/test/faulty"), "faulty");
     let args =
         ["test", "faulty", "--arch", "x86_64", "--timeout", "20", "--junit", "junit.xml", "--logs", "logs"];
     let out = home.run(&args);
@@ -117,7 +117,7 @@ fn a_machine_that_ends_fails_what_was_to_be_tested() {
 }
 
 #[test]
-fn nothing_outlives_a_trial_that_is_killed() {
+fn nothing_outlives_a_test_run_that_is_killed() {
     let home = home_with("echo $$ >\"$HOME/qemu.pid\"; exec sleep 1000\n");
     ends_its_machine_when_killed(&home, &mut test(&home, &["--quiet"]));
     assert!(soon(PATIENCE, || left_behind(&home) == 0), "{:?}", fs::read_dir(home.path("tmp")).unwrap());
@@ -131,8 +131,8 @@ fn a_test_that_is_not_there_and_one_in_pieces_are_refused_before_anything_is_bui
         (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
     };
     assert_eq!(
-        run(&["wbe"]),
-        (Some(1), "error: no test has \"wbe\" in its name; there are web\n".to_owned())
+        run(&["--only", "wbe"]),
+        (Some(2), "error: no test matches --only \"wbe\"\nhint: the tests are web\n".to_owned())
     );
     fs::write(home.path("s/tests/data.2.sh"), "true\n").unwrap();
     let (code, said) = run(&[]);
