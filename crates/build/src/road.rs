@@ -277,7 +277,7 @@ fn the_lock(
     if options.locked {
         return Err(BuildError::NoLock(path));
     }
-    observer.event(Event::Note(&format!("no {}: making it", path.display())));
+    observer.event(Event::Note(&format!("no {}: creating it", path.display())));
     let lock = lock::make(system, arch, lock::Keep::default(), store, client, observer)?;
     lock.write(&path)?;
     Ok((name, lock))

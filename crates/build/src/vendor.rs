@@ -26,7 +26,7 @@ pub struct Vendored {
 #[derive(Debug, thiserror::Error)]
 pub enum VendorError {
     /// There is no lock to keep packages of.
-    #[error("{}: there is no lock: run `hoopy lock` first", .0.display())]
+    #[error("{}: no lock, which names the packages to save", .0.display())]
     NoLock(PathBuf),
     /// The lock could not be read.
     #[error(transparent)]

@@ -41,7 +41,7 @@ pub fn stack(system: &System, store: &Store) -> Result<Known, CheckError> {
     };
     let drift = Drift::between(&lock, system);
     if !drift.is_none() {
-        return Ok(Known::Nothing(format!("{name} is not for this system ({drift})")));
+        return Ok(Known::Nothing(format!("{name} does not fit the system ({drift})")));
     }
     let locked: Vec<&LockedPackage> = lock.with_role(Role::Root).collect();
     let missing = locked.iter().filter(|p| !store.has_blob(p.sha256, p.size)).count();

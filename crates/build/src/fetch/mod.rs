@@ -20,7 +20,7 @@ pub use source::{Client, is_remote};
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The mirror does not have it.
-    #[error("{place}: not there{}", .status.map(|s| format!(" (HTTP status {s})")).unwrap_or_default())]
+    #[error("{place}: not found{}", .status.map(|s| format!(" (HTTP status {s})")).unwrap_or_default())]
     Missing {
         /// The address or file.
         place: String,

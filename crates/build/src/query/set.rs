@@ -50,13 +50,13 @@ impl Set {
         let (arch, path) = lock::place(system)?;
         let arch = arch.ok_or(QueryError::NoArch)?;
         let Some(lock) = Lock::read(&path)? else {
-            let note = format!("no {}: this is what `hoopy lock` would write", path.display());
+            let note = format!("no {}: showing what `hoopy lock` would write", path.display());
             observer.event(Event::Note(&note));
             return Self::resolved(system, arch, path, store);
         };
         let drift = Drift::between(&lock, system);
         if !drift.is_none() {
-            let warning = format!("{}: not for this system: {drift}", path.display());
+            let warning = format!("{} does not fit the system: {drift}", path.display());
             observer.event(Event::Warning(&warning));
         }
         Self::locked(system, path, &lock, store, observer)
@@ -89,7 +89,8 @@ impl Set {
         let shelves = match kept(system, lock, &keys, store) {
             Some(shelves) => shelves,
             None => {
-                observer.event(Event::Note("the store has not the indexes of the lock: asking the mirror"));
+                observer
+                    .event(Event::Note("the indexes of the lock are not in the store: asking the mirror"));
                 let mirrored = lock::indexes(system, lock.arch, &keys, store, &Client::default())?;
                 mirrored.into_iter().map(Shelf::from).collect()
             }

@@ -20,10 +20,10 @@ pub enum BuildError {
     #[error("no architecture: set `arch` in hoopy.toml, or say --arch x86_64 or --arch aarch64")]
     NoArch,
     /// `--locked`, and there is no lock.
-    #[error("{}: there is no lock, and --locked was given: run `hoopy lock`", .0.display())]
+    #[error("{}: no lock, which --locked requires", .0.display())]
     NoLock(PathBuf),
     /// `packages` has changed since the lock was made.
-    #[error("{}: not for this system: {drift}", .path.display())]
+    #[error("{} does not fit the system: {drift}", .path.display())]
     Drift {
         /// The lock.
         path: PathBuf,

@@ -29,6 +29,7 @@ const NO_PACKAGE: &str = "mirrors drop a version when a newer one is out: lock t
                           build from packages that `hoopy vendor` kept, with --mirror";
 const BAD_MIRROR: &str = "try again later, or name another mirror with --mirror";
 const KEYS: &str = "trust the mirror's key: put its public key into keys/, or name a directory with --keys";
+const LOCK: &str = "write one with `hoopy lock`";
 const RELOCK: &str = "see and write what changes with `hoopy update`";
 
 impl Classify for BadSize {
@@ -59,7 +60,8 @@ impl Classify for ConfigError {
 impl Classify for BuildError {
     fn class(&self) -> Class {
         match self {
-            Self::NoArch | Self::NoLock(_) | Self::NoStubLocked => System.into(),
+            Self::NoArch | Self::NoStubLocked => System.into(),
+            Self::NoLock(_) => System.hint(LOCK),
             Self::NoRepository(_) => System.hint("add the repository to hoopy.toml, or run `hoopy update`"),
             Self::Drift { .. } => System.hint(RELOCK),
             Self::Inconsistent(_) => System.hint("lock a whole new set with `hoopy update`"),
@@ -223,7 +225,7 @@ impl Classify for ReproduceError {
 impl Classify for VendorError {
     fn class(&self) -> Class {
         match self {
-            Self::NoLock(_) => System.into(),
+            Self::NoLock(_) => System.hint(LOCK),
             Self::Lock(error) => error.class(),
             Self::Fetch(error) => error.class(),
             Self::NoRepository { .. } => {
@@ -238,7 +240,7 @@ impl Classify for VendorError {
 impl Classify for InitError {
     fn class(&self) -> Class {
         match self {
-            Self::Exists(_) => System.hint("name another directory, or remove the file"),
+            Self::Exists(_) => Failed.hint("name another directory, or remove the file"),
             Self::Io { .. } => Failed.into(),
         }
     }

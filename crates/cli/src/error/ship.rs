@@ -9,7 +9,7 @@ use super::ErrorKind::{Failed, FellBack, NoReturn, System, Usage};
 use super::{Class, Classify};
 
 const ESP: &str = "name where it is mounted with `deploy.esp` in hoopy.toml, or --esp";
-const AGAIN: &str = "run the command again: what has arrived is not sent twice";
+const AGAIN: &str = "run the command again";
 
 impl Classify for DeployError {
     fn class(&self) -> Class {
@@ -36,7 +36,7 @@ impl Classify for DeployError {
             Self::ReadOnly { .. } => Failed.hint("look for a write-protect switch; a worn-out stick is read-only, too"),
             Self::Full { .. } => Failed.hint("write a larger disk with `hoopy disk --size SIZE`"),
             Self::Busy(_) => Failed.hint("try again in a minute"),
-            Self::Gone { .. } => Failed.hint("run the command again"),
+            Self::Gone { .. } => Failed.hint(AGAIN),
             Self::Short(_) => Failed.hint(AGAIN),
             Self::Digest { .. } => Failed.hint("check the machine's memory and disk for errors"),
             Self::OtherLayout { .. } => Failed.hint(

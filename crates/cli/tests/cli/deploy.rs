@@ -44,7 +44,10 @@ fn a_far_image_that_lies_about_itself_costs_a_second_transfer() {
     far.lay("s-1", &[(EFI, &one)]);
     let out = far.run(&["-C", "s", "deploy", "--image", &path]);
     let told = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success() && told.contains("is not what it says it is: sending everything"), "{told}");
+    assert!(
+        out.status.success() && told.contains("differs from its list of contents: sending everything"),
+        "{told}"
+    );
     assert!(far.read(EFI) == two);
 }
 
@@ -54,7 +57,7 @@ fn an_image_without_a_description_is_replaced_all_the_same() {
     let (path, two) = far.image("2", &segments(20));
     far.lay("s-1", &[(EFI, &loader())]);
     let said = far.fails(&["-C", "s", "deploy", "--image", &path]);
-    assert!(said.contains("starts systemd-boot, and hoopy.toml says `layout = \"single\"`"), "{said}");
+    assert!(said.contains("starts systemd-boot, and hoopy.toml has `layout = \"single\"`"), "{said}");
     far.lay("s-1", &[]);
     far.ok(&["-C", "s", "deploy", "--image", &path]);
     assert!(far.read(EFI) == two);

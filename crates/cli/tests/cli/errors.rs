@@ -5,6 +5,7 @@
 //! and `output`, which is written. A file that begins with `#!` is executable. There is a system in `nas/`, of which a
 //! case can replace each file. A new case is a new file.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ const MARK: &str = "=== ";
 const HEAD: &str = "# Errors
 
 What hoopy says when something is wrong, by example. Each error names what failed and why; a hint says what to type. The
-exit codes are those of the table in [reference.md](reference.md). Written from the tests in
+exit codes are those of `hoopy --help`. Written from the tests in
 `crates/cli/tests/cli/errors/` with `HOOPY_BLESS=1`; a test compares.
 ";
 
@@ -50,7 +51,7 @@ impl Case {
     }
 
     /// What the command prints, and its exit code.
-    fn run(&self) -> String {
+    fn run(&self) -> (i32, String) {
         let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
         home.small("nas");
         fs::write(home.path("nas/hoopy.toml"), "name = \"nas\"\narch = \"x86_64\"\n").unwrap();
@@ -70,7 +71,7 @@ impl Case {
         let text = String::from_utf8(out.stdout).unwrap().replace(home.path("").to_str().unwrap(), "HOME/");
         let code = out.status.code().unwrap();
         assert!(code != 0 && code != 101, "{}: exit code {code}\n{text}", self.file.display());
-        format!("{}\n[exit code {code}]\n", text.trim_end())
+        (code, format!("{}\n", text.trim_end()))
     }
 
     fn write(&self, output: &str) {
@@ -87,16 +88,21 @@ fn every_error_of_the_gallery_is_as_it_was() {
     let mut files: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let bless = std::env::var_os("HOOPY_BLESS").is_some();
-    let (mut gallery, mut changed) = (HEAD.to_owned(), Vec::new());
+    let (mut groups, mut changed) = (BTreeMap::<i32, String>::new(), Vec::new());
     for case in files.into_iter().map(Case::read) {
-        let output = case.run();
-        gallery += &format!("\n## {}\n\n```\n$ {}\n{output}```\n", case.title, case.command());
+        let (code, output) = case.run();
+        let group = groups.entry(code).or_default();
+        *group += &format!("\n### {}\n\n```\n$ {}\n{output}```\n", case.title, case.command());
+        let output = format!("{output}[exit code {code}]\n");
         if bless {
             case.write(&output);
         } else if case.section("output") != Some(output.trim_end()) {
             changed.push(format!("{}:\n{output}", case.file.display()));
         }
     }
+    let groups =
+        groups.iter().map(|(code, cases)| format!("\n## Exit code {code}: {}\n{cases}", meaning(*code)));
+    let gallery = HEAD.to_owned() + &groups.collect::<String>();
     assert!(changed.is_empty(), "run with HOOPY_BLESS=1 and read the difference\n\n{}", changed.join("\n"));
     let file = repository().join("docs/errors.md");
     if bless {
@@ -104,6 +110,14 @@ fn every_error_of_the_gallery_is_as_it_was() {
     }
     let kept = fs::read_to_string(&file).unwrap_or_default();
     assert!(kept == gallery, "{}: run this test with HOOPY_BLESS=1", file.display());
+}
+
+/// What the table of `hoopy --help` says of an exit code.
+fn meaning(code: i32) -> String {
+    let help = Home::new(env!("CARGO_BIN_EXE_hoopy")).ok(&["--help"]);
+    let table = help.split("Exit codes:\n").nth(1).unwrap();
+    let row = table.lines().find_map(|line| line.trim().strip_prefix(&format!("{code}  ")));
+    row.unwrap_or_else(|| panic!("no exit code {code} in the table")).to_owned()
 }
 
 /// The text of an attribute `#[error(...)]`, and what follows it up to the next one.

@@ -101,7 +101,10 @@ fn differences_of_others_images_are_told() {
     ");
     assert_eq!(home.ok(&["diff", "old", "old", "--exit-code"]), "");
     home.fails(8, &["diff", "old", "new", "--exit-code"]);
-    assert_snapshot!(home.fails(1, &["diff", "old", "gone"]), @r#"error: "gone" is neither a file nor a git revision of .; a machine is written ssh:gone"#);
+    assert_snapshot!(home.fails(1, &["diff", "old", "gone"]), @r#"
+    error: "gone" is neither a file nor a git revision of .
+    hint: a machine is written ssh:gone
+    "#);
 }
 
 /// Paths that the archive of `build --output tar` has.

@@ -61,7 +61,7 @@ impl Place {
         fs::create_dir(home.path("bin")).unwrap();
         let ssh = "#!/bin/sh\ncase \"$*\" in\n*hoopy-ready*) echo hoopy-ready; exec cat >/dev/null ;;\nesac\necho log\necho line\n";
         script("bin/ssh", ssh);
-        script("qemu", "#!/bin/sh\necho no machine\nexit 1\n");
+        script("qemu", "#!/bin/sh\necho no machine >&2\nexit 1\n");
         home.ok(&["lock", "s"]);
         let lock = fs::read_to_string(home.path("s/hoopy.lock")).unwrap();
         fs::write(home.path("old.lock"), lock).unwrap();

@@ -100,7 +100,7 @@ fn why_tells_what_brings_a_package_together() {
 #[test]
 fn why_knows_what_hoopy_takes_for_itself() {
     let text = ask(&home(), &["-C", "s", "why", "systemd-efistub"], 0);
-    assert!(text.ends_with("hoopy itself takes it: the image begins with its EFI stub\n"), "{text}");
+    assert!(text.ends_with("hoopy itself uses it: the image begins with its EFI stub\n"), "{text}");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn why_says_that_the_lock_is_not_for_these_packages() {
     libwire 2.1-r0 (5 B, from main)
     ./packages:1: server > libwire (so:libwire.so.1)
     ./hoopy.lock: libwire (so:libwire.so.1)
-    warning: ./hoopy.lock: not for this system: `say` is new, `so:libwire.so.1` is gone, `supervisor>2` is gone
+    warning: ./hoopy.lock does not fit the system: `say` is new, `so:libwire.so.1` is gone, `supervisor>2` is gone
     ");
 }
 
@@ -254,14 +254,14 @@ fn a_lock_whose_indexes_were_lost_asks_the_mirror() {
     let home = home();
     fs::remove_dir_all(home.path(".cache/hoopy/blob")).unwrap();
     let text = ask(&home, &["-C", "s", "why", "say"], 0);
-    assert!(text.contains("the store has not the indexes of the lock: asking the mirror"), "{text}");
+    assert!(text.contains("the indexes of the lock are not in the store: asking the mirror"), "{text}");
     fs::remove_dir_all(home.path(".cache/hoopy/blob")).unwrap();
     let newer = PACKAGES.replace("say 0.9-r1", "say 1.0-r0");
     fs::remove_dir_all(home.path("mirror")).unwrap();
     package::extended_mirror(&home.path("mirror"), "x86_64", &newer);
     assert_snapshot!(ask(&home, &["-C", "s", "why", "libc"], 5), @"
-    the store has not the indexes of the lock: asking the mirror
-    error: ./hoopy.lock: nothing tells of say-0.9-r1 any more: the store has not the index that the lock was made of, and main has another by now
+    the indexes of the lock are not in the store: asking the mirror
+    error: ./hoopy.lock: no index lists say-0.9-r1 any more: the one that the lock was made from is not in the store, and main has a newer one
     hint: lock what there is now with `hoopy update`, or name packages that `hoopy vendor` kept with --mirror
     ");
 }
@@ -344,7 +344,7 @@ fn info_tells_of_another_version_in_the_lock() {
     let newer = PACKAGES.replace("say 0.9-r1", "say 1.0-r0");
     package::extended_mirror(&home.path("mirror"), "x86_64", &newer);
     let text = ask(&home, &["-C", "s", "info", "say"], 0);
-    assert!(text.contains("\nlocked     no, but 0.9-r1\n"), "{text}");
+    assert!(text.contains("\nlocked     another version, 0.9-r1\n"), "{text}");
 }
 
 #[test]

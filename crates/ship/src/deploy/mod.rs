@@ -223,7 +223,7 @@ fn ship_now(
     };
     match assemble(ssh, &planned.machine, steps, Some((new, &planned.stretches)), observer) {
         Err(DeployError::Digest { .. }) if delta::sent(&planned.stretches) < new.size => {
-            let note = "an image on the machine is not what it says it is: sending everything";
+            let note = "an image on the machine differs from its list of contents: sending everything";
             observer.event(Event::Warning(note));
             let again = Steps { first: Vec::new(), ..steps.clone() };
             assemble(ssh, &planned.machine, &again, Some((new, &delta::whole(new))), observer)?;
