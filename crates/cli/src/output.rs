@@ -146,7 +146,7 @@ pub fn may_colour() -> bool {
     unset && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Prints pieces of text in their colours, where they are wanted.
+/// Prints pieces of text in their colours, on a terminal.
 pub fn print_coloured(pieces: &[(Colour, String)]) -> Result<()> {
     let coloured = wants_colours();
     let shown = |(colour, text): &(Colour, String)| {

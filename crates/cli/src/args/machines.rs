@@ -31,7 +31,7 @@ pub const PULL: &str = "\
 Example: hoopy -C nas pull /etc/motd
          hoopy -C nas pull root@nas --all
 
-Files go to root/ of the system, and modes that git does not keep to [modes] of hoopy.toml: review them with `git diff`, \
+An argument with a slash is a path, so HOST can be left out. Files go to root/ of the system, and modes that git does not keep to [modes] of hoopy.toml: review them with `git diff`, \
 and commit. Files that look secret (keys, password hashes, tokens) are refused, since git never forgets; the exit code \
 is 1 then.";
 

@@ -58,7 +58,7 @@ pub fn correction(line: &[OsString]) -> Option<String> {
 fn directory(words: &[&str]) -> Option<String> {
     let at = words.iter().position(|word| OTHER_SUBJECTS.contains(word))?;
     let elsewhere = |word: &&str| word.starts_with("-C") || word.starts_with("--directory");
-    if words.iter().any(|word| elsewhere(&word)) || is_system(".") {
+    if words.iter().any(elsewhere) || is_system(".") {
         return None;
     }
     let dir = at + 1 + words.get(at + 1..)?.iter().position(|word| is_system(word))?;

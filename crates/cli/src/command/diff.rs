@@ -27,7 +27,7 @@ pub fn run(global: &Global, own: &Diff) -> Result<Exit> {
     Ok(if own.exit_code && !difference.is_none() { Exit::Differs } else { Exit::Success })
 }
 
-/// A file as what it is; `ssh:NAME`, and USER@NAME where it is no revision, as the machine; all else as a revision.
+/// A file, or a machine (`ssh:NAME`, or USER@NAME where that is not a revision), or else a revision.
 /// A bare name is never a machine: a mistyped revision must not lead to a connection.
 fn side(text: &str, global: &Global, own: &Diff) -> Result<Side> {
     let (path, dir) = (Path::new(text), Path::new(super::HERE));

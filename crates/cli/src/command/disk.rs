@@ -33,8 +33,8 @@ pub fn config(system: &System, global: &Global, own: &DiskContent) -> Result<Dis
     let name = hoopy_build::locking::image_name(system, arch, &path);
     let image = super::image::newest(system, own.image.as_deref(), &name)?;
     let table = fstab(&system.path("root/etc/fstab"))?;
-    let wanted = (own.no_persist || !own.persist.is_empty()).then_some(own.persist.as_slice());
-    let lasting = disk::choose(&fstab::parse(&table), wanted, system.esp.as_deref())?;
+    let persist = (own.no_persist || !own.persist.is_empty()).then_some(own.persist.as_slice());
+    let lasting = disk::choose(&fstab::parse(&table), persist, system.esp.as_deref())?;
     let size = own.size.as_deref().map(size::parse).transpose().context("--size")?;
     let loader = match Lock::read(&path)? {
         Some(lock) => {

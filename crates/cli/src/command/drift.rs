@@ -87,7 +87,7 @@ impl Comparison {
     }
 }
 
-/// How many paths the next reboot erases on a machine that was asked already; gives up at `until`.
+/// How many paths the next reboot erases on a machine whose answers are known; gives up at `until`.
 pub fn count(global: &Global, host: &Host, ssh: &Ssh, seen: &Seen, until: Instant) -> Result<usize> {
     if seen.machine.image.is_none() {
         return Err(DriftError::NoImage { host: host.name.clone() }.into());

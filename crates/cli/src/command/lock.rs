@@ -43,7 +43,7 @@ pub enum Moving<'a> {
     Only(&'a [String]),
 }
 
-/// A new lock beside the old one; nothing is written yet.
+/// A new lock and the old one; nothing is written yet.
 pub struct Relocked {
     path: PathBuf,
     old: Option<Lock>,

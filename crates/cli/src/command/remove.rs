@@ -12,8 +12,9 @@ pub fn run(global: &Global, own: &Change) -> Result<Exit> {
         let (text, missing) = packages::removed(file, text, &own.packages)?;
         match missing.first() {
             None => Ok(text),
-            Some(name) => Err(CommandError::usage(format!("{name} is not in {}", file.display()))
-                .hint(format!("`hoopy why {name}` tells what brings a package that no line names"))),
+            Some(name) => Err(CommandError::usage(format!("{name} is not in {}", file.display())).hint(
+                format!("`hoopy why {name}` shows why a package is installed that `packages` does not list"),
+            )),
         }
     })
 }

@@ -70,7 +70,7 @@ fn line(graph: &Graph<'_>, node: &Node) -> String {
     }
 }
 
-/// What is beside the trees, and the sum.
+/// Packages outside the trees, and the sum.
 fn total(graph: &Graph<'_>) -> String {
     let roots: Vec<usize> = graph.roots.iter().flat_map(|root| root.to.clone()).collect();
     let reached = graph.reach(&roots);
@@ -80,7 +80,7 @@ fn total(graph: &Graph<'_>) -> String {
         let record = graph.record(place);
         let why = match member.role {
             Role::Stub => "for the image's EFI stub, not installed",
-            Role::Loader => "for the boot loader beside the image, not installed",
+            Role::Loader => "for the boot loader on the disk, not installed",
             Role::Root => "no longer needed by a line",
         };
         out += &format!("{} {} ({}) {why}\n", record.name, record.version, size::show(record.installed_size));

@@ -2,7 +2,7 @@
 //! is the exit code.
 //!
 //! Libraries have typed errors, whose messages are whole: each contains its cause. What kind they are, and which hint
-//! fits, is decided here, in matches without `_`: a new variant does not compile until somebody has decided it.
+//! fits, is decided here, in matches without `_`: a new variant does not compile until both are decided for it.
 
 mod build;
 mod exit;

@@ -1,13 +1,13 @@
 //! `hoopy deploy`, `status` and `rollback`, against a far side that is a directory with the real BusyBox in it.
 
-mod far;
+mod host;
 mod kexec;
 
 use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-use far::{EFI, Far, OLD, image, loader, noise, segments};
+use host::{EFI, Far, OLD, image, loader, noise, segments};
 
 /// The JSON that a command prints.
 fn json(text: &str) -> serde_json::Value {

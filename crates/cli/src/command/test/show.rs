@@ -128,9 +128,9 @@ fn bar(phases: &Phases) -> String {
             cells.push(cell);
         }
     }
-    let said: Vec<String> =
+    let legend: Vec<String> =
         all.iter().map(|(name, took, cell)| format!("{cell} {name} {:.1} s", took.as_secs_f64())).collect();
-    format!("boot {:>7.2} s  {cells}  {}", total.as_secs_f64(), said.join("  "))
+    format!("boot {:>7.2} s  {cells}  {}", total.as_secs_f64(), legend.join("  "))
 }
 
 /// The failed tests with their output, and the counts.

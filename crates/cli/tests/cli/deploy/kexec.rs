@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::far::{EFI, Far, OLD, loader, segments};
+use super::host::{EFI, Far, OLD, loader, segments};
 
 /// Loads: keeps the files and the command line. The older system call only, as Alpine's kernels.
 const KEXEC: &str = r#"#!/bin/sh
@@ -120,7 +120,9 @@ fn what_is_missing_is_told_before_anything_is_changed() {
     );
     assert!(far.read(EFI) == two && !far.root("etc/init.d/hoopy-kexec").exists());
     fs::write(far.root("refuses"), "Cannot determine the file type of /x\n").unwrap();
-    refused("Cannot determine the file type of /x\nhint: the image is in place, and starts with the next boot");
+    refused(
+        "Cannot determine the file type of /x\nhint: the image is in place, and starts with the next boot",
+    );
     fs::remove_file(far.root("refuses")).unwrap();
     let said = far.ok(&deploy);
     assert!(said.contains("s-2 is in place already: starting it with kexec"), "{said}");
