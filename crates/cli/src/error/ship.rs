@@ -99,7 +99,8 @@ impl Classify for DiskError {
             Self::Which { first, .. } => {
                 Usage.hint(format!("name each of them, as --persist {first}, or none with --no-persist"))
             }
-            Self::NoSuchMount { .. } | Self::NoMaker { .. } | Self::EspSpec { .. } => System.into(),
+            Self::NoSuchMount { .. } => Usage.into(),
+            Self::NoMaker { .. } | Self::EspSpec { .. } => System.into(),
             Self::NoLoader => System.hint("lock it with `hoopy update`"),
             Self::Mkfs(error) => error.class(),
             Self::Esp(error) => error.class(),
