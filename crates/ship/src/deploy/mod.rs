@@ -239,7 +239,7 @@ fn ship_now(
     })
 }
 
-/// Goes back to the image before; gives its name. What is started now stays beside it.
+/// Returns to the previous image; gives its name. What is started now stays beside it.
 ///
 /// # Errors
 /// [`DeployError`].

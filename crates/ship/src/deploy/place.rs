@@ -261,7 +261,7 @@ fn ab(scene: &Scene<'_>, new: &NewImage, same: bool) -> Result<Steps, DeployErro
     Ok(steps)
 }
 
-/// How the machine goes back to the image before, and what that is called.
+/// How the machine returns to the previous image, and the name of that.
 ///
 /// # Errors
 /// [`DeployError::NothingBefore`], [`DeployError::Full`].
