@@ -15,7 +15,7 @@ const STUB: &str = if cfg!(target_arch = "aarch64") {
 };
 
 /// A program or file that must be there, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 27] = [
+const NEEDED: [(&str, &str); 29] = [
     ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/bin/qemu-system-aarch64", "qemu-system-arm"),
     ("/usr/bin/qemu-img", "qemu-utils"),
@@ -35,6 +35,8 @@ const NEEDED: [(&str, &str); 27] = [
     ("/usr/bin/cpio", "cpio"),
     ("/usr/bin/bsdcpio", "libarchive-tools"),
     ("/usr/bin/objdump", "binutils"),
+    ("/usr/bin/x86_64-linux-gnu-as", "binutils-x86-64-linux-gnu"),
+    ("/usr/bin/aarch64-linux-gnu-as", "binutils-aarch64-linux-gnu"),
     ("/usr/bin/newuidmap", "uidmap"),
     ("/usr/bin/openssl", "openssl"),
     ("/usr/bin/ssh-keygen", "openssh-client"),
