@@ -4,8 +4,9 @@
 
 use std::io::{self, Read};
 
+use hoopy_base::jobs::{Giver, handover};
+
 use crate::adb::{self, AdbError};
-use crate::ahead::{self, Giver};
 use crate::catalogue::{self, Sheaf, Text};
 use crate::gzip::{Digests, Member};
 use crate::record::Record;
@@ -106,14 +107,14 @@ pub fn verify<'b>(bytes: &'b [u8], keys: &KeyRing) -> Result<Verified<&'b [u8]>,
 pub fn catalogue(index: Verified<&[u8]>, arch: &str) -> Result<catalogue::Builder, IndexError> {
     let mut builder = catalogue::Builder::for_arch(arch);
     let mut cutter = builder.cutter();
-    let ((texts, mut inflated), (sheaves, mut cut)) = (ahead::ends::<Text>(), ahead::ends::<Sheaf>());
+    let ((texts, mut inflated), (sheaves, mut cut)) = (handover::<Text>(), handover::<Sheaf>());
     // Whoever finds a fault takes the rest all the same, so that nobody waits for ever to hand it over, and so that
     // damage is told before what follows of it.
     let (description, checked, taken) = std::thread::scope(|scope| {
         let inflating = scope.spawn(move || member(index, |reader, size| inflate(reader, size, &texts)));
         let cutting = scope.spawn(move || {
             let mut checked = Ok(());
-            while let Some(text) = inflated.next() {
+            while let Some(text) = inflated.next_piece() {
                 if checked.is_ok() {
                     let mut sheaf: Sheaf = sheaves.piece();
                     // What it was cut of before goes back to be filled again.
@@ -125,7 +126,7 @@ pub fn catalogue(index: Verified<&[u8]>, arch: &str) -> Result<catalogue::Builde
             checked
         });
         let mut taken = Ok(());
-        while let Some(sheaf) = cut.next() {
+        while let Some(sheaf) = cut.next_piece() {
             if taken.is_ok() {
                 taken = builder.take(sheaf);
             }

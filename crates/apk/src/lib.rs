@@ -1,7 +1,6 @@
 //! Alpine packages: versions, indexes, packages, signatures, resolution.
 
 pub mod adb;
-mod ahead;
 pub mod catalogue;
 mod checksum;
 pub mod dependency;

@@ -1,13 +1,13 @@
-//! What a build made.
+//! What a build made: what it prints, as a table or with `--json`.
 
 use std::path::PathBuf;
 
 use hoopy_base::arch::Arch;
 use hoopy_base::report::Timings;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// What a build made.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Built {
     /// The file.
     pub path: PathBuf,
@@ -20,7 +20,6 @@ pub struct Built {
     /// The largest layers, unpacked.
     pub layers: Vec<LayerSize>,
     /// How many bytes of the machine's memory it takes more because its kernel modules are unpacked.
-    #[serde(default)]
     pub modules: u64,
     /// Its architecture.
     pub arch: Arch,
@@ -32,7 +31,7 @@ pub struct Built {
 }
 
 /// A layer and its unpacked size.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct LayerSize {
     /// What it is.
     pub name: String,

@@ -5,6 +5,7 @@
 pub mod built;
 pub mod check;
 pub mod config;
+pub mod context;
 pub mod fetch;
 pub mod image;
 pub mod init;

@@ -1,59 +1,43 @@
 //! The road: from a system directory to a bootable file. One function of steps that pass values on; each step
 //! reads what is content-addressed and does nothing where its result is in the store.
 
-use std::path::{Path, PathBuf};
-use std::thread;
+use std::path::PathBuf;
 
-use hoopy_base::digest::{Hasher, RecipeId};
-use hoopy_base::report::{Event, Observer, Timings, Warnings};
+use hoopy_base::digest::LayerId;
+use hoopy_base::report::{Event, Timings, Warnings};
 use hoopy_boot::release::Release;
 use hoopy_cpio::codec::Codec;
 use hoopy_lock::{Lock, Role};
+use hoopy_store::StoreError;
 use hoopy_store::layer::Layer;
-use hoopy_store::{Store, StoreError};
-use serde::Serialize;
 
 use crate::built::{Built, LayerSize};
-use crate::config::System;
-use crate::fetch::{self, Client};
-use crate::image::{self, Ahead, Identity, ImageError, Initramfs, Kernel, Version};
+use crate::context::Context;
+use crate::fetch;
+use crate::image::{self, Identity, ImageError, Initramfs, Kernel, Spec, Version};
 use crate::provenance::Provenance;
-use crate::segment::eager::Eager;
 use crate::segment::gather::Gather;
 use crate::segment::groups::Groups;
+use crate::segment::maker::SegmentMaker;
 use crate::stack::database::is_boot;
 use crate::stack::{self, Inputs, Origin, Runner, Stack};
 use crate::target::Target;
 use crate::{check, locking as lock, programs};
 
-mod before;
+mod assemble;
 mod error;
 mod fit;
-mod foresight;
-mod glance;
 mod packages;
+mod previous;
 mod tool;
-mod work;
+mod unchanged;
 
-use before::Before;
+pub use crate::image::Output;
+use assemble::{Assembly, PreviousDraft, draft_of_previous};
 pub use error::BuildError;
-use foresight::Foresight;
-use glance::Glance;
+use previous::PreviousImage;
 pub use tool::loader;
-use work::{Work, report};
-
-/// What a build gives.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Output {
-    /// A unified kernel image.
-    #[default]
-    Uki,
-    /// The kernel and the initramfs as two files.
-    KernelAndInitramfs,
-    /// The root tree as a tar archive.
-    Tar,
-}
+use unchanged::Snapshot;
 
 /// How to build.
 #[derive(Debug, Clone, Default)]
@@ -77,211 +61,201 @@ pub struct Options {
 pub fn build(
     target: &Target,
     options: &Options,
-    store: &Store,
     runner: &mut dyn Runner,
-    observer: &dyn Observer,
+    context: Context<'_>,
 ) -> Result<Built, BuildError> {
     let provenance = Provenance::ask(options.source.as_ref().unwrap_or(&target.system.dir));
-    let glance = Glance::at(target, options);
+    let snapshot = Snapshot::of(target);
     let release = provenance.answer();
-    if let Some(built) = glance.as_ref().and_then(|g| g.recall(&target.system, &release, store, observer)) {
-        store.note_up_to_date(&built.path);
+    let spec = Spec::requested(target, options.output, options.version.as_deref(), &release);
+    if let Some(built) = snapshot.as_ref().and_then(|s| s.recall(target, &spec, context)) {
+        context.store.note_up_to_date(&built.path);
         return Ok(built);
     }
-    let (made, warnings) = mending(target, options, &release, store, runner, observer)?;
-    if let Some(glance) = glance {
-        glance.remember(&target.image_name, &made, warnings, store);
+    let request = Request { target, options, release, spec };
+    let (made, warnings) = request.build_mending(runner, context)?;
+    if let Some(snapshot) = snapshot {
+        snapshot.remember(target, &request.spec, &made.built, warnings, context.store);
     }
-    made.note(store);
     Ok(made.built)
 }
 
-/// Builds the image without a glance at whether anything changed, and gives the stack that it is made of.
+/// Builds the image whether or not anything has changed, and gives the stack that it is made of.
 ///
 /// # Errors
 /// As [`build`].
 pub fn build_with_stack(
     target: &Target,
     options: &Options,
-    store: &Store,
     runner: &mut dyn Runner,
-    observer: &dyn Observer,
+    context: Context<'_>,
 ) -> Result<(Built, Stack), BuildError> {
     let release = Provenance::ask(options.source.as_ref().unwrap_or(&target.system.dir)).answer();
-    let (made, _) = mending(target, options, &release, store, runner, observer)?;
-    made.note(store);
+    let spec = Spec::requested(target, options.output, options.version.as_deref(), &release);
+    let (made, _) = Request { target, options, release, spec }.build_mending(runner, context)?;
     Ok((made.built, made.stack))
 }
 
-/// Walks the road, and once more where the store was damaged. Gives the warnings, too.
-fn mending(
-    target: &Target,
-    options: &Options,
-    release: &Release,
-    store: &Store,
-    runner: &mut dyn Runner,
-    observer: &dyn Observer,
-) -> Result<(Made, Vec<String>), BuildError> {
-    let mut attempt = || {
-        let warnings = Warnings::new(observer);
-        let made = road(target, options, release.clone(), store, runner, &warnings)?;
-        Ok::<_, BuildError>((made, warnings.into_texts()))
-    };
-    match attempt() {
-        Err(_) if store.take_damage() => {
-            let lost = store.verify()?.removed.len() + 1;
-            let note = format!("the store was damaged: making {lost} of its files anew");
-            observer.event(Event::Note(&note));
-            attempt()
-        }
-        result => result,
-    }
-}
-
-/// An image, and what it was made of that is not in the directory.
-struct Made {
+/// An image that is asked for.
+struct Request<'a> {
+    target: &'a Target,
+    options: &'a Options,
     /// What git says of the directory.
     release: Release,
+    /// The image, before its root is known.
+    spec: Spec,
+}
+
+/// An image that was built, and the stack that it is made of.
+struct Made {
     built: Built,
     stack: Stack,
 }
 
-impl Made {
-    /// Notes what of the store it is made of.
-    fn note(&self, store: &Store) {
-        let note = if self.built.unchanged { Store::note_up_to_date } else { Store::note_used };
-        note(store, &self.built.path);
-    }
-}
-
-fn road(
-    target: &Target,
-    options: &Options,
-    release: Release,
-    store: &Store,
-    runner: &mut dyn Runner,
-    observer: &dyn Observer,
-) -> Result<Made, BuildError> {
-    let mut timings = Timings::default();
-    let client = Client::default();
-    let system = &target.system;
-    let lock = timings.step("lock", observer, || the_lock(target, options, store, &client, observer))?;
-    let mut runner = Foresight::new(runner, target, options.output, store);
-    runner.expect();
-    timings.step("fetch", observer, || tool::fetch(system, &lock, &|_| true, store, &client, observer))?;
-    programs::build(&system.programs, observer)?;
-    let (packages, modules) = timings.step("import", observer, || packages::import(system, &lock, store))?;
-    let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
-    let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
-    let groups = Groups::of(inputs.packages.iter().map(AsRef::as_ref), &is_boot);
-    Eager::beside(system.codec, store, |eager| {
-        let gather = Gather::new(eager, &groups, is_boot);
-        let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);
-        let stack = stack::fold(&inputs, store, &mut runner, &settled, &mut timings, observer);
-        let ahead = runner.into_ahead();
-        check::tell(target, stack.as_ref().ok(), store, observer);
-        let planned = Planned { target, options, lock: &lock, release, modules, groups: &groups };
-        planned.image(stack?, eager, ahead, store, timings, observer)
-    })
-}
-
-/// What is known of an image besides what it is made of.
-struct Planned<'a> {
-    target: &'a Target,
-    options: &'a Options,
-    lock: &'a Lock,
-    release: Release,
+/// The root of an image, and what is known of it.
+struct Root {
+    lock: Lock,
+    stack: Stack,
     /// How many bytes of the machine's memory modules take more, being unpacked.
     modules: u64,
     /// Which packages share segments.
-    groups: &'a Groups,
+    groups: Groups,
 }
 
-impl Planned<'_> {
-    /// The image of `stack`: the last one, where it is of the same, or a new one.
-    fn image(
-        self,
-        mut stack: Stack,
-        eager: &Eager<'_>,
-        ahead: Option<Ahead>,
-        store: &Store,
-        mut timings: Timings,
-        observer: &dyn Observer,
-    ) -> Result<Made, BuildError> {
-        let Self { target, options, lock, release, modules, groups } = self;
-        let (system, name) = (&target.system, &target.image_name);
-        let kernel = image::find_kernel(&stack, store)?;
-        check_codec(system.codec, &kernel)?;
-        let recipe = recipe(system, options, &stack, lock, &release);
-        if let Some(built) =
-            store.recall::<Before>(recipe).and_then(|before| before.still_good(system, store))
-        {
-            return Ok(Made { release, built: Built { timings, ..built }, stack });
-        }
-        let identity = identity(target, options);
-        let named = Release { image: identity.image(), ..release.clone() };
-        stack::sign(&mut stack, &named, lock.epoch, store)?;
-        // What cannot fit is not compressed first.
-        fit::check(system, &stack, kernel.size, modules)?;
-        let work = Work {
-            system,
-            store,
-            arch: lock.arch,
-            lock,
-            stack: &stack,
-            kernel: &kernel,
-            identity: &identity,
+impl Request<'_> {
+    /// Walks the road, and once more where the store was damaged. Gives the warnings, too.
+    fn build_mending(
+        &self,
+        runner: &mut dyn Runner,
+        context: Context<'_>,
+    ) -> Result<(Made, Vec<String>), BuildError> {
+        let mut attempt = || {
+            let warnings = Warnings::new(context.observer);
+            let made = self.build(runner, Context { observer: &warnings, ..context })?;
+            Ok::<_, BuildError>((made, warnings.into_texts()))
         };
-        let built = thread::scope(|scope| {
-            let (initramfs, laid) = timings.step("segments", observer, || {
-                let laying = if ahead.is_none() { work.begin(options.output) } else { None };
-                Initramfs::of(&stack, groups, eager, laying, scope, store, observer)
-            })?;
-            fit::check(system, &stack, initramfs.size() + kernel.size, modules)?;
-            let begun = || {
-                let laid = || laid.and_then(|laid| laid.join().ok().flatten());
-                ahead.and_then(Ahead::finish).or_else(laid)
-            };
-            let write = || work.write(options.output, &initramfs, begun);
-            let (path, bytes) = timings.step("write", observer, write)?;
-            Ok::<_, BuildError>(Built { modules, ..report(&work, path, bytes, &initramfs) })
-        })?;
-        if let Some(before) = Before::of(name, &built, store) {
-            let last = foresight::last(target, options.output);
-            match store.remember(recipe, &before).and_then(|()| store.remember(last, &before)) {
-                // The image is there, made of what the store had.
-                Ok(()) | Err(StoreError::ReadOnly { .. }) => {}
-                Err(e) => return Err(e.into()),
+        let (made, warnings) = match attempt() {
+            Err(_) if context.store.take_damage() => {
+                let lost = context.store.verify()?.removed.len() + 1;
+                let note = format!("the store was damaged: making {lost} of its files anew");
+                context.observer.event(Event::Note(&note));
+                attempt()?
             }
+            result => result?,
+        };
+        if made.built.unchanged {
+            context.store.note_up_to_date(&made.built.path);
+        } else {
+            context.store.note_used(&made.built.path);
         }
-        Ok(Made { release, built: Built { timings, ..built }, stack })
+        Ok((made, warnings))
+    }
+
+    /// The road.
+    fn build(&self, runner: &mut dyn Runner, context: Context<'_>) -> Result<Made, BuildError> {
+        let mut timings = Timings::default();
+        let lock = timings.step("lock", context.observer, || self.lock(context))?;
+        let draft = draft_of_previous(&self.spec, context);
+        let maker = SegmentMaker::new(self.target.system.codec, context);
+        let root = self.root(lock, runner, &maker, &mut timings, context)?;
+        self.image(root, &maker, draft, timings, context)
+    }
+
+    /// The lock: the one that is there, or a new one where there is none.
+    fn lock(&self, context: Context<'_>) -> Result<Lock, BuildError> {
+        let path = &self.target.lock.path;
+        if let Some(lock) = &self.target.lock.content {
+            let mismatch = lock::Mismatch::between(lock, &self.target.system);
+            return if mismatch.is_none() {
+                Ok(lock.clone())
+            } else {
+                Err(BuildError::Mismatch { path: path.clone(), mismatch })
+            };
+        }
+        if self.options.locked {
+            return Err(BuildError::NoLock(path.clone()));
+        }
+        context.observer.event(Event::Note(&format!("no {}: making it", path.display())));
+        let lock = lock::make(self.target, lock::Keep::default(), context)?;
+        lock.write(path)?;
+        Ok(lock)
+    }
+
+    /// The root: packages, what their scripts make of them, and the directory's own files.
+    fn root(
+        &self,
+        lock: Lock,
+        runner: &mut dyn Runner,
+        maker: &SegmentMaker<'_>,
+        timings: &mut Timings,
+        context: Context<'_>,
+    ) -> Result<Root, BuildError> {
+        let (system, observer) = (&self.target.system, context.observer);
+        runner.expect(context.jobs);
+        timings.step("fetch", observer, || tool::fetch(system, &lock, &|_| true, context))?;
+        programs::build(&system.programs, observer)?;
+        let imported = timings.step("import", observer, || packages::import(system, &lock, context));
+        let (packages, modules) = imported?;
+        let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
+        let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
+        let groups = Groups::of(inputs.packages.iter().map(AsRef::as_ref), &is_boot);
+        let gather = Gather::new(maker, &groups, is_boot);
+        let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);
+        let stack = stack::fold(&inputs, runner, &settled, timings, context);
+        check::warn(self.target, stack.as_ref().ok(), context);
+        Ok(Root { stack: stack?, lock, modules, groups })
+    }
+
+    /// The image of `root`: the previous one, where it is of the same, or a new one.
+    fn image(
+        &self,
+        root: Root,
+        maker: &SegmentMaker<'_>,
+        mut draft: Option<PreviousDraft>,
+        mut timings: Timings,
+        context: Context<'_>,
+    ) -> Result<Made, BuildError> {
+        let Root { lock, mut stack, modules, groups } = root;
+        let kernel = image::find_kernel(&stack, context.store)?;
+        check_codec(self.target.system.codec, &kernel)?;
+        let spec = self.spec_of(&stack, &kernel, &lock);
+        let previous: Option<PreviousImage> = context.store.recall(spec.fingerprint());
+        if let Some(previous) = previous.filter(|previous| previous.is_whole(&spec, context.store)) {
+            return Ok(Made { built: previous.into_built(timings), stack });
+        }
+        let identity = identity(&spec, &self.options.day);
+        let named = Release { image: identity.image(), ..self.release.clone() };
+        stack::add_release_file(&mut stack, &named, lock.epoch, context.store)?;
+        // What cannot fit is not compressed first.
+        fit::check(&spec, &stack, kernel.size, modules)?;
+        let (lock, kernel, identity) = (&lock, &kernel, &identity);
+        let assembly = Assembly { spec: &spec, lock, stack: &stack, kernel, identity, context };
+        let segments = || assembly.initramfs(&groups, maker, &mut draft);
+        let initramfs = timings.step("segments", context.observer, segments)?;
+        fit::check(&spec, &stack, initramfs.size() + kernel.size, modules)?;
+        let write = || assembly.write(&initramfs, draft);
+        let (path, size) = timings.step("write", context.observer, write)?;
+        let built = built(&spec, &stack, path, size, &initramfs, modules);
+        remember(&spec, &built, context)?;
+        Ok(Made { built: Built { timings, ..built }, stack })
+    }
+
+    /// The spec of the image with this root.
+    fn spec_of(&self, stack: &Stack, kernel: &Kernel, lock: &Lock) -> Spec {
+        let layers: Vec<LayerId> = stack.tree.layers().iter().map(|layer| layer.id).collect();
+        let stub = lock.with_role(Role::Stub).next().map(|package| package.sha256);
+        self.spec.clone().with_root(&layers, kernel.content, stub)
     }
 }
 
-/// The lock: the one that is there, or a new one where there is none.
-fn the_lock(
-    target: &Target,
-    options: &Options,
-    store: &Store,
-    client: &Client,
-    observer: &dyn Observer,
-) -> Result<Lock, BuildError> {
-    let path = &target.lock.path;
-    if let Some(lock) = &target.lock.content {
-        let mismatch = lock::Mismatch::between(lock, &target.system);
-        return if mismatch.is_none() {
-            Ok(lock.clone())
-        } else {
-            Err(BuildError::Mismatch { path: path.clone(), mismatch })
-        };
+/// Remembers an image that was written.
+fn remember(spec: &Spec, built: &Built, context: Context<'_>) -> Result<(), StoreError> {
+    let Some(image) = PreviousImage::of(spec, built, context.store) else { return Ok(()) };
+    match image.remember(spec, context.store) {
+        // The image is there, made of what the store had.
+        Err(StoreError::ReadOnly { .. }) => Ok(()),
+        result => result,
     }
-    if options.locked {
-        return Err(BuildError::NoLock(path.clone()));
-    }
-    observer.event(Event::Note(&format!("no {}: making it", path.display())));
-    let lock = lock::make(target, lock::Keep::default(), store, client, observer)?;
-    lock.write(path)?;
-    Ok(lock)
 }
 
 fn check_codec(codec: Codec, kernel: &Kernel) -> Result<(), ImageError> {
@@ -291,38 +265,27 @@ fn check_codec(codec: Codec, kernel: &Kernel) -> Result<(), ImageError> {
         .map_err(|source| ImageError::Codec { kernel: kernel.package.clone(), source })
 }
 
-/// All that the image depends on but its own name.
-fn recipe(system: &System, options: &Options, stack: &Stack, lock: &Lock, release: &Release) -> RecipeId {
-    let mut hasher = Hasher::new("hoopy image 2");
-    let directory = system.dir.canonicalize().unwrap_or_else(|_| system.dir.clone());
-    hasher.field(directory.as_os_str().as_encoded_bytes());
-    hasher.field(system.name.as_bytes()).field(lock.arch.as_str().as_bytes()).field(lock.branch.as_bytes());
-    hasher.field(system.codec.to_string().as_bytes()).field(&[options.output as u8]);
-    hasher.field(&system.memory.to_le_bytes());
-    hasher.field(options.version.as_deref().unwrap_or_default().as_bytes());
-    hasher.field(image::command_line(system.cmdline.as_deref(), lock.arch, system.layout).as_bytes());
-    hasher.field(release.commit.as_deref().unwrap_or_default().as_bytes()).field(&[u8::from(release.dirty)]);
-    lock.with_role(Role::Stub).for_each(|p| {
-        hasher.field(p.sha256.as_bytes());
-    });
-    stack.tree.layers().iter().for_each(|l| {
-        hasher.field(l.id.as_bytes());
-    });
-    RecipeId::from_bytes(hasher.finish())
+/// The image's name: by the target's own, so that the images of each architecture are counted for themselves.
+fn identity(spec: &Spec, day: &str) -> Identity {
+    let next = || Version::next(&spec.images(), &spec.name, day).to_string();
+    Identity { name: spec.name.clone(), version: spec.version.clone().unwrap_or_else(next) }
 }
 
-/// Whether no image called `name` is newer than the one at `path`.
-fn is_newest(system: &System, name: &str, path: &Path) -> bool {
-    let newest = image::latest(&system.path("images"), name);
-    newest.is_none_or(|newest| newest.file_name() <= path.file_name())
-}
-
-fn identity(target: &Target, options: &Options) -> Identity {
-    // By the image's own name: the machine's other architecture counts for itself.
-    let name = &target.image_name;
-    let next = || Version::next(&target.system.path("images"), name, &options.day).to_string();
-    let version = options.version.clone().unwrap_or_else(next);
-    Identity { name: name.clone(), version }
+/// What was made.
+fn built(spec: &Spec, stack: &Stack, path: PathBuf, size: u64, initramfs: &Initramfs, modules: u64) -> Built {
+    let mut layers = largest(stack);
+    layers.truncate(5);
+    Built {
+        path: path.canonicalize().unwrap_or(path),
+        size,
+        initramfs: initramfs.size(),
+        packages: stack.packages().count(),
+        layers,
+        arch: spec.arch,
+        modules,
+        unchanged: false,
+        timings: Timings::default(),
+    }
 }
 
 fn largest(stack: &Stack) -> Vec<LayerSize> {

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;
-use hoopy_base::digest::ContentId;
+use hoopy_base::digest::{ContentId, Hasher, RecipeId};
 use hoopy_lock::{Lock, LockError};
 
 use crate::config::System;
@@ -101,6 +101,16 @@ impl Target {
             _ => (own, name),
         };
         Ok(Self { system, arch, lock, image_name })
+    }
+
+    /// What stands for all that an image can depend on, but for files that a build reads by itself.
+    pub fn fingerprint(&self) -> RecipeId {
+        let Self { system, arch, lock: LockFile { path, content: _, digest }, image_name } = self;
+        let mut hasher = Hasher::new("hoopy target 1");
+        hasher.field(system.fingerprint().as_bytes()).field(arch.as_str().as_bytes());
+        hasher.field(path.as_os_str().as_encoded_bytes()).field(image_name.as_bytes());
+        hasher.field(digest.as_ref().map_or(&[][..], |digest| digest.as_bytes()));
+        RecipeId::from_bytes(hasher.finish())
     }
 
     /// The same target in a copy of its directory, with the lock that is there.

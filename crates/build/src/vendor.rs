@@ -5,11 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hoopy_base::atomic::Pending;
-use hoopy_base::report::Observer;
-use hoopy_store::Store;
 
 use crate::config::release_dir;
-use crate::fetch::{self, Client, FetchError, Progress, Proof, Wanted};
+use crate::context::Context;
+use crate::fetch::{self, FetchError, Progress, Proof, Wanted};
 use crate::locking as lock;
 use crate::target::Target;
 
@@ -63,7 +62,8 @@ pub enum VendorError {
 ///
 /// # Errors
 /// [`VendorError`].
-pub fn vendor(target: &Target, store: &Store, observer: &dyn Observer) -> Result<Vendored, VendorError> {
+pub fn vendor(target: &Target, context: Context<'_>) -> Result<Vendored, VendorError> {
+    let Context { store, client, observer, .. } = context;
     let system = &target.system;
     let lock = target.lock.content.as_ref().ok_or_else(|| VendorError::NoLock(target.lock.path.clone()))?;
     let root = system.path("vendor");
@@ -77,7 +77,6 @@ pub fn vendor(target: &Target, store: &Store, observer: &dyn Observer) -> Result
         let name = hoopy_apk::index::file_name(&bytes);
         place(&dir(&repository.name).join(name), &mut bytes.as_slice())?;
     }
-    let client = Client::default();
     let progress = Progress::new(lock.packages.iter().map(|p| p.size).sum(), observer);
     for package in &lock.packages {
         let location = lock::package_location(&system.repositories, package, lock.arch);
@@ -86,7 +85,7 @@ pub fn vendor(target: &Target, store: &Store, observer: &dyn Observer) -> Result
             repository: package.repository.clone(),
         })?;
         let wanted = Wanted { location, size: package.size, proof: Proof::Sha256(package.sha256) };
-        let id = fetch::package(&wanted, store, &client, &progress)?;
+        let id = fetch::package(&wanted, store, client, &progress)?;
         let blob = store.blob_path(id);
         let io = |source| VendorError::Io { path: blob.clone(), source };
         let mut file = fs::File::open(&blob).map_err(io)?;

@@ -7,6 +7,7 @@ mod drift;
 mod images;
 mod ship;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 pub use build::{Build, Output, Run, Scripts, Test};
@@ -59,6 +60,9 @@ pub struct Global {
     /// The accelerator of virtual machines: auto is KVM where it works, else TCG, which is slower
     #[arg(long, global = true, env = "HOOPY_ACCEL", value_enum, default_value_t = Accel::Auto, value_name = "ACCEL")]
     pub accel: Accel,
+    /// How many cores to keep busy, instead of all
+    #[arg(long, global = true, env = "HOOPY_JOBS", value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
     /// Print nothing but errors and results
     #[arg(long, short, global = true)]
     pub quiet: bool,

@@ -70,8 +70,8 @@ impl Teller {
     }
 
     fn of(verb: &'static str, quiet: bool) -> Self {
-        let terminal =
-            io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let terminal = io::stderr().is_terminal() && !dumb;
         Self { quiet, terminal, verb, line: Mutex::new(None) }
     }
 

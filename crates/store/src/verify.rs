@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hoopy_base::digest::{ContentId, LayerId, RecipeId, SegmentKey, of_reader};
-use hoopy_base::jobs as parallel;
+use hoopy_base::jobs::Jobs;
 use serde::{Deserialize, Serialize};
 
 use super::{Part, Store, StoreError, at, lock};
@@ -74,7 +74,7 @@ impl Store {
         files.sort();
         let bytes = AtomicU64::new(0);
         let size = |path: &PathBuf| fs::metadata(path).map_or(0, |meta| meta.len());
-        let whole = parallel::map_largest_first(&files, size, |path| {
+        let whole = Jobs::default().map_largest_first(&files, size, |path| {
             bytes.fetch_add(size(path), Ordering::Relaxed);
             self.is_whole(path)
         })?;

@@ -8,9 +8,7 @@
 use std::sync::Arc;
 
 use hoopy_base::digest::ContentId;
-use hoopy_base::jobs as parallel;
 use hoopy_lock::{LockedPackage, Role};
-use hoopy_store::Store;
 use hoopy_store::layer::entry::layer_id;
 use hoopy_store::layer::package::{self, Package};
 use hoopy_store::layer::{Entry, Kind, Layer};
@@ -19,6 +17,7 @@ use hoopy_store::tree::settle::{Accounts, Directories, settle};
 use super::CheckError;
 use super::own::{self, What};
 use crate::config::System;
+use crate::context::Context;
 use crate::locking;
 use crate::locking::Mismatch;
 use crate::stack::{Origin, Stack};
@@ -33,7 +32,8 @@ pub enum Known {
 }
 
 /// The tree of the locked packages and `root/`.
-pub fn stack(target: &Target, store: &Store) -> Result<Known, CheckError> {
+pub fn stack(target: &Target, context: Context<'_>) -> Result<Known, CheckError> {
+    let store = context.store;
     let (system, name) = (&target.system, target.lock.name());
     let Some(lock) = &target.lock.content else {
         return Ok(Known::Nothing(format!("there is no {name} yet (`hoopy build` makes it)")));
@@ -49,7 +49,7 @@ pub fn stack(target: &Target, store: &Store) -> Result<Known, CheckError> {
         return Ok(Known::Nothing(why));
     }
     let packages =
-        parallel::map(&locked, |p| package::import(&locking::package_file(p), store).map(Arc::new))?;
+        context.jobs.map(&locked, |p| package::import(&locking::package_file(p), store).map(Arc::new))?;
     let mut stack = Stack::default();
     for package in &packages {
         lay(&mut stack, package, |e| matches!(e.kind, Kind::Symlink(_)), false)?;

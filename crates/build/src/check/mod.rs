@@ -27,7 +27,7 @@ mod view;
 use std::io;
 use std::path::PathBuf;
 
-use hoopy_base::report::{Event, Observer};
+use hoopy_base::report::Event;
 use hoopy_store::Store;
 use hoopy_store::layer::package::ImportError;
 use hoopy_store::layer::stored::ReadLayerError;
@@ -35,6 +35,7 @@ use hoopy_store::tree::settle::LostPath;
 use serde::Serialize;
 use view::{Image, View};
 
+use crate::context::Context;
 use crate::stack::Stack;
 use crate::target::Target;
 
@@ -92,9 +93,10 @@ pub fn system(target: &Target) -> Result<Vec<Finding>, CheckError> {
 ///
 /// # Errors
 /// [`CheckError`].
-pub fn unbuilt(target: &Target, store: &Store) -> Result<Report, CheckError> {
+pub fn unbuilt(target: &Target, context: Context<'_>) -> Result<Report, CheckError> {
+    let store = context.store;
     let (system, arch) = (&target.system, target.arch);
-    let (stack, unchecked) = match locked::stack(target, store)? {
+    let (stack, unchecked) = match locked::stack(target, context)? {
         locked::Known::Packages(stack) => (stack, None),
         locked::Known::Nothing(why) => {
             let unchecked = Some(format!("{why}: services and interpreters were not looked for"));
@@ -119,18 +121,17 @@ pub fn image(target: &Target, stack: &Stack, store: &Store) -> Result<Vec<Findin
     all(&View { system, arch, own, texts: own::beside(system)?, image: Some(image) })
 }
 
-/// Tells `observer` what a build finds. Where there is no stack the build failed, and what the directory alone
-/// shows may say why. Nothing here fails a build.
-pub fn tell(target: &Target, stack: Option<&Stack>, store: &Store, observer: &dyn Observer) {
+/// Warns of what a build finds. Where there is no stack the build failed, and what the directory alone shows may say
+/// why. Nothing here fails a build.
+pub fn warn(target: &Target, stack: Option<&Stack>, context: Context<'_>) {
     let findings = match stack {
-        Some(stack) => image(target, stack, store),
+        Some(stack) => image(target, stack, context.store),
         None => system(target),
     };
+    let warn = |text: &str| context.observer.event(Event::Warning(text));
     match findings {
-        Ok(findings) => {
-            findings.iter().for_each(|f| observer.event(Event::Warning(&f.to_string())));
-        }
-        Err(e) => observer.event(Event::Warning(&format!("not checked: {e}"))),
+        Ok(findings) => findings.iter().for_each(|f| warn(&f.to_string())),
+        Err(e) => warn(&format!("not checked: {e}")),
     }
 }
 

@@ -1,9 +1,11 @@
 //! What a system directory and the command line mean together: the one conversion from as-written.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;
+use hoopy_base::digest::{Hasher, RecipeId};
 use hoopy_base::input::{Kind, read_text};
 use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::EntryPath;
@@ -138,6 +140,59 @@ impl System {
         let text = if file.exists() { read(&file)? } else { String::new() };
         let written = parse(&file, &text)?;
         Meaning { dir, file: &file, over }.of(written, world)
+    }
+
+    /// What stands for all that an image can depend on.
+    pub fn fingerprint(&self) -> RecipeId {
+        // Without `..`: a new field does not compile before somebody has decided whether it belongs here.
+        let Self {
+            dir,
+            name,
+            arch,
+            branch,
+            mirror,
+            repositories,
+            keys,
+            cmdline,
+            memory,
+            codec,
+            unpacked_modules,
+            network,
+            modes,
+            programs,
+            layout,
+            world,
+            // What concerns virtual machines and machines elsewhere is in no image.
+            cpus: _,
+            forwards: _,
+            run_network: _,
+            host: _,
+            esp: _,
+            drift_ignore: _,
+        } = self;
+        let fields: [&dyn fmt::Debug; 16] = [
+            dir,
+            name,
+            arch,
+            branch,
+            mirror,
+            repositories,
+            keys,
+            cmdline,
+            memory,
+            codec,
+            unpacked_modules,
+            network,
+            modes,
+            programs,
+            layout,
+            world,
+        ];
+        let mut hasher = Hasher::new("hoopy system directory 1");
+        for field in fields {
+            hasher.field(format!("{field:?}").as_bytes());
+        }
+        RecipeId::from_bytes(hasher.finish())
     }
 
     /// A file of the directory.

@@ -20,6 +20,9 @@ pub use download::{Progress, Proof, Wanted, package};
 pub use keys::{Trusted, keyring};
 pub use source::{Client, Limits, is_remote};
 
+/// Downloads at a time: enough to hide a mirror's latency, few enough to be polite.
+pub const DOWNLOADS: usize = 6;
+
 /// Something could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {

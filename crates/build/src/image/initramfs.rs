@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::thread::{Scope, ScopedJoinHandle};
 
 use hoopy_base::digest::ContentId;
-use hoopy_base::report::Observer;
+use hoopy_base::jobs::Task;
 use hoopy_cpio::{Header, Writer, file_type};
 use hoopy_store::Store;
 use hoopy_store::layer::{EntryPath, Kind};
 use hoopy_uki::Checksum;
 
 use super::arrange::arrange;
-use super::{Begun, ImageError, Laying};
+use super::{Draft, ImageError, InitramfsWriter};
+use crate::context::Context;
 use crate::segment::Segment;
-use crate::segment::eager::Eager;
 use crate::segment::groups::Groups;
+use crate::segment::maker::SegmentMaker;
 use crate::stack::Stack;
 use crate::stack::database::is_boot;
 
@@ -37,8 +37,8 @@ pub enum Content {
     Segment(Segment),
 }
 
-/// The thread that writes an image while its segments are made.
-pub type Laid<'scope> = ScopedJoinHandle<'scope, Option<Begun>>;
+/// The draft into which an initramfs is being written.
+pub type Written = Task<Option<Draft>>;
 
 /// An initramfs, described.
 #[derive(Debug, Clone)]
@@ -95,32 +95,34 @@ impl Initramfs {
         sum
     }
 
-    /// The initramfs of `stack`, whose small packages share segments as `groups` says. `eager` makes those that the store
-    /// has not got; meanwhile a thread of `scope` writes it into the image that `laying` began, and may be at that still
-    /// when all are there.
+    /// The initramfs of `stack`, whose small packages share segments as `groups` says. `maker` makes those that the store
+    /// has not got; meanwhile `writer` writes it into its draft, and may be at that still when all are there.
     ///
     /// # Errors
     /// [`ImageError`].
-    pub fn of<'scope>(
+    pub fn of(
         stack: &Stack,
         groups: &Groups,
-        eager: &Eager<'_>,
-        laying: Option<Laying<'scope>>,
-        scope: &'scope Scope<'scope, '_>,
-        store: &Store,
-        observer: &dyn Observer,
-    ) -> Result<(Self, Option<Laid<'scope>>), ImageError> {
-        let arranged = arrange(stack, groups, eager.codec(), store)?;
+        maker: &SegmentMaker<'_>,
+        writer: Option<InitramfsWriter>,
+        context: Context<'_>,
+    ) -> Result<(Self, Option<Written>), ImageError> {
+        let arranged = arrange(stack, groups, maker.codec(), context.store)?;
         let (plans, origins): (Vec<_>, Vec<_>) = arranged.into_iter().map(|a| (a.plan, a.origins)).unzip();
-        let mut pieces = microcode(stack, store)?;
+        let mut pieces = microcode(stack, context.store)?;
         pieces.push(root(stack)?);
-        let (told, made) = channel();
+        let (made, coming) = channel();
         let first = pieces.clone();
-        let laid = laying.map(|laying| scope.spawn(move || laying.lay(&first, &made)));
-        let segments = eager.realise(plans, told, observer)?.into_iter().zip(origins);
+        let write = |writer: InitramfsWriter| {
+            context.jobs.begin_io("initramfs", move |_| writer.write(&first, &coming))
+        };
+        let written = writer.map(write);
+        let segments = maker.realise(plans, &made)?;
+        drop(made);
+        let segments = segments.into_iter().zip(origins);
         pieces
             .extend(segments.map(|(segment, origins)| Piece { origins, content: Content::Segment(segment) }));
-        Ok((Self { pieces }, laid))
+        Ok((Self { pieces }, written))
     }
 }
 

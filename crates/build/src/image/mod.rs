@@ -1,14 +1,15 @@
 //! The image: a kernel, an initramfs laid end to end of segments, a command line, an os-release; described as
 //! extents, then written.
 
-mod ahead;
 mod arrange;
 mod describe;
+mod draft;
 mod initramfs;
+mod initramfs_writer;
 mod kernel;
-mod laying;
 pub mod manifest;
 mod name;
+mod spec;
 mod tar;
 mod write;
 
@@ -21,12 +22,13 @@ use hoopy_store::layer::stored::ReadLayerError;
 
 use crate::segment::SegmentError;
 
-pub use ahead::{Ahead, Begun};
 pub use describe::{Identity, command_line, os_release};
-pub use initramfs::{Content, Initramfs, Laid, Piece};
+pub use draft::Draft;
+pub use initramfs::{Content, Initramfs, Piece, Written};
+pub use initramfs_writer::InitramfsWriter;
 pub use kernel::{Kernel, find as find_kernel, version as kernel_version};
-pub use laying::Laying;
 pub use name::{Version, latest};
+pub use spec::{Contents, Output, Root, Signer, Spec};
 pub use tar::tar_to;
 pub use write::{initramfs_to, uki_to};
 

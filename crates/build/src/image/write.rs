@@ -10,11 +10,11 @@ use hoopy_store::Store;
 use hoopy_uki::{Extent, Plan, Section};
 
 use super::initramfs::Content;
-use super::{Begun, ImageError, Initramfs};
+use super::{Draft, ImageError, Initramfs};
 
-/// Writes the unified kernel image `plan`, whose one external section is the initramfs, to `path`; of it, what was
-/// `begun` may have been written already, the kernel, too, whose digest this is. That is asked for when nothing else is
-/// left to do.
+/// Writes the unified kernel image `plan`, whose one external section is the initramfs, to `path`. Some of
+/// it may be written already in a `draft`, the kernel, too, whose digest this is; the draft is asked for when nothing else
+/// is left to do.
 ///
 /// # Errors
 /// [`ImageError::Io`]; nothing is left at `path` then that was not there before.
@@ -24,31 +24,31 @@ pub fn uki_to(
     initramfs: &Initramfs,
     kernel: ContentId,
     store: &Store,
-    begun: impl FnOnce() -> Option<Begun>,
+    draft: impl FnOnce() -> Option<Draft>,
 ) -> Result<u64, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
     let sum = initramfs.checksum();
     let total = plan.checksum(|_| sum);
     plan.set_checksum(total);
-    let mut begun = begun().map_or_else(|| new(path), Ok).map_err(io)?;
+    let mut draft = draft().map_or_else(|| new(path), Ok).map_err(io)?;
     let linux = plan.data_range(Section::Linux);
     let is_kernel = |at, size| linux.as_ref().is_some_and(|linux| *linux == (at..at + size));
     let mut at = 0;
     for extent in plan.extents() {
         at = match extent {
             Extent::Literal(bytes)
-                if is_kernel(at, bytes.len() as u64) && begun.has(at, bytes.len() as u64, kernel) =>
+                if is_kernel(at, bytes.len() as u64) && draft.has(at, bytes.len() as u64, kernel) =>
             {
                 Ok(at + bytes.len() as u64)
             }
             Extent::Literal(bytes) => {
-                begun.file_at(at).and_then(|file| file.write_all(bytes)).map(|()| at + bytes.len() as u64)
+                draft.file_at(at).and_then(|file| file.write_all(bytes)).map(|()| at + bytes.len() as u64)
             }
-            Extent::External { .. } => lay(&mut begun, at, initramfs, store),
+            Extent::External { .. } => lay(&mut draft, at, initramfs, store),
         }
         .map_err(io)?;
     }
-    keep(begun, at, path).map_err(io)
+    keep(draft, at, path).map_err(io)
 }
 
 /// Writes the initramfs on its own to `path`.
@@ -57,27 +57,27 @@ pub fn uki_to(
 /// [`ImageError::Io`].
 pub fn initramfs_to(path: &Path, initramfs: &Initramfs, store: &Store) -> Result<u64, ImageError> {
     let write = || {
-        let mut begun = new(path)?;
-        let end = lay(&mut begun, 0, initramfs, store)?;
-        keep(begun, end, path)
+        let mut draft = new(path)?;
+        let end = lay(&mut draft, 0, initramfs, store)?;
+        keep(draft, end, path)
     };
     write().map_err(|source| ImageError::Io { path: path.to_owned(), source })
 }
 
-fn new(path: &Path) -> io::Result<Begun> {
-    Begun::nothing(path.parent().unwrap_or(Path::new(".")))
+fn new(path: &Path) -> io::Result<Draft> {
+    Draft::empty(path.parent().unwrap_or(Path::new(".")))
 }
 
-/// What was begun may be longer than what it came to.
-fn keep(begun: Begun, size: u64, path: &Path) -> io::Result<u64> {
-    let mut pending = begun.into_pending();
+/// A draft may be longer than what it came to.
+fn keep(draft: Draft, size: u64, path: &Path) -> io::Result<u64> {
+    let mut pending = draft.into_pending();
     pending.file().set_len(size)?;
     pending.keep(path)?;
     Ok(size)
 }
 
 /// Writes what is not there of the initramfs, which starts at `at`; gives where it ends.
-fn lay(out: &mut Begun, mut at: u64, initramfs: &Initramfs, store: &Store) -> io::Result<u64> {
+fn lay(out: &mut Draft, mut at: u64, initramfs: &Initramfs, store: &Store) -> io::Result<u64> {
     for piece in &initramfs.pieces {
         if !out.has(at, piece.size(), piece.digest()) {
             put(out.file_at(at)?, &piece.content, store)?;

@@ -3,12 +3,12 @@
 use hoopy_apk::index::{self, Index};
 use hoopy_apk::signature::KeyRing;
 use hoopy_base::arch::Arch;
-use hoopy_base::jobs as parallel;
-use hoopy_store::Store;
+use hoopy_base::jobs;
 
-use super::make::{DOWNLOADS, MakeError};
+use super::error::MakeError;
 use crate::config::{Repository, System};
-use crate::fetch::{Client, FetchError};
+use crate::context::Context;
+use crate::fetch::{Client, DOWNLOADS, FetchError};
 use hoopy_lock::LockedRepository;
 
 /// Alpine's largest index (community) is 2.5 MB; this is room for it to grow twentyfold.
@@ -40,7 +40,7 @@ impl<'a> Fetched<'a> {
     /// The index of every repository of `system`, in order.
     pub fn all(system: &'a System, arch: Arch, client: &Client) -> Result<Vec<Self>, FetchError> {
         let repositories: Vec<&Repository> = system.repositories.iter().collect();
-        parallel::map_on(DOWNLOADS, &repositories, |&repository| {
+        jobs::map_on(DOWNLOADS, &repositories, |&repository| {
             let (place, bytes) = fetch(&repository.location, arch, client)?;
             Ok(Self { repository, place, bytes })
         })
@@ -55,26 +55,25 @@ pub fn indexes<'a>(
     system: &'a System,
     arch: Arch,
     keys: &KeyRing,
-    store: &Store,
-    client: &Client,
+    context: Context<'_>,
 ) -> Result<Vec<Mirrored<'a>>, MakeError> {
-    verified(&Fetched::all(system, arch, client)?, keys, store)
+    verified(&Fetched::all(system, arch, context.client)?, keys, context)
 }
 
 /// Verifies what was fetched, and keeps it in the store.
 pub(super) fn verified<'a>(
     fetched: &[Fetched<'a>],
     keys: &KeyRing,
-    store: &Store,
+    context: Context<'_>,
 ) -> Result<Vec<Mirrored<'a>>, MakeError> {
-    parallel::map(fetched, |Fetched { repository, place, bytes }| {
+    context.jobs.map(fetched, |Fetched { repository, place, bytes }| {
         let index =
             index::read(bytes, keys).map_err(|source| MakeError::Index { place: place.clone(), source })?;
         let locked = LockedRepository {
             name: repository.name.clone(),
             tag: repository.tag.clone(),
             description: index.description.clone(),
-            index: store.put_blob(bytes)?,
+            index: context.store.put_blob(bytes)?,
             newest: index.records.iter().map(|record| record.build_time).max().filter(|&time| time > 0),
         };
         Ok(Mirrored { repository, index, locked })

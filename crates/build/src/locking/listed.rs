@@ -12,12 +12,13 @@ use hoopy_apk::signature::{KeyRing, Verified};
 use hoopy_apk::{Dependency, index};
 use hoopy_base::arch::Arch;
 use hoopy_base::digest::{ContentId, RecipeId};
-use hoopy_base::jobs as parallel;
+use hoopy_base::jobs::Jobs;
 use hoopy_store::{Store, StoreError};
 
 use super::indexes::Fetched;
-use super::make::{Tool, of_root};
+use super::tools::{Tool, of_root};
 use crate::config::Repository;
+use crate::context::Context;
 use hoopy_lock::{LockedRepository, Role};
 
 /// The repositories of a system with what their verified indexes hold.
@@ -38,16 +39,19 @@ impl<'a> Listed<'a> {
         fetched: &[Fetched<'a>],
         arch: Arch,
         keys: &KeyRing,
-        store: &Store,
+        context: Context<'_>,
     ) -> Result<Option<Self>, StoreError> {
-        let verified = parallel::map(fetched, |Fetched { bytes, .. }| {
+        let store = context.store;
+        let verified = context.jobs.map(fetched, |Fetched { bytes, .. }| {
             let Ok(verified) = index::verify(bytes, keys) else { return Ok(None) };
             Ok(Some((verified, store.put_blob(bytes)?)))
         })?;
         let Some(verified) = verified.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
         let ids: Vec<ContentId> = verified.iter().map(|(_, id)| *id).collect();
         let indexes: Vec<_> = verified.into_iter().map(|(verified, _)| verified).collect();
-        let Some((catalogue, unkept)) = catalogue(&indexes, &ids, arch, store)? else { return Ok(None) };
+        let Some((catalogue, unkept)) = catalogue(&indexes, &ids, arch, context.jobs, store)? else {
+            return Ok(None);
+        };
         let repositories: Vec<&Repository> = fetched.iter().map(|f| f.repository).collect();
         let named = repositories.iter().zip(&ids).zip(catalogue.descriptions()).zip(catalogue.newest());
         let locked = named.map(|(((repository, index), description), newest)| LockedRepository {
@@ -73,6 +77,7 @@ fn catalogue(
     indexes: &[Verified<&[u8]>],
     ids: &[ContentId],
     arch: Arch,
+    jobs: &Jobs,
     store: &Store,
 ) -> Result<Option<(Catalogue, Option<RecipeId>)>, StoreError> {
     let recipe = recipe(ids, arch);
@@ -81,7 +86,7 @@ fn catalogue(
         return Ok(Some((kept, None)));
     }
     let read = |index: &Verified<&[u8]>| Ok(index::catalogue(index.clone(), arch.as_str()).ok());
-    let read: Vec<_> = parallel::map::<_, _, StoreError>(indexes, read)?;
+    let read: Vec<_> = jobs.map::<_, _, StoreError>(indexes, read)?;
     let made = read.into_iter().collect::<Option<_>>().and_then(|read| Catalogue::of(read).ok());
     Ok(made.map(|made| (made, Some(recipe))))
 }
@@ -137,7 +142,8 @@ mod tests {
         let id = store.put_blob(&bytes).unwrap();
         let read = |keys: &KeyRing| {
             let verified = index::verify(&bytes, keys).ok()?;
-            let (catalogue, unkept) = catalogue(&[verified], &[id], Arch::X86_64, &store).unwrap()?;
+            let (catalogue, unkept) =
+                catalogue(&[verified], &[id], Arch::X86_64, &Jobs::new(1), &store).unwrap()?;
             if let Some(recipe) = unkept {
                 keep(&catalogue, recipe, &store).unwrap();
             }

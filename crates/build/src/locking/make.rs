@@ -2,62 +2,22 @@
 
 use std::thread;
 
-use hoopy_apk::Dependency;
-use hoopy_apk::resolve::{self, Choice, Solution, Universe, UniverseError};
+use hoopy_apk::resolve::{self, Choice, Universe};
 use hoopy_base::arch::Arch;
-use hoopy_base::jobs as parallel;
-use hoopy_base::report::Observer;
-use hoopy_boot::layout::Layout;
+use hoopy_base::jobs;
 use hoopy_store::{Store, StoreError};
 
+use super::error::MakeError;
 use super::indexes::{self, Fetched, Mirrored};
 use super::listed::{self, Listed};
 use super::pins::{Keep, Pins};
 use super::refused::Refused;
+use super::tools::{of_root, tools};
 use crate::config::{Repository, System};
-use crate::fetch::{self, Client, FetchError, Progress, Proof, Wanted};
+use crate::context::Context;
+use crate::fetch::{self, DOWNLOADS, Progress, Proof, Wanted};
 use crate::target::Target;
 use hoopy_lock::{Lock, LockedPackage, LockedRepository, Role};
-
-/// Downloads at a time: enough to hide a mirror's latency, few enough to be polite.
-pub(super) const DOWNLOADS: usize = 6;
-
-/// The package that brings the EFI stub.
-const STUB: &str = "systemd-efistub";
-
-/// The package that brings the boot loader of the layout `ab`.
-const LOADER: &str = "systemd-boot";
-
-/// A world that could not be locked.
-#[derive(Debug, thiserror::Error)]
-pub enum MakeError {
-    /// Something could not be fetched.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    /// An index is not signed by a trusted key, or is none.
-    #[error("{place}: {source}")]
-    Index {
-        /// Its address or file.
-        place: String,
-        /// What is wrong with it.
-        source: hoopy_apk::index::IndexError,
-    },
-    /// No set of packages is what `packages` asks for.
-    #[error(transparent)]
-    Unsatisfiable(#[from] Refused),
-    /// There are more repositories than can be told apart.
-    #[error(transparent)]
-    Universe(#[from] UniverseError),
-    /// No repository has the EFI stub.
-    #[error("no repository has the package `{STUB}` for {0}, which a unified kernel image begins with")]
-    NoStub(Arch),
-    /// No repository has the boot loader.
-    #[error("no repository has the package `{LOADER}` for {0}, which layout = \"ab\" starts images with")]
-    NoLoader(Arch),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// Where the file of a locked package is.
 pub fn package_location(repositories: &[Repository], package: &LockedPackage, arch: Arch) -> Option<String> {
@@ -70,24 +30,18 @@ pub fn package_location(repositories: &[Repository], package: &LockedPackage, ar
 ///
 /// # Errors
 /// [`MakeError`].
-pub fn make(
-    target: &Target,
-    keep: Keep<'_>,
-    store: &Store,
-    client: &Client,
-    observer: &dyn Observer,
-) -> Result<Lock, MakeError> {
-    let (system, arch) = (&target.system, target.arch);
+pub fn make(target: &Target, keep: Keep<'_>, context: Context<'_>) -> Result<Lock, MakeError> {
+    let (system, arch, store) = (&target.system, target.arch, context.store);
     let (keys, _) = fetch::keyring(arch, system.keys.as_deref())?;
     let world = system.world.dependencies();
-    let fetched = Fetched::all(system, arch, client)?;
+    let fetched = Fetched::all(system, arch, context.client)?;
     if keep.packages.is_empty()
-        && let Some(listed) = Listed::all(&fetched, arch, &keys, store)?
+        && let Some(listed) = Listed::all(&fetched, arch, &keys, context)?
     {
         let tools = tools(system, arch)?;
         let choose = || match listed::choose(&listed, &world, &tools) {
             Some(chosen) => {
-                let packages = fetch_all(&chosen, &listed.repositories, arch, store, client, observer)?;
+                let packages = fetch_all(&chosen, &listed.repositories, arch, context)?;
                 Ok::<_, MakeError>(Some(lock(system, arch, &chosen, packages, listed.locked.clone())))
             }
             None => Ok(None),
@@ -101,7 +55,7 @@ pub fn make(
             return Ok(lock);
         }
     }
-    let mut mirrored = indexes::verified(&fetched, &keys, store)?;
+    let mut mirrored = indexes::verified(&fetched, &keys, context)?;
     let mut pins = Pins::new(&mut mirrored, keep);
     while !pins.is_empty() {
         let repositories = repositories(&mirrored);
@@ -111,11 +65,11 @@ pub fn make(
         }
     }
     let chosen = choose(system, arch, &mirrored).map_err(|error| match error {
-        MakeError::Unsatisfiable(refused) => refused.look_elsewhere(system, arch, observer).into(),
+        MakeError::Unsatisfiable(refused) => refused.look_elsewhere(system, arch, context.observer).into(),
         other => other,
     })?;
     let repositories: Vec<&Repository> = mirrored.iter().map(|m| m.repository).collect();
-    let packages = fetch_all(&chosen, &repositories, arch, store, client, observer)?;
+    let packages = fetch_all(&chosen, &repositories, arch, context)?;
     Ok(lock(system, arch, &chosen, packages, mirrored.iter().map(|m| m.locked.clone()).collect()))
 }
 
@@ -128,29 +82,6 @@ fn lock(
 ) -> Lock {
     let epoch = chosen.iter().map(|(_, c)| c.record.build_time).max().unwrap_or(0);
     Lock { epoch, packages, repositories, ..Lock::new(arch, &system.branch, system.world.texts()) }
-}
-
-/// A package of which hoopy itself takes a file.
-#[derive(Debug)]
-pub(super) struct Tool {
-    role: Role,
-    name: &'static str,
-    /// What asks for it.
-    pub wanted: [Dependency; 1],
-    missing: fn(Arch) -> MakeError,
-}
-
-/// What images of `system` need besides the packages of the root.
-fn tools(system: &System, arch: Arch) -> Result<Vec<Tool>, MakeError> {
-    let tool = |role, name: &'static str, missing: fn(Arch) -> MakeError| {
-        let wanted = name.parse().map_err(|_| missing(arch))?;
-        Ok::<_, MakeError>(Tool { role, name, wanted: [wanted], missing })
-    };
-    let mut tools = vec![tool(Role::Stub, STUB, MakeError::NoStub)?];
-    if system.layout == Layout::Ab {
-        tools.push(tool(Role::Loader, LOADER, MakeError::NoLoader)?);
-    }
-    Ok(tools)
 }
 
 /// Resolves the world of `system` for `arch` out of these indexes, and takes the packages of which hoopy itself
@@ -175,18 +106,6 @@ pub fn choose<'m>(
     Ok(chosen)
 }
 
-/// The packages of the root.
-pub(super) fn of_root(root: Solution<'_>) -> Vec<(Role, Choice<'_>)> {
-    root.install.into_iter().map(|c| (Role::Root, c)).collect()
-}
-
-impl Tool {
-    /// Of what the tool would need, the tool alone: only its file is wanted.
-    pub fn of<'a>(&self, solution: Solution<'a>) -> Option<(Role, Choice<'a>)> {
-        solution.install.into_iter().find(|c| &*c.record.name == self.name).map(|c| (self.role, c))
-    }
-}
-
 fn repositories<'a>(mirrored: &'a [Mirrored<'_>]) -> Vec<resolve::Repository<'a>> {
     let repository = |m: &'a Mirrored<'_>| resolve::Repository {
         records: &m.index.records,
@@ -199,12 +118,11 @@ fn fetch_all(
     chosen: &[(Role, Choice<'_>)],
     repositories: &[&Repository],
     arch: Arch,
-    store: &Store,
-    client: &Client,
-    observer: &dyn Observer,
+    context: Context<'_>,
 ) -> Result<Vec<LockedPackage>, MakeError> {
+    let Context { store, client, observer, .. } = context;
     let progress = Progress::new(chosen.iter().map(|(_, c)| c.record.size).sum(), observer);
-    let mut packages = parallel::map_on(DOWNLOADS, chosen, |&(role, choice)| {
+    let mut packages = jobs::map_on(DOWNLOADS, chosen, |&(role, choice)| {
         let record = choice.record;
         let from = repositories[choice.repository];
         let file = format!("{}-{}.apk", record.name, record.version);

@@ -1,5 +1,6 @@
 //! The lock: from what `packages` asks for to the exact packages, and back out of `hoopy.lock`.
 
+mod error;
 mod indexes;
 mod listed;
 mod make;
@@ -8,12 +9,14 @@ mod nearest;
 mod older;
 mod pins;
 mod refused;
+mod tools;
 
 use hoopy_lock::LockedPackage;
 use hoopy_store::layer::package::PackageFile;
 
+pub use error::MakeError;
 pub use indexes::{MAX_INDEX, Mirrored, indexes};
-pub use make::{MakeError, choose, make, package_location};
+pub use make::{choose, make, package_location};
 pub use mismatch::Mismatch;
 pub use older::Older;
 pub use pins::Keep;

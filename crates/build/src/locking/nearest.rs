@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hoopy_apk::{Dependency, Record};
 use hoopy_base::arch::Arch;
-use hoopy_base::jobs as parallel;
+use hoopy_base::jobs;
 use hoopy_base::report::{Event, Observer};
 
 use super::indexes;
@@ -170,7 +170,7 @@ fn location(system: &System, place: &Place) -> String {
 /// What these places have of what is wanted: of each kind the first.
 fn ask(system: &System, places: &[Place], wanted: &[&Dependency]) -> Vec<Near> {
     let client = Client::impatient(PATIENCE);
-    let records = parallel::map_on(AT_A_TIME, places, |place| {
+    let records = jobs::map_on(AT_A_TIME, places, |place| {
         Ok::<_, std::convert::Infallible>(read(system, place, &client).unwrap_or_default())
     });
     let Ok(records) = records;

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use hoopy_apk::{Dependency, Record};
 use hoopy_base::arch::Arch;
-use hoopy_base::report::{Event, Observer};
+use hoopy_base::report::Event;
 use hoopy_lock::{Lock, LockedPackage, Role};
-use hoopy_store::Store;
 
 use super::QueryError;
 use super::shelf::{Shelf, kept};
 use crate::config::System;
-use crate::fetch::{self, Client};
+use crate::context::Context;
+use crate::fetch;
 use crate::locking as lock;
 use crate::locking::Mismatch;
 use crate::target::Target;
@@ -47,24 +47,29 @@ impl Set {
     ///
     /// # Errors
     /// [`QueryError`].
-    pub fn of(target: &Target, store: &Store, observer: &dyn Observer) -> Result<Self, QueryError> {
+    pub fn of(target: &Target, context: Context<'_>) -> Result<Self, QueryError> {
         let (system, path) = (&target.system, target.lock.path.clone());
         let Some(lock) = &target.lock.content else {
             let note = format!("no {}: this is what `hoopy lock` would write", path.display());
-            observer.event(Event::Note(&note));
-            return Self::resolved(system, target.arch, path, store);
+            context.observer.event(Event::Note(&note));
+            return Self::resolved(system, target.arch, path, context);
         };
         let mismatch = Mismatch::between(lock, system);
         if !mismatch.is_none() {
             let warning = format!("{}: not for this system: {mismatch}", path.display());
-            observer.event(Event::Warning(&warning));
+            context.observer.event(Event::Warning(&warning));
         }
-        Self::locked(system, path, lock, store, observer)
+        Self::locked(system, path, lock, context)
     }
 
-    fn resolved(system: &System, arch: Arch, path: PathBuf, store: &Store) -> Result<Self, QueryError> {
+    fn resolved(
+        system: &System,
+        arch: Arch,
+        path: PathBuf,
+        context: Context<'_>,
+    ) -> Result<Self, QueryError> {
         let (keys, _) = fetch::keyring(arch, system.keys.as_deref())?;
-        let mirrored = lock::indexes(system, arch, &keys, store, &Client::default())?;
+        let mirrored = lock::indexes(system, arch, &keys, context)?;
         let mut members: Vec<Member> = lock::choose(system, arch, &mirrored)?
             .into_iter()
             .filter_map(|(role, choice)| {
@@ -78,19 +83,15 @@ impl Set {
         Ok(Self { lock: path, members, world, shelves: shelves.collect() })
     }
 
-    fn locked(
-        system: &System,
-        path: PathBuf,
-        lock: &Lock,
-        store: &Store,
-        observer: &dyn Observer,
-    ) -> Result<Self, QueryError> {
+    fn locked(system: &System, path: PathBuf, lock: &Lock, context: Context<'_>) -> Result<Self, QueryError> {
         let (keys, _) = fetch::keyring(lock.arch, system.keys.as_deref())?;
-        let shelves = match kept(system, lock, &keys, store) {
+        let shelves = match kept(system, lock, &keys, context.store) {
             Some(shelves) => shelves,
             None => {
-                observer.event(Event::Note("the store has not the indexes of the lock: asking the mirror"));
-                let mirrored = lock::indexes(system, lock.arch, &keys, store, &Client::default())?;
+                context
+                    .observer
+                    .event(Event::Note("the store has not the indexes of the lock: asking the mirror"));
+                let mirrored = lock::indexes(system, lock.arch, &keys, context)?;
                 mirrored.into_iter().map(Shelf::from).collect()
             }
         };

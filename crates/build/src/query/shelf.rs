@@ -4,17 +4,18 @@ use std::fs;
 
 use hoopy_apk::Record;
 use hoopy_apk::signature::KeyRing;
-use hoopy_base::arch::Arch;
 use hoopy_base::digest::ContentId;
-use hoopy_base::report::{Event, Observer};
+use hoopy_base::report::Event;
 use hoopy_lock::{Lock, LockedRepository};
 use hoopy_store::Store;
 
 use super::QueryError;
 use crate::config::{Repository, System};
-use crate::fetch::{self, Client, FetchError};
+use crate::context::Context;
+use crate::fetch::{self, FetchError};
 use crate::locking as lock;
 use crate::locking::{MakeError, Mirrored};
+use crate::target::Target;
 
 /// What a repository has.
 #[derive(Debug)]
@@ -44,29 +45,25 @@ impl From<Mirrored<'_>> for Shelf {
     }
 }
 
-/// The shelves of the repositories that `system` names, as they are today. Where the mirror cannot be reached, those
-/// that `lock` was made of, with a warning, if the store has them.
+/// The shelves of the repositories that `target` names, as they are today. Where the mirror cannot be reached, those
+/// that its lock was made of, with a warning, if the store has them.
 ///
 /// # Errors
 /// [`QueryError`] when neither can be had.
-pub fn shelves(
-    system: &System,
-    arch: Arch,
-    lock: Option<&Lock>,
-    store: &Store,
-    observer: &dyn Observer,
-) -> Result<Vec<Shelf>, QueryError> {
+pub fn shelves(target: &Target, context: Context<'_>) -> Result<Vec<Shelf>, QueryError> {
+    let (system, arch, lock) = (&target.system, target.arch, target.lock.content.as_ref());
     let (keys, _) = fetch::keyring(arch, system.keys.as_deref())?;
-    let error = match lock::indexes(system, arch, &keys, store, &Client::default()) {
+    let error = match lock::indexes(system, arch, &keys, context) {
         Ok(mirrored) => return Ok(mirrored.into_iter().map(Shelf::from).collect()),
         Err(error) => error,
     };
     let unreachable =
         matches!(error, MakeError::Fetch(FetchError::Unreachable { .. } | FetchError::Stalled { .. }));
-    let Some(kept) = lock.filter(|_| unreachable).and_then(|lock| kept(system, lock, &keys, store)) else {
+    let Some(kept) = lock.filter(|_| unreachable).and_then(|lock| kept(system, lock, &keys, context.store))
+    else {
         return Err(error.into());
     };
-    observer.event(Event::Warning(&format!("{error}; what follows is of when the lock was made")));
+    context.observer.event(Event::Warning(&format!("{error}; what follows is of when the lock was made")));
     Ok(kept)
 }
 

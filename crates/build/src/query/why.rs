@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 
 use hoopy_apk::resolve::similar_names;
-use hoopy_base::report::Observer;
 use hoopy_lock::Role;
-use hoopy_store::Store;
 use serde::Serialize;
 
 use super::QueryError;
 use super::graph::{Edge, Graph, Reason, Root};
 use super::set::Set;
+use crate::context::Context;
 use crate::target::Target;
 
 /// A package and what brings it.
@@ -63,14 +62,9 @@ pub struct Step {
 ///
 /// # Errors
 /// [`QueryError::NotLocked`] where it is not in the system; others as in [`Set::of`].
-pub fn why(
-    target: &Target,
-    name: &str,
-    store: &Store,
-    observer: &dyn Observer,
-) -> Result<Vec<Found>, QueryError> {
+pub fn why(target: &Target, name: &str, context: Context<'_>) -> Result<Vec<Found>, QueryError> {
     let system = &target.system;
-    let set = Set::of(target, store, observer)?;
+    let set = Set::of(target, context)?;
     let graph = Graph::new(&set, &system.world);
     let found = graph.named(name);
     if found.is_empty() {

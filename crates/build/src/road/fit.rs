@@ -3,8 +3,7 @@
 use hoopy_base::size;
 
 use super::largest;
-use crate::config::System;
-use crate::image::ImageError;
+use crate::image::{ImageError, Spec};
 use crate::stack::Stack;
 use crate::stack::database::is_boot;
 
@@ -13,9 +12,9 @@ const NAMED: usize = 5;
 
 /// The kernel gives the root half of the memory (mm/shmem.c); what is `packed`, the image, lies beside it until it is
 /// unpacked (init/initramfs.c). `modules` is how much of the root there is because modules are unpacked.
-pub(super) fn check(system: &System, stack: &Stack, packed: u64, modules: u64) -> Result<(), ImageError> {
+pub(super) fn check(spec: &Spec, stack: &Stack, packed: u64, modules: u64) -> Result<(), ImageError> {
     let root: u64 = stack.tree.iter().filter(|(p, ..)| !is_boot(p)).map(|(_, e, _)| pages(e.size())).sum();
-    let (half, memory) = (system.memory / 2, system.memory);
+    let (half, memory) = (spec.memory / 2, spec.memory);
     if root <= half && root + packed <= memory {
         return Ok(());
     }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use hoopy_apk::resolve::{self, Universe};
-use hoopy_base::jobs as parallel;
 use hoopy_lock::{Lock, LockedPackage, Role};
-use hoopy_store::Store;
 use hoopy_store::layer::modules;
 use hoopy_store::layer::package::{self, Package};
 
 use super::BuildError;
 use crate::config::System;
+use crate::context::Context;
 use crate::locking;
 
 /// The packages as `system` wants them, in install order; and how many bytes of the machine's memory their modules
@@ -18,13 +17,13 @@ use crate::locking;
 pub(super) fn import(
     system: &System,
     lock: &Lock,
-    store: &Store,
+    context: Context<'_>,
 ) -> Result<(Vec<Arc<Package>>, u64), BuildError> {
-    let packages = as_they_are(lock, store)?;
+    let packages = as_they_are(lock, context)?;
     if !system.unpacked_modules {
         return Ok((packages, 0));
     }
-    let unpacked = parallel::map(&packages, |package| modules::unpacked(package, store))?;
+    let unpacked = context.jobs.map(&packages, |package| modules::unpacked(package, context.store))?;
     let more = size(&unpacked).saturating_sub(size(&packages));
     Ok((unpacked, more))
 }
@@ -34,12 +33,12 @@ fn size(packages: &[Arc<Package>]) -> u64 {
 }
 
 /// Resolved among themselves, so that nothing else can come out.
-fn as_they_are(lock: &Lock, store: &Store) -> Result<Vec<Arc<Package>>, BuildError> {
+fn as_they_are(lock: &Lock, context: Context<'_>) -> Result<Vec<Arc<Package>>, BuildError> {
     let locked: Vec<&LockedPackage> = lock.with_role(Role::Root).collect();
-    let packages = parallel::map_largest_first(
+    let packages = context.jobs.map_largest_first(
         &locked,
         |p| p.size,
-        |p| package::import(&locking::package_file(p), store).map(Arc::new),
+        |p| package::import(&locking::package_file(p), context.store).map(Arc::new),
     )?;
     let records: Vec<_> = packages.iter().map(|p| p.record.clone()).collect();
     let world =

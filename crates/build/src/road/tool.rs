@@ -1,20 +1,17 @@
 //! Locked packages that are fetched, and those of which hoopy itself takes a file: the EFI stub, the boot loader.
 
-use hoopy_base::jobs as parallel;
-use hoopy_base::report::Observer;
+use hoopy_base::jobs;
 use hoopy_lock::{Lock, LockedPackage, Role};
 use hoopy_store::Store;
 use hoopy_store::layer::{EntryPath, package};
 
 use super::BuildError;
 use crate::config::System;
-use crate::fetch::{self, Client, Progress, Proof, Wanted};
+use crate::context::Context;
+use crate::fetch::{self, DOWNLOADS, Progress, Proof, Wanted};
 use crate::image::ImageError;
 use crate::locking;
 use crate::locking as lock;
-
-/// Downloads at a time.
-const DOWNLOADS: usize = 6;
 
 /// Where systemd's packages have their EFI programs.
 const PLACE: &str = "usr/lib/systemd/boot/efi";
@@ -24,14 +21,13 @@ pub(super) fn fetch(
     system: &System,
     lock: &Lock,
     wanted: &dyn Fn(&LockedPackage) -> bool,
-    store: &Store,
-    client: &Client,
-    observer: &dyn Observer,
+    context: Context<'_>,
 ) -> Result<(), BuildError> {
+    let Context { store, client, observer, .. } = context;
     let wanted = lock.packages.iter().filter(|p| wanted(p));
     let missing: Vec<&LockedPackage> = wanted.filter(|p| !store.has_blob(p.sha256, p.size)).collect();
     let progress = Progress::new(missing.iter().map(|p| p.size).sum(), observer);
-    parallel::map_on(DOWNLOADS, &missing, |package| {
+    jobs::map_on(DOWNLOADS, &missing, |package| {
         let location = lock::package_location(&system.repositories, package, lock.arch)
             .ok_or_else(|| BuildError::NoRepository((*package).clone()))?;
         let wanted = Wanted { location, size: package.size, proof: Proof::Sha256(package.sha256) };
@@ -51,14 +47,10 @@ pub(super) fn stub(lock: &Lock, store: &Store) -> Result<(Vec<u8>, String), Buil
 ///
 /// # Errors
 /// [`BuildError`].
-pub fn loader(
-    system: &System,
-    lock: &Lock,
-    store: &Store,
-    observer: &dyn Observer,
-) -> Result<Option<Vec<u8>>, BuildError> {
-    fetch(system, lock, &|p| p.role == Role::Loader, store, &Client::default(), observer)?;
-    let loader = file(lock, Role::Loader, &format!("systemd-boot{}.efi", lock.arch.efi_suffix()), store)?;
+pub fn loader(system: &System, lock: &Lock, context: Context<'_>) -> Result<Option<Vec<u8>>, BuildError> {
+    fetch(system, lock, &|p| p.role == Role::Loader, context)?;
+    let name = format!("systemd-boot{}.efi", lock.arch.efi_suffix());
+    let loader = file(lock, Role::Loader, &name, context.store)?;
     Ok(loader.map(|(bytes, _)| bytes))
 }
 

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use hoopy_base::report::{Event, Observer, spans};
+use hoopy_base::jobs::Jobs;
+use hoopy_base::report::{Event, spans};
 use hoopy_sandbox::{Captured, Sandbox, SandboxConfig, SandboxError, Script, binfmt};
-use hoopy_store::Store;
 use hoopy_store::layer::Layer;
 use hoopy_store::layer::package::Package;
 use hoopy_vm::VmError;
 
 use super::native::Native;
 use super::virtual_machine::{MachineConfig, MachineError, VirtualMachine};
-use crate::stack::{Beside, Runner};
+use crate::context::Context;
+use crate::stack::Runner;
 
 /// What the user wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,33 +27,27 @@ pub enum Where {
 }
 
 /// Runs scripts where they can run.
-pub struct Chosen<'a> {
+pub struct Chosen {
     native: Option<Native>,
-    machine: VirtualMachine<'a>,
+    machine: VirtualMachine,
     /// Whether the machine may take over from the sandbox.
     fall_back: bool,
     /// Why it is the machine, until the user was told.
     why: Option<String>,
     /// What keeps the sandbox from being made: what the user should hear where there is no machine either.
     obstacle: Option<SandboxError>,
-    observer: &'a dyn Observer,
 }
 
-impl<'a> Chosen<'a> {
+impl Chosen {
     /// Decides. Nothing is started before a script is expected.
     ///
     /// # Errors
     /// [`SandboxError`] where the sandbox alone is wanted and this user can't have one.
-    pub fn new(
-        wanted: Where,
-        sandbox: SandboxConfig,
-        machine: MachineConfig,
-        observer: &'a dyn Observer,
-    ) -> Result<Self, SandboxError> {
+    pub fn new(wanted: Where, sandbox: SandboxConfig, machine: MachineConfig) -> Result<Self, SandboxError> {
         let arch = machine.arch;
-        let machine = VirtualMachine::new(machine, observer);
+        let machine = VirtualMachine::new(machine);
         let fall_back = wanted == Where::Auto;
-        let mut chosen = Self { native: None, machine, fall_back, why: None, obstacle: None, observer };
+        let mut chosen = Self { native: None, machine, fall_back, why: None, obstacle: None };
         if wanted == Where::VirtualMachine {
             chosen.why = Some("as asked for".to_owned());
         } else if fall_back && !binfmt::registered(arch.as_str()) {
@@ -91,40 +86,47 @@ fn lacks_qemu(error: &SandboxError) -> bool {
     matches!(error.downcast_ref(), Some(MachineError::Vm(VmError::NoQemu { .. })))
 }
 
-impl Runner for Chosen<'_> {
-    fn expect(&mut self) {
+impl Runner for Chosen {
+    fn expect(&mut self, jobs: &Jobs) {
         if let Some(native) = &mut self.native {
-            native.expect();
+            native.expect(jobs);
         }
     }
 
-    fn prepare<'a>(&mut self, packages: &[Arc<Package>], epoch: u64, store: &'a Store) -> Option<Beside<'a>> {
-        let machine = self.machine.prepare(packages, epoch, store);
-        self.native.as_mut().map_or(machine, |native| native.prepare(packages, epoch, store))
+    fn prepare(&mut self, packages: &[Arc<Package>], epoch: u64) {
+        self.machine.prepare(packages, epoch);
+        if let Some(native) = &mut self.native {
+            native.prepare(packages, epoch);
+        }
     }
 
-    fn run(&mut self, layers: &[Layer], store: &Store, script: &Script) -> Result<Captured, SandboxError> {
-        self.observer.event(Event::Doing(&script.name));
+    fn run(
+        &mut self,
+        layers: &[Layer],
+        script: &Script,
+        context: Context<'_>,
+    ) -> Result<Captured, SandboxError> {
+        context.observer.event(Event::Doing(&script.name));
         let _span = spans::named(spans::Work::Script, &script.name);
         if let Some(native) = &mut self.native {
-            match native.run(layers, store, script) {
+            match native.run(layers, script, context) {
                 Err(e) if self.fall_back && is_obstacle(&e) => self.give_up(e),
                 done => return done,
             }
         }
         if let Some(why) = self.why.take() {
-            self.observer.event(Event::Note(&format!("scripts run in a virtual machine: {why}")));
+            context.observer.event(Event::Note(&format!("scripts run in a virtual machine: {why}")));
         }
-        let result = self.machine.run(layers, store, script);
+        let result = self.machine.run(layers, script, context);
         match (result, self.obstacle.take()) {
             (Err(e), Some(obstacle)) if lacks_qemu(&e) => Err(obstacle),
             (result, _) => result,
         }
     }
 
-    fn end(&mut self) {
+    fn end(&mut self, jobs: &Jobs) {
         if let Some(native) = &mut self.native {
-            native.end();
+            native.end(jobs);
         }
     }
 }

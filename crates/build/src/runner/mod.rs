@@ -1,7 +1,9 @@
 //! Who runs scripts: the sandbox of this machine, or a virtual machine where it cannot. Both give the same changes
 //! for the same script over the same layers.
 
-mod ahead;
 pub mod choose;
 pub mod native;
+mod prefetch;
+mod unpack;
+
 pub mod virtual_machine;

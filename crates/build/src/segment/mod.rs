@@ -7,10 +7,10 @@
 //! A segment's key is all that its bytes depend on (the layers, which entries are masked, the codec), so a
 //! changed configuration file makes one tiny segment anew and leaves the others as they are in the store.
 
-pub mod eager;
 pub mod gather;
 pub mod groups;
 mod links;
+pub mod maker;
 mod pieces;
 mod write;
 

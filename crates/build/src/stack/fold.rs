@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hoopy_apk::package::ScriptKind;
 use hoopy_base::arch::Arch;
-use hoopy_base::report::{Observer, Timings};
+use hoopy_base::report::Timings;
 use hoopy_boot::layout::Layout;
 use hoopy_boot::release::Release;
 use hoopy_sandbox::Script;
@@ -17,11 +17,11 @@ use hoopy_store::tree::settle::Directories;
 
 use super::conflict::{FileConflict, Winner, winner};
 use super::expected::settled_layer;
-use super::scripts::{self, Context, Job, Runner, apply, environment};
-use super::{
-    Origin, Stack, StackError, accounts, configuration, database, finish, health, kmod, setup, triggers,
-};
+use super::kmod::Modules;
+use super::scripts::{Job, Runner, Scripts, apply, environment};
+use super::{Origin, Stack, StackError, accounts, configuration, database, finish, health, setup, triggers};
 use crate::config::System;
+use crate::context::Context;
 
 /// What a stack is made of.
 pub struct Inputs<'a> {
@@ -37,7 +37,7 @@ pub struct Inputs<'a> {
     pub keys: &'a [(String, Vec<u8>)],
 }
 
-/// Is told of each package and each directory of files as soon as its layer is what it will be.
+/// Takes each package and each directory of files as soon as its layer is what it will be.
 pub type Settled<'a> = &'a dyn Fn(&Layer, &Origin);
 
 /// Makes the stack.
@@ -46,29 +46,30 @@ pub type Settled<'a> = &'a dyn Fn(&Layer, &Origin);
 /// [`StackError`].
 pub fn fold(
     inputs: &Inputs<'_>,
-    store: &Store,
     runner: &mut dyn Runner,
     settled: Settled<'_>,
     timings: &mut Timings,
-    observer: &dyn Observer,
+    context: Context<'_>,
 ) -> Result<Stack, StackError> {
-    let beside = runner.prepare(&inputs.packages, inputs.epoch, store);
-    let modules = kmod::Ahead::default();
-    let context = Context { store, arch: inputs.arch, epoch: inputs.epoch, runner };
-    let mut fold =
-        Fold { stack: Stack::default(), lost: HashSet::new(), settled, modules: &modules, context };
-    let made = kmod::beside(&modules, &inputs.packages, inputs.epoch, store, || {
-        scripts::beside(beside, || fold.bottom_up(inputs, timings, observer))
-    });
-    fold.context.runner.end();
+    runner.prepare(&inputs.packages, inputs.epoch);
+    let modules = Modules::begin(&inputs.packages, inputs.epoch, context);
+    let scripts = Scripts { context, arch: inputs.arch, epoch: inputs.epoch, runner };
+    let mut fold = Fold { stack: Stack::default(), lost: HashSet::new(), settled, modules, scripts };
+    let made = fold.bottom_up(inputs, timings);
+    fold.scripts.runner.end(context.jobs);
     made.map(|()| fold.stack)
 }
 
-/// Lays the image's name on top, last: it alone differs between two builds of the same.
+/// Lays the release file on top, last: the image's name in it alone differs between two builds of the same.
 ///
 /// # Errors
 /// [`StackError`].
-pub fn sign(stack: &mut Stack, release: &Release, epoch: u64, store: &Store) -> Result<(), StackError> {
+pub fn add_release_file(
+    stack: &mut Stack,
+    release: &Release,
+    epoch: u64,
+    store: &Store,
+) -> Result<(), StackError> {
     let layer = finish::release(release, epoch, store)?;
     let layer = settle_on(stack, &layer, &HashSet::new(), Directories::Keep, &Origin::Release, epoch, store)?;
     stack.push(layer, Origin::Release);
@@ -107,18 +108,14 @@ struct Fold<'a> {
     /// Files that a package gave up to another.
     lost: HashSet<(Box<str>, EntryPath)>,
     settled: Settled<'a>,
-    modules: &'a kmod::Ahead,
-    context: Context<'a>,
+    modules: Modules,
+    scripts: Scripts<'a>,
 }
 
 impl Fold<'_> {
-    fn bottom_up(
-        &mut self,
-        inputs: &Inputs<'_>,
-        timings: &mut Timings,
-        observer: &dyn Observer,
-    ) -> Result<(), StackError> {
-        let (system, epoch, store) = (inputs.system, inputs.epoch, self.context.store);
+    fn bottom_up(&mut self, inputs: &Inputs<'_>, timings: &mut Timings) -> Result<(), StackError> {
+        let (system, epoch) = (inputs.system, inputs.epoch);
+        let Context { store, observer, .. } = self.scripts.context;
         timings.step("packages and scripts", observer, || {
             self.configuration(inputs)?;
             inputs.packages.iter().try_for_each(|p| self.package(p))?;
@@ -130,7 +127,7 @@ impl Fold<'_> {
             let copied = files::copied(system.programs.iter().flat_map(|p| &p.copy), epoch, store)?;
             self.files(copied, Origin::Programs)?;
             if let Some(job) = setup::job(&system.dir, system.network, epoch)? {
-                apply(&mut self.stack, job, &mut self.context)?;
+                apply(&mut self.stack, job, &mut self.scripts)?;
             }
             if system.layout == Layout::Ab {
                 self.files(health::layer(&self.stack, epoch, store)?, Origin::Health)?;
@@ -150,7 +147,7 @@ impl Fold<'_> {
             &world,
             inputs.keys,
             inputs.epoch,
-            self.context.store,
+            self.scripts.context.store,
         )?;
         self.stack.push(layer, Origin::Configuration);
         Ok(())
@@ -211,7 +208,7 @@ impl Fold<'_> {
             entry.path = EntryPath::new([entry.path.as_bytes(), b".apk-new"].concat())?;
         }
         let kept = vec![true; entries.len()];
-        Ok(layer.settled(self.context.store.put_layer(&entries)?, entries, &kept))
+        Ok(layer.settled(self.scripts.context.store.put_layer(&entries)?, entries, &kept))
     }
 
     fn files(&mut self, layer: Layer, origin: Origin) -> Result<(), StackError> {
@@ -225,7 +222,7 @@ impl Fold<'_> {
         directories: Directories,
         origin: Origin,
     ) -> Result<(), StackError> {
-        let (epoch, store) = (self.context.epoch, self.context.store);
+        let (epoch, store) = (self.scripts.epoch, self.scripts.context.store);
         let settled = settle_on(&self.stack, layer, without, directories, &origin, epoch, store)?;
         (self.settled)(&settled, &origin);
         self.stack.push(settled, origin);
@@ -241,8 +238,8 @@ impl Fold<'_> {
         if matching.is_empty() {
             return Ok(());
         }
-        let (epoch, store) = (self.context.epoch, self.context.store);
-        match self.modules.answer(package, &matching, &self.stack, epoch, store)? {
+        let epoch = self.scripts.epoch;
+        match self.modules.answer(package, &matching, &self.stack, epoch, self.scripts.context)? {
             Some(layer) => {
                 self.stack.push(layer, Origin::Script(script_name(package, ScriptKind::Trigger)));
                 Ok(())
@@ -264,7 +261,7 @@ impl Fold<'_> {
             args,
             env: environment(
                 &[("APK_PACKAGE", &record.name), ("APK_SCRIPT", kind.as_str())],
-                self.context.epoch,
+                self.scripts.epoch,
             ),
             cwd: "/".into(),
             bind: None,
@@ -274,12 +271,12 @@ impl Fold<'_> {
         apply(
             &mut self.stack,
             Job { script, sees: Vec::new(), origin: Origin::Script(name) },
-            &mut self.context,
+            &mut self.scripts,
         )
     }
 
     fn database(&mut self) -> Result<(), StackError> {
-        let layer = database::layer(&self.stack, &self.lost, self.context.epoch, self.context.store)?;
+        let layer = database::layer(&self.stack, &self.lost, self.scripts.epoch, self.scripts.context.store)?;
         self.files(layer, Origin::Database)
     }
 }

@@ -33,8 +33,8 @@ use hoopy_store::tree::Tree;
 use hoopy_store::{Store, StoreError};
 
 pub use expected::expected;
-pub use fold::{Inputs, fold, sign};
-pub use scripts::{Beside, Runner};
+pub use fold::{Inputs, add_release_file, fold};
+pub use scripts::Runner;
 pub use setup::HIDDEN;
 
 /// Where a layer comes from. It stands beside the layer, not in it: equal bytes are one layer.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use hoopy_base::arch::Arch;
 use hoopy_base::digest::{Hasher, LayerId, RecipeId};
+use hoopy_base::jobs::Jobs;
 use hoopy_sandbox::{Captured, SandboxError, Script};
-use hoopy_store::Store;
 use hoopy_store::layer::package::Package;
 use hoopy_store::layer::stored::Layer;
 
 use super::{Origin, Stack, StackError, capture};
+use crate::context::Context;
 
 /// Changes whenever the same script over the same stack could come out otherwise: the sandbox's environment,
 /// or what is kept of its changes.
@@ -18,54 +19,26 @@ const VERSION: &str = "hoopy script 1";
 /// The environment of package scripts (apk-tools `src/database.c`), and of `setup.sh`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Work to be done on a thread of its own while scripts run.
-pub struct Beside<'a> {
-    /// The work.
-    pub work: Box<dyn FnOnce() + Send + 'a>,
-    /// Says that no more scripts will run: the work must end soon.
-    pub end: Box<dyn Fn() + 'a>,
-}
-
-/// Calls `scripts` while the work of `beside` is done on a thread of its own. That is told to end when `scripts`
-/// is done, even by a panic, and waited for.
-pub fn beside<T>(beside: Option<Beside<'_>>, scripts: impl FnOnce() -> T) -> T {
-    struct End<'a>(Box<dyn Fn() + 'a>);
-    impl Drop for End<'_> {
-        fn drop(&mut self) {
-            (self.0)();
-        }
-    }
-    std::thread::scope(|scope| {
-        let _end = beside.map(|Beside { work, end }| {
-            scope.spawn(work);
-            End(end)
-        });
-        scripts()
-    })
-}
-
 /// Runs scripts over stacks of layers: a sandbox on this machine, or a virtual machine.
 pub trait Runner {
-    /// Tells it, as soon as that is known, that the image will be another one: mostly a script runs then, and what it
-    /// takes to run one may be started while packages are read.
-    fn expect(&mut self) {}
-    /// Tells it once, before the first script, the packages of the image in install order: a machine boots what
-    /// is among them. It may give work to be done beside the scripts.
-    fn prepare<'a>(
-        &mut self,
-        _packages: &[Arc<Package>],
-        _epoch: u64,
-        _store: &'a Store,
-    ) -> Option<Beside<'a>> {
-        None
-    }
+    /// Says, as soon as it is known, that there is no image of the same yet: mostly a script runs then, and what it takes
+    /// to run one may be started while packages are read.
+    fn expect(&mut self, _jobs: &Jobs) {}
+    /// Says once, before the first script, which packages the image has, in install order: a machine boots what is among
+    /// them.
+    fn prepare(&mut self, _packages: &[Arc<Package>], _epoch: u64) {}
     /// Runs `script` over `layers`, bottom first.
     ///
     /// # Errors
     /// [`SandboxError`] when it fails or cannot be run.
-    fn run(&mut self, layers: &[Layer], store: &Store, script: &Script) -> Result<Captured, SandboxError>;
-    /// Tells it that no script comes any more: what it keeps for them may go, without anybody waiting for that.
-    fn end(&mut self) {}
+    fn run(
+        &mut self,
+        layers: &[Layer],
+        script: &Script,
+        context: Context<'_>,
+    ) -> Result<Captured, SandboxError>;
+    /// Says that no script comes any more: what is kept for them may go, without anybody waiting for that.
+    fn end(&mut self, _jobs: &Jobs) {}
 }
 
 /// A script of a build, and what else its result depends on.
@@ -80,9 +53,9 @@ pub struct Job {
 }
 
 /// What every script of a build has in common.
-pub struct Context<'a> {
-    /// The store.
-    pub store: &'a Store,
+pub struct Scripts<'a> {
+    /// What all steps of the build have in common.
+    pub context: Context<'a>,
     /// The architecture.
     pub arch: Arch,
     /// Seconds since 1970: the time of all that scripts make.
@@ -99,9 +72,9 @@ pub fn environment(extra: &[(&str, &str)], epoch: u64) -> Vec<(String, String)> 
 }
 
 /// Lays what the script of `job` changes on the stack.
-pub fn apply(stack: &mut Stack, job: Job, context: &mut Context<'_>) -> Result<(), StackError> {
-    let recipe = recipe(stack, &job, context.arch, rustix::system::uname().release().to_bytes());
-    let store = context.store;
+pub fn apply(stack: &mut Stack, job: Job, scripts: &mut Scripts<'_>) -> Result<(), StackError> {
+    let recipe = recipe(stack, &job, scripts.arch, rustix::system::uname().release().to_bytes());
+    let store = scripts.context.store;
     let remembered = store.recall::<LayerId>(recipe).and_then(|id| {
         let entries = store.layer(id)?;
         store.has_data(id, Layer::data_size(&entries)).then(|| Layer::whole(id, entries))
@@ -109,8 +82,8 @@ pub fn apply(stack: &mut Stack, job: Job, context: &mut Context<'_>) -> Result<(
     let layer = match remembered {
         Some(layer) => layer,
         None => {
-            let captured = context.runner.run(stack.tree.layers(), store, &job.script)?;
-            let layer = capture::keep(captured, stack, context.epoch, store)?;
+            let captured = scripts.runner.run(stack.tree.layers(), &job.script, scripts.context)?;
+            let layer = capture::keep(captured, stack, scripts.epoch, store)?;
             store.remember(recipe, &layer.id)?;
             layer
         }

@@ -117,9 +117,9 @@ pub struct Test {
     /// Processors of the machine
     #[arg(long, value_name = "N")]
     pub cpus: Option<u32>,
-    /// How many machines run at a time, instead of what this computer has processors for
+    /// How many machines run at a time, instead of what there are cores for
     #[arg(long, value_name = "N")]
-    pub jobs: Option<usize>,
+    pub machines: Option<usize>,
     /// How long a test may take
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub timeout: u64,

@@ -13,9 +13,8 @@ use hoopy_build::road::{self, Options, Output};
 use hoopy_build::stack::Stack;
 use hoopy_build::target::Target;
 use hoopy_build::timeline;
-use hoopy_store::Store;
 
-use super::{reproduce, watch};
+use super::{Resources, reproduce, watch};
 use crate::args::{self, Build, Global, Scripts};
 use crate::ui::{Teller, table};
 
@@ -40,7 +39,7 @@ pub fn run(global: &Global, own: &Build) -> anyhow::Result<ExitCode> {
 pub struct Done {
     pub target: Target,
     pub options: Options,
-    pub store: Store,
+    pub resources: Resources,
     pub built: Built,
     /// Known where it was asked for: an image that is up to date is found without it.
     pub stack: Option<Stack>,
@@ -51,8 +50,8 @@ pub fn once(global: &Global, own: &Build, teller: &Teller) -> anyhow::Result<Don
     let best = own.best.then(|| BEST.to_owned());
     let over = Overrides { compression: best.or(own.compression.clone()), ..Overrides::default() };
     let target = super::target(&own.system.dir, global, over)?;
-    let store = super::store(global)?;
-    let mut runner = super::runner(global, &target, own.scripts, &store, super::temp(), teller)?;
+    let resources = Resources::open(global)?;
+    let mut runner = super::runner(global, &target, own.scripts, &resources.store, super::temp())?;
     let options = Options {
         locked: own.locked,
         output: match own.output {
@@ -67,11 +66,12 @@ pub fn once(global: &Global, own: &Build, teller: &Teller) -> anyhow::Result<Don
     if own.timings.is_some() {
         spans::record();
     }
+    let context = resources.context(teller);
     let result = if own.check || own.timings.is_some() {
-        let both = road::build_with_stack(&target, &options, &store, &mut runner, teller);
+        let both = road::build_with_stack(&target, &options, &mut runner, context);
         both.map(|(built, stack)| (built, Some(stack)))
     } else {
-        road::build(&target, &options, &store, &mut runner, teller).map(|built| (built, None))
+        road::build(&target, &options, &mut runner, context).map(|built| (built, None))
     };
     drop(runner);
     teller.done();
@@ -79,7 +79,7 @@ pub fn once(global: &Global, own: &Build, teller: &Teller) -> anyhow::Result<Don
     if let (Some(file), Some(stack)) = (&own.timings, &stack) {
         timeline(file, &built, stack)?;
     }
-    Ok(Done { target, options, store, built, stack })
+    Ok(Done { target, options, resources, built, stack })
 }
 
 /// What a command wants of the image that it goes on with.
@@ -92,10 +92,10 @@ pub struct Asked {
 /// The image of what there is now, which is built where it is not up to date.
 pub fn image(global: &Global, target: &Target, asked: Asked, teller: &Teller) -> anyhow::Result<PathBuf> {
     let Asked { scripts, locked, version } = asked;
-    let store = super::store(global)?;
-    let mut runner = super::runner(global, target, scripts, &store, super::temp(), teller)?;
+    let resources = Resources::open(global)?;
+    let mut runner = super::runner(global, target, scripts, &resources.store, super::temp())?;
     let options = Options { locked, output: Output::Uki, day: today()?, version, source: None };
-    Ok(road::build(target, &options, &store, &mut runner, teller)?.path)
+    Ok(road::build(target, &options, &mut runner, resources.context(teller))?.path)
 }
 
 /// Writes the page of what was recorded.

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use hoopy_base::report::Silent;
 use hoopy_build::check::{self, Severity};
 use hoopy_build::config::Overrides;
 
@@ -10,7 +11,7 @@ use crate::error::WRONG_DIRECTORY;
 
 pub fn run(global: &Global, own: &Check) -> anyhow::Result<ExitCode> {
     let target = super::target(&own.system.dir, global, Overrides::default())?;
-    let report = check::unbuilt(&target, &super::store(global)?)?;
+    let report = check::unbuilt(&target, super::Resources::open(global)?.context(&Silent))?;
     if own.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

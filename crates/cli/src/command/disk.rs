@@ -37,7 +37,8 @@ pub fn config(target: &Target, global: &Global, own: &DiskContent) -> anyhow::Re
         own.size.as_deref().map(size::parse).transpose().map_err(anyhow::Error::msg).context("--size")?;
     let loader = match &target.lock.content {
         Some(lock) => {
-            hoopy_build::road::loader(system, lock, &super::store(global)?, &Teller::new(global.quiet))?
+            let (resources, teller) = (super::Resources::open(global)?, Teller::new(global.quiet));
+            hoopy_build::road::loader(system, lock, resources.context(&teller))?
         }
         None => None,
     };

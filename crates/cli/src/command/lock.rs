@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use hoopy_build::config::Overrides;
-use hoopy_build::fetch::Client;
 use hoopy_build::locking as lock;
 use hoopy_build::locking::{Keep, Older};
 use hoopy_build::road::BuildError;
@@ -34,12 +33,12 @@ struct Relock {
 
 fn relock(global: &Global, dir: &std::path::Path, how: &Relock) -> anyhow::Result<ExitCode> {
     let target = Target::to_lock(super::system(dir, global, Overrides::default())?, global.arch)?;
-    let store = super::store(global)?;
+    let resources = super::Resources::open(global)?;
     let (path, old) = (&target.lock.path, &target.lock.content);
     let keep = old.as_ref().filter(|_| !how.only.is_empty());
     let keep = keep.map(|old| Keep { packages: &old.packages, moving: &how.only }).unwrap_or_default();
-    let new = lock::make(&target, keep, &store, &Client::default(), &Teller::new(global.quiet))
-        .map_err(BuildError::Make)?;
+    let new =
+        lock::make(&target, keep, resources.context(&Teller::new(global.quiet))).map_err(BuildError::Make)?;
     match old {
         None => println!("{}: {} packages", path.display(), new.packages.len()),
         Some(old) => {

@@ -29,12 +29,15 @@ mod why;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
+use hoopy_base::jobs::Jobs;
 use hoopy_base::programs::Programs;
 use hoopy_base::report::Observer;
 use hoopy_build::config::{Overrides, System};
+use hoopy_build::fetch::Client;
 use hoopy_build::query::{self, Shelf};
 use hoopy_build::runner::choose::{Chosen, Where};
 use hoopy_build::runner::virtual_machine::MachineConfig;
@@ -99,6 +102,29 @@ fn target(dir: &Path, global: &Global, more: Overrides) -> anyhow::Result<Target
     Ok(Target::resolve(system(dir, global, more)?, global.arch)?)
 }
 
+/// What a command works with.
+struct Resources {
+    store: Arc<Store>,
+    client: Client,
+    jobs: Jobs,
+}
+
+impl Resources {
+    fn open(global: &Global) -> anyhow::Result<Self> {
+        Ok(Self { store: Arc::new(store(global)?), client: Client::default(), jobs: jobs(global) })
+    }
+
+    /// The same for the library.
+    fn context<'a>(&'a self, observer: &'a dyn Observer) -> hoopy_build::context::Context<'a> {
+        hoopy_build::context::Context { store: &self.store, client: &self.client, jobs: &self.jobs, observer }
+    }
+}
+
+/// The cores that may be kept busy.
+fn jobs(global: &Global) -> Jobs {
+    global.jobs.map_or_else(Jobs::default, |cores| Jobs::new(cores.get()))
+}
+
 fn store(global: &Global) -> anyhow::Result<Store> {
     let dir = store_dir(global)?;
     Store::open(&dir).context("the store could not be opened; --store takes another directory")
@@ -122,10 +148,8 @@ struct Shop {
     lock: Option<Lock>,
 }
 
-fn shop(target: &Target, store: &Store, observer: &dyn Observer) -> anyhow::Result<Shop> {
-    let lock = target.lock.content.clone();
-    let shelves = query::shelves(&target.system, target.arch, lock.as_ref(), store, observer)?;
-    Ok(Shop { shelves, lock })
+fn shop(target: &Target, context: hoopy_build::context::Context<'_>) -> anyhow::Result<Shop> {
+    Ok(Shop { shelves: query::shelves(target, context)?, lock: target.lock.content.clone() })
 }
 
 /// The image that was given, or the newest that was built.
@@ -148,14 +172,13 @@ fn state() -> Option<PathBuf> {
 }
 
 /// Where scripts run.
-fn runner<'a>(
+fn runner(
     global: &Global,
     target: &Target,
     wanted: Scripts,
     store: &Store,
     temp: PathBuf,
-    observer: &'a dyn Observer,
-) -> anyhow::Result<Chosen<'a>> {
+) -> anyhow::Result<Chosen> {
     let helper = std::env::current_exe().context("find hoopy's own program file")?;
     let wanted = match wanted {
         Scripts::Auto => Where::Auto,
@@ -165,7 +188,7 @@ fn runner<'a>(
     let sandbox = SandboxConfig { helper, lowers: store.lowers(), limits: Limits::default() };
     let (network, acceleration) = (target.system.network, acceleration(global));
     let machine = MachineConfig { arch: target.arch, network, acceleration, places: places(), temp };
-    Ok(Chosen::new(wanted, sandbox, machine, observer)?)
+    Ok(Chosen::new(wanted, sandbox, machine)?)
 }
 
 /// Where temporary directories are made.

@@ -1,9 +1,11 @@
 //! `hoopy build --check`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use hoopy_build::built::Built;
+use hoopy_build::context::Context;
 use hoopy_build::reproduce::{self, Difference, Elsewhere};
 use hoopy_build::road::{self, Options};
 use hoopy_store::Store;
@@ -44,19 +46,20 @@ fn difference(
     first: &Done,
     teller: &Teller,
 ) -> anyhow::Result<Option<Difference>> {
-    let elsewhere = Elsewhere::new(&first.target, &first.store, &super::temp())?;
-    let store = Store::open(&elsewhere.store)?;
+    let elsewhere = Elsewhere::new(&first.target, &first.resources.store, &super::temp())?;
+    let store = Arc::new(Store::open(&elsewhere.store)?);
     let version = version(first)?;
     let source = Some(first.target.system.dir.clone());
     let options = Options { locked: true, version: Some(version), source, ..first.options.clone() };
     let mut runner =
-        super::runner(global, &elsewhere.target, own.scripts, &first.store, super::temp(), teller)?;
-    let second = road::build_with_stack(&elsewhere.target, &options, &store, &mut runner, teller);
+        super::runner(global, &elsewhere.target, own.scripts, &first.resources.store, super::temp())?;
+    let context = Context { store: &store, ..first.resources.context(teller) };
+    let second = road::build_with_stack(&elsewhere.target, &options, &mut runner, context);
     drop(runner);
     teller.done();
     let (built, stack) = second?;
     let mine = first.stack.as_ref().context("no stack of the first build")?;
-    let layers = reproduce::compare((mine, &first.store), (&stack, &store))?;
+    let layers = reproduce::compare((mine, &first.resources.store), (&stack, &store))?;
     let same = || reproduce::compare_images(&first.built.path, &built.path);
     Ok(layers.map_or_else(same, |difference| Ok(Some(difference)))?)
 }

@@ -11,8 +11,8 @@ use crate::ui::{Teller, put, put_json};
 
 pub fn run(global: &Global, own: &Search) -> anyhow::Result<ExitCode> {
     let target = super::target(&own.system.dir, global, Overrides::default())?;
-    let store = super::store(global)?;
-    let shop = super::shop(&target, &store, &Teller::new(global.quiet))?;
+    let resources = super::Resources::open(global)?;
+    let shop = super::shop(&target, resources.context(&Teller::new(global.quiet)))?;
     let hits = query::search(&shop.shelves, &own.pattern, shop.lock.as_ref());
     if own.json {
         put_json(&hits)?;

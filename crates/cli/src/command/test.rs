@@ -19,8 +19,8 @@ use crate::args::{Global, Scripts, Test};
 use crate::error::TEST_FAILED;
 use crate::ui::{Teller, put_json, wants_colours};
 
-/// Most machines at a time where nobody says: each has its memory.
-const MAX_JOBS: usize = 4;
+/// Most machines at a time where `--machines` is not given: each has its memory.
+const MAX_MACHINES: usize = 4;
 
 pub fn run(global: &Global, own: &Test) -> anyhow::Result<ExitCode> {
     let over = Overrides { memory: own.memory.clone(), ..Overrides::default() };
@@ -81,8 +81,8 @@ fn settings(
         None => usual_cpus(acceleration, trial::arch(&image)?, &places, &temp)?,
     };
     let logs = own.logs.clone().or_else(|| Some(super::state()?.join("tests").join(&system.name)));
-    let here = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = own.jobs.unwrap_or_else(|| (here / each.max(1) as usize).clamp(1, MAX_JOBS));
+    let cores = super::jobs(global).cores();
+    let machines = own.machines.unwrap_or_else(|| (cores / each.max(1) as usize).clamp(1, MAX_MACHINES));
     Ok(Settings {
         image,
         directory,
@@ -94,7 +94,7 @@ fn settings(
         limit: Duration::from_secs(own.timeout),
         boot_limit: Duration::from_secs(own.boot_timeout),
         reboot: own.reboot,
-        jobs,
+        jobs: machines,
         logs: logs.context("no place for the consoles' logs: set HOME or use --logs")?,
         acceleration,
         places,

@@ -13,8 +13,8 @@ use crate::ui::{Teller, put, put_json};
 
 pub fn run(global: &Global, own: &Tree) -> anyhow::Result<ExitCode> {
     let target = super::target(&own.system.dir, global, Overrides::default())?;
-    let store = super::store(global)?;
-    let set = Set::of(&target, &store, &Teller::new(global.quiet || own.json))?;
+    let resources = super::Resources::open(global)?;
+    let set = Set::of(&target, resources.context(&Teller::new(global.quiet || own.json)))?;
     let graph = Graph::new(&set, &target.system.world);
     if own.json {
         put_json(&query::dump(&graph))?;

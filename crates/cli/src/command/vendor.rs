@@ -10,8 +10,8 @@ use crate::ui::Teller;
 
 pub fn run(global: &Global, own: &System) -> anyhow::Result<ExitCode> {
     let target = super::target(&own.dir, global, Overrides::default())?;
-    let store = super::store(global)?;
-    let written = mirror::vendor(&target, &store, &Teller::new(global.quiet))?;
+    let resources = super::Resources::open(global)?;
+    let written = mirror::vendor(&target, resources.context(&Teller::new(global.quiet)))?;
     println!("{}: {} packages", written.dir.display(), written.packages);
     println!("build from it with: hoopy build {} --mirror {}", own.dir.display(), written.dir.display());
     Ok(ExitCode::SUCCESS)

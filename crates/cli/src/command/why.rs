@@ -12,8 +12,8 @@ use crate::ui::{Teller, put, put_json};
 
 pub fn run(global: &Global, own: &About) -> anyhow::Result<ExitCode> {
     let target = super::target(&own.system.dir, global, Overrides::default())?;
-    let store = super::store(global)?;
-    let found = query::why(&target, &own.package, &store, &Teller::new(global.quiet || own.json))?;
+    let resources = super::Resources::open(global)?;
+    let found = query::why(&target, &own.package, resources.context(&Teller::new(global.quiet || own.json)))?;
     if own.json {
         put_json(&found)?;
         return Ok(ExitCode::SUCCESS);

@@ -3,16 +3,13 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 use hoopy_base::digest::ContentId;
+use hoopy_base::jobs::{Giver, Taker, handover};
 use sha2::{Digest as _, Sha256};
 
 /// Bytes that are handed over at a time: far more than handing over costs.
 const BATCH: usize = 256 << 10;
-
-/// Batches under way: with their bytes, all that this ever holds.
-const UNDER_WAY: usize = 4;
 
 /// Room in a batch at first: most packages are small.
 const FIRST: usize = 16 << 10;
@@ -30,9 +27,7 @@ struct Batch {
 /// Takes files' contents, one after the other.
 pub struct Sink {
     batch: Batch,
-    to: SyncSender<Batch>,
-    /// Batches that were written: memory that was touched before costs nothing to touch.
-    spent: Receiver<Batch>,
+    to: Giver<Batch>,
 }
 
 impl Sink {
@@ -62,9 +57,8 @@ impl Sink {
     }
 
     fn hand_over(&mut self) -> io::Result<()> {
-        let next = self.spent.try_recv().unwrap_or_default();
-        let full = std::mem::replace(&mut self.batch, next);
-        self.to.send(full).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let full = std::mem::replace(&mut self.batch, self.to.piece());
+        if self.to.give(full) { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     }
 }
 
@@ -72,10 +66,9 @@ impl Sink {
 /// file or what kept one from being written.
 pub fn write_beside<T>(out: &mut File, read: impl FnOnce(&mut Sink) -> T) -> (T, io::Result<Vec<ContentId>>) {
     std::thread::scope(|scope| {
-        let (to, from) = sync_channel(UNDER_WAY);
-        let (back, spent) = channel();
-        let writer = scope.spawn(move || write(out, from, &back));
-        let mut sink = Sink { batch: Batch::default(), to, spent };
+        let (to, from) = handover();
+        let writer = scope.spawn(move || write(out, from));
+        let mut sink = Sink { batch: Batch::default(), to };
         let result = read(&mut sink);
         let handed = sink.hand_over();
         drop(sink);
@@ -84,10 +77,10 @@ pub fn write_beside<T>(out: &mut File, read: impl FnOnce(&mut Sink) -> T) -> (T,
     })
 }
 
-fn write(out: &mut File, from: Receiver<Batch>, back: &Sender<Batch>) -> io::Result<Vec<ContentId>> {
+fn write(out: &mut File, mut from: Taker<Batch>) -> io::Result<Vec<ContentId>> {
     let mut digests = Vec::new();
     let mut hash = Sha256::new();
-    for mut batch in from {
+    while let Some(batch) = from.next_piece() {
         let bytes = batch.bytes.get(..batch.filled).unwrap_or_default();
         let mut start = 0;
         for end in batch.ends.drain(..) {
@@ -98,8 +91,6 @@ fn write(out: &mut File, from: Receiver<Batch>, back: &Sender<Batch>) -> io::Res
         hash.update(&bytes[start..]);
         out.write_all(bytes)?;
         batch.filled = 0;
-        // Nobody reads on where the files have ended.
-        let _ = back.send(batch);
     }
     Ok(digests)
 }

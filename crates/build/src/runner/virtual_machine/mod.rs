@@ -25,7 +25,7 @@ use std::sync::Arc;
 use answer::Failure;
 use guest::{Guest, JOB_TIME};
 use hoopy_base::arch::Arch;
-use hoopy_base::report::{Event, Observer};
+use hoopy_base::report::Event;
 use hoopy_sandbox::session::failing_line;
 use hoopy_sandbox::{Captured, Ended, SandboxError, Script};
 use hoopy_store::Store;
@@ -34,9 +34,11 @@ use hoopy_store::layer::{Entry, EntryPath, Kind, Layer};
 use hoopy_store::tree::Tree;
 use hoopy_vm::{Acceleration, Choice, Places};
 
-use crate::stack::{Beside, Runner};
+use crate::context::Context;
+use crate::stack::Runner;
 
 pub use error::MachineError;
+
 /// Memory of a guest beside what the packages take: the kernel, and what scripts make.
 const SPARE: u64 = 1 << 30;
 
@@ -62,24 +64,19 @@ impl MachineConfig {
 }
 
 /// Runs scripts in a virtual machine, which is started for the first and ends when this is dropped.
-pub struct VirtualMachine<'a> {
+pub struct VirtualMachine {
     config: MachineConfig,
     packages: Vec<Arc<Package>>,
     /// The guest and the tree that it has; none before the first script, nor after a failure.
     guest: Option<(Guest, Tree)>,
-    observer: &'a dyn Observer,
     /// Whether the user has heard which accelerator it is.
     introduced: bool,
 }
 
-impl<'a> VirtualMachine<'a> {
+impl VirtualMachine {
     /// Nothing is started before a script runs.
-    pub fn new(config: MachineConfig, observer: &'a dyn Observer) -> Self {
-        Self { config, packages: Vec::new(), guest: None, observer, introduced: false }
-    }
-
-    fn tell(&self, text: &str) {
-        self.observer.event(Event::Note(text));
+    pub fn new(config: MachineConfig) -> Self {
+        Self { config, packages: Vec::new(), guest: None, introduced: false }
     }
 
     fn memory(&self) -> u64 {
@@ -90,19 +87,20 @@ impl<'a> VirtualMachine<'a> {
     fn try_run(
         &mut self,
         tree: Tree,
-        store: &Store,
         script: &Script,
+        context: Context<'_>,
     ) -> Result<answer::Answer, MachineError> {
+        let store = context.store;
         let memory = self.memory();
         let (mut guest, had) = match self.guest.take() {
             Some(there) => there,
             None => {
                 let base = base::find(&self.packages, self.config.network, store)?;
                 let choice = self.config.accelerator()?;
+                let tell = |text: &str| context.observer.event(Event::Note(text));
                 if !std::mem::replace(&mut self.introduced, true) {
-                    self.tell(&choice.to_string());
+                    tell(&choice.to_string());
                 }
-                let tell = |text: &str| self.tell(text);
                 (Guest::start(&base, memory, &self.config, choice.accelerator, &tell)?, Tree::default())
             }
         };
@@ -161,23 +159,22 @@ fn pipe_failure(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKi
     kind.filter(|kind| GUESTS.contains(kind)).or_else(|| pipe_failure(error.source()?))
 }
 
-impl Runner for VirtualMachine<'_> {
-    fn prepare<'a>(
-        &mut self,
-        packages: &[Arc<Package>],
-        _epoch: u64,
-        _store: &'a Store,
-    ) -> Option<Beside<'a>> {
+impl Runner for VirtualMachine {
+    fn prepare(&mut self, packages: &[Arc<Package>], _epoch: u64) {
         self.packages = packages.to_vec();
-        None
     }
 
-    fn run(&mut self, layers: &[Layer], store: &Store, script: &Script) -> Result<Captured, SandboxError> {
+    fn run(
+        &mut self,
+        layers: &[Layer],
+        script: &Script,
+        context: Context<'_>,
+    ) -> Result<Captured, SandboxError> {
         check_interpreter(script, &tree(layers))?;
         let mut answer = loop {
-            let ended = self.try_run(tree(layers), store, script);
+            let ended = self.try_run(tree(layers), script, context);
             match ended.as_ref().err().and_then(MachineError::falls_back) {
-                Some(why) => self.tell(&why),
+                Some(why) => context.observer.event(Event::Note(&why)),
                 None => break ended.map_err(|e| SandboxError::Machine(Box::new(e)))?,
             }
         };

@@ -14,11 +14,12 @@
 //! Everything else runs the script, as ever. What is laid on the stack goes through the same [`capture`] as what a
 //! script changed, so that it is the same layer.
 
-mod ahead;
 mod directory;
 mod known;
+mod scan;
 
 use std::io::{Seek as _, Write as _};
+use std::sync::Arc;
 
 use directory::Directory;
 use hoopy_apk::package::ScriptKind;
@@ -30,8 +31,9 @@ use hoopy_store::layer::stored::Layer;
 use hoopy_store::layer::{Entry, Kind};
 
 use super::{Stack, StackError, capture};
+use crate::context::Context;
 
-pub use ahead::{Ahead, beside};
+pub use scan::Modules;
 
 /// Changes whenever the same modules would give other files, or the same files another layer.
 const VERSION: &str = "hoopy modules 1";
@@ -45,39 +47,40 @@ fn is_known(package: &Package) -> bool {
     trigger.is_some_and(|(_, text)| known::is_known(&package.record, text))
 }
 
-impl Ahead {
+impl Modules {
     /// What the trigger of `package` changes when it is called for `directories`; `None` where only running it can
     /// tell.
     ///
     /// # Errors
     /// [`StackError`] when the store fails.
     pub fn answer(
-        &self,
+        &mut self,
         package: &Package,
         directories: &[Vec<u8>],
         stack: &Stack,
         epoch: u64,
-        store: &Store,
+        context: Context<'_>,
     ) -> Result<Option<Layer>, StackError> {
         if !is_known(package) {
             return Ok(None);
         }
-        let answer = self.over(package, directories, stack, epoch, store)?;
+        let answer = self.over(package, directories, stack, epoch, context)?;
         if answer.is_none() {
             self.give_up();
         }
-        self.asked(store)?;
+        self.asked(context.store)?;
         Ok(answer)
     }
 
     fn over(
-        &self,
+        &mut self,
         package: &Package,
         directories: &[Vec<u8>],
         stack: &Stack,
         epoch: u64,
-        store: &Store,
+        context: Context<'_>,
     ) -> Result<Option<Layer>, StackError> {
+        let store = context.store;
         // A build that has nothing new below the trigger does not look at the modules at all.
         let over = over(package, directories, stack, epoch);
         if let Some(layer) = recall(over, store) {
@@ -86,16 +89,16 @@ impl Ahead {
         if !known::is_plain(package, &stack.tree) {
             return Ok(None);
         }
-        let found = directories.iter().map(|dir| Directory::of(dir, &stack.tree)).collect();
-        let Some(directories): Option<Vec<Directory>> = found else { return Ok(None) };
+        let found = directories.iter().map(|dir| Directory::of(dir, &stack.tree).map(Arc::new)).collect();
+        let Some(directories): Option<Vec<Arc<Directory>>> = found else { return Ok(None) };
         let of = of(&directories, stack, epoch);
         let layer = match recall(of, store) {
             Some(layer) => layer,
             None => {
-                let told =
-                    directories.iter().map(|dir| Some((dir, self.files(dir, stack.tree.layers(), store)?)));
-                let Some(told) = told.collect::<Option<Vec<_>>>() else { return Ok(None) };
-                capture::keep(captured(&told, stack)?, stack, epoch, store)?
+                let mut files = |dir| Some((dir, self.files(dir, stack.tree.layers(), context)?));
+                let written: Option<Vec<_>> = directories.iter().map(&mut files).collect();
+                let Some(written) = written else { return Ok(None) };
+                capture::keep(captured(&written, stack)?, stack, epoch, store)?
             }
         };
         store.remember(over, &layer.id)?;
@@ -112,10 +115,13 @@ fn recall(recipe: RecipeId, store: &Store) -> Option<Layer> {
 }
 
 /// What a script would be seen to have changed that had written these files.
-fn captured(told: &[(&Directory, Vec<hoopy_kmod::File>)], stack: &Stack) -> Result<Captured, StackError> {
+fn captured(
+    written: &[(&Arc<Directory>, Vec<hoopy_kmod::File>)],
+    stack: &Stack,
+) -> Result<Captured, StackError> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut contents = tempfile::tempfile()?;
-    for (directory, files) in told {
+    for (directory, files) in written {
         for above in directory.above() {
             if !entries.iter().any(|entry| entry.path == *above) {
                 entries.extend(stack.tree.get(above).cloned());
@@ -147,7 +153,7 @@ fn over(package: &Package, directories: &[Vec<u8>], stack: &Stack, epoch: u64) -
 }
 
 /// All that the layer depends on: what was read, and what it lies over.
-fn of(directories: &[Directory], stack: &Stack, epoch: u64) -> RecipeId {
+fn of(directories: &[Arc<Directory>], stack: &Stack, epoch: u64) -> RecipeId {
     let mut hasher = Hasher::new(VERSION);
     hasher.field(env!("CARGO_PKG_VERSION").as_bytes()).field(&epoch.to_le_bytes());
     let mut bytes = Vec::new();

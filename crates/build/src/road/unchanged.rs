@@ -5,7 +5,7 @@
 //! modification time (`touch -d`) but not its change time, which the kernel takes from its clock whenever a file is
 //! written to, renamed or given another mode. So the same digest later means that the same files were seen, if
 //!
-//! - no file was changed in the instant of the glance: the clock that the kernel takes change times from ticks, and a
+//! - no file was changed in the instant of the look: the clock that the kernel takes change times from ticks, and a
 //!   second change within a tick leaves no mark. Where the newest change is that young, nothing is remembered;
 //! - the filesystem keeps change times, and by this machine's clock: others are not trusted;
 //! - nobody writes through a shared mapping that was written through before: the kernel takes the time when a page
@@ -22,17 +22,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use hoopy_base::digest::{Hasher, RecipeId};
-use hoopy_base::report::{Event, Observer};
-use hoopy_boot::release::Release;
+use hoopy_base::report::{Event, Timings};
 use hoopy_store::Store;
 use hoopy_store::layer::files::MAX_DEPTH;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use super::before::Before;
-use super::{Made, Options};
+use super::previous::PreviousImage;
 use crate::built::Built;
-use crate::config::System;
+use crate::context::Context;
+use crate::image::Spec;
 use crate::stack::HIDDEN;
 use crate::target::Target;
 
@@ -57,9 +56,7 @@ const TRUSTED: [u64; 8] = [
 
 /// What was seen of the files that a build reads.
 #[derive(Debug)]
-pub struct Glance {
-    /// Which directory, built how.
-    recipe: RecipeId,
+pub struct Snapshot {
     seen: String,
     /// Whether a later change of any file would be noticed.
     settled: bool,
@@ -69,67 +66,56 @@ pub struct Glance {
 #[derive(Debug, Serialize, Deserialize)]
 struct Remembered {
     seen: String,
-    commit: Option<String>,
-    dirty: bool,
-    image: Before,
+    image: PreviousImage,
     warnings: Vec<String>,
 }
 
-impl Glance {
+impl Snapshot {
     /// Looks at what a build of `target` will read. `None` where that cannot be told by looking.
-    pub fn at(target: &Target, options: &Options) -> Option<Self> {
-        let Target { system, arch, lock, image_name } = target;
-        // Whether these would come out otherwise, only building them tells.
-        if !system.programs.is_empty() {
+    pub fn of(target: &Target) -> Option<Self> {
+        let system = &target.system;
+        // Whether programs would come out otherwise, only building them tells; and a lock is to be made.
+        if !system.programs.is_empty() || target.lock.content.is_none() {
             return None;
         }
         let dir = system.dir.canonicalize().ok()?;
         let now = now()?;
-        let mut look = Look { hasher: Hasher::new("hoopy glance 1"), files: 0, newest: Duration::ZERO };
+        let mut look =
+            Look { hasher: Hasher::new("hoopy look at a directory 1"), files: 0, newest: Duration::ZERO };
         look.top(&dir)?;
         if let Some(keys) = &system.keys {
             look.top(&keys.canonicalize().ok()?)?;
         }
-        // An image of the same is not made anew for another day.
-        let options = Options { day: String::new(), ..options.clone() };
-        let asked = format!("{system:?} {arch:?} {:?} {:?} {image_name} {options:?}", lock.path, lock.digest);
-        let recipe = RecipeId::of_fields(
-            "hoopy glance at a directory 1",
-            &[env!("CARGO_PKG_VERSION").as_bytes(), dir.as_os_str().as_bytes(), asked.as_bytes()],
-        );
         let grain = if look.newest.subsec_nanos() == 0 { COARSE } else { Duration::ZERO };
         let settled = look.newest + grain < now;
         let seen = RecipeId::from_bytes(look.hasher.finish()).to_string();
-        Some(Self { recipe, seen, settled })
+        Some(Self { seen, settled })
     }
 
-    /// The image that was built of the same, where it is still there as it was written and the newest. What was to
-    /// be said of it is said again.
-    pub fn recall(
-        &self,
-        system: &System,
-        release: &Release,
-        store: &Store,
-        observer: &dyn Observer,
-    ) -> Option<Built> {
-        let last: Remembered = store.recall(self.recipe)?;
-        let same = last.seen == self.seen && last.commit == release.commit && last.dirty == release.dirty;
-        if !same {
+    /// The image that was built of the same, where it is still there as it was written and the newest. Its warnings are
+    /// given again.
+    pub fn recall(&self, target: &Target, spec: &Spec, context: Context<'_>) -> Option<Built> {
+        let last: Remembered = context.store.recall(recipe(target, spec))?;
+        if last.seen != self.seen || !last.image.is_untouched(spec, context.store) {
             return None;
         }
-        let built = last.image.untouched(system, store)?;
-        last.warnings.iter().for_each(|text| observer.event(Event::Warning(text)));
-        Some(built)
+        last.warnings.iter().for_each(|text| context.observer.event(Event::Warning(text)));
+        Some(last.image.into_built(Timings::default()))
     }
 
     /// Remembers what was built of what was seen. Not doing so costs the next build time, and nothing else.
-    pub fn remember(&self, name: &str, made: &Made, warnings: Vec<String>, store: &Store) {
-        let Made { release, built, .. } = made;
-        let Some(image) = Before::of(name, built, store).filter(|_| self.settled) else { return };
-        let Release { commit, dirty, .. } = release.clone();
-        let last = Remembered { seen: self.seen.clone(), commit, dirty, image, warnings };
-        let _ = store.remember(self.recipe, &last);
+    pub fn remember(self, target: &Target, spec: &Spec, built: &Built, warnings: Vec<String>, store: &Store) {
+        let Some(image) = PreviousImage::of(spec, built, store).filter(|_| self.settled) else { return };
+        let last = Remembered { seen: self.seen, image, warnings };
+        let _ = store.remember(recipe(target, spec), &last);
     }
+}
+
+/// What was asked for, of which directory.
+fn recipe(target: &Target, spec: &Spec) -> RecipeId {
+    let (target, spec) = (target.fingerprint(), spec.fingerprint());
+    let fields = [env!("CARGO_PKG_VERSION").as_bytes(), target.as_bytes(), spec.as_bytes()];
+    RecipeId::of_fields("hoopy unchanged directory 1", &fields)
 }
 
 /// The clock that the kernel takes change times from (fs/inode.c, `current_time`): what is changed from now on has this

@@ -1,8 +1,7 @@
-//! Work cut in two that is done on two cores: a thread of its own makes pieces, and whoever has the other end takes
-//! them in order.
+//! Work cut in two that is done on two cores: one thread fills pieces, another takes them in order.
 //!
-//! No more than a few pieces are ever on their way, so that memory stays bounded, and what was taken is used again
-//! for the next one: memory that is new costs as much as what is done with it.
+//! No more than a few pieces are ever on their way, so that memory stays bounded, and a piece that was taken goes back to
+//! be filled again: memory that is new costs as much as what is done with it.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
@@ -11,21 +10,21 @@ const WAITING: usize = 4;
 
 /// Where pieces are put.
 #[derive(Debug)]
-pub(crate) struct Giver<T> {
+pub struct Giver<T> {
     full: SyncSender<T>,
     used: Receiver<T>,
 }
 
 /// Where they are taken.
 #[derive(Debug)]
-pub(crate) struct Taker<T> {
+pub struct Taker<T> {
     full: Receiver<T>,
     used: Sender<T>,
     taken: Option<T>,
 }
 
 /// The two ends.
-pub(crate) fn ends<T>() -> (Giver<T>, Taker<T>) {
+pub fn handover<T>() -> (Giver<T>, Taker<T>) {
     let ((full, filled), (used, emptied)) = (sync_channel(WAITING), channel());
     (Giver { full, used: emptied }, Taker { full: filled, used, taken: None })
 }
@@ -44,7 +43,7 @@ impl<T: Default> Giver<T> {
 
 impl<T> Taker<T> {
     /// The next piece; `None` when there are no more.
-    pub fn next(&mut self) -> Option<&mut T> {
+    pub fn next_piece(&mut self) -> Option<&mut T> {
         if let Some(taken) = self.taken.take() {
             // Nobody fills it any more when the other side has made the last one.
             let _ = self.used.send(taken);
@@ -60,7 +59,7 @@ mod tests {
 
     #[test]
     fn pieces_come_in_order_and_end_with_the_giver() {
-        let (giver, mut taker) = ends::<Vec<u8>>();
+        let (giver, mut taker) = handover::<Vec<u8>>();
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 for number in 0..100 {
@@ -71,15 +70,15 @@ mod tests {
                 }
             });
             for number in 0..100 {
-                assert_eq!(taker.next(), Some(&mut vec![number]));
+                assert_eq!(taker.next_piece(), Some(&mut vec![number]));
             }
-            assert_eq!(taker.next(), None);
+            assert_eq!(taker.next_piece(), None);
         });
     }
 
     #[test]
     fn a_giver_is_told_that_nobody_takes() {
-        let (giver, taker) = ends::<Vec<u8>>();
+        let (giver, taker) = handover::<Vec<u8>>();
         drop(taker);
         assert!(!giver.give(Vec::new()));
     }

@@ -1,37 +1,27 @@
-//! Writing the next image while scripts still run: most of it is what the last one has at the same place.
+//! A draft of an image: a file of which something is written before it is known what all of it will be.
 //!
-//! The last image says in its section `.hoopy` which bytes are which. It is copied, and sent to the disk, by threads of
-//! their own. When it is known what the image is to be, whatever was not copied to its place is written over it. A guess
-//! that was wrong costs time and nothing else. The kernel lies behind the initramfs, and yet is mostly where it was:
+//! While scripts run, the previous image is copied: most of the next one is what that has at the same place. Its section
+//! `.hoopy` says which bytes are which. The copy is sent to the disk meanwhile. When it is known what the image is to be,
+//! whatever was not copied to its place is written over it. A guess that was wrong costs time and nothing else. The kernel lies behind the initramfs, and yet is mostly where it was:
 //! sections begin at multiples of 512 bytes, and a changed text makes a segment a few bytes longer.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use hoopy_base::atomic::Pending;
 use hoopy_base::digest::ContentId;
-
+use hoopy_base::jobs::{Jobs, Stop, Task};
 use hoopy_uki::manifest::{self, Piece};
 
 /// So much is copied before it is sent to the disk, which takes what comes meanwhile.
 pub(super) const STRETCH: u64 = 8 << 20;
 
-/// The last image, and the next one that is begun with it.
-#[derive(Debug)]
-pub struct Ahead {
-    last: PathBuf,
-    copying: Option<JoinHandle<Option<Begun>>>,
-    stop: Arc<AtomicBool>,
-}
-
 /// An image of which something is written.
 #[derive(Debug)]
-pub struct Begun {
+pub struct Draft {
     pending: Pending,
     /// What lies where, in the order of the file.
     stretches: Vec<Stretch>,
@@ -47,43 +37,18 @@ struct Stretch {
     sha256: ContentId,
 }
 
-impl Ahead {
-    /// Of the image at `last`, which must be as it was written.
-    pub fn of(last: PathBuf) -> Self {
-        Self { last, copying: None, stop: Arc::default() }
+impl Draft {
+    /// Begins to copy the image at `previous`, which must be as it was written. Nothing comes of it where it cannot be
+    /// copied.
+    pub fn of_previous(previous: PathBuf, jobs: &Jobs) -> Task<Option<Self>> {
+        jobs.begin_io("draft image", move |stop| copy(&previous, stop).ok().flatten())
     }
 
-    /// Begins to write, unless it has begun.
-    pub fn begin(&mut self) {
-        if self.copying.is_none() {
-            let (last, stop) = (self.last.clone(), self.stop.clone());
-            let copying = thread::Builder::new().name("ahead".to_owned());
-            self.copying = copying.spawn(move || copy(&last, &stop).ok().flatten()).ok();
-        }
-    }
-
-    /// What was written, when all of it is; nothing where nothing was begun or could be written.
-    pub fn finish(mut self) -> Option<Begun> {
-        self.copying.take()?.join().ok()?
-    }
-}
-
-impl Drop for Ahead {
-    /// Nobody wants it any more.
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(copying) = self.copying.take() {
-            let _ = copying.join();
-        }
-    }
-}
-
-impl Begun {
     /// Nothing, in the directory `dir`.
     ///
     /// # Errors
     /// What the system says.
-    pub fn nothing(dir: &Path) -> io::Result<Self> {
+    pub fn empty(dir: &Path) -> io::Result<Self> {
         Ok(Self { pending: Pending::new_in(dir)?, stretches: Vec::new(), end: 0 })
     }
 
@@ -119,17 +84,17 @@ impl Begun {
     }
 }
 
-fn copy(last: &Path, stop: &AtomicBool) -> io::Result<Option<Begun>> {
-    let mut from = File::open(last)?;
+fn copy(previous: &Path, stop: &Stop) -> io::Result<Option<Draft>> {
+    let mut from = File::open(previous)?;
     let pieces = manifest::of_image(&mut from).ok().flatten().unwrap_or_default();
     let end = pieces.last().map_or(0, |piece| piece.range().end);
     let stretch = |Piece { offset, size, sha256, .. }: Piece| Stretch { offset, size, sha256 };
     let stretches = pieces.into_iter().filter(|piece| piece.size > 0).map(stretch).collect();
-    let mut pending = Pending::new_in(last.parent().unwrap_or(Path::new(".")))?;
+    let mut pending = Pending::new_in(previous.parent().unwrap_or(Path::new(".")))?;
     let copied = sync_beside(pending.file())?;
     from.seek(SeekFrom::Start(0))?;
     let mut at = 0;
-    while at < end && !stop.load(Ordering::Relaxed) {
+    while at < end && !stop.is_set() {
         let stretch = io::copy(&mut (&from).take(STRETCH.min(end - at)), pending.file())?;
         if stretch == 0 {
             break;
@@ -138,11 +103,10 @@ fn copy(last: &Path, stop: &AtomicBool) -> io::Result<Option<Begun>> {
         // Syncing is for speed here: the image is synced when it is whole.
         let _ = copied.send(());
     }
-    Ok(Some(Begun { pending, stretches, end: at }))
+    Ok(Some(Draft { pending, stretches, end: at }))
 }
 
-/// Sends `file` to the disk whenever it is told to, on a thread of its own, which goes on beside what is still to be
-/// written.
+/// Sends `file` to the disk whenever something is sent, on a thread of its own, which goes on while more is written.
 pub(super) fn sync_beside(file: &File) -> io::Result<Sender<()>> {
     let file = file.try_clone()?;
     let (written, coming) = channel();

@@ -1,48 +1,49 @@
-//! Writing an image while its segments are made: the initramfs of an image that has no predecessor to begin it with
-//! ([`super::Ahead`]).
+//! Writing the initramfs while its segments are made, for an image without a previous one to copy
+//! ([`super::Draft::of_previous`]).
 //!
 //! Where the initramfs begins is known before what is in it. Segments come in any order and are written in theirs, and
-//! sent to the disk meanwhile. What goes wrong here goes wrong again, and is told, when the image is written.
+//! sent to the disk meanwhile. What fails here fails again, and is reported, when the image is written.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use hoopy_store::Store;
 
-use super::ahead::{Begun, STRETCH, sync_beside};
+use super::draft::{Draft, STRETCH, sync_beside};
 use super::initramfs::{Content, Piece};
 use super::write::put;
 use crate::segment::Segment;
 
-/// An image of which nothing is written but what was laid.
+/// Writes the initramfs of a new draft.
 #[derive(Debug)]
-pub struct Laying<'s> {
-    begun: Begun,
+pub struct InitramfsWriter {
+    draft: Draft,
     /// Where the next piece goes.
     at: u64,
-    store: &'s Store,
-    /// Told of what may go to the disk.
+    store: Arc<Store>,
+    /// Where it is said that something may go to the disk.
     written: Sender<()>,
     /// So much was written since.
     since: u64,
 }
 
-impl<'s> Laying<'s> {
+impl InitramfsWriter {
     /// An image in the directory `dir`, whose initramfs begins at `at`.
     ///
     /// # Errors
     /// What the system says.
-    pub fn begin(dir: &Path, at: u64, store: &'s Store) -> io::Result<Self> {
-        let mut begun = Begun::nothing(dir)?;
-        let written = sync_beside(begun.file_at(0)?)?;
-        Ok(Self { begun, at, store, written, since: 0 })
+    pub fn begin(dir: &Path, at: u64, store: &Arc<Store>) -> io::Result<Self> {
+        let mut draft = Draft::empty(dir)?;
+        let written = sync_beside(draft.file_at(0)?)?;
+        Ok(Self { draft, at, store: Arc::clone(store), written, since: 0 })
     }
 
-    /// Lays `first`, and behind it the segments that are `made`, until there are no more. Nothing where it cannot be
+    /// Writes `first`, and behind it the segments that are `made`, until there are no more. Nothing where it cannot be
     /// written.
-    pub fn lay(mut self, first: &[Piece], made: &Receiver<(usize, Segment)>) -> Option<Begun> {
+    pub fn write(mut self, first: &[Piece], made: &Receiver<(usize, Segment)>) -> Option<Draft> {
         first.iter().try_for_each(|piece| self.put(&piece.content)).ok()?;
         let (mut waiting, mut next) = (BTreeMap::new(), 0);
         for (index, segment) in made {
@@ -52,12 +53,12 @@ impl<'s> Laying<'s> {
                 next += 1;
             }
         }
-        Some(self.begun)
+        Some(self.draft)
     }
 
     fn put(&mut self, content: &Content) -> io::Result<()> {
-        put(self.begun.file_at(self.at)?, content, self.store)?;
-        self.begun.note(self.at, content.size(), content.digest());
+        put(self.draft.file_at(self.at)?, content, &self.store)?;
+        self.draft.note(self.at, content.size(), content.digest());
         self.at += content.size();
         self.since += content.size();
         if self.since >= STRETCH {

@@ -1,0 +1,40 @@
+//! Why a world could not be locked.
+
+use hoopy_apk::resolve::UniverseError;
+use hoopy_base::arch::Arch;
+use hoopy_store::StoreError;
+
+use super::refused::Refused;
+use super::tools::{LOADER, STUB};
+use crate::fetch::FetchError;
+
+/// A world that could not be locked.
+#[derive(Debug, thiserror::Error)]
+pub enum MakeError {
+    /// Something could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// An index is not signed by a trusted key, or is none.
+    #[error("{place}: {source}")]
+    Index {
+        /// Its address or file.
+        place: String,
+        /// What is wrong with it.
+        source: hoopy_apk::index::IndexError,
+    },
+    /// No set of packages is what `packages` asks for.
+    #[error(transparent)]
+    Unsatisfiable(#[from] Refused),
+    /// There are more repositories than can be told apart.
+    #[error(transparent)]
+    Universe(#[from] UniverseError),
+    /// No repository has the EFI stub.
+    #[error("no repository has the package `{STUB}` for {0}, which a unified kernel image begins with")]
+    NoStub(Arch),
+    /// No repository has the boot loader.
+    #[error("no repository has the package `{LOADER}` for {0}, which layout = \"ab\" starts images with")]
+    NoLoader(Arch),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,52 @@
+//! Packages of which hoopy itself takes a file: the EFI stub, the boot loader.
+
+use hoopy_apk::Dependency;
+use hoopy_apk::resolve::{Choice, Solution};
+use hoopy_base::arch::Arch;
+use hoopy_boot::layout::Layout;
+use hoopy_lock::Role;
+
+use super::error::MakeError;
+use crate::config::System;
+
+/// The package that brings the EFI stub.
+pub(super) const STUB: &str = "systemd-efistub";
+
+/// The package that brings the boot loader of the layout `ab`.
+pub(super) const LOADER: &str = "systemd-boot";
+
+/// A package of which hoopy itself takes a file.
+#[derive(Debug)]
+pub(super) struct Tool {
+    role: Role,
+    name: &'static str,
+    /// What asks for it.
+    pub wanted: [Dependency; 1],
+    /// What is wrong where no repository has it.
+    pub missing: fn(Arch) -> MakeError,
+}
+
+/// What images of `system` need besides the packages of the root.
+pub(super) fn tools(system: &System, arch: Arch) -> Result<Vec<Tool>, MakeError> {
+    let tool = |role, name: &'static str, missing: fn(Arch) -> MakeError| {
+        let wanted = name.parse().map_err(|_| missing(arch))?;
+        Ok::<_, MakeError>(Tool { role, name, wanted: [wanted], missing })
+    };
+    let mut tools = vec![tool(Role::Stub, STUB, MakeError::NoStub)?];
+    if system.layout == Layout::Ab {
+        tools.push(tool(Role::Loader, LOADER, MakeError::NoLoader)?);
+    }
+    Ok(tools)
+}
+
+/// The packages of the root.
+pub(super) fn of_root(root: Solution<'_>) -> Vec<(Role, Choice<'_>)> {
+    root.install.into_iter().map(|c| (Role::Root, c)).collect()
+}
+
+impl Tool {
+    /// Of what the tool would need, the tool alone: only its file is wanted.
+    pub fn of<'a>(&self, solution: Solution<'a>) -> Option<(Role, Choice<'a>)> {
+        solution.install.into_iter().find(|c| &*c.record.name == self.name).map(|c| (self.role, c))
+    }
+}

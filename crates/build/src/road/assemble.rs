@@ -1,0 +1,154 @@
+//! The last step: the image that was described is written.
+
+use std::fs;
+use std::path::PathBuf;
+
+use hoopy_base::jobs::Task;
+use hoopy_lock::Lock;
+use hoopy_store::layer::EntryPath;
+use hoopy_uki::{Plan, Section, SectionData};
+
+use super::previous::PreviousImage;
+use super::{BuildError, tool};
+use crate::context::Context;
+use crate::image::manifest::{Makers, describe};
+use crate::image::{
+    self, Contents, Draft, Identity, ImageError, Initramfs, InitramfsWriter, Kernel, Output, Spec,
+};
+use crate::segment::groups::Groups;
+use crate::segment::maker::SegmentMaker;
+use crate::stack::Stack;
+
+/// A draft of the image that `spec` asks for, copied from the previous one while the root is made.
+pub(super) type PreviousDraft = Task<Option<Draft>>;
+
+/// Begins the draft, where there is a previous image as it was written.
+pub(super) fn draft_of_previous(spec: &Spec, context: Context<'_>) -> Option<PreviousDraft> {
+    let previous = PreviousImage::last(spec, context.store).filter(|_| spec.output == Output::Uki)?;
+    let untouched = previous.is_untouched(spec, context.store);
+    untouched.then(|| Draft::of_previous(previous.path().clone(), context.jobs))
+}
+
+/// The last step's inputs.
+pub(super) struct Assembly<'a> {
+    pub(super) spec: &'a Spec,
+    pub(super) lock: &'a Lock,
+    pub(super) stack: &'a Stack,
+    pub(super) kernel: &'a Kernel,
+    pub(super) identity: &'a Identity,
+    pub(super) context: Context<'a>,
+}
+
+impl Assembly<'_> {
+    /// Makes the initramfs. Without a previous draft a new one is begun, to which it is written meanwhile.
+    pub(super) fn initramfs(
+        &self,
+        groups: &Groups,
+        maker: &SegmentMaker<'_>,
+        draft: &mut Option<PreviousDraft>,
+    ) -> Result<Initramfs, ImageError> {
+        let writer = if draft.is_none() { self.new_draft() } else { None };
+        let (initramfs, written) = Initramfs::of(self.stack, groups, maker, writer, self.context)?;
+        if let Some(written) = written {
+            *draft = Some(written);
+        }
+        Ok(initramfs)
+    }
+
+    /// Writes the image, with what the draft has of it.
+    pub(super) fn write(
+        &self,
+        initramfs: &Initramfs,
+        draft: Option<PreviousDraft>,
+    ) -> Result<(PathBuf, u64), BuildError> {
+        let images = self.images()?;
+        let file = |ending: &str| images.join(format!("{}.{ending}", self.identity.image()));
+        let store = self.context.store;
+        match self.spec.output {
+            Output::Uki => {
+                let path = file("efi");
+                let mut plan = self.plan(initramfs)?;
+                let kernel = self.kernel.content;
+                let draft = || draft.and_then(Task::wait);
+                let bytes = image::uki_to(&path, &mut plan, initramfs, kernel, store, draft)?;
+                Ok((path, bytes))
+            }
+            Output::KernelAndInitramfs => {
+                let (kernel, path) = (file("vmlinuz"), file("initramfs"));
+                hoopy_base::atomic::replace_file(&kernel, &self.kernel.read(self.stack, store)?)
+                    .map_err(|source| ImageError::Io { path: kernel, source })?;
+                let bytes = image::initramfs_to(&path, initramfs, store)?;
+                Ok((path, bytes))
+            }
+            Output::Tar => {
+                let path = file("tar");
+                let bytes = image::tar_to(&path, self.stack, store)?;
+                Ok((path, bytes))
+            }
+        }
+    }
+
+    /// A draft that has nothing yet. What fails here is reported when the image is written.
+    fn new_draft(&self) -> Option<InitramfsWriter> {
+        let begin = || {
+            let (stub, _) = tool::stub(self.lock, self.context.store)?;
+            let plan = Plan::new(&stub, self.sections(None)?).map_err(ImageError::from)?;
+            let at = plan.data_range(Section::Initrd).map(|range| range.start);
+            let new = |at| InitramfsWriter::begin(&self.images().ok()?, at, self.context.store).ok();
+            Ok::<_, BuildError>(at.and_then(new))
+        };
+        if self.spec.output == Output::Uki { begin().ok().flatten() } else { None }
+    }
+
+    /// Where images go.
+    fn images(&self) -> Result<PathBuf, ImageError> {
+        let images = self.spec.images();
+        match fs::create_dir_all(&images) {
+            Ok(()) => Ok(images),
+            Err(source) => Err(ImageError::Io { path: images, source }),
+        }
+    }
+
+    fn plan(&self, initramfs: &Initramfs) -> Result<Plan, BuildError> {
+        let (stub, from) = tool::stub(self.lock, self.context.store)?;
+        let makers = Makers { stub: &from, kernel: self.kernel, initramfs };
+        let sections = self.sections(Some(initramfs))?;
+        let described = Plan::described(&stub, sections, |places| describe(places, &makers));
+        Ok(described.map_err(ImageError::from)?)
+    }
+
+    /// The sections of the spec with their data. As long as there is no initramfs, only where that begins matters: the
+    /// sections before it have their size, and one behind it has any.
+    fn sections(&self, initramfs: Option<&Initramfs>) -> Result<Vec<(Section, SectionData)>, BuildError> {
+        let unknown = SectionData::External { size: 1 };
+        let kernel = initramfs.map(|_| self.kernel.read(self.stack, self.context.store)).transpose()?;
+        let mut sections = Vec::new();
+        for (section, contents) in &self.spec.sections {
+            let data = match contents {
+                Contents::OsRelease { branch } => Some(SectionData::Bytes(self.os_release(branch)?)),
+                Contents::Text(text) => Some(SectionData::Bytes(text.clone().into_bytes())),
+                // Sections lie in whole blocks: a release fills one.
+                Contents::KernelRelease => match &kernel {
+                    None => Some(unknown.clone()),
+                    Some(kernel) => image::kernel_version(kernel, self.stack)
+                        .map(|release| SectionData::Bytes(release.into_bytes())),
+                },
+                Contents::Initramfs(_) => {
+                    let size = initramfs.map_or(1, Initramfs::size);
+                    Some(SectionData::External { size })
+                }
+                Contents::Kernel(_) => Some(kernel.clone().map_or(unknown.clone(), SectionData::Bytes)),
+                // It describes the others: the plan adds it when they are laid out.
+                Contents::Manifest => initramfs.is_none().then(|| unknown.clone()),
+            };
+            sections.extend(data.map(|data| (*section, data)));
+        }
+        Ok(sections)
+    }
+
+    fn os_release(&self, branch: &str) -> Result<Vec<u8>, BuildError> {
+        let path = EntryPath::new("etc/os-release")?;
+        let of_root = self.stack.read(&path, self.context.store).map_err(ImageError::from)?;
+        Ok(image::os_release(of_root.as_deref(), branch, self.identity))
+    }
+}
