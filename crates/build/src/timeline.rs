@@ -9,7 +9,12 @@ use std::time::Duration;
 
 use hoopy_base::digest::LayerId;
 use hoopy_base::markup::escaped;
-use hoopy_base::report::spans::{Span, What, Work};
+
+use self::recorder::{Span, What, Work};
+
+mod recorder;
+
+pub use self::recorder::{Recorder, Recording};
 
 /// So many of the longest pieces of work are in the table.
 const LONGEST: usize = 40;
@@ -19,13 +24,13 @@ const LABELLED: f64 = 0.02;
 
 const STYLE: &str = include_str!("timeline.css");
 
-/// The file. `layer` says what a layer is called.
-pub fn html(
-    title: &str,
-    spans: &[Span],
-    took: Duration,
-    layer: &dyn Fn(LayerId) -> Option<String>,
-) -> String {
+/// The file of all that was recorded. `layer` says what a layer is called.
+pub fn html(title: &str, recording: &Recording, layer: &dyn Fn(LayerId) -> Option<String>) -> String {
+    let (spans, took) = recording.take();
+    page(title, &spans, took, layer)
+}
+
+fn page(title: &str, spans: &[Span], took: Duration, layer: &dyn Fn(LayerId) -> Option<String>) -> String {
     let page = Page { spans, took: took.as_secs_f64().max(f64::MIN_POSITIVE), layer };
     let title = escaped(title);
     let mut out = format!(
@@ -201,7 +206,7 @@ mod tests {
     #[test]
     fn every_piece_of_work_is_there_and_nothing_of_its_name_is_markup() {
         let spans = [span(Work::Step, "import", 0, 0, 100), span(Work::Script, "<b>\"x\"&\u{1b}", 0, 20, 60)];
-        let page = html("nas <1>", &spans, Duration::from_millis(100), &|_| None);
+        let page = page("nas <1>", &spans, Duration::from_millis(100), &|_| None);
         assert!(page.contains("&lt;b&gt;&quot;x&quot;&amp;\u{fffd}") && !page.contains("<b>\"x"));
         assert!(page.contains("left:20.000%;width:40.000%") && page.contains("<title>nas &lt;1&gt;</title>"));
         assert!(!page.contains("http") && !page.contains("<script"));
@@ -209,6 +214,6 @@ mod tests {
 
     #[test]
     fn a_build_without_work_has_a_page_too() {
-        assert!(html("empty", &[], Duration::ZERO, &|_| None).ends_with("</html>\n"));
+        assert!(page("empty", &[], Duration::ZERO, &|_| None).ends_with("</html>\n"));
     }
 }

@@ -63,6 +63,9 @@ pub struct Global {
     /// How many cores to keep busy, instead of all
     #[arg(long, global = true, env = "HOOPY_JOBS", value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
+    /// Log the steps on standard error, and with -vv each piece of work; HOOPY_LOG takes a filter
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
     /// Print nothing but errors and results
     #[arg(long, short, global = true)]
     pub quiet: bool,

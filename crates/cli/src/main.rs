@@ -9,6 +9,7 @@ mod ui;
 mod args;
 mod command;
 mod error;
+mod log;
 
 use std::process::ExitCode;
 

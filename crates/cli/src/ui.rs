@@ -28,6 +28,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::log;
 use hoopy_base::report::{Event, Observer};
 use hoopy_base::size;
 use hoopy_base::terminal::{harmless, harmless_line, is_harmless};
@@ -71,7 +72,7 @@ impl Teller {
 
     fn of(verb: &'static str, quiet: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let terminal = io::stderr().is_terminal() && !dumb;
+        let terminal = io::stderr().is_terminal() && !dumb && !log::is_on();
         Self { quiet, terminal, verb, line: Mutex::new(None) }
     }
 

@@ -8,7 +8,7 @@ use std::thread::sleep;
 
 use hoopy_apk::Checksum;
 use hoopy_base::digest::{ContentId, Hasher, of_reader};
-use hoopy_base::report::{Event, Observer, spans};
+use hoopy_base::report::{Event, Observer};
 use hoopy_store::Store;
 
 use super::{Client, FetchError};
@@ -69,7 +69,7 @@ pub fn package(
         return Ok(id);
     }
     let file = wanted.location.rsplit('/').next().unwrap_or_default();
-    let _span = spans::named(spans::Work::Fetch, file);
+    let _span = tracing::debug_span!("fetch", what = file).entered();
     let mut part = Part::open(wanted, store)?;
     let mut waits = client.limits().waits.iter();
     while let Err(e) = part.grow(wanted, client, progress) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hoopy_base::jobs::Jobs;
-use hoopy_base::report::{Event, spans};
+use hoopy_base::report::Event;
 use hoopy_sandbox::{Captured, Sandbox, SandboxConfig, SandboxError, Script, binfmt};
 use hoopy_store::layer::Layer;
 use hoopy_store::layer::package::Package;
@@ -107,7 +107,7 @@ impl Runner for Chosen {
         context: Context<'_>,
     ) -> Result<Captured, SandboxError> {
         context.observer.event(Event::Doing(&script.name));
-        let _span = spans::named(spans::Work::Script, &script.name);
+        let _span = tracing::debug_span!("script", what = script.name).entered();
         if let Some(native) = &mut self.native {
             match native.run(layers, script, context) {
                 Err(e) if self.fall_back && is_obstacle(&e) => self.give_up(e),

@@ -14,10 +14,10 @@ pub mod maker;
 mod pieces;
 mod write;
 
+use std::fmt;
 use std::fs::File;
 
 use hoopy_base::digest::{ContentId, Hasher, RecipeId, SegmentKey, of_reader};
-use hoopy_base::report::spans;
 use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::{Entry, Layer};
 use hoopy_store::{Seal, Store};
@@ -129,6 +129,18 @@ impl Plan {
     }
 }
 
+/// The ids of these layers, as a span of work has them.
+struct Layers<'a>(&'a [Member]);
+
+impl fmt::Display for Layers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, member) in self.0.iter().enumerate() {
+            write!(f, "{}{}", if nth > 0 { " " } else { "" }, member.layer.id)?;
+        }
+        Ok(())
+    }
+}
+
 /// By its name, which is enough for a guess that can only cost time or some bytes.
 fn is_packed(entry: &Entry) -> bool {
     let name = entry.path.name();
@@ -144,9 +156,8 @@ fn realise_one(plan: &Plan, store: &Store) -> Result<Segment, SegmentError> {
     if let Some(segment) = recall(key, store)? {
         return Ok(segment);
     }
-    let _span = spans::span(spans::Work::Segment, || {
-        spans::What::Layers(plan.members.iter().map(|member| member.layer.id).collect())
-    });
+    let layers = Layers(&plan.members);
+    let _span = tracing::debug_span!("compress", layers = %layers).entered();
     let mut pending = store.pending()?;
     let (content, sum) = write::compress(plan, store, pending.file())?;
     store.keep_segment(pending, key)?;

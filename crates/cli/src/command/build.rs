@@ -6,24 +6,23 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use hoopy_base::digest::LayerId;
-use hoopy_base::report::spans;
 use hoopy_build::built::Built;
 use hoopy_build::config::{BEST, Overrides};
 use hoopy_build::road::{self, Options, Output};
 use hoopy_build::stack::Stack;
 use hoopy_build::target::Target;
-use hoopy_build::timeline;
+use hoopy_build::timeline::{self, Recording};
 
 use super::{Resources, reproduce, watch};
 use crate::args::{self, Build, Global, Scripts};
 use crate::ui::{Teller, table};
 
-pub fn run(global: &Global, own: &Build) -> anyhow::Result<ExitCode> {
+pub fn run(global: &Global, own: &Build, recording: Option<&Recording>) -> anyhow::Result<ExitCode> {
     if own.watch {
-        return watch::run(global, own);
+        return watch::run(global, own, recording);
     }
     let teller = Teller::new(global.quiet || own.json);
-    let done = once(global, own, &teller)?;
+    let done = once(global, own, &teller, recording)?;
     if own.check {
         return reproduce::run(global, own, &done, &teller);
     }
@@ -46,7 +45,15 @@ pub struct Done {
 }
 
 /// Builds what there is now.
-pub fn once(global: &Global, own: &Build, teller: &Teller) -> anyhow::Result<Done> {
+pub fn once(
+    global: &Global,
+    own: &Build,
+    teller: &Teller,
+    recording: Option<&Recording>,
+) -> anyhow::Result<Done> {
+    if let Some(recording) = recording {
+        recording.restart();
+    }
     let best = own.best.then(|| BEST.to_owned());
     let over = Overrides { compression: best.or(own.compression.clone()), ..Overrides::default() };
     let target = super::target(&own.system.dir, global, over)?;
@@ -63,9 +70,6 @@ pub fn once(global: &Global, own: &Build, teller: &Teller) -> anyhow::Result<Don
         version: own.image_version.clone(),
         source: None,
     };
-    if own.timings.is_some() {
-        spans::record();
-    }
     let context = resources.context(teller);
     let result = if own.check || own.timings.is_some() {
         let both = road::build_with_stack(&target, &options, &mut runner, context);
@@ -76,8 +80,8 @@ pub fn once(global: &Global, own: &Build, teller: &Teller) -> anyhow::Result<Don
     drop(runner);
     teller.done();
     let (built, stack) = result?;
-    if let (Some(file), Some(stack)) = (&own.timings, &stack) {
-        timeline(file, &built, stack)?;
+    if let (Some(file), Some(stack), Some(recording)) = (&own.timings, &stack, recording) {
+        timeline(file, &built, stack, recording)?;
     }
     Ok(Done { target, options, resources, built, stack })
 }
@@ -99,12 +103,11 @@ pub fn image(global: &Global, target: &Target, asked: Asked, teller: &Teller) ->
 }
 
 /// Writes the page of what was recorded.
-fn timeline(file: &Path, built: &Built, stack: &Stack) -> anyhow::Result<()> {
-    let (spans, took) = spans::take();
+fn timeline(file: &Path, built: &Built, stack: &Stack, recording: &Recording) -> anyhow::Result<()> {
     let names: HashMap<LayerId, String> =
         stack.iter().map(|(layer, origin)| (layer.id, origin.label())).collect();
     let title = built.path.file_name().unwrap_or_default().to_string_lossy();
-    let page = timeline::html(&title, &spans, took, &|id| names.get(&id).cloned());
+    let page = timeline::html(&title, recording, &|id| names.get(&id).cloned());
     hoopy_base::atomic::replace_file(file, page.as_bytes())
         .with_context(|| format!("write {}", file.display()))
 }

@@ -49,14 +49,16 @@ use hoopy_store::Store;
 use hoopy_vm::{Acceleration, Accelerator};
 
 use crate::args::{Accel, Args, Command, Global, Scripts};
+use crate::log;
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let recording = log::begin(&args)?;
     let global = args.global;
     match args.command {
         Command::Init(own) => init::run(&global, &own),
         Command::Check(own) => check::run(&global, &own),
-        Command::Build(own) => build::run(&global, &own),
+        Command::Build(own) => build::run(&global, &own, recording.as_ref()),
         Command::Run(own) => run::run(&global, &own),
         Command::Deploy(own) => deploy::run(&global, &own),
         Command::Status(own) => status::run(&global, &own),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hoopy_base::size;
 use hoopy_build::stack::HIDDEN;
+use hoopy_build::timeline::Recording;
 use hoopy_build::watch::Watch;
 use hoopy_vm::{Shown, Vm};
 
@@ -20,10 +21,10 @@ use crate::ui::Teller;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Builds, and builds again on every change. Only Ctrl-C ends it, and what cannot be watched.
-pub fn run(global: &Global, own: &Build) -> anyhow::Result<ExitCode> {
+pub fn run(global: &Global, own: &Build, recording: Option<&Recording>) -> anyhow::Result<ExitCode> {
     // Before the first build, so that what changes under it is built next.
     let mut watch = Watch::new(&own.system.dir, &HIDDEN)?;
-    let mut session = Session { global, own, made: None, machine: None };
+    let mut session = Session { global, own, recording, made: None, machine: None };
     loop {
         if let Err(e) = session.build() {
             error::report(&e);
@@ -43,6 +44,7 @@ pub fn run(global: &Global, own: &Build) -> anyhow::Result<ExitCode> {
 struct Session<'a> {
     global: &'a Global,
     own: &'a Build,
+    recording: Option<&'a Recording>,
     /// The image that was built here last.
     made: Option<PathBuf>,
     machine: Option<Shown>,
@@ -50,7 +52,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn build(&mut self) -> anyhow::Result<()> {
-        let done = build::once(self.global, self.own, &Teller::new(self.global.quiet))?;
+        let done = build::once(self.global, self.own, &Teller::new(self.global.quiet), self.recording)?;
         let built = &done.built;
         if self.global.quiet {
             println!("{}", built.path.display());

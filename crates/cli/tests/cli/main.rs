@@ -18,6 +18,7 @@ mod escape;
 mod faults;
 mod foreign;
 mod inspect;
+mod log;
 mod microcode;
 mod modules;
 mod network;

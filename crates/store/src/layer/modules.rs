@@ -16,7 +16,6 @@ use std::sync::Arc;
 use flate2::bufread::MultiGzDecoder;
 use hoopy_apk::Checksum;
 use hoopy_base::digest::{HashingWriter, LayerId, RecipeId};
-use hoopy_base::report::spans;
 use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 
@@ -61,7 +60,7 @@ pub fn unpacked(package: &Arc<Package>, store: &Store) -> Result<Arc<Package>, I
         return Ok(Arc::new(with(package, layer, checksums)));
     }
     let label = format!("{}-{}", package.record.name, package.record.version);
-    let _span = spans::named(spans::Work::Import, &format!("{label}, modules"));
+    let _span = tracing::debug_span!("import", what = format!("{label}, modules")).entered();
     let (layer, seal, checksums) = Unpacking { package, label, renamed }.run(store)?;
     let index = |(i, entry): (usize, &Entry)| Some((i, checksums.get(&entry.path)?.to_string()));
     let known = Remembered {

@@ -7,7 +7,6 @@ use std::io::BufReader;
 use hoopy_apk::package::{PackageError, ScriptKind};
 use hoopy_apk::{Checksum, Record, tar};
 use hoopy_base::digest::{ContentId, LayerId, RecipeId};
-use hoopy_base::report::spans;
 use serde::{Deserialize, Serialize};
 
 use super::stored::Layer;
@@ -107,7 +106,7 @@ pub fn import(file: &PackageFile, store: &Store) -> Result<Package, ImportError>
         return Ok(package);
     }
     let name = &file.name;
-    let _span = spans::named(spans::Work::Import, name);
+    let _span = tracing::debug_span!("import", what = name).entered();
     let Some(archive) = store.open_blob(file.sha256)? else {
         return Err(ImportError::Damaged { package: name.clone() });
     };

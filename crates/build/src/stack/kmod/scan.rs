@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hoopy_base::digest::{Hasher, RecipeId};
 use hoopy_base::jobs::{Jobs, Stop, Task, Urgency};
-use hoopy_base::report::spans;
 use hoopy_kmod::{File, Lists, Module};
 use hoopy_store::layer::package::Package;
 use hoopy_store::layer::{EntryPath, Layer};
@@ -104,7 +103,7 @@ fn read(
     stop: &Stop,
 ) -> Option<Vec<File>> {
     let modules = modules(directory, layers, store, jobs, stop)?;
-    let _span = spans::named(spans::Work::Modules, "modules' dependencies");
+    let _span = tracing::debug_span!("modules", what = "modules' dependencies").entered();
     let list = |(path, at): &(EntryPath, hoopy_store::tree::At)| {
         layers.get(at.layer)?.read_file(store, path).ok()?
     };
@@ -156,7 +155,7 @@ struct Share {
 impl Share {
     /// Reads what no other thread has taken, until there is no more.
     fn read(&self) -> io::Result<Vec<Module>> {
-        let _span = spans::named(spans::Work::Modules, "modules");
+        let _span = tracing::debug_span!("modules", what = "modules").entered();
         let (mut modules, mut file, mut room) = (Vec::new(), Vec::new(), Vec::new());
         for (index, layer) in self.layers.iter().enumerate() {
             if !self.directory.modules.values().any(|of| *of == index) {

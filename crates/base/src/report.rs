@@ -1,7 +1,5 @@
 //! What a build tells while it runs and when it is done. The library says it here and prints nothing.
 
-pub mod spans;
-
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -81,7 +79,7 @@ impl Timings {
         work: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
         observer.event(Event::Began(name));
-        let _span = spans::named(spans::Work::Step, name);
+        let _span = tracing::info_span!("step", what = name).entered();
         let start = Instant::now();
         let result = work();
         let took = start.elapsed();
