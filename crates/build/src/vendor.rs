@@ -8,13 +8,13 @@ use hoopy_base::atomic::Pending;
 
 use crate::config::release_dir;
 use crate::context::Context;
-use crate::fetch::{self, FetchError, Progress, Proof, Wanted};
+use crate::fetch::{self, Download, FetchError, Progress, Proof};
 use crate::locking as lock;
 use crate::target::Target;
 
 /// A mirror that was written.
 #[derive(Debug)]
-pub struct Vendored {
+pub struct VendorMirror {
     /// Its directory.
     pub dir: PathBuf,
     /// How many package files it has.
@@ -62,7 +62,7 @@ pub enum VendorError {
 ///
 /// # Errors
 /// [`VendorError`].
-pub fn vendor(target: &Target, context: Context<'_>) -> Result<Vendored, VendorError> {
+pub fn vendor(target: &Target, context: Context<'_>) -> Result<VendorMirror, VendorError> {
     let Context { store, client, observer, .. } = context;
     let system = &target.system;
     let lock = target.lock.content.as_ref().ok_or_else(|| VendorError::NoLock(target.lock.path.clone()))?;
@@ -84,14 +84,14 @@ pub fn vendor(target: &Target, context: Context<'_>) -> Result<Vendored, VendorE
             package: package.name.clone(),
             repository: package.repository.clone(),
         })?;
-        let wanted = Wanted { location, size: package.size, proof: Proof::Sha256(package.sha256) };
-        let id = fetch::package(&wanted, store, client, &progress)?;
+        let download = Download { location, size: package.size, proof: Proof::Sha256(package.sha256) };
+        let id = fetch::package(&download, store, client, &progress)?;
         let blob = store.blob_path(id);
         let io = |source| VendorError::Io { path: blob.clone(), source };
         let mut file = fs::File::open(&blob).map_err(io)?;
         place(&dir(&package.repository).join(package.file_name()), &mut file)?;
     }
-    Ok(Vendored { dir: root, packages: lock.packages.len() })
+    Ok(VendorMirror { dir: root, packages: lock.packages.len() })
 }
 
 fn place(path: &Path, bytes: &mut dyn std::io::Read) -> Result<(), VendorError> {

@@ -18,10 +18,10 @@ mod finding;
 mod fstab;
 mod getty;
 mod keys;
-mod locked;
 mod own;
 mod runlevel;
 mod shebang;
+mod unbuilt;
 mod view;
 
 use std::io;
@@ -86,7 +86,7 @@ impl Report {
 pub fn system(target: &Target) -> Result<Vec<Finding>, CheckError> {
     let system = &target.system;
     let own = own::in_directory(system)?;
-    all(&View { system, arch: target.arch, own, texts: own::beside(system)?, image: None })
+    all(&View { system, arch: target.arch, own, texts: own::text_files(system)?, image: None })
 }
 
 /// What the directory and the locked packages show, without building.
@@ -96,16 +96,16 @@ pub fn system(target: &Target) -> Result<Vec<Finding>, CheckError> {
 pub fn unbuilt(target: &Target, context: Context<'_>) -> Result<Report, CheckError> {
     let store = context.store;
     let (system, arch) = (&target.system, target.arch);
-    let (stack, unchecked) = match locked::stack(target, context)? {
-        locked::Known::Packages(stack) => (stack, None),
-        locked::Known::Nothing(why) => {
+    let (stack, unchecked) = match unbuilt::stack(target, context)? {
+        unbuilt::KnownFiles::Packages(stack) => (stack, None),
+        unbuilt::KnownFiles::Nothing(why) => {
             let unchecked = Some(format!("{why}: services and interpreters were not looked for"));
             return Ok(Report { findings: self::system(target)?, unchecked });
         }
     };
     let image = Image::new(&stack, store, false)?;
     let own = own::in_directory(system)?;
-    let texts = own::beside(system)?;
+    let texts = own::text_files(system)?;
     let findings = all(&View { system, arch, own, texts, image: Some(image) })?;
     Ok(Report { findings, unchecked })
 }
@@ -118,7 +118,7 @@ pub fn image(target: &Target, stack: &Stack, store: &Store) -> Result<Vec<Findin
     let (system, arch) = (&target.system, target.arch);
     let image = Image::new(stack, store, true)?;
     let own = own::in_stack(stack, store)?;
-    all(&View { system, arch, own, texts: own::beside(system)?, image: Some(image) })
+    all(&View { system, arch, own, texts: own::text_files(system)?, image: Some(image) })
 }
 
 /// Warns of what a build finds. Where there is no stack the build failed, and what the directory alone shows may say

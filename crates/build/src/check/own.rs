@@ -86,7 +86,7 @@ impl Own {
 
 /// A file of the system directory that is not part of the image.
 #[derive(Debug)]
-pub struct Beside {
+pub struct TextFile {
     /// Its name.
     pub name: &'static str,
     /// Its beginning.
@@ -94,14 +94,14 @@ pub struct Beside {
 }
 
 /// `packages` and `setup.sh`, those that are there.
-pub fn beside(system: &System) -> Result<Vec<Beside>, CheckError> {
+pub fn text_files(system: &System) -> Result<Vec<TextFile>, CheckError> {
     let mut found = Vec::new();
     for name in ["packages", "setup.sh"] {
         let path = system.path(name);
         match input::open(&path) {
             Ok(mut file) => {
                 let text = beginning(&mut file).map_err(|source| CheckError::Io { path, source })?;
-                found.push(Beside { name, text });
+                found.push(TextFile { name, text });
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(CheckError::Io { path, source }),

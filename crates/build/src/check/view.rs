@@ -7,7 +7,7 @@ use hoopy_store::Store;
 use hoopy_store::layer::EntryPath;
 
 use super::CheckError;
-use super::own::{Beside, Own};
+use super::own::{Own, TextFile};
 use crate::config::System;
 use crate::stack::{Origin, Stack};
 
@@ -66,7 +66,7 @@ pub struct View<'a> {
     /// The user's files in the image.
     pub own: Vec<Own>,
     /// The user's files beside it.
-    pub texts: Vec<Beside>,
+    pub texts: Vec<TextFile>,
     /// The image around them.
     pub image: Option<Image<'a>>,
 }

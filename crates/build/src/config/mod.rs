@@ -1,11 +1,11 @@
-//! The system directory: `hoopy.toml` as written ([`written`]), `packages` ([`world`]) and what they mean
+//! The system directory: `hoopy.toml` as written ([`hoopy_toml`]), `packages` ([`world`]) and what they mean
 //! together with the command line ([`System`]).
 
-mod meant;
+pub mod hoopy_toml;
+mod system;
 pub mod world;
-pub mod written;
 
-pub use meant::{BEST, Forward, Overrides, Program, Repository, System, release_dir};
+pub use system::{BEST, Forward, Overrides, Program, Repository, System, release_dir};
 pub use world::World;
 
 use std::io;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 /// The JSON schema of `hoopy.toml`.
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(written::Written).to_value()
+    schemars::schema_for!(hoopy_toml::HoopyToml).to_value()
 }
 
 /// A system directory that does not say what to build.

@@ -6,7 +6,7 @@ use hoopy_apk::Dependency;
 
 /// One package asked for, and where.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct PackageLine {
     /// What is asked for.
     pub dependency: Dependency,
     /// The text as written.
@@ -17,7 +17,7 @@ pub struct Asked {
 
 /// What `packages` asks for, in the order written, each once.
 #[derive(Debug, Clone, Default)]
-pub struct World(pub Vec<Asked>);
+pub struct World(pub Vec<PackageLine>);
 
 /// A line of `packages` that is no package.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ impl World {
     /// # Errors
     /// [`BadPackage`] for the first word that is not a dependency.
     pub fn parse(file: &Path, text: &str) -> Result<Self, BadPackage> {
-        let mut asked: Vec<Asked> = Vec::new();
+        let mut asked: Vec<PackageLine> = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.split('#').next().unwrap_or_default();
             for word in line.split_whitespace() {
@@ -51,7 +51,7 @@ impl World {
                         reason: e.to_string(),
                     })?;
                 if !asked.iter().any(|a| a.text == word) {
-                    asked.push(Asked { dependency, text: word.to_owned(), line: number });
+                    asked.push(PackageLine { dependency, text: word.to_owned(), line: number });
                 }
             }
         }

@@ -15,7 +15,7 @@ use super::{Client, FetchError};
 
 /// A package file that is wanted.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct Download {
     /// Its address or path.
     pub location: String,
     /// Its size in bytes.
@@ -57,28 +57,28 @@ impl<'a> Progress<'a> {
 /// # Errors
 /// [`FetchError`]; what came of the file is kept for the next try where it may still be good.
 pub fn package(
-    wanted: &Wanted,
+    download: &Download,
     store: &Store,
     client: &Client,
     progress: &Progress<'_>,
 ) -> Result<ContentId, FetchError> {
-    if let Proof::Sha256(id) = wanted.proof
-        && store.has_blob(id, wanted.size)
+    if let Proof::Sha256(id) = download.proof
+        && store.has_blob(id, download.size)
     {
-        progress.add(wanted.size);
+        progress.add(download.size);
         return Ok(id);
     }
-    let file = wanted.location.rsplit('/').next().unwrap_or_default();
+    let file = download.location.rsplit('/').next().unwrap_or_default();
     let _span = tracing::debug_span!("fetch", what = file).entered();
-    let mut part = Part::open(wanted, store)?;
+    let mut part = Part::open(download, store)?;
     let mut waits = client.limits().waits.iter();
-    while let Err(e) = part.grow(wanted, client, progress) {
+    while let Err(e) = part.grow(download, client, progress) {
         match waits.next().filter(|_| e.may_pass()) {
             Some(wait) => sleep(*wait),
             None => return Err(e),
         }
     }
-    part.prove(wanted).and_then(|id| part.keep(store, id)).inspect_err(|_| part.discard())
+    part.prove(download).and_then(|id| part.keep(store, id)).inspect_err(|_| part.discard())
 }
 
 /// A file that is growing in `partial/`, locked against other builds.
@@ -88,8 +88,8 @@ struct Part {
 }
 
 impl Part {
-    fn open(wanted: &Wanted, store: &Store) -> Result<Self, FetchError> {
-        let path = store.partial_path(&Self::key(wanted));
+    fn open(download: &Download, store: &Store) -> Result<Self, FetchError> {
+        let path = store.partial_path(&Self::key(download));
         let io = |source| FetchError::Io { path: path.clone(), source };
         loop {
             let file = match OpenOptions::new().read(true).append(true).create(true).open(&path) {
@@ -108,28 +108,33 @@ impl Part {
     }
 
     /// What is wanted, not where from: an interrupted download goes on from another mirror.
-    fn key(wanted: &Wanted) -> String {
+    fn key(download: &Download) -> String {
         let mut hasher = Hasher::new("hoopy partial download");
-        match &wanted.proof {
+        match &download.proof {
             Proof::Sha256(id) => hasher.field(id.as_bytes()),
             Proof::Index(checksum) => hasher.field(checksum.to_string().as_bytes()),
         };
         ContentId::from_bytes(hasher.finish()).to_string()
     }
 
-    fn grow(&mut self, wanted: &Wanted, client: &Client, progress: &Progress<'_>) -> Result<(), FetchError> {
+    fn grow(
+        &mut self,
+        download: &Download,
+        client: &Client,
+        progress: &Progress<'_>,
+    ) -> Result<(), FetchError> {
         let io = |source| FetchError::Io { path: self.path.clone(), source };
         let have = self.file.metadata().map_err(io)?.len();
-        if have == wanted.size {
+        if have == download.size {
             return Ok(());
         }
-        let opened = client.open(&wanted.location, if have < wanted.size { have } else { 0 })?;
+        let opened = client.open(&download.location, if have < download.size { have } else { 0 })?;
         self.file.set_len(opened.offset).map_err(io)?;
-        let mut body = opened.body.take(wanted.size + 1 - opened.offset);
+        let mut body = opened.body.take(download.size + 1 - opened.offset);
         let mut found = opened.offset;
         let mut buffer = vec![0; 64 << 10];
         loop {
-            let n = body.read(&mut buffer).map_err(|e| FetchError::broken(&wanted.location, &e))?;
+            let n = body.read(&mut buffer).map_err(|e| FetchError::broken(&download.location, &e))?;
             if n == 0 {
                 break;
             }
@@ -137,11 +142,11 @@ impl Part {
             found += n as u64;
             progress.add(n as u64);
         }
-        if found != wanted.size {
+        if found != download.size {
             self.discard();
             return Err(FetchError::WrongSize {
-                place: wanted.location.clone(),
-                expected: wanted.size,
+                place: download.location.clone(),
+                expected: download.size,
                 found,
             });
         }
@@ -149,20 +154,20 @@ impl Part {
     }
 
     /// The digest of the file, when it is what is wanted.
-    fn prove(&mut self, wanted: &Wanted) -> Result<ContentId, FetchError> {
+    fn prove(&mut self, download: &Download) -> Result<ContentId, FetchError> {
         let io = |source| FetchError::Io { path: self.path.clone(), source };
         self.file.rewind().map_err(io)?;
         let found = of_reader(&mut &self.file).map_err(io)?.0;
-        match &wanted.proof {
+        match &download.proof {
             Proof::Sha256(expected) if *expected == found => Ok(found),
             Proof::Sha256(expected) => Err(hoopy_store::StoreError::WrongDigest {
-                what: wanted.location.clone(),
+                what: download.location.clone(),
                 expected: *expected,
                 found,
             })?,
             Proof::Index(checksum) => {
                 self.file.rewind().map_err(io)?;
-                let bad = |source| FetchError::Package { place: wanted.location.clone(), source };
+                let bad = |source| FetchError::Package { place: download.location.clone(), source };
                 let reader = BufReader::with_capacity(128 << 10, &self.file);
                 hoopy_apk::package::verify(reader, checksum).map_err(bad)?;
                 Ok(found)

@@ -16,7 +16,7 @@ use hoopy_base::size;
 
 use hoopy_store::StoreError;
 
-pub use download::{Progress, Proof, Wanted, package};
+pub use download::{Download, Progress, Proof, package};
 pub use keys::{Trusted, keyring};
 pub use source::{Client, Limits, is_remote};
 

@@ -47,7 +47,7 @@ pub struct Client {
 }
 
 /// What was opened.
-pub struct Opened {
+pub struct Response {
     /// The bytes, from where they were asked for.
     pub body: Box<dyn Read + Send>,
     /// Where they begin: 0 when a server does not give parts.
@@ -97,11 +97,11 @@ impl Client {
     ///
     /// # Errors
     /// [`FetchError::Missing`] or [`FetchError::Unreachable`].
-    pub fn open(&self, location: &str, offset: u64) -> Result<Opened, FetchError> {
+    pub fn open(&self, location: &str, offset: u64) -> Result<Response, FetchError> {
         if is_remote(location) { self.open_remote(location, offset) } else { open_file(location, offset) }
     }
 
-    fn open_remote(&self, address: &str, offset: u64) -> Result<Opened, FetchError> {
+    fn open_remote(&self, address: &str, offset: u64) -> Result<Response, FetchError> {
         let mut request = self.agent.get(address);
         if offset > 0 {
             request = request.header("Range", format!("bytes={offset}-"));
@@ -118,7 +118,7 @@ impl Client {
             Err(e) => return Err(FetchError::Unreachable { place: place(), reason: e.to_string() }),
         };
         let partial = response.status().as_u16() == 206;
-        Ok(Opened {
+        Ok(Response {
             body: Box::new(Paced::new(response.into_body().into_reader(), self.limits.body)),
             offset: if partial { offset } else { 0 },
         })
@@ -206,14 +206,14 @@ fn is_silence(e: &io::Error) -> bool {
 #[error("the answer stalled: {0:?}")]
 pub(super) struct Stalled(pub Stall);
 
-fn open_file(path: &str, offset: u64) -> Result<Opened, FetchError> {
+fn open_file(path: &str, offset: u64) -> Result<Response, FetchError> {
     let unreadable = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound => FetchError::Missing { place: path.to_owned(), status: None },
         _ => FetchError::Unreachable { place: path.to_owned(), reason: e.to_string() },
     };
     let mut file = File::open(path).map_err(unreadable)?;
     file.seek(SeekFrom::Start(offset)).map_err(unreadable)?;
-    Ok(Opened { body: Box::new(file), offset })
+    Ok(Response { body: Box::new(file), offset })
 }
 
 #[cfg(test)]

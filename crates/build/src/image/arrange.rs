@@ -28,7 +28,7 @@ use crate::stack::{Origin, Stack};
 const DIRECTORIES: &str = "directories";
 
 /// A segment to be.
-pub struct Arranged {
+pub struct PlannedSegment {
     /// What it is made of.
     pub plan: Plan,
     /// Where that comes from.
@@ -58,7 +58,7 @@ pub fn arrange(
     groups: &Groups,
     codec: Codec,
     store: &Store,
-) -> Result<Vec<Arranged>, ImageError> {
+) -> Result<Vec<PlannedSegment>, ImageError> {
     let mut segments: BTreeMap<Place, Members> = BTreeMap::new();
     for (index, (layer, origin)) in stack.iter().enumerate() {
         let member = Member { layer: layer.clone(), masked: stack.tree.masked(index, &is_boot) };
@@ -76,7 +76,7 @@ pub fn arrange(
     for segment in segments.into_values() {
         let (members, origins): (Vec<_>, Vec<_>) = segment.into_values().unzip();
         let pieces = Plan { members, codec }.pieces().into_iter();
-        arranged.extend(pieces.map(|plan| Arranged { plan, origins: origins.clone() }));
+        arranged.extend(pieces.map(|plan| PlannedSegment { plan, origins: origins.clone() }));
     }
     let again = directories(stack, &arranged);
     if !again.is_empty() {
@@ -85,14 +85,14 @@ pub fn arrange(
             store.put_data(id, &mut io::empty())?;
         }
         let plan = Plan::of(Layer::whole(id, again), Vec::new(), codec);
-        arranged.push(Arranged { plan, origins: vec![DIRECTORIES.to_owned()] });
+        arranged.push(PlannedSegment { plan, origins: vec![DIRECTORIES.to_owned()] });
     }
     Ok(arranged)
 }
 
 /// The directories whose mode or owner is not what the stack says when all of that was unpacked. Their times do not
 /// count: the kernel takes them from wherever a directory is named first (init/initramfs.c).
-fn directories(stack: &Stack, arranged: &[Arranged]) -> Vec<Entry> {
+fn directories(stack: &Stack, arranged: &[PlannedSegment]) -> Vec<Entry> {
     let mut found: HashMap<&EntryPath, (u32, u32, u32)> = HashMap::new();
     let members = arranged.iter().flat_map(|segment| &segment.plan.members);
     for entry in members.flat_map(Member::left).map(|(_, entry)| entry).filter(|entry| entry.is_dir()) {
@@ -176,7 +176,7 @@ mod tests {
         stack
     }
 
-    fn arranged(stack: &Stack, store: &Store) -> Vec<Arranged> {
+    fn arranged(stack: &Stack, store: &Store) -> Vec<PlannedSegment> {
         let groups = Groups::of(stack.packages().map(AsRef::as_ref), &is_boot);
         arrange(stack, &groups, Codec::None, store).unwrap()
     }

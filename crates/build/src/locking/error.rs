@@ -4,9 +4,14 @@ use hoopy_apk::resolve::UniverseError;
 use hoopy_base::arch::Arch;
 use hoopy_store::StoreError;
 
-use super::refused::Refused;
-use super::tools::{LOADER, STUB};
+use super::unsatisfiable::UnsatisfiableWorld;
 use crate::fetch::FetchError;
+
+/// The package that brings the EFI stub.
+pub(super) const STUB: &str = "systemd-efistub";
+
+/// The package that brings the boot loader of the layout `ab`.
+pub(super) const LOADER: &str = "systemd-boot";
 
 /// A world that could not be locked.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +29,7 @@ pub enum MakeError {
     },
     /// No set of packages is what `packages` asks for.
     #[error(transparent)]
-    Unsatisfiable(#[from] Refused),
+    Unsatisfiable(#[from] UnsatisfiableWorld),
     /// There are more repositories than can be told apart.
     #[error(transparent)]
     Universe(#[from] UniverseError),

@@ -16,7 +16,7 @@ pub const MAX_INDEX: u64 = 50 << 20;
 
 /// A repository with its index as it came, not verified.
 #[derive(Debug)]
-pub(super) struct Fetched<'a> {
+pub(super) struct FetchedIndex<'a> {
     /// Where it is.
     pub repository: &'a Repository,
     /// The address or file of the index.
@@ -27,7 +27,7 @@ pub(super) struct Fetched<'a> {
 
 /// A repository with its verified index.
 #[derive(Debug)]
-pub struct Mirrored<'a> {
+pub struct RepositoryIndex<'a> {
     /// Where it is.
     pub repository: &'a Repository,
     /// What it has.
@@ -36,7 +36,7 @@ pub struct Mirrored<'a> {
     pub locked: LockedRepository,
 }
 
-impl<'a> Fetched<'a> {
+impl<'a> FetchedIndex<'a> {
     /// The index of every repository of `system`, in order.
     pub fn all(system: &'a System, arch: Arch, client: &Client) -> Result<Vec<Self>, FetchError> {
         let repositories: Vec<&Repository> = system.repositories.iter().collect();
@@ -56,17 +56,17 @@ pub fn indexes<'a>(
     arch: Arch,
     keys: &KeyRing,
     context: Context<'_>,
-) -> Result<Vec<Mirrored<'a>>, MakeError> {
-    verified(&Fetched::all(system, arch, context.client)?, keys, context)
+) -> Result<Vec<RepositoryIndex<'a>>, MakeError> {
+    verified(&FetchedIndex::all(system, arch, context.client)?, keys, context)
 }
 
 /// Verifies what was fetched, and keeps it in the store.
 pub(super) fn verified<'a>(
-    fetched: &[Fetched<'a>],
+    fetched: &[FetchedIndex<'a>],
     keys: &KeyRing,
     context: Context<'_>,
-) -> Result<Vec<Mirrored<'a>>, MakeError> {
-    context.jobs.map(fetched, |Fetched { repository, place, bytes }| {
+) -> Result<Vec<RepositoryIndex<'a>>, MakeError> {
+    context.jobs.map(fetched, |FetchedIndex { repository, place, bytes }| {
         let index =
             index::read(bytes, keys).map_err(|source| MakeError::Index { place: place.clone(), source })?;
         let locked = LockedRepository {
@@ -76,7 +76,7 @@ pub(super) fn verified<'a>(
             index: context.store.put_blob(bytes)?,
             newest: index.records.iter().map(|record| record.build_time).max().filter(|&time| time > 0),
         };
-        Ok(Mirrored { repository, index, locked })
+        Ok(RepositoryIndex { repository, index, locked })
     })
 }
 

@@ -7,15 +7,15 @@ use hoopy_base::arch::Arch;
 use hoopy_base::jobs;
 use hoopy_store::{Store, StoreError};
 
+use super::catalogue::{self, IndexCatalogue};
 use super::error::MakeError;
-use super::indexes::{self, Fetched, Mirrored};
-use super::listed::{self, Listed};
+use super::indexes::{self, FetchedIndex, RepositoryIndex};
 use super::pins::{Keep, Pins};
-use super::refused::Refused;
 use super::tools::{of_root, tools};
+use super::unsatisfiable::UnsatisfiableWorld;
 use crate::config::{Repository, System};
 use crate::context::Context;
-use crate::fetch::{self, DOWNLOADS, Progress, Proof, Wanted};
+use crate::fetch::{self, DOWNLOADS, Download, Progress, Proof};
 use crate::target::Target;
 use hoopy_lock::{Lock, LockedPackage, LockedRepository, Role};
 
@@ -34,12 +34,12 @@ pub fn make(target: &Target, keep: Keep<'_>, context: Context<'_>) -> Result<Loc
     let (system, arch, store) = (&target.system, target.arch, context.store);
     let (keys, _) = fetch::keyring(arch, system.keys.as_deref())?;
     let world = system.world.dependencies();
-    let fetched = Fetched::all(system, arch, context.client)?;
+    let fetched = FetchedIndex::all(system, arch, context.client)?;
     if keep.packages.is_empty()
-        && let Some(listed) = Listed::all(&fetched, arch, &keys, context)?
+        && let Some(listed) = IndexCatalogue::all(&fetched, arch, &keys, context)?
     {
         let tools = tools(system, arch)?;
-        let choose = || match listed::choose(&listed, &world, &tools) {
+        let choose = || match catalogue::choose(&listed, &world, &tools) {
             Some(chosen) => {
                 let packages = fetch_all(&chosen, &listed.repositories, arch, context)?;
                 Ok::<_, MakeError>(Some(lock(system, arch, &chosen, packages, listed.locked.clone())))
@@ -92,13 +92,14 @@ fn lock(
 pub fn choose<'m>(
     system: &System,
     arch: Arch,
-    mirrored: &'m [Mirrored<'_>],
+    mirrored: &'m [RepositoryIndex<'_>],
 ) -> Result<Vec<(Role, Choice<'m>)>, MakeError> {
     let world = system.world.dependencies();
     let tools = tools(system, arch)?;
     let repositories = repositories(mirrored);
     let universe = Universe::new(&repositories, arch.as_str())?;
-    let mut chosen = of_root(resolve::solve(&universe, &world).map_err(|why| Refused::new(system, why))?);
+    let mut chosen =
+        of_root(resolve::solve(&universe, &world).map_err(|why| UnsatisfiableWorld::new(system, why))?);
     for tool in &tools {
         let solution = resolve::solve(&universe, &tool.wanted).map_err(|_| (tool.missing)(arch))?;
         chosen.extend(tool.of(solution));
@@ -106,8 +107,8 @@ pub fn choose<'m>(
     Ok(chosen)
 }
 
-fn repositories<'a>(mirrored: &'a [Mirrored<'_>]) -> Vec<resolve::Repository<'a>> {
-    let repository = |m: &'a Mirrored<'_>| resolve::Repository {
+fn repositories<'a>(mirrored: &'a [RepositoryIndex<'_>]) -> Vec<resolve::Repository<'a>> {
+    let repository = |m: &'a RepositoryIndex<'_>| resolve::Repository {
         records: &m.index.records,
         tag: m.repository.tag.as_deref(),
     };
@@ -126,14 +127,14 @@ fn fetch_all(
         let record = choice.record;
         let from = repositories[choice.repository];
         let file = format!("{}-{}.apk", record.name, record.version);
-        let wanted = Wanted {
+        let download = Download {
             location: format!("{}/{arch}/{file}", from.location),
             size: record.size,
             proof: Proof::Index(record.checksum),
         };
-        let sha256 =
-            known(store, &wanted).map_or_else(|| fetch::package(&wanted, store, client, &progress), Ok)?;
-        remember(store, &wanted, sha256)?;
+        let sha256 = known(store, &download)
+            .map_or_else(|| fetch::package(&download, store, client, &progress), Ok)?;
+        remember(store, &download, sha256)?;
         Ok::<_, MakeError>(LockedPackage {
             name: record.name.to_string(),
             version: record.version.to_string(),
@@ -150,22 +151,22 @@ fn fetch_all(
 
 /// The digest of a package that an earlier lock fetched from the same place under the same checksum. A directory is
 /// read again: its files may have been signed anew, which the checksum does not show.
-fn known(store: &Store, wanted: &Wanted) -> Option<hoopy_base::digest::ContentId> {
-    if !fetch::is_remote(&wanted.location) {
+fn known(store: &Store, download: &Download) -> Option<hoopy_base::digest::ContentId> {
+    if !fetch::is_remote(&download.location) {
         return None;
     }
-    let id = store.recall(recipe(wanted))?;
-    store.has_blob(id, wanted.size).then_some(id)
+    let id = store.recall(recipe(download))?;
+    store.has_blob(id, download.size).then_some(id)
 }
 
-fn remember(store: &Store, wanted: &Wanted, id: hoopy_base::digest::ContentId) -> Result<(), StoreError> {
-    store.remember(recipe(wanted), &id)
+fn remember(store: &Store, download: &Download, id: hoopy_base::digest::ContentId) -> Result<(), StoreError> {
+    store.remember(recipe(download), &id)
 }
 
-fn recipe(wanted: &Wanted) -> hoopy_base::digest::RecipeId {
+fn recipe(download: &Download) -> hoopy_base::digest::RecipeId {
     let mut hasher = hoopy_base::digest::Hasher::new("hoopy package by checksum 1");
-    hasher.field(wanted.location.as_bytes());
-    if let Proof::Index(checksum) = &wanted.proof {
+    hasher.field(download.location.as_bytes());
+    if let Proof::Index(checksum) = &download.proof {
         hasher.field(checksum.to_string().as_bytes());
     }
     hoopy_base::digest::RecipeId::from_bytes(hasher.finish())

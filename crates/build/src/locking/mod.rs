@@ -1,26 +1,26 @@
 //! The lock: from what `packages` asks for to the exact packages, and back out of `hoopy.lock`.
 
+mod catalogue;
 mod error;
 mod indexes;
-mod listed;
 mod make;
 mod mismatch;
-mod nearest;
 mod older;
 mod pins;
-mod refused;
+mod suggestions;
 mod tools;
+mod unsatisfiable;
 
 use hoopy_lock::LockedPackage;
 use hoopy_store::layer::package::PackageFile;
 
 pub use error::MakeError;
-pub use indexes::{MAX_INDEX, Mirrored, indexes};
+pub use indexes::{MAX_INDEX, RepositoryIndex, indexes};
 pub use make::{choose, make, package_location};
 pub use mismatch::Mismatch;
 pub use older::Older;
 pub use pins::Keep;
-pub use refused::Refused;
+pub use unsatisfiable::UnsatisfiableWorld;
 
 /// The file of a locked package, as the store takes it apart.
 pub fn package_file(package: &LockedPackage) -> PackageFile {

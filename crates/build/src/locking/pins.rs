@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hoopy_apk::{Dependency, Record};
 
-use super::indexes::Mirrored;
+use super::indexes::RepositoryIndex;
 use hoopy_lock::LockedPackage;
 
 /// What is to stay, and what is to move.
@@ -30,7 +30,7 @@ pub(super) struct Pins {
 
 impl Pins {
     /// Pins all packages that are to stay.
-    pub fn new(mirrored: &mut [Mirrored<'_>], keep: Keep<'_>) -> Self {
+    pub fn new(mirrored: &mut [RepositoryIndex<'_>], keep: Keep<'_>) -> Self {
         let moving: BTreeSet<Box<str>> = keep.moving.iter().map(|m| m.as_str().into()).collect();
         let stays = |p: &&LockedPackage| !moving.contains(p.name.as_str());
         let wanted: BTreeMap<&str, &str> =
@@ -59,7 +59,7 @@ impl Pins {
     }
 
     /// Gives up the pins that are in the way of what moves; whether there were any.
-    pub fn release(&mut self, mirrored: &mut [Mirrored<'_>]) -> bool {
+    pub fn release(&mut self, mirrored: &mut [RepositoryIndex<'_>]) -> bool {
         let records: Vec<&Record> = mirrored.iter().flat_map(|m| &m.index.records).collect();
         let mut released = self.certain(&records);
         if released.is_empty() {

@@ -6,14 +6,8 @@ use hoopy_base::arch::Arch;
 use hoopy_boot::layout::Layout;
 use hoopy_lock::Role;
 
-use super::error::MakeError;
+use super::error::{LOADER, MakeError, STUB};
 use crate::config::System;
-
-/// The package that brings the EFI stub.
-pub(super) const STUB: &str = "systemd-efistub";
-
-/// The package that brings the boot loader of the layout `ab`.
-pub(super) const LOADER: &str = "systemd-boot";
 
 /// A package of which hoopy itself takes a file.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ pub use info::{Info, Locked, info};
 pub use search::{Hit, search};
 pub use set::{Member, Set};
 pub use shelf::{Shelf, shelves};
-pub use tree::{Asked, Brought, Described, Dumped, Heading, Node, dump, headings, nodes};
+pub use tree::{DependencyData, Heading, Node, PackageData, RequestedLine, TreeData, dump, headings, nodes};
 pub use why::{Chain, Found, Step, why};
 
 /// A question without an answer.

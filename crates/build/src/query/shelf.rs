@@ -14,7 +14,7 @@ use crate::config::{Repository, System};
 use crate::context::Context;
 use crate::fetch::{self, FetchError};
 use crate::locking as lock;
-use crate::locking::{MakeError, Mirrored};
+use crate::locking::{MakeError, RepositoryIndex};
 use crate::target::Target;
 
 /// What a repository has.
@@ -38,8 +38,8 @@ impl Shelf {
     }
 }
 
-impl From<Mirrored<'_>> for Shelf {
-    fn from(mirrored: Mirrored<'_>) -> Self {
+impl From<RepositoryIndex<'_>> for Shelf {
+    fn from(mirrored: RepositoryIndex<'_>) -> Self {
         let Repository { name, tag, .. } = mirrored.repository;
         Self { repository: name.clone(), tag: tag.clone(), records: mirrored.index.records }
     }

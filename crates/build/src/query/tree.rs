@@ -114,16 +114,16 @@ fn below<'g, 's>(graph: &'g Graph<'s>, member: usize) -> Vec<&'g Edge<'s>> {
 
 /// The whole graph as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Dumped {
+pub struct TreeData {
     /// What `packages` asks for.
-    pub world: Vec<Asked>,
+    pub world: Vec<RequestedLine>,
     /// The packages.
-    pub packages: Vec<Described>,
+    pub packages: Vec<PackageData>,
 }
 
 /// A line of `packages`, as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Asked {
+pub struct RequestedLine {
     /// What it asks for, as written.
     pub asked: String,
     /// The line.
@@ -135,7 +135,7 @@ pub struct Asked {
 /// A package with what it brings, as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Described {
+pub struct PackageData {
     /// Its name.
     pub name: String,
     /// Its version.
@@ -149,12 +149,12 @@ pub struct Described {
     /// Bytes when installed.
     pub installed_size: u64,
     /// What it brings.
-    pub brings: Vec<Brought>,
+    pub brings: Vec<DependencyData>,
 }
 
 /// A package that another brings, as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Brought {
+pub struct DependencyData {
     /// The package.
     pub name: String,
     /// The dependency that it meets; of its own `install_if` where it comes by that.
@@ -165,14 +165,14 @@ pub struct Brought {
 }
 
 /// The graph as data.
-pub fn dump(graph: &Graph<'_>) -> Dumped {
+pub fn dump(graph: &Graph<'_>) -> TreeData {
     let name = |member: usize| graph.record(member).name.to_string();
-    let brought = |edge: &Edge<'_>| Brought {
+    let brought = |edge: &Edge<'_>| DependencyData {
         name: name(edge.to),
         dependency: edge.dependency.to_string(),
         install_if: edge.reason == Reason::InstallIf,
     };
-    let packages = graph.set.members.iter().zip(&graph.edges).map(|(member, edges)| Described {
+    let packages = graph.set.members.iter().zip(&graph.edges).map(|(member, edges)| PackageData {
         name: member.record.name.to_string(),
         version: member.record.version.to_string(),
         repository: member.repository.clone(),
@@ -181,10 +181,10 @@ pub fn dump(graph: &Graph<'_>) -> Dumped {
         installed_size: member.record.installed_size,
         brings: edges.iter().map(brought).collect(),
     });
-    let world = graph.roots.iter().map(|root| Asked {
+    let world = graph.roots.iter().map(|root| RequestedLine {
         asked: root.text.to_owned(),
         line: root.line,
         packages: root.to.iter().map(|m| name(*m)).collect(),
     });
-    Dumped { world: world.collect(), packages: packages.collect() }
+    TreeData { world: world.collect(), packages: packages.collect() }
 }

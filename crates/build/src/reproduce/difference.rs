@@ -58,7 +58,9 @@ pub fn compare(first: Build<'_>, second: Build<'_>) -> Result<Option<Difference>
     let (mine, other) = (layers(first.0), layers(second.0));
     for (a, b) in mine.iter().zip(&other) {
         if a.0.id != b.0.id {
-            return Differing { first: (&a.0, first.1), second: (&b.0, second.1) }.told(&a.1, &b.1).map(Some);
+            return Differing { first: (&a.0, first.1), second: (&b.0, second.1) }
+                .describe(&a.1, &b.1)
+                .map(Some);
         }
     }
     // One script changed nothing in one of the builds, and so is no layer of it.
@@ -107,7 +109,7 @@ struct Differing<'a> {
 }
 
 impl Differing<'_> {
-    fn told(&self, first: &Origin, second: &Origin) -> Result<Difference, ReproduceError> {
+    fn describe(&self, first: &Origin, second: &Origin) -> Result<Difference, ReproduceError> {
         if first.label() != second.label() {
             let how = "which layer comes next";
             return Ok(Difference::bare(first.label(), how, first.label(), second.label()));
@@ -120,13 +122,13 @@ impl Differing<'_> {
         let path = paths.remove(0);
         let more = paths.len().saturating_sub(OTHERS);
         paths.truncate(OTHERS);
-        let told = self.entry(&path)?;
+        let difference = self.entry(&path)?;
         Ok(Difference {
             layer: first.label(),
             path: Some(path.to_string()),
             others: paths.iter().map(ToString::to_string).collect(),
             more,
-            ..told
+            ..difference
         })
     }
 
@@ -146,38 +148,40 @@ impl Differing<'_> {
 
     fn entry(&self, path: &EntryPath) -> Result<Difference, ReproduceError> {
         let find = |layer: &Layer| layer.entries.iter().find(|e| e.path == *path).cloned();
-        let told = |how: &str, first: String, second: String| {
+        let difference = |how: &str, first: String, second: String| {
             Ok(Difference::bare(String::new(), how, first, second))
         };
         let there = |entry: &Entry| format!("{} is there", kind(entry));
         let (a, b) = match (find(self.first.0), find(self.second.0)) {
             (Some(a), Some(b)) => (a, b),
             (Some(a), None) => {
-                return told("whether it is there", there(&a), "unchanged, or not there".into());
+                return difference("whether it is there", there(&a), "unchanged, or not there".into());
             }
             (None, Some(b)) => {
-                return told("whether it is there", "unchanged, or not there".into(), there(&b));
+                return difference("whether it is there", "unchanged, or not there".into(), there(&b));
             }
-            (None, None) => return told("nothing", String::new(), String::new()),
+            (None, None) => return difference("nothing", String::new(), String::new()),
         };
         if let (Kind::File { size: x, content: p }, Kind::File { size: y, content: q }) = (&a.kind, &b.kind)
             && p != q
         {
             return if (*x).max(*y) > MAX_SHOWN {
-                told("contents", format!("{x} bytes"), format!("{y} bytes"))
+                difference("contents", format!("{x} bytes"), format!("{y} bytes"))
             } else {
                 self.contents(path)
             };
         }
         match () {
-            () if a.kind != b.kind => told("what it is", kind(&a), kind(&b)),
-            () if a.mode != b.mode => told("its mode", format!("{:04o}", a.mode), format!("{:04o}", b.mode)),
+            () if a.kind != b.kind => difference("what it is", kind(&a), kind(&b)),
+            () if a.mode != b.mode => {
+                difference("its mode", format!("{:04o}", a.mode), format!("{:04o}", b.mode))
+            }
             () if (a.user.id, a.group.id) != (b.user.id, b.group.id) => {
                 let owner = |e: &Entry| format!("{}:{}", e.user.id, e.group.id);
-                told("its owner", owner(&a), owner(&b))
+                difference("its owner", owner(&a), owner(&b))
             }
-            () if a.xattrs != b.xattrs => told("its attributes", attributes(&a), attributes(&b)),
-            () => told("its time", a.mtime.to_string(), b.mtime.to_string()),
+            () if a.xattrs != b.xattrs => difference("its attributes", attributes(&a), attributes(&b)),
+            () => difference("its time", a.mtime.to_string(), b.mtime.to_string()),
         }
     }
 

@@ -50,7 +50,7 @@ pub enum ReproduceError {
 
 /// Another place to build in. It is gone when this is dropped.
 #[derive(Debug)]
-pub struct Elsewhere {
+pub struct SecondPlace {
     /// The system, in its copy of the directory.
     pub target: Target,
     /// The directory of a store that has the locked packages and nothing else.
@@ -58,7 +58,7 @@ pub struct Elsewhere {
     _dir: TempDir,
 }
 
-impl Elsewhere {
+impl SecondPlace {
     /// A place for what `target` is built from: in `store`, or below `temp` where that cannot be written to. The
     /// system has a lock, and `store` has what that names.
     ///

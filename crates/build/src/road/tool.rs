@@ -8,7 +8,7 @@ use hoopy_store::layer::{EntryPath, package};
 use super::BuildError;
 use crate::config::System;
 use crate::context::Context;
-use crate::fetch::{self, DOWNLOADS, Progress, Proof, Wanted};
+use crate::fetch::{self, DOWNLOADS, Download, Progress, Proof};
 use crate::image::ImageError;
 use crate::locking;
 use crate::locking as lock;
@@ -30,8 +30,8 @@ pub(super) fn fetch(
     jobs::map_on(DOWNLOADS, &missing, |package| {
         let location = lock::package_location(&system.repositories, package, lock.arch)
             .ok_or_else(|| BuildError::NoRepository((*package).clone()))?;
-        let wanted = Wanted { location, size: package.size, proof: Proof::Sha256(package.sha256) };
-        fetch::package(&wanted, store, client, &progress).map_err(BuildError::Fetch)
+        let download = Download { location, size: package.size, proof: Proof::Sha256(package.sha256) };
+        fetch::package(&download, store, client, &progress).map_err(BuildError::Fetch)
     })?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Where scripts run: in the sandbox of this machine where it can, else in a virtual machine.
+//! ScriptLocation scripts run: in the sandbox of this machine where it can, else in a virtual machine.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::stack::Runner;
 
 /// What the user wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Where {
+pub enum ScriptLocation {
     /// The sandbox, where it runs programs of the architecture and the user may have one; else a virtual machine.
     #[default]
     Auto,
@@ -27,7 +27,7 @@ pub enum Where {
 }
 
 /// Runs scripts where they can run.
-pub struct Chosen {
+pub struct ScriptRunner {
     native: Option<Native>,
     machine: VirtualMachine,
     /// Whether the machine may take over from the sandbox.
@@ -38,17 +38,21 @@ pub struct Chosen {
     obstacle: Option<SandboxError>,
 }
 
-impl Chosen {
+impl ScriptRunner {
     /// Decides. Nothing is started before a script is expected.
     ///
     /// # Errors
     /// [`SandboxError`] where the sandbox alone is wanted and this user can't have one.
-    pub fn new(wanted: Where, sandbox: SandboxConfig, machine: MachineConfig) -> Result<Self, SandboxError> {
+    pub fn new(
+        wanted: ScriptLocation,
+        sandbox: SandboxConfig,
+        machine: MachineConfig,
+    ) -> Result<Self, SandboxError> {
         let arch = machine.arch;
         let machine = VirtualMachine::new(machine);
-        let fall_back = wanted == Where::Auto;
+        let fall_back = wanted == ScriptLocation::Auto;
         let mut chosen = Self { native: None, machine, fall_back, why: None, obstacle: None };
-        if wanted == Where::VirtualMachine {
+        if wanted == ScriptLocation::VirtualMachine {
             chosen.why = Some("as asked for".to_owned());
         } else if fall_back && !binfmt::registered(arch.as_str()) {
             chosen.why = Some(format!("no interpreter for {arch} is registered with binfmt_misc"));
@@ -86,7 +90,7 @@ fn lacks_qemu(error: &SandboxError) -> bool {
     matches!(error.downcast_ref(), Some(MachineError::Vm(VmError::NoQemu { .. })))
 }
 
-impl Runner for Chosen {
+impl Runner for ScriptRunner {
     fn expect(&mut self, jobs: &Jobs) {
         if let Some(native) = &mut self.native {
             native.expect(jobs);

@@ -16,8 +16,8 @@ use hoopy_store::layer::{Entry, EntryPath, Kind, files};
 use hoopy_store::tree::settle::Directories;
 
 use super::conflict::{FileConflict, Winner, winner};
-use super::expected::settled_layer;
 use super::kmod::Modules;
+use super::package_layer::settled_layer;
 use super::scripts::{Job, Runner, Scripts, apply, environment};
 use super::{Origin, Stack, StackError, accounts, configuration, database, finish, health, setup, triggers};
 use crate::config::System;

@@ -14,11 +14,11 @@ mod capture;
 mod configuration;
 pub mod conflict;
 pub mod database;
-mod expected;
 mod finish;
 mod fold;
 pub mod health;
 mod kmod;
+mod package_layer;
 mod scripts;
 mod setup;
 mod triggers;
@@ -32,8 +32,8 @@ use hoopy_store::layer::{EntryPath, Kind};
 use hoopy_store::tree::Tree;
 use hoopy_store::{Store, StoreError};
 
-pub use expected::expected;
 pub use fold::{Inputs, add_release_file, fold};
+pub use package_layer::expected;
 pub use scripts::Runner;
 pub use setup::HIDDEN;
 

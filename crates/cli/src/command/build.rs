@@ -87,15 +87,20 @@ pub fn once(
 }
 
 /// What a command wants of the image that it goes on with.
-pub struct Asked {
+pub struct ImageRequest {
     pub scripts: Scripts,
     pub locked: bool,
     pub version: Option<String>,
 }
 
 /// The image of what there is now, which is built where it is not up to date.
-pub fn image(global: &Global, target: &Target, asked: Asked, teller: &Teller) -> anyhow::Result<PathBuf> {
-    let Asked { scripts, locked, version } = asked;
+pub fn image(
+    global: &Global,
+    target: &Target,
+    asked: ImageRequest,
+    teller: &Teller,
+) -> anyhow::Result<PathBuf> {
+    let ImageRequest { scripts, locked, version } = asked;
     let resources = Resources::open(global)?;
     let mut runner = super::runner(global, target, scripts, &resources.store, super::temp())?;
     let options = Options { locked, output: Output::Uki, day: today()?, version, source: None };

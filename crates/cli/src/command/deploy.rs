@@ -13,7 +13,7 @@ use hoopy_ship::deploy::{
 use hoopy_uki::manifest;
 use serde::Serialize;
 
-use super::build::{self, Asked};
+use super::build::{self, ImageRequest};
 use crate::args::{Deploy, Global};
 use crate::ui::{Teller, put, put_json};
 
@@ -40,7 +40,7 @@ pub fn run(global: &Global, own: &Deploy) -> anyhow::Result<ExitCode> {
         Some(path) => path.clone(),
         None => {
             let (scripts, version) = (own.scripts, own.image_version.clone());
-            let asked = Asked { scripts, locked: own.locked, version };
+            let asked = ImageRequest { scripts, locked: own.locked, version };
             build::image(global, &target, asked, &Teller::new(global.quiet || own.json))?
         }
     };

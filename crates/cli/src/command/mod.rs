@@ -39,7 +39,7 @@ use hoopy_base::report::Observer;
 use hoopy_build::config::{Overrides, System};
 use hoopy_build::fetch::Client;
 use hoopy_build::query::{self, Shelf};
-use hoopy_build::runner::choose::{Chosen, Where};
+use hoopy_build::runner::choose::{ScriptLocation, ScriptRunner};
 use hoopy_build::runner::virtual_machine::MachineConfig;
 use hoopy_build::target::Target;
 use hoopy_lock::Lock;
@@ -180,17 +180,17 @@ fn runner(
     wanted: Scripts,
     store: &Store,
     temp: PathBuf,
-) -> anyhow::Result<Chosen> {
+) -> anyhow::Result<ScriptRunner> {
     let helper = std::env::current_exe().context("find hoopy's own program file")?;
     let wanted = match wanted {
-        Scripts::Auto => Where::Auto,
-        Scripts::Native => Where::Native,
-        Scripts::Vm => Where::VirtualMachine,
+        Scripts::Auto => ScriptLocation::Auto,
+        Scripts::Native => ScriptLocation::Native,
+        Scripts::Vm => ScriptLocation::VirtualMachine,
     };
     let sandbox = SandboxConfig { helper, lowers: store.lowers(), limits: Limits::default() };
     let (network, acceleration) = (target.system.network, acceleration(global));
     let machine = MachineConfig { arch: target.arch, network, acceleration, places: places(), temp };
-    Ok(Chosen::new(wanted, sandbox, machine)?)
+    Ok(ScriptRunner::new(wanted, sandbox, machine)?)
 }
 
 /// Where temporary directories are made.

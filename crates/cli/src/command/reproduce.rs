@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use hoopy_build::built::Built;
 use hoopy_build::context::Context;
-use hoopy_build::reproduce::{self, Difference, Elsewhere};
+use hoopy_build::reproduce::{self, Difference, SecondPlace};
 use hoopy_build::road::{self, Options};
 use hoopy_store::Store;
 use serde::Serialize;
@@ -46,7 +46,7 @@ fn difference(
     first: &Done,
     teller: &Teller,
 ) -> anyhow::Result<Option<Difference>> {
-    let elsewhere = Elsewhere::new(&first.target, &first.resources.store, &super::temp())?;
+    let elsewhere = SecondPlace::new(&first.target, &first.resources.store, &super::temp())?;
     let store = Arc::new(Store::open(&elsewhere.store)?);
     let version = version(first)?;
     let source = Some(first.target.system.dir.clone());

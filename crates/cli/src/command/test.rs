@@ -14,7 +14,7 @@ use hoopy_testing::{Directory, Settings};
 use hoopy_vm::usual_cpus;
 
 use self::show::{Paper, Style};
-use super::build::{self, Asked};
+use super::build::{self, ImageRequest};
 use crate::args::{Global, Scripts, Test};
 use crate::error::TEST_FAILED;
 use crate::ui::{Teller, put_json, wants_colours};
@@ -34,7 +34,7 @@ pub fn run(global: &Global, own: &Test) -> anyhow::Result<ExitCode> {
         Some(image) => image.clone(),
         None => {
             let teller = Teller::new(global.quiet || own.json);
-            let asked = Asked { scripts: Scripts::Auto, locked: own.locked, version: None };
+            let asked = ImageRequest { scripts: Scripts::Auto, locked: own.locked, version: None };
             build::image(global, &target, asked, &teller)?
         }
     };

@@ -11,7 +11,7 @@ use hoopy_boot::layout::Layout;
 /// `hoopy.toml`: what the files of a system directory cannot say.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub struct Written {
+pub struct HoopyToml {
     /// The machine's name; images are called after it. Default: the directory's name.
     pub name: Option<String>,
     /// `x86_64` or `aarch64`. Default: what the lock says, else this machine's.

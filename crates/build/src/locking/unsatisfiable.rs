@@ -7,12 +7,12 @@ use hoopy_apk::{Dependency, Op};
 use hoopy_base::arch::Arch;
 use hoopy_base::report::Observer;
 
-use super::nearest;
+use super::suggestions;
 use crate::config::System;
 
 /// No set of packages is what `packages` asks for.
 #[derive(Debug, thiserror::Error)]
-pub struct Refused {
+pub struct UnsatisfiableWorld {
     /// `packages`.
     pub file: String,
     /// Why.
@@ -21,7 +21,7 @@ pub struct Refused {
     told: Vec<Vec<String>>,
 }
 
-impl Refused {
+impl UnsatisfiableWorld {
     pub(super) fn new(system: &System, why: Unsatisfiable) -> Self {
         let file = system.path("packages").display().to_string();
         let told = why.causes.iter().map(|cause| tell(system, cause)).collect();
@@ -31,10 +31,10 @@ impl Refused {
     /// Adds what other repositories of the mirror have of what is missing, so far as they can be asked.
     pub(super) fn look_elsewhere(mut self, system: &System, arch: Arch, observer: &dyn Observer) -> Self {
         let wanted: Vec<Option<Dependency>> = self.why.causes.iter().map(missing).collect();
-        let found = nearest::look(system, arch, wanted.iter().flatten(), observer);
+        let found = suggestions::look(system, arch, wanted.iter().flatten(), observer);
         let causes = self.why.causes.iter_mut().zip(&mut self.told).zip(&wanted);
         for ((cause, lines), wanted) in causes {
-            let near: Vec<&nearest::Near> =
+            let near: Vec<&suggestions::Suggestion> =
                 found.iter().filter(|n| Some(&n.wanted) == wanted.as_ref()).collect();
             if near.is_empty() {
                 continue;
@@ -55,7 +55,7 @@ impl Refused {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for UnsatisfiableWorld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: no set of packages fits", self.file)?;
         self.told.iter().flatten().try_for_each(|line| write!(f, "\n{line}"))

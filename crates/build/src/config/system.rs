@@ -11,7 +11,7 @@ use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
 
-use super::written::{Port, Written};
+use super::hoopy_toml::{HoopyToml, Port};
 use hoopy_base::size;
 use hoopy_boot::layout::Layout;
 
@@ -139,7 +139,7 @@ impl System {
         let file = dir.join("hoopy.toml");
         let text = if file.exists() { read(&file)? } else { String::new() };
         let written = parse(&file, &text)?;
-        Meaning { dir, file: &file, over }.of(written, world)
+        Conversion { dir, file: &file, over }.of(written, world)
     }
 
     /// What stands for all that an image can depend on.
@@ -205,7 +205,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     read_text(path, Kind::Text).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
 }
 
-fn parse(file: &Path, text: &str) -> Result<Written, ConfigError> {
+fn parse(file: &Path, text: &str) -> Result<HoopyToml, ConfigError> {
     toml::from_str(text).map_err(|e| {
         let start = e.span().map_or(0, |s| s.start).min(text.len());
         let before = text.get(..start).unwrap_or_default();
@@ -220,14 +220,14 @@ fn parse(file: &Path, text: &str) -> Result<Written, ConfigError> {
 }
 
 /// The conversion, with what its messages need.
-struct Meaning<'a> {
+struct Conversion<'a> {
     dir: &'a Path,
     file: &'a Path,
     over: &'a Overrides,
 }
 
-impl Meaning<'_> {
-    fn of(&self, w: Written, world: World) -> Result<System, ConfigError> {
+impl Conversion<'_> {
+    fn of(&self, w: HoopyToml, world: World) -> Result<System, ConfigError> {
         let branch = w.branch.unwrap_or_else(|| DEFAULT_BRANCH.to_owned());
         let mirror = self.over.mirror.clone().or(w.mirror).unwrap_or_else(|| DEFAULT_MIRROR.to_owned());
         let repositories =
@@ -348,7 +348,7 @@ impl Meaning<'_> {
         written.iter().map(|(path, text)| mode(path, text)).collect()
     }
 
-    fn program(&self, written: super::written::Program) -> Result<Program, ConfigError> {
+    fn program(&self, written: super::hoopy_toml::Program) -> Result<Program, ConfigError> {
         let dir = self.dir.join(written.dir.unwrap_or_default());
         let copied = |(from, to): (&String, &String)| {
             let to = EntryPath::new(to).map_err(|e| self.value("programs.copy", e))?;

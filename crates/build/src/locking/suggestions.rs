@@ -27,7 +27,7 @@ const AT_A_TIME: usize = 7;
 
 /// A place that has what is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Near {
+pub(super) struct Suggestion {
     /// What is missing.
     pub wanted: Dependency,
     /// What is there, as `name-version`.
@@ -56,13 +56,13 @@ enum Kind {
     /// Of the branch in the making.
     Edge,
     /// Of the branch before.
-    Before,
+    PreviousBranch,
 }
 
-impl Near {
+impl Suggestion {
     /// Whether it was there once, and another may have taken its place.
     pub fn is_gone(&self) -> bool {
-        self.place.kind == Kind::Before
+        self.place.kind == Kind::PreviousBranch
     }
 
     /// Lines for a terminal, with what to write to have it; `asked_for`: a line of `packages` names it itself.
@@ -82,7 +82,7 @@ impl Near {
                 with(system, format!("@edge edge/{repository}")),
             ],
             Kind::Edge => vec![format!("  edge has {package} ({repository})")],
-            Kind::Before => {
+            Kind::PreviousBranch => {
                 vec![format!("  {branch} had {package} ({repository}): {own_branch} dropped or renamed it")]
             }
         }
@@ -105,7 +105,7 @@ pub(super) fn look<'w>(
     arch: Arch,
     wanted: impl Iterator<Item = &'w Dependency>,
     observer: &dyn Observer,
-) -> Vec<Near> {
+) -> Vec<Suggestion> {
     let mut wanted: Vec<&Dependency> = wanted.collect();
     if wanted.is_empty() || wanted.len() > MAX_WANTED {
         return Vec::new();
@@ -146,7 +146,7 @@ fn places(system: &System, arch: Arch) -> (Vec<Place>, Vec<Place>) {
         far.extend(repositories("edge").iter().map(|r| place(Kind::Edge, "edge", *r, arch)));
     }
     if let Some(before) = before(branch) {
-        far.extend(repositories(&before).iter().map(|r| place(Kind::Before, &before, *r, arch)));
+        far.extend(repositories(&before).iter().map(|r| place(Kind::PreviousBranch, &before, *r, arch)));
     }
     far.retain(|p| !configured(p));
     (near.filter(|p| !configured(p)).collect(), far)
@@ -168,20 +168,20 @@ fn location(system: &System, place: &Place) -> String {
 }
 
 /// What these places have of what is wanted: of each kind the first.
-fn ask(system: &System, places: &[Place], wanted: &[&Dependency]) -> Vec<Near> {
+fn ask(system: &System, places: &[Place], wanted: &[&Dependency]) -> Vec<Suggestion> {
     let client = Client::impatient(PATIENCE);
     let records = jobs::map_on(AT_A_TIME, places, |place| {
         Ok::<_, std::convert::Infallible>(read(system, place, &client).unwrap_or_default())
     });
     let Ok(records) = records;
-    let mut found: Vec<Near> = Vec::new();
+    let mut found: Vec<Suggestion> = Vec::new();
     for (place, records) in places.iter().zip(&records) {
         for wanted in wanted {
             let known = found.iter().any(|n| n.place.kind == place.kind && n.wanted == **wanted);
             let record = records.iter().filter(|r| r.offers(wanted)).max_by(|a, b| a.version.cmp(&b.version));
             if let Some(record) = record.filter(|_| !known) {
                 let package = format!("{}-{}", record.name, record.version);
-                found.push(Near { wanted: (*wanted).clone(), package, place: place.clone() });
+                found.push(Suggestion { wanted: (*wanted).clone(), package, place: place.clone() });
             }
         }
     }

@@ -24,7 +24,7 @@ use crate::stack::{Origin, Stack};
 use crate::target::Target;
 
 /// What can be known without building.
-pub enum Known {
+pub enum KnownFiles {
     /// The files of every package.
     Packages(Stack),
     /// Not even those, and why.
@@ -32,21 +32,21 @@ pub enum Known {
 }
 
 /// The tree of the locked packages and `root/`.
-pub fn stack(target: &Target, context: Context<'_>) -> Result<Known, CheckError> {
+pub fn stack(target: &Target, context: Context<'_>) -> Result<KnownFiles, CheckError> {
     let store = context.store;
     let (system, name) = (&target.system, target.lock.name());
     let Some(lock) = &target.lock.content else {
-        return Ok(Known::Nothing(format!("there is no {name} yet (`hoopy build` makes it)")));
+        return Ok(KnownFiles::Nothing(format!("there is no {name} yet (`hoopy build` makes it)")));
     };
     let mismatch = Mismatch::between(lock, system);
     if !mismatch.is_none() {
-        return Ok(Known::Nothing(format!("{name} is not for this system ({mismatch})")));
+        return Ok(KnownFiles::Nothing(format!("{name} is not for this system ({mismatch})")));
     }
     let locked: Vec<&LockedPackage> = lock.with_role(Role::Root).collect();
     let missing = locked.iter().filter(|p| !store.has_blob(p.sha256, p.size)).count();
     if missing > 0 {
         let why = format!("{missing} of {} locked packages are not downloaded", locked.len());
-        return Ok(Known::Nothing(why));
+        return Ok(KnownFiles::Nothing(why));
     }
     let packages =
         context.jobs.map(&locked, |p| package::import(&locking::package_file(p), store).map(Arc::new))?;
@@ -59,7 +59,7 @@ pub fn stack(target: &Target, context: Context<'_>) -> Result<Known, CheckError>
     }
     let own = Layer::whole(layer_id(&[]), own_entries(system)?);
     push(&mut stack, &own, own.entries.to_vec(), Origin::Files)?;
-    Ok(Known::Packages(stack))
+    Ok(KnownFiles::Packages(stack))
 }
 
 /// Lays down those entries of a package that `wanted` takes; the first pass only prepares links, and what it laid

@@ -15,7 +15,7 @@ use hoopy_base::digest::{ContentId, RecipeId};
 use hoopy_base::jobs::Jobs;
 use hoopy_store::{Store, StoreError};
 
-use super::indexes::Fetched;
+use super::indexes::FetchedIndex;
 use super::tools::{Tool, of_root};
 use crate::config::Repository;
 use crate::context::Context;
@@ -23,7 +23,7 @@ use hoopy_lock::{LockedRepository, Role};
 
 /// The repositories of a system with what their verified indexes hold.
 #[derive(Debug)]
-pub(super) struct Listed<'a> {
+pub(super) struct IndexCatalogue<'a> {
     /// Where they are.
     pub repositories: Vec<&'a Repository>,
     /// What the lock says of them.
@@ -33,16 +33,16 @@ pub(super) struct Listed<'a> {
     unkept: Option<RecipeId>,
 }
 
-impl<'a> Listed<'a> {
+impl<'a> IndexCatalogue<'a> {
     /// Verifies every index that was fetched, in order; `None` where one is not as it should be.
     pub fn all(
-        fetched: &[Fetched<'a>],
+        fetched: &[FetchedIndex<'a>],
         arch: Arch,
         keys: &KeyRing,
         context: Context<'_>,
     ) -> Result<Option<Self>, StoreError> {
         let store = context.store;
-        let verified = context.jobs.map(fetched, |Fetched { bytes, .. }| {
+        let verified = context.jobs.map(fetched, |FetchedIndex { bytes, .. }| {
             let Ok(verified) = index::verify(bytes, keys) else { return Ok(None) };
             Ok(Some((verified, store.put_blob(bytes)?)))
         })?;
@@ -106,7 +106,7 @@ fn recipe(ids: &[ContentId], arch: Arch) -> RecipeId {
 
 /// What the world needs, and the packages of which hoopy itself takes a file; `None` where something is not to be had.
 pub(super) fn choose<'l>(
-    listed: &'l Listed<'_>,
+    listed: &'l IndexCatalogue<'_>,
     world: &[Dependency],
     tools: &[Tool],
 ) -> Option<Vec<(Role, Choice<'l>)>> {
