@@ -1,6 +1,8 @@
 //! `cargo xtask demo`: from a fresh machine to a booted image.
 
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::{chores, mirror, setup};
@@ -11,20 +13,8 @@ const PROBE: &str = "https://dl-cdn.alpinelinux.org/alpine/v3.23/main/x86_64/APK
 /// Installs what is needed, builds `examples/hello` and boots it.
 pub fn run() -> anyhow::Result<()> {
     setup::run()?;
-    let mut common = Vec::new();
-    let reached = Command::new("curl").args(["-sfIL", "-m", "3", "-o", "/dev/null", PROBE]).status();
-    if !reached.is_ok_and(|s| s.success()) {
-        println!("demo: no Alpine mirror answers, so a stand-in is used");
-        let mirror = mirror::run()?;
-        common = vec![
-            "--mirror".into(),
-            mirror.join("alpine").into_os_string(),
-            "--keys".into(),
-            mirror.join("keys").into(),
-        ];
-    }
-    chores::run("cargo", &["build", "--quiet", "--release", "--package", "hoopy"])?;
-    let hoopy = chores::target().join("release/hoopy");
+    let common = mirror_arguments()?;
+    let hoopy = release_binary()?;
     let system = chores::root().join("examples/hello");
     let call = |verb: &str| {
         let mut command = Command::new(&hoopy);
@@ -43,4 +33,21 @@ pub fn run() -> anyhow::Result<()> {
         chores::command(&mut call("run"))?;
     }
     Ok(())
+}
+
+/// The arguments that name a mirror: none where Alpine's answers, else the stand-in, which is made where there is none.
+pub fn mirror_arguments() -> anyhow::Result<Vec<OsString>> {
+    let reached = Command::new("curl").args(["-sfIL", "-m", "3", "-o", "/dev/null", PROBE]).status();
+    if reached.is_ok_and(|status| status.success()) {
+        return Ok(Vec::new());
+    }
+    println!("no Alpine mirror answers, so a stand-in is used");
+    let mirror = mirror::run()?;
+    Ok(vec!["--mirror".into(), mirror.join("alpine").into(), "--keys".into(), mirror.join("keys").into()])
+}
+
+/// Builds hoopy as it is shipped; its path.
+pub fn release_binary() -> anyhow::Result<PathBuf> {
+    chores::run("cargo", &["build", "--quiet", "--release", "--package", "hoopy"])?;
+    Ok(chores::target().join("release/hoopy"))
 }

@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `lint`, `book`, `oracle`, `prove`, `bench`,
+//! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `lint`, `record`, `book`, `oracle`, `prove`, `bench`,
 //! `fuzz`, `setup`.
 
 mod bench;
@@ -12,6 +12,7 @@ mod mirror;
 mod oracle;
 mod processes;
 mod prove;
+mod record;
 mod setup;
 mod test;
 mod tools;
@@ -36,6 +37,8 @@ enum Chore {
     Lint,
     /// Look up known vulnerabilities of dependencies; needs the network.
     Advisories,
+    /// Record a real build and boot as the picture of the README, docs/demo.svg.
+    Record,
     /// Write the documentation as a book, into target/book.
     Book,
     /// Ask the real apk about random worlds and versions, and compare.
@@ -82,6 +85,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         Chore::Test => test::run(),
         Chore::Lint => lint::run(),
         Chore::Advisories => lint::advisories(),
+        Chore::Record => record::run(),
         Chore::Book => book::run(),
         Chore::Oracle(amount) => oracle::run(&amount),
         Chore::Prove(amount) => prove::run(&amount),
