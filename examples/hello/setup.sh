@@ -10,7 +10,7 @@ runlevel() {
 	done
 }
 
-runlevel sysinit devfs dmesg
+runlevel sysinit devfs sysfs dmesg
 runlevel boot bootmisc hostname modules networking sysctl syslog
 runlevel default dropbear
 runlevel shutdown killprocs mount-ro

@@ -10,7 +10,7 @@ runlevel() {
 	done
 }
 
-runlevel sysinit devfs dmesg mdev hwdrivers
+runlevel sysinit devfs sysfs dmesg mdev hwdrivers
 runlevel boot bootmisc fsck hostname hwclock localmount modules networking sysctl syslog
 runlevel default acpid chronyd crond hostkeys local smartd sshd
 runlevel shutdown killprocs mount-ro savecache

@@ -197,7 +197,8 @@ impl Request<'_> {
         let imported = timings.step("import", observer, || packages::import(system, &lock, context));
         let (packages, modules) = imported?;
         let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
-        let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, packages, keys: &keys };
+        let boots = self.options.output != Output::Tar;
+        let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, boots, packages, keys: &keys };
         let groups = Groups::of(inputs.packages.iter().map(AsRef::as_ref), &is_boot);
         let gather = Gather::new(maker, &groups, is_boot);
         let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);

@@ -1,7 +1,7 @@
 //! The command line with which an image under test is booted.
 //!
 //! ```text
-//! as it is      rdinit=/sbin/init console=ttyS0 ...
+//! as it is      rdinit=/usr/libexec/hoopy/init console=ttyS0 ...
 //! under test    rdinit=/bin/sh -c "set -f;eval $hoopy" hoopy hoopy="..." console=ttyS0 ...
 //! ```
 //!
@@ -30,11 +30,16 @@ const MAX: usize = 2048;
 /// The init that the kernel starts where nothing is said (init/main.c).
 const DEFAULT_INIT: &str = "/init";
 
-/// Waits for the port for a minute. Drivers that are modules are loaded after a second without one.
+/// Waits for the port for a minute. Drivers that are modules are loaded after a second without one. Then it waits until
+/// the first program is no script any more, ten seconds at most, and goes to its root: an init may have moved to
+/// another mount (`stack/root_mount` of the build), and what is mounted there is not seen from the first one.
 const WAIT: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin; d=/.hoopy; mkdir $d && mount -t devtmpfs d $d; n=0; \
      until set -- $d/vport*; [ -c $1 ] || [ $n -gt 600 ]; do n=$((n+1)); \
      [ $n != 10 ] || modprobe -a virtio_pci virtio_console; sleep .1; done; \
-     [ -c $1 ] && exec <>$1 >&0; umount -l $d; rmdir $d; cd /; echo hoopy is up; exec sh";
+     [ -c $1 ] && exec <>$1 >&0; umount -l $d; mount -t proc d $d; n=0; \
+     while read x <$d/1/cmdline; case $x in /bin/sh*|chroot*) [ $n -lt 99 ];; *) false;; esac; \
+     do n=$((n+1)); sleep .1; done; cd $d/1/root || cd /; umount -l $d; rmdir $d; \
+     echo hoopy is up; chroot . true && exec chroot . sh; exec sh";
 
 /// Why an image cannot be booted under test.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -26,7 +26,7 @@ pub struct HoopyToml {
     pub repositories: Option<Vec<String>>,
     /// A directory with public keys (`NAME.rsa.pub`) to trust instead of Alpine's. Default: `keys/` where it is.
     pub keys: Option<String>,
-    /// Kernel arguments. `rdinit=/sbin/init` is added where no `rdinit=` is given.
+    /// Kernel arguments. `rdinit=/usr/libexec/hoopy/init` is added where no `rdinit=` is given.
     pub cmdline: Option<String>,
     /// The machine's memory, as `512M` or `4G`: an image that does not fit is refused, and `run` uses it too.
     pub memory: Option<String>,

@@ -3,6 +3,8 @@
 use hoopy_base::arch::Arch;
 use hoopy_boot::layout::Layout;
 
+use crate::stack::root_mount::INIT;
+
 /// What an image is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -38,8 +40,8 @@ pub fn os_release(root: Option<&[u8]>, branch: &str, identity: &Identity) -> Vec
     fields.iter().map(|(key, value)| format!("{key}=\"{value}\"\n")).collect::<String>().into_bytes()
 }
 
-/// The kernel's arguments: as written, or both consoles; with `rdinit=/sbin/init` where no `rdinit=` is given,
-/// since the kernel's own default is `/init` (init/main.c).
+/// The kernel's arguments: as written, or both consoles; with `rdinit=` and [`INIT`] where no `rdinit=`
+/// is given, since the kernel's own default is `/init` (init/main.c).
 ///
 /// With [`Layout::Ab`] a panic reboots after ten seconds, long enough to read or record it, where no `panic=` is
 /// given: a kernel that stops for ever (its own default) would never get to the image before. An oops is left to
@@ -48,7 +50,8 @@ pub fn command_line(written: Option<&str>, arch: Arch, layout: Layout) -> String
     let written = written.map_or_else(|| format!("console=tty1 console={}", arch.console()), str::to_owned);
     let words: Vec<&str> = written.split_whitespace().collect();
     let given = |key: &str| words.iter().any(|w| w.starts_with(key));
-    let before = (!given("rdinit=")).then_some("rdinit=/sbin/init");
+    let init = format!("rdinit={INIT}");
+    let before = (!given("rdinit=")).then_some(init.as_str());
     let after = (layout == Layout::Ab && !given("panic=")).then_some("panic=10");
     let all: Vec<&str> = before.into_iter().chain(words.iter().copied()).chain(after).collect();
     all.join(" ")

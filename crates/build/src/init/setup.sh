@@ -4,7 +4,7 @@
 set -eu
 
 # The services of each runlevel. What a package brings is in its /etc/init.d.
-for service in devfs dmesg; do
+for service in devfs sysfs dmesg; do
 	rc-update -q add "$service" sysinit
 done
 for service in bootmisc hostname modules networking sysctl syslog; do

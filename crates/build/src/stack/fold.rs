@@ -19,7 +19,9 @@ use super::conflict::{FileConflict, Winner, winner};
 use super::kmod::Modules;
 use super::package_layer::settled_layer;
 use super::scripts::{Job, Runner, Scripts, apply, environment};
-use super::{Origin, Stack, StackError, accounts, configuration, database, finish, health, setup, triggers};
+use super::{
+    Origin, Stack, StackError, accounts, configuration, database, finish, health, root_mount, setup, triggers,
+};
 use crate::config::System;
 use crate::context::Context;
 
@@ -31,6 +33,8 @@ pub struct Inputs<'a> {
     pub arch: Arch,
     /// No time in the image is later.
     pub epoch: u64,
+    /// Whether what is made of it boots, and needs a first program.
+    pub boots: bool,
     /// The packages, in install order.
     pub packages: Vec<Arc<Package>>,
     /// The trusted keys' files.
@@ -128,6 +132,9 @@ impl Fold<'_> {
             self.files(copied, Origin::Programs)?;
             if let Some(job) = setup::job(&system.dir, system.network, epoch)? {
                 apply(&mut self.stack, job, &mut self.scripts)?;
+            }
+            if inputs.boots {
+                self.files(root_mount::layer(&self.stack, epoch, store)?, Origin::Init)?;
             }
             if system.layout == Layout::Ab {
                 self.files(health::layer(&self.stack, epoch, store)?, Origin::Health)?;

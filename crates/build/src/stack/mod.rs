@@ -1,7 +1,7 @@
 //! The stack: an image as an ordered list of layers, made by a fold from the bottom up.
 //!
 //! ```text
-//! configuration ▸ (pre-install ▸ package ▸ post-install)* ▸ triggers ▸ database ▸ root/ ▸ programs ▸ setup.sh ▸ health ▸ finish
+//! configuration ▸ (pre-install ▸ package ▸ post-install)* ▸ triggers ▸ database ▸ root/ ▸ programs ▸ setup.sh ▸ init ▸ health ▸ finish
 //! ```
 //!
 //! A script's layer depends on all below it. What it made is remembered under what it could see: the script,
@@ -19,6 +19,7 @@ mod fold;
 pub mod health;
 mod kmod;
 mod package_layer;
+pub mod root_mount;
 mod scripts;
 mod setup;
 mod triggers;
@@ -54,6 +55,8 @@ pub enum Origin {
     Programs,
     /// What `setup.sh` changed.
     Setup,
+    /// The first program of a machine that boots.
+    Init,
     /// The services of a machine with the layout `ab`.
     Health,
     /// What every image gets at the end.
@@ -73,6 +76,7 @@ impl Origin {
             Self::Files => "root/".to_owned(),
             Self::Programs => "programs".to_owned(),
             Self::Setup => "setup.sh".to_owned(),
+            Self::Init => "hoopy-init".to_owned(),
             Self::Health => "hoopy-health".to_owned(),
             Self::Finish => "finish".to_owned(),
             Self::Release => "hoopy-release".to_owned(),
