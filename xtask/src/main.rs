@@ -1,6 +1,8 @@
 //! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `lint`, `record`, `book`, `oracle`, `prove`, `bench`,
 //! `fuzz`, `setup`.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "chores talk to the developer")]
+
 mod bench;
 mod book;
 mod chores;

@@ -8,8 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files that import each other because they are two halves of one idea, and why.
-const ONE_IDEA: &[(&str, &str)] =
-    &[("cli::command::build", "cli::command::reproduce"), ("cli::command::build", "cli::command::watch")];
+const ONE_IDEA: &[(&str, &str)] = &[];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask bench solve` runs it beside `apk add --simulate`, and reads from standard error how long each step
 //! took.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 use std::path::Path;
 use std::time::Instant;

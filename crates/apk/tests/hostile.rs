@@ -1,6 +1,6 @@
 //! Packages that mean harm: each is refused with a message of its own before anything of it is used.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
 mod common;
 

@@ -6,6 +6,7 @@
 //! `APKINDEX.tar.gz`, or else the one in `data`); `HOOPY_APK_SEED` is the first seed. Each difference is made
 //! as small as can be, and becomes a case under `solve-cases`.
 #![expect(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip")]
 
 mod common;
 

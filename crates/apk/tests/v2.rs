@@ -1,6 +1,6 @@
 //! Packages of apk 2 beside the real apk (`HOOPY_APK_ROOT`): what it verifies and installs is what is read.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
 mod common;
 

@@ -1,7 +1,7 @@
 //! Packages and indexes of apk 3 as the real apk (`HOOPY_APK_ROOT`) makes them: read, and compared with what the same
 //! apk installs of them.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
 mod common;
 

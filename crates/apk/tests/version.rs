@@ -2,6 +2,7 @@
 //! the seed), and the properties of an order. How one process of apk answers for thousands of pairs is told in
 //! `common/versions.rs`.
 #![expect(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip")]
 
 mod common;
 

@@ -36,7 +36,7 @@ pub fn started(arch: Arch) -> String {
     format!("{BOOT_DIR}/{}", arch.efi_boot_name())
 }
 
-/// Where [`Layout::Single`] keeps the image before this one: `EFI/BOOT/BOOTX64.OLD`.
+/// Where [`Layout::Single`] keeps the previous image: `EFI/BOOT/BOOTX64.OLD`.
 pub fn previous(arch: Arch) -> String {
     let name = arch.efi_boot_name();
     format!("{BOOT_DIR}/{}.OLD", name.strip_suffix(".EFI").unwrap_or(name))

@@ -38,7 +38,7 @@ const FILES: [(&str, u32, &str); 9] = [
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// There is a system, or part of one.
-    #[error("{}: is there already, and was left as it is: name a directory without it", .0.display())]
+    #[error("{} already exists", .0.display())]
     Exists(PathBuf),
     /// A file could not be written.
     #[error("{}: {source}", .path.display())]

@@ -23,7 +23,7 @@ pub enum ProgramError {
         output: String,
     },
     /// It succeeded and the file to copy is not there.
-    #[error("hoopy.toml: `programs`: `{run}` succeeded, and there is no {} to copy", .file.display())]
+    #[error("hoopy.toml: `programs`: `{run}` succeeded, but did not create {}", .file.display())]
     Missing {
         /// The command.
         run: String,

@@ -175,7 +175,7 @@ impl Request<'_> {
         if self.options.locked {
             return Err(BuildError::NoLock(path.clone()));
         }
-        context.observer.event(Event::Note(&format!("no {}: making it", path.display())));
+        context.observer.event(Event::Note(&format!("no {}: creating it", path.display())));
         let lock = lock::make(self.target, lock::Keep::default(), context)?;
         lock.write(path)?;
         Ok(lock)

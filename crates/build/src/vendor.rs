@@ -25,7 +25,7 @@ pub struct VendorMirror {
 #[derive(Debug, thiserror::Error)]
 pub enum VendorError {
     /// There is no lock to keep packages of.
-    #[error("{}: there is no lock: run `hoopy lock` first", .0.display())]
+    #[error("{}: no lock, which names the packages to save", .0.display())]
     NoLock(PathBuf),
     /// A package could not be fetched.
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! What hoopy does, told in detail on standard error: `-v` for the steps, `-vv` for each piece of work, or what the
+//! The log of what hoopy does, on standard error: `-v` for the steps, `-vv` for each piece of work, or what the
 //! filter in `HOOPY_LOG` lets through, as `hoopy_build=debug` (the syntax of tracing-subscriber's `EnvFilter`). The
 //! timeline of a build is recorded from the same spans.
 //!
@@ -6,18 +6,19 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context as _;
 use hoopy_build::timeline::Recording;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
 use crate::args::{Args, Command};
+use crate::error::{CommandError, Result};
+use crate::output::LogLines;
 
 static LINES: AtomicBool = AtomicBool::new(false);
 
 /// Begins to log, and to record where a timeline is asked for.
-pub fn begin(args: &Args) -> anyhow::Result<Option<Recording>> {
+pub fn begin(args: &Args) -> Result<Option<Recording>> {
     let filter = filter(args.global.verbose)?;
     let recorded = matches!(&args.command, Command::Build(build) if build.timings.is_some());
     if filter.is_none() && !recorded {
@@ -26,11 +27,12 @@ pub fn begin(args: &Args) -> anyhow::Result<Option<Recording>> {
     LINES.store(filter.is_some(), Ordering::Relaxed);
     let lines = filter.map(|filter| {
         let lines = tracing_subscriber::fmt::layer().without_time().with_ansi(false);
-        lines.with_writer(std::io::stderr).with_span_events(FmtSpan::CLOSE).with_filter(filter)
+        lines.with_writer(|| LogLines).with_span_events(FmtSpan::CLOSE).with_filter(filter)
     });
     let (recording, recorder) = recorded.then(Recording::begin).unzip();
     let subscriber = tracing_subscriber::registry().with(lines).with(recorder);
-    tracing::subscriber::set_global_default(subscriber).context("cannot log")?;
+    tracing::subscriber::set_global_default(subscriber)
+        .map_err(|e| CommandError::failed(format!("cannot log: {e}")))?;
     Ok(recording)
 }
 
@@ -39,7 +41,7 @@ pub fn is_on() -> bool {
     LINES.load(Ordering::Relaxed)
 }
 
-fn filter(verbose: u8) -> anyhow::Result<Option<EnvFilter>> {
+fn filter(verbose: u8) -> Result<Option<EnvFilter>> {
     let written = std::env::var("HOOPY_LOG").ok().filter(|filter| !filter.is_empty());
     let text = match (written, verbose) {
         (Some(written), _) => written,
@@ -48,5 +50,7 @@ fn filter(verbose: u8) -> anyhow::Result<Option<EnvFilter>> {
         (None, 1) => "hoopy=info".to_owned(),
         (None, _) => "hoopy=debug".to_owned(),
     };
-    EnvFilter::builder().parse(&text).map(Some).with_context(|| format!("HOOPY_LOG: invalid filter {text:?}"))
+    EnvFilter::builder().parse(&text).map(Some).map_err(|_| {
+        CommandError::usage(format!("HOOPY_LOG is {text:?}: expected a filter such as hoopy_build=debug"))
+    })
 }

@@ -1,5 +1,6 @@
 //! Archives go out and come back, here and through other programs.
 #![expect(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip")]
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};

@@ -1,6 +1,6 @@
 //! Beside the real depmod: the one of the mirror's package kmod, over real modules.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::fs;

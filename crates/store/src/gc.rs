@@ -78,7 +78,7 @@ pub trait UnpackedLayers {
 #[derive(Debug, thiserror::Error)]
 pub enum GcError {
     /// There is none.
-    #[error("{}: no store of hoopy's there", .0.display())]
+    #[error("{}: not a store of hoopy", .0.display())]
     NoStore(PathBuf),
     /// A file could not be read or removed.
     #[error(transparent)]

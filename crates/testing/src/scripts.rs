@@ -62,10 +62,10 @@ pub enum ScriptsError {
         source: io::Error,
     },
     /// A name that cannot be shown and typed.
-    #[error("{}: the name of a test is of printable UTF-8", .0.display())]
+    #[error("{}: expected the name of a test to be printable UTF-8", .0.display())]
     Name(PathBuf),
     /// Parts of a test are missing.
-    #[error("{}: the parts of the test {name} are {found}: expected {name}.1.sh, {name}.2.sh and so on, two at least", .dir.display())]
+    #[error("{}: test {name} has the parts {found}: expected {name}.1.sh, {name}.2.sh and so on", .dir.display())]
     Parts {
         /// `tests/`.
         dir: PathBuf,

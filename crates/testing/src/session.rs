@@ -15,7 +15,7 @@ use super::{Ended, SKIPPED, Settings, Watch};
 const BOOT: &str = "the machine boots";
 
 /// What tests say that are not run.
-const GONE: &str = "the machine was gone";
+const GONE: &str = "the machine had stopped";
 const NOT_SENT: &str = "tests/ did not reach the machine";
 
 pub(super) struct Session<'a> {
@@ -206,9 +206,9 @@ impl Session<'_> {
             "0" => Verdict::Passed,
             SKIPPED => {
                 let last = captured.output.lines().rfind(|line| !line.trim().is_empty());
-                Verdict::Skipped(last.unwrap_or("it did not say why").trim().to_owned())
+                Verdict::Skipped(last.unwrap_or("no reason given").trim().to_owned())
             }
-            "late" => Verdict::Failed(format!("it did not end within {} s", self.settings.limit.as_secs())),
+            "late" => Verdict::Failed(format!("timed out after {} s", self.settings.limit.as_secs())),
             "lost" => Verdict::Failed("tests/ was gone in the machine".to_owned()),
             "126" | "127" => Verdict::Failed(format!("exit status {}: not to be run", captured.status)),
             other => Verdict::Failed(match other.parse::<u32>() {

@@ -7,7 +7,7 @@
 //! $ echo one; echo two
 //! one
 //! two
-//! said [..]with TCG[..]       a line that `hoopy run` said beside the console
+//! said [..](TCG)[..]       a line that `hoopy run` said beside the console
 //! off                        powers off: the next `login` boots again, with the same disks
 //! ```
 //!

@@ -1,5 +1,6 @@
 //! Images are assembled on a small stub of our own, and on the real one where it is installed.
 #![expect(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip")]
 
 mod common;
 

@@ -353,11 +353,14 @@ mod tests {
         let error = console.expect("login:", SOON).unwrap_err().to_string();
         assert_eq!(
             error,
-            "the machine ended (exit status: 4) before it said \"login:\": no such device; \
+            "the machine stopped (exit status: 4) before its console showed \"login:\": no such device; \
              its console ended with:\nKernel panic"
         );
         let mut console = shell("echo hm; sleep 100");
         let error = console.expect("login:", Duration::from_millis(300)).unwrap_err().to_string();
-        assert_eq!(error, "the machine did not say \"login:\" within 0 s; its console ended with:\nhm");
+        assert_eq!(
+            error,
+            "timed out: the console did not show \"login:\" within 0 s; its console ended with:\nhm"
+        );
     }
 }

@@ -97,7 +97,7 @@ pub enum VmError {
         source: io::Error,
     },
     /// The machine ended while something was expected of it.
-    #[error("the machine ended ({status}) before it said {wanted:?}{}", said(.words, .tail))]
+    #[error("the machine stopped ({status}) before its console showed {wanted:?}{}", said(.words, .tail))]
     Ended {
         /// How QEMU ended.
         status: String,
@@ -120,7 +120,7 @@ pub enum VmError {
         tail: String,
     },
     /// What was expected did not come in time.
-    #[error("the machine did not say {wanted:?} within {} s{facts}{}", .after.as_secs(), heard(.tail))]
+    #[error("timed out: the console did not show {wanted:?} within {} s{facts}{}", .after.as_secs(), heard(.tail))]
     TimedOut {
         /// What was waited for.
         wanted: String,

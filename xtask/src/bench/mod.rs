@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: hoopy beside the shell pipeline that it replaces, and beside the least that could be
-//! done, in one run. Rounds take turns, so that a machine that is busy for a while is so for all of them.
+//! `cargo xtask bench`: hoopy beside the shell pipeline that it replaces, and beside a lower
+//! bound, in one run. Rounds take turns, so that a machine that is busy for a while is so for all of them.
 
 mod chart;
 mod measure;

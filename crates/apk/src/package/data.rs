@@ -190,7 +190,7 @@ impl<R: BufRead> File<'_, R> {
 
 /// A file's content is not what its checksum says.
 #[derive(Debug, thiserror::Error)]
-#[error("a file's content has not the checksum that its package says")]
+#[error("checksum mismatch: a file does not have the content that its package lists")]
 struct WrongContent;
 
 impl<R: BufRead> Read for File<'_, R> {

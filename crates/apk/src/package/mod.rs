@@ -47,7 +47,7 @@ pub enum PackageError {
         found: Checksum,
     },
     /// The data member is not the one that the control member names.
-    #[error("the package's data is not what its .PKGINFO says: expected SHA-256 {expected}, found {found}")]
+    #[error("checksum mismatch: .PKGINFO lists SHA-256 {expected} for the data, found {found}")]
     DataHash {
         /// What `.PKGINFO` says.
         expected: String,
@@ -78,13 +78,13 @@ pub enum PackageError {
     #[error("its files hold far more bytes than a package of its size can: refused, it may be a bomb")]
     TooLarge,
     /// A file's content is not what its checksum says.
-    #[error("{path:?}: its content has not the checksum that the package says")]
+    #[error("{path:?}: checksum mismatch: the content is not what the package lists")]
     FileChecksum {
         /// The file.
         path: String,
     },
     /// The data of a v3 package are not in the order of its files.
-    #[error("{path:?}: its data are not where they should be, or not of the size that the package says")]
+    #[error("{path:?}: the data are not in the order or of the size that the package lists")]
     Misplaced {
         /// The file.
         path: String,

@@ -102,7 +102,7 @@ fn v2<R: BufRead>(reader: R, trust: Trust<'_>) -> Result<Opened<R>, PackageError
         Trust::Checksum(expected) => same(expected, Checksum::Sha256(digested.sha256))?,
     }
     let mut info =
-        PackageInfo::parse(&control.info.ok_or_else(|| PackageError::Info("there is none".to_owned()))?)?;
+        PackageInfo::parse(&control.info.ok_or_else(|| PackageError::Info("missing".to_owned()))?)?;
     info.record.checksum = checksum;
     let data = Data::v2(rest, info.datahash, trust.proof());
     Ok(Opened { info, scripts: control.scripts, checksum, data })

@@ -1,4 +1,5 @@
 //! The real apk, run through its own loader from an unpacked Alpine root.
+#![allow(clippy::print_stderr, reason = "tests say what they skip")]
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

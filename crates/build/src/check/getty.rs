@@ -43,7 +43,7 @@ pub fn check(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     };
     if without.len() == consoles.len() {
         let all = consoles.join(", ");
-        let message = format!("no getty on any console of the command line ({all}): nobody can log in there");
+        let message = format!("no getty on any console of the command line ({all}): there is no login");
         return Ok(vec![finding(Severity::Error, message, &last)]);
     }
     let one = |console: &&String| {

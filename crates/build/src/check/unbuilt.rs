@@ -40,7 +40,7 @@ pub fn stack(target: &Target, context: Context<'_>) -> Result<KnownFiles, CheckE
     };
     let mismatch = Mismatch::between(lock, system);
     if !mismatch.is_none() {
-        return Ok(KnownFiles::Nothing(format!("{name} is not for this system ({mismatch})")));
+        return Ok(KnownFiles::Nothing(format!("{name} does not fit the system ({mismatch})")));
     }
     let locked: Vec<&LockedPackage> = lock.with_role(Role::Root).collect();
     let missing = locked.iter().filter(|p| !store.has_blob(p.sha256, p.size)).count();

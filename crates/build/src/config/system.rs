@@ -292,15 +292,19 @@ impl Conversion<'_> {
     /// ssh(1) takes a leading dash for an option.
     fn host(&self, written: String) -> Result<String, ConfigError> {
         let bad = written.is_empty() || written.starts_with('-') || written.contains(char::is_whitespace);
-        let message =
-            || format!("{written:?} is no machine: write what `ssh` takes, as nas or root@10.0.0.2");
+        let message = || {
+            format!(
+                "{written:?} is not the name of a machine: expected what ssh takes, as nas or root@10.0.0.2"
+            )
+        };
         if bad { Err(self.value("deploy.host", message())) } else { Ok(written) }
     }
 
     fn esp(&self, written: String) -> Result<String, ConfigError> {
         let good = written.starts_with('/') && !written.contains(char::is_control);
-        let message =
-            || format!("{written:?} is no directory of the machine: write its whole path, as /media/usb");
+        let message = || {
+            format!("{written:?} is not an absolute path: expected a directory of the machine, as /media/usb")
+        };
         if good { Ok(written) } else { Err(self.value("deploy.esp", message())) }
     }
 

@@ -27,7 +27,7 @@ pub const DOWNLOADS: usize = 6;
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The mirror does not have it.
-    #[error("{place}: not there{}", .status.map(|s| format!(" (HTTP status {s})")).unwrap_or_default())]
+    #[error("{place}: not found{}", .status.map(|s| format!(" (HTTP status {s})")).unwrap_or_default())]
     Missing {
         /// The address or file.
         place: String,

@@ -38,8 +38,8 @@ pub enum QueryError {
     Keys(#[from] FetchError),
     /// The lock names a package that no index tells of any more.
     #[error(
-        "{}: nothing tells of {package} any more: the store has not the index that the lock was made of, and \
-         {repository} has another by now",
+        "{}: no index lists {package} any more: the one that the lock was made from is not in the store, and {repository} \
+         has a newer one",
         .lock.display()
     )]
     Gone {

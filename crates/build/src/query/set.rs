@@ -50,13 +50,13 @@ impl Set {
     pub fn of(target: &Target, context: Context<'_>) -> Result<Self, QueryError> {
         let (system, path) = (&target.system, target.lock.path.clone());
         let Some(lock) = &target.lock.content else {
-            let note = format!("no {}: this is what `hoopy lock` would write", path.display());
+            let note = format!("no {}: showing what `hoopy lock` would write", path.display());
             context.observer.event(Event::Note(&note));
             return Self::resolved(system, target.arch, path, context);
         };
         let mismatch = Mismatch::between(lock, system);
         if !mismatch.is_none() {
-            let warning = format!("{}: not for this system: {mismatch}", path.display());
+            let warning = format!("{} does not fit the system: {mismatch}", path.display());
             context.observer.event(Event::Warning(&warning));
         }
         Self::locked(system, path, lock, context)
@@ -90,7 +90,7 @@ impl Set {
             None => {
                 context
                     .observer
-                    .event(Event::Note("the store has not the indexes of the lock: asking the mirror"));
+                    .event(Event::Note("the indexes of the lock are not in the store: asking the mirror"));
                 let mirrored = lock::indexes(system, lock.arch, &keys, context)?;
                 mirrored.into_iter().map(Shelf::from).collect()
             }

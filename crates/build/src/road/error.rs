@@ -17,10 +17,10 @@ use crate::stack::StackError;
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// `--locked`, and there is no lock.
-    #[error("{}: there is no lock, and --locked was given: run `hoopy lock`", .0.display())]
+    #[error("{}: no lock, which --locked requires", .0.display())]
     NoLock(PathBuf),
     /// The lock does not answer what the directory asks.
-    #[error("{}: not for this system: {mismatch}", .path.display())]
+    #[error("{} does not fit the system: {mismatch}", .path.display())]
     Mismatch {
         /// The lock.
         path: PathBuf,

@@ -56,7 +56,7 @@ fn as_they_are(lock: &Lock, context: Context<'_>) -> Result<Vec<Arc<Package>>, B
     if ordered.len() != packages.len() {
         let extra = packages.iter().find(|p| !ordered.iter().any(|o| o.record.name == p.record.name));
         let name = extra.map_or_else(String::new, |p| p.record.name.to_string());
-        return Err(BuildError::Inconsistent(format!("nothing asks for {name}")));
+        return Err(BuildError::Inconsistent(format!("no package needs {name}")));
     }
     Ok(ordered)
 }

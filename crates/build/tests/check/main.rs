@@ -8,7 +8,7 @@
 //!
 //! `UPDATE_EXPECTED=1` writes the last anew.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::fs;

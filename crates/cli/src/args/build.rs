@@ -1,44 +1,76 @@
-//! The commands that make an image and try it here.
+//! Commands that create a system, build its image and try it on this computer.
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
 
 use super::System;
 
+pub const BUILD: &str = "\
+Example: hoopy build nas
+         hoopy build nas --watch --run
+         hoopy build nas --output tar";
+
+pub const TEST: &str = "\
+Example: hoopy test nas --junit results.xml
+         hoopy test nas --only web --only ssh
+
+Every *.sh and every program in tests/ is a test, and runs as root in the machine: exit status 0 is a pass, 77 is a skip \
+(the last line of output says why), all else is a failure. NAME.1.sh, NAME.2.sh are one test with a reboot in between, \
+in a machine of its own. hoopy checks the system itself, too: the runlevel is reached, services are up, fstab is \
+mounted, the clock is set, the root filesystem is in memory. The exit code is 6 where a test fails.";
+
+/// Options of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Directory to create the system in
+    #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub system: System,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Options of `build`.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Args)]
 pub struct Build {
     #[command(flatten)]
     pub system: System,
-    /// Fail where hoopy.lock is missing or not for these packages
+    /// Fail if hoopy.lock is missing, or does not fit `packages`
     #[arg(long)]
     pub locked: bool,
-    /// What to write
-    #[arg(long, value_enum, default_value_t = Output::Uki)]
+    /// Form of the image
+    #[arg(long, value_enum, default_value_t = Output::Uki, value_name = "FORM")]
     pub output: Output,
-    /// The image's version, instead of the day and a counter
+    /// Version of the image [default: the date and a counter]
     #[arg(long, value_name = "VERSION")]
     pub image_version: Option<String>,
-    /// How segments are compressed: zstd, zstd:19, gzip, xz, lz4, none, best
+    /// Compression of the initramfs: zstd, zstd:19, gzip, xz, lz4, none, best
     #[arg(long, value_name = "CODEC")]
     pub compression: Option<String>,
-    /// The smallest image: kernel modules are unpacked, then all is compressed well. Slow to make, takes more memory
+    /// Build the smallest image: slow to build, and kernel modules take more memory on the machine
     #[arg(long, conflicts_with = "compression")]
     pub best: bool,
-    /// Where package scripts and setup.sh run: here where they can and else in a virtual machine, or one of the two
+    /// Where to run package scripts and setup.sh
     #[arg(long, value_enum, default_value_t = Scripts::Auto, value_name = "WHERE")]
     pub scripts: Scripts,
-    /// Write what took how long, as a page for a browser
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "timings.html")]
+    /// Write a build timeline (HTML)
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "timings.html", value_hint = ValueHint::FilePath)]
     pub timings: Option<PathBuf>,
-    /// Build again whenever something in the directory changes, until Ctrl-C
+    /// Build again whenever a file of the system changes, until Ctrl-C
     #[arg(long, conflicts_with_all = ["check", "json", "image_version"])]
     pub watch: bool,
-    /// With --watch: boot each image in a virtual machine, which starts anew when the image has changed
+    /// With --watch: boot each new image in a virtual machine
     #[arg(long, requires = "watch")]
     pub run: bool,
-    /// Build once more elsewhere, with nothing kept but the packages, and say what differs
+    /// Check that the build is reproducible: build a second time elsewhere, and compare
     #[arg(long)]
     pub check: bool,
     /// Print the result as JSON
@@ -46,91 +78,89 @@ pub struct Build {
     pub json: bool,
 }
 
-/// Where scripts run.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Scripts {
-    /// In a sandbox where this machine and this user can, else in a virtual machine
+    /// In a sandbox where possible, else in a virtual machine
     Auto,
-    /// In a sandbox on this machine
+    /// In a sandbox on this computer
     Native,
     /// In a virtual machine
     Vm,
 }
 
-/// What `build` writes.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Output {
-    /// One file that firmware boots
+    /// One file that UEFI firmware boots
     Uki,
     /// Kernel and initramfs as two files
     #[value(name = "kernel+initramfs")]
     KernelAndInitramfs,
-    /// The root tree as an archive
+    /// Root filesystem as a tar archive
     Tar,
 }
 
 /// Options of `run`.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Args)]
 pub struct Run {
     #[command(flatten)]
     pub system: System,
-    /// The image, instead of the newest
-    #[arg(long, value_name = "FILE")]
+    /// Boot this image instead of the newest
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub image: Option<PathBuf>,
-    /// Memory of the machine
+    /// Memory of the virtual machine: 512M, 2G
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<String>,
-    /// Processors of the machine
+    /// Processors of the virtual machine
     #[arg(long, value_name = "N")]
     pub cpus: Option<u32>,
-    /// Ports to forward, GUEST or HOST:GUEST, instead of those in hoopy.toml
+    /// Forward a port: GUEST or HOST:GUEST, instead of those of hoopy.toml
     #[arg(long = "port", value_name = "PORT")]
     pub ports: Vec<hoopy_build::config::Forward>,
-    /// Stop, and succeed, once the console shows TEXT
+    /// Stop, and succeed, when the console shows TEXT
     #[arg(long, value_name = "TEXT")]
     pub until: Option<String>,
-    /// How many seconds to wait for it
+    /// Fail if --until does not succeed in this time
     #[arg(long, value_name = "SECONDS", default_value_t = 180, requires = "until")]
     pub within: u64,
 }
 
 /// Options of `test`.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Args)]
 pub struct Test {
     #[command(flatten)]
     pub system: System,
-    /// Only tests with one of these texts in their name
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
-    /// Test this image as it is, instead of building
-    #[arg(long, value_name = "FILE", conflicts_with = "locked")]
+    /// Run only tests with this text in their name; can be repeated
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+    /// Test this image instead of building one
+    #[arg(long, value_name = "FILE", conflicts_with = "locked", value_hint = ValueHint::FilePath)]
     pub image: Option<PathBuf>,
-    /// Fail where hoopy.lock is missing or not for these packages
+    /// Fail if hoopy.lock is missing, or does not fit `packages`
     #[arg(long)]
     pub locked: bool,
-    /// Test all once more after a reboot, with the disks as they were left
+    /// Run all tests again after a reboot, with the disks as they were left
     #[arg(long)]
     pub reboot: bool,
-    /// Memory of the machine
+    /// Memory of the virtual machine: 512M, 2G
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<String>,
-    /// Processors of the machine
+    /// Processors of the virtual machine
     #[arg(long, value_name = "N")]
     pub cpus: Option<u32>,
-    /// How many machines run at a time, instead of what there are cores for
+    /// Virtual machines to run in parallel [default: what the cores of this computer, or --jobs, allow; at most 4]
     #[arg(long, value_name = "N")]
     pub machines: Option<usize>,
-    /// How long a test may take
+    /// Time limit of a test
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub timeout: u64,
-    /// How long a boot may take
+    /// Time limit of a boot
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub boot_timeout: u64,
-    /// Where the consoles' logs are kept, instead of ~/.local/state/hoopy
-    #[arg(long, value_name = "DIR")]
+    /// Keep console logs in DIR [default: ~/.local/state/hoopy]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub logs: Option<PathBuf>,
-    /// Write the results as JUnit XML too
-    #[arg(long, value_name = "FILE")]
+    /// Write the results as JUnit XML
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub junit: Option<PathBuf>,
     /// Print the results as JSON
     #[arg(long)]

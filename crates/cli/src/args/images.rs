@@ -1,90 +1,89 @@
-//! The commands that look at what is built.
+//! Commands that read images.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
 
-/// What stands below the help of `inspect`.
 pub const INSPECT: &str = "\
 Example: hoopy inspect images/nas-2026112101.efi
          hoopy inspect ls images/nas-2026112101.efi etc
          hoopy inspect cat images/nas-2026112101.efi etc/hostname
          hoopy inspect extract images/nas-2026112101.efi etc lib/apk -o out
 
-Paths are those of the system that boots, which is what the kernel makes of the archives: later files take the place \
-of earlier ones. An image called `ls`, `cat` or `extract` is written ./ls.
-Exit codes: 0 it was read to its end; 1 it was not, or it has no such path.";
+Paths are those of the booted system: where several archives have a file, the last one counts, as for the kernel. Write \
+./ls for an image called ls. The exit code is 1 where an image could not be read to its end, or has no such path.";
 
-/// What stands below the help of `diff`.
 pub const DIFF: &str = "\
 Example: hoopy diff images/nas-2026112101.efi images/nas-2026112102.efi -p
          hoopy diff hoopy.lock.old hoopy.lock
-         hoopy diff HEAD~1 HEAD nas
-         hoopy diff ssh:nas images/nas-2026112102.efi -p
-         hoopy diff root@nas HEAD nas
+         hoopy -C nas diff HEAD~1 HEAD
+         hoopy -C nas diff ssh:nas images/nas-2026112102.efi -p
+         hoopy -C nas diff root@nas HEAD
 
-What differs is no failure: the exit code is 0 either way, as with `git diff`, and with --exit-code 8 where something \
-does. Files of packages that changed are counted with them, and listed with --all. A lock has packages only, and only \
-what both sides have is compared; of an image and a revision, the files of root/.
+The exit code is 0 either way, as with `git diff`, or with --exit-code 8 where something differs. Files of packages that \
+changed are counted, and listed with --all. Two sides are compared in what both have: a lock has packages only, and of a \
+git revision the files of root/ are compared.
 
-A machine is written ssh:NAME, as ssh(1) knows it, or USER@NAME where that is neither a file nor a revision. It is \
-compared by the image that it booted, of which only what is not at hand is fetched.";
+A machine is written ssh:NAME, or USER@NAME where that is neither a file nor a revision. It stands for the image that it \
+booted; what of that is not on this computer is fetched.";
 
 /// Options of `inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
     #[command(subcommand)]
     pub look: Option<Look>,
-    /// The image: a unified kernel image or another EFI program, or an initramfs
-    #[arg(required = true)]
+    /// Image: a unified kernel image or another EFI program, or an initramfs
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
     pub image: Option<PathBuf>,
     /// Print all of it as JSON
     #[arg(long)]
     pub json: bool,
-    /// Write a page that shows where the bytes are: one file, for any browser
-    #[arg(long, value_name = "FILE")]
+    /// Write a page (HTML) that shows what takes the space
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub html: Option<PathBuf>,
 }
 
-/// What is wanted of the files in an image.
 #[derive(Debug, Subcommand)]
 pub enum Look {
-    /// List a directory of the system that boots
+    /// List a directory of an image
     #[command(after_help = "Example: hoopy inspect ls images/nas-2026112101.efi etc/init.d")]
     Ls {
-        /// The image
+        /// Image
+        #[arg(value_hint = ValueHint::FilePath)]
         image: PathBuf,
-        /// The directory or file
+        /// Directory or file
         #[arg(default_value = "/")]
         path: OsString,
-        /// List also what is in directories below
+        /// List subdirectories, too
         #[arg(long, short = 'R')]
         recursive: bool,
-        /// Print them as JSON
+        /// Print the files as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Print a file of the system that boots
+    /// Print a file of an image
     #[command(after_help = "Example: hoopy inspect cat images/nas-2026112101.efi etc/hostname")]
     Cat {
-        /// The image
+        /// Image
+        #[arg(value_hint = ValueHint::FilePath)]
         image: PathBuf,
-        /// The file
+        /// File
         path: OsString,
     },
-    /// Write files of the system that boots to a directory, without root
+    /// Extract files of an image to a directory, without root
     #[command(
-        after_help = "Example: hoopy inspect extract images/nas-2026112101.efi etc -o out\n\nNothing is overwritten, and no symbolic link is written through. Files are the user's own, without \
-                      setuid; devices are left out."
+        after_help = "Example: hoopy inspect extract images/nas-2026112101.efi etc -o out\n\nNothing is overwritten, and no symbolic link is followed. The files are owned by you, without setuid; devices are \
+                      left out."
     )]
     Extract {
-        /// The image
+        /// Image
+        #[arg(value_hint = ValueHint::FilePath)]
         image: PathBuf,
-        /// Files and directories, with all that is in them; none is all
+        /// Files, and directories with all that is in them [default: all]
         paths: Vec<OsString>,
-        /// The directory to write to
-        #[arg(long, short, value_name = "DIR")]
+        /// Directory to write to
+        #[arg(long, short, value_name = "DIR", value_hint = ValueHint::DirPath)]
         output: PathBuf,
     },
 }
@@ -92,23 +91,20 @@ pub enum Look {
 /// Options of `diff`.
 #[derive(Debug, Args)]
 pub struct Diff {
-    /// The older: an image, a lock, a git revision of the system directory, or a machine (ssh:NAME, USER@NAME)
+    /// Older side: an image, a lock, a git revision of the system, or a machine (ssh:NAME, USER@NAME)
     pub old: String,
-    /// The newer; for two revisions, `.` is the directory as it is
+    /// Newer side; with a git revision, `.` is the system as it is now
     pub new: String,
-    /// The system directory, where these are git revisions
-    #[arg(default_value = ".")]
-    pub dir: PathBuf,
-    /// Where a machine has its EFI system partition mounted, instead of looking for it
+    /// Where a machine has its EFI system partition mounted [default: it is searched for]
     #[arg(long, value_name = "DIR")]
     pub esp: Option<String>,
-    /// List also the files of packages that changed
+    /// List the files of changed packages, too
     #[arg(long)]
     pub all: bool,
     /// Exit with 8 where something differs
     #[arg(long)]
     pub exit_code: bool,
-    /// Show how the lines of texts differ
+    /// Show changed lines of text files
     #[arg(long, short)]
     pub patch: bool,
     /// Print the differences as JSON

@@ -1,37 +1,36 @@
 //! `hoopy diff`.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use hoopy_base::size::show;
 use hoopy_inspect::diff::{self, Became, DiffError, Difference, FileChange, How, PackageChange, Side};
 use hoopy_inspect::drift::DriftError;
 use hoopy_ship::deploy::{MachineImages, Ssh};
 
-use super::remote::{self, Access};
+use super::host::{self, Connection};
 use crate::args::{Diff, Global};
-use crate::error::DIFFERS;
-use crate::ui::{Colour, Teller, put_coloured, put_json};
+use crate::error::{Exit, Result};
+use crate::output::{Colour, print_coloured, print_json};
+use crate::progress::Progress;
 
-/// What a machine begins with where it could be taken for something else.
+/// The prefix of a machine's name.
 const MACHINE: &str = "ssh:";
 
-pub fn run(global: &Global, own: &Diff) -> anyhow::Result<ExitCode> {
+pub fn run(global: &Global, own: &Diff) -> Result<Exit> {
     let (old, new) = (side(&own.old, global, own)?, side(&own.new, global, own)?);
     let difference = diff::compare(&old, &new, own.patch)?;
     if own.json {
-        put_json(&difference)?;
+        print_json(&difference)?;
     } else {
-        put_coloured(&text(&difference, own.all))?;
+        print_coloured(&text(&difference, own.all))?;
     }
-    let told = own.exit_code && !difference.is_none();
-    Ok(ExitCode::from(if told { DIFFERS } else { 0 }))
+    Ok(if own.exit_code && !difference.is_none() { Exit::Differs } else { Exit::Success })
 }
 
-/// A file as what it is; `ssh:NAME`, and USER@NAME where it is no revision, as the machine; all else as a revision.
-/// A bare name is no machine: whoever mistypes a revision does not want a stranger to be asked for it.
-fn side(text: &str, global: &Global, own: &Diff) -> anyhow::Result<Side> {
-    let (path, dir) = (Path::new(text), own.dir.as_path());
+/// A file, or a machine (`ssh:NAME`, or USER@NAME where that is not a revision), or else a revision.
+/// A bare name is never a machine: a mistyped revision must not lead to a connection.
+fn side(text: &str, global: &Global, own: &Diff) -> Result<Side> {
+    let (path, dir) = (Path::new(text), Path::new(super::HERE));
     if path.is_file() {
         return Ok(Side::file(path)?);
     }
@@ -40,7 +39,6 @@ fn side(text: &str, global: &Global, own: &Diff) -> anyhow::Result<Side> {
     }
     match diff::revision(dir, text) {
         Err(DiffError::Git { .. }) if is_user_at(text) => machine(text, global, own),
-        // Neither is there: what was meant is not known.
         Err(DiffError::Git { .. }) if text != "." && !path.exists() && dir.exists() => {
             Err(DiffError::NoSide { text: text.to_owned(), dir: dir.to_owned() }.into())
         }
@@ -48,25 +46,23 @@ fn side(text: &str, global: &Global, own: &Diff) -> anyhow::Result<Side> {
     }
 }
 
-/// USER@NAME; git's `main@{1}` and `@` are none.
+/// USER@NAME, but not git's `main@{1}` and `@`.
 fn is_user_at(text: &str) -> bool {
     let parts = text.split_once('@');
     parts.is_some_and(|(user, name)| !user.is_empty() && !name.is_empty() && !name.starts_with('{'))
 }
 
 /// What a machine runs.
-fn machine(host: &str, global: &Global, own: &Diff) -> anyhow::Result<Side> {
-    // The system directory, for the images in it; it need not be one.
-    let dir = Some(own.dir.as_path()).filter(|dir| dir.join("packages").is_file());
-    let remote = remote::find(host, dir, own.esp.as_deref(), global)?;
-    let ssh = Ssh::connect(&remote.host, &super::ssh())?;
-    let seen = MachineImages::ask(&ssh, remote.esp.as_deref())?;
+fn machine(host: &str, global: &Global, own: &Diff) -> Result<Side> {
+    let host = host::find(Some(host), own.esp.as_deref(), global)?;
+    let ssh = Ssh::connect(&host.name, &super::ssh())?;
+    let seen = MachineImages::ask(&ssh, host.esp.as_deref())?;
     let Some(name) = seen.machine.image.clone() else {
-        return Err(DriftError::NoImage { host: remote.host }.into());
+        return Err(DriftError::NoImage { host: host.name }.into());
     };
-    let observer = &Teller::new(global.quiet || own.json);
-    let mut side = remote.running(&Access { global, ssh: &ssh, until: None, observer }, &seen, true)?;
-    side.label = format!("{} ({name})", remote.host);
+    let observer = &Progress::new(global.quiet || own.json);
+    let mut side = host.running(&Connection { global, ssh: &ssh, until: None, observer }, &seen, true)?;
+    side.label = format!("{} ({name})", host.name);
     Ok(side)
 }
 
@@ -81,7 +77,7 @@ fn text(difference: &Difference, all: bool) -> Pieces {
             (_, Some(text)) => text.clone(),
         };
         let (old, new) = (value(&fact.old), value(&fact.new));
-        // Sizes that look the same are told in full.
+        // Sizes that look the same are shown in full.
         let (old, new) = match (&fact.old, &fact.new) {
             (Some(a), Some(b)) if old == new => (format!("{a} bytes"), format!("{b} bytes")),
             _ => (old, new),

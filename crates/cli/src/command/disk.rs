@@ -1,9 +1,7 @@
 //! `hoopy disk`.
 
 use std::path::Path;
-use std::process::ExitCode;
 
-use anyhow::Context as _;
 use hoopy_base::{input, size};
 use hoopy_build::config::Overrides;
 use hoopy_build::target::Target;
@@ -11,34 +9,35 @@ use hoopy_disk::fstab;
 use hoopy_ship::disk::{self, Disk, DiskConfig};
 
 use crate::args::{self, DiskContent, Global};
-use crate::ui::{Teller, put, put_json};
+use crate::error::{Context as _, Exit, Result};
+use crate::output::{print, print_json};
+use crate::progress::Progress;
 
-pub fn run(global: &Global, own: &args::Disk) -> anyhow::Result<ExitCode> {
+pub fn run(global: &Global, own: &args::Disk) -> Result<Exit> {
     let target = super::target(&own.system.dir, global, Overrides::default())?;
     let config = config(&target, global, &own.content)?;
     let out = own.output.clone().unwrap_or_else(|| config.image.with_extension("img"));
     let disk = disk::write(&out, &config)?;
     match (own.json, global.quiet) {
-        (true, _) => put_json(&disk)?,
-        (false, true) => put(&format!("{}\n", out.display()))?,
-        (false, false) => put(&(format!("disk       {}\n", out.display()) + &table(&disk)))?,
+        (true, _) => print_json(&disk)?,
+        (false, true) => print(format!("{}\n", out.display()))?,
+        (false, false) => print(format!("disk       {}\n", out.display()) + &table(&disk))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 /// What the disk of a system is made of.
-pub fn config(target: &Target, global: &Global, own: &DiskContent) -> anyhow::Result<DiskConfig> {
+pub fn config(target: &Target, global: &Global, own: &DiskContent) -> Result<DiskConfig> {
     let system = &target.system;
-    let image = super::image(target, own.image.as_deref())?;
+    let image = super::image::newest(target, own.image.as_deref())?;
     let table = fstab(&system.path("root/etc/fstab"))?;
-    let wanted = (own.no_persist || !own.persist.is_empty()).then_some(own.persist.as_slice());
-    let lasting = disk::choose(&fstab::parse(&table), wanted, system.esp.as_deref())?;
-    let size =
-        own.size.as_deref().map(size::parse).transpose().map_err(anyhow::Error::msg).context("--size")?;
+    let persist = (own.no_persist || !own.persist.is_empty()).then_some(own.persist.as_slice());
+    let lasting = disk::choose(&fstab::parse(&table), persist, system.esp.as_deref())?;
+    let size = own.size.as_deref().map(size::parse).transpose().context("--size")?;
     let loader = match &target.lock.content {
         Some(lock) => {
-            let (resources, teller) = (super::Resources::open(global)?, Teller::new(global.quiet));
-            hoopy_build::road::loader(system, lock, resources.context(&teller))?
+            let (resources, progress) = (super::Resources::open(global)?, Progress::new(global.quiet));
+            hoopy_build::road::loader(system, lock, resources.context(&progress))?
         }
         None => None,
     };
@@ -54,10 +53,10 @@ pub fn config(target: &Target, global: &Global, own: &DiskContent) -> anyhow::Re
     })
 }
 
-fn fstab(path: &Path) -> anyhow::Result<Vec<u8>> {
+fn fstab(path: &Path) -> Result<Vec<u8>> {
     match input::read(path, input::Kind::Text) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        other => other.with_context(|| format!("cannot read {}", path.display())),
+        other => other.context(format!("cannot read {}", path.display())),
     }
 }
 

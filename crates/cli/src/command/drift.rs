@@ -1,6 +1,6 @@
 //! `hoopy drift`, and what it shares with `hoopy pull`.
 
-use std::process::ExitCode;
+use std::path::Path;
 use std::time::Instant;
 
 use hoopy_base::report::Silent;
@@ -9,16 +9,17 @@ use hoopy_inspect::diff::{Became, Difference, Side};
 use hoopy_inspect::drift::{self, DriftError, Ignored, Listing};
 use hoopy_ship::deploy::{MachineImages, Ssh};
 
-use super::remote::{self, Access, Remote, answer};
-use crate::args::{Drift, Global, Machine};
-use crate::error::DIFFERS;
-use crate::ui::{Teller, put_coloured, put_json};
+use super::host::{self, Connection, Host, answer};
+use crate::args::{self, Drift, Global};
+use crate::error::{Exit, Result};
+use crate::output::{note, print_coloured, print_json};
+use crate::progress::Progress;
 
-/// Larger files are told of, and neither shown nor pulled.
+/// Larger files are listed, but neither shown nor pulled.
 pub const MAX_FILE: u64 = 16 << 20;
 
-pub fn run(global: &Global, own: &Drift) -> anyhow::Result<ExitCode> {
-    let mut comparison = Comparison::look(global, &own.machine, own.json)?;
+pub fn run(global: &Global, own: &Drift) -> Result<Exit> {
+    let mut comparison = Comparison::new(global, &own.host, own.image.as_deref(), own.json)?;
     let mut found = comparison.drift(false)?;
     if own.patch {
         let paths = changed(&found);
@@ -26,17 +27,16 @@ pub fn run(global: &Global, own: &Drift) -> anyhow::Result<ExitCode> {
         found = comparison.drift(true)?;
     }
     if own.json {
-        put_json(&found)?;
+        print_json(&found)?;
     } else {
         if found.is_none() && !global.quiet {
-            eprintln!("{} is as {} has it", comparison.host, comparison.expected.label);
+            note(format!("{}: no drift from {}", comparison.host, comparison.expected.label));
         }
         let mut out = Vec::new();
         found.files.iter().for_each(|change| super::diff::file(change, &mut out));
-        put_coloured(&out)?;
+        print_coloured(&out)?;
     }
-    let told = own.exit_code && !found.is_none();
-    Ok(ExitCode::from(if told { DIFFERS } else { 0 }))
+    Ok(if own.exit_code && !found.is_none() { Exit::Differs } else { Exit::Success })
 }
 
 /// The files of a difference that are on the machine.
@@ -45,10 +45,10 @@ pub fn changed(found: &Difference) -> Vec<Vec<u8>> {
     there.map(|file| file.path.clone().into_bytes()).collect()
 }
 
-/// A machine, what is on it, and what should be.
+/// A machine, what is on it, and the image that it booted.
 pub struct Comparison {
     pub host: String,
-    /// The system that is for it; none where drift is asked of from anywhere.
+    /// The system in the working directory, if there is one.
     pub system: Option<System>,
     ssh: Ssh,
     pub listing: Listing,
@@ -58,50 +58,44 @@ pub struct Comparison {
 
 impl Comparison {
     /// Asks the machine, and finds the image that it booted.
-    pub fn look(global: &Global, own: &Machine, quiet: bool) -> anyhow::Result<Self> {
-        let remote = remote::find(&own.host, own.system.as_deref(), own.esp.as_deref(), global)?;
-        let ssh = Ssh::connect(&remote.host, &super::ssh())?;
-        let listing = drift::list(&remote.host, &mut |script, limit| answer(&ssh, None, script, limit))?;
-        let expected = match (&own.image, &listing.image) {
+    pub fn new(global: &Global, own: &args::Host, image: Option<&Path>, quiet: bool) -> Result<Self> {
+        let host = host::find(own.host.as_deref(), own.esp.as_deref(), global)?;
+        let ssh = Ssh::connect(&host.name, &super::ssh())?;
+        let listing = drift::list(&host.name, &mut |script, limit| answer(&ssh, None, script, limit))?;
+        let expected = match (image, &listing.image) {
             (Some(given), _) => Side::file(given)?,
-            (None, Some(name)) if remote::is_name(name) => {
-                let observer = &Teller::new(global.quiet || quiet);
-                remote.booted(&Access { global, ssh: &ssh, until: None, observer }, name)?
+            (None, Some(name)) if host::is_name(name) => {
+                let observer = &Progress::new(global.quiet || quiet);
+                host.booted(&Connection { global, ssh: &ssh, until: None, observer }, name)?
             }
-            _ => return Err(DriftError::NoImage { host: remote.host }.into()),
+            _ => return Err(DriftError::NoImage { host: host.name }.into()),
         };
-        let Remote { host, system, .. } = remote;
+        let Host { name: host, system, .. } = host;
         let ignored = Ignored::new(system.as_ref().map_or(&[], |system| &system.drift_ignore));
         Ok(Self { expected, host, system, ssh, listing, ignored })
     }
 
     /// How the machine differs.
-    pub fn drift(&self, patches: bool) -> Result<Difference, DriftError> {
+    pub fn drift(&self, patches: bool) -> std::result::Result<Difference, DriftError> {
         drift::drift(&self.expected, &self.listing, &self.ignored, patches)
     }
 
     /// Fetches the contents of these files.
-    pub fn fetch(&mut self, paths: &[Vec<u8>]) -> Result<(), DriftError> {
-        let mut remote = |script: &str, limit| answer(&self.ssh, None, script, limit);
-        drift::contents(&self.host, &mut remote, paths, MAX_FILE, &mut self.listing)
+    pub fn fetch(&mut self, paths: &[Vec<u8>]) -> std::result::Result<(), DriftError> {
+        let mut ask = |script: &str, limit| answer(&self.ssh, None, script, limit);
+        drift::contents(&self.host, &mut ask, paths, MAX_FILE, &mut self.listing)
     }
 }
 
-/// How many paths the next reboot erases on a machine that was seen already; no one waits longer than `until` then.
-pub fn count(
-    global: &Global,
-    remote: &Remote,
-    ssh: &Ssh,
-    seen: &MachineImages,
-    until: Instant,
-) -> anyhow::Result<usize> {
+/// How many paths the next reboot erases on a machine whose answers are known; gives up at `until`.
+pub fn count(global: &Global, host: &Host, ssh: &Ssh, seen: &MachineImages, until: Instant) -> Result<usize> {
     if seen.machine.image.is_none() {
-        return Err(DriftError::NoImage { host: remote.host.clone() }.into());
+        return Err(DriftError::NoImage { host: host.name.clone() }.into());
     }
-    let access = Access { global, ssh, until: Some(until), observer: &Silent };
-    let expected = remote.running(&access, seen, false)?;
+    let connection = Connection { global, ssh, until: Some(until), observer: &Silent };
+    let expected = host.running(&connection, seen, false)?;
     let mut ask = |script: &str, limit| answer(ssh, Some(until), script, limit);
-    let listing = drift::list(&remote.host, &mut ask)?;
-    let ignored = Ignored::new(remote.system.as_ref().map_or(&[], |system| &system.drift_ignore));
+    let listing = drift::list(&host.name, &mut ask)?;
+    let ignored = Ignored::new(host.system.as_ref().map_or(&[], |system| &system.drift_ignore));
     Ok(drift::drift(&expected, &listing, &ignored, false)?.files.len())
 }

@@ -1,12 +1,10 @@
 //! `hoopy flash`.
 
 use std::cell::RefCell;
-use std::io::{self, IsTerminal as _, Write as _};
-use std::process::ExitCode;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context as _, bail};
 use hoopy_base::size;
 use hoopy_build::config::Overrides;
 use hoopy_ship::flash::{self, Device, Kernel, Phase};
@@ -15,25 +13,27 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::disk;
 use crate::args::{Flash, Global};
-use crate::ui::put;
+use crate::error::{CommandError, Context as _, Exit, Result};
+use crate::output::{print, print_json, prompt};
 
-pub fn run(global: &Global, own: &Flash) -> anyhow::Result<ExitCode> {
-    let target = super::target(&own.dir, global, Overrides::default())?;
+pub fn run(global: &Global, own: &Flash) -> Result<Exit> {
+    let target = super::target(super::HERE.as_ref(), global, Overrides::default())?;
     let device = flash::look(&own.device, &Kernel::default())?;
-    // What is wrong with the device is told before anything is made, and what would be lost before it is asked for.
+    // The device is checked before anything is made, and shown before the question.
     if !global.quiet {
-        eprint!("{}", about(&device));
+        prompt(about(&device));
     }
     flash::admit(&device, own.fixed_disk)?;
     let config = disk::config(&target, global, &own.content)?;
-    if !own.yes && !asked(&device, &config.image.display().to_string())? {
-        bail!("nothing was written");
+    if !own.yes && !confirmed(&device, &config.image.display().to_string())? {
+        return Err(CommandError::failed("not confirmed: nothing was written"));
     }
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // The second one ends it at once
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+        // The second one ends it at once.
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .context("cannot handle signals")?;
     }
     let bar = Bar::new(!global.quiet && io::stderr().is_terminal());
     let how = flash::Flash {
@@ -44,17 +44,20 @@ pub fn run(global: &Global, own: &Flash) -> anyhow::Result<ExitCode> {
     let written = flash::flash(&own.device, &device, config, &super::temp(), &how);
     bar.end();
     let written = written?;
-    if !global.quiet {
-        put(&(format!("device     {}, written and read back\n", own.device.display())
-            + &disk::table(&written)))?;
+    if own.json {
+        print_json(&written)?;
+    } else if !global.quiet {
+        print(
+            format!("device     {}, written and verified\n", own.device.display()) + &disk::table(&written),
+        )?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 /// What is about to be overwritten.
 fn about(device: &Device) -> String {
     let kind = if device.removable { "removable" } else { "built in" };
-    let model = if device.model.is_empty() { "no model" } else { &device.model };
+    let model = if device.model.is_empty() { "unknown model" } else { &device.model };
     let mut out = format!("device     /dev/{}: {model}, {}, {kind}\n", device.name, size::show(device.size));
     if !device.partitions.is_empty() {
         out += &format!("partitions {}\n", device.partitions.join(", "));
@@ -65,17 +68,20 @@ fn about(device: &Device) -> String {
     out
 }
 
-fn asked(device: &Device, image: &str) -> anyhow::Result<bool> {
+fn confirmed(device: &Device, image: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {
-        bail!("nobody to ask whether /dev/{} may be overwritten: say --yes", device.name);
+        return Err(CommandError::usage(format!(
+            "no terminal to confirm that /dev/{} may be overwritten",
+            device.name
+        ))
+        .hint("skip the confirmation with --yes"));
     }
-    eprint!(
-        "All that is on /dev/{} will be lost, and {image} written to it. Type its name to go on: ",
+    prompt(format!(
+        "Everything on /dev/{} will be erased, and {image} written to it. Type the name of the device to continue: ",
         device.name
-    );
-    io::stderr().flush()?;
+    ));
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("no answer")?;
+    io::stdin().read_line(&mut answer).context("cannot read the answer")?;
     Ok(answer.trim().trim_start_matches("/dev/") == device.name)
 }
 
@@ -110,12 +116,12 @@ impl Bar {
 }
 
 fn started(phase: Phase, total: u64) -> ProgressBar {
-    let said = match phase {
+    let label = match phase {
         Phase::Writing => "writing",
-        Phase::Verifying => "reading back",
+        Phase::Verifying => "verifying",
     };
     let style =
         ProgressStyle::with_template("{msg:12} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}");
-    let bar = ProgressBar::new(total).with_message(said);
+    let bar = ProgressBar::new(total).with_message(label);
     style.map_or(bar.clone(), |style| bar.with_style(style))
 }

@@ -1,19 +1,18 @@
 //! `hoopy gc`.
 
-use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context as _;
 use hoopy_base::size;
 use hoopy_store::gc::{self, Collected, Policy, Tally};
 
 use crate::args::{Gc, Global};
-use crate::ui::put_json;
+use crate::error::{Context as _, Exit, Result};
+use crate::output::{note, print, print_json};
 
 /// A day in seconds.
 const DAY: u64 = 24 * 60 * 60;
 
-pub fn run(global: &Global, own: &Gc) -> anyhow::Result<ExitCode> {
+pub fn run(global: &Global, own: &Gc) -> Result<Exit> {
     let dir = super::store_dir(global)?;
     let policy = Policy {
         keep: Duration::from_secs(u64::from(own.keep_days) * DAY),
@@ -23,7 +22,7 @@ pub fn run(global: &Global, own: &Gc) -> anyhow::Result<ExitCode> {
     let sandbox = super::sandbox(&dir);
     let waiting = || {
         if !global.quiet {
-            eprintln!("waiting for the builds that use {}", dir.display());
+            note(format!("waiting for builds that use {}", dir.display()));
         }
     };
     let collected = gc::collect(
@@ -34,17 +33,17 @@ pub fn run(global: &Global, own: &Gc) -> anyhow::Result<ExitCode> {
         &waiting,
     )?;
     match (own.json, global.quiet) {
-        (true, _) => put_json(&collected)?,
+        (true, _) => print_json(&collected)?,
         (false, true) => {}
-        (false, false) => print!("{}", table(&collected, own.dry_run)),
+        (false, false) => print(table(&collected, own.dry_run))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 fn table(collected: &Collected, dry_run: bool) -> String {
     let tally = |t: &Tally| format!("{} ({} files)", size::show(t.bytes), t.files);
     let mut out =
-        format!("{}{}\n", if dry_run { "would go  " } else { "freed     " }, tally(&collected.freed()));
+        format!("{}{}\n", if dry_run { "would free" } else { "freed     " }, tally(&collected.freed()));
     for (dir, freed) in collected.removed.iter().filter(|(_, freed)| freed.files > 0) {
         out += &format!("  {dir:8}  {}\n", tally(freed));
     }

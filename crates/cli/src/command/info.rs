@@ -1,33 +1,33 @@
 //! `hoopy info`.
 
-use std::process::ExitCode;
-
 use hoopy_base::size;
 use hoopy_build::config::Overrides;
 use hoopy_build::query::{self, Info, Locked};
 
 use crate::args::{About, Global};
-use crate::ui::{Teller, put, put_json};
+use crate::error::{Exit, Result};
+use crate::output::{print, print_json};
+use crate::progress::Progress;
 
-pub fn run(global: &Global, own: &About) -> anyhow::Result<ExitCode> {
-    let target = super::target(&own.system.dir, global, Overrides::default())?;
+pub fn run(global: &Global, own: &About) -> Result<Exit> {
+    let target = super::target(super::HERE.as_ref(), global, Overrides::default())?;
     let resources = super::Resources::open(global)?;
-    let shop = super::shop(&target, resources.context(&Teller::new(global.quiet)))?;
-    let found = query::info(&shop.shelves, &own.package, shop.lock.as_ref())?;
+    let catalogue = super::catalogue(&target, resources.context(&Progress::new(global.quiet)))?;
+    let found = query::info(&catalogue.shelves, &own.package, catalogue.lock.as_ref())?;
     if own.json {
-        put_json(&found)?;
-        return Ok(ExitCode::SUCCESS);
+        print_json(&found)?;
+        return Ok(Exit::Success);
     }
     let texts: Vec<String> = found.iter().map(text).collect();
-    put(&texts.join("\n"))?;
-    Ok(ExitCode::SUCCESS)
+    print(texts.join("\n"))?;
+    Ok(Exit::Success)
 }
 
 fn text(info: &Info) -> String {
     let locked = match &info.locked {
-        Locked::NoLock => "there is no lock".to_owned(),
+        Locked::NoLock => "no, there is no lock".to_owned(),
         Locked::No => "no".to_owned(),
-        Locked::Other(version) => format!("no, but {version}"),
+        Locked::Other(version) => format!("another version, {version}"),
         Locked::Yes => "yes".to_owned(),
     };
     let size = format!("{}, installed {}", size::show(info.size), size::show(info.installed_size));

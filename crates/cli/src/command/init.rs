@@ -1,19 +1,19 @@
 //! `hoopy init`.
 
-use std::process::ExitCode;
-
 use hoopy_base::arch::Arch;
 use hoopy_build::target::TargetError;
 
 use crate::args::{Global, Init};
+use crate::error::{Exit, Result};
+use crate::output::{note, print};
 
-pub fn run(global: &Global, own: &Init) -> anyhow::Result<ExitCode> {
+pub fn run(global: &Global, own: &Init) -> Result<Exit> {
     let arch = global.arch.or_else(Arch::host).ok_or(TargetError::NoArch)?;
     for file in hoopy_build::init::init(&own.dir, arch)? {
-        println!("{}", file.display());
+        print(format!("{}\n", file.display()))?;
     }
     if !global.quiet {
-        eprintln!("next: hoopy build {0} && hoopy run {0}", own.dir.display());
+        note(format!("next: hoopy build {0} && hoopy run {0}", own.dir.display()));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }

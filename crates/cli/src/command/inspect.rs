@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::process::ExitCode;
 
 use hoopy_base::size::show;
 use hoopy_base::terminal::harmless_bytes;
@@ -15,10 +14,10 @@ use hoopy_inspect::image::{Image, InspectError, page};
 use serde::Serialize;
 
 use crate::args::{Global, Inspect, Look};
-use crate::error::FAILED;
-use crate::ui::{put, put_json};
+use crate::error::{Exit, Result};
+use crate::output::{Stream, note, print, print_json};
 
-pub fn run(global: &Global, own: &Inspect) -> anyhow::Result<ExitCode> {
+pub fn run(global: &Global, own: &Inspect) -> Result<Exit> {
     match (&own.look, &own.image) {
         (Some(Look::Ls { image, path, recursive, json }), _) => {
             ls(&open(image)?, path.as_bytes(), *recursive, *json)
@@ -29,41 +28,41 @@ pub fn run(global: &Global, own: &Inspect) -> anyhow::Result<ExitCode> {
             extract(global, &open(image)?, &paths, output)
         }
         (None, Some(image)) => describe(global, own, &open(image)?),
-        // The command line asks for one of them.
-        (None, None) => Ok(ExitCode::from(FAILED)),
+        // clap requires one of them.
+        (None, None) => Ok(Exit::Usage),
     }
 }
 
-fn open(path: &Path) -> Result<Image, InspectError> {
+fn open(path: &Path) -> std::result::Result<Image, InspectError> {
     Image::open(path, Limits::default())
 }
 
-fn describe(global: &Global, own: &Inspect, image: &Image) -> anyhow::Result<ExitCode> {
+fn describe(global: &Global, own: &Inspect, image: &Image) -> Result<Exit> {
     let description = image.describe()?;
     if let Some(file) = &own.html {
         let name = image.path.file_name().unwrap_or(OsStr::new("image")).to_string_lossy().into_owned();
         hoopy_base::atomic::replace_file(file, page::render(image, &description, &name).as_bytes())
             .map_err(|source| InspectError::Io { path: file.clone(), source })?;
         if !global.quiet {
-            eprintln!("written: {}", file.display());
+            note(format!("wrote {}", file.display()));
         }
     }
     if own.json {
-        put_json(&description)?;
+        print_json(&description)?;
     } else if own.html.is_none() {
-        put(&text(&description))?;
+        print(text(&description))?;
     }
-    Ok(told(image))
+    Ok(completeness(image))
 }
 
-/// Says where reading stopped, if it did; the exit code.
-fn told(image: &Image) -> ExitCode {
+/// Says where reading stopped, if it did; gives the exit code.
+fn completeness(image: &Image) -> Exit {
     match &image.stopped {
         Some(stopped) => {
-            eprintln!("error: {}: {stopped}", image.path.display());
-            ExitCode::from(FAILED)
+            note(format!("error: {}: {stopped}", image.path.display()));
+            Exit::Failed
         }
-        None => ExitCode::SUCCESS,
+        None => Exit::Success,
     }
 }
 
@@ -81,7 +80,7 @@ fn text(d: &Description) -> String {
     d.kernel.iter().for_each(|kernel| line("kernel", kernel));
     d.command_line.iter().for_each(|text| line("cmdline", text));
     for signature in &d.signatures {
-        let signer = signature.signer.as_deref().unwrap_or("nobody that could be read");
+        let signer = signature.signer.as_deref().unwrap_or("an unknown signer");
         line("signed", &format!("by {signer} ({} bytes, not verified)", signature.size));
     }
     if d.signatures.is_empty() && d.kind != FileKind::Initramfs {
@@ -143,7 +142,7 @@ fn segments(d: &Description, out: &mut String) {
 /// Where the last column of the segments begins.
 const ORIGINS: usize = 52;
 
-/// So wide are its lines, where several packages share a segment.
+/// Width of its lines, where several packages share a segment.
 const WIDTH: usize = 60;
 
 /// The names in lines, none of which is cut.
@@ -164,7 +163,7 @@ fn wrapped(names: &[String]) -> Vec<String> {
 
 /// A file of a listing.
 #[derive(Serialize)]
-struct Listed {
+struct ListedFile {
     path: String,
     #[serde(rename = "type")]
     kind: char,
@@ -179,10 +178,10 @@ struct Listed {
     device: Option<(u32, u32)>,
 }
 
-fn ls(image: &Image, path: &[u8], recursive: bool, json: bool) -> anyhow::Result<ExitCode> {
-    let gone = || InspectError::NoSuchPath { image: image.path.clone(), path: path.to_vec() };
-    let top = image.root.find(path).ok_or_else(gone)?;
-    let node = image.root.node(top).ok_or_else(gone)?;
+fn ls(image: &Image, path: &[u8], recursive: bool, json: bool) -> Result<Exit> {
+    let missing = || InspectError::NoSuchPath { image: image.path.clone(), path: path.to_vec() };
+    let top = image.root.find(path).ok_or_else(missing)?;
+    let node = image.root.node(top).ok_or_else(missing)?;
     let mut rows = Vec::new();
     if matches!(node.kind, Kind::Dir(_)) {
         image.root.walk(top, &mut |path, _, node| {
@@ -194,14 +193,14 @@ fn ls(image: &Image, path: &[u8], recursive: bool, json: bool) -> anyhow::Result
         rows.push(listed(path, node));
     }
     if json {
-        put_json(&rows)?;
+        print_json(&rows)?;
     } else {
-        put(&rows.iter().map(row).collect::<String>())?;
+        print(rows.iter().map(row).collect::<String>())?;
     }
-    Ok(told(image))
+    Ok(completeness(image))
 }
 
-fn listed(path: &[u8], node: &Node) -> Listed {
+fn listed(path: &[u8], node: &Node) -> ListedFile {
     let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (size, target, device) = match &node.kind {
         Kind::File(content) => (content.size, None, None),
@@ -219,44 +218,42 @@ fn listed(path: &[u8], node: &Node) -> Listed {
         Kind::Socket => 's',
     };
     let &Node { uid, gid, mtime, mode, .. } = node;
-    Listed { path: lossy(path), kind, mode: format!("{mode:04o}"), uid, gid, size, mtime, target, device }
+    ListedFile { path: lossy(path), kind, mode: format!("{mode:04o}"), uid, gid, size, mtime, target, device }
 }
 
-fn row(file: &Listed) -> String {
+fn row(file: &ListedFile) -> String {
     let size = file.device.map_or_else(|| file.size.to_string(), |(major, minor)| format!("{major},{minor}"));
     let target = file.target.as_ref().map(|target| format!(" -> {target}")).unwrap_or_default();
     let owner = format!("{}:{}", file.uid, file.gid);
     format!("{}{} {owner:7} {size:>10} {}{target}\n", file.kind, file.mode, file.path)
 }
 
-fn cat(image: &Image, path: &[u8]) -> anyhow::Result<ExitCode> {
+fn cat(image: &Image, path: &[u8]) -> Result<Exit> {
     let content = image.content(path)?;
+    let mut out = Stream::default();
     let copied = image.contents(vec![(content, ())], &mut |(), data| {
-        let mut out = io::stdout().lock();
-        if out.is_terminal() {
-            let mut bytes = Vec::new();
-            data.read_to_end(&mut bytes)?;
-            out.write_all(harmless_bytes(&bytes).as_bytes())?;
-        } else {
-            io::copy(data, &mut out)?;
+        if !io::stdout().is_terminal() {
+            return io::copy(data, &mut out).map(drop);
         }
-        out.flush()
+        let mut bytes = Vec::new();
+        data.read_to_end(&mut bytes)?;
+        out.write_all(harmless_bytes(&bytes).as_bytes())
     });
-    match copied {
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(source) => Err(InspectError::Io { path: image.path.clone(), source }.into()),
-        Ok(()) => Ok(ExitCode::SUCCESS),
+    if !out.has_failed() {
+        copied.map_err(|source| InspectError::Io { path: image.path.clone(), source })?;
     }
+    out.finish()?;
+    Ok(Exit::Success)
 }
 
-fn extract(global: &Global, image: &Image, paths: &[Vec<u8>], to: &Path) -> anyhow::Result<ExitCode> {
+fn extract(global: &Global, image: &Image, paths: &[Vec<u8>], to: &Path) -> Result<Exit> {
     let done = image.extract(paths, to)?;
     if !global.quiet {
         for (path, what) in &done.left_out {
             let path = String::from_utf8_lossy(path);
-            eprintln!("warning: {path}: left out: {what}");
+            note(format!("warning: {path}: left out: {what}"));
         }
-        eprintln!("{} files, {}, in {}", done.count, show(done.bytes), to.display());
+        note(format!("{} files, {}, in {}", done.count, show(done.bytes), to.display()));
     }
-    Ok(told(image))
+    Ok(completeness(image))
 }

@@ -1,60 +1,139 @@
-//! `hoopy lock` and `hoopy update`.
+//! `hoopy lock` and `hoopy update`, and what they share with `add` and `remove`.
 
-use std::process::ExitCode;
+use std::path::Path;
 
-use anyhow::Context as _;
-use hoopy_build::config::Overrides;
-use hoopy_build::locking as lock;
-use hoopy_build::locking::{Keep, Older};
-use hoopy_build::road::BuildError;
-use hoopy_build::target::Target;
+use hoopy_build::config::{Overrides, System};
+use hoopy_build::locking::{self, Keep, Older};
+use hoopy_build::target::{LockFile, Target};
+use hoopy_lock::{Change, Lock, LockedPackage};
+use serde::Serialize;
 
-use crate::args::{Global, System, Update};
-use crate::ui::Teller;
+use crate::args::{self, Global, Update};
+use crate::error::{CommandError, Context as _, Exit, Result};
+use crate::output::{print, print_json};
+use crate::progress::Progress;
 
-pub fn lock(global: &Global, own: &System) -> anyhow::Result<ExitCode> {
-    relock(global, &own.dir, &Relock::default())
+pub fn lock(global: &Global, own: &args::Lock) -> Result<Exit> {
+    let system = super::system(&own.system.dir, global, Overrides::default())?;
+    let relocked = Relocked::new(global, system, Moving::All, own.json)?;
+    relocked.refuse_older(own.json)?;
+    relocked.write()?;
+    relocked.show(own.json)?;
+    Ok(Exit::Success)
 }
 
-pub fn update(global: &Global, own: &Update) -> anyhow::Result<ExitCode> {
-    let (only, dry_run, allow_downgrade) = (own.packages.clone(), own.dry_run, own.allow_downgrade);
-    relock(global, &own.dir, &Relock { only, dry_run, allow_downgrade })
+pub fn update(global: &Global, own: &Update) -> Result<Exit> {
+    let system = super::system(super::HERE.as_ref(), global, Overrides::default())?;
+    let moving = if own.packages.is_empty() { Moving::All } else { Moving::Only(&own.packages) };
+    let relocked = Relocked::new(global, system, moving, own.json)?;
+    if let Some(name) = own.packages.iter().find(|name| !relocked.has(name)) {
+        let message = format!("{name} is not in {}", relocked.lock.path.display());
+        return Err(CommandError::usage(message).hint(format!("add the package with `hoopy add {name}`")));
+    }
+    if !own.allow_downgrade {
+        relocked.refuse_older(own.json)?;
+    }
+    if !own.dry_run {
+        relocked.write()?;
+    }
+    relocked.show(own.json)?;
+    Ok(Exit::Success)
 }
 
-/// How to lock anew.
-#[derive(Default)]
-struct Relock {
-    /// The packages that move; all where none is named.
-    only: Vec<String>,
-    dry_run: bool,
-    /// Whether indexes and packages may be older than those of the lock.
-    allow_downgrade: bool,
+/// Which locked packages may change their version.
+#[derive(Clone, Copy)]
+pub enum Moving<'a> {
+    All,
+    Only(&'a [String]),
 }
 
-fn relock(global: &Global, dir: &std::path::Path, how: &Relock) -> anyhow::Result<ExitCode> {
-    let target = Target::to_lock(super::system(dir, global, Overrides::default())?, global.arch)?;
-    let resources = super::Resources::open(global)?;
-    let (path, old) = (&target.lock.path, &target.lock.content);
-    let keep = old.as_ref().filter(|_| !how.only.is_empty());
-    let keep = keep.map(|old| Keep { packages: &old.packages, moving: &how.only }).unwrap_or_default();
-    let new =
-        lock::make(&target, keep, resources.context(&Teller::new(global.quiet))).map_err(BuildError::Make)?;
-    match old {
-        None => println!("{}: {} packages", path.display(), new.packages.len()),
-        Some(old) => {
-            let changes = hoopy_lock::changes(old, &new);
-            changes.iter().for_each(|change| println!("{change}"));
-            if changes.is_empty() {
-                println!("{}: nothing changes", path.display());
-            }
+/// A new lock and the old one; nothing is written yet.
+pub struct Relocked {
+    lock: LockFile,
+    new: Lock,
+}
+
+impl Relocked {
+    pub fn new(global: &Global, system: System, moving: Moving<'_>, quiet: bool) -> Result<Self> {
+        let target = Target::to_lock(system, global.arch)?;
+        let resources = super::Resources::open(global)?;
+        let keep = match (&target.lock.content, moving) {
+            (Some(old), Moving::Only(moving)) => Keep { packages: &old.packages, moving },
+            _ => Keep::default(),
+        };
+        let progress = Progress::new(global.quiet || quiet);
+        let new = locking::make(&target, keep, resources.context(&progress))?;
+        Ok(Self { lock: target.lock, new })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let locked = self.old().into_iter().flat_map(|old| &old.packages).chain(&self.new.packages);
+        locked.into_iter().any(|package| package.name == name)
+    }
+
+    fn old(&self) -> Option<&Lock> {
+        self.lock.content.as_ref()
+    }
+
+    /// Fails where the mirror has gone back in time; with what would change, which tells by how much.
+    pub fn refuse_older(&self, json: bool) -> Result<()> {
+        match self.old().and_then(|old| Older::than(old, &self.new)) {
+            Some(older) => self.show(json).and(Err(older.into())),
+            None => Ok(()),
         }
     }
-    let older = old.as_ref().filter(|_| !how.allow_downgrade).and_then(|old| Older::than(old, &new));
-    if let Some(older) = older {
-        return Err(older.into());
+
+    pub fn write(&self) -> Result<()> {
+        self.new.write(&self.lock.path).context("cannot write the lock")
     }
-    if !how.dry_run {
-        new.write(path).context("the lock could not be written")?;
+
+    /// Prints what changes.
+    pub fn show(&self, json: bool) -> Result<()> {
+        let changes = self.old().map(|old| hoopy_lock::changes(old, &self.new)).unwrap_or_default();
+        if json {
+            return print_json(&Answer {
+                lock: &self.lock.path,
+                packages: self.new.packages.len(),
+                changes: changes.iter().map(Entry::of).collect(),
+            });
+        }
+        match self.old() {
+            None => print(format!("{}: {} packages\n", self.lock.path.display(), self.new.packages.len())),
+            Some(_) if changes.is_empty() => print(format!("{}: no changes\n", self.lock.path.display())),
+            Some(_) => print(changes.iter().map(|change| format!("{change}\n")).collect::<String>()),
+        }
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Answer<'a> {
+    lock: &'a Path,
+    packages: usize,
+    changes: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    change: &'static str,
+    name: &'a str,
+    old: Option<&'a str>,
+    new: Option<&'a str>,
+}
+
+impl<'a> Entry<'a> {
+    fn of(change: &'a Change) -> Self {
+        let entry = |change, old: Option<&'a LockedPackage>, new: Option<&'a LockedPackage>| {
+            let name = new.or(old).map_or("", |package| &package.name);
+            let version = |package: &'a LockedPackage| &*package.version;
+            Self { change, name, old: old.map(version), new: new.map(version) }
+        };
+        match change {
+            Change::In(new) => entry("in", None, Some(new)),
+            Change::Out(old) => entry("out", Some(old), None),
+            Change::Up(old, new) => entry("up", Some(old), Some(new)),
+            Change::Down(old, new) => entry("down", Some(old), Some(new)),
+            Change::Rebuilt(old, new) => entry("rebuilt", Some(old), Some(new)),
+        }
+    }
 }

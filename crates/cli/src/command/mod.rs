@@ -1,26 +1,35 @@
-//! One file a command; each calls one thing of the library.
+//! One file per command; each calls one function of a library.
 
+mod add;
 mod build;
 mod check;
 mod deploy;
 mod diff;
 mod disk;
 mod drift;
+mod edit;
 mod flash;
 mod gc;
+mod host;
+mod image;
 mod info;
 mod init;
 mod inspect;
 mod lock;
+mod logs;
+mod man;
+mod packages;
 mod pull;
-mod remote;
+mod remove;
 mod reproduce;
 mod rollback;
 mod run;
 mod search;
 mod status;
+mod steps;
 mod store;
 mod test;
+mod timings;
 mod tree;
 mod vendor;
 mod watch;
@@ -28,10 +37,8 @@ mod why;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use clap::CommandFactory as _;
 use hoopy_base::jobs::Jobs;
 use hoopy_base::programs::Programs;
@@ -49,12 +56,17 @@ use hoopy_store::Store;
 use hoopy_vm::{Acceleration, Accelerator};
 
 use crate::args::{Accel, Args, Command, Global, Scripts};
-use crate::log;
+use crate::error::{CommandError, Context as _, Exit, Result};
+use crate::{log, output};
 
 /// Runs the command.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args) -> Result<Exit> {
     let recording = log::begin(&args)?;
     let global = args.global;
+    if let Some(dir) = &global.directory {
+        std::env::set_current_dir(dir)
+            .map_err(|e| CommandError::system(format!("cannot change to {} (-C): {e}", dir.display())))?;
+    }
     match args.command {
         Command::Init(own) => init::run(&global, &own),
         Command::Check(own) => check::run(&global, &own),
@@ -63,9 +75,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Deploy(own) => deploy::run(&global, &own),
         Command::Status(own) => status::run(&global, &own),
         Command::Rollback(own) => rollback::run(&global, &own),
+        Command::Logs(own) => logs::run(&global, &own),
         Command::Test(own) => test::run(&global, &own),
         Command::Disk(own) => disk::run(&global, &own),
         Command::Flash(own) => flash::run(&global, &own),
+        Command::Add(own) => add::run(&global, &own),
+        Command::Remove(own) => remove::run(&global, &own),
         Command::Lock(own) => lock::lock(&global, &own),
         Command::Update(own) => lock::update(&global, &own),
         Command::Vendor(own) => vendor::run(&global, &own),
@@ -79,28 +94,27 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Pull(own) => pull::run(&global, &own),
         Command::Gc(own) => gc::run(&global, &own),
         Command::Store { command } => store::run(&global, &command),
-        Command::Schema => {
-            println!("{}", serde_json::to_string_pretty(&hoopy_build::config::schema())?);
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Schema => output::print_json(&hoopy_build::config::schema()).map(|()| Exit::Success),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "hoopy", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
+            // Written to memory first: clap_complete panics where it cannot write.
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "hoopy", &mut text);
+            output::print_bytes(&text).map(|()| Exit::Success)
         }
-        Command::Man => {
-            clap_mangen::Man::new(Args::command()).render(&mut std::io::stdout())?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Man(own) => man::run(&own),
     }
 }
 
-fn system(dir: &Path, global: &Global, more: Overrides) -> anyhow::Result<System> {
+/// The system that commands with another subject are about: the working directory, which `-C` sets.
+const HERE: &str = ".";
+
+fn system(dir: &Path, global: &Global, more: Overrides) -> Result<System> {
     let over = Overrides { mirror: global.mirror.clone(), keys: global.keys.clone(), ..more };
     Ok(System::load(dir, &over)?)
 }
 
 /// What the command works on. Nothing later decides again which architecture or lock is meant.
-fn target(dir: &Path, global: &Global, more: Overrides) -> anyhow::Result<Target> {
+fn target(dir: &Path, global: &Global, more: Overrides) -> Result<Target> {
     Ok(Target::resolve(system(dir, global, more)?, global.arch)?)
 }
 
@@ -112,7 +126,7 @@ struct Resources {
 }
 
 impl Resources {
-    fn open(global: &Global) -> anyhow::Result<Self> {
+    fn open(global: &Global) -> Result<Self> {
         Ok(Self { store: Arc::new(store(global)?), client: Client::default(), jobs: jobs(global) })
     }
 
@@ -127,16 +141,17 @@ fn jobs(global: &Global) -> Jobs {
     global.jobs.map_or_else(Jobs::default, |cores| Jobs::new(cores.get()))
 }
 
-fn store(global: &Global) -> anyhow::Result<Store> {
-    let dir = store_dir(global)?;
-    Store::open(&dir).context("the store could not be opened; --store takes another directory")
+fn store(global: &Global) -> Result<Store> {
+    Store::open(&store_dir(global)?).context("cannot open the store")
 }
 
-fn store_dir(global: &Global) -> anyhow::Result<PathBuf> {
-    global.store.clone().or_else(cache).context("no place for the store: set HOME or use --store")
+fn store_dir(global: &Global) -> Result<PathBuf> {
+    let none =
+        || CommandError::failed("no directory for the store: HOME is not set").hint("name one with --store");
+    global.store.clone().or_else(cache).ok_or_else(none)
 }
 
-/// The sandbox that unpacked layers in the store at `dir` are of; none on a machine that cannot have one.
+/// The sandbox that owns the unpacked layers of the store at `dir`; none where this computer cannot have one.
 fn sandbox(dir: &Path) -> Option<Sandbox> {
     let helper = std::env::current_exe().ok()?;
     let lowers = dir.join("lower");
@@ -144,23 +159,14 @@ fn sandbox(dir: &Path) -> Option<Sandbox> {
     if config.lowers.is_dir() { Sandbox::new(config).ok() } else { None }
 }
 
-/// What the repositories have, and the lock where there is one.
-struct Shop {
+/// The packages of all repositories, and the lock where there is one.
+struct Catalogue {
     shelves: Vec<Shelf>,
     lock: Option<Lock>,
 }
 
-fn shop(target: &Target, context: hoopy_build::context::Context<'_>) -> anyhow::Result<Shop> {
-    Ok(Shop { shelves: query::shelves(target, context)?, lock: target.lock.content.clone() })
-}
-
-/// The image that was given, or the newest that was built.
-fn image(target: &Target, given: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let images = target.system.path("images");
-    let newest = || hoopy_build::image::latest(&images, &target.image_name);
-    given.map(Path::to_owned).or_else(newest).with_context(|| {
-        format!("{}: no image of {} there: run `hoopy build` first", images.display(), target.system.name)
-    })
+fn catalogue(target: &Target, context: hoopy_build::context::Context<'_>) -> Result<Catalogue> {
+    Ok(Catalogue { shelves: query::shelves(target, context)?, lock: target.lock.content.clone() })
 }
 
 /// `$XDG_CACHE_HOME/hoopy`, or `~/.cache/hoopy` (XDG Base Directory Specification).
@@ -177,12 +183,12 @@ fn state() -> Option<PathBuf> {
 fn runner(
     global: &Global,
     target: &Target,
-    wanted: Scripts,
+    scripts: Scripts,
     store: &Store,
     temp: PathBuf,
-) -> anyhow::Result<ScriptRunner> {
-    let helper = std::env::current_exe().context("find hoopy's own program file")?;
-    let wanted = match wanted {
+) -> Result<ScriptRunner> {
+    let helper = std::env::current_exe().context("cannot find hoopy's own program file")?;
+    let place = match scripts {
         Scripts::Auto => ScriptLocation::Auto,
         Scripts::Native => ScriptLocation::Native,
         Scripts::Vm => ScriptLocation::VirtualMachine,
@@ -190,7 +196,7 @@ fn runner(
     let sandbox = SandboxConfig { helper, lowers: store.lowers(), limits: Limits::default() };
     let (network, acceleration) = (target.system.network, acceleration(global));
     let machine = MachineConfig { arch: target.arch, network, acceleration, places: places(), temp };
-    Ok(ScriptRunner::new(wanted, sandbox, machine)?)
+    Ok(ScriptRunner::new(place, sandbox, machine)?)
 }
 
 /// Where temporary directories are made.
@@ -219,7 +225,7 @@ fn acceleration(global: &Global) -> Acceleration {
     }
 }
 
-/// How ssh is called: the one on PATH. Without a terminal nobody can be asked.
+/// How ssh is called: the one on PATH. Without a terminal it cannot ask for a password.
 fn ssh() -> SshConfig {
     let batch = !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal();
     SshConfig { program: "ssh".into(), batch, temp: temp(), limits: SshLimits::default() }

@@ -1,34 +1,48 @@
 //! `hoopy rollback`.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
-use hoopy_ship::deploy::{self, Machine, Ssh};
+use hoopy_ship::deploy::{self, BootResult, Machine, Ssh};
+use serde::Serialize;
 
-use super::deploy::{back, told};
+use super::host::{self, Host};
+use super::steps;
 use crate::args::{Global, Rollback};
-use crate::ui::put;
+use crate::error::{Exit, Result};
+use crate::output::{print, print_json};
 
-pub fn run(global: &Global, own: &Rollback) -> anyhow::Result<ExitCode> {
-    let super::remote::Remote { host, esp, .. } =
-        super::remote::find(&own.host, None, own.far.esp.as_deref(), global)?;
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Answer<'a> {
+    image: &'a str,
+    came: Option<&'a BootResult>,
+}
+
+pub fn run(global: &Global, own: &Rollback) -> Result<Exit> {
+    let Host { name: host, esp, .. } = host::find(own.host.host.as_deref(), own.host.esp.as_deref(), global)?;
     let config = super::ssh();
     let ssh = Ssh::connect(&host, &config)?;
-    let (steps, image) = deploy::rollback(&ssh, esp.as_deref(), own.dry_run)?;
-    let say = |text: String| if global.quiet { Ok(()) } else { put(&text) };
-    say(told(&steps))?;
+    let (changes, image) = deploy::rollback(&ssh, esp.as_deref(), own.dry_run)?;
+    let say = |text: String| if global.quiet || own.json { Ok(()) } else { print(text) };
+    say(steps::list(&changes))?;
     let next = match (own.dry_run, own.reboot) {
         (true, _) => "would start with the next boot",
         (false, true) => "rebooting",
         (false, false) => "starts with the next boot",
     };
     say(format!("{image}: {next}\n"))?;
+    let mut came = None;
     if own.reboot {
-        let before = Machine::ask(&ssh, esp.as_deref())?;
+        let machine = Machine::ask(&ssh, esp.as_deref())?;
         deploy::reboot(&ssh)?;
         drop(ssh);
-        let within = Duration::from_secs(own.far.within);
-        say(back(&host, &deploy::wait(&before, &image, esp.as_deref(), &config, within)?))?;
+        let within = Duration::from_secs(own.wait.within);
+        let back = deploy::wait(&machine, &image, esp.as_deref(), &config, within)?;
+        say(steps::came_back(&host, &back))?;
+        came = Some(back);
     }
-    Ok(ExitCode::SUCCESS)
+    if own.json {
+        print_json(&Answer { image: &image, came: came.as_ref() })?;
+    }
+    Ok(Exit::Success)
 }

@@ -1,29 +1,28 @@
 //! `hoopy search`.
 
-use std::process::ExitCode;
-
 use hoopy_build::config::Overrides;
 use hoopy_build::query::{self, Hit};
 
 use crate::args::{Global, Search};
-use crate::error::FAILED;
-use crate::ui::{Teller, put, put_json};
+use crate::error::{Exit, Result};
+use crate::output::{note, print, print_json};
+use crate::progress::Progress;
 
-pub fn run(global: &Global, own: &Search) -> anyhow::Result<ExitCode> {
-    let target = super::target(&own.system.dir, global, Overrides::default())?;
+pub fn run(global: &Global, own: &Search) -> Result<Exit> {
+    let target = super::target(super::HERE.as_ref(), global, Overrides::default())?;
     let resources = super::Resources::open(global)?;
-    let shop = super::shop(&target, resources.context(&Teller::new(global.quiet)))?;
-    let hits = query::search(&shop.shelves, &own.pattern, shop.lock.as_ref());
+    let catalogue = super::catalogue(&target, resources.context(&Progress::new(global.quiet)))?;
+    let hits = query::search(&catalogue.shelves, &own.pattern, catalogue.lock.as_ref());
     if own.json {
-        put_json(&hits)?;
+        print_json(&hits)?;
     } else {
-        put(&hits.iter().map(line).collect::<String>())?;
+        print(hits.iter().map(line).collect::<String>())?;
     }
     if hits.is_empty() {
-        eprintln!("no package fits {:?}", own.pattern);
-        return Ok(ExitCode::from(FAILED));
+        note(format!("no package matches {:?}", own.pattern));
+        return Ok(Exit::Failed);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 /// `dropbear 2025.88-r0 (community, locked): small SSH server [cmd:dropbear]`.

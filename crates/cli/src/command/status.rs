@@ -1,6 +1,5 @@
 //! `hoopy status`.
 
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use hoopy_base::size;
@@ -8,9 +7,10 @@ use hoopy_boot::layout::Layout;
 use hoopy_ship::deploy::{self, MachineImages, Ssh, Status};
 use serde::Serialize;
 
-use super::{drift, remote};
+use super::{drift, host};
 use crate::args::{self, Global};
-use crate::ui::{put, put_json};
+use crate::error::{CommandError, Exit, Result};
+use crate::output::{print, print_json};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -19,18 +19,18 @@ struct Answer<'a> {
     status: &'a Status,
     /// How many paths the next reboot erases.
     drift: Option<usize>,
-    /// Why that is not known, where it was asked for.
+    /// Why that is unknown.
     drift_unknown: Option<String>,
 }
 
-pub fn run(global: &Global, own: &args::Status) -> anyhow::Result<ExitCode> {
-    let remote = remote::find(&own.host, None, own.esp.as_deref(), global)?;
-    let ssh = Ssh::connect(&remote.host, &super::ssh())?;
-    let seen = MachineImages::ask(&ssh, remote.esp.as_deref())?;
+pub fn run(global: &Global, own: &args::Status) -> Result<Exit> {
+    let host = host::find(own.host.host.as_deref(), own.host.esp.as_deref(), global)?;
+    let ssh = Ssh::connect(&host.name, &super::ssh())?;
+    let seen = MachineImages::ask(&ssh, host.esp.as_deref())?;
     let within = Duration::from_secs(own.drift_within);
     let drift = (!within.is_zero()).then(|| {
         let until = Instant::now() + within;
-        drift::count(global, &remote, &ssh, &seen, until).map_err(|e| why(&e, until, within))
+        drift::count(global, &host, &ssh, &seen, until).map_err(|e| why(&e, until, within))
     });
     let status = deploy::status(seen);
     if own.json {
@@ -39,22 +39,22 @@ pub fn run(global: &Global, own: &args::Status) -> anyhow::Result<ExitCode> {
             Some(Err(reason)) => (None, Some(reason)),
             None => (None, None),
         };
-        put_json(&Answer { status: &status, drift, drift_unknown })?;
+        print_json(&Answer { status: &status, drift, drift_unknown })?;
     } else {
-        put(&text(&status, drift.as_ref()))?;
+        print(text(&status, drift.as_ref()))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
-/// In one line.
-fn why(error: &anyhow::Error, until: Instant, within: Duration) -> String {
+/// The reason in one line.
+fn why(error: &CommandError, until: Instant, within: Duration) -> String {
     if Instant::now() >= until {
-        return format!("it takes longer than {} s: `hoopy drift` waits", within.as_secs());
+        return format!("counting takes longer than {} s; `hoopy drift` has no time limit", within.as_secs());
     }
-    format!("{error:#}").lines().collect::<Vec<_>>().join(" ")
+    error.to_string().lines().collect::<Vec<_>>().join(" ")
 }
 
-fn text(status: &Status, drift: Option<&Result<usize, String>>) -> String {
+fn text(status: &Status, drift: Option<&std::result::Result<usize, String>>) -> String {
     let dirty = if status.dirty { ", with changes" } else { "" };
     let commit = status.commit.as_ref().map(|commit| format!("{commit}{dirty}"));
     let layout = match status.layout {
@@ -71,10 +71,10 @@ fn text(status: &Status, drift: Option<&Result<usize, String>>) -> String {
         Ok(0) => "none".to_owned(),
         Ok(1) => "1 path that the next reboot erases".to_owned(),
         Ok(count) => format!("{count} paths that the next reboot erases"),
-        Err(reason) => format!("not known: {reason}"),
+        Err(reason) => format!("unknown: {reason}"),
     });
     let rows = [
-        ("image", Some(status.image.clone().unwrap_or_else(|| "none of hoopy's".to_owned()))),
+        ("image", Some(status.image.clone().unwrap_or_else(|| "unknown: not an image of hoopy".to_owned()))),
         ("commit", commit),
         ("up", Some(up(status.uptime))),
         ("health", health),
@@ -88,8 +88,8 @@ fn text(status: &Status, drift: Option<&Result<usize, String>>) -> String {
     let mut text: String = rows.map(|(key, value)| format!("{key:<11}{value}\n")).collect();
     for kept in &status.images {
         let tries = kept.tries_left.map_or_else(String::new, |left| format!(", {left} tries left"));
-        let name = kept.image.as_deref().unwrap_or("no name");
-        text += &format!("{:<11}{} ({name}, {}{tries})\n", "there", kept.file, size::show(kept.size));
+        let name = kept.image.as_deref().unwrap_or("unknown");
+        text += &format!("{:<11}{} ({name}, {}{tries})\n", "on disk", kept.file, size::show(kept.size));
     }
     text
 }

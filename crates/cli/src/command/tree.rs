@@ -1,7 +1,6 @@
 //! `hoopy tree`.
 
 use std::collections::BTreeSet;
-use std::process::ExitCode;
 
 use hoopy_base::size;
 use hoopy_build::config::Overrides;
@@ -9,16 +8,18 @@ use hoopy_build::query::{self, Graph, Heading, Node, Set};
 use hoopy_lock::Role;
 
 use crate::args::{Global, Tree};
-use crate::ui::{Teller, put, put_json};
+use crate::error::{Exit, Result};
+use crate::output::{print, print_json};
+use crate::progress::Progress;
 
-pub fn run(global: &Global, own: &Tree) -> anyhow::Result<ExitCode> {
+pub fn run(global: &Global, own: &Tree) -> Result<Exit> {
     let target = super::target(&own.system.dir, global, Overrides::default())?;
     let resources = super::Resources::open(global)?;
-    let set = Set::of(&target, resources.context(&Teller::new(global.quiet || own.json)))?;
+    let set = Set::of(&target, resources.context(&Progress::new(global.quiet || own.json)))?;
     let graph = Graph::new(&set, &target.system.world);
     if own.json {
-        put_json(&query::dump(&graph))?;
-        return Ok(ExitCode::SUCCESS);
+        print_json(&query::dump(&graph))?;
+        return Ok(Exit::Success);
     }
     let packages = target.system.path("packages").display().to_string();
     let mut shown = BTreeSet::new();
@@ -31,8 +32,8 @@ pub fn run(global: &Global, own: &Tree) -> anyhow::Result<ExitCode> {
         }
         out.push('\n');
     }
-    put(&(out + &total(&graph)))?;
-    Ok(ExitCode::SUCCESS)
+    print(out + &total(&graph))?;
+    Ok(Exit::Success)
 }
 
 /// `nas/packages:2: dropbear, 5 packages, 6.6 MB`.
@@ -60,7 +61,7 @@ fn line(graph: &Graph<'_>, node: &Node) -> String {
         out += &format!(" {dependency}");
     }
     if !node.install_if.is_empty() {
-        out += &format!(" by itself, with {}", node.install_if.join(" "));
+        out += &format!(" installed automatically with {}", node.install_if.join(" "));
     }
     match (node.repeated, node.cut) {
         (true, _) => out + " (*)\n",
@@ -69,7 +70,7 @@ fn line(graph: &Graph<'_>, node: &Node) -> String {
     }
 }
 
-/// What is beside the trees, and the sum.
+/// Packages outside the trees, and the sum.
 fn total(graph: &Graph<'_>) -> String {
     let roots: Vec<usize> = graph.roots.iter().flat_map(|root| root.to.clone()).collect();
     let reached = graph.reach(&roots);
@@ -79,8 +80,8 @@ fn total(graph: &Graph<'_>) -> String {
         let record = graph.record(place);
         let why = match member.role {
             Role::Stub => "for the image's EFI stub, not installed",
-            Role::Loader => "for the boot loader beside the image, not installed",
-            Role::Root => "no line brings it any more",
+            Role::Loader => "for the boot loader on the disk, not installed",
+            Role::Root => "no longer needed by a line",
         };
         out += &format!("{} {} ({}) {why}\n", record.name, record.version, size::show(record.installed_size));
     }

@@ -1,36 +1,37 @@
 //! `hoopy why`.
 
-use std::process::ExitCode;
-
 use hoopy_base::size;
 use hoopy_build::config::Overrides;
 use hoopy_build::query::{self, Chain, Found, Step};
 use hoopy_lock::Role;
 
 use crate::args::{About, Global};
-use crate::ui::{Teller, put, put_json};
+use crate::error::{Exit, Result};
+use crate::output::{print, print_json};
+use crate::progress::Progress;
 
-pub fn run(global: &Global, own: &About) -> anyhow::Result<ExitCode> {
-    let target = super::target(&own.system.dir, global, Overrides::default())?;
+pub fn run(global: &Global, own: &About) -> Result<Exit> {
+    let target = super::target(super::HERE.as_ref(), global, Overrides::default())?;
     let resources = super::Resources::open(global)?;
-    let found = query::why(&target, &own.package, resources.context(&Teller::new(global.quiet || own.json)))?;
+    let progress = Progress::new(global.quiet || own.json);
+    let found = query::why(&target, &own.package, resources.context(&progress))?;
     if own.json {
-        put_json(&found)?;
-        return Ok(ExitCode::SUCCESS);
+        print_json(&found)?;
+        return Ok(Exit::Success);
     }
-    put(&found.iter().map(text).collect::<Vec<_>>().join("\n"))?;
-    Ok(ExitCode::SUCCESS)
+    print(found.iter().map(text).collect::<Vec<_>>().join("\n"))?;
+    Ok(Exit::Success)
 }
 
 fn text(found: &Found) -> String {
     let size = size::show(found.installed_size);
     let mut out = format!("{} {} ({size}, from {})\n", found.name, found.version, found.repository);
     match (found.role, found.chains.as_slice()) {
-        (Role::Stub, _) => out += "hoopy itself takes it: the image begins with its EFI stub\n",
+        (Role::Stub, _) => out += "hoopy itself uses it: the image begins with its EFI stub\n",
         (Role::Loader, _) => {
-            out += "hoopy itself takes it: layout = \"ab\" starts images with its boot loader\n"
+            out += "hoopy itself uses it: with layout = \"ab\", its boot loader starts the image\n"
         }
-        (Role::Root, []) => out += "no line of `packages` brings it any more\n",
+        (Role::Root, []) => out += "no longer needed by a line of `packages`\n",
         (Role::Root, chains) => chains.iter().for_each(|chain| out += &line(chain)),
     }
     out
@@ -51,6 +52,6 @@ fn step(first: bool, step: &Step) -> String {
         [] if first && dependency != name => format!("{name} ({dependency})"),
         [] if dependency.get(..end) == Some(name) => name.clone(),
         [] => format!("{name} ({dependency})"),
-        all => format!("{name} (by itself, with {})", all.join(" ")),
+        all => format!("{name} (installed automatically with {})", all.join(" ")),
     }
 }

@@ -90,7 +90,7 @@ fn run_tells_of_silence_while_it_waits_and_of_all_that_is_known_at_the_end() {
     assert_eq!((out.status.code(), standin::started(&home)), (Some(1), (1, 0)), "{said}");
     for text in [
         "nothing on the machine's console for 2 s; accelerator: KVM, state: running. Still waiting\n",
-        "error: the machine did not say \"is up\" within 4 s (accelerator: KVM, state: running); \
+        "error: timed out: the console did not show \"is up\" within 4 s (accelerator: KVM, state: running); \
          it printed nothing on its console\n",
         "hint: if it comes up with --accel tcg, KVM does not work on this computer\n",
     ] {

@@ -42,26 +42,31 @@ fn what_a_machine_runs_is_known_without_its_image_at_hand() {
 fn drift_is_told_and_its_count_is_in_the_status(machine: &Entered) {
     fs::write(machine.far("etc/motd"), "changed by hand\n").unwrap();
     fs::remove_file(machine.far("etc/issue")).unwrap();
-    let drift = machine.says(8, &["drift", "s", "--exit-code", "-p"]);
+    let drift = machine.says(8, &["-C", "s", "drift", "--exit-code", "-p"]);
     assert!(drift.contains("changed  etc/motd (") && drift.contains("+changed by hand\n"), "{drift}");
     assert!(drift.contains("removed  etc/issue ("), "{drift}");
-    let told = json(machine, &["drift", "s", "--json"])["files"].as_array().unwrap().len();
+    let told = json(machine, &["-C", "s", "drift", "--json"])["files"].as_array().unwrap().len();
 
     // Generous: a busy machine.
-    let status = json(machine, &["status", "s", "--json", "--drift-within", "600"]);
+    let status = json(machine, &["-C", "s", "status", "--json", "--drift-within", "600"]);
     assert_eq!(status["drift"].as_u64(), Some(told as u64), "{status}");
     assert!(status["drift_unknown"].is_null() && status["image"] == "small-1", "{status}");
-    let text = machine.says(0, &["status", "s", "--drift-within", "600"]);
+    let text = machine.says(0, &["-C", "s", "status", "--drift-within", "600"]);
     assert!(text.contains(&format!("drift      {told} paths that the next reboot erases\n")), "{text}");
-    let text = machine.says(0, &["status", "s", "--drift-within", "0"]);
+    let text = machine.says(0, &["-C", "s", "status", "--drift-within", "0"]);
     assert!(!text.contains("drift"), "{text}");
     // The machine is slow, and nobody waits: its partition and its files are let go of.
     let find = machine.far("usr/bin/find");
     fs::rename(&find, machine.far("usr/bin/found")).unwrap();
     fs::write(&find, "#!/bin/sh\nsleep 600\n").unwrap();
     fs::set_permissions(&find, fs::Permissions::from_mode(0o755)).unwrap();
-    let text = machine.says(0, &["status", "s", "--drift-within", "1"]);
-    assert!(text.contains("drift      not known: it takes longer than 1 s: `hoopy drift` waits\n"), "{text}");
+    let text = machine.says(0, &["-C", "s", "status", "--drift-within", "1"]);
+    assert!(
+        text.contains(
+            "drift      unknown: counting takes longer than 1 s; `hoopy drift` has no time limit\n"
+        ),
+        "{text}"
+    );
     fs::rename(machine.far("usr/bin/found"), &find).unwrap();
 
     // What was fetched is kept: the medium may fail then.
@@ -71,15 +76,12 @@ fn drift_is_told_and_its_count_is_in_the_status(machine: &Entered) {
     let at = spoilt.len() / 2;
     spoilt[at..at + 4096].fill(0);
     fs::write(&efi, &spoilt).unwrap();
-    machine.says(0, &["drift", "s"]);
+    machine.says(0, &["-C", "s", "drift"]);
     // Another store has to fetch, and notices. The middle of the file is in the kernel or a segment.
-    let said = machine.run(&["drift", "s", "--store", "elsewhere"]);
+    let said = machine.run(&["-C", "s", "drift", "--store", "../elsewhere"]);
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
-    assert!(said.contains("root@far runs small-1, there is no s/images/small-1.efi here"), "{said}");
-    assert!(
-        said.contains("is not what the image says of it") && said.contains("its medium is failing"),
-        "{said}"
-    );
+    assert!(said.contains("root@far runs small-1, ./images/small-1.efi does not exist"), "{said}");
+    assert!(said.contains("checksum mismatch: ") && said.contains("its disk is failing"), "{said}");
     fs::write(&efi, &whole).unwrap();
 
     // From anywhere: the machine by its name, and nothing of the system at hand.
@@ -98,54 +100,54 @@ fn a_machine_is_compared_with_images_and_revisions(machine: &Entered) {
     fs::write(machine.path("s/root/etc/hostname"), "other\n").unwrap();
     fs::write(machine.path("s/root/etc/new"), "new\n").unwrap();
     machine.ok(&["build", "s", "--image-version", "2"]);
-    let image = "s/images/small-2.efi";
+    let image = "images/small-2.efi";
     for far in ["ssh:root@far", "root@far"] {
-        let said = machine.says(8, &["diff", far, image, "s", "-p", "--exit-code"]);
+        let said = machine.says(8, &["-C", "s", "diff", far, image, "-p", "--exit-code"]);
         assert!(said.contains("changed  etc/hostname") && said.contains("-small\n+other\n"), "{said}");
         assert!(said.contains("added    etc/new (4 B)\n") && !said.contains("kernel"), "{said}");
         // What was changed by hand is drift, and in no image.
         assert!(!said.contains("etc/motd"), "{said}");
     }
-    let same = machine.says(0, &["diff", "ssh:root@far", EFI, "s", "--exit-code"]);
+    let same = machine.says(0, &["-C", "s", "diff", "ssh:root@far", &format!("../{EFI}"), "--exit-code"]);
     assert_eq!(same, "");
-    let said = machine.says(0, &["diff", "root@far", ".", "s", "-p"]);
+    let said = machine.says(0, &["-C", "s", "diff", "root@far", ".", "-p"]);
     assert!(said.contains("changed  etc/hostname") && said.contains("-small\n+other\n"), "{said}");
     assert!(
         said.contains("added    etc/new") && !said.contains("packages") && !said.contains("mode"),
         "{said}"
     );
-    let said = machine.says(0, &["diff", "root@far", "HEAD", "s", "--exit-code"]);
+    let said = machine.says(0, &["-C", "s", "diff", "root@far", "HEAD", "--exit-code"]);
     assert_eq!(said, "");
-    let said = machine.says(0, &["diff", "root@far", "s/hoopy.lock", "s", "--exit-code"]);
+    let said = machine.says(0, &["-C", "s", "diff", "root@far", "hoopy.lock", "--exit-code"]);
     assert_eq!(said, "");
-    // `.` of a system directory is the directory; a bare name is nobody's machine.
-    let said = machine.says(1, &["diff", "nas", "HEAD", "s"]);
+    // A bare name is never a machine.
+    let said = machine.says(1, &["-C", "s", "diff", "nas", "HEAD"]);
     assert!(
-        said.contains("\"nas\" is neither a file nor a git revision of s; a machine is written ssh:nas"),
+        said.contains(
+            "\"nas\" is neither a file nor a git revision of .\nhint: a machine is written ssh:nas"
+        ),
         "{said}"
     );
-    let said = machine.says(1, &["diff", "ssh:gone", "HEAD", "s"]);
-    assert!(said.contains("gone cannot be reached"), "{said}");
+    let said = machine.says(1, &["-C", "s", "diff", "ssh:gone", "HEAD"]);
+    assert!(said.contains("cannot connect to gone:\nssh: "), "{said}");
 }
 
 fn what_cannot_be_told_is_said(machine: &Entered) {
     fs::write(machine.far("etc/hoopy-release"), "IMAGE=small-7\n").unwrap();
-    let text = machine.says(0, &["status", "s", "--drift-within", "600"]);
-    let why = "drift      not known: root@far runs small-7, which is not on its EFI system partition: there is small-1\n";
+    let text = machine.says(0, &["-C", "s", "status", "--drift-within", "600"]);
+    let why = "drift      unknown: root@far runs small-7, which is no longer on its EFI system partition: it holds small-1\n";
     assert!(text.contains(why), "{text}");
-    let said = json(machine, &["status", "s", "--drift-within", "600", "--json"]);
+    let said = json(machine, &["-C", "s", "status", "--drift-within", "600", "--json"]);
     assert!(said["drift"].is_null() && said["drift_unknown"].as_str().unwrap().contains("small-7"), "{said}");
-    let said = machine.says(1, &["drift", "s"]);
+    let said = machine.says(1, &["-C", "s", "drift"]);
     assert!(
-        said.contains("there is no s/images/small-7.efi here") && said.contains("there is small-1"),
+        said.contains("./images/small-7.efi does not exist") && said.contains("it holds small-1"),
         "{said}"
     );
-    let said = machine.says(1, &["diff", "ssh:root@far", "HEAD", "s"]);
-    assert!(said.contains("root@far runs small-7, which is not on its EFI system partition"), "{said}");
+    let said = machine.says(1, &["-C", "s", "diff", "ssh:root@far", "HEAD"]);
+    assert!(said.contains("root@far runs small-7, which is no longer on its EFI system partition"), "{said}");
     fs::remove_file(machine.far("etc/hoopy-release")).unwrap();
-    assert!(
-        machine
-            .says(0, &["status", "s"])
-            .contains("drift      not known: root@far: it has no /etc/hoopy-release")
-    );
+    assert!(machine.says(0, &["-C", "s", "status"]).contains(
+        "drift      unknown: root@far does not say which image it runs: it has no IMAGE in /etc/hoopy-release"
+    ));
 }

@@ -48,7 +48,7 @@ fn what_init_writes_is_clean_and_builds_at_once() {
     let again = home.run(&["check", "fresh"]);
     assert!(again.status.success() && again.stdout.is_empty() && again.stderr.is_empty(), "{again:?}");
     let message = home.fails(1, &["init", "fresh"]);
-    assert!(message.contains("fresh/") && message.contains("is there already"), "{message}");
+    assert!(message.contains("fresh/") && message.contains("already exists"), "{message}");
 }
 
 #[test]

@@ -20,17 +20,17 @@ fn a_changed_file_is_all_that_is_sent_and_the_image_before_is_kept() {
     let (_, one) = far.image("1", &segments(10));
     let (path, two) = far.image("2", &segments(20));
     far.lay("s-1", &[(EFI, &one)]);
-    let dry = far.ok(&["deploy", "s", "--image", &path, "--dry-run"]);
+    let dry = far.ok(&["-C", "s", "deploy", "--image", &path, "--dry-run"]);
     assert!(dry.contains("root/ 777 B") && !dry.contains("musl-1"), "{dry}");
     assert_eq!(far.files(), [EFI]);
-    let said = json(&far.ok(&["deploy", "s", "--image", &path, "--json"]));
+    let said = json(&far.ok(&["-C", "s", "deploy", "--image", &path, "--json"]));
     assert!(said["sent"].as_u64().unwrap() < 40_000, "{said}");
     assert!(far.read(EFI) == two && far.read(OLD) == one);
     assert_eq!(far.files(), [EFI, OLD]);
-    let again = far.ok(&["deploy", "s", "--image", &path]);
+    let again = far.ok(&["-C", "s", "deploy", "--image", &path]);
     assert!(again.contains("s-2 is in place already: starts with the next boot"), "{again}");
     far.runs("s-2");
-    assert!(far.ok(&["deploy", "s", "--image", &path]).contains("s-2 runs already"));
+    assert!(far.ok(&["-C", "s", "deploy", "--image", &path]).contains("s-2 runs already"));
 }
 
 #[test]
@@ -42,9 +42,12 @@ fn a_far_image_that_lies_about_itself_costs_a_second_transfer() {
     let at = one.windows(8).position(|w| w == inside).unwrap();
     one[at] ^= 1;
     far.lay("s-1", &[(EFI, &one)]);
-    let out = far.run(&["deploy", "s", "--image", &path]);
+    let out = far.run(&["-C", "s", "deploy", "--image", &path]);
     let told = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success() && told.contains("is not what it says it is: sending everything"), "{told}");
+    assert!(
+        out.status.success() && told.contains("differs from its list of contents: sending everything"),
+        "{told}"
+    );
     assert!(far.read(EFI) == two);
 }
 
@@ -53,10 +56,10 @@ fn an_image_without_a_description_is_replaced_all_the_same() {
     let far = Remote::new("single");
     let (path, two) = far.image("2", &segments(20));
     far.lay("s-1", &[(EFI, &loader())]);
-    let said = far.fails(&["deploy", "s", "--image", &path]);
-    assert!(said.contains("starts systemd-boot, and hoopy.toml says `layout = \"single\"`"), "{said}");
+    let said = far.fails(&["-C", "s", "deploy", "--image", &path]);
+    assert!(said.contains("starts systemd-boot, and hoopy.toml has `layout = \"single\"`"), "{said}");
     far.lay("s-1", &[]);
-    far.ok(&["deploy", "s", "--image", &path]);
+    far.ok(&["-C", "s", "deploy", "--image", &path]);
     assert!(far.read(EFI) == two);
 }
 
@@ -70,18 +73,18 @@ fn an_empty_file_under_a_new_name_is_no_image() {
     let empty = ["EFI/Linux/s-0+3.efi", "EFI/Linux/s-2+3.efi"].map(|name| (name, &b""[..]));
     let files = [(EFI, &loader()[..]), ("EFI/Linux/s-1.efi", &one)];
     far.lay("s-1", &[files, empty].concat());
-    let status = json(&far.ok(&["status", "s", "--json"]));
+    let status = json(&far.ok(&["-C", "s", "status", "--json"]));
     assert_eq!(status["staged"], serde_json::Value::Null, "{status}");
-    far.ok(&["deploy", "s", "--image", &path]);
+    far.ok(&["-C", "s", "deploy", "--image", &path]);
     assert!(far.read("EFI/Linux/s-2+3.efi") == two);
     assert_eq!(far.files(), [EFI, "EFI/Linux/s-1.efi", "EFI/Linux/s-2+3.efi"]);
 
     let far = Remote::new("single");
     let (path, two) = far.image("2", &segments(20));
     far.lay("s-1", &[(EFI, &one), (OLD, b"")]);
-    let said = far.fails(&["rollback", "s"]);
+    let said = far.fails(&["-C", "s", "rollback"]);
     assert!(far.read(EFI) == one, "{said}");
-    far.ok(&["deploy", "s", "--image", &path]);
+    far.ok(&["-C", "s", "deploy", "--image", &path]);
     assert!(far.read(EFI) == two && far.read(OLD) == one);
 }
 
@@ -107,7 +110,7 @@ fn an_image_may_be_found_good_at_any_moment_of_a_deploy() {
             far.lay("s-2", &[(EFI, &loader()), ("EFI/Linux/s-1.efi", &one), ("EFI/Linux/s-2+2-1.efi", &two)]);
             fs::write(far.root("count"), "0").unwrap();
             fs::write(far.root("bless"), n.to_string()).unwrap();
-            let said = json(&far.ok(&["deploy", "s", "--image", path, "--json"]));
+            let said = json(&far.ok(&["-C", "s", "deploy", "--image", path, "--json"]));
             assert!(said["sent"].as_u64().unwrap() < 100_000, "at {n}: {said}");
             if far.files().contains(&"EFI/Linux/s-2+2-1.efi".to_owned()) {
                 assert!(n > 4, "it was found good at no moment: {:?}", far.files());
@@ -136,7 +139,7 @@ fn killed_everywhere(layout: &str, check: impl Fn(&Remote, &[u8], &[u8]), done: 
             far.lay("s-1", &files);
         }
         far.kill_at(n);
-        let out = far.run(&["deploy", "s", "--image", &path]);
+        let out = far.run(&["-C", "s", "deploy", "--image", &path]);
         if !far.was_killed() {
             assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
             break;
@@ -144,7 +147,7 @@ fn killed_everywhere(layout: &str, check: impl Fn(&Remote, &[u8], &[u8]), done: 
         killed += 1;
         check(&far, &one, &two);
         far.kill_at(100_000);
-        let out = far.run(&["deploy", "s", "--image", &path]);
+        let out = far.run(&["-C", "s", "deploy", "--image", &path]);
         assert!(out.status.success(), "after a kill at {n}: {}", String::from_utf8_lossy(&out.stderr));
         done(&far, &two);
     }
@@ -187,7 +190,7 @@ fn a_client_that_is_killed_leaves_a_far_side_that_puts_itself_back() {
     let (path, two) = far.image("2", &[("x", noise(77, 3_000_000))]);
     for delay in [5, 60, 120, 180, 240, 300, 400, 500] {
         far.lay("s-1", &[(EFI, &one)]);
-        let mut command = far.command(&["deploy", "s", "--image", &path]);
+        let mut command = far.command(&["-C", "s", "deploy", "--image", &path]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(delay));
         let _ = child.kill();
@@ -196,7 +199,7 @@ fn a_client_that_is_killed_leaves_a_far_side_that_puts_itself_back() {
         assert!(hoopy_testkit::soon(Duration::from_secs(30), gone), "{:?}", far.files());
         let efi = far.read(EFI);
         assert!(efi == one || efi == two, "killed after {delay} ms");
-        far.ok(&["deploy", "s", "--image", &path]);
+        far.ok(&["-C", "s", "deploy", "--image", &path]);
         assert!(far.read(EFI) == two, "again, after {delay} ms");
     }
 }
@@ -207,12 +210,12 @@ fn what_is_not_for_this_machine_is_refused() {
     let (path, _) = far.image("2", &segments(20));
     let (_, one) = far.image("1", &segments(10));
     far.lay("other-1", &[(EFI, &one)]);
-    let deploy = ["deploy", "s", "--image", &path];
+    let deploy = ["-C", "s", "deploy", "--image", &path];
     let said = far.fails(&deploy);
-    assert!(said.contains("far runs other-1, and this is s: is it the right machine?"), "{said}");
+    assert!(said.contains("far runs another system: expected s, found other-1"), "{said}");
     fs::remove_file(far.root("etc/hoopy-release")).unwrap();
     assert!(far.fails(&deploy).contains("far does not run hoopy"));
-    far.ok(&[&deploy[..], &["--anyway"]].concat());
+    far.ok(&[&deploy[..], &["--force"]].concat());
     far.runs("s-1");
     fs::remove_file(far.root("bin/uname")).unwrap();
     fs::write(far.root("bin/uname"), "#!/bin/sh\necho aarch64\n").unwrap();
@@ -224,31 +227,35 @@ fn what_is_not_for_this_machine_is_refused() {
     fs::set_permissions(far.root("bin/uname"), mode).unwrap();
     let said = far.fails(&deploy);
     assert!(
-        said.contains("far is aarch64, and the image is for x86_64: build it with --arch aarch64"),
+        said.contains(
+            "far is aarch64, and the image is for x86_64\nhint: build the image with --arch aarch64"
+        ),
         "{said}"
     );
     fs::remove_file(far.root("bin/cmp")).unwrap();
     assert!(far.fails(&deploy).contains("far has no cmp"));
-    let said = far.fails(&["deploy", "s", "--image", "/etc/passwd"]);
-    assert!(said.contains("/etc/passwd is no image that hoopy built"), "{said}");
+    let said = far.fails(&["-C", "s", "deploy", "--image", "/etc/passwd"]);
+    assert!(said.contains("/etc/passwd: not an image that hoopy built"), "{said}");
 }
 
 #[test]
-fn what_ssh_says_is_shown_with_what_to_do() {
+fn errors_of_ssh_are_shown_with_a_hint() {
     let far = Remote::new("single");
     let (path, _) = far.image("2", &segments(20));
-    for (says, told) in [
+    for (says, hint) in [
         ("Host key verification failed.", "ssh-keygen -R far"),
-        ("ssh: Could not resolve hostname far: Name or service not known", "far cannot be reached"),
-        ("ssh: connect to host far port 22: No route to host", "far cannot be reached"),
+        ("ssh: Could not resolve hostname far: Name or service not known", "cannot connect to far"),
+        ("ssh: connect to host far port 22: No route to host", "cannot connect to far"),
         ("root@far: Permission denied (publickey).", "authorized_keys"),
     ] {
         fs::write(far.home.path("ssh-says"), format!("{says}\n")).unwrap();
-        let said = far.fails(&["deploy", "s", "--image", &path]);
-        assert!(said.contains(told) && said.contains(says), "{said}");
+        let said = far.fails(&["-C", "s", "deploy", "--image", &path]);
+        assert!(said.contains(hint) && said.contains(says), "{said}");
     }
-    let said = far.fails(&["deploy", "--image", &path, "--", "s", "-oProxyCommand=x"]);
-    assert!(said.contains("\"-oProxyCommand=x\" is no machine"), "{said}");
+    let out = far.run(&["-C", "s", "deploy", "--image", &path, "--", "-oProxyCommand=x"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(2), "{said}");
+    assert!(said.contains("\"-oProxyCommand=x\" is not the name of a machine"), "{said}");
 }
 
 #[test]
@@ -256,11 +263,11 @@ fn rollback_goes_back_and_forth_on_single() {
     let far = Remote::new("single");
     let (one, two) = (far.image("1", &segments(10)).1, far.image("2", &segments(20)).1);
     far.lay("s-2", &[(EFI, &two), (OLD, &one)]);
-    assert!(far.ok(&["rollback", "s", "--dry-run"]).contains("s-1: would start"));
+    assert!(far.ok(&["-C", "s", "rollback", "--dry-run"]).contains("s-1: would start"));
     assert!(far.read(EFI) == two);
-    assert!(far.ok(&["rollback", "s"]).contains("s-1: starts with the next boot"));
+    assert!(far.ok(&["-C", "s", "rollback"]).contains("s-1: starts with the next boot"));
     assert!(far.read(EFI) == one && far.read(OLD) == two);
-    far.ok(&["rollback", "s"]);
+    far.ok(&["-C", "s", "rollback"]);
     assert!(far.read(EFI) == two && far.read(OLD) == one);
     assert_eq!(far.files(), [EFI, OLD]);
 }
@@ -272,17 +279,17 @@ fn status_tells_what_runs_and_what_is_next_and_rollback_takes_it_back() {
     let files: [(&str, &[u8]); 3] =
         [(EFI, &loader()), ("EFI/Linux/s-1.efi", &one), ("EFI/Linux/s-2+3.efi", &two)];
     far.lay("s-1", &files);
-    let said = json(&far.ok(&["status", "s", "--json"]));
+    let said = json(&far.ok(&["-C", "s", "status", "--json"]));
     assert_eq!((said["image"].as_str(), said["staged"].as_str()), (Some("s-1"), Some("s-2")));
     assert_eq!((said["layout"].as_str(), said["commit"].as_str()), (Some("ab"), Some("0123abc")));
-    let text = far.ok(&["status", "s"]);
+    let text = far.ok(&["-C", "s", "status"]);
     assert!(text.contains("next       s-2") && text.contains("EFI/Linux/s-2+3.efi (s-2, "), "{text}");
-    far.ok(&["rollback", "s"]);
+    far.ok(&["-C", "s", "rollback"]);
     assert_eq!(far.files(), [EFI, "EFI/Linux/s-1.efi", "EFI/Linux/s-2+0-3.efi"]);
-    assert!(json(&far.ok(&["status", "s", "--json"]))["staged"].is_null());
-    assert!(far.fails(&["rollback", "s"]).contains("has nothing to go back to"));
+    assert!(json(&far.ok(&["-C", "s", "status", "--json"]))["staged"].is_null());
+    assert!(far.fails(&["-C", "s", "rollback"]).contains("has no previous image to return to"));
     let path = far.home.path("s-2.efi");
-    far.ok(&["deploy", "s", "--image", path.to_str().unwrap()]);
+    far.ok(&["-C", "s", "deploy", "--image", path.to_str().unwrap()]);
     assert_eq!(far.files(), [EFI, "EFI/Linux/s-1.efi", "EFI/Linux/s-2+3.efi"], "it is tried again");
 }
 
@@ -300,13 +307,13 @@ fn a_partition_that_was_read_only_is_so_again_however_it_ends() {
     };
     remount("remount,ro");
     let before = far.options();
-    let said = far.fails(&["deploy", "s", "--image", &large]);
-    assert!(said.contains("is too full: 10.") && said.contains("are free"), "{said}");
+    let said = far.fails(&["-C", "s", "deploy", "--image", &large]);
+    assert!(said.contains("is too full: the new image needs 9.") && said.contains("are free"), "{said}");
     assert_eq!(far.options(), before);
-    far.ok(&["deploy", "s", "--image", &path]);
+    far.ok(&["-C", "s", "deploy", "--image", &path]);
     assert_eq!(far.options(), before);
     assert!(far.read(EFI) == two && far.read(OLD) == one);
-    let mut command = far.command(&["deploy", "s", "--image", path.as_str(), "--anyway"]);
+    let mut command = far.command(&["-C", "s", "deploy", "--image", path.as_str(), "--force"]);
     far.runs("x-1");
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(200));
@@ -327,7 +334,7 @@ fn a_partition_that_is_fuller_than_it_says_and_one_that_is_locked_are_told() {
     fs::write(far.root("bin/df"), lying).unwrap();
     fs::set_permissions(far.root("bin/df"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     fs::write(far.esp("filler"), noise(3, 4 << 20)).unwrap();
-    let said = far.fails(&["deploy", "s", "--image", &path]);
+    let said = far.fails(&["-C", "s", "deploy", "--image", &path]);
     assert!(said.contains("is too full"), "{said}");
     assert!(far.read(EFI) == one);
     assert_eq!(far.files(), [EFI]);
@@ -344,7 +351,7 @@ fn a_partition_that_is_fuller_than_it_says_and_one_that_is_locked_are_told() {
     mount("umount", &[at.to_str().unwrap()]);
     // What a stick with its switch on is to the kernel: a block device that cannot be written.
     mount("mount", &["-o", "loop,ro", img.to_str().unwrap(), at.to_str().unwrap()]);
-    let said = far.fails(&["deploy", "s", "--image", &path_of(&far)]);
+    let said = far.fails(&["-C", "s", "deploy", "--image", &path_of(&far)]);
     assert!(said.contains("cannot be written") && said.contains("locked by a switch"), "{said}");
 }
 

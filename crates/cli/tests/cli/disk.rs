@@ -132,9 +132,9 @@ fn the_boot_loader_is_locked_for_the_layout_that_has_one() {
     fs::write(dir.join("hoopy.toml"), "name = \"small\"\nlayout = \"ab\"\n").unwrap();
     let error = home.fails(3, &["build", "nas", "--locked"]);
     assert!(error.contains("layout = \"ab\" starts images with a boot loader"), "{error}");
-    home.ok(&["update", "nas"]);
+    home.ok(&["-C", "nas", "update"]);
     assert!(lock().contains("role = \"loader\""));
-    let why = home.ok(&["why", "systemd-boot", "nas"]);
+    let why = home.ok(&["-C", "nas", "why", "systemd-boot"]);
     assert!(why.contains("layout = \"ab\""), "{why}");
 }
 
@@ -142,18 +142,18 @@ fn the_boot_loader_is_locked_for_the_layout_that_has_one() {
 fn what_a_disk_cannot_be_is_told_before_it_is_made() {
     let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
     let dir = home.small("nas");
-    assert!(home.fails(1, &["disk", "nas", "-o", "a.img"]).contains("run `hoopy build` first"));
+    assert!(home.fails(1, &["disk", "nas", "-o", "a.img"]).contains("build one with `hoopy build`"));
     fs::write(dir.join("image"), "x").unwrap();
     fs::write(dir.join("root/etc/fstab"), "LABEL=a /a ext4\nLABEL=b /b ext4\n").unwrap();
-    let disk = |args: &[&str]| {
-        home.fails(1, &[&["disk", "nas", "-o", "a.img", "--image", "nas/image"], args].concat())
+    let disk = |code: i32, args: &[&str]| {
+        home.fails(code, &[&["disk", "nas", "-o", "a.img", "--image", "nas/image"], args].concat())
     };
-    assert!(disk(&[]).contains("say --persist /a, once for each, or --no-persist"));
-    assert!(disk(&["--persist", "/c"]).contains("there are /a, /b"));
-    assert!(disk(&["--no-persist", "--size", "1M"]).contains("--size"));
+    assert!(disk(2, &[]).contains("name each of them, as --persist /a, or none with --no-persist"));
+    assert!(disk(2, &["--persist", "/c"]).contains("there are /a, /b"));
+    assert!(disk(1, &["--no-persist", "--size", "1M"]).contains("--size"));
     assert!(!home.path("a.img").exists());
-    let error = home.fails(1, &["flash", "nas", "nas/image", "--yes"]);
-    assert!(error.contains("is no block device"), "{error}");
+    let error = home.fails(1, &["-C", "nas", "flash", "image", "--yes"]);
+    assert!(error.contains("is not a block device"), "{error}");
     home.ok(&["disk", "nas", "-o", "a.img", "--image", "nas/image", "--persist", "/b", "--json"]);
     assert!(home.path("a.img").exists());
 }

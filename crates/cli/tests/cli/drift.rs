@@ -21,7 +21,7 @@ fn told(text: &str) -> Vec<&str> {
 fn what_changed_on_a_machine_is_told_and_comes_home() {
     let toml = "name = \"small\" # the name\n[deploy]\nhost = \"root@far\"\n";
     let machine = Entered::new(env!("CARGO_BIN_EXE_hoopy"), toml);
-    let clean = machine.says(0, &["drift", "s"]);
+    let clean = machine.says(0, &["-C", "s", "drift"]);
     assert_eq!(told(&clean), Vec::<&str>::new(), "{clean}");
 
     fs::write(machine.far("etc/motd"), "changed by hand\n").unwrap();
@@ -40,7 +40,7 @@ fn what_changed_on_a_machine_is_told_and_comes_home() {
     fs::write(machine.far("var/lib/app/state/x"), "noise\n").unwrap();
     fs::write(machine.path("s/hoopy.toml"), "name = \"small\" # the name\n[deploy]\nhost = \"root@far\"\n[drift]\nignore = [\"/var/lib/app\"]\n[modes]\n# kept\n\"/etc/new file\" = \"0600\" # why\n").unwrap();
 
-    let drift = machine.says(8, &["drift", "s", "--exit-code", "-p"]);
+    let drift = machine.says(8, &["-C", "s", "drift", "--exit-code", "-p"]);
     for line in [
         "changed  etc/motd (",
         "+changed by hand\n",
@@ -58,8 +58,8 @@ fn what_changed_on_a_machine_is_told_and_comes_home() {
     );
 
     let paths = ["/etc/motd", "etc/new file", "srv", "usr/local/bin/app"];
-    let pulled = machine.says(0, &[&["pull", "s", "--outside-links"][..], &paths].concat());
-    assert!(pulled.contains("pulled   s/root/srv/app/run\n"), "{pulled}");
+    let pulled = machine.says(0, &[&["-C", "s", "pull", "--outside-links"][..], &paths].concat());
+    assert!(pulled.contains("pulled   ./root/srv/app/run\n"), "{pulled}");
     let own = |name: &str| machine.path("s/root").join(name);
     assert_eq!(fs::read_to_string(own("etc/motd")).unwrap(), "changed by hand\n");
     assert_eq!(fs::read_link(own("usr/local/bin/app")).unwrap().to_str(), Some("/srv/app/run"));
@@ -71,11 +71,11 @@ fn what_changed_on_a_machine_is_told_and_comes_home() {
         "{toml}"
     );
 
-    let refused = machine.says(1, &["pull", "s", "--all"]);
+    let refused = machine.says(1, &["-C", "s", "pull", "--all"]);
     assert!(refused.contains("refused  etc/shadow: it looks like the hash of a password"), "{refused}");
     assert!(refused.contains("left out etc/issue: it is gone"), "{refused}");
     assert!(!own("etc/shadow").exists());
-    machine.says(0, &["pull", "s", "etc/shadow", "--secrets"]);
+    machine.says(0, &["-C", "s", "pull", "etc/shadow", "--secrets"]);
     assert!(fs::read_to_string(own("etc/shadow")).unwrap().contains("$6$"));
 
     a_hostile_machine_brings_nothing_that_acts(&machine);
@@ -117,7 +117,7 @@ fn a_hostile_machine_brings_nothing_that_acts(machine: &Entered) {
     mode(machine, "usr/local/bin/su", 0o4755);
     fs::write(machine.far("etc/na\u{202e}me\u{1b}]0;x"), "x").unwrap();
 
-    let said = machine.says(1, &["pull", "s", "--all"]);
+    let said = machine.says(1, &["-C", "s", "pull", "--all"]);
     for name in HOSTILE {
         assert!(said.contains(&format!("left out {name}: ")), "{name}: {said}");
         assert!(!machine.path("s/root").join(name).exists(), "{name}");
@@ -126,10 +126,10 @@ fn a_hostile_machine_brings_nothing_that_acts(machine: &Entered) {
         "refused  etc/profile.d/out.sh: a link to /root/.bashrc, which is outside root/ on this computer\n",
         "refused  etc/profile.d/up.sh: a link to ../../../up, which is outside root/",
         "refused  usr/local/bin/su: its mode 4755 has the setuid or setgid bit\n",
-        "pulled   s/root/etc/runlevels/default/syslog\n",
-        "hint: --outside-links takes such links too",
-        "hint: --setuid takes such files and bits too",
-        "pulled   s/root/etc/na\u{fffd}me\u{fffd}]0;x\n",
+        "pulled   ./root/etc/runlevels/default/syslog\n",
+        "hint: pull such links with --outside-links",
+        "hint: pull such files and bits with --setuid",
+        "pulled   ./root/etc/na\u{fffd}me\u{fffd}]0;x\n",
     ] {
         assert!(said.contains(line), "{line}: {said}");
     }
@@ -138,9 +138,9 @@ fn a_hostile_machine_brings_nothing_that_acts(machine: &Entered) {
     git(&["-C", "root", "status"]);
     assert!(!trace.exists(), "git ran what the machine brought");
 
-    let taken = machine
-        .says(0, &["pull", "s", "usr/local/bin/su", "etc/profile.d/out.sh", "--setuid", "--outside-links"]);
-    assert!(taken.contains("pulled   s/root/usr/local/bin/su\n"), "{taken}");
+    let paths = ["usr/local/bin/su", "etc/profile.d/out.sh", "--setuid", "--outside-links"];
+    let taken = machine.says(0, &[&["-C", "s", "pull"][..], &paths].concat());
+    assert!(taken.contains("pulled   ./root/usr/local/bin/su\n"), "{taken}");
     HOSTILE.iter().for_each(|name| fs::remove_file(machine.far(name)).unwrap());
     fs::remove_dir(machine.far("srv/repo")).unwrap();
     fs::remove_dir_all(machine.far(".git")).unwrap();
@@ -155,7 +155,7 @@ fn a_hostile_machine_brings_nothing_that_acts(machine: &Entered) {
 fn home_is_where_it_came_from(machine: &Entered) {
     machine.ok(&["build", "s", "--image-version", "2"]);
     let image = machine.path("s/images/small-2.efi");
-    let left = machine.says(0, &["drift", "s", "--image", image.to_str().unwrap()]);
+    let left = machine.says(0, &["-C", "s", "drift", "--image", image.to_str().unwrap()]);
     let left: Vec<_> = told(&left)
         .into_iter()
         .filter(|line| !line.contains("etc/hoopy-release"))
@@ -165,31 +165,35 @@ fn home_is_where_it_came_from(machine: &Entered) {
 }
 
 fn what_goes_wrong_is_said(machine: &Entered) {
-    let refused = |args: &[&str], expected: &str| {
-        let said = machine.says(1, args);
+    let refused_with = |code: i32, args: &[&str], expected: &str| {
+        let said = machine.says(code, args);
         assert!(said.contains(expected), "{expected}: {said}");
     };
-    refused(&["pull", "s", "etc/hostname"], "etc/hostname is as the image has it, or is not there");
-    refused(&["pull", "s"], "which files? Name them, or say --all");
-    refused(&["drift", "root@gone", "--system", "s"], "Could not resolve hostname root@gone");
+    let refused = |args: &[&str], expected: &str| refused_with(1, args, expected);
+    refused(
+        &["-C", "s", "pull", "etc/hostname"],
+        "etc/hostname on root@far has not changed, or does not exist",
+    );
+    refused_with(2, &["-C", "s", "pull"], "no files named, and no terminal to ask about each");
+    refused(&["-C", "s", "drift", "root@gone"], "Could not resolve hostname root@gone");
     // A link in root/ that leads elsewhere is not followed.
     let outside = machine.path("outside");
     fs::create_dir(&outside).unwrap();
     fs::create_dir_all(machine.far("opt/x")).unwrap();
     fs::write(machine.far("opt/x/y"), "z\n").unwrap();
     symlink(&outside, machine.path("s/root/opt")).unwrap();
-    refused(&["pull", "s", "opt"], "a symbolic link or a file is where a directory must be");
+    refused(&["-C", "s", "pull", "/opt"], "a symbolic link or a file is where a directory must be");
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
     // What is no answer is none.
     machine.answers("#!/bin/sh\necho hello\n");
     refused(
-        &["drift", "s"],
-        "root@far: it ended without a word; does the login shell there run what ssh asks for?",
+        &["-C", "s", "drift"],
+        "root@far: ssh ended without a message: the login shell on the machine may not run commands",
     );
     fs::write(machine.far("etc/hoopy-release"), "IMAGE=../../etc\n").unwrap();
     machine.answers(SSH);
-    refused(&["drift", "s"], "no /etc/hoopy-release that says which image it runs");
+    refused(&["-C", "s", "drift"], "does not say which image it runs");
     fs::write(machine.far("etc/hoopy-release"), "IMAGE=other-7\n").unwrap();
-    let told = "runs other-7, there is no s/images/other-7.efi here, and it cannot be had from the machine: name the image";
-    refused(&["drift", "s"], told);
+    let told = "runs other-7, ./images/other-7.efi does not exist, and it cannot be fetched from the machine";
+    refused(&["-C", "s", "drift"], told);
 }

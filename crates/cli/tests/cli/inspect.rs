@@ -100,7 +100,10 @@ fn differences_of_others_images_are_told() {
     ");
     assert_eq!(home.ok(&["diff", "old", "old", "--exit-code"]), "");
     home.fails(8, &["diff", "old", "new", "--exit-code"]);
-    assert_snapshot!(home.fails(1, &["diff", "old", "gone"]), @r#"error: "gone" is neither a file nor a git revision of .; a machine is written ssh:gone"#);
+    assert_snapshot!(home.fails(1, &["diff", "old", "gone"]), @r#"
+    error: "gone" is neither a file nor a git revision of .
+    hint: a machine is written ssh:gone
+    "#);
 }
 
 /// Paths that the archive of `build --output tar` has.
@@ -155,7 +158,7 @@ fn a_built_image_is_what_was_built_and_differs_from_the_next_in_what_was_changed
     fs::write(dir.join("root/etc/hostname"), "changed\n").unwrap();
     let packages = fs::read_to_string(dir.join("packages")).unwrap().replace("curl\n", "");
     fs::write(dir.join("packages"), packages).unwrap();
-    home.ok(&["update", "hello"]);
+    home.ok(&["-C", "hello", "update"]);
     home.ok(&["build", "hello", "--image-version", "2"]);
     let said = home.ok(&["diff", "hello/images/hello-1.efi", "hello/images/hello-2.efi", "-p"]);
     for expected in ["out      curl ", "-hello\n+changed\n", "changed  etc/hostname (6 B -> 8 B)"] {
@@ -164,7 +167,7 @@ fn a_built_image_is_what_was_built_and_differs_from_the_next_in_what_was_changed
     assert!(!said.contains("usr/bin/curl"), "{said}");
     let all = home.ok(&["diff", "hello/images/hello-1.efi", "hello/images/hello-2.efi", "--all"]);
     assert!(all.contains("removed  usr/bin/curl"), "{all}");
-    let revisions = home.ok(&["diff", "HEAD", ".", "hello"]);
+    let revisions = home.ok(&["-C", "hello", "diff", "HEAD", "."]);
     assert!(
         revisions.contains("out      curl ") && revisions.contains("changed  root/etc/hostname"),
         "{revisions}"

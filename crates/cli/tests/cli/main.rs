@@ -3,7 +3,7 @@
 //! One test program, as each takes a while to link, and so that a long test has others beside it. `cargo test
 //! --workspace --test cli boot::` runs those of one file. Deploys to a machine are in `ship/`, a program of their own.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
 mod accelerator;
 mod best;
@@ -14,6 +14,8 @@ mod check;
 mod deploy;
 mod disk;
 mod drift;
+mod edit;
+mod errors;
 mod escape;
 mod faults;
 mod foreign;
@@ -22,6 +24,7 @@ mod log;
 mod microcode;
 mod modules;
 mod network;
+mod output;
 mod packages;
 mod pages;
 mod parity;
@@ -33,7 +36,7 @@ mod stale;
 mod store;
 mod targets;
 mod terminal;
-mod trial;
+mod test;
 mod unsatisfiable;
 mod update;
 mod v3;

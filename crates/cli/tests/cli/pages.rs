@@ -64,7 +64,7 @@ fn the_map_shows_where_the_bytes_are_and_what_is_clicked_opens() {
     let open = "document.querySelector('#map [aria-label^=segment]').click();";
     let inside = shown(&home, "page.html", open);
     assert!(inside.contains("<button>segment 1</button>"), "it did not open:\n{inside}");
-    assert!(inside.contains("aria-label=\"usr/bin/sh: 9.00 kB"), "no block for usr:\n{inside}");
+    assert!(inside.contains("aria-label=\"usr/bin/sh: 8.79 KiB"), "no block for usr:\n{inside}");
     let escape = "document.dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape'}));";
     let back = shown(&home, "page.html", &format!("{open} {escape}"));
     assert!(!back.contains("<button>segment 1</button>"), "Escape does not lead out:\n{back}");

@@ -72,47 +72,47 @@ fn cut_off(home: &Home) {
 fn why_gives_the_shortest_chain_of_every_line_without_a_mirror() {
     let home = home();
     cut_off(&home);
-    assert_snapshot!(ask(&home, &["why", "libc", "s"], 0), @"
+    assert_snapshot!(ask(&home, &["-C", "s", "why", "libc"], 0), @"
     libc 1.2.5-r0 (2 B, from main)
-    s/packages:2: server > libwire (so:libwire.so.1) > libc
-    s/packages:4: supervisor (supervisor>2) > libc
-    s/packages:5: libwire (so:libwire.so.1) > libc
+    ./packages:2: server > libwire (so:libwire.so.1) > libc
+    ./packages:4: supervisor (supervisor>2) > libc
+    ./packages:5: libwire (so:libwire.so.1) > libc
     ");
 }
 
 #[test]
 fn why_answers_for_what_provides_a_name() {
-    assert_snapshot!(ask(&home(), &["why", "cmd:say", "s"], 0), @"
+    assert_snapshot!(ask(&home(), &["-C", "s", "why", "cmd:say"], 0), @"
     say 0.9-r1 (4 B, from main)
-    s/packages:2: server > say (cmd:say)
+    ./packages:2: server > say (cmd:say)
     ");
 }
 
 #[test]
 fn why_tells_what_brings_a_package_together() {
-    assert_snapshot!(ask(&home(), &["why", "server-supervisor", "s"], 0), @"
+    assert_snapshot!(ask(&home(), &["-C", "s", "why", "server-supervisor"], 0), @"
     server-supervisor 1.0-r0 (6 B, from main)
-    s/packages:2: server > server-supervisor (by itself, with supervisor server=1.0-r0)
-    s/packages:4: supervisor (supervisor>2) > server-supervisor (by itself, with supervisor server=1.0-r0)
+    ./packages:2: server > server-supervisor (installed automatically with supervisor server=1.0-r0)
+    ./packages:4: supervisor (supervisor>2) > server-supervisor (installed automatically with supervisor server=1.0-r0)
     ");
 }
 
 #[test]
 fn why_knows_what_hoopy_takes_for_itself() {
-    let text = ask(&home(), &["why", "systemd-efistub", "s"], 0);
-    assert!(text.ends_with("hoopy itself takes it: the image begins with its EFI stub\n"), "{text}");
+    let text = ask(&home(), &["-C", "s", "why", "systemd-efistub"], 0);
+    assert!(text.ends_with("hoopy itself uses it: the image begins with its EFI stub\n"), "{text}");
 }
 
 #[test]
 fn why_of_a_package_that_is_not_locked_fails_and_says_what_is_near() {
     let home = home();
-    assert_snapshot!(ask(&home, &["why", "libwier", "s"], 1), @"
-    error: libwier is not among the packages of s/hoopy.lock (did you mean libwire?)
-    hint: `hoopy search` looks for parts of names, and in descriptions
+    assert_snapshot!(ask(&home, &["-C", "s", "why", "libwier"], 1), @"
+    error: libwier is not among the packages of ./hoopy.lock (did you mean libwire?)
+    hint: `hoopy search TEXT` finds packages by part of a name or description
     ");
-    assert_snapshot!(ask(&home, &["why", "wirecutter", "s"], 1), @"
-    error: wirecutter is not among the packages of s/hoopy.lock; main has it
-    hint: `hoopy info` tells about packages that are not locked
+    assert_snapshot!(ask(&home, &["-C", "s", "why", "wirecutter"], 1), @"
+    error: wirecutter is not among the packages of ./hoopy.lock; main has it
+    hint: `hoopy info PKG` describes packages that are not locked
     ");
 }
 
@@ -120,17 +120,17 @@ fn why_of_a_package_that_is_not_locked_fails_and_says_what_is_near() {
 fn why_says_that_the_lock_is_not_for_these_packages() {
     let home = home();
     fs::write(home.path("s/packages"), "server\nsay\n").unwrap();
-    assert_snapshot!(ask(&home, &["why", "libwire", "s"], 0), @"
+    assert_snapshot!(ask(&home, &["-C", "s", "why", "libwire"], 0), @"
     libwire 2.1-r0 (5 B, from main)
-    s/packages:1: server > libwire (so:libwire.so.1)
-    s/hoopy.lock: libwire (so:libwire.so.1)
-    warning: s/hoopy.lock: not for this system: `say` is new, `so:libwire.so.1` is gone, `supervisor>2` is gone
+    ./packages:1: server > libwire (so:libwire.so.1)
+    ./hoopy.lock: libwire (so:libwire.so.1)
+    warning: ./hoopy.lock does not fit the system: `say` is new, `so:libwire.so.1` is gone, `supervisor>2` is gone
     ");
 }
 
 #[test]
 fn why_as_json() {
-    assert_snapshot!(ask(&home(), &["why", "server-supervisor", "s", "--json"], 0));
+    assert_snapshot!(ask(&home(), &["-C", "s", "why", "server-supervisor", "--json"], 0));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn the_tree_marks_what_was_shown_and_ends_in_spite_of_a_cycle() {
     │   └── libc 1.2.5-r0 (2 B)
     ├── say 0.9-r1 (4 B) cmd:say
     │   └── libc 1.2.5-r0 (2 B)
-    └── server-supervisor 1.0-r0 (6 B) by itself, with supervisor server=1.0-r0
+    └── server-supervisor 1.0-r0 (6 B) installed automatically with supervisor server=1.0-r0
         └── server 1.0-r0 (6 B) (*)
 
     s/packages:4: supervisor>2, 3 packages, 17 B
@@ -175,7 +175,7 @@ fn the_tree_stops_at_its_depth() {
     server 1.0-r0 (6 B)
     ├── libwire 2.1-r0 (5 B) so:libwire.so.1 ...
     ├── say 0.9-r1 (4 B) cmd:say ...
-    └── server-supervisor 1.0-r0 (6 B) by itself, with supervisor server=1.0-r0 ...
+    └── server-supervisor 1.0-r0 (6 B) installed automatically with supervisor server=1.0-r0 ...
 
     s/packages:4: supervisor>2, 3 packages, 17 B
     supervisor 3.0-r0 (10 B)
@@ -226,7 +226,7 @@ fn every_package_of_a_real_system_is_brought_by_a_line() {
     for package in packages.iter().filter(|p| p["role"] == "root") {
         let name = package["name"].as_str().unwrap();
         let found: serde_json::Value =
-            serde_json::from_str(&home.ok(&["why", name, "hello", "--json"])).unwrap();
+            serde_json::from_str(&home.ok(&["-C", "hello", "why", name, "--json"])).unwrap();
         let chains = found[0]["chains"].as_array().unwrap();
         assert!(!chains.is_empty(), "{name}");
         for chain in chains {
@@ -241,61 +241,61 @@ fn every_package_of_a_real_system_is_brought_by_a_line() {
 fn info_and_search_as_json_say_how_a_package_stands_to_the_lock() {
     let home = home();
     let json = |args: &[&str]| serde_json::from_str::<serde_json::Value>(&ask(&home, args, 0)).unwrap();
-    assert_eq!(json(&["info", "say", "s", "--json"])[0]["locked"]["state"], "yes");
-    assert_eq!(json(&["info", "wirecutter", "s", "--json"])[0]["locked"]["state"], "no");
-    assert_eq!(json(&["search", "say", "s", "--json"])[0]["locked"], "0.9-r1");
+    assert_eq!(json(&["-C", "s", "info", "say", "--json"])[0]["locked"]["state"], "yes");
+    assert_eq!(json(&["-C", "s", "info", "wirecutter", "--json"])[0]["locked"]["state"], "no");
+    assert_eq!(json(&["-C", "s", "search", "say", "--json"])[0]["locked"], "0.9-r1");
     fs::remove_file(home.path("s/hoopy.lock")).unwrap();
-    assert_eq!(json(&["info", "say", "s", "--json"])[0]["locked"]["state"], "no-lock");
-    assert_eq!(json(&["search", "say", "s", "--json"])[0]["locked"], serde_json::Value::Null);
+    assert_eq!(json(&["-C", "s", "info", "say", "--json"])[0]["locked"]["state"], "no-lock");
+    assert_eq!(json(&["-C", "s", "search", "say", "--json"])[0]["locked"], serde_json::Value::Null);
 }
 
 #[test]
 fn a_lock_whose_indexes_were_lost_asks_the_mirror() {
     let home = home();
     fs::remove_dir_all(home.path(".cache/hoopy/blob")).unwrap();
-    let text = ask(&home, &["why", "say", "s"], 0);
-    assert!(text.contains("the store has not the indexes of the lock: asking the mirror"), "{text}");
+    let text = ask(&home, &["-C", "s", "why", "say"], 0);
+    assert!(text.contains("the indexes of the lock are not in the store: asking the mirror"), "{text}");
     fs::remove_dir_all(home.path(".cache/hoopy/blob")).unwrap();
     let newer = PACKAGES.replace("say 0.9-r1", "say 1.0-r0");
     fs::remove_dir_all(home.path("mirror")).unwrap();
     package::extended_mirror(&home.path("mirror"), "x86_64", &newer);
-    assert_snapshot!(ask(&home, &["why", "libc", "s"], 5), @"
-    the store has not the indexes of the lock: asking the mirror
-    error: s/hoopy.lock: nothing tells of say-0.9-r1 any more: the store has not the index that the lock was made of, and main has another by now
-    hint: run `hoopy update` to lock what there is now, or say --mirror nas/vendor for what was kept
+    assert_snapshot!(ask(&home, &["-C", "s", "why", "libc"], 5), @"
+    the indexes of the lock are not in the store: asking the mirror
+    error: ./hoopy.lock: no index lists say-0.9-r1 any more: the one that the lock was made from is not in the store, and main has a newer one
+    hint: lock what there is now with `hoopy update`, or name packages that `hoopy vendor` kept with --mirror
     ");
 }
 
 #[test]
 fn search_shows_the_best_first() {
     let home = home();
-    assert_snapshot!(ask(&home, &["search", "WIRE", "s"], 0), @"
+    assert_snapshot!(ask(&home, &["-C", "s", "search", "WIRE"], 0), @"
     wirecutter 1.0-r0 (main): not in the system
     libwire 2.1-r0 (main, locked): the wire, as a library [so:libwire.so.1]
     server 1.0-r0 (main, locked): serves files over the wire
     ");
-    assert_snapshot!(ask(&home, &["search", "say", "s"], 0), @"say 0.9-r1 (main, locked): says what it is told");
-    assert_snapshot!(ask(&home, &["search", "so:libwire.so.*", "s"], 0), @"libwire 2.1-r0 (main, locked): the wire, as a library [so:libwire.so.1]");
+    assert_snapshot!(ask(&home, &["-C", "s", "search", "say"], 0), @"say 0.9-r1 (main, locked): says what it is told");
+    assert_snapshot!(ask(&home, &["-C", "s", "search", "so:libwire.so.*"], 0), @"libwire 2.1-r0 (main, locked): the wire, as a library [so:libwire.so.1]");
 }
 
 #[test]
 fn a_search_without_a_find_fails() {
     let home = home();
-    assert_snapshot!(ask(&home, &["search", "nothing-like-it", "s"], 1), @r#"no package fits "nothing-like-it""#);
-    assert_snapshot!(ask(&home, &["search", "no*", "s", "--json", "--quiet"], 1), @r#"
+    assert_snapshot!(ask(&home, &["-C", "s", "search", "nothing-like-it"], 1), @r#"no package matches "nothing-like-it""#);
+    assert_snapshot!(ask(&home, &["-C", "s", "search", "no*", "--json", "--quiet"], 1), @r#"
     []
-    no package fits "no*"
+    no package matches "no*"
     "#);
 }
 
 #[test]
 fn search_takes_the_indexes_of_the_lock_where_the_mirror_is_out_of_reach() {
     let home = home();
-    let text = ask(&home, &["search", "libwire", "s", "--mirror", "http://127.0.0.1:1"], 0);
+    let text = ask(&home, &["-C", "s", "search", "libwire", "--mirror", "http://127.0.0.1:1"], 0);
     assert!(text.starts_with("libwire 2.1-r0 (main, locked)"), "{text}");
     assert!(text.contains("warning: http://127.0.0.1:1/v3.23/"), "{text}");
     fs::remove_file(home.path("s/hoopy.lock")).unwrap();
-    ask(&home, &["search", "libwire", "s", "--mirror", "http://127.0.0.1:1"], 5);
+    ask(&home, &["-C", "s", "search", "libwire", "--mirror", "http://127.0.0.1:1"], 5);
 }
 
 /// The size of a file hangs on the key that this machine made for the stand-in.
@@ -308,7 +308,7 @@ fn sizeless(text: &str) -> String {
 #[test]
 fn info_tells_all_that_the_index_says() {
     let home = home();
-    assert_snapshot!(sizeless(&ask(&home, &["info", "libwire", "s"], 0)), @"
+    assert_snapshot!(sizeless(&ask(&home, &["-C", "s", "info", "libwire"], 0)), @"
     libwire 2.1-r0
     about      the wire, as a library
     repository main
@@ -320,7 +320,7 @@ fn info_tells_all_that_the_index_says() {
     depends    libc>=1.2
     provides   so:libwire.so.1=1.4
     ");
-    assert_snapshot!(sizeless(&ask(&home, &["info", "server-doc", "s"], 0)), @"
+    assert_snapshot!(sizeless(&ask(&home, &["-C", "s", "info", "server-doc"], 0)), @"
     server-doc 1.0-r0
     about      made for a test
     repository main
@@ -331,7 +331,10 @@ fn info_tells_all_that_the_index_says() {
     built      2025-10-09
     install if docs server=1.0-r0
     ");
-    assert_eq!(ask(&home, &["info", "so:libwire.so.1", "s"], 0), ask(&home, &["info", "libwire", "s"], 0));
+    assert_eq!(
+        ask(&home, &["-C", "s", "info", "so:libwire.so.1"], 0),
+        ask(&home, &["-C", "s", "info", "libwire"], 0)
+    );
 }
 
 #[test]
@@ -340,23 +343,25 @@ fn info_tells_of_another_version_in_the_lock() {
     fs::remove_dir_all(home.path("mirror")).unwrap();
     let newer = PACKAGES.replace("say 0.9-r1", "say 1.0-r0");
     package::extended_mirror(&home.path("mirror"), "x86_64", &newer);
-    let text = ask(&home, &["info", "say", "s"], 0);
-    assert!(text.contains("\nlocked     no, but 0.9-r1\n"), "{text}");
+    let text = ask(&home, &["-C", "s", "info", "say"], 0);
+    assert!(text.contains("\nlocked     another version, 0.9-r1\n"), "{text}");
 }
 
 #[test]
 fn info_of_what_is_nowhere_fails_and_says_what_is_near() {
-    assert_snapshot!(ask(&home(), &["info", "sever", "s"], 1), @"
+    assert_snapshot!(ask(&home(), &["-C", "s", "info", "sever"], 1), @"
     error: no repository has sever (did you mean server?)
-    hint: `hoopy search` looks for parts of names, and in descriptions
+    hint: `hoopy search TEXT` finds packages by part of a name or description
     ");
 }
 
 #[test]
 fn a_directory_that_is_no_system_is_refused_by_all_of_them() {
     let home = home();
-    for args in [&["why", "libc", "nowhere"][..], &["tree", "nowhere"], &["search", "x", "nowhere"]] {
+    for args in
+        [&["-C", "nowhere", "why", "libc"][..], &["tree", "nowhere"], &["-C", "nowhere", "search", "x"]]
+    {
         ask(&home, args, 3);
     }
-    ask(&home, &["info", "libc", "nowhere"], 3);
+    ask(&home, &["-C", "nowhere", "info", "libc"], 3);
 }

@@ -200,7 +200,7 @@ fn a_script_runs_again_when_a_package_below_it_has_changed_and_only_then() {
     put(&dir.join("root/etc/motd"), "above it\n");
     assert_eq!(content(&home, "2", "etc/read"), first, "it ran again for nothing");
     mirror("1-r1", "two");
-    home.ok(&["update", "s", "--mirror", "mirror"]);
+    home.ok(&["-C", "s", "update", "--mirror", "../mirror"]);
     let second = content(&home, "3", "etc/read");
     assert!(second.starts_with("two\n"), "{second}");
 }

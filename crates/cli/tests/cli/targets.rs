@@ -61,15 +61,15 @@ fn a_changed_architecture_is_an_error_until_the_lock_is_made_anew() {
         &["run", "s"],
         &["check", "s"],
         &["disk", "s", "-o", "s.img"],
-        &["deploy", "s", "root@nowhere"],
-        &["why", "musl", "s"],
+        &["-C", "s", "deploy", "root@nowhere"],
+        &["-C", "s", "why", "musl"],
         &["vendor", "s"],
     ] {
         let error = home.fails(3, command);
         let expected = format!("expected {other} (`arch` in hoopy.toml), found {host}");
         assert!(error.contains(&expected) && error.contains("hoopy update"), "{command:?}: {error}");
     }
-    home.ok(&["update", "s"]);
+    home.ok(&["-C", "s", "update"]);
     assert_eq!(arch_of(&dir.join("hoopy.lock")), other.as_str());
     home.ok(&["check", "s"]);
 }

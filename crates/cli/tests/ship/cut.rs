@@ -200,7 +200,7 @@ pub fn a_network_that_is_cut_is_told_and_the_deploy_can_be_run_again(machine: &m
     machine.reached_by(cutting_proxy(machine.port(), Arc::clone(&left)));
     let (code, said) = machine.fails("deploy", &["--quiet"]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("the connection to vm broke"), "{said}");
+    assert!(said.contains("the connection to vm was lost"), "{said}");
     assert_eq!(left.load(Ordering::SeqCst), 0, "it was not cut: {said}");
     machine.quote("deploy", &said);
     machine.reached_by(machine.port());

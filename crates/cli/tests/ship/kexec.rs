@@ -81,7 +81,7 @@ fn a_panic_is_fallen_back_from_through_the_firmware(machine: &Machine) {
     let panics = ALLOWED.replace("kexec_load_disabled", "rdinit=/gone panic=1 kexec_load_disabled");
     machine.set("hoopy.toml", &toml("ab", &panics), 0o644);
     let said = falls_back(machine, "--kexec");
-    assert!(said.contains("it left no word"), "{said}");
+    assert!(said.contains("it left no log"), "{said}");
 }
 
 fn drift(machine: &Machine) -> String {

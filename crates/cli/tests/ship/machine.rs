@@ -206,7 +206,9 @@ impl Machine {
     }
 
     pub fn command(&self, verb: &str, args: &[&str]) -> Command {
-        let mut command = self.home.command(&[&[verb, "hello", "--arch", self.arch.as_str()], args].concat());
+        let verb =
+            if matches!(verb, "build" | "disk") { vec![verb, "hello"] } else { vec!["-C", "hello", verb] };
+        let mut command = self.home.command(&[&verb[..], &["--arch", self.arch.as_str()], args].concat());
         let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", self.home.path("bin").display());
         command.env("PATH", path);
         command

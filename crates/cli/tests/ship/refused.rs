@@ -32,11 +32,11 @@ pub fn a_partition_that_is_full_is_told_before_anything_is_written(machine: &mut
         let figure = |before: &str, after: &str| {
             let text = said.split_once(before).and_then(|(_, rest)| rest.split_once(after)).unwrap().0;
             let (number, unit) = text.split_once(' ').unwrap();
-            assert_eq!(unit, "MB", "{said}");
+            assert_eq!(unit, "MiB", "{said}");
             number.parse::<f64>().unwrap()
         };
-        assert!((50.0..60.0).contains(&figure("too full: ", " are needed")), "{said}");
-        assert!((8.0..9.0).contains(&figure("fall back to, and ", " are free")), "{said}");
+        assert!((47.0..57.0).contains(&figure("the new image needs ", " beside")), "{said}");
+        assert!((7.6..8.6).contains(&figure("the previous one, and ", " are free")), "{said}");
         machine.quote("deploy", &said);
     }
     assert_eq!(machine.esp().all(), before, "something was written");

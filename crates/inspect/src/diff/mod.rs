@@ -55,10 +55,7 @@ pub enum DiffError {
         message: String,
     },
     /// Neither a file nor a revision.
-    #[error(
-        "{text:?} is neither a file nor a git revision of {}; a machine is written ssh:{text}",
-        .dir.display()
-    )]
+    #[error("{text:?} is neither a file nor a git revision of {}", .dir.display())]
     NoSide {
         /// What was said.
         text: String,

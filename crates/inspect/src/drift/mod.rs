@@ -33,7 +33,7 @@ pub type RunRemote<'a> = dyn FnMut(&str, u64) -> io::Result<Vec<u8>> + 'a;
 #[derive(Debug, thiserror::Error)]
 pub enum DriftError {
     /// The machine could not be asked.
-    #[error("{host}: {source}")]
+    #[error("{source}")]
     Ask {
         /// The machine.
         host: String,
@@ -41,7 +41,7 @@ pub enum DriftError {
         source: io::Error,
     },
     /// It says something else than what it was asked.
-    #[error("{host}: an answer that was not expected: {found}")]
+    #[error("unexpected response from {host}: {found}")]
     Answer {
         /// The machine.
         host: String,
@@ -57,15 +57,13 @@ pub enum DriftError {
         what: &'static str,
     },
     /// It runs no image of hoopy's.
-    #[error(
-        "{host}: it has no /etc/hoopy-release that says which image it runs: name the image with --image"
-    )]
+    #[error("{host} does not say which image it runs: it has no IMAGE in /etc/hoopy-release")]
     NoImage {
         /// The machine.
         host: String,
     },
     /// What is asked for has not changed.
-    #[error("{host}: {path} is as the image has it, or is not there")]
+    #[error("{path} on {host} has not changed, or does not exist")]
     NotChanged {
         /// The machine.
         host: String,

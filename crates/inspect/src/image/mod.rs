@@ -66,7 +66,7 @@ pub enum InspectError {
         start: Vec<u8>,
     },
     /// The image has no such file.
-    #[error("{}: no {} in it", .image.display(), String::from_utf8_lossy(.path))]
+    #[error("{}: no such file or directory in the image: {}", .image.display(), String::from_utf8_lossy(.path))]
     NoSuchPath {
         /// The image.
         image: PathBuf,

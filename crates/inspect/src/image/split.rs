@@ -74,19 +74,19 @@ pub struct Stopped {
 #[derive(Debug, thiserror::Error)]
 pub enum SplitError {
     /// Neither an archive nor compressed.
-    #[error("no archive and no compressed one starts with {}", .0.escape_ascii())]
+    #[error("expected a cpio archive, plain or compressed, found {}", .0.escape_ascii())]
     Magic(Vec<u8>),
     /// A raw archive where the kernel does not look for one.
-    #[error("a raw archive may start at multiples of 4 only, and this is byte {0} of the initramfs")]
+    #[error("expected an uncompressed archive at a multiple of 4, found one at byte {0} of the initramfs")]
     Misaligned(u64),
     /// A codec of the kernel's that is not read.
-    #[error("hoopy does not read {0}")]
+    #[error("compressed with {0}, which hoopy cannot read")]
     Codec(&'static str),
     /// Something behind the archives of a compressed member.
-    #[error("what follows the archive at byte {0} of what it unpacks to is no archive")]
+    #[error("expected an archive after byte {0} of the unpacked data")]
     Junk(u64),
     /// More than [`Limits`].
-    #[error("it holds more than {0}: too much for a system that boots")]
+    #[error("more than {0}, too much for a system that boots")]
     TooMuch(String),
     /// What is in it is no archive.
     #[error(transparent)]

@@ -17,8 +17,8 @@ fn what_is_before_the_damage_is_there_and_the_damage_is_told_with_its_place() {
         let said = image.stopped.map(|s| s.to_string()).unwrap_or_default();
         assert!(said.contains(&format!("from byte {} ", good.len())), "{codec}: {said}");
     }
-    assert!(stopped(&[good.as_slice(), b"garbage"].concat()).contains("starts with garbag"));
-    assert!(stopped(&[good.as_slice(), b"BZh91AY"].concat()).contains("does not read bzip2"));
+    assert!(stopped(&[good.as_slice(), b"garbage"].concat()).contains("found garbag"));
+    assert!(stopped(&[good.as_slice(), b"BZh91AY"].concat()).contains("bzip2, which hoopy cannot read"));
     let misaligned = [packed(Codec::Zstd { level: 1 }, &good), b"\0".to_vec(), good.clone()].concat();
     assert_eq!(misaligned.len() % 4 == 0, stopped(&misaligned).is_empty());
 }
@@ -54,7 +54,7 @@ fn what_unpacks_to_more_than_a_machine_has_is_not_unpacked() {
         Limits { segments: 0, ..Limits::default() },
     ] {
         let said = opened_within(&many, limits).unwrap().stopped.unwrap().to_string();
-        assert!(said.contains("it holds more than"), "{said}");
+        assert!(said.contains("more than "), "{said}");
     }
 }
 

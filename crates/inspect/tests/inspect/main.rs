@@ -1,7 +1,7 @@
 //! Images of many makers, and of none: what is written is read back, the tools of others are the judges, and what
 //! lies is refused or told of.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
 mod hostile;
 mod makers;

@@ -18,7 +18,7 @@ mod work;
 mod world;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
@@ -37,7 +37,7 @@ pub fn main() -> ExitCode {
     let result = match role.as_str() {
         "session" => session::main(),
         _ => {
-            eprintln!("{MARK} is hoopy's own: it starts itself with it");
+            let _ = writeln!(io::stderr(), "{MARK} is internal: hoopy starts itself with it");
             return ExitCode::from(2);
         }
     };
@@ -48,7 +48,10 @@ type Result<T> = std::result::Result<T, Failure>;
 
 /// The exit status of a helper. What went wrong is on standard error then, for whoever finds that it has ended.
 fn status(result: Result<()>) -> u8 {
-    result.inspect_err(|failure| eprintln!("{failure}")).is_err().into()
+    let report = |failure: &Failure| {
+        let _ = writeln!(io::stderr(), "{failure}");
+    };
+    result.inspect_err(report).is_err().into()
 }
 
 /// A second descriptor of an open one, as an unbuffered file.

@@ -5,6 +5,7 @@
 //! exists only in a private mount namespace, so that the host's `/etc` stays as it is. Root's own run is in such a
 //! namespace too, with copies of what the attacks of `tests/escape/` would change if they got out.
 #![expect(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip")]
 
 mod cases;
 mod escape;

@@ -32,15 +32,15 @@ pub enum DeployError {
         source: ManifestError,
     },
     /// A file that hoopy did not build.
-    #[error("{} is no image that hoopy built: {reason}", .path.display())]
+    #[error("{}: not an image that hoopy built: {reason}", .path.display())]
     NotAnImage {
         /// The file.
         path: PathBuf,
         /// What is missing.
         reason: String,
     },
-    /// The machine said something that it does not say.
-    #[error("{host} answered what hoopy does not understand: {found:?}")]
+    /// A script answered something that it never answers.
+    #[error("unexpected response from {host}: {found:?}")]
     Answer {
         /// The machine.
         host: String,
@@ -48,7 +48,7 @@ pub enum DeployError {
         found: String,
     },
     /// Programs that BusyBox has are not there.
-    #[error("{host} has no {tools}: hoopy needs what BusyBox brings")]
+    #[error("{host} has no {tools}: hoopy needs the programs of BusyBox")]
     Lacks {
         /// The machine.
         host: String,
@@ -56,7 +56,7 @@ pub enum DeployError {
         tools: String,
     },
     /// The user on the machine may not mount.
-    #[error("on {host} you are {user}, and only root can change what it boots: deploy to root@{host}")]
+    #[error("on {host} you are {user}, and only root can change what it boots")]
     NotRoot {
         /// The machine.
         host: String,
@@ -64,18 +64,13 @@ pub enum DeployError {
         user: String,
     },
     /// It runs something else.
-    #[error(
-        "{host} does not run hoopy: there is no /etc/hoopy-release on it. Write its first stick or disk with `hoopy \
-         flash` or `hoopy disk`, or say --anyway to put the image beside what is there"
-    )]
+    #[error("{host} does not run hoopy: it has no /etc/hoopy-release")]
     NotHoopy {
         /// The machine.
         host: String,
     },
     /// It runs another system.
-    #[error(
-        "{host} runs {found}, and this is {wanted}: is it the right machine? --anyway deploys all the same"
-    )]
+    #[error("{host} runs another system: expected {wanted}, found {found}")]
     OtherSystem {
         /// The machine.
         host: String,
@@ -85,7 +80,7 @@ pub enum DeployError {
         wanted: String,
     },
     /// It is for another machine.
-    #[error("{host} is {found}, and the image is for {wanted}: build it with --arch {found}")]
+    #[error("{host} is {found}, and the image is for {wanted}")]
     OtherArch {
         /// The machine.
         host: String,
@@ -95,11 +90,7 @@ pub enum DeployError {
         wanted: String,
     },
     /// No EFI system partition.
-    #[error(
-        "no EFI system partition with an image was found on {host}{}. Is the stick that it booted from still in it? \
-         `deploy.esp` in hoopy.toml, or --esp, says where it is mounted",
-        told(.words)
-    )]
+    #[error("no EFI system partition with an image was found on {host}{}", detail(.words))]
     NoEsp {
         /// The machine.
         host: String,
@@ -108,8 +99,7 @@ pub enum DeployError {
     },
     /// More than one.
     #[error(
-        "{host} has more than one EFI system partition with an image, none of which it runs: {places}. Say which with \
-         `deploy.esp` in hoopy.toml, or --esp"
+        "{host} has several EFI system partitions with an image, and runs none of these images: {places}"
     )]
     WhichEsp {
         /// The machine.
@@ -126,11 +116,7 @@ pub enum DeployError {
         words: String,
     },
     /// It cannot be written.
-    #[error(
-        "the EFI system partition of {host} cannot be written{}. Is the stick locked by a switch, or worn out? Nothing \
-         was changed",
-        told(.words)
-    )]
+    #[error("the EFI system partition of {host} is read-only{}; nothing was changed", detail(.words))]
     ReadOnly {
         /// The machine.
         host: String,
@@ -139,9 +125,9 @@ pub enum DeployError {
     },
     /// It is full.
     #[error(
-        "the EFI system partition of {host} is too full: {wanted} are needed for a new image, with the ones kept that \
-         it may have to fall back to, and {free} are free{}",
-        told(.words)
+        "the EFI system partition of {host} is too full: the new image needs {wanted} beside the previous one, and {free} \
+         are free{}",
+        detail(.words)
     )]
     Full {
         /// The machine.
@@ -161,13 +147,11 @@ pub enum DeployError {
         /// What was said.
         words: String,
     },
-    /// Somebody else is at it.
-    #[error("somebody else is changing the EFI system partition of {0}: try again in a minute")]
+    /// Another hoopy is changing it.
+    #[error("another hoopy is changing the EFI system partition of {0}")]
     Busy(String),
     /// A file of the partition is not there any more, a moment after it was told of.
-    #[error(
-        "{file} on the EFI system partition of {host} was given another name, or removed, while it was looked at: run it again"
-    )]
+    #[error("{file} on the EFI system partition of {host} was renamed or removed while it was read")]
     Gone {
         /// The machine.
         host: String,
@@ -175,11 +159,11 @@ pub enum DeployError {
         file: String,
     },
     /// Not all that was sent arrived.
-    #[error("the transfer to {0} was cut short; nothing was switched: run it again")]
+    #[error("the transfer to {0} was interrupted; {0} still starts the image that it did")]
     Short(String),
     /// The file that was put together is not the image.
     #[error(
-        "{host} put together another file than the image, with SHA-256 {found}: its memory or medium is failing"
+        "checksum mismatch: the image that {host} put together from what it had and what was sent has SHA-256 {found}"
     )]
     Digest {
         /// The machine.
@@ -189,8 +173,7 @@ pub enum DeployError {
     },
     /// The machine is laid out otherwise.
     #[error(
-        "{host} starts {found}, and hoopy.toml says `layout = \"{wanted}\"`: a layout is chosen when the disk is \
-         written, with `hoopy disk` or `hoopy flash`"
+        "{host} starts {found}, and hoopy.toml has `layout = \"{wanted}\"`: the layout of a disk is chosen when it is written"
     )]
     OtherLayout {
         /// The machine.
@@ -201,7 +184,7 @@ pub enum DeployError {
         wanted: &'static str,
     },
     /// Another image of that name is there.
-    #[error("{host} has an image {image} with other content, which it runs: build anew, for a new version")]
+    #[error("{host} runs an image {image} with other contents")]
     SameName {
         /// The machine.
         host: String,
@@ -209,10 +192,7 @@ pub enum DeployError {
         image: String,
     },
     /// A newer one is there, which would be started instead.
-    #[error(
-        "{host} has {newer}, which is newer than {image} and would be started instead: `hoopy rollback` goes back to \
-         the last good one; to deploy this system, build it anew"
-    )]
+    #[error("{host} has {newer}, which is newer than {image} and would start instead of it")]
     Older {
         /// The machine.
         host: String,
@@ -221,8 +201,8 @@ pub enum DeployError {
         /// What is there.
         newer: String,
     },
-    /// Nothing to go back to.
-    #[error("{host} has nothing to go back to: {reason}")]
+    /// No previous image.
+    #[error("{host} has no previous image to return to: {reason}")]
     NothingBefore {
         /// The machine.
         host: String,
@@ -232,8 +212,14 @@ pub enum DeployError {
     /// The image that it booted cannot be had.
     #[error(transparent)]
     Booted(#[from] BootedError),
+    /// No syslog daemon keeps a log.
+    #[error("{host} keeps no log: it has no /var/log/messages, and logread has none")]
+    NoLog {
+        /// The machine.
+        host: String,
+    },
     /// It cannot start an image without its firmware.
-    #[error("{host} cannot do --kexec: {reason}. Nothing was changed; --reboot goes through its firmware")]
+    #[error("{host} cannot do --kexec: {reason}; nothing was changed")]
     NoKexec {
         /// The machine.
         host: String,
@@ -241,15 +227,15 @@ pub enum DeployError {
         reason: String,
     },
     /// It would not take the kernel of the image.
-    #[error("{host} did not load the image: {words}. It is in its place, and starts with the next boot")]
+    #[error("{host} could not load the image with kexec: {words}")]
     NotLoaded {
         /// The machine.
         host: String,
         /// Why.
         words: String,
     },
-    /// The machine runs the image before, not the new one.
-    #[error("{host} fell back: it runs {running}, not {wanted}{}", last_words(.log))]
+    /// The machine runs its previous image, not the new one.
+    #[error("{host} fell back to {running}: {wanted} did not start, or failed its health check{}", last_words(.log))]
     FellBack {
         /// The machine.
         host: String,
@@ -261,7 +247,7 @@ pub enum DeployError {
         log: String,
     },
     /// The new image runs, and its checks fail.
-    #[error("{host} runs {image}, and it is not well: {reason}{}", excerpt(.log))]
+    #[error("{host} runs {image}, but its health check failed: {reason}{}", excerpt(.log))]
     Unwell {
         /// The machine.
         host: String,
@@ -273,7 +259,7 @@ pub enum DeployError {
         log: String,
     },
     /// It did not come back.
-    #[error("{host} did not come back within {seconds} s; the last that was heard:\n{words}")]
+    #[error("{host} did not come back within {seconds} s; last response:\n{words}")]
     NotBack {
         /// The machine.
         host: String,
@@ -294,7 +280,9 @@ impl DeployError {
             "which" => Self::WhichEsp { host, places: words },
             "mount" => Self::Mount { host, words },
             "readonly" => Self::ReadOnly { host, words },
-            "full" => Self::Full { host, wanted: "more bytes".to_owned(), free: "too few".to_owned(), words },
+            "full" => {
+                Self::Full { host, wanted: "more space".to_owned(), free: "too few bytes".to_owned(), words }
+            }
             "write" => Self::Write { host, words },
             "busy" => Self::Busy(host),
             "gone" => Self::Gone { host, file: words },
@@ -307,12 +295,12 @@ impl DeployError {
     }
 
     pub(super) fn full(host: &str, wanted: u64, free: u64) -> Self {
-        let words = "a larger one can be written with `hoopy disk`".to_owned();
-        Self::Full { host: host.to_owned(), wanted: size::show(wanted), free: size::show(free), words }
+        let (wanted, free) = (size::show(wanted), size::show(free));
+        Self::Full { host: host.to_owned(), wanted, free, words: String::new() }
     }
 }
 
-fn told(words: &str) -> String {
+fn detail(words: &str) -> String {
     if words.is_empty() { String::new() } else { format!(" ({words})") }
 }
 
@@ -321,11 +309,9 @@ fn last_words(log: &str) -> String {
     if !log.is_empty() {
         return excerpt(log);
     }
-    "; it left no word: it panicked, hung before its services ran, or the firmware refused it. Its console tells more, \
-     as `hoopy run` does with the same image"
-        .to_owned()
+    "; it left no log: it panicked, hung before its services started, or the firmware refused it".to_owned()
 }
 
 fn excerpt(log: &str) -> String {
-    if log.is_empty() { String::new() } else { format!("; what it says about it:\n{log}") }
+    if log.is_empty() { String::new() } else { format!("; its log:\n{log}") }
 }

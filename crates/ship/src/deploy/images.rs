@@ -207,6 +207,6 @@ mod tests {
         let path = dir.path().join("x.efi");
         std::fs::write(&path, b"hello").unwrap();
         let said = NewImage::read(&path).unwrap_err().to_string();
-        assert!(said.contains("x.efi is no image that hoopy built: not an EFI program"), "{said}");
+        assert!(said.contains("x.efi: not an image that hoopy built: not an EFI program"), "{said}");
     }
 }

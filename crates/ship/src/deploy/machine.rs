@@ -184,6 +184,6 @@ mod tests {
         assert!(refusal("lacks flock\nlacks dd\nerror user joe\n").contains("flock, dd"));
         assert!(refusal("error noesp \n").contains("no EFI system partition"));
         assert!(refusal("error which /dev/sda1 /dev/sdb1\n").contains("/dev/sda1 /dev/sdb1"));
-        assert!(refusal("arch x86_64\n").contains("does not understand"));
+        assert!(refusal("arch x86_64\n").contains("unexpected response"));
     }
 }

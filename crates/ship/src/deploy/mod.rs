@@ -17,6 +17,7 @@ mod delta;
 pub mod error;
 mod images;
 pub mod kexec;
+pub mod logs;
 mod machine;
 mod place;
 mod remote;
@@ -68,7 +69,7 @@ pub struct Request<'a> {
     /// Where the machine has its EFI system partition, if it is not to be looked for.
     pub esp: Option<&'a str>,
     /// Whether a machine that runs another system, or none of hoopy's, is all right.
-    pub anyway: bool,
+    pub force: bool,
 }
 
 /// What a deploy would do.
@@ -153,8 +154,8 @@ fn check(machine: &Machine, request: &Request<'_>) -> Result<(), DeployError> {
         let (found, wanted) = (machine.arch.clone(), new.arch.as_str().to_owned());
         return Err(DeployError::OtherArch { host: host(), found, wanted });
     }
-    let Some(runs) = machine.image.as_deref().filter(|_| !request.anyway) else {
-        return if request.anyway { Ok(()) } else { Err(DeployError::NotHoopy { host: host() }) };
+    let Some(runs) = machine.image.as_deref().filter(|_| !request.force) else {
+        return if request.force { Ok(()) } else { Err(DeployError::NotHoopy { host: host() }) };
     };
     let system = runs.rsplit_once('-').map_or(runs, |(system, _)| system);
     if system != new.system {
@@ -228,7 +229,7 @@ fn ship_now(
     };
     match assemble(ssh, &planned.machine, steps, Some((new, &planned.stretches)), observer) {
         Err(DeployError::Digest { .. }) if delta::sent(&planned.stretches) < new.size => {
-            let note = "an image on the machine is not what it says it is: sending everything";
+            let note = "an image on the machine differs from its list of contents: sending everything";
             observer.event(Event::Warning(note));
             let again = Steps { first: Vec::new(), ..steps.clone() };
             assemble(ssh, &planned.machine, &again, Some((new, &delta::whole(new))), observer)?;
@@ -244,7 +245,7 @@ fn ship_now(
     })
 }
 
-/// Goes back to the image before; gives its name. What is started now stays beside it.
+/// Returns to the previous image; gives its name. What is started now stays beside it.
 ///
 /// # Errors
 /// [`DeployError`].

@@ -233,7 +233,7 @@ fn ab(partition: &Partition<'_>, new: &NewImage, same: bool) -> Result<Steps, De
     Ok(steps)
 }
 
-/// How the machine goes back to the image before, and what that is called.
+/// How the machine returns to the previous image, and the name of that.
 ///
 /// # Errors
 /// [`DeployError::NothingBefore`], [`DeployError::Full`].

@@ -12,6 +12,7 @@
 //! changes.
 
 mod error;
+mod follow;
 mod limits;
 mod pipes;
 
@@ -153,10 +154,7 @@ impl Ssh {
     /// [`SshError`]; [`SshError::Late`] when it is not done by the time that was set for it.
     pub fn run(&self, call: &Call<'_>, feed: &mut Feed<'_>) -> Result<Vec<u8>, SshError> {
         let mut command = command(&self.config, &self.host, self.socket.as_deref(), false);
-        let size = call.script.len();
-        command.arg(format!(
-            "exec sh -c 's=$(dd bs={size} count=1 iflag=fullblock 2>/dev/null) && eval \"$s\"'"
-        ));
+        command.arg(read_script(call.script));
         let mut child = Process(command.spawn().map_err(|e| SshError::start(&self.config.program, e))?);
         let words = Words::listen(child.0.stderr.take());
         let (moved, stop) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -181,12 +179,7 @@ impl Ssh {
             Ok(status) => status,
             Err(Ended::Io(e)) => return Err(SshError::Io(e)),
             Err(Ended::Late) => return Err(SshError::Late(host())),
-            Err(Ended::Stalled(Stall::Silent(waited))) => {
-                return Err(SshError::Silent { host: host(), waited });
-            }
-            Err(Ended::Stalled(Stall::Slow(bytes, waited))) => {
-                return Err(SshError::Slow { host: host(), bytes, waited });
-            }
+            Err(Ended::Stalled(stall)) => return Err(self.stalled(stall)),
         };
         let words = words.all();
         // What ssh itself fails with (ssh(1)); a script of ours never does.
@@ -198,6 +191,20 @@ impl Ssh {
         }
         Ok(said)
     }
+
+    fn stalled(&self, stall: Stall) -> SshError {
+        let host = self.host.clone();
+        match stall {
+            Stall::Silent(waited) => SshError::Silent { host, waited },
+            Stall::Slow(bytes, waited) => SshError::Slow { host, bytes, waited },
+        }
+    }
+}
+
+/// The command that reads a script from its input, and runs it.
+fn read_script(script: &str) -> String {
+    let size = script.len();
+    format!("exec sh -c 's=$(dd bs={size} count=1 iflag=fullblock 2>/dev/null) && eval \"$s\"'")
 }
 
 /// A script to run.

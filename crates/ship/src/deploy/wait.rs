@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_fall_is_told_with_what_failed() {
         let error = judged(after("c", "nas-1", "good", "")).err().unwrap().to_string();
-        assert!(error.starts_with("nas fell back: it runs nas-1, not nas-2"), "{error}");
+        assert!(error.starts_with("nas fell back to nas-1: nas-2 did not start"), "{error}");
         assert!(error.contains("service x crashed"), "{error}");
         assert!(matches!(judged(after("b", "nas-2", "failed", "reboot")), Ok(Verdict::Later(_))));
         assert!(matches!(judged(after("b", "nas-2", "failed", "stay")), Err(DeployError::Unwell { .. })));

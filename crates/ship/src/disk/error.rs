@@ -15,7 +15,7 @@ use hoopy_disk::mkfs::MkfsError;
 pub enum DiskError {
     /// The size asked for is not enough.
     #[error(
-        "a disk of {} is too small: it takes {needed_mib} MiB at least (--size {needed_mib}M), {} of it for {images} images",
+        "a disk of {} is too small: at least {needed_mib} MiB are needed, {} of them for {images} images",
         size::show(*.size), size::show(*.esp), needed_mib = .needed >> 20
     )]
     TooSmall {
@@ -29,10 +29,7 @@ pub enum DiskError {
         images: u64,
     },
     /// More than one line of `fstab` could be meant.
-    #[error(
-        "root/etc/fstab mounts {}, and which of them are on this disk is not for hoopy to guess: say \
-         --persist {first}, once for each, or --no-persist", .mounts.join(", ")
-    )]
+    #[error("root/etc/fstab mounts several filesystems, and any of them could be on this disk: {}", .mounts.join(", "))]
     Which {
         /// `/data (UUID=...)`.
         mounts: Vec<String>,
@@ -48,7 +45,7 @@ pub enum DiskError {
         there: Vec<String>,
     },
     /// A filesystem that hoopy makes no partitions with.
-    #[error("root/etc/fstab:{line}: {mount_point} is {filesystem}, and hoopy makes no partitions with that")]
+    #[error("root/etc/fstab:{line}: {mount_point} is {filesystem}, which hoopy cannot make a partition with")]
     NoMaker {
         /// Line of the `fstab`.
         line: usize,
@@ -58,7 +55,7 @@ pub enum DiskError {
         filesystem: String,
     },
     /// More partitions than anybody has.
-    #[error("{found} partitions beside the EFI system partition: at most {most} are made")]
+    #[error("{found} partitions beside the EFI system partition: expected at most {most}")]
     TooMany {
         /// How many were asked for.
         found: usize,
@@ -76,7 +73,7 @@ pub enum DiskError {
         found: Arch,
     },
     /// The layout `ab` without a boot loader.
-    #[error("layout = \"ab\" needs systemd-boot, which the lock does not have: run `hoopy update`")]
+    #[error("layout = \"ab\" needs systemd-boot, which is not in the lock")]
     NoLoader,
     /// A name that systemd-boot would not list.
     #[error("{}: systemd-boot lists images called NAME-VERSION.efi", .0.display())]

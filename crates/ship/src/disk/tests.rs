@@ -123,8 +123,7 @@ fn the_size_asked_for_is_kept_and_what_is_too_small_says_what_is_needed() {
     assert_eq!((disk.size, disk.partitions.len(), disk.partitions[0].size), (30 << 20, 1, 28 << 20));
     config.size = Some(20 << 20);
     let error = write(&dir.path().join("b.img"), &config).unwrap_err().to_string();
-    let said =
-        "a disk of 21.0 MB is too small: it takes 22 MiB at least (--size 22M), 21.0 MB of it for 3 images";
+    let said = "a disk of 20.0 MiB is too small: at least 22 MiB are needed, 20.0 MiB of them for 3 images";
     assert_eq!(error, said);
     config.size = Some(0);
     assert!(matches!(write(&out, &config), Err(DiskError::TooSmall { .. })));

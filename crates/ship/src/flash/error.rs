@@ -12,10 +12,10 @@ use crate::disk::DiskError;
 #[derive(Debug, thiserror::Error)]
 pub enum FlashError {
     /// It is no block device.
-    #[error("{} is no block device: name the whole stick, as /dev/sdb (`lsblk` lists them)", .0.display())]
+    #[error("{} is not a block device", .0.display())]
     NotADevice(PathBuf),
     /// It is part of a disk.
-    #[error("{name} is a partition: name the whole disk, /dev/{disk}")]
+    #[error("{name} is a partition of {disk}, not a whole disk")]
     Partition {
         /// The kernel's name for it.
         name: String,
@@ -23,7 +23,7 @@ pub enum FlashError {
         disk: String,
     },
     /// The running system needs it.
-    #[error("{name} holds the running system, and is not written to: {}", told(.uses))]
+    #[error("{name} holds the running system and is not overwritten: {}", list(.uses))]
     System {
         /// The kernel's name for it.
         name: String,
@@ -31,7 +31,7 @@ pub enum FlashError {
         uses: Vec<Use>,
     },
     /// Something of it is mounted, or part of another device.
-    #[error("{name} is in use: {}; unmount it first", told(.uses))]
+    #[error("{name} is in use: {}", list(.uses))]
     Busy {
         /// The kernel's name for it.
         name: String,
@@ -39,7 +39,7 @@ pub enum FlashError {
         uses: Vec<Use>,
     },
     /// It is built in.
-    #[error("{name} ({model}, {}) is not removable: if it is the right one, say --fixed-disk", size::show(*.size))]
+    #[error("{name} ({model}, {}) is not a removable disk", size::show(*.size))]
     Fixed {
         /// The kernel's name for it.
         name: String,
@@ -52,7 +52,7 @@ pub enum FlashError {
     #[error("{0} is write-protected")]
     ReadOnly(String),
     /// Its sectors are not those that tables are written for.
-    #[error("{name} has sectors of {sector} bytes: hoopy writes disks with 512")]
+    #[error("{name} has sectors of {sector} bytes: expected 512")]
     Sectors {
         /// The kernel's name for it.
         name: String,
@@ -60,10 +60,10 @@ pub enum FlashError {
         sector: u64,
     },
     /// There is no medium in it.
-    #[error("{0} has no size: is there a card in it?")]
+    #[error("{0} has no size: there is no medium in it")]
     Empty(String),
     /// The disk is larger than the device.
-    #[error("the disk was to have {}, and {name} has {}", size::show(*.wanted), size::show(*.size))]
+    #[error("the disk needs {}, and {name} has {}", size::show(*.wanted), size::show(*.size))]
     TooLarge {
         /// The kernel's name for it.
         name: String,
@@ -77,8 +77,7 @@ pub enum FlashError {
     Disk(#[from] DiskError),
     /// What was read back is not what was written.
     #[error(
-        "{name} does not give back what was written to it, at byte {at}: it is broken, or smaller than it says; do \
-         not use it"
+        "{name} does not return what was written to it, from byte {at} on: it is broken, or smaller than it says"
     )]
     Differs {
         /// The kernel's name for it.
@@ -87,7 +86,7 @@ pub enum FlashError {
         at: u64,
     },
     /// The user said stop.
-    #[error("stopped: {0} is incomplete and does not boot; flash it again, or make a new partition table")]
+    #[error("stopped: {0} is incomplete and does not boot")]
     Stopped(String),
     /// The device failed.
     #[error("cannot {what} {name} at byte {at}: {source}")]
@@ -120,6 +119,6 @@ impl FlashError {
     }
 }
 
-fn told(uses: &[Use]) -> String {
+fn list(uses: &[Use]) -> String {
     uses.iter().map(Use::to_string).collect::<Vec<_>>().join(", ")
 }

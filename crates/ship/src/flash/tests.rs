@@ -84,7 +84,7 @@ fn a_disk_of_the_running_system_is_refused_whatever_is_said() {
         let error = admit(&device, fixed_disk).unwrap_err().to_string();
         assert_eq!(
             error,
-            "nvme0n1 holds the running system, and is not written to: nvme0n1p2 is mounted on /"
+            "nvme0n1 holds the running system and is not overwritten: nvme0n1p2 is mounted on /"
         );
     }
     // Whatever number it is mounted under, as btrfs has its own
@@ -110,13 +110,10 @@ fn what_is_made_of_a_disk_counts_as_its_use() {
 #[test]
 fn mounted_built_in_and_strange_devices_are_refused() {
     let made = Made::new(&format!("{ROOT}22 1 8:17 / /media/usb rw - vfat /dev/sdb1 rw\n"), "");
-    assert_eq!(made.refused((8, 16)), "sdb is in use: sdb1 is mounted on /media/usb; unmount it first");
-    assert_eq!(
-        made.look((8, 17)).unwrap_err().to_string(),
-        "sdb1 is a partition: name the whole disk, /dev/sdb"
-    );
+    assert_eq!(made.refused((8, 16)), "sdb is in use: sdb1 is mounted on /media/usb");
+    assert_eq!(made.look((8, 17)).unwrap_err().to_string(), "sdb1 is a partition of sdb, not a whole disk");
     let made = Made::new("21 1 0:1 / / rw - tmpfs tmpfs rw\n", "");
-    assert!(made.refused((259, 0)).ends_with("is not removable: if it is the right one, say --fixed-disk"));
+    assert!(made.refused((259, 0)).ends_with("is not a removable disk"));
     admit(&made.look((259, 0)).unwrap(), true).unwrap();
     let stick = "sys/devices/pci0/usb1/1-1/block/sdb";
     made.write(&format!("{stick}/queue/logical_block_size"), "4096\n");
@@ -124,9 +121,9 @@ fn mounted_built_in_and_strange_devices_are_refused() {
     made.write(&format!("{stick}/ro"), "1\n");
     assert_eq!(made.refused((8, 16)), "sdb is write-protected");
     made.write(&format!("{stick}/size"), "0\n");
-    assert!(made.refused((8, 16)).contains("is there a card in it?"));
+    assert!(made.refused((8, 16)).contains("there is no medium in it"));
     let error = look(Path::new("/dev/null"), &Kernel::default()).unwrap_err().to_string();
-    assert!(error.starts_with("/dev/null is no block device"), "{error}");
+    assert!(error.starts_with("/dev/null is not a block device"), "{error}");
 }
 
 /// A loop device, gone when it is dropped.

@@ -65,11 +65,11 @@ fn a_directory_that_is_not_there_has_no_tests() {
 fn says_which_part_is_missing_and_which_name_is_taken() {
     assert_eq!(
         refusal(&[("data.1.sh", ""), ("data.3.sh", "")]),
-        "tests: the parts of the test data are 1, 3: expected data.1.sh, data.2.sh and so on, two at least"
+        "tests: test data has the parts 1, 3: expected data.1.sh, data.2.sh and so on"
     );
-    assert!(refusal(&[("v1.2.3.sh", "")]).contains("the parts of the test v1.2 are 3"));
+    assert!(refusal(&[("v1.2.3.sh", "")]).contains("test v1.2 has the parts 3"));
     assert_eq!(refusal(&[("a+", ""), ("a.sh", "")]), "tests: two tests are called a: rename one");
-    assert!(refusal(&[("a\nb.sh", "")]).ends_with("the name of a test is of printable UTF-8"));
+    assert!(refusal(&[("a\nb.sh", "")]).ends_with("expected the name of a test to be printable UTF-8"));
 }
 
 #[test]

@@ -1,5 +1,12 @@
 //! A stub, a kernel, and an image made of them.
-#![allow(clippy::unwrap_used, dead_code, missing_docs, reason = "tests, which use a part each")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    dead_code,
+    missing_docs,
+    reason = "tests, which use a part each"
+)]
 
 use std::path::Path;
 

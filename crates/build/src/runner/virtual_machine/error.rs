@@ -51,7 +51,7 @@ pub enum MachineError {
         source: io::Error,
     },
     /// The machine ended while something was expected of it.
-    #[error("it ended while hoopy was about to {doing}{}", after_newline(.console))]
+    #[error("the machine stopped while hoopy was about to {doing}{}", after_newline(.console))]
     Ended {
         /// What was being done.
         doing: &'static str,
@@ -59,7 +59,7 @@ pub enum MachineError {
         console: String,
     },
     /// It took too long.
-    #[error("it had not finished after {} s, when hoopy was about to {doing} ({facts}){}", .after.as_secs(), after_newline(.console))]
+    #[error("timed out after {} s, when hoopy was about to {doing} ({facts}){}", .after.as_secs(), after_newline(.console))]
     TimedOut {
         /// What was being done.
         doing: &'static str,
@@ -71,7 +71,7 @@ pub enum MachineError {
         console: String,
     },
     /// What it answered makes no sense.
-    #[error("its answer makes no sense: {0}")]
+    #[error("unexpected response: {0}")]
     Answer(String),
     /// A path that an image can't hold.
     #[error("a script made a path that an image cannot hold: {0}")]
@@ -108,5 +108,5 @@ impl MachineError {
 }
 
 fn after_newline(console: &str) -> String {
-    if console.is_empty() { String::new() } else { format!("; the last it said:\n{console}") }
+    if console.is_empty() { String::new() } else { format!("; its last output:\n{console}") }
 }

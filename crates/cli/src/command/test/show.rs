@@ -1,15 +1,16 @@
-//! How a trial is shown: a line for each test as it ends, then those that failed with all they said.
+//! How a test run is shown: a line for each test as it ends, then the output of those that failed.
 
 use std::time::Duration;
 
-use hoopy_testing::{Origin, Outcome, Phases, Report, Settings, Verdict, Watch};
+use hoopy_testing::{self as testing, Origin, Outcome, Phases, Settings, Verdict, Watch};
 
-use crate::ui::{Colour, put_painted};
+use crate::error::Result;
+use crate::output::{Colour, print_painted};
 
 /// Cells of the bar.
 const BAR: usize = 40;
 
-/// Most lines of output that are shown of a test that failed: the rest is in the JUnit file and in --json.
+/// Most lines of output shown of a failed test; the JUnit file and --json have all.
 const MAX_LINES: usize = 60;
 
 /// What is shown.
@@ -37,12 +38,12 @@ impl Style {
     }
 }
 
-/// Shows on standard output.
-pub(super) struct Paper {
+/// The report on standard output.
+pub(super) struct Report {
     style: Style,
 }
 
-impl Paper {
+impl Report {
     pub(super) fn new(style: Style) -> Self {
         Self { style }
     }
@@ -51,20 +52,20 @@ impl Paper {
         let (memory, scripts) = (settings.memory >> 20, settings.tests.tests.len());
         let cpus = match settings.cpus {
             None => String::new(),
-            Some(1) => " and 1 processor".to_owned(),
-            Some(cpus) => format!(" and {cpus} processors"),
+            Some(cpus) => format!(" and {cpus} processor{}", plural(cpus as usize)),
         };
-        self.line(&format!("{name}: {scripts} of tests/, in a machine with {memory} MiB{cpus}"));
+        let tests = plural(scripts);
+        self.line(&format!("{name}: {scripts} test{tests} of tests/, in a machine with {memory} MiB{cpus}"));
     }
 
     fn line(&self, text: &str) {
         if self.style != Style::Quiet {
-            // Who stops reading stops reading
+            // A full disk is reported by the end of the report.
             let _ = print(text);
         }
     }
 
-    pub(super) fn end(&self, report: &Report) -> std::io::Result<()> {
+    pub(super) fn end(&self, report: &testing::Report) -> Result<()> {
         if self.style == Style::Quiet && !report.failed() {
             return Ok(());
         }
@@ -72,7 +73,7 @@ impl Paper {
     }
 }
 
-impl Watch for Paper {
+impl Watch for Report {
     fn note(&self, text: &str) {
         self.line(text);
     }
@@ -86,9 +87,9 @@ impl Watch for Paper {
     }
 }
 
-/// What comes from the machine was made harmless where it was taken in.
-fn print(text: &str) -> std::io::Result<()> {
-    put_painted(&format!("{text}\n"))
+/// What comes from the machine has been made harmless where it was read.
+fn print(text: &str) -> Result<()> {
+    print_painted(&format!("{text}\n"))
 }
 
 /// One test, one line.
@@ -100,7 +101,7 @@ fn line(outcome: &Outcome, style: Style) -> String {
     };
     let mut out =
         format!("{} {:>7.2} s  {}", style.paint(colour, word), outcome.took.as_secs_f64(), outcome.name);
-    // What hoopy's own checks found out is a line where all is well
+    // A passed check of hoopy's own shows what it found, where that is one line.
     let found = outcome.output.trim_end();
     if !why.is_empty() {
         out += &format!(": {why}");
@@ -110,7 +111,11 @@ fn line(outcome: &Outcome, style: Style) -> String {
     out
 }
 
-/// The times of the boot, in a bar.
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// The times of the boot, as a bar.
 fn bar(phases: &Phases) -> String {
     let all = [
         ("firmware", phases.firmware, '░'),
@@ -127,13 +132,13 @@ fn bar(phases: &Phases) -> String {
             cells.push(cell);
         }
     }
-    let said: Vec<String> =
+    let legend: Vec<String> =
         all.iter().map(|(name, took, cell)| format!("{cell} {name} {:.1} s", took.as_secs_f64())).collect();
-    format!("boot {:>7.2} s  {cells}  {}", total.as_secs_f64(), said.join("  "))
+    format!("boot {:>7.2} s  {cells}  {}", total.as_secs_f64(), legend.join("  "))
 }
 
-/// The tests that failed, with what they said, and how many there were.
-fn ending(report: &Report, style: Style) -> String {
+/// The failed tests with their output, and the counts.
+fn ending(report: &testing::Report, style: Style) -> String {
     let mut out = String::new();
     for outcome in &report.outcomes {
         let Verdict::Failed(why) = &outcome.verdict else { continue };
@@ -141,7 +146,7 @@ fn ending(report: &Report, style: Style) -> String {
         let lines: Vec<&str> = outcome.output.lines().collect();
         let hidden = lines.len().saturating_sub(MAX_LINES);
         if hidden > 0 {
-            out += &format!("    [{hidden} lines before; --json and --junit have more]\n");
+            out += &format!("    [{hidden} lines omitted; --json and --junit have them]\n");
         }
         lines.iter().skip(hidden).for_each(|line| out += &format!("    {line}\n"));
         if let Some(advice) = &outcome.advice {
@@ -153,7 +158,7 @@ fn ending(report: &Report, style: Style) -> String {
     if failed > 0 {
         counts.push(style.paint(Colour::Red, &format!("{failed} failed")));
         let logs: Vec<String> = report.logs.iter().map(|log| log.display().to_string()).collect();
-        out += &format!("\nwhat the console said: {}\n", logs.join(", "));
+        out += &format!("\nconsole logs: {}\n", logs.join(", "));
     }
     if skipped > 0 {
         counts.push(format!("{skipped} skipped"));

@@ -57,8 +57,8 @@ fn the_image_is_loaded_from_the_partition_and_started_at_the_end_of_a_shutdown()
     let (_, one) = far.image("1", &segments(10));
     let (path, two) = far.image("2", &segments(20));
     far.lay("s-1", &[(EFI, &one)]);
-    let said = far.ok(&["deploy", "s", "--image", &path, "--kexec"]);
-    assert!(said.contains("going over to its kernel") && said.contains("far runs s-2"), "{said}");
+    let said = far.ok(&["-C", "s", "deploy", "--image", &path, "--kexec"]);
+    assert!(said.contains("starting it with kexec") && said.contains("far runs s-2"), "{said}");
     assert!(far.read(EFI) == two && far.read(OLD) == one, "a reboot starts the same");
     let initrd: Vec<u8> = segments(20).into_iter().flat_map(|(_, bytes)| bytes).collect();
     assert!(fs::read(far.root("loaded.initrd")).unwrap() == initrd);
@@ -78,10 +78,10 @@ fn a_machine_that_comes_back_as_it_was_fell_back() {
     let (path, _) = far.image("2", &segments(20));
     far.lay("s-1", &[(EFI, &loader()), ("EFI/Linux/s-1.efi", &one)]);
     fs::write(far.root("next-release"), "IMAGE=s-1\n").unwrap();
-    let out = far.run(&["deploy", "s", "--image", &path, "--kexec"]);
+    let out = far.run(&["-C", "s", "deploy", "--image", &path, "--kexec"]);
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert_eq!(out.status.code(), Some(9), "{said}");
-    assert!(said.contains("far fell back: it runs s-1, not s-2"), "{said}");
+    assert!(said.contains("far fell back to s-1: s-2 did not start"), "{said}");
     assert_eq!(far.files(), [EFI, "EFI/Linux/s-1.efi", "EFI/Linux/s-2+3.efi"]);
 }
 
@@ -91,7 +91,7 @@ fn what_is_missing_is_told_before_anything_is_changed() {
     let (_, one) = far.image("1", &segments(10));
     let (path, two) = far.image("2", &segments(20));
     far.lay("s-1", &[(EFI, &one)]);
-    let deploy = ["deploy", "s", "--image", &path, "--kexec"];
+    let deploy = ["-C", "s", "deploy", "--image", &path, "--kexec"];
     let refused = |words: &str| {
         let said = far.fails(&deploy);
         assert!(said.contains(words), "{words}: {said}");
@@ -105,7 +105,7 @@ fn what_is_missing_is_told_before_anything_is_changed() {
     refused("far cannot do --kexec: it has no OpenRC with a runlevel shutdown");
     fs::rename(far.root("etc/runlevels/off"), far.root("etc/runlevels/shutdown")).unwrap();
     fs::rename(far.root("sys/kernel/kexec_loaded"), far.root("sys/kernel/off")).unwrap();
-    refused("its kernel was built without CONFIG_KEXEC. Nothing was changed");
+    refused("its kernel was built without CONFIG_KEXEC; nothing was changed");
     fs::rename(far.root("sys/kernel/off"), far.root("sys/kernel/kexec_loaded")).unwrap();
     fs::rename(far.root("bin/kexec"), far.root("bin/off")).unwrap();
     refused("it has no kexec: add kexec-tools to `packages`");
@@ -115,12 +115,16 @@ fn what_is_missing_is_told_before_anything_is_changed() {
 
     // What only the attempt can tell comes after; the image is in its place then.
     fs::write(far.root("refuses"), "kexec_load failed: Operation not permitted\n").unwrap();
-    refused("far did not load the image: the kernel takes only what is signed by a key that it trusts");
+    refused(
+        "far could not load the image with kexec: the kernel takes only what is signed by a key that it trusts",
+    );
     assert!(far.read(EFI) == two && !far.root("etc/init.d/hoopy-kexec").exists());
     fs::write(far.root("refuses"), "Cannot determine the file type of /x\n").unwrap();
-    refused("Cannot determine the file type of /x. It is in its place, and starts with the next boot");
+    refused(
+        "Cannot determine the file type of /x\nhint: the image is in place, and starts with the next boot",
+    );
     fs::remove_file(far.root("refuses")).unwrap();
     let said = far.ok(&deploy);
-    assert!(said.contains("s-2 is in place already: going over to its kernel"), "{said}");
+    assert!(said.contains("s-2 is in place already: starting it with kexec"), "{said}");
     assert_eq!(fs::read_to_string(far.root("etc/hoopy-release")).unwrap(), "IMAGE=s-2\n");
 }

@@ -7,7 +7,7 @@ use hoopy_store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum BootedError {
     /// It is on the partition no more.
-    #[error("{host} runs {image}, which is not on its EFI system partition: there {}", there(.found))]
+    #[error("{host} runs {image}, which is no longer on its EFI system partition: {}", there(.found))]
     Gone {
         /// The machine.
         host: String,
@@ -17,7 +17,7 @@ pub enum BootedError {
         found: Vec<String>,
     },
     /// It does not say what it is made of, and so cannot be fetched in pieces.
-    #[error("{file} of {host} does not say what it is made of (its section .hoopy)")]
+    #[error("{file} of {host} has no list of its contents (section .hoopy)")]
     Undescribed {
         /// The machine.
         host: String,
@@ -26,7 +26,7 @@ pub enum BootedError {
     },
     /// Bytes came that are not what it says of itself.
     #[error(
-        "{origin} in {file} of {host} is not what the image says of it (SHA-256 {found}): its medium is failing"
+        "checksum mismatch: {origin} in {file} of {host} has SHA-256 {found}, which the image does not list: its disk is failing"
     )]
     Spoilt {
         /// The machine.
@@ -45,8 +45,7 @@ pub enum BootedError {
 
 fn there(found: &[String]) -> String {
     match found {
-        [] => "is none".to_owned(),
-        [one] => format!("is {one}"),
-        several => format!("are {}", several.join(", ")),
+        [] => "it holds no image".to_owned(),
+        found => format!("it holds {}", found.join(", ")),
     }
 }

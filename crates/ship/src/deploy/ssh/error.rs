@@ -1,4 +1,4 @@
-//! What can go wrong on the way to a machine, and what to do about it. ssh is let speak for itself.
+//! What can go wrong on the way to a machine, and what to do about it. What ssh prints is quoted.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use hoopy_base::size;
 
 use super::limits::Limits;
 
-/// The connection was not made, or broke. `words` are ssh's own.
+/// The connection was not made, or broke. `words` are what ssh printed.
 #[derive(Debug, thiserror::Error)]
 pub enum SshError {
     /// A name that ssh would take for something else.
-    #[error("{0:?} is no machine: write what `ssh` takes, as nas or root@10.0.0.2")]
+    #[error("{0:?} is not the name of a machine")]
     NoHost(String),
     /// No such program.
-    #[error("cannot start {}: {source}; hoopy uses your own ssh: install OpenSSH's client", .program.display())]
+    #[error("cannot start {}: {source}", .program.display())]
     Start {
         /// Which.
         program: PathBuf,
@@ -23,31 +23,23 @@ pub enum SshError {
         source: io::Error,
     },
     /// The host key is not the one that is known, or none is known.
-    #[error(
-        "{host} is not the machine that ssh knows under this name, or it knows none yet. ssh says:\n{words}\nIf the \
-         machine was installed anew, see that its key is the right one and remove the old one: ssh-keygen -R {}. \
-         If it is new, connect once by hand: ssh {host}",
-        .host.rsplit('@').next().unwrap_or(.host)
-    )]
+    #[error("ssh does not know the host key of {host}, or knows another one:\n{words}")]
     HostKey {
         /// The machine.
         host: String,
         /// What ssh said.
         words: String,
     },
-    /// Nobody answers there.
-    #[error("{host} cannot be reached: is it up, and is this its name or address? ssh says:\n{words}")]
+    /// The machine does not answer.
+    #[error("cannot connect to {host}:\n{words}")]
     NoRoute {
         /// The machine.
         host: String,
         /// What ssh said.
         words: String,
     },
-    /// It lets us not in.
-    #[error(
-        "{host} does not let you in: put your public key into root/root/.ssh/authorized_keys, or load it with \
-         ssh-add. ssh says:\n{words}"
-    )]
+    /// Authentication failed.
+    #[error("authentication failed on {host}:\n{words}")]
     NotAllowed {
         /// The machine.
         host: String,
@@ -55,21 +47,19 @@ pub enum SshError {
         words: String,
     },
     /// The connection broke.
-    #[error(
-        "the connection to {host} broke; nothing was switched, unless said above: run it again. ssh says:\n{words}"
-    )]
+    #[error("the connection to {host} was lost:\n{words}")]
     Cut {
         /// The machine.
         host: String,
         /// What ssh said.
         words: String,
     },
-    /// It took longer than the caller wanted to wait.
-    #[error("{0} did not answer in time")]
+    /// No answer in time.
+    #[error("timed out waiting for {0}")]
     Late(String),
     /// It was not let in, and not refused either.
     #[error(
-        "{host} did not finish the login: waited {} s{}\nhint: see whether `ssh {host}` gets in",
+        "{host} did not finish the login: waited {} s{}",
         seconds(*.waited), said(.words)
     )]
     NoLogin {
@@ -82,7 +72,7 @@ pub enum SshError {
     },
     /// It is connected, and nothing comes.
     #[error(
-        "{host} stopped answering: waited {} s for a byte, and none came\nhint: see whether `ssh {host} true` answers, then run it again",
+        "{host} stopped answering: waited {} s for a byte, and none came",
         seconds(*.waited)
     )]
     Silent {
@@ -93,8 +83,7 @@ pub enum SshError {
     },
     /// It is connected, and next to nothing comes.
     #[error(
-        "{host} is too slow: {} in {} s, and hoopy waits for no less than {} KiB a second\nhint: see whether `ssh \
-         {host} true` answers, then run it again",
+        "{host} is too slow: {} in {} s, and hoopy waits for no less than {} KiB a second",
         size::show(*.bytes), seconds(*.waited), Limits::default().rate >> 10
     )]
     Slow {
@@ -114,7 +103,7 @@ pub enum SshError {
         words: String,
     },
     /// A pipe to ssh.
-    #[error("talking to ssh: {0}")]
+    #[error("cannot read from ssh or write to it: {0}")]
     Io(io::Error),
 }
 
@@ -128,7 +117,7 @@ impl SshError {
         let says = |texts: &[&str]| texts.iter().any(|text| words.contains(text));
         let host = host.to_owned();
         let words = if words.is_empty() {
-            "it ended without a word; does the login shell there run what ssh asks for?".to_owned()
+            "ssh ended without a message: the login shell on the machine may not run commands".to_owned()
         } else {
             words.to_owned()
         };

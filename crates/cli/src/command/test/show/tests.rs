@@ -8,7 +8,7 @@ fn outcome(origin: Origin, name: &str, verdict: Verdict, output: &str, advice: O
     Outcome { origin, name, verdict, took: Duration::from_millis(1234), output, advice }
 }
 
-fn report() -> Report {
+fn report() -> testing::Report {
     let fails = |why: &str| Verdict::Failed(why.to_owned());
     let outcomes = vec![
         outcome(Origin::Check, "memory is left", Verdict::Passed, "140 of 512 MiB used\n", None),
@@ -31,11 +31,11 @@ fn report() -> Report {
         outcome(Origin::Script, "30-long", fails("exit status 1"), &"line\n".repeat(100), None),
     ];
     let logs = vec!["console.log".into()];
-    Report { outcomes, took: Duration::from_millis(45_678), logs, boot: None, accelerator: None }
+    testing::Report { outcomes, took: Duration::from_millis(45_678), logs, boot: None, accelerator: None }
 }
 
 #[test]
-fn a_trial_is_a_line_a_test_and_the_failures_behind() {
+fn each_test_is_a_line_and_failures_follow() {
     let report = report();
     let phases = Phases {
         firmware: Duration::from_millis(3100),
@@ -57,6 +57,6 @@ fn only_a_terminal_gets_colours() {
 }
 
 #[test]
-fn a_boot_without_an_end_has_a_bar_too() {
+fn an_unfinished_boot_has_a_bar_too() {
     assert_eq!(bar(&Phases::default()), "boot    0.00 s    ░ firmware 0.0 s  ▒ kernel 0.0 s  █ init 0.0 s");
 }

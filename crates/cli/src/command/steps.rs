@@ -1,0 +1,20 @@
+//! What `hoopy deploy` and `hoopy rollback` say of a machine.
+
+use hoopy_ship::deploy::{BootResult, Step, Steps};
+
+/// The changes on the partition, a line each.
+pub fn list(steps: &Steps) -> String {
+    let first = steps.first.iter().map(|file| format!("remove    {file}\n"));
+    let then = steps.then.iter().map(|step| match step {
+        Step::Copy(from, to) => format!("copy      {from} to {to}\n"),
+        Step::Move(from, to) => format!("rename    {from} to {to}\n"),
+        Step::Remove(file) => format!("remove    {file}\n"),
+    });
+    first.chain(then).collect()
+}
+
+/// The machine after its reboot.
+pub fn came_back(host: &str, came: &BootResult) -> String {
+    let how = if came.checked { ", healthy" } else { "" };
+    format!("{host} runs {}{how}, after {} s\n", came.image, came.seconds)
+}

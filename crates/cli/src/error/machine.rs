@@ -1,0 +1,109 @@
+//! Sandboxes and virtual machines on this computer.
+
+use hoopy_build::runner::virtual_machine::MachineError;
+
+use hoopy_disk::mkfs::MkfsError;
+use hoopy_sandbox::SandboxError;
+use hoopy_testing::{ScriptsError, TrialError};
+use hoopy_vm::VmError;
+
+use super::ErrorKind::{Failed, Script, System};
+use super::{Class, Classify};
+
+impl Classify for SandboxError {
+    fn class(&self) -> Class {
+        match self {
+            Self::ScriptFailed { .. } | Self::NoInterpreter { .. } | Self::NoShebang { .. } => Script.into(),
+            Self::CannotExecute { .. } => Script.hint(
+                "register qemu-user with binfmt_misc (Debian: apt install qemu-user-static binfmt-support), or run \
+                 scripts in a virtual machine with --scripts vm",
+            ),
+            Self::NoSubordinateIds { .. } | Self::NoMapTool { .. } | Self::MapTool { .. } | Self::Restricted(_) => {
+                Script.hint("scripts can run in a virtual machine instead: --scripts vm")
+            }
+            Self::LimitReached { .. } | Self::TooManyLayers { .. } => Script.into(),
+            Self::Machine(error) => error.downcast_ref::<MachineError>().map_or(Script.into(), Classify::class),
+            Self::MissingLayer(_)
+            | Self::Unpack { .. }
+            | Self::Setup { .. }
+            | Self::HelperDied { .. }
+            | Self::Io { .. } => Script.into(),
+        }
+    }
+}
+
+impl Classify for MachineError {
+    fn class(&self) -> Class {
+        let class = match self {
+            Self::NoKernel | Self::NoShell { .. } => System.into(),
+            Self::Layer(error) => error.class(),
+            Self::Vm(_)
+            | Self::Module { .. }
+            | Self::Send(_)
+            | Self::Io { .. }
+            | Self::Ended { .. }
+            | Self::TimedOut { .. }
+            | Self::Answer(_)
+            | Self::Path(_) => Script.into(),
+        };
+        self.hint().into_iter().fold(class, Class::and)
+    }
+}
+
+impl Classify for VmError {
+    fn class(&self) -> Class {
+        let class = match self {
+            Self::NoQemu { .. }
+            | Self::NoFirmware { .. }
+            | Self::NotThere { .. }
+            | Self::PathNotUtf8(_)
+            | Self::Image { .. }
+            | Self::Esp(_)
+            | Self::Io { .. }
+            | Self::Start { .. }
+            | Self::Ended { .. }
+            | Self::NoKvm(_)
+            | Self::Fault { .. }
+            | Self::TimedOut { .. }
+            | Self::Type(_) => Failed.into(),
+            Self::Mkfs(error) => error.class(),
+            Self::Port { .. } => {
+                Failed.hint("forward another port with --port HOST:GUEST, or set `run.ports` in hoopy.toml")
+            }
+        };
+        // What helps depends on the accelerator, which only the crate of virtual machines knows.
+        self.hint().into_iter().fold(class, Class::and)
+    }
+}
+
+impl Classify for MkfsError {
+    fn class(&self) -> Class {
+        match self {
+            Self::NoTool { .. } | Self::Failed { .. } => Failed.into(),
+            Self::BadSpec { .. } => System.into(),
+        }
+    }
+}
+
+impl Classify for TrialError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Vm(error) => error.class(),
+            Self::Scripts(error) => error.class(),
+            Self::Image { .. } | Self::CommandLine { .. } | Self::Io { .. } => Failed.into(),
+        }
+    }
+}
+
+impl Classify for ScriptsError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Io { .. }
+            | Self::Name(_)
+            | Self::Parts { .. }
+            | Self::Twice { .. }
+            | Self::TooMuch(_)
+            | Self::Pack { .. } => System.into(),
+        }
+    }
+}
