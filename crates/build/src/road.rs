@@ -213,7 +213,8 @@ impl Request<'_> {
     /// The road.
     fn build(&self, runner: &mut dyn Runner, context: Context<'_>) -> Result<Made, BuildError> {
         let mut timings = Timings::default();
-        let lock = timings.step("lock", context.observer, || locked(self.target, self.options.locked, context))?;
+        let lock =
+            timings.step("lock", context.observer, || locked(self.target, self.options.locked, context))?;
         let draft = draft_of_previous(&self.spec, context);
         let maker = SegmentMaker::new(self.target.system.codec, context);
         let root = self.root(lock, runner, &maker, &mut timings, context)?;

@@ -156,7 +156,8 @@ impl Overlay {
 
     /// What lies below the directory `dir`.
     pub fn below<'a>(&'a self, dir: &'a str) -> impl Iterator<Item = (&'a EntryPath, &'a Node)> {
-        let within = move |path: &EntryPath| path.is_within(dir.as_bytes()) && path.as_bytes() != dir.as_bytes();
+        let within =
+            move |path: &EntryPath| path.is_within(dir.as_bytes()) && path.as_bytes() != dir.as_bytes();
         self.nodes.iter().filter(move |(path, _)| within(path))
     }
 

@@ -80,13 +80,17 @@ impl Report {
     }
 }
 
+/// Stands above secrets that were not taken.
+const SECRETS_REFUSED: &str =
+    "Secrets, not taken (--plain-secrets puts them into the directory, where git ignores them)";
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.headline)?;
         for Taken { what, detail } in &self.taken {
             writeln!(f, "  {what}: {detail}")?;
         }
-        section(f, "Secrets, not taken: no recipient to encrypt them to", self.refused_secrets(), |f, secret| {
+        section(f, SECRETS_REFUSED, self.refused_secrets(), |f, secret| {
             write!(f, "{}: {}", secret.path, secret.what)
         })?;
         let kept = self.secrets.iter().filter(|secret| secret.kept.is_some());

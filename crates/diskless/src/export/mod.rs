@@ -109,7 +109,8 @@ fn own(stack: &Stack, store: &Store, report: &mut Report) -> Result<BTreeMap<Ent
     let accounts: BTreeSet<EntryPath> = ACCOUNTS.iter().map(EntryPath::new).collect::<Result<_, _>>()?;
     let mut items = BTreeMap::new();
     for (path, entry, at) in stack.tree.iter() {
-        let own = is_own(at.layer) || directory_changed(stack, path, entry, &is_own) || accounts.contains(path);
+        let own =
+            is_own(at.layer) || directory_changed(stack, path, entry, &is_own) || accounts.contains(path);
         let out = NOT_DISKLESS.iter().any(|out| path.as_bytes() == out.as_bytes());
         if !own || out || path.is_within(b"dev") || path.is_within(b"lib/apk") {
             continue;
@@ -122,7 +123,11 @@ fn own(stack: &Stack, store: &Store, report: &mut Report) -> Result<BTreeMap<Ent
             _ => Vec::new(),
         };
         if !entry.xattrs.is_empty() {
-            report.left(path.to_string(), "its extended attributes: overlays have none", "set them in local.d");
+            report.left(
+                path.to_string(),
+                "its extended attributes: overlays have none",
+                "set them in local.d",
+            );
         }
         items.insert(path.clone(), Item { entry: entry.clone(), bytes });
     }
@@ -131,12 +136,7 @@ fn own(stack: &Stack, store: &Store, report: &mut Report) -> Result<BTreeMap<Ent
 }
 
 /// Whether an own layer set mode or owner of a directory that lower ones have. The tree keeps the first entry's place.
-fn directory_changed(
-    stack: &Stack,
-    path: &EntryPath,
-    entry: &Entry,
-    is_own: &dyn Fn(usize) -> bool,
-) -> bool {
+fn directory_changed(stack: &Stack, path: &EntryPath, entry: &Entry, is_own: &dyn Fn(usize) -> bool) -> bool {
     entry.is_dir() && is_new_or_changed(stack, path, entry, is_own)
 }
 
@@ -144,7 +144,8 @@ fn is_new_or_changed(stack: &Stack, path: &EntryPath, entry: &Entry, is_own: &dy
     let mut before = None;
     let mut own = None;
     for (index, layer) in stack.tree.layers().iter().enumerate() {
-        let found = layer.entries.binary_search_by(|e| e.path.cmp(path)).ok().and_then(|i| layer.entries.get(i));
+        let found =
+            layer.entries.binary_search_by(|e| e.path.cmp(path)).ok().and_then(|i| layer.entries.get(i));
         match found {
             Some(found) if is_own(index) => own = Some(found.access()),
             Some(found) if own.is_none() => before = Some(found.access()),
@@ -163,7 +164,8 @@ fn removed(stack: &Stack, is_own: &dyn Fn(usize) -> bool, report: &mut Report) {
             let below = stack.tree.layers().iter().take(index);
             let by_package = below.flat_map(|layer| layer.entries.iter()).any(|e| e.path == entry.path);
             if by_package {
-                let why = "it was removed in setup.sh, and an overlay removes nothing: the package brings it back";
+                let why =
+                    "it was removed in setup.sh, and an overlay removes nothing: the package brings it back";
                 report.left(entry.path.to_string(), why, "remove it in a script of /etc/local.d");
             }
         }

@@ -14,10 +14,15 @@ pub fn world(system: &System, report: &mut Report) -> String {
     lines.retain(|line| {
         let name = line.split(['=', '<', '>', '~', '@']).next().unwrap_or_default();
         let flavor = name.strip_prefix("linux-").unwrap_or_default();
-        let kernel = !flavor.is_empty() && !flavor.contains('-') && flavor != "headers" && flavor != "firmware";
+        let kernel =
+            !flavor.is_empty() && !flavor.contains('-') && flavor != "headers" && flavor != "firmware";
         if kernel {
             let action = "take a medium with this kernel, or `update-kernel`";
-            report.left(format!("package {line}"), "the kernel of a diskless machine is on its boot medium", action);
+            report.left(
+                format!("package {line}"),
+                "the kernel of a diskless machine is on its boot medium",
+                action,
+            );
         }
         !kernel
     });
@@ -33,7 +38,11 @@ pub fn repositories(system: &System, report: &mut Report) -> String {
             text += &format!("{tag}{}\n", repository.location);
         } else {
             let action = "copy it to the medium, or write an address";
-            report.left(format!("repository {}", repository.location), "a directory of this computer", action);
+            report.left(
+                format!("repository {}", repository.location),
+                "a directory of this computer",
+                action,
+            );
         }
     }
     text

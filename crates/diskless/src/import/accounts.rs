@@ -94,7 +94,9 @@ impl Accounts {
 /// A name that a shell, a password file and BusyBox take for one word.
 fn is_name(name: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '$');
-    name.len() <= 64 && name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') && name.chars().all(good)
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && name.chars().all(good)
 }
 
 /// The numbers that BusyBox' `adduser` and `addgroup` take.
@@ -107,7 +109,8 @@ pub fn script(source: &Accounts, packages: &Accounts, whole: bool, report: &mut 
         return Vec::new();
     }
     let mut script = Vec::new();
-    let (groups, users) = (renumbered(&source.groups, &packages.groups), renumbered(&source.users, &packages.users));
+    let (groups, users) =
+        (renumbered(&source.groups, &packages.groups), renumbered(&source.users, &packages.users));
     renumber(&groups, &users, &mut script);
     let mut added = 0;
     for group in source.groups.iter().filter(|group| find(&packages.groups, group.name()).is_none()) {
@@ -141,7 +144,8 @@ fn find<'a>(lines: &'a [Line], name: &str) -> Option<&'a Line> {
 
 /// Those of both whose number is another.
 fn renumbered<'a>(source: &'a [Line], packages: &[Line]) -> Vec<&'a Line> {
-    let other = |line: &&Line| find(packages, line.name()).is_some_and(|there| there.number(2) != line.number(2));
+    let other =
+        |line: &&Line| find(packages, line.name()).is_some_and(|there| there.number(2) != line.number(2));
     source.iter().filter(other).collect()
 }
 
@@ -151,7 +155,9 @@ fn renumber(groups: &[&Line], users: &[&Line], script: &mut Vec<String>) {
     if groups.is_empty() && users.is_empty() {
         return;
     }
-    script.push("# Numbers that packages' accounts had on the machine: files on its disks belong to them.".to_owned());
+    script.push(
+        "# Numbers that packages' accounts had on the machine: files on its disks belong to them.".to_owned(),
+    );
     script.push("list=$(mktemp -d)".to_owned());
     let find = |kind: &str, name: &str| {
         format!(
@@ -163,7 +169,8 @@ fn renumber(groups: &[&Line], users: &[&Line], script: &mut Vec<String>) {
     script.extend(users.iter().map(|user| find("user", user.name())));
     for group in groups {
         let id = group.number(2).unwrap_or_default();
-        script.push(format!("sed -i 's/^\\({}:[^:]*\\):[0-9]*:/\\1:{id}:/' /etc/group", pattern(group.name())));
+        script
+            .push(format!("sed -i 's/^\\({}:[^:]*\\):[0-9]*:/\\1:{id}:/' /etc/group", pattern(group.name())));
     }
     script.extend(users.iter().map(|user| replace("passwd", user)));
     let again = |kind: &str, command: &str, name: &str| {
@@ -235,7 +242,13 @@ fn members(source: &Accounts, packages: &Accounts, script: &mut Vec<String>) {
     }
 }
 
-fn removed(source: &Accounts, packages: &Accounts, whole: bool, script: &mut Vec<String>, report: &mut Report) {
+fn removed(
+    source: &Accounts,
+    packages: &Accounts,
+    whole: bool,
+    script: &mut Vec<String>,
+    report: &mut Report,
+) {
     let gone = |theirs: &[Line], ours: &[Line]| -> Vec<String> {
         theirs.iter().map(Line::name).filter(|name| find(ours, name).is_none()).map(str::to_owned).collect()
     };
@@ -316,7 +329,8 @@ mod tests {
     #[test]
     fn a_name_that_a_shell_would_run_is_no_account() {
         let mut report = Report::default();
-        let found = Accounts::parse("$(reboot):x:0:0::/:/bin/sh\n-f:x:1:1::/:\nok:x:2:2::/:\n", "", &mut report);
+        let found =
+            Accounts::parse("$(reboot):x:0:0::/:/bin/sh\n-f:x:1:1::/:\nok:x:2:2::/:\n", "", &mut report);
         assert_eq!(found.users.len(), 1);
         assert_eq!(report.left.len(), 2);
     }

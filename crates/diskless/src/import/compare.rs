@@ -24,6 +24,9 @@ const OWN_CERTIFICATES: &str = "usr/local/share/ca-certificates";
 /// Links to places that are there only while a machine runs.
 const AT_RUN_TIME: [&[u8]; 7] = [b"media", b"mnt", b"proc", b"run", b"dev", b"tmp", b"sys"];
 
+/// The greatest number that scripts of a build can give a file to: they run as a user with so many numbers.
+const MAX_OWNER: u32 = 65_535;
+
 /// Compares an overlay with what packages make.
 pub struct Comparison<'a, 'p> {
     /// What is imported.
@@ -55,15 +58,18 @@ impl Comparison<'_, '_> {
         let overlay = self.overlay;
         let mut same = 0;
         for (path, node) in &overlay.nodes {
+            if matches!(node.kind, NodeKind::Dir) {
+                continue;
+            }
             let Some(text) = self.path(path) else { continue };
-            if !matches!(node.kind, NodeKind::Dir) && !self.one(path, &text, node)? {
+            if !self.one(path, &text, node)? {
                 same += 1;
             }
         }
         for (path, node) in &overlay.nodes {
-            if matches!(node.kind, NodeKind::Dir)
-                && let Some(text) = self.path(path)
-            {
+            let text = path.to_string();
+            let taken = rules::rule(&text).0 == Rule::Take && drift::reserved(path.as_bytes()).is_none();
+            if matches!(node.kind, NodeKind::Dir) && taken && text.as_bytes() == path.as_bytes() {
                 self.directory(path, &text, node);
             }
         }
@@ -115,7 +121,11 @@ impl Comparison<'_, '_> {
     /// Takes a file or link where it differs; whether it does.
     fn one(&mut self, path: &EntryPath, text: &str, node: &Node) -> io::Result<bool> {
         if let NodeKind::Special(what) = node.kind {
-            self.report.left(text, &format!("{what}, which root/ cannot hold"), "make it in setup.sh if it is needed");
+            self.report.left(
+                text,
+                &format!("{what}, which root/ cannot hold"),
+                "make it in setup.sh if it is needed",
+            );
             return Ok(true);
         }
         if self.is_of_a_package(path, node) {
@@ -186,13 +196,20 @@ impl Comparison<'_, '_> {
         let owner = ours.owner(node.uid, node.gid);
         if owner != theirs.owner(there.user.id, there.group.id) {
             differs = true;
-            self.own(&owner, text);
+            self.own((node.uid, node.gid), text);
         }
         differs
     }
 
-    fn own(&mut self, owner: &str, text: &str) {
-        self.draft.owners.entry(owner.to_owned()).or_default().insert(format!("/{text}"));
+    fn own(&mut self, (uid, gid): (u32, u32), text: &str) {
+        if uid > MAX_OWNER || gid > MAX_OWNER {
+            let why =
+                format!("it belongs to {uid}:{gid}, and an image is made with numbers up to {MAX_OWNER}");
+            self.report.left(format!("the owner of {text}"), &why, "it is root's in the image");
+            return;
+        }
+        let owner = self.accounts.owner(uid, gid);
+        self.draft.owners.entry(owner).or_default().insert(format!("/{text}"));
     }
 
     fn file(&mut self, path: &EntryPath, text: &str, node: &Node, there: Option<&Entry>) -> io::Result<()> {
@@ -219,7 +236,8 @@ impl Comparison<'_, '_> {
             }
         }
         if node.mode & 0o6000 != 0 {
-            self.report.look(format!("{text} has the setuid or setgid bit ({:04o}): [modes] sets it", node.mode));
+            self.report
+                .look(format!("{text} has the setuid or setgid bit ({:04o}): [modes] sets it", node.mode));
         }
         if let Some(there) = there.filter(|_| !path.is_within(b"etc")) {
             let package = self.origin(there);
@@ -230,15 +248,16 @@ impl Comparison<'_, '_> {
                 "{text} changes while the machine runs: root/ has it as it was, and each boot starts from that"
             ));
         }
-        self.draft.files.insert(path.clone(), RootFile { content: content.clone(), mode: node.mode, ignored });
+        self.draft
+            .files
+            .insert(path.clone(), RootFile { content: content.clone(), mode: node.mode, ignored });
         self.owner_of(text, node);
         Ok(())
     }
 
     fn owner_of(&mut self, text: &str, node: &Node) {
         if (node.uid, node.gid) != (0, 0) {
-            let owner = self.accounts.owner(node.uid, node.gid);
-            self.own(&owner, text);
+            self.own((node.uid, node.gid), text);
         }
     }
 
@@ -258,7 +277,9 @@ impl Comparison<'_, '_> {
             return;
         }
         if there.is_some_and(Entry::is_dir) {
-            self.report.look(format!("{text} is a link to {shown}, and a directory in the packages: setup.sh makes it"));
+            self.report.look(format!(
+                "{text} is a link to {shown}, and a directory in the packages: setup.sh makes it"
+            ));
             self.draft.line(Part::Links, format!("rm -rf {}", absolute(text)));
         } else if let Some(parent) = path.parent().filter(|dir| self.package_entry(dir).is_none()) {
             self.draft.line(Part::Links, format!("mkdir -p {}", absolute(&parent.to_string())));
@@ -280,11 +301,9 @@ impl Comparison<'_, '_> {
                 self.owner_of(text, node);
             }
             None => {
-                let owner = self.accounts.owner(node.uid, node.gid);
-                let (user, group) = owner.split_once(':').unwrap_or(("root", "root"));
-                let owner = if (node.uid, node.gid) == (0, 0) { String::new() } else { format!(" -o {user} -g {group}") };
-                let line = format!("install -d -m {:04o}{owner} {}", node.mode, absolute(text));
+                let line = format!("install -d -m {:04o} {}", node.mode, absolute(text));
                 self.draft.line(Part::Directories, line);
+                self.owner_of(text, node);
             }
         }
     }
@@ -327,7 +346,9 @@ impl Comparison<'_, '_> {
             .nodes
             .iter()
             .filter_map(|(path, node)| match &node.kind {
-                NodeKind::Symlink(target) if !self.is_of_a_package(path, node) => Some((path.clone(), target.clone())),
+                NodeKind::Symlink(target) if !self.is_of_a_package(path, node) => {
+                    Some((path.clone(), target.clone()))
+                }
                 _ => None,
             })
             .collect();
@@ -383,9 +404,14 @@ mod tests {
     #[test]
     fn a_link_stays_inside_where_it_never_goes_above_root() {
         let path = EntryPath::new("etc/a/link").unwrap();
-        for (target, inside) in
-            [("x", true), ("../b", true), ("../../usr/x", true), ("../../../x", false), ("/etc/x", false), ("x/../../../../y", false)]
-        {
+        for (target, inside) in [
+            ("x", true),
+            ("../b", true),
+            ("../../usr/x", true),
+            ("../../../x", false),
+            ("/etc/x", false),
+            ("x/../../../../y", false),
+        ] {
             assert_eq!(stays_inside(&path, target.as_bytes()), inside, "{target}");
         }
     }

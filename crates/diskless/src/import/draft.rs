@@ -88,7 +88,8 @@ impl Draft {
     /// The modes that git does not keep, by path: what `[modes]` has.
     pub fn modes(&self) -> BTreeMap<String, u32> {
         let kept = |mode: u32| mode == 0o644 || mode == 0o755;
-        let files = self.files.iter().filter(|(_, file)| !kept(file.mode)).map(|(path, file)| (path, file.mode));
+        let files =
+            self.files.iter().filter(|(_, file)| !kept(file.mode)).map(|(path, file)| (path, file.mode));
         let dirs = self.directories.iter().map(|(path, mode)| (path, *mode));
         files.chain(dirs).map(|(path, mode)| (path.to_string(), mode)).collect()
     }

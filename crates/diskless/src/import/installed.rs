@@ -42,7 +42,10 @@ impl Database {
 
     /// Whether a package has something below the directory.
     pub fn has_below(&self, dir: &EntryPath) -> bool {
-        self.files.range(dir..).find(|(path, _)| *path != dir).is_some_and(|(path, _)| path.is_within(dir.as_bytes()))
+        self.files
+            .range(dir..)
+            .find(|(path, _)| *path != dir)
+            .is_some_and(|(path, _)| path.is_within(dir.as_bytes()))
     }
 
     /// Whether the node is as its package brought it.

@@ -38,13 +38,18 @@ pub fn read(overlay: &Overlay, report: &mut Report) -> io::Result<Lbu> {
         }
     }
     lbu.included.retain(|path| path != "etc");
-    for path in &lbu.included {
-        let there = overlay.nodes.keys().any(|node| node.is_within(path.as_bytes()));
-        let what = if there { "it is in root/ as it was" } else { "the source has nothing there" };
+    let is_there = |path: &&String| overlay.nodes.keys().any(|node| node.is_within(path.as_bytes()));
+    let (there, gone): (Vec<&String>, Vec<&String>) = lbu.included.iter().partition(is_there);
+    let list = |paths: &[&String]| paths.iter().map(|p| p.as_str()).collect::<Vec<_>>().join(", ");
+    if !there.is_empty() {
         report.look(format!(
-            "lbu include {path}: {what}; what changes there while the machine runs is gone after a reboot unless a \
-             filesystem of /etc/fstab is mounted there, or `hoopy pull` brings it home"
+            "lbu include {}: root/ has it as it was; what the machine writes there is gone after a reboot, unless a \
+             filesystem of /etc/fstab is mounted there or `hoopy pull` brings it home",
+            list(&there)
         ));
+    }
+    if !gone.is_empty() {
+        report.look(format!("lbu include {}: the source has nothing there", list(&gone)));
     }
     if !lbu.excluded.is_empty() {
         report.took("lbu exclude", format!("{}: in [drift] of hoopy.toml", lbu.excluded.join(", ")));
@@ -54,31 +59,42 @@ pub fn read(overlay: &Overlay, report: &mut Report) -> io::Result<Lbu> {
 }
 
 fn settings(overlay: &Overlay, report: &mut Report) -> io::Result<()> {
-    for line in overlay.text("etc/lbu/lbu.conf")?.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+    for line in overlay.text("etc/lbu/lbu.conf")?.lines().map(str::trim).filter(|line| !line.starts_with('#'))
+    {
         let Some((key, value)) = line.split_once('=') else { continue };
         let key = key.trim().trim_start_matches("export ").trim();
         let value = value.trim().trim_matches(['"', '\'']);
         let (why, action) = match key {
             _ if value.is_empty() => continue,
             "PASSWORD" => ("the passphrase of overlays: nothing here is encrypted with it", ""),
-            "ENCRYPTION" | "DEFAULT_CIPHER" => {
-                ("overlays were encrypted: the image is not, and holds all that is in root/", "keep secrets out of root/")
-            }
-            "BACKUP_LIMIT" => {
-                ("so many overlays were kept: now the previous image stays on the machine", "see layout = \"ab\"")
-            }
+            "ENCRYPTION" | "DEFAULT_CIPHER" => (
+                "overlays were encrypted: the image is not, and holds all that is in root/",
+                "keep secrets out of root/",
+            ),
+            "BACKUP_LIMIT" => (
+                "so many overlays were kept: now the previous image stays on the machine",
+                "see layout = \"ab\"",
+            ),
             "LBU_MEDIA" | "LBU_BACKUPDIR" => {
                 ("where overlays were saved: the image holds all of it now", "git keeps the history")
             }
             _ => ("a setting of lbu", ""),
         };
-        let shown = if key == "PASSWORD" { "lbu.conf: PASSWORD".to_owned() } else { format!("lbu.conf: {key}={value}") };
+        let shown = if key == "PASSWORD" {
+            "lbu.conf: PASSWORD".to_owned()
+        } else {
+            format!("lbu.conf: {key}={value}")
+        };
         report.left(shown, why, action);
     }
     for dir in ["etc/lbu/pre-package.d", "etc/lbu/post-package.d"] {
         for (path, node) in overlay.below(dir) {
             if matches!(node.kind, NodeKind::File(_)) {
-                report.left(path.to_string(), "a script that ran at each `lbu commit`", "run it before `hoopy build`");
+                report.left(
+                    path.to_string(),
+                    "a script that ran at each `lbu commit`",
+                    "run it before `hoopy build`",
+                );
             }
         }
     }

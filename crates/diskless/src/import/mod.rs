@@ -207,9 +207,11 @@ fn settings_of(
     let own = overlay.text("etc/hostname")?;
     let own = own.lines().next().map(str::trim).filter(|name| !name.is_empty());
     let name = settings::name(own.or(overlay.hints.host.as_deref()));
-    let cmdline = overlay.hints.cmdline.as_ref().map(|args| {
-        if args.contains("console=") { args.clone() } else { format!("{CONSOLES} {args}") }
-    });
+    let cmdline = overlay
+        .hints
+        .cmdline
+        .as_ref()
+        .map(|args| if args.contains("console=") { args.clone() } else { format!("{CONSOLES} {args}") });
     if let Some(cmdline) = &cmdline {
         report.took("kernel arguments", cmdline.clone());
     }
@@ -237,7 +239,8 @@ fn packages_of(
     report.took("packages", format!("{} lines of etc/apk/world", lines.len()));
     let is_kernel = |line: &PackageLine| {
         let name = line.text.split(['=', '<', '>', '~', '@']).next().unwrap_or_default();
-        name.strip_prefix("linux-").is_some_and(|flavor| !flavor.contains('-') && !["firmware", "headers"].contains(&flavor))
+        name.strip_prefix("linux-")
+            .is_some_and(|flavor| !flavor.contains('-') && !["firmware", "headers"].contains(&flavor))
     };
     if options.kernel.is_none() && lines.iter().any(is_kernel) {
         return Ok(lines);
@@ -285,7 +288,8 @@ fn keys(overlay: &Overlay, arch: Arch, staging: &Staging, report: &mut Report) -
     }
     let names: Vec<&str> = own.iter().map(|(name, _)| name.as_str()).collect();
     report.took("keys/", format!("{}, beside Alpine's own", names.join(", ")));
-    report.look(format!("packages signed with {} are trusted, as they were on the machine", names.join(", ")));
+    report
+        .look(format!("packages signed with {} are trusted, as they were on the machine", names.join(", ")));
     for (name, pem) in shipped.into_iter().chain(own) {
         staging.file(&format!("keys/{name}"), 0o644, &pem)?;
     }
@@ -324,7 +328,9 @@ fn passwords(
     let shadow = overlay.text("etc/shadow")?;
     let found = accounts::passwords(&shadow, &overlay.text("etc/passwd")?);
     for name in &found.empty {
-        report.look(format!("{name} had no password: in the image it is locked; set one in setup.sh, or use ssh keys"));
+        report.look(format!(
+            "{name} had no password: in the image it is locked; set one in setup.sh, or use ssh keys"
+        ));
     }
     if found.hashes.is_empty() {
         return Ok(());
@@ -359,10 +365,16 @@ fn notes(overlay: &Overlay, report: &mut Report) -> Result<(), ImportError> {
     }
     if !overlay.hints.backups.is_empty() {
         let names = overlay.hints.backups.join(", ");
-        report.left(names, "older overlays of this machine", "import one into another directory to look into it");
+        report.left(
+            names,
+            "older overlays of this machine",
+            "import one into another directory to look into it",
+        );
     }
     if overlay.hints.unauthenticated {
-        report.look("it came over http, which anybody on the way can change: look at root/ and setup.sh".to_owned());
+        report.look(
+            "it came over http, which anybody on the way can change: look at root/ and setup.sh".to_owned(),
+        );
     }
     let fstab = overlay.text("etc/fstab")?;
     for line in fstab.lines().filter(|line| !line.trim_start().starts_with('#')) {
@@ -377,7 +389,13 @@ fn notes(overlay: &Overlay, report: &mut Report) -> Result<(), ImportError> {
             ));
         }
     }
-    if report.refused_secrets().any(|secret| secret.path.contains("host_key") || secret.path.contains("ssh_host_")) {
+    if report.refused_secrets().next().is_some() {
+        report.look("what needs a secret that was not taken does not work in the image".to_owned());
+    }
+    if report
+        .refused_secrets()
+        .any(|secret| secret.path.contains("host_key") || secret.path.contains("ssh_host_"))
+    {
         report.look(
             "the host keys of ssh are not there: the machine makes new ones at each boot, and ssh will warn of each"
                 .to_owned(),
@@ -390,7 +408,10 @@ fn notes(overlay: &Overlay, report: &mut Report) -> Result<(), ImportError> {
 fn write_down(
     staging: &Staging,
     source: &Source,
-    settings: &Settings, draft: &Draft, report: &Report) -> Result<(), ImportError> {
+    settings: &Settings,
+    draft: &Draft,
+    report: &Report,
+) -> Result<(), ImportError> {
     staging.root(draft)?;
     staging.file("hoopy.toml", 0o644, settings.text().as_bytes())?;
     if let Some(script) = draft.script(&source.to_string()) {

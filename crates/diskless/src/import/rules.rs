@@ -31,7 +31,10 @@ const RULES: &[(&str, Rule)] = &[
     ("etc/apk/protected_paths.d", Rule::Quiet),
     (
         "etc/apk/cache",
-        Rule::Left("apk's cache of packages: an image holds its packages", "`hoopy vendor` keeps them beside the directory"),
+        Rule::Left(
+            "apk's cache of packages: an image holds its packages",
+            "`hoopy vendor` keeps them beside the directory",
+        ),
     ),
     ("etc/apk", Rule::Left("settings of apk, which installs nothing when the image boots", "")),
     ("etc/lbu", Rule::Quiet),
@@ -68,7 +71,8 @@ pub fn rule(path: &str) -> (Rule, &str) {
         let action = "compare it with yours in root/: settings may have been added or renamed";
         return (Rule::Left(why, action), path);
     }
-    let within = |dir: &str| path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let within =
+        |dir: &str| path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     RULES.iter().find(|(dir, _)| within(dir)).map_or((Rule::Take, path), |(dir, rule)| (*rule, dir))
 }
 

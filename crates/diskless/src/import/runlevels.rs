@@ -61,13 +61,14 @@ pub fn script(overlay: &Overlay, packages: &Stack, report: &mut Report) -> Vec<S
         }
         for service in missing {
             if wanted.contains_key(service) {
-                // A runlevel in a runlevel.
-                script.push(format!("rc-update -q -s add {service} {level}"));
+                // A runlevel in a runlevel; rc-update refuses some that OpenRC takes.
+                script.push(format!("ln -sfn /etc/runlevels/{service} /etc/runlevels/{level}/{service}"));
             } else if has_service(overlay, packages, service) {
                 count += 1;
                 script.push(format!("rc-update -q add {service} {level}"));
             } else {
-                let action = "add the package that brings it to `packages`, and `rc-update -q add` to setup.sh";
+                let action =
+                    "add the package that brings it to `packages`, and `rc-update -q add` to setup.sh";
                 report.left(
                     format!("service {service} of runlevel {level}"),
                     "no package and no file of the source has /etc/init.d/ with this name",
@@ -135,6 +136,8 @@ fn of_stack(stack: &Stack) -> Levels {
 
 fn has_service(overlay: &Overlay, packages: &Stack, service: &str) -> bool {
     let Ok(path) = EntryPath::new(format!("etc/init.d/{service}")) else { return false };
-    let in_overlay = || matches!(overlay.nodes.get(&path).map(|n| &n.kind), Some(NodeKind::File(_) | NodeKind::Symlink(_)));
+    let in_overlay = || {
+        matches!(overlay.nodes.get(&path).map(|n| &n.kind), Some(NodeKind::File(_) | NodeKind::Symlink(_)))
+    };
     packages.tree.get(&path).is_some() || in_overlay()
 }

@@ -72,7 +72,9 @@ impl Settings {
 
 /// The text of `packages`.
 pub fn packages(lines: &[PackageLine]) -> String {
-    let mut text = "# One Alpine package a line, or a constraint. `hoopy lock` writes down the exact versions.\n".to_owned();
+    let mut text =
+        "# One Alpine package a line, or a constraint. `hoopy lock` writes down the exact versions.\n"
+            .to_owned();
     for PackageLine { text: package, comment } in lines {
         if let Some(comment) = comment {
             let _ = writeln!(text, "\n# {comment}");

@@ -48,7 +48,8 @@ fn package(word: &str) -> Result<(String, Option<String>), String> {
         return Err("a virtual package made by `apk add --virtual`: no repository has it".to_owned());
     }
     if matches!(dependency.constraint, Some((Op::Checksum, _))) {
-        let note = "it was installed from a file, by its checksum; now it comes from the repositories".to_owned();
+        let note =
+            "it was installed from a file, by its checksum; now it comes from the repositories".to_owned();
         return Ok((dependency.name.to_string(), Some(note)));
     }
     Ok((word.to_owned(), None))
@@ -218,7 +219,8 @@ mod tests {
     #[test]
     fn pins_and_tags_stay_and_what_was_made_by_hand_is_named() {
         let mut report = Report::default();
-        let world = "nginx=1.28.0-r3\ntailscale@edge\n!dhcpcd\n.build-deps\nmine><Q1aGVsbG8gd29ybGQgaGVsbG8gd28=\n";
+        let world =
+            "nginx=1.28.0-r3\ntailscale@edge\n!dhcpcd\n.build-deps\nmine><Q1aGVsbG8gd29ybGQgaGVsbG8gd28=\n";
         let lines = packages(world, &mut report);
         let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(texts, ["alpine-base", "nginx=1.28.0-r3", "tailscale@edge", "!dhcpcd", "mine"]);

@@ -55,7 +55,8 @@ impl Staging {
         }
         let parent = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(failed(parent))?;
-        let dir = tempfile::Builder::new().prefix(".hoopy-import-").tempdir_in(parent).map_err(failed(parent))?;
+        let dir =
+            tempfile::Builder::new().prefix(".hoopy-import-").tempdir_in(parent).map_err(failed(parent))?;
         Ok(Self { dir, to: to.to_owned() })
     }
 
@@ -89,9 +90,9 @@ impl Staging {
             write(&beneath, path.as_bytes(), file).map_err(failed(&root.join(path.as_path())))?;
         }
         for (path, target) in &draft.links {
-            let made = beneath.place(path.as_bytes()).and_then(|(dir, name)| {
-                Ok(rustix::fs::symlinkat(target.as_slice(), dir, name)?)
-            });
+            let made = beneath
+                .place(path.as_bytes())
+                .and_then(|(dir, name)| Ok(rustix::fs::symlinkat(target.as_slice(), dir, name)?));
             made.map_err(failed(&root.join(path.as_path())))?;
         }
         Ok(())

@@ -113,8 +113,24 @@ fn cmdline(path: &Path) -> Option<String> {
 /// The arguments that concern a machine, without those of the diskless boot.
 pub fn own_arguments(args: &str) -> String {
     const OF_DISKLESS: [&str; 18] = [
-        "modules", "alpine_dev", "alpine_repo", "modloop", "apkovl", "pkgs", "initrd", "root", "rootfstype",
-        "usbdelay", "ovl_dev", "ssh_key", "BOOT_IMAGE", "quiet", "ip", "splash", "rootflags", "ro",
+        "modules",
+        "alpine_dev",
+        "alpine_repo",
+        "modloop",
+        "apkovl",
+        "pkgs",
+        "initrd",
+        "root",
+        "rootfstype",
+        "usbdelay",
+        "ovl_dev",
+        "ssh_key",
+        "BOOT_IMAGE",
+        "quiet",
+        "ip",
+        "splash",
+        "rootflags",
+        "ro",
     ];
     let own = |word: &&str| !OF_DISKLESS.contains(&word.split('=').next().unwrap_or_default());
     args.split_whitespace().filter(own).collect::<Vec<_>>().join(" ")

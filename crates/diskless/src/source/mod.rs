@@ -154,8 +154,9 @@ pub fn read(source: &Source, access: &mut Access<'_>) -> Result<Overlay, SourceE
             overlay.hints.unauthenticated = address.starts_with("http://");
             Ok(overlay)
         }
-        Source::Machine(host) => remote::read(access.remote)
-            .map_err(|source| SourceError::Remote { host: host.clone(), source }),
+        Source::Machine(host) => {
+            remote::read(access.remote).map_err(|source| SourceError::Remote { host: host.clone(), source })
+        }
     }
 }
 

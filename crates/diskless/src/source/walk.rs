@@ -26,8 +26,23 @@ const MAX_DEPTH: usize = 128;
 
 /// What a running machine makes, or packages: none of it is looked at.
 const TRANSIENT: [&str; 17] = [
-    "proc", "sys", "dev", "run", "tmp", "boot", "media", "mnt", "lost+found", ".modloop", "lib/modules",
-    "usr/lib/modules", "lib/firmware", "var/cache", "var/log", "var/tmp", "var/run",
+    "proc",
+    "sys",
+    "dev",
+    "run",
+    "tmp",
+    "boot",
+    "media",
+    "mnt",
+    "lost+found",
+    ".modloop",
+    "lib/modules",
+    "usr/lib/modules",
+    "lib/firmware",
+    "var/cache",
+    "var/log",
+    "var/tmp",
+    "var/run",
 ];
 
 /// What a machine keeps, and git should not: each directory directly below is told with its size.
