@@ -171,6 +171,9 @@ fn read(line: &str) -> Result<Line<'_>, &'static str> {
         return Err("it names components, which hoopy does not read: write each with its whole address");
     }
     if !address.starts_with("http://") && !address.starts_with("https://") {
+        if address.contains("://") {
+            return Err("expected http: or https:, found another kind of address");
+        }
         return Err("a directory of the machine; its packages come from the mirror now");
     }
     Ok(Line { tag, address, official: official(address) })
