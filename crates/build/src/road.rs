@@ -96,6 +96,65 @@ pub fn build_with_stack(
     Ok((made.built, made.stack))
 }
 
+/// Makes the root of `target`'s image and no image of it: locks, fetches, runs scripts. A lock is written where there is
+/// none.
+///
+/// # Errors
+/// As [`build`], but for a missing kernel.
+pub fn root(target: &Target, runner: &mut dyn Runner, context: Context<'_>) -> Result<Stack, BuildError> {
+    let mut timings = Timings::default();
+    let mut attempt = || {
+        let lock = timings.step("lock", context.observer, || locked(target, false, context))?;
+        runner.expect(context.jobs);
+        let inputs = inputs(target, &lock, false, &mut timings, context)?.0;
+        Ok::<_, BuildError>(stack::fold(&inputs, runner, &|_, _| {}, &mut timings, context)?)
+    };
+    match attempt() {
+        Err(_) if context.store.take_damage() => {
+            context.store.verify()?;
+            attempt()
+        }
+        result => result,
+    }
+}
+
+/// What a root is made of, fetched; and how many bytes of the machine's memory modules take more, being unpacked.
+fn inputs<'a>(
+    target: &'a Target,
+    lock: &Lock,
+    boots: bool,
+    timings: &mut Timings,
+    context: Context<'_>,
+) -> Result<(Inputs<'a>, u64), BuildError> {
+    let (system, observer) = (&target.system, context.observer);
+    timings.step("fetch", observer, || tool::fetch(system, lock, &|_| true, context))?;
+    programs::build(&system.programs, observer)?;
+    let imported = timings.step("import", observer, || packages::import(system, lock, context));
+    let (packages, modules) = imported?;
+    let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
+    Ok((Inputs { system, arch: lock.arch, epoch: lock.epoch, boots, packages, keys }, modules))
+}
+
+/// The lock: the one that is there, or a new one where there is none and `must_exist` does not say otherwise.
+fn locked(target: &Target, must_exist: bool, context: Context<'_>) -> Result<Lock, BuildError> {
+    let path = &target.lock.path;
+    if let Some(lock) = &target.lock.content {
+        let mismatch = lock::Mismatch::between(lock, &target.system);
+        return if mismatch.is_none() {
+            Ok(lock.clone())
+        } else {
+            Err(BuildError::Mismatch { path: path.clone(), mismatch })
+        };
+    }
+    if must_exist {
+        return Err(BuildError::NoLock(path.clone()));
+    }
+    context.observer.event(Event::Note(&format!("no {}: creating it", path.display())));
+    let lock = lock::make(target, lock::Keep::default(), context)?;
+    lock.write(path)?;
+    Ok(lock)
+}
+
 /// An image that is asked for.
 struct Request<'a> {
     target: &'a Target,
@@ -154,31 +213,12 @@ impl Request<'_> {
     /// The road.
     fn build(&self, runner: &mut dyn Runner, context: Context<'_>) -> Result<Made, BuildError> {
         let mut timings = Timings::default();
-        let lock = timings.step("lock", context.observer, || self.lock(context))?;
+        let lock =
+            timings.step("lock", context.observer, || locked(self.target, self.options.locked, context))?;
         let draft = draft_of_previous(&self.spec, context);
         let maker = SegmentMaker::new(self.target.system.codec, context);
         let root = self.root(lock, runner, &maker, &mut timings, context)?;
         self.image(root, &maker, draft, timings, context)
-    }
-
-    /// The lock: the one that is there, or a new one where there is none.
-    fn lock(&self, context: Context<'_>) -> Result<Lock, BuildError> {
-        let path = &self.target.lock.path;
-        if let Some(lock) = &self.target.lock.content {
-            let mismatch = lock::Mismatch::between(lock, &self.target.system);
-            return if mismatch.is_none() {
-                Ok(lock.clone())
-            } else {
-                Err(BuildError::Mismatch { path: path.clone(), mismatch })
-            };
-        }
-        if self.options.locked {
-            return Err(BuildError::NoLock(path.clone()));
-        }
-        context.observer.event(Event::Note(&format!("no {}: creating it", path.display())));
-        let lock = lock::make(self.target, lock::Keep::default(), context)?;
-        lock.write(path)?;
-        Ok(lock)
     }
 
     /// The root: packages, what their scripts make of them, and the directory's own files.
@@ -190,15 +230,9 @@ impl Request<'_> {
         timings: &mut Timings,
         context: Context<'_>,
     ) -> Result<Root, BuildError> {
-        let (system, observer) = (&self.target.system, context.observer);
         runner.expect(context.jobs);
-        timings.step("fetch", observer, || tool::fetch(system, &lock, &|_| true, context))?;
-        programs::build(&system.programs, observer)?;
-        let imported = timings.step("import", observer, || packages::import(system, &lock, context));
-        let (packages, modules) = imported?;
-        let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
         let boots = self.options.output != Output::Tar;
-        let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, boots, packages, keys: &keys };
+        let (inputs, modules) = inputs(self.target, &lock, boots, timings, context)?;
         let groups = Groups::of(inputs.packages.iter().map(AsRef::as_ref), &is_boot);
         let gather = Gather::new(maker, &groups, is_boot);
         let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);

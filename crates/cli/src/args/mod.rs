@@ -4,6 +4,7 @@
 //! a device) take that, and the system by `-C`.
 
 mod build;
+mod diskless;
 #[cfg(test)]
 mod documented;
 mod images;
@@ -17,6 +18,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 pub use build::{Build, Check, Init, Output, Run, Scripts, Test};
+pub use diskless::{Export, Import};
 pub use images::{Diff, Inspect, Look};
 pub use machines::{Drift, Host, Logs, Pull, Reboot, Rollback, Status};
 pub use packages::{About, Change, Lock, Search, Tree, Update, Vendor};
@@ -85,6 +87,12 @@ pub enum Command {
     /// Create a small system to start from
     #[command(after_help = "Example: hoopy init nas && hoopy build nas && hoopy run nas")]
     Init(Init),
+    /// Create a system from a diskless Alpine Linux, or another Alpine machine
+    #[command(after_help = diskless::IMPORT)]
+    Import(Import),
+    /// Write an overlay for a diskless Alpine Linux: the way back
+    #[command(after_help = diskless::EXPORT)]
+    Export(Export),
     /// Check a system for mistakes, without building it
     #[command(after_help = "Example: hoopy check nas")]
     Check(Check),

@@ -8,10 +8,12 @@ mod diff;
 mod disk;
 mod drift;
 mod edit;
+mod export;
 mod flash;
 mod gc;
 mod host;
 mod image;
+mod import;
 mod info;
 mod init;
 mod inspect;
@@ -69,6 +71,8 @@ pub fn run(args: Args) -> Result<Exit> {
     }
     match args.command {
         Command::Init(own) => init::run(&global, &own),
+        Command::Import(own) => import::run(&global, &own),
+        Command::Export(own) => export::run(&global, &own),
         Command::Check(own) => check::run(&global, &own),
         Command::Build(own) => build::run(&global, &own, recording.as_ref()),
         Command::Run(own) => run::run(&global, &own),

@@ -5,6 +5,7 @@
 //! fits, is decided here, in matches without `_`: a new variant does not compile until both are decided for it.
 
 mod build;
+mod diskless;
 mod exit;
 mod inspect;
 mod machine;
