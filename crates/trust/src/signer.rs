@@ -1,0 +1,204 @@
+//! Who signs: a key at hand, or a command that has one (a token, a service).
+
+use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::key::{KeyError, PrivateKey, PublicKey};
+
+/// A signature of 4096 bits has 512 bytes; what a command says beyond this is not read.
+const MAX_OUTPUT: u64 = 64 << 10;
+
+/// Why there is no signature.
+#[derive(Debug, thiserror::Error)]
+pub enum SignerError {
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// No words in the command.
+    #[error("the command that signs is empty: expected a program and its arguments")]
+    EmptyCommand,
+    /// The program cannot be run.
+    #[error("the command that signs cannot be run: {program}: {source}")]
+    Run {
+        /// Its name.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It failed.
+    #[error("the command that signs failed: {program}: {status}")]
+    Failed {
+        /// Its name.
+        program: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+    },
+    /// What came is not a signature by the key that was expected.
+    #[error(
+        "{who} gave {len} bytes that are not a signature by the key {fingerprint}: expected RSASSA-PKCS1-v1_5 with SHA-256, raw"
+    )]
+    NotASignature {
+        /// Who gave it.
+        who: String,
+        /// How many bytes came.
+        len: usize,
+        /// Of the public key.
+        fingerprint: String,
+    },
+    /// A key and a certificate that do not belong together.
+    #[error("the certificate {certificate} is for another key than the one that signs")]
+    OtherKey {
+        /// Whom it is for.
+        certificate: String,
+    },
+}
+
+/// Makes signatures: RSASSA-PKCS1-v1_5 over the SHA-256 of a message.
+pub trait Signer: Send + Sync {
+    /// The public half of the key that signs.
+    fn public(&self) -> &PublicKey;
+
+    /// How messages call this signer.
+    fn describe(&self) -> String;
+
+    /// The signature of `message`, not yet verified.
+    ///
+    /// # Errors
+    /// [`SignerError`].
+    fn raw_signature(&self, message: &[u8]) -> Result<Vec<u8>, SignerError>;
+}
+
+/// The signature of `message`, which verifies with the signer's public key: a command may have another key than
+/// expected, and a signature that a fault made wrong gives away the key.
+///
+/// # Errors
+/// [`SignerError`].
+pub fn sign(signer: &dyn Signer, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+    let signature = signer.raw_signature(message)?;
+    if signer.public().verifies(message, &signature) {
+        return Ok(signature);
+    }
+    Err(SignerError::NotASignature {
+        who: signer.describe(),
+        len: signature.len(),
+        fingerprint: signer.public().fingerprint(),
+    })
+}
+
+impl Signer for PrivateKey {
+    fn public(&self) -> &PublicKey {
+        Self::public(self)
+    }
+
+    fn describe(&self) -> String {
+        "the private key".to_owned()
+    }
+
+    fn raw_signature(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        Ok(self.sign(message)?)
+    }
+}
+
+/// A command that signs what it reads. It gets the message on standard input and answers with the signature alone on
+/// standard output; standard error and the terminal stay the user's, who may have to type a PIN.
+///
+/// It is not run through a shell. In each argument, `{key}` stands for the name of the key: `PK`, `KEK`, `db` or `pcr`.
+#[derive(Debug, Clone)]
+pub struct CommandSigner {
+    program: PathBuf,
+    arguments: Vec<String>,
+    public: PublicKey,
+}
+
+impl CommandSigner {
+    /// The command in `words` for the key called `key`, whose public half is `public`.
+    ///
+    /// # Errors
+    /// [`SignerError::EmptyCommand`].
+    pub fn new(words: &[String], key: &str, public: PublicKey) -> Result<Self, SignerError> {
+        let mut words = words.iter().map(|word| word.replace("{key}", key));
+        let program = words.next().filter(|program| !program.is_empty()).ok_or(SignerError::EmptyCommand)?;
+        Ok(Self { program: program.into(), arguments: words.collect(), public })
+    }
+
+    fn name(&self) -> String {
+        self.program.display().to_string()
+    }
+}
+
+impl Signer for CommandSigner {
+    fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn describe(&self) -> String {
+        format!("the command {}", self.name())
+    }
+
+    fn raw_signature(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        let failed = |source| SignerError::Run { program: self.name(), source };
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(failed)?;
+        // A message has some hundred bytes, which a pipe takes at once: writing does not wait for the reader.
+        let written = child.stdin.take().map_or(Ok(()), |mut input| input.write_all(message));
+        let mut signature = Vec::new();
+        let output = child.stdout.take();
+        let read = output.map_or(Ok(0), |output| output.take(MAX_OUTPUT).read_to_end(&mut signature));
+        let status = child.wait().map_err(failed)?;
+        if !status.success() {
+            return Err(SignerError::Failed { program: self.name(), status });
+        }
+        read.map_err(failed)?;
+        // A command that ends well without reading its input has signed something else.
+        written.map_err(failed)?;
+        Ok(signature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn command(script: &str, public: &PublicKey) -> CommandSigner {
+        let words = ["sh", "-c", script, "{key}"].map(str::to_owned);
+        CommandSigner::new(&words, "db", public.clone()).unwrap()
+    }
+
+    #[test]
+    fn a_command_signs_what_it_reads_with_the_key_it_was_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = PrivateKey::generate().unwrap();
+        std::fs::write(dir.path().join("db"), key.to_pem().unwrap().as_bytes()).unwrap();
+        let script = format!("exec openssl dgst -sha256 -sign '{}'/$0", dir.path().display());
+        let signer = command(&script, key.public());
+        assert_eq!(sign(&signer, b"message").unwrap(), key.sign(b"message").unwrap());
+    }
+
+    #[test]
+    fn a_signature_by_another_key_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let [key, other] = [PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap()];
+        std::fs::write(dir.path().join("db"), other.to_pem().unwrap().as_bytes()).unwrap();
+        let script = format!("exec openssl dgst -sha256 -sign '{}'/$0", dir.path().display());
+        let refusal = sign(&command(&script, key.public()), b"message").unwrap_err().to_string();
+        assert!(
+            refusal.starts_with("the command sh gave 256 bytes that are not a signature by"),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn a_command_that_fails_or_says_nothing_is_refused() {
+        let key = PrivateKey::generate().unwrap();
+        let refusal = |script: &str| sign(&command(script, key.public()), b"m").unwrap_err().to_string();
+        assert_eq!(refusal("cat >&-; exit 3"), "the command that signs failed: sh: exit status: 3");
+        assert!(refusal("cat >/dev/null").contains("gave 0 bytes"));
+        let none = CommandSigner::new(&[], "db", key.public().clone());
+        assert!(matches!(none, Err(SignerError::EmptyCommand)));
+        let absent = CommandSigner::new(&["/nonexistent".to_owned()], "db", key.public().clone()).unwrap();
+        assert!(matches!(sign(&absent, b"m"), Err(SignerError::Run { .. })));
+    }
+}
