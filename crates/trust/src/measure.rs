@@ -21,7 +21,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use data_encoding::HEXLOWER;
 use hoopy_uki::pe::Headers;
-use hoopy_uki::{ReplaceError, Section, read_headers};
+use hoopy_uki::{Plan, ReplaceError, Section, read_headers};
 use sha2::{Digest as _, Sha256};
 
 /// The PCR that systemd's stub measures an image into.
@@ -179,6 +179,24 @@ pub fn predict(image: &mut (impl Read + Seek)) -> Result<PcrValue, MeasureError>
         }
     }
     let of = |section| digests.iter().find(|(other, _)| *other == section).map(|(_, digest)| *digest);
+    Ok(stub.pcr_11(of))
+}
+
+/// The same of an image that is described, and not written yet. `digest` knows the digests of sections whose bytes the
+/// plan does not have, and may know those of others.
+///
+/// # Errors
+/// As [`predict`].
+pub fn of_plan(plan: &Plan, digest: impl Fn(Section) -> Option<[u8; 32]>) -> Result<PcrValue, MeasureError> {
+    let headers = plan.headers();
+    let magic = headers.sections.iter().find(|header| header.raw_name == *MAGIC_NAME);
+    let magic = magic.and_then(|header| plan.literal(header.data_range()));
+    let stub = Stub::from_magic(magic.ok_or(MeasureError::NotSystemd)?)?;
+    check(headers)?;
+    let of = |section| {
+        let range = plan.data_range(section)?;
+        digest(section).or_else(|| plan.literal(range).map(|bytes| Sha256::digest(bytes).into()))
+    };
     Ok(stub.pcr_11(of))
 }
 

@@ -3,8 +3,12 @@
 use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use zeroize::Zeroizing;
 
 use crate::key::{KeyError, PrivateKey, PublicKey};
+use crate::keys::KeyName;
 
 /// A signature of 4096 bits has 512 bytes; what a command says beyond this is not read.
 const MAX_OUTPUT: u64 = 64 << 10;
@@ -46,6 +50,22 @@ pub enum SignerError {
         /// Of the public key.
         fingerprint: String,
     },
+    /// The private key is not at hand.
+    #[error("the private key of {name} is not at hand: {reason}")]
+    NotAtHand {
+        /// Which.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A private key that is not the half of the public one.
+    #[error("the private key of {name} does not belong to its public half, {public}")]
+    OtherHalf {
+        /// Which.
+        name: String,
+        /// Where the public half is.
+        public: String,
+    },
     /// A key and a certificate that do not belong together.
     #[error("the certificate {certificate} is for another key than the one that signs")]
     OtherKey {
@@ -61,6 +81,14 @@ pub trait Signer: Send + Sync {
 
     /// How messages call this signer.
     fn describe(&self) -> String;
+
+    /// Gets the key, where that can take time or fail: before something is begun that wants a signature in the end.
+    ///
+    /// # Errors
+    /// Why the key is not at hand.
+    fn ready(&self) -> Result<(), SignerError> {
+        Ok(())
+    }
 
     /// The signature of `message`, not yet verified.
     ///
@@ -100,6 +128,55 @@ impl Signer for PrivateKey {
     }
 }
 
+/// What gives the PEM of a private key: it decrypts a file.
+pub type ReadPem = Box<dyn Fn() -> Result<Zeroizing<Vec<u8>>, String> + Send + Sync>;
+
+/// A private key that is read when it is needed first: a build to which nothing is new asks for no passphrase.
+pub struct PemSigner {
+    name: KeyName,
+    public: PublicKey,
+    read: ReadPem,
+    key: OnceLock<PrivateKey>,
+}
+
+impl PemSigner {
+    /// The key `name`, whose public half is `public`, and whose PEM `read` gives.
+    pub fn new(name: KeyName, public: PublicKey, read: ReadPem) -> Self {
+        Self { name, public, read, key: OnceLock::new() }
+    }
+
+    fn key(&self) -> Result<&PrivateKey, SignerError> {
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let name = self.name.to_string();
+        let pem = (self.read)().map_err(|reason| SignerError::NotAtHand { name: name.clone(), reason })?;
+        let key = PrivateKey::from_pem(&pem)?;
+        if key.public() != &self.public {
+            return Err(SignerError::OtherHalf { name, public: self.name.public_file() });
+        }
+        Ok(self.key.get_or_init(|| key))
+    }
+}
+
+impl Signer for PemSigner {
+    fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn describe(&self) -> String {
+        format!("the private key of {}", self.name)
+    }
+
+    fn ready(&self) -> Result<(), SignerError> {
+        self.key().map(drop)
+    }
+
+    fn raw_signature(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        Ok(self.key()?.sign(message)?)
+    }
+}
+
 /// A command that signs what it reads. It gets the message on standard input and answers with the signature alone on
 /// standard output; standard error and the terminal stay the user's, who may have to type a PIN.
 ///
@@ -116,8 +193,8 @@ impl CommandSigner {
     ///
     /// # Errors
     /// [`SignerError::EmptyCommand`].
-    pub fn new(words: &[String], key: &str, public: PublicKey) -> Result<Self, SignerError> {
-        let mut words = words.iter().map(|word| word.replace("{key}", key));
+    pub fn new(words: &[String], key: KeyName, public: PublicKey) -> Result<Self, SignerError> {
+        let mut words = words.iter().map(|word| word.replace("{key}", key.as_str()));
         let program = words.next().filter(|program| !program.is_empty()).ok_or(SignerError::EmptyCommand)?;
         Ok(Self { program: program.into(), arguments: words.collect(), public })
     }
@@ -164,7 +241,7 @@ mod tests {
 
     fn command(script: &str, public: &PublicKey) -> CommandSigner {
         let words = ["sh", "-c", script, "{key}"].map(str::to_owned);
-        CommandSigner::new(&words, "db", public.clone()).unwrap()
+        CommandSigner::new(&words, KeyName::Db, public.clone()).unwrap()
     }
 
     #[test]
@@ -191,14 +268,40 @@ mod tests {
     }
 
     #[test]
+    fn a_private_key_is_read_once_and_only_when_it_signs() {
+        let [key, other] = [PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap()];
+        let reads = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let signer = |public: &PublicKey| {
+            let (reads, pem) = (reads.clone(), key.to_pem().unwrap());
+            let read = move || {
+                reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                Ok(Zeroizing::new(pem.as_bytes().to_vec()))
+            };
+            PemSigner::new(KeyName::Db, public.clone(), Box::new(read))
+        };
+        let own = signer(key.public());
+        assert_eq!(reads.load(std::sync::atomic::Ordering::Relaxed), 0);
+        own.ready().unwrap();
+        assert_eq!(sign(&own, b"m").unwrap(), key.sign(b"m").unwrap());
+        assert_eq!(reads.load(std::sync::atomic::Ordering::Relaxed), 1);
+        let refusal = sign(&signer(other.public()), b"m").unwrap_err().to_string();
+        assert_eq!(refusal, "the private key of db does not belong to its public half, trust/db.crt");
+        let absent =
+            PemSigner::new(KeyName::Pcr, key.public().clone(), Box::new(|| Err("no identity".to_owned())));
+        let refusal = absent.ready().unwrap_err().to_string();
+        assert_eq!(refusal, "the private key of pcr is not at hand: no identity");
+    }
+
+    #[test]
     fn a_command_that_fails_or_says_nothing_is_refused() {
         let key = PrivateKey::generate().unwrap();
         let refusal = |script: &str| sign(&command(script, key.public()), b"m").unwrap_err().to_string();
         assert_eq!(refusal("cat >&-; exit 3"), "the command that signs failed: sh: exit status: 3");
         assert!(refusal("cat >/dev/null").contains("gave 0 bytes"));
-        let none = CommandSigner::new(&[], "db", key.public().clone());
+        let none = CommandSigner::new(&[], KeyName::Db, key.public().clone());
         assert!(matches!(none, Err(SignerError::EmptyCommand)));
-        let absent = CommandSigner::new(&["/nonexistent".to_owned()], "db", key.public().clone()).unwrap();
+        let absent =
+            CommandSigner::new(&["/nonexistent".to_owned()], KeyName::Db, key.public().clone()).unwrap();
         assert!(matches!(sign(&absent, b"m"), Err(SignerError::Run { .. })));
     }
 }

@@ -7,7 +7,7 @@ use std::io::Cursor;
 use std::path::PathBuf;
 
 use common::*;
-use hoopy_trust::measure::{MeasureError, PcrValue, predict};
+use hoopy_trust::measure::{MeasureError, PcrValue, of_plan, predict};
 use hoopy_trust::policy::PolicySignatures;
 use hoopy_uki::{Extent, Plan, Section, SectionData};
 
@@ -42,6 +42,8 @@ fn image(desk: &Desk, stub: &[u8]) -> (Vec<u8>, Vec<Section>) {
         let Extent::Literal(literal) = extent else { panic!("{extent:?}") };
         bytes.extend_from_slice(literal);
     }
+    let file = predict(&mut Cursor::new(&bytes)).unwrap();
+    assert_eq!(of_plan(&plan, |_| None).unwrap(), file, "described and written");
     for section in sections {
         // As it is in the image: the tables of revocations are merged there.
         let range = plan.data_range(section).unwrap();
