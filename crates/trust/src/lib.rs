@@ -20,6 +20,7 @@ pub mod keys;
 pub mod measure;
 mod pkcs7;
 pub mod policy;
+pub mod program;
 pub mod signer;
 
 pub use pkcs7::CertifiedSigner;

@@ -183,20 +183,26 @@ impl Signer for PemSigner {
 /// It is not run through a shell. In each argument, `{key}` stands for the name of the key: `PK`, `KEK`, `db` or `pcr`.
 #[derive(Debug, Clone)]
 pub struct CommandSigner {
+    directory: PathBuf,
     program: PathBuf,
     arguments: Vec<String>,
     public: PublicKey,
 }
 
 impl CommandSigner {
-    /// The command in `words` for the key called `key`, whose public half is `public`.
+    /// The command in `words`, run in `directory`, for the key called `key`, whose public half is `public`.
     ///
     /// # Errors
     /// [`SignerError::EmptyCommand`].
-    pub fn new(words: &[String], key: KeyName, public: PublicKey) -> Result<Self, SignerError> {
+    pub fn new(
+        words: &[String],
+        key: KeyName,
+        public: PublicKey,
+        directory: PathBuf,
+    ) -> Result<Self, SignerError> {
         let mut words = words.iter().map(|word| word.replace("{key}", key.as_str()));
         let program = words.next().filter(|program| !program.is_empty()).ok_or(SignerError::EmptyCommand)?;
-        Ok(Self { program: program.into(), arguments: words.collect(), public })
+        Ok(Self { directory, program: program.into(), arguments: words.collect(), public })
     }
 
     fn name(&self) -> String {
@@ -216,7 +222,8 @@ impl Signer for CommandSigner {
     fn raw_signature(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
         let failed = |source| SignerError::Run { program: self.name(), source };
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(&self.arguments).current_dir(&self.directory);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(failed)?;
         // A message has some hundred bytes, which a pipe takes at once: writing does not wait for the reader.
         let written = child.stdin.take().map_or(Ok(()), |mut input| input.write_all(message));
@@ -241,7 +248,7 @@ mod tests {
 
     fn command(script: &str, public: &PublicKey) -> CommandSigner {
         let words = ["sh", "-c", script, "{key}"].map(str::to_owned);
-        CommandSigner::new(&words, KeyName::Db, public.clone()).unwrap()
+        CommandSigner::new(&words, KeyName::Db, public.clone(), "/".into()).unwrap()
     }
 
     #[test]
@@ -298,10 +305,11 @@ mod tests {
         let refusal = |script: &str| sign(&command(script, key.public()), b"m").unwrap_err().to_string();
         assert_eq!(refusal("cat >&-; exit 3"), "the command that signs failed: sh: exit status: 3");
         assert!(refusal("cat >/dev/null").contains("gave 0 bytes"));
-        let none = CommandSigner::new(&[], KeyName::Db, key.public().clone());
+        let none = CommandSigner::new(&[], KeyName::Db, key.public().clone(), "/".into());
         assert!(matches!(none, Err(SignerError::EmptyCommand)));
         let absent =
-            CommandSigner::new(&["/nonexistent".to_owned()], KeyName::Db, key.public().clone()).unwrap();
+            CommandSigner::new(&["/nonexistent".to_owned()], KeyName::Db, key.public().clone(), "/".into())
+                .unwrap();
         assert!(matches!(sign(&absent, b"m"), Err(SignerError::Run { .. })));
     }
 }

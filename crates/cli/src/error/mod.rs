@@ -10,6 +10,7 @@ mod inspect;
 mod machine;
 mod ship;
 mod store;
+mod trust;
 
 use std::error::Error;
 use std::fmt;
