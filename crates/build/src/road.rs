@@ -10,6 +10,7 @@ use hoopy_cpio::codec::Codec;
 use hoopy_lock::{Lock, Role};
 use hoopy_store::StoreError;
 use hoopy_store::layer::Layer;
+use hoopy_trust::image::{ImageSigner, SignImageError};
 
 use crate::built::{Built, LayerSize};
 use crate::context::Context;
@@ -52,6 +53,17 @@ pub struct Options {
     pub version: Option<String>,
     /// The directory whose commit the image names, where the system is built from a copy of it.
     pub source: Option<PathBuf>,
+    /// Who signs the image, where the directory has keys.
+    pub signer: Option<ImageSigner>,
+}
+
+impl Options {
+    /// The image that is asked for.
+    fn spec(&self, target: &Target, release: &Release) -> Result<Spec, ImageError> {
+        let spec = Spec::requested(target, self.output, self.version.as_deref(), release);
+        let Some(signer) = &self.signer else { return Ok(spec) };
+        Ok(spec.signed(signer).map_err(|e| SignImageError::Policy(e.into()))?)
+    }
 }
 
 /// Builds the image of `target`. What turns out to be damaged in the store is made again.
@@ -67,14 +79,15 @@ pub fn build(
     let provenance = Provenance::ask(options.source.as_ref().unwrap_or(&target.system.dir));
     let snapshot = Snapshot::of(target);
     let release = provenance.answer();
-    let spec = Spec::requested(target, options.output, options.version.as_deref(), &release);
+    let spec = options.spec(target, &release)?;
     if let Some(built) = snapshot.as_ref().and_then(|s| s.recall(target, &spec, context)) {
         context.store.note_up_to_date(&built.path);
         return Ok(built);
     }
     let request = Request { target, options, release, spec };
     let (made, warnings) = request.build_mending(runner, context)?;
-    if let Some(snapshot) = snapshot {
+    // What lacks a signature is not what was asked for: the next build tries again.
+    if let Some(snapshot) = snapshot.filter(|_| made.signed_as_requested) {
         snapshot.remember(target, &request.spec, &made.built, warnings, context.store);
     }
     Ok(made.built)
@@ -91,7 +104,7 @@ pub fn build_with_stack(
     context: Context<'_>,
 ) -> Result<(Built, Stack), BuildError> {
     let release = Provenance::ask(options.source.as_ref().unwrap_or(&target.system.dir)).answer();
-    let spec = Spec::requested(target, options.output, options.version.as_deref(), &release);
+    let spec = options.spec(target, &release)?;
     let (made, _) = Request { target, options, release, spec }.build_mending(runner, context)?;
     Ok((made.built, made.stack))
 }
@@ -169,6 +182,8 @@ struct Request<'a> {
 struct Made {
     built: Built,
     stack: Stack,
+    /// Whether every key that it should be signed with was at hand.
+    signed_as_requested: bool,
 }
 
 /// The root of an image, and what is known of it.
@@ -253,10 +268,18 @@ impl Request<'_> {
         let Root { lock, mut stack, modules, groups } = root;
         let kernel = image::find_kernel(&stack, context.store)?;
         check_codec(self.target.system.codec, &kernel)?;
-        let spec = self.spec_of(&stack, &kernel, &lock);
-        let previous: Option<PreviousImage> = context.store.recall(spec.fingerprint());
-        if let Some(previous) = previous.filter(|previous| previous.is_whole(&spec, context.store)) {
-            return Ok(Made { built: previous.into_built(timings), stack });
+        let requested = self.spec_of(&stack, &kernel, &lock);
+        let previous = |spec: &Spec| {
+            let image: Option<PreviousImage> = context.store.recall(spec.fingerprint());
+            image.filter(|image| image.is_whole(spec, context.store))
+        };
+        if let Some(previous) = previous(&requested) {
+            return Ok(Made { built: previous.into_built(timings), stack, signed_as_requested: true });
+        }
+        let spec = self.with_keys_at_hand(requested.clone(), context);
+        let signed_as_requested = spec == requested;
+        if let Some(previous) = previous(&spec).filter(|_| !signed_as_requested) {
+            return Ok(Made { built: previous.into_built(timings), stack, signed_as_requested });
         }
         let identity = identity(&spec, &self.options.day);
         let named = Release { image: identity.image(), ..self.release.clone() };
@@ -264,7 +287,8 @@ impl Request<'_> {
         // What cannot fit is not compressed first.
         fit::check(&spec, &stack, kernel.size, modules)?;
         let (lock, kernel, identity) = (&lock, &kernel, &identity);
-        let assembly = Assembly { spec: &spec, lock, stack: &stack, kernel, identity, context };
+        let signer = self.options.signer.as_ref();
+        let assembly = Assembly { spec: &spec, lock, stack: &stack, kernel, identity, signer, context };
         let segments = || assembly.initramfs(&groups, maker, &mut draft);
         let initramfs = timings.step("segments", context.observer, segments)?;
         fit::check(&spec, &stack, initramfs.size() + kernel.size, modules)?;
@@ -272,7 +296,20 @@ impl Request<'_> {
         let (path, size) = timings.step("write", context.observer, write)?;
         let built = built(&spec, &stack, path, size, &initramfs, modules);
         remember(&spec, &built, context)?;
-        Ok(Made { built: Built { timings, ..built }, stack })
+        Ok(Made { built: Built { timings, ..built }, stack, signed_as_requested })
+    }
+
+    /// The spec as it is where the keys for it can be had, and without signatures where not.
+    fn with_keys_at_hand(&self, spec: Spec, context: Context<'_>) -> Spec {
+        let ready = self.options.signer.as_ref().filter(|_| spec.is_signed()).map(ImageSigner::ready);
+        match ready {
+            Some(Err(reason)) => {
+                let warning = format!("the image is not signed: {reason}");
+                context.observer.event(Event::Warning(&warning));
+                spec.unsigned()
+            }
+            None | Some(Ok(())) => spec,
+        }
     }
 
     /// The spec of the image with this root.
@@ -318,6 +355,7 @@ fn built(spec: &Spec, stack: &Stack, path: PathBuf, size: u64, initramfs: &Initr
         layers,
         arch: spec.arch,
         modules,
+        signed_by: spec.signer.as_ref().map(|signer| signer.subject.clone()),
         unchanged: false,
         timings: Timings::default(),
     }

@@ -13,6 +13,7 @@ mod packages;
 mod parse;
 mod ship;
 mod store;
+mod trust;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub use packages::{About, Change, Lock, Search, Tree, Update, Vendor};
 pub use parse::{correction, parse};
 pub use ship::{Deploy, Disk, DiskContent, Flash};
 pub use store::{Gc, StoreCommand};
+pub use trust::Sign;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 
@@ -159,6 +161,9 @@ pub enum Command {
     /// Show the contents of an image: any unified kernel image or initramfs
     #[command(after_help = images::INSPECT, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Inspect(Inspect),
+    /// Sign an EFI program for Secure Boot
+    #[command(after_help = trust::SIGN)]
+    Sign(Sign),
     /// Compare two images, locks, git revisions or machines
     #[command(after_help = images::DIFF)]
     Diff(Diff),

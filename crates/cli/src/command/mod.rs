@@ -27,6 +27,8 @@ mod reproduce;
 mod rollback;
 mod run;
 mod search;
+mod sign;
+mod signing;
 mod status;
 mod steps;
 mod store;
@@ -93,6 +95,7 @@ pub fn run(args: Args) -> Result<Exit> {
         Command::Search(own) => search::run(&global, &own),
         Command::Info(own) => info::run(&global, &own),
         Command::Inspect(own) => inspect::run(&global, &own),
+        Command::Sign(own) => sign::run(&global, &own),
         Command::Diff(own) => diff::run(&global, &own),
         Command::Drift(own) => drift::run(&global, &own),
         Command::Pull(own) => pull::run(&global, &own),

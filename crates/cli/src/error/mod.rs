@@ -11,6 +11,7 @@ mod inspect;
 mod machine;
 mod ship;
 mod store;
+mod trust;
 
 use std::error::Error;
 use std::fmt;
