@@ -32,7 +32,7 @@ mod previous;
 mod tool;
 mod unchanged;
 
-pub use crate::image::Output;
+pub use crate::image::{Output, OwnerKeys};
 use assemble::{Assembly, PreviousDraft, draft_of_previous};
 pub use error::BuildError;
 use previous::PreviousImage;
@@ -52,6 +52,10 @@ pub struct Options {
     pub version: Option<String>,
     /// The directory whose commit the image names, where the system is built from a copy of it.
     pub source: Option<PathBuf>,
+    /// Where the agent for machines, `hoopyd-ARCH`, is looked for.
+    pub agents: Vec<PathBuf>,
+    /// The owner's identities, for secrets that are opened at build.
+    pub owner: Option<OwnerKeys>,
 }
 
 /// Builds the image of `target`. What turns out to be damaged in the store is made again.
@@ -65,7 +69,7 @@ pub fn build(
     context: Context<'_>,
 ) -> Result<Built, BuildError> {
     let provenance = Provenance::ask(options.source.as_ref().unwrap_or(&target.system.dir));
-    let snapshot = Snapshot::of(target);
+    let snapshot = Snapshot::of(target, &options.agents);
     let release = provenance.answer();
     let spec = Spec::requested(target, options.output, options.version.as_deref(), &release);
     if let Some(built) = snapshot.as_ref().and_then(|s| s.recall(target, &spec, context)) {
@@ -198,7 +202,8 @@ impl Request<'_> {
         let (packages, modules) = imported?;
         let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
         let boots = self.options.output != Output::Tar;
-        let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, boots, packages, keys: &keys };
+        let agents = &self.options.agents;
+        let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, boots, packages, keys: &keys, agents };
         let groups = Groups::of(inputs.packages.iter().map(AsRef::as_ref), &is_boot);
         let gather = Gather::new(maker, &groups, is_boot);
         let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);
@@ -230,7 +235,8 @@ impl Request<'_> {
         // What cannot fit is not compressed first.
         fit::check(&spec, &stack, kernel.size, modules)?;
         let (lock, kernel, identity) = (&lock, &kernel, &identity);
-        let assembly = Assembly { spec: &spec, lock, stack: &stack, kernel, identity, context };
+        let owner = self.options.owner.as_ref();
+        let assembly = Assembly { spec: &spec, lock, stack: &stack, kernel, identity, owner, context };
         let segments = || assembly.initramfs(&groups, maker, &mut draft);
         let initramfs = timings.step("segments", context.observer, segments)?;
         fit::check(&spec, &stack, initramfs.size() + kernel.size, modules)?;
@@ -245,7 +251,8 @@ impl Request<'_> {
     fn spec_of(&self, stack: &Stack, kernel: &Kernel, lock: &Lock) -> Spec {
         let layers: Vec<LayerId> = stack.tree.layers().iter().map(|layer| layer.id).collect();
         let stub = lock.with_role(Role::Stub).next().map(|package| package.sha256);
-        self.spec.clone().with_root(&layers, kernel.content, stub)
+        let sealed = stack.sealed.as_ref().map(|sealed| sealed.key);
+        self.spec.clone().with_root(&layers, kernel.content, stub, sealed)
     }
 }
 

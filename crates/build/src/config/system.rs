@@ -11,9 +11,10 @@ use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
 
-use super::hoopy_toml::{HoopyToml, Port};
+use super::hoopy_toml::{HoopyToml, Port, Secrets};
 use hoopy_base::size;
 use hoopy_boot::layout::Layout;
+use hoopy_boot::secrets::Open;
 
 use super::{ConfigError, World};
 
@@ -76,6 +77,17 @@ pub struct Forward {
     pub guest: u16,
 }
 
+/// How the machine opens its secrets.
+#[derive(Debug, Clone, Default)]
+pub struct SecretSettings {
+    /// By whom and when, where that is said.
+    pub open: Option<Open>,
+    /// The mount point of the filesystem that keeps the identity, where it is said, without a slash at its end.
+    pub on: Option<String>,
+    /// Owners of secrets, as `user:group`.
+    pub owners: BTreeMap<EntryPath, String>,
+}
+
 /// A system directory, understood.
 #[derive(Debug, Clone)]
 pub struct System {
@@ -121,6 +133,8 @@ pub struct System {
     pub esp: Option<String>,
     /// Paths that are meant to change on the machine.
     pub drift_ignore: Vec<String>,
+    /// How the machine opens its secrets.
+    pub secrets: SecretSettings,
     /// What `packages` asks for.
     pub world: World,
 }
@@ -162,6 +176,7 @@ impl System {
             programs,
             layout,
             world,
+            secrets,
             // What concerns virtual machines and machines elsewhere is in no image.
             cpus: _,
             forwards: _,
@@ -170,7 +185,7 @@ impl System {
             esp: _,
             drift_ignore: _,
         } = self;
-        let fields: [&dyn fmt::Debug; 16] = [
+        let fields: [&dyn fmt::Debug; 17] = [
             dir,
             name,
             arch,
@@ -187,6 +202,7 @@ impl System {
             programs,
             layout,
             world,
+            secrets,
         ];
         let mut hasher = Hasher::new("hoopy system directory 1");
         for field in fields {
@@ -261,6 +277,7 @@ impl Conversion<'_> {
             host: w.deploy.host.map(|h| self.host(h)).transpose()?,
             esp: w.deploy.esp.map(|e| self.esp(e)).transpose()?,
             drift_ignore: w.drift.ignore,
+            secrets: self.secrets(w.secrets)?,
             dir: self.dir.to_owned(),
             branch,
             world,
@@ -350,6 +367,20 @@ impl Conversion<'_> {
             Ok((EntryPath::new(path).map_err(|e| self.value(&key, e))?, mode?))
         };
         written.iter().map(|(path, text)| mode(path, text)).collect()
+    }
+
+    fn secrets(&self, written: Secrets) -> Result<SecretSettings, ConfigError> {
+        let Secrets { open, on, owners } = written;
+        if let Some(on) = on.as_ref().filter(|on| !on.starts_with('/')) {
+            let message = format!("{on:?} is no mount point: write its whole path, as /persist");
+            return Err(self.value("secrets.on", message));
+        }
+        let owner = |(path, owner): (String, String)| {
+            let key = format!("secrets.owners.{path:?}");
+            Ok::<_, ConfigError>((EntryPath::new(&path).map_err(|e| self.value(&key, e))?, owner))
+        };
+        let on = on.map(|on| on.trim_end_matches('/').to_owned());
+        Ok(SecretSettings { open, on, owners: owners.into_iter().map(owner).collect::<Result<_, _>>()? })
     }
 
     fn program(&self, written: super::hoopy_toml::Program) -> Result<Program, ConfigError> {

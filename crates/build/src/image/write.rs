@@ -48,7 +48,7 @@ pub fn uki_to(
         }
         .map_err(io)?;
     }
-    keep(draft, at, path).map_err(io)
+    keep(draft, at, initramfs, path).map_err(io)
 }
 
 /// Writes the initramfs on its own to `path`.
@@ -59,7 +59,7 @@ pub fn initramfs_to(path: &Path, initramfs: &Initramfs, store: &Store) -> Result
     let write = || {
         let mut draft = new(path)?;
         let end = lay(&mut draft, 0, initramfs, store)?;
-        keep(draft, end, path)
+        keep(draft, end, initramfs, path)
     };
     write().map_err(|source| ImageError::Io { path: path.to_owned(), source })
 }
@@ -68,9 +68,15 @@ fn new(path: &Path) -> io::Result<Draft> {
     Draft::empty(path.parent().unwrap_or(Path::new(".")))
 }
 
+/// What holds secrets in the clear is for its owner alone.
+const PRIVATE: u32 = 0o600;
+
 /// A draft may be longer than what it came to.
-fn keep(draft: Draft, size: u64, path: &Path) -> io::Result<u64> {
+fn keep(draft: Draft, size: u64, initramfs: &Initramfs, path: &Path) -> io::Result<u64> {
     let mut pending = draft.into_pending();
+    if initramfs.is_secret() {
+        pending.set_mode(PRIVATE);
+    }
     pending.file().set_len(size)?;
     pending.keep(path)?;
     Ok(size)
@@ -90,6 +96,7 @@ fn lay(out: &mut Draft, mut at: u64, initramfs: &Initramfs, store: &Store) -> io
 pub(super) fn put(out: &mut File, content: &Content, store: &Store) -> io::Result<()> {
     let segment = match content {
         Content::Bytes(bytes, _) => return out.write_all(bytes),
+        Content::Secrets(archive, _) => return out.write_all(archive.as_bytes()),
         Content::Segment(segment) => segment,
     };
     let mut from = File::open(store.segment_path(segment.key))?;
