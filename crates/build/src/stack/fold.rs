@@ -19,7 +19,7 @@ use super::conflict::{FileConflict, Winner, winner};
 use super::kmod::Modules;
 use super::package_layer::settled_layer;
 use super::scripts::{Job, Runner, Scripts, apply, environment};
-use super::secrets::{self, SecretInputs};
+use super::secrets::{self, SecretInputs, SecretLayer};
 use super::{
     Origin, Stack, StackError, accounts, configuration, database, finish, health, root_mount, setup, triggers,
 };
@@ -166,7 +166,9 @@ impl Fold<'_> {
     fn secrets(&mut self, inputs: &Inputs<'_>) -> Result<(), StackError> {
         let Inputs { system, arch, epoch, agents, .. } = *inputs;
         let inputs = SecretInputs { system, arch, epoch, agents };
-        let Some((layer, sealed)) = secrets::layer(&inputs, &self.stack, self.scripts.context.store)? else {
+        let Some(SecretLayer { layer, sealed }) =
+            secrets::layer(&inputs, &self.stack, self.scripts.context.store)?
+        else {
             return Ok(());
         };
         self.stack.sealed = sealed;

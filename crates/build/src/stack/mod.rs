@@ -96,7 +96,7 @@ pub struct Stack {
     /// Origins, one a layer.
     pub origins: Vec<Origin>,
     /// Secrets that go into the image in the clear, still encrypted.
-    pub sealed: Option<secrets::Sealed>,
+    pub sealed: Option<Box<secrets::Sealed>>,
 }
 
 /// A stack could not be built.

@@ -104,6 +104,14 @@ pub struct Sealed {
     pub key: ContentId,
 }
 
+/// The layer of a directory's secrets.
+pub struct SecretLayer {
+    /// The layer.
+    pub layer: Layer,
+    /// What goes into the image in the clear.
+    pub sealed: Option<Box<Sealed>>,
+}
+
 /// What a layer of secrets is made of.
 pub struct SecretInputs<'a> {
     /// The system directory.
@@ -124,7 +132,7 @@ pub fn layer(
     inputs: &SecretInputs<'_>,
     stack: &Stack,
     store: &Store,
-) -> Result<Option<(Layer, Option<Sealed>)>, StackError> {
+) -> Result<Option<SecretLayer>, StackError> {
     let Some(secrets) = Secrets::read(&inputs.system.dir).map_err(SecretLayerError::from)? else {
         return Ok(None);
     };
@@ -136,14 +144,14 @@ pub fn layer(
             for (_, file) in &files {
                 builder.add(&EntryPath::new(&file.path)?, Kind::Whiteout, 0);
             }
-            Some(sealed(secrets, files)?)
+            Some(Box::new(sealed(secrets, files)?))
         }
         Open::Disk | Open::Owner => {
             Machine { inputs, stack, store, secrets: &secrets }.add_to(&mut builder, open, files)?;
             None
         }
     };
-    Ok(Some((builder.finish(store)?, sealed)))
+    Ok(Some(SecretLayer { layer: builder.finish(store)?, sealed }))
 }
 
 /// What becomes a file, and as which: links below are followed now, so that nothing is followed on the machine.
