@@ -203,7 +203,8 @@ impl Request<'_> {
         let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
         let boots = self.options.output != Output::Tar;
         let agents = &self.options.agents;
-        let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, boots, packages, keys: &keys, agents };
+        let inputs =
+            Inputs { system, arch: lock.arch, epoch: lock.epoch, boots, packages, keys: &keys, agents };
         let groups = Groups::of(inputs.packages.iter().map(AsRef::as_ref), &is_boot);
         let gather = Gather::new(maker, &groups, is_boot);
         let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);

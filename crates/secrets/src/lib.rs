@@ -31,7 +31,7 @@ pub mod rekey;
 pub use age::Callbacks as Prompt;
 pub use age::NoCallbacks as NoPrompt;
 /// A passphrase, as a [`Prompt`] gives it.
-pub use age::secrecy::SecretString;
+pub use age::secrecy::{ExposeSecret, SecretString};
 pub use directory::Secrets;
 pub use machine::MachineIdentity;
 pub use owner::Identities;

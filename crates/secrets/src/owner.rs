@@ -2,7 +2,9 @@
 
 use age::{IdentityFile, ssh};
 
-use crate::{MachineIdentity, Prompt, Recipient};
+use age::secrecy::ExposeSecret as _;
+
+use crate::{MachineIdentity, Plaintext, Prompt, Recipient};
 
 /// The longest file with an identity that is read.
 pub const MAX_FILE: u64 = 1 << 20;
@@ -136,4 +138,12 @@ pub fn recipients_of(bytes: &[u8]) -> Vec<Recipient> {
     }
     let text = String::from_utf8_lossy(&text);
     text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+/// A new identity for an owner who has none, as `age-keygen` writes it.
+pub fn generate() -> (Plaintext, Recipient) {
+    let key = age::x25519::Identity::generate();
+    let recipient = Recipient::x25519(key.to_public());
+    let text = format!("# public key: {}\n{}\n", recipient.as_str(), key.to_string().expose_secret());
+    (Plaintext::new(text.into_bytes()), recipient)
 }

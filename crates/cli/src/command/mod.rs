@@ -18,6 +18,7 @@ mod inspect;
 mod lock;
 mod logs;
 mod man;
+mod owner;
 mod packages;
 mod pull;
 mod remove;
@@ -25,12 +26,14 @@ mod reproduce;
 mod rollback;
 mod run;
 mod search;
+mod secret;
 mod status;
 mod steps;
 mod store;
 mod test;
 mod timings;
 mod tree;
+mod unlock;
 mod vendor;
 mod watch;
 mod why;
@@ -79,6 +82,8 @@ pub fn run(args: Args) -> Result<Exit> {
         Command::Test(own) => test::run(&global, &own),
         Command::Disk(own) => disk::run(&global, &own),
         Command::Flash(own) => flash::run(&global, &own),
+        Command::Secret { command } => secret::run(&global, &command),
+        Command::Unlock(own) => unlock::run(&global, &own),
         Command::Add(own) => add::run(&global, &own),
         Command::Remove(own) => remove::run(&global, &own),
         Command::Lock(own) => lock::lock(&global, &own),

@@ -8,6 +8,7 @@ mod build;
 mod exit;
 mod inspect;
 mod machine;
+mod secrets;
 mod ship;
 mod store;
 
