@@ -1,5 +1,5 @@
 //! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `lint`, `record`, `book`, `oracle`, `prove`, `bench`,
-//! `fuzz`, `setup`.
+//! `fuzz`, `hoopyd`, `setup`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "chores talk to the developer")]
 
@@ -8,6 +8,7 @@ mod book;
 mod chores;
 mod demo;
 mod fuzz;
+mod hoopyd;
 mod links;
 mod lint;
 mod mirror;
@@ -34,6 +35,12 @@ enum Chore {
     Mirror,
     /// Build examples/hello and boot it: what hoopy does, in one command.
     Demo,
+    /// Build the agent for machines as a static program, into target/hoopyd.
+    Hoopyd {
+        /// The machine's architecture: x86_64 or aarch64.
+        #[arg(default_value = std::env::consts::ARCH)]
+        arch: String,
+    },
     /// Run everything that CI runs: format, lints, unit, integration and boot tests.
     Test,
     /// Run the linters: format, warnings, documentation, spelling, links, workflows, licenses.
@@ -85,6 +92,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         Chore::Setup => setup::run(),
         Chore::Mirror => mirror::run().map(|_| ()),
         Chore::Demo => demo::run(),
+        Chore::Hoopyd { arch } => hoopyd::run(&arch),
         Chore::Test => test::run(),
         Chore::Lint => lint::run(),
         Chore::Advisories => lint::advisories(),

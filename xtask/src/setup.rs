@@ -15,7 +15,7 @@ const STUB: &str = if cfg!(target_arch = "aarch64") {
 };
 
 /// A program or file that must be there, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 32] = [
+const NEEDED: &[(&str, &str)] = &[
     ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/bin/qemu-system-aarch64", "qemu-system-arm"),
     ("/usr/bin/qemu-img", "qemu-utils"),
@@ -43,6 +43,7 @@ const NEEDED: [(&str, &str); 32] = [
     ("/usr/bin/newuidmap", "uidmap"),
     ("/usr/bin/openssl", "openssl"),
     ("/usr/bin/ssh-keygen", "openssh-client"),
+    ("/usr/bin/age", "age"),
     ("/usr/bin/strace", "strace"),
     ("/usr/bin/xz", "xz-utils"),
     ("/usr/bin/zstd", "zstd"),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use crate::{chores, lint, mirror, processes, setup};
+use crate::{chores, hoopyd, lint, mirror, processes, setup};
 
 /// Several times what all tests take on two cores without KVM: only a test that hangs gets there.
 const TIME_LIMIT: Duration = Duration::from_secs(75 * 60);
@@ -18,6 +18,7 @@ pub fn run() -> anyhow::Result<()> {
     setup::run()?;
     lint::run()?;
     let mirror = mirror::run()?;
+    hoopyd::run(std::env::consts::ARCH)?;
     chores::run("cargo", &["test", "--quiet", "--workspace", "--no-run"])?;
     // The whole workspace here too: with another choice of packages cargo would make the program anew, under the feet
     // of those that use it.

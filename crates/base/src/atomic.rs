@@ -13,7 +13,11 @@ use tempfile::NamedTempFile;
 /// A file being written. Dropped, it is gone; kept, it is there whole. Where the filesystem can (open(2),
 /// `O_TMPFILE`), it has no name before that, and so no kill can leave it behind.
 #[derive(Debug)]
-pub struct Pending(Inner);
+pub struct Pending {
+    inner: Inner,
+    /// Its rights once it has its name.
+    mode: u32,
+}
 
 #[derive(Debug)]
 enum Inner {
@@ -30,21 +34,26 @@ impl Pending {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         match rustix::fs::open(dir, flags, Mode::from_raw_mode(0o600)) {
             Ok(fd) if Path::new("/proc/self/fd").is_dir() => {
-                Ok(Self(Inner::Unnamed { file: fd.into(), dir: dir.to_owned() }))
+                Ok(Self { inner: Inner::Unnamed { file: fd.into(), dir: dir.to_owned() }, mode: FOR_ALL })
             }
             _ => {
                 let named = tempfile::Builder::new().prefix(PREFIX).tempfile_in(dir)?;
-                Ok(Self(Inner::Named(named)))
+                Ok(Self { inner: Inner::Named(named), mode: FOR_ALL })
             }
         }
     }
 
     /// The file, to write to.
     pub fn file(&mut self) -> &mut File {
-        match &mut self.0 {
+        match &mut self.inner {
             Inner::Unnamed { file, .. } => file,
             Inner::Named(named) => named.as_file_mut(),
         }
+    }
+
+    /// Says what rights it gets with its name. Until then it is its owner's alone.
+    pub fn set_mode(&mut self, mode: u32) {
+        self.mode = mode;
     }
 
     /// Syncs it and gives it its name, over whatever had that name.
@@ -64,9 +73,9 @@ impl Pending {
     /// As [`Pending::keep`].
     pub fn name(mut self, path: &Path) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt as _;
-        // What is kept is for whoever may enter the directory.
-        self.file().set_permissions(fs::Permissions::from_mode(0o644))?;
-        match self.0 {
+        let mode = fs::Permissions::from_mode(self.mode);
+        self.file().set_permissions(mode)?;
+        match self.inner {
             Inner::Named(named) => named.persist(path).map(drop).map_err(|e| e.error),
             Inner::Unnamed { file, dir } => match link(&file, path) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => replace(&file, &dir, path),
@@ -75,6 +84,9 @@ impl Pending {
         }
     }
 }
+
+/// What is kept is for whoever may enter the directory, unless it is said.
+const FOR_ALL: u32 = 0o644;
 
 /// What a temporary name begins with.
 const PREFIX: &str = ".hoopy-";

@@ -3,6 +3,7 @@
 
 pub mod layout;
 pub mod release;
+pub mod secrets;
 pub mod shell;
 pub mod slots;
 pub mod variables;

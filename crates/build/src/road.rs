@@ -33,7 +33,7 @@ mod previous;
 mod tool;
 mod unchanged;
 
-pub use crate::image::Output;
+pub use crate::image::{Output, OwnerKeys};
 use assemble::{Assembly, PreviousDraft, draft_of_previous};
 pub use error::BuildError;
 use previous::PreviousImage;
@@ -55,6 +55,10 @@ pub struct Options {
     pub source: Option<PathBuf>,
     /// Who signs the image, where the directory has keys.
     pub signer: Option<ImageSigner>,
+    /// Where the agent for machines, `hoopyd-ARCH`, is looked for.
+    pub agents: Vec<PathBuf>,
+    /// The owner's identities, for secrets that are opened at build.
+    pub owner: Option<OwnerKeys>,
 }
 
 impl Options {
@@ -77,7 +81,7 @@ pub fn build(
     context: Context<'_>,
 ) -> Result<Built, BuildError> {
     let provenance = Provenance::ask(options.source.as_ref().unwrap_or(&target.system.dir));
-    let snapshot = Snapshot::of(target);
+    let snapshot = Snapshot::of(target, &options.agents);
     let release = provenance.answer();
     let spec = options.spec(target, &release)?;
     if let Some(built) = snapshot.as_ref().and_then(|s| s.recall(target, &spec, context)) {
@@ -119,7 +123,7 @@ pub fn root(target: &Target, runner: &mut dyn Runner, context: Context<'_>) -> R
     let mut attempt = || {
         let lock = timings.step("lock", context.observer, || locked(target, false, context))?;
         runner.expect(context.jobs);
-        let inputs = inputs(target, &lock, false, &mut timings, context)?.0;
+        let inputs = inputs(target, &lock, false, &[], &mut timings, context)?.0;
         Ok::<_, BuildError>(stack::fold(&inputs, runner, &|_, _| {}, &mut timings, context)?)
     };
     match attempt() {
@@ -136,6 +140,7 @@ fn inputs<'a>(
     target: &'a Target,
     lock: &Lock,
     boots: bool,
+    agents: &'a [PathBuf],
     timings: &mut Timings,
     context: Context<'_>,
 ) -> Result<(Inputs<'a>, u64), BuildError> {
@@ -145,7 +150,7 @@ fn inputs<'a>(
     let imported = timings.step("import", observer, || packages::import(system, lock, context));
     let (packages, modules) = imported?;
     let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
-    Ok((Inputs { system, arch: lock.arch, epoch: lock.epoch, boots, packages, keys }, modules))
+    Ok((Inputs { system, arch: lock.arch, epoch: lock.epoch, boots, packages, keys, agents }, modules))
 }
 
 /// The lock: the one that is there, or a new one where there is none and `must_exist` does not say otherwise.
@@ -247,7 +252,7 @@ impl Request<'_> {
     ) -> Result<Root, BuildError> {
         runner.expect(context.jobs);
         let boots = self.options.output != Output::Tar;
-        let (inputs, modules) = inputs(self.target, &lock, boots, timings, context)?;
+        let (inputs, modules) = inputs(self.target, &lock, boots, &self.options.agents, timings, context)?;
         let groups = Groups::of(inputs.packages.iter().map(AsRef::as_ref), &is_boot);
         let gather = Gather::new(maker, &groups, is_boot);
         let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);
@@ -287,8 +292,9 @@ impl Request<'_> {
         // What cannot fit is not compressed first.
         fit::check(&spec, &stack, kernel.size, modules)?;
         let (lock, kernel, identity) = (&lock, &kernel, &identity);
-        let signer = self.options.signer.as_ref();
-        let assembly = Assembly { spec: &spec, lock, stack: &stack, kernel, identity, signer, context };
+        let (signer, owner) = (self.options.signer.as_ref(), self.options.owner.as_ref());
+        let assembly =
+            Assembly { spec: &spec, lock, stack: &stack, kernel, identity, signer, owner, context };
         let segments = || assembly.initramfs(&groups, maker, &mut draft);
         let initramfs = timings.step("segments", context.observer, segments)?;
         fit::check(&spec, &stack, initramfs.size() + kernel.size, modules)?;
@@ -316,7 +322,8 @@ impl Request<'_> {
     fn spec_of(&self, stack: &Stack, kernel: &Kernel, lock: &Lock) -> Spec {
         let layers: Vec<LayerId> = stack.tree.layers().iter().map(|layer| layer.id).collect();
         let stub = lock.with_role(Role::Stub).next().map(|package| package.sha256);
-        self.spec.clone().with_root(&layers, kernel.content, stub)
+        let sealed = stack.sealed.as_ref().map(|sealed| sealed.key);
+        self.spec.clone().with_root(&layers, kernel.content, stub, sealed)
     }
 }
 

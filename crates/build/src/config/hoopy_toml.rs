@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use hoopy_boot::layout::Layout;
+use hoopy_boot::secrets::Open;
 
 /// `hoopy.toml`: what the files of a system directory cannot say.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -51,6 +52,8 @@ pub struct HoopyToml {
     pub drift: Drift,
     /// Secure Boot: who signs, and whether it has to be.
     pub trust: Trust,
+    /// How the machine opens what lies in `secrets/`.
+    pub secrets: Secrets,
 }
 
 /// Secure Boot. Its public keys are in `trust/`.
@@ -63,6 +66,20 @@ pub struct Trust {
     pub sign: Vec<String>,
     /// Whether `deploy`, `disk` and `flash` refuse an image that is not signed under `trust/db.crt`. Default: no.
     pub required: bool,
+}
+
+/// How the machine opens what lies in `secrets/`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Secrets {
+    /// `disk`: at boot, with the machine's identity on one of its filesystems; `owner`: when the owner unlocks it;
+    /// `build`: they lie in the image in the clear.
+    #[schemars(with = "Option<schema::Open>")]
+    pub open: Option<Open>,
+    /// With `disk`: where `fstab` mounts the filesystem that keeps the identity. Default: the only one that can.
+    pub on: Option<String>,
+    /// Owners of secrets, as `"nginx:nginx"`, by their path in the image. Default: root.
+    pub owners: BTreeMap<String, String>,
 }
 
 /// What `hoopy drift` tells of.
@@ -134,6 +151,19 @@ mod schema {
         X86_64,
         /// 64-bit ARM.
         Aarch64,
+    }
+
+    /// How the machine opens its secrets.
+    #[derive(JsonSchema)]
+    #[schemars(rename_all = "lowercase")]
+    #[expect(dead_code, reason = "only its schema is of use")]
+    pub enum Open {
+        /// The owner does, when the image is built.
+        Build,
+        /// The machine does, at boot, with the identity on one of its filesystems.
+        Disk,
+        /// The machine does, when the owner unlocks it.
+        Owner,
     }
 
     /// How images lie on the EFI system partition.

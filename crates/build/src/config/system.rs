@@ -11,9 +11,10 @@ use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
 
-use super::hoopy_toml::{HoopyToml, Port};
+use super::hoopy_toml::{HoopyToml, Port, Secrets};
 use hoopy_base::size;
 use hoopy_boot::layout::Layout;
+use hoopy_boot::secrets::Open;
 
 use super::{ConfigError, World};
 
@@ -76,6 +77,17 @@ pub struct Forward {
     pub guest: u16,
 }
 
+/// How the machine opens its secrets.
+#[derive(Debug, Clone, Default)]
+pub struct SecretSettings {
+    /// By whom and when, where that is said.
+    pub open: Option<Open>,
+    /// The mount point of the filesystem that keeps the identity, where it is said, without a slash at its end.
+    pub on: Option<String>,
+    /// Owners of secrets, as `user:group`.
+    pub owners: BTreeMap<EntryPath, String>,
+}
+
 /// A system directory, understood.
 #[derive(Debug, Clone)]
 pub struct System {
@@ -125,6 +137,8 @@ pub struct System {
     pub sign_command: Vec<String>,
     /// Whether machines get no image that is not signed.
     pub signature_required: bool,
+    /// How the machine opens its secrets.
+    pub secrets: SecretSettings,
     /// What `packages` asks for.
     pub world: World,
 }
@@ -166,6 +180,7 @@ impl System {
             programs,
             layout,
             world,
+            secrets,
             // What concerns virtual machines and machines elsewhere is in no image.
             cpus: _,
             forwards: _,
@@ -177,7 +192,7 @@ impl System {
             sign_command: _,
             signature_required: _,
         } = self;
-        let fields: [&dyn fmt::Debug; 16] = [
+        let fields: [&dyn fmt::Debug; 17] = [
             dir,
             name,
             arch,
@@ -194,6 +209,7 @@ impl System {
             programs,
             layout,
             world,
+            secrets,
         ];
         let mut hasher = Hasher::new("hoopy system directory 1");
         for field in fields {
@@ -270,6 +286,7 @@ impl Conversion<'_> {
             drift_ignore: w.drift.ignore,
             sign_command: w.trust.sign,
             signature_required: w.trust.required,
+            secrets: self.secrets(w.secrets)?,
             dir: self.dir.to_owned(),
             branch,
             world,
@@ -359,6 +376,20 @@ impl Conversion<'_> {
             Ok((EntryPath::new(path).map_err(|e| self.value(&key, e))?, mode?))
         };
         written.iter().map(|(path, text)| mode(path, text)).collect()
+    }
+
+    fn secrets(&self, written: Secrets) -> Result<SecretSettings, ConfigError> {
+        let Secrets { open, on, owners } = written;
+        if let Some(on) = on.as_ref().filter(|on| !on.starts_with('/')) {
+            let message = format!("{on:?} is no mount point: write its whole path, as /persist");
+            return Err(self.value("secrets.on", message));
+        }
+        let owner = |(path, owner): (String, String)| {
+            let key = format!("secrets.owners.{path:?}");
+            Ok::<_, ConfigError>((EntryPath::new(&path).map_err(|e| self.value(&key, e))?, owner))
+        };
+        let on = on.map(|on| on.trim_end_matches('/').to_owned());
+        Ok(SecretSettings { open, on, owners: owners.into_iter().map(owner).collect::<Result<_, _>>()? })
     }
 
     fn program(&self, written: super::hoopy_toml::Program) -> Result<Program, ConfigError> {

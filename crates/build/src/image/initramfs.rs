@@ -8,6 +8,7 @@ use std::sync::mpsc::channel;
 use hoopy_base::digest::ContentId;
 use hoopy_base::jobs::Task;
 use hoopy_cpio::{Header, Writer, file_type};
+use hoopy_secrets::Plaintext;
 use hoopy_store::Store;
 use hoopy_store::layer::{EntryPath, Kind};
 use hoopy_uki::Checksum;
@@ -38,6 +39,8 @@ pub enum Content {
     Bytes(Arc<[u8]>, ContentId),
     /// A segment of the store.
     Segment(Segment),
+    /// Secrets in the clear, in no store; and what stands for them, which is no digest of what they hold.
+    Secrets(Arc<Plaintext>, ContentId),
 }
 
 /// The draft into which an initramfs is being written.
@@ -56,13 +59,19 @@ impl Content {
         match self {
             Self::Bytes(bytes, _) => bytes.len() as u64,
             Self::Segment(segment) => segment.size,
+            Self::Secrets(archive, _) => archive.as_bytes().len() as u64,
         }
     }
 
-    /// The digest of these bytes.
+    /// Whether it has secrets in the clear.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Self::Secrets(..))
+    }
+
+    /// The digest of these bytes, or what stands for them.
     pub fn digest(&self) -> ContentId {
         match self {
-            Self::Bytes(_, digest) => *digest,
+            Self::Bytes(_, digest) | Self::Secrets(_, digest) => *digest,
             Self::Segment(segment) => segment.content,
         }
     }
@@ -86,12 +95,18 @@ impl Initramfs {
         self.pieces.iter().map(Piece::size).sum()
     }
 
+    /// Whether it has secrets in the clear.
+    pub fn is_secret(&self) -> bool {
+        self.pieces.iter().any(|piece| piece.content.is_secret())
+    }
+
     /// Its part of the image's checksum, put together from those of its parts: none is read again.
     pub fn checksum(&self) -> Checksum {
         let mut sum = Checksum::new();
         for piece in &self.pieces {
             match &piece.content {
                 Content::Bytes(bytes, _) => sum.update(bytes),
+                Content::Secrets(archive, _) => sum.update(archive.as_bytes()),
                 Content::Segment(segment) => sum.append(segment.sum),
             }
         }
@@ -107,6 +122,7 @@ impl Initramfs {
         for piece in &self.pieces {
             match &piece.content {
                 Content::Bytes(bytes, _) => hasher.update(bytes),
+                Content::Secrets(archive, _) => hasher.update(archive.as_bytes()),
                 Content::Segment(segment) => {
                     let path = store.segment_path(segment.key);
                     let copied = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut hasher));

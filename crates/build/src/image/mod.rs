@@ -9,6 +9,7 @@ mod initramfs_writer;
 mod kernel;
 pub mod manifest;
 mod name;
+pub mod plaintext;
 mod spec;
 mod tar;
 mod write;
@@ -29,6 +30,7 @@ pub use initramfs::{Content, Initramfs, Piece, Written};
 pub use initramfs_writer::InitramfsWriter;
 pub use kernel::{Kernel, find as find_kernel, version as kernel_version};
 pub use name::{Version, latest};
+pub use plaintext::OwnerKeys;
 pub use spec::{Contents, Output, Root, Signer, Spec};
 pub use tar::tar_to;
 pub use write::{initramfs_to, uki_to};
@@ -75,6 +77,12 @@ pub enum ImageError {
     /// A layer could not be read.
     #[error(transparent)]
     Layer(#[from] ReadLayerError),
+    /// Secrets could not be opened.
+    #[error("[secrets] open = \"build\": {0}")]
+    Secrets(#[from] hoopy_secrets::directory::SecretsError),
+    /// Secrets are opened at build, and no identity of the owner was found.
+    #[error("[secrets] open = \"build\": expected an identity of the owner, found none")]
+    NoOwner,
     /// A segment could not be made.
     #[error(transparent)]
     Segment(#[from] SegmentError),

@@ -93,6 +93,8 @@ pub struct Root {
     pub codec: Codec,
     /// Its layers, bottom first, but for the one with the image's name; none before they are known.
     pub layers: Vec<LayerId>,
+    /// What stands for the secrets that lie in it in the clear: a digest of them as they are encrypted.
+    pub sealed: Option<ContentId>,
     /// The git commit of the system directory.
     pub commit: Option<String>,
     /// Whether the directory had changes that the commit has not.
@@ -119,7 +121,7 @@ impl Spec {
     pub fn requested(target: &Target, output: Output, version: Option<&str>, release: &Release) -> Self {
         let Target { system, arch, lock: _, image_name } = target;
         let Release { image: _, commit, dirty } = release.clone();
-        let root = Root { codec: system.codec, layers: Vec::new(), commit, dirty };
+        let root = Root { codec: system.codec, layers: Vec::new(), sealed: None, commit, dirty };
         let arguments = command_line(system.cmdline.as_deref(), *arch, system.layout);
         Self {
             directory: system.dir.canonicalize().unwrap_or_else(|_| system.dir.clone()),
@@ -176,11 +178,17 @@ impl Spec {
 
     /// The same, of this root, kernel and stub.
     #[must_use]
-    pub fn with_root(mut self, layers: &[LayerId], kernel: ContentId, stub: Option<ContentId>) -> Self {
+    pub fn with_root(
+        mut self,
+        layers: &[LayerId],
+        kernel: ContentId,
+        stub: Option<ContentId>,
+        sealed: Option<ContentId>,
+    ) -> Self {
         self.stub = stub;
         for (_, contents) in &mut self.sections {
             match contents {
-                Contents::Initramfs(root) => root.layers = layers.to_vec(),
+                Contents::Initramfs(root) => (root.layers, root.sealed) = (layers.to_vec(), sealed),
                 Contents::Kernel(known) => *known = Some(kernel),
                 Contents::OsRelease { .. }
                 | Contents::Text(_)
@@ -201,7 +209,7 @@ impl Spec {
     pub fn fingerprint(&self) -> RecipeId {
         // Without `..`, here and below: a new field does not compile before it is in the fingerprint.
         let Self { directory, name, version, arch, output, memory, stub, sections, signer } = self;
-        let mut hasher = Hasher::new("hoopy image 3");
+        let mut hasher = Hasher::new("hoopy image 4");
         hasher.field(directory.as_os_str().as_encoded_bytes());
         hasher.field(name.as_bytes());
         option(&mut hasher, version.as_deref().map(str::as_bytes));
@@ -254,11 +262,12 @@ impl Contents {
 
 impl Root {
     fn add_to(&self, hasher: &mut Hasher) {
-        let Self { codec, layers, commit, dirty } = self;
+        let Self { codec, layers, sealed, commit, dirty } = self;
         hasher.field(codec.to_string().as_bytes()).field(&(layers.len() as u64).to_le_bytes());
         for layer in layers {
             hasher.field(layer.as_bytes());
         }
+        option(hasher, sealed.as_ref().map(|id| id.as_bytes().as_slice()));
         option(hasher, commit.as_deref().map(str::as_bytes));
         hasher.field(&[u8::from(*dirty)]);
     }
@@ -282,6 +291,7 @@ mod tests {
         Root {
             codec: Codec::Zstd { level: 3 },
             layers: vec![LayerId::from_bytes([1; 32])],
+            sealed: None,
             commit: Some("abc".to_owned()),
             dirty: false,
         }
@@ -358,7 +368,8 @@ mod tests {
                 Contents::OsRelease { branch: _ } => vec![Contents::OsRelease { branch: "edge".to_owned() }],
                 Contents::Text(_) => vec![Contents::Text(String::new())],
                 Contents::KernelRelease => vec![Contents::Text(String::new())],
-                Contents::Initramfs(Root { codec: _, layers: _, commit: _, dirty: _ }) => vec![
+                Contents::Initramfs(Root { codec: _, layers: _, sealed: _, commit: _, dirty: _ }) => vec![
+                    Contents::Initramfs(Root { sealed: Some(ContentId::of(b"sealed")), ..root() }),
                     Contents::Initramfs(Root { codec: Codec::Lz4, ..root() }),
                     Contents::Initramfs(Root { layers: Vec::new(), ..root() }),
                     Contents::Initramfs(Root { layers: vec![LayerId::from_bytes([2; 32])], ..root() }),

@@ -50,12 +50,7 @@ pub fn uki_to(
         }
         .map_err(io)?;
     }
-    let mut pending = draft.into_pending();
-    // A draft may be longer than what it came to.
-    pending.file().set_len(at).map_err(io)?;
-    let signed = signer.map(|signer| signer.sign_file(pending.file())).transpose()?.flatten();
-    pending.keep(path).map_err(io)?;
-    Ok(signed.unwrap_or(at))
+    keep(draft, at, initramfs, signer, path)
 }
 
 /// Writes the initramfs on its own to `path`.
@@ -66,14 +61,36 @@ pub fn initramfs_to(path: &Path, initramfs: &Initramfs, store: &Store) -> Result
     let write = || {
         let mut draft = new(path)?;
         let end = lay(&mut draft, 0, initramfs, store)?;
-        draft.into_pending().keep(path)?;
-        Ok(end)
+        Ok((draft, end))
     };
-    write().map_err(|source| ImageError::Io { path: path.to_owned(), source })
+    let (draft, end) = write().map_err(|source| ImageError::Io { path: path.to_owned(), source })?;
+    keep(draft, end, initramfs, None, path)
 }
 
 fn new(path: &Path) -> io::Result<Draft> {
     Draft::empty(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// What holds secrets in the clear is for its owner alone.
+const PRIVATE: u32 = 0o600;
+
+/// Puts a finished draft, which may be longer than what it came to, in its place; gives its size, signed.
+fn keep(
+    draft: Draft,
+    size: u64,
+    initramfs: &Initramfs,
+    signer: Option<&ImageSigner>,
+    path: &Path,
+) -> Result<u64, ImageError> {
+    let io = |source| ImageError::Io { path: path.to_owned(), source };
+    let mut pending = draft.into_pending();
+    if initramfs.is_secret() {
+        pending.set_mode(PRIVATE);
+    }
+    pending.file().set_len(size).map_err(io)?;
+    let signed = signer.map(|signer| signer.sign_file(pending.file())).transpose()?.flatten();
+    pending.keep(path).map_err(io)?;
+    Ok(signed.unwrap_or(size))
 }
 
 /// Writes what is not there of the initramfs, which starts at `at`; gives where it ends.
@@ -90,6 +107,7 @@ fn lay(out: &mut Draft, mut at: u64, initramfs: &Initramfs, store: &Store) -> io
 pub(super) fn put(out: &mut File, content: &Content, store: &Store) -> io::Result<()> {
     let segment = match content {
         Content::Bytes(bytes, _) => return out.write_all(bytes),
+        Content::Secrets(archive, _) => return out.write_all(archive.as_bytes()),
         Content::Segment(segment) => segment,
     };
     let mut from = File::open(store.segment_path(segment.key))?;

@@ -20,7 +20,7 @@ use hoopy_store::layer::stored::ReadLayerError;
 use hoopy_store::{Store, StoreError};
 use tempfile::TempDir;
 
-use crate::stack::HIDDEN;
+use crate::stack::UNREAD;
 use crate::target::Target;
 
 pub use cause::Cause;
@@ -74,7 +74,7 @@ impl SecondPlace {
         };
         // Longer than the first place's, so that a path that found its way into the image changes its size, too.
         let copy = dir.path().join("another-place").join("system");
-        copy_tree(&target.system.dir, &copy, &HIDDEN)?;
+        copy_tree(&target.system.dir, &copy, &UNREAD)?;
         let other = Self { target: target.moved_to(&copy)?, store: dir.path().join("store"), _dir: dir };
         let seeded = Store::open(&other.store)?;
         for package in other.target.lock.content.iter().flat_map(|lock| &lock.packages) {

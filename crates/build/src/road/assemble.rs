@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use hoopy_base::jobs::Task;
+use hoopy_base::report::Event;
 use hoopy_lock::Lock;
 use hoopy_store::layer::EntryPath;
 use hoopy_trust::image::ImageSigner;
@@ -14,7 +15,8 @@ use super::{BuildError, tool};
 use crate::context::Context;
 use crate::image::manifest::{Makers, describe};
 use crate::image::{
-    self, Contents, Draft, Identity, ImageError, Initramfs, InitramfsWriter, Kernel, Output, Spec,
+    self, Contents, Draft, Identity, ImageError, Initramfs, InitramfsWriter, Kernel, Output, OwnerKeys, Spec,
+    plaintext,
 };
 use crate::segment::groups::Groups;
 use crate::segment::maker::SegmentMaker;
@@ -39,6 +41,7 @@ pub(super) struct Assembly<'a> {
     pub(super) identity: &'a Identity,
     /// Who signs what the spec says is signed.
     pub(super) signer: Option<&'a ImageSigner>,
+    pub(super) owner: Option<&'a OwnerKeys>,
     pub(super) context: Context<'a>,
 }
 
@@ -51,7 +54,13 @@ impl Assembly<'_> {
         draft: &mut Option<PreviousDraft>,
     ) -> Result<Initramfs, ImageError> {
         let writer = if draft.is_none() { self.new_draft() } else { None };
-        let (initramfs, written) = Initramfs::of(self.stack, groups, maker, writer, self.context)?;
+        // Before anything is written: a key that is missing is said at once.
+        let secrets = match &self.stack.sealed {
+            Some(sealed) => Some(plaintext::piece(sealed, self.owner, maker.codec(), self.lock.epoch)?),
+            None => None,
+        };
+        let (mut initramfs, written) = Initramfs::of(self.stack, groups, maker, writer, self.context)?;
+        initramfs.pieces.extend(secrets);
         if let Some(written) = written {
             *draft = Some(written);
         }
@@ -86,6 +95,10 @@ impl Assembly<'_> {
             }
             Output::Tar => {
                 let path = file("tar");
+                if self.stack.sealed.is_some() {
+                    let text = "secrets are left out of the archive: [secrets] open = \"build\" opens them in images alone";
+                    self.context.observer.event(Event::Warning(text));
+                }
                 let bytes = image::tar_to(&path, self.stack, store)?;
                 Ok((path, bytes))
             }

@@ -18,11 +18,12 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hoopy_base::digest::{Hasher, RecipeId};
 use hoopy_base::report::{Event, Timings};
+use hoopy_secrets::Secrets;
 use hoopy_store::Store;
 use hoopy_store::layer::files::MAX_DEPTH;
 use rustix::time::{ClockId, clock_gettime};
@@ -32,7 +33,8 @@ use super::previous::PreviousImage;
 use crate::built::Built;
 use crate::context::Context;
 use crate::image::Spec;
-use crate::stack::HIDDEN;
+use crate::stack::UNREAD;
+use crate::stack::secrets::agent;
 use crate::target::Target;
 
 /// The grain of filesystems that keep no nanoseconds: FAT's two seconds are the coarsest.
@@ -72,7 +74,7 @@ struct Remembered {
 
 impl Snapshot {
     /// Looks at what a build of `target` will read. `None` where that cannot be told by looking.
-    pub fn of(target: &Target) -> Option<Self> {
+    pub fn of(target: &Target, agents: &[PathBuf]) -> Option<Self> {
         let system = &target.system;
         // Whether programs would come out otherwise, only building them tells; and a lock is to be made.
         if !system.programs.is_empty() || target.lock.content.is_none() {
@@ -85,6 +87,10 @@ impl Snapshot {
         look.top(&dir)?;
         if let Some(keys) = &system.keys {
             look.top(&keys.canonicalize().ok()?)?;
+        }
+        if let Some(agent) = Secrets::are_in(&dir).then(|| agent(agents, target.arch)).flatten() {
+            look.hasher.field(agent.as_os_str().as_bytes());
+            look.file(&fs::metadata(&agent).ok()?);
         }
         let grain = if look.newest.subsec_nanos() == 0 { COARSE } else { Duration::ZERO };
         let settled = look.newest + grain < now;
@@ -142,7 +148,7 @@ impl Look {
         }
         let device = fs::metadata(dir).ok()?.dev();
         for (name, meta) in listing(dir).ok()? {
-            if HIDDEN.iter().any(|hidden| name == *hidden) {
+            if UNREAD.iter().any(|unread| name == *unread) {
                 continue;
             }
             let path = dir.join(&name);

@@ -1,6 +1,6 @@
 //! The fold itself: from locked packages and a system directory to the stack, bottom up.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use hoopy_apk::package::ScriptKind;
@@ -19,6 +19,7 @@ use super::conflict::{FileConflict, Winner, winner};
 use super::kmod::Modules;
 use super::package_layer::settled_layer;
 use super::scripts::{Job, Runner, Scripts, apply, environment};
+use super::secrets::{self, SecretInputs, SecretLayer};
 use super::{
     Origin, Stack, StackError, accounts, configuration, database, finish, health, root_mount, setup, triggers,
 };
@@ -39,6 +40,8 @@ pub struct Inputs<'a> {
     pub packages: Vec<Arc<Package>>,
     /// The trusted keys' files.
     pub keys: Vec<(String, Vec<u8>)>,
+    /// Where the agent is looked for.
+    pub agents: &'a [std::path::PathBuf],
 }
 
 /// Takes each package and each directory of files as soon as its layer is what it will be.
@@ -99,6 +102,17 @@ fn settle_on(
     Ok(settled)
 }
 
+/// Modes of what lies in `root/`: secrets have theirs in the same table.
+fn root_modes(system: &System) -> BTreeMap<EntryPath, u32> {
+    let is_secret = |path: &EntryPath| system.path(&format!("secrets/{path}.age")).is_file();
+    system
+        .modes
+        .iter()
+        .filter(|(path, _)| !is_secret(path))
+        .map(|(path, mode)| (path.clone(), *mode))
+        .collect()
+}
+
 /// What a package's script is called.
 fn script_name(package: &Package, kind: ScriptKind) -> String {
     format!("{}-{}.{kind}", package.record.name, package.record.version)
@@ -127,7 +141,10 @@ impl Fold<'_> {
             self.database()
         })?;
         timings.step("root/ and setup.sh", observer, || {
-            self.files(files::skeleton(&system.path("root"), &system.modes, epoch, store)?, Origin::Files)?;
+            self.files(
+                files::skeleton(&system.path("root"), &root_modes(system), epoch, store)?,
+                Origin::Files,
+            )?;
             let copied = files::copied(system.programs.iter().flat_map(|p| &p.copy), epoch, store)?;
             self.files(copied, Origin::Programs)?;
             if let Some(job) = setup::job(&system.dir, system.network, epoch)? {
@@ -139,10 +156,23 @@ impl Fold<'_> {
             if system.layout == Layout::Ab {
                 self.files(health::layer(&self.stack, epoch, store)?, Origin::Health)?;
             }
+            self.secrets(inputs)?;
             let layer = finish::layer(&self.stack, epoch, store, observer)?;
             self.stack.push(layer, Origin::Finish);
             Ok(())
         })
+    }
+
+    fn secrets(&mut self, inputs: &Inputs<'_>) -> Result<(), StackError> {
+        let Inputs { system, arch, epoch, agents, .. } = *inputs;
+        let inputs = SecretInputs { system, arch, epoch, agents };
+        let Some(SecretLayer { layer, sealed }) =
+            secrets::layer(&inputs, &self.stack, self.scripts.context.store)?
+        else {
+            return Ok(());
+        };
+        self.stack.sealed = sealed;
+        self.files(layer, Origin::Secrets)
     }
 
     fn configuration(&mut self, inputs: &Inputs<'_>) -> Result<(), StackError> {

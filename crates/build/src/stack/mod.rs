@@ -1,7 +1,7 @@
 //! The stack: an image as an ordered list of layers, made by a fold from the bottom up.
 //!
 //! ```text
-//! configuration ▸ (pre-install ▸ package ▸ post-install)* ▸ triggers ▸ database ▸ root/ ▸ programs ▸ setup.sh ▸ init ▸ health ▸ finish
+//! configuration ▸ (pre-install ▸ package ▸ post-install)* ▸ triggers ▸ database ▸ root/ ▸ programs ▸ setup.sh ▸ init ▸ health ▸ secrets/ ▸ finish
 //! ```
 //!
 //! A script's layer depends on all below it. What it made is remembered under what it could see: the script,
@@ -21,6 +21,7 @@ mod kmod;
 mod package_layer;
 pub mod root_mount;
 mod scripts;
+pub mod secrets;
 mod setup;
 mod triggers;
 
@@ -36,7 +37,7 @@ use hoopy_store::{Store, StoreError};
 pub use fold::{Inputs, add_release_file, fold};
 pub use package_layer::expected;
 pub use scripts::Runner;
-pub use setup::HIDDEN;
+pub use setup::{HIDDEN, UNREAD};
 
 /// Where a layer comes from. It stands beside the layer, not in it: equal bytes are one layer.
 #[derive(Debug, Clone)]
@@ -59,6 +60,8 @@ pub enum Origin {
     Init,
     /// The services of a machine with the layout `ab`.
     Health,
+    /// `secrets/`, encrypted, and what opens them on the machine; or what they replace, where they are opened at build.
+    Secrets,
     /// What every image gets at the end.
     Finish,
     /// The image's name, inside it.
@@ -78,6 +81,7 @@ impl Origin {
             Self::Setup => "setup.sh".to_owned(),
             Self::Init => "hoopy-init".to_owned(),
             Self::Health => "hoopy-health".to_owned(),
+            Self::Secrets => "secrets/".to_owned(),
             Self::Finish => "finish".to_owned(),
             Self::Release => "hoopy-release".to_owned(),
         }
@@ -91,6 +95,8 @@ pub struct Stack {
     pub tree: Tree,
     /// Origins, one a layer.
     pub origins: Vec<Origin>,
+    /// Secrets that go into the image in the clear, still encrypted.
+    pub sealed: Option<Box<secrets::Sealed>>,
 }
 
 /// A stack could not be built.
@@ -119,6 +125,9 @@ pub enum StackError {
         /// The path.
         source: hoopy_store::tree::settle::LostPath,
     },
+    /// Secrets cannot be part of the image.
+    #[error(transparent)]
+    Secrets(#[from] secrets::SecretLayerError),
     /// Two packages have the same file.
     #[error(transparent)]
     Conflict(#[from] conflict::FileConflict),

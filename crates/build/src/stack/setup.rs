@@ -18,6 +18,9 @@ use super::{Origin, StackError};
 /// and secrets. A result could not be reused if it might depend on them.
 pub const HIDDEN: [&str; 4] = ["images", "target", ".git", "secrets"];
 
+/// What a build does not read of the system directory.
+pub const UNREAD: [&str; 3] = ["images", "target", ".git"];
+
 /// The script of the system directory `dir`; `None` where it has none.
 pub fn job(dir: &Path, network: bool, epoch: u64) -> Result<Option<Job>, StackError> {
     let path = dir.join("setup.sh");

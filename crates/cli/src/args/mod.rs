@@ -11,6 +11,7 @@ mod images;
 mod machines;
 mod packages;
 mod parse;
+mod secrets;
 mod ship;
 mod store;
 mod trust;
@@ -24,6 +25,7 @@ pub use images::{Diff, Inspect, Look};
 pub use machines::{Drift, Host, Logs, Pull, Reboot, Rollback, Status};
 pub use packages::{About, Change, Lock, Search, Tree, Update, Vendor};
 pub use parse::{correction, parse};
+pub use secrets::{Enroll, Keys, Open, Rekey, SecretCommand, SecretInit, Unlock};
 pub use ship::{Deploy, Disk, DiskContent, Flash};
 pub use store::{Gc, StoreCommand};
 pub use trust::Sign;
@@ -131,6 +133,15 @@ pub enum Command {
     /// Copy changed files of a machine into root/
     #[command(after_help = machines::PULL)]
     Pull(Pull),
+    /// Manage the secrets of a system: encrypted files in git
+    #[command(after_help = secrets::SECRET)]
+    Secret {
+        #[command(subcommand)]
+        command: SecretCommand,
+    },
+    /// Unlock a machine that waits for its owner, or one of its volumes
+    #[command(after_help = secrets::UNLOCK)]
+    Unlock(Unlock),
     /// Add packages to a system
     #[command(after_help = packages::ADD)]
     Add(Change),

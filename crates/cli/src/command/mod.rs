@@ -20,6 +20,7 @@ mod inspect;
 mod lock;
 mod logs;
 mod man;
+mod owner;
 mod packages;
 mod pull;
 mod remove;
@@ -27,6 +28,7 @@ mod reproduce;
 mod rollback;
 mod run;
 mod search;
+mod secret;
 mod sign;
 mod signing;
 mod status;
@@ -35,6 +37,7 @@ mod store;
 mod test;
 mod timings;
 mod tree;
+mod unlock;
 mod vendor;
 mod watch;
 mod why;
@@ -85,6 +88,8 @@ pub fn run(args: Args) -> Result<Exit> {
         Command::Test(own) => test::run(&global, &own),
         Command::Disk(own) => disk::run(&global, &own),
         Command::Flash(own) => flash::run(&global, &own),
+        Command::Secret { command } => secret::run(&global, &command),
+        Command::Unlock(own) => unlock::run(&global, &own),
         Command::Add(own) => add::run(&global, &own),
         Command::Remove(own) => remove::run(&global, &own),
         Command::Lock(own) => lock::lock(&global, &own),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hoopy_base::size;
-use hoopy_build::stack::HIDDEN;
+use hoopy_build::stack::UNREAD;
 use hoopy_build::timeline::Recording;
 use hoopy_build::watch::Watch;
 use hoopy_vm::{Shown, Vm};
@@ -23,7 +23,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// Builds, and builds again on every change. Only Ctrl-C ends it, and what cannot be watched.
 pub fn run(global: &Global, own: &Build, recording: Option<&Recording>) -> Result<Exit> {
     // Before the first build, so that what changes under it is built next.
-    let mut watch = Watch::new(&own.system.dir, &HIDDEN)?;
+    let mut watch = Watch::new(&own.system.dir, &UNREAD)?;
     let mut session = Session { global, own, recording, image: None, machine: None };
     loop {
         if let Err(e) = session.build() {

@@ -170,6 +170,7 @@ impl Classify for StackError {
                 System.hint("leave one of them out of `packages`: apk would refuse them too")
             }
             Self::NoOpenrc => System.into(),
+            Self::Secrets(error) => error.class(),
             Self::Io(_) => Failed.into(),
             Self::Path(error) => error.class(),
         }
@@ -185,6 +186,9 @@ impl Classify for ImageError {
             }
             Self::Sign(error) => error.class(),
             Self::Layer(error) => error.class(),
+            Self::Secrets(error) => error.class(),
+            Self::NoOwner => Failed
+                .hint("name the file with your key in HOOPY_IDENTITY: an age identity, or a private ssh key"),
             Self::Segment(error) => error.class(),
             Self::Store(error) => error.class(),
         }

@@ -9,6 +9,7 @@ mod diskless;
 mod exit;
 mod inspect;
 mod machine;
+mod secrets;
 mod ship;
 mod store;
 mod trust;

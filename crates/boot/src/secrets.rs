@@ -1,0 +1,123 @@
+//! What an image says of its secrets, and where they lie: hoopy writes it, the agent on the machine reads it.
+//!
+//! ```text
+//! /usr/libexec/hoopy/secrets.json       this map
+//! /usr/libexec/hoopy/secrets/etc/x.age  what becomes /etc/x
+//! /usr/libexec/hoopy/secrets/unlock/NAME.age
+//! /run/hoopy/secrets.json               what came of it at this boot
+//! ```
+//!
+//! Neither holds anything secret.
+
+use serde::{Deserialize, Serialize};
+
+/// Where the map lies, below the root.
+pub const MAP: &str = "usr/libexec/hoopy/secrets.json";
+
+/// Where the encrypted files lie, below the root.
+pub const CIPHERTEXTS: &str = "usr/libexec/hoopy/secrets";
+
+/// The agent, below the root.
+pub const AGENT: &str = "usr/libexec/hoopy/hoopyd";
+
+/// Where the machine's identity lies on the filesystem that keeps it.
+pub const IDENTITY: &str = "hoopy/identity";
+
+/// The version of [`Map`] that is written.
+pub const VERSION: u32 = 1;
+
+/// How a machine opens its secrets.
+///
+/// No match over it has `_`: another way, such as a TPM, does not compile before everything knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Open {
+    /// The owner does, when the image is built: they lie in it in the clear.
+    Build,
+    /// The machine does, at boot, with the identity on one of its filesystems.
+    Disk,
+    /// The machine does, when the owner unlocks it.
+    Owner,
+}
+
+impl Open {
+    /// As `hoopy.toml` has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Disk => "disk",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+/// The filesystem that keeps the identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// As `fstab` names it: `UUID=...`.
+    pub spec: String,
+    /// Its kind, as `ext4`.
+    pub filesystem: String,
+    /// What it must be mounted with: a subvolume.
+    pub options: Vec<String>,
+    /// Where `fstab` mounts it.
+    pub mount_point: String,
+}
+
+/// A secret that becomes a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretFile {
+    /// Where its encrypted file lies, below [`CIPHERTEXTS`], without `.age`.
+    pub secret: String,
+    /// Its path on the machine, without the slash in front; no part of it is a symbolic link.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// The number of the user that owns it.
+    pub user: u32,
+    /// The number of the group.
+    pub group: u32,
+}
+
+/// What an image says of its secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Map {
+    /// [`VERSION`].
+    pub version: u32,
+    /// How they are opened.
+    pub open: Open,
+    /// Where the identity lies, with [`Open::Disk`].
+    pub device: Option<Device>,
+    /// The machine's recipient: the public half of the identity that is expected.
+    pub recipient: String,
+    /// What becomes files.
+    pub files: Vec<SecretFile>,
+    /// Volumes with a key.
+    pub volumes: Vec<String>,
+}
+
+/// Where the agent says what came of it, at every boot anew.
+pub const OUTCOME: &str = "/run/hoopy/secrets.json";
+
+/// What came of the secrets at this boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Whether they are there.
+    pub state: State,
+    /// Why nothing or not everything could be opened, one failure an entry: the secret's name and why.
+    pub failures: Vec<String>,
+    /// How long opening took, in microseconds.
+    pub micros: u64,
+}
+
+/// Whether a machine's secrets are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// All of them.
+    Open,
+    /// None: the owner has not unlocked the machine.
+    Locked,
+    /// Not all of them.
+    Failed,
+}

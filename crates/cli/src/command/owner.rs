@@ -1,0 +1,183 @@
+//! The owner at this computer: where the identities are, how a passphrase is asked for, and where the agent is.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+
+use hoopy_base::input;
+use hoopy_build::road::OwnerKeys;
+use hoopy_secrets::directory::{NAME, RECOVERY};
+use hoopy_secrets::owner::{MAX_FILE, recipients_of};
+use hoopy_secrets::{Identities, Prompt, Recipient, SecretString};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use crate::error::{CommandError, Context as _, Result};
+use crate::output::{note, prompt};
+
+/// Private keys of ssh that age can use.
+const SSH: [&str; 2] = ["id_ed25519", "id_rsa"];
+
+/// The longest answer that is read from a terminal.
+const MAX_ANSWER: usize = 4096;
+
+/// No core dump holds what this process decrypts.
+pub fn keep_to_itself() {
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+/// `$XDG_CONFIG_HOME/age`, or `~/.config/age`.
+pub fn age_dir() -> Option<PathBuf> {
+    let set = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    set.or_else(|| Some(home()?.join(".config"))).map(|dir| dir.join("age"))
+}
+
+fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").map(PathBuf::from)
+}
+
+/// The files in which the owner may have identities.
+fn files() -> Vec<PathBuf> {
+    let dir = age_dir().and_then(|dir| fs::read_dir(dir).ok());
+    let mut found: Vec<PathBuf> = dir.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    found.retain(|path| path.is_file());
+    found.sort();
+    found.extend(home().into_iter().flat_map(|home| SSH.map(|name| home.join(".ssh").join(name))));
+    found.retain(|path| path.is_file());
+    found
+}
+
+/// The identities of the files that were named, or those that the owner usually has.
+pub fn identities(given: &[PathBuf]) -> Result<Identities> {
+    let mut all = Identities::default();
+    for file in given {
+        let bytes = input::read_up_to(file, MAX_FILE).context(format!("cannot read {}", file.display()))?;
+        let added = all.add_file(&bytes, &file.display().to_string(), &Terminal);
+        added.map_err(|error| CommandError::failed(format!("{}: {error}", file.display())))?;
+    }
+    if given.is_empty() {
+        let recovery = Path::new(super::HERE).join(NAME).join(RECOVERY);
+        for file in files().into_iter().chain([recovery]) {
+            // What is no identity, or one whose plugin is not here, is not what was asked for.
+            if let Ok(bytes) = input::read_up_to(&file, MAX_FILE) {
+                let _ = all.add_file(&bytes, &file.display().to_string(), &Terminal);
+            }
+        }
+    }
+    if all.is_empty() {
+        return Err(CommandError::failed("no identity to decrypt with: none in ~/.config/age or ~/.ssh")
+            .hint("name one with --identity FILE: an age identity, or a private ssh key"));
+    }
+    Ok(all)
+}
+
+/// The same for a build, which asks for them when it needs them.
+pub fn keys() -> OwnerKeys {
+    let given: Vec<PathBuf> = std::env::var_os("HOOPY_IDENTITY")
+        .map(|set| std::env::split_paths(&set).collect())
+        .unwrap_or_default();
+    OwnerKeys(std::sync::Arc::new(move || identities(&given).unwrap_or_default()))
+}
+
+/// The public halves of the identities that the owner usually has.
+pub fn recipients() -> Vec<Recipient> {
+    let of = |file: &PathBuf| {
+        let bytes = input::read_up_to(file, MAX_FILE).unwrap_or_default();
+        let public = fs::read_to_string(file.with_extension("pub")).unwrap_or_default();
+        let of_ssh = public.trim().parse().ok().filter(|_| bytes.windows(11).any(|at| at == b"PRIVATE KEY"));
+        recipients_of(&bytes).into_iter().chain(of_ssh).collect::<Vec<_>>()
+    };
+    files().iter().flat_map(of).collect()
+}
+
+/// Where the agent for machines is: what `HOOPY_AGENTS` names, beside this program as releases have it, or where
+/// `cargo xtask hoopyd` puts it.
+pub fn agents() -> Vec<PathBuf> {
+    let named = std::env::var_os("HOOPY_AGENTS");
+    let mut dirs: Vec<PathBuf> = named.iter().flat_map(std::env::split_paths).collect();
+    let own = std::env::current_exe().ok().and_then(|file| file.canonicalize().ok());
+    if let Some(dir) = own.as_deref().and_then(Path::parent) {
+        dirs.push(dir.to_owned());
+        let above = dir.parent().unwrap_or(dir);
+        dirs.extend(["lib/hoopy", "libexec/hoopy", "hoopyd"].map(|below| above.join(below)));
+    }
+    dirs
+}
+
+/// A new passphrase, typed twice.
+pub fn new_passphrase() -> Result<SecretString> {
+    use hoopy_secrets::ExposeSecret as _;
+    let ask = |text: &str| Terminal.request_passphrase(text);
+    let (first, second) = ask("New recovery passphrase").zip(ask("The same once more")).ok_or_else(|| {
+        CommandError::failed("a passphrase is asked for on the terminal, and there is none")
+    })?;
+    let (one, other) = (first.expose_secret(), second.expose_secret());
+    if one != other || one.is_empty() {
+        return Err(CommandError::failed("the two passphrases differ, or are empty: nothing was written"));
+    }
+    Ok(first)
+}
+
+/// Asks on the terminal itself, also where standard input is a pipe.
+#[derive(Clone, Copy)]
+pub struct Terminal;
+
+impl Prompt for Terminal {
+    fn display_message(&self, message: &str) {
+        note(message);
+    }
+
+    fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Option<bool> {
+        let choice = no.map_or_else(|| format!("[{yes}]"), |no| format!("[{yes}/{no}]"));
+        let answer = ask(&format!("{message} {choice} "), true)?;
+        Some(answer.is_empty() || answer.eq_ignore_ascii_case(yes) || answer.eq_ignore_ascii_case("y"))
+    }
+
+    fn request_public_string(&self, description: &str) -> Option<String> {
+        ask(&format!("{description}: "), true)
+    }
+
+    fn request_passphrase(&self, description: &str) -> Option<SecretString> {
+        ask(&format!("{description}: "), false).map(SecretString::from)
+    }
+}
+
+/// One line from the terminal; nothing where there is none.
+fn ask(question: &str, shown: bool) -> Option<String> {
+    let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
+    prompt(question);
+    let silent = if shown { None } else { Some(Silent::new(&terminal).ok()?) };
+    let mut line = String::with_capacity(MAX_ANSWER);
+    let read = BufReader::with_capacity(MAX_ANSWER, io::Read::take(&terminal, MAX_ANSWER as u64))
+        .read_line(&mut line);
+    if silent.is_some() {
+        drop(silent);
+        note("");
+    }
+    read.ok().filter(|&bytes| bytes > 0)?;
+    let typed = line.trim_end_matches(['\r', '\n']).len();
+    line.truncate(typed);
+    Some(line)
+}
+
+/// A terminal that does not show what is typed, until this is dropped.
+struct Silent<'a> {
+    terminal: &'a File,
+    before: Termios,
+}
+
+impl<'a> Silent<'a> {
+    fn new(terminal: &'a File) -> io::Result<Self> {
+        let before = tcgetattr(terminal)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(terminal, OptionalActions::Flush, &silent)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Silent<'_> {
+    fn drop(&mut self) {
+        let _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
+    }
+}

@@ -1,0 +1,47 @@
+//! Why the agent could not do what it was asked.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Something the agent could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// A file failed.
+    #[error("{what} {}: {source}", .path.display())]
+    Io {
+        /// What was tried: `read`, `write`.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The map of secrets does not parse, or is of another version.
+    #[error("{}: {reason}", .path.display())]
+    Map {
+        /// The map.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// There is no identity, or not one that can be used.
+    #[error("the machine's identity: {0}")]
+    Identity(String),
+    /// A volume that this image has no key for.
+    #[error("volume {0:?}: this image has no key for it")]
+    NoVolume(String),
+    /// Some volumes were not unlocked.
+    #[error("{}", .0.join("; "))]
+    Volumes(Vec<String>),
+    /// The secrets were not opened.
+    #[error("secrets are not open: {}", .0.join("; "))]
+    NotOpen(Vec<String>),
+}
+
+impl AgentError {
+    /// An error of a file.
+    pub fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { what, path, source }
+    }
+}

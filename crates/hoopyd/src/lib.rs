@@ -1,0 +1,21 @@
+//! hoopy's agent on the machine.
+//!
+//! ```text
+//! hoopyd secrets     at boot: identity ─▶ open every encrypted file of the image ─▶ put it in its place
+//! hoopyd unlock      give each program of /etc/hoopy/unlock.d the key of its volume
+//! hoopyd enroll      keep a new identity of the machine, which comes on standard input
+//! hoopyd status      what came of it at this boot, for the health check
+//! ```
+//!
+//! Nothing secret is ever an argument, in the environment, or in a file that is not the secret's own place. Whatever
+//! fails is told with the secret's name and never ends a boot.
+
+pub mod enroll;
+pub mod error;
+pub mod identity;
+pub mod map;
+pub mod outcome;
+pub mod place;
+pub mod process;
+pub mod secrets;
+pub mod unlock;

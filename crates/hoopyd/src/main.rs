@@ -1,0 +1,51 @@
+//! The agent's command line. It is called by services, and by `hoopy` over ssh: the manual is docs/secrets.md.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use hoopyd::{enroll, outcome, process, secrets, unlock};
+
+/// What `hoopyd secrets` ends with where the owner has to unlock the machine first.
+const LOCKED: u8 = 3;
+
+const USAGE: &str = "usage: hoopyd secrets | status | unlock [NAME] [--identity | --key] | enroll [--forget]";
+
+fn main() -> ExitCode {
+    process::keep_to_itself();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let root = Path::new("/");
+    let result = match args.as_slice() {
+        ["secrets"] => secrets::at_boot(root).map(|outcome| code(&outcome)),
+        ["status"] => outcome::read(root).map(|outcome| {
+            println!("{}", outcome::text(&outcome));
+            u8::from(outcome.state == hoopy_boot::secrets::State::Failed)
+        }),
+        ["unlock"] => unlock::all(root).map(|()| 0),
+        ["unlock", "--identity"] => unlock::with_identity(root, std::io::stdin()).map(|()| 0),
+        ["unlock", name, "--key"] => unlock::with_key(root, name, std::io::stdin()).map(|()| 0),
+        ["enroll"] => enroll::enroll(root, std::io::stdin(), false).map(|()| 0),
+        ["enroll", "--forget"] => enroll::enroll(root, std::io::stdin(), true).map(|()| 0),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("hoopyd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn code(outcome: &hoopy_boot::secrets::Outcome) -> u8 {
+    use hoopy_boot::secrets::State;
+    outcome.failures.iter().for_each(|failure| eprintln!("hoopyd: {failure}"));
+    match outcome.state {
+        State::Open => 0,
+        State::Locked => LOCKED,
+        State::Failed => 1,
+    }
+}

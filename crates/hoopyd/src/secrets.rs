@@ -1,0 +1,84 @@
+//! `hoopyd secrets`: opens what the image brings encrypted.
+
+use std::path::Path;
+use std::time::Instant;
+
+use hoopy_boot::secrets::{Map, Open, Outcome, State};
+use hoopy_secrets::cipher::decrypt;
+use hoopy_secrets::{Identities, MachineIdentity};
+
+use crate::error::AgentError;
+use crate::identity::{self, Mounted};
+use crate::{map, outcome, place};
+
+/// What the service does: finds the identity, and opens everything with it. What fails is in the outcome.
+///
+/// # Errors
+/// [`AgentError`], where not even that could be written down.
+pub fn at_boot(root: &Path) -> Result<Outcome, AgentError> {
+    // Unlocked by the owner already, and the service is started once more to say so.
+    if let Ok(before) = outcome::read(root)
+        && before.state == State::Open
+    {
+        return Ok(before);
+    }
+    let begun = Instant::now();
+    let result = map::read(root).map(|map| match map.open {
+        Open::Disk => {
+            let opened = on_disk(&map).map(|identities| open(root, &map, &identities));
+            opened.unwrap_or_else(|error| failed(error.to_string()))
+        }
+        Open::Owner => Outcome { state: State::Locked, failures: Vec::new(), micros: 0 },
+        // Such an image has no agent.
+        Open::Build => Outcome { state: State::Open, failures: Vec::new(), micros: 0 },
+    });
+    let mut result = result.unwrap_or_else(|error| failed(error.to_string()));
+    result.micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    outcome::write(root, &result)?;
+    Ok(result)
+}
+
+fn failed(reason: String) -> Outcome {
+    Outcome { state: State::Failed, failures: vec![reason], micros: 0 }
+}
+
+/// The identities on the disk that the map names.
+///
+/// # Errors
+/// [`AgentError::Identity`].
+pub fn on_disk(map: &Map) -> Result<Vec<MachineIdentity>, AgentError> {
+    let device = map.device.as_ref();
+    let device =
+        device.ok_or_else(|| AgentError::Identity("the image names no filesystem for it".to_owned()))?;
+    identity::on(Mounted::new(device, false)?.path())
+}
+
+/// Opens every secret that becomes a file. One that fails does not keep the others from being opened.
+pub fn open(root: &Path, map: &Map, identities: &[MachineIdentity]) -> Outcome {
+    let begun = Instant::now();
+    let with = Identities::of_machine(identities);
+    let mut failures = Vec::new();
+    let expected = identities.iter().any(|identity| identity.recipient().as_str() == map.recipient);
+    for file in &map.files {
+        let opened = map::ciphertext(root, &file.secret).map_err(|error| error.to_string());
+        let opened = opened.and_then(|bytes| decrypt(&bytes, &with).map_err(|error| error.to_string()));
+        let put =
+            opened.and_then(|secret| place::put(root, file, &secret).map_err(|error| error.to_string()));
+        if let Err(reason) = put {
+            failures.push(format!("/{}: {reason}", file.path));
+        }
+    }
+    if !failures.is_empty() && !expected {
+        let found: Vec<String> =
+            identities.iter().map(|identity| identity.recipient().as_str().to_owned()).collect();
+        let message = format!(
+            "the machine's identity: expected that of {}, found {}: hoopy secret enroll HOST puts the right one there",
+            map.recipient,
+            found.join(", ")
+        );
+        failures.insert(0, message);
+    }
+    let state = if failures.is_empty() { State::Open } else { State::Failed };
+    let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    Outcome { state, failures, micros }
+}
