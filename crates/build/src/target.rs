@@ -45,7 +45,7 @@ pub struct LockFile {
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// hoopy cannot build for this machine's architecture, and no other was named.
-    #[error("no architecture: set `arch` in hoopy.toml, or say --arch x86_64 or --arch aarch64")]
+    #[error("no architecture named, and hoopy cannot build for that of this computer")]
     NoArch,
     /// A lock is for another architecture.
     #[error("{}: wrong architecture: expected {expected} ({}), found {found}", .path.display(), .by)]

@@ -155,3 +155,18 @@ impl Classify for FlashError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_machine_that_stops_answering_is_to_be_asked_by_hand() {
+        let (host, waited) = ("nas".to_owned(), Duration::from_secs(60));
+        let class = SshError::Silent { host, waited }.class();
+        assert_eq!(class.kind, Failed);
+        assert_eq!(class.hints, ["check whether `ssh nas true` answers, then run the command again"]);
+    }
+}
