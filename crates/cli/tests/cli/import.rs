@@ -40,8 +40,9 @@ fn overlay(home: &Home, to: &str) -> PathBuf {
         .arg(&to)
         .arg("-C")
         .arg(&dir)
-        .args(["etc", "usr"]);
-    assert!(made.status().unwrap().success());
+        .args(["etc", "usr"])
+        .status();
+    assert!(made.unwrap().success());
     to
 }
 
