@@ -12,15 +12,16 @@ use hoopy_sandbox::Script;
 use hoopy_store::Store;
 use hoopy_store::layer::package::Package;
 use hoopy_store::layer::stored::Layer;
-use hoopy_store::layer::{Entry, EntryPath, Kind, files};
+use hoopy_store::layer::{Entry, EntryPath, files};
 use hoopy_store::tree::settle::Directories;
 
-use super::conflict::{FileConflict, Winner, winner};
+use super::conflict::{Conflict, Winner, winner};
+use super::directories::DirectoryOwners;
 use super::kmod::Modules;
 use super::package_layer::settled_layer;
 use super::scripts::{Job, Runner, Scripts, apply, environment};
 use super::{
-    Origin, Stack, StackError, accounts, configuration, database, finish, health, root_mount, setup, triggers,
+    Origin, Stack, StackError, accounts, configuration, conflict, database, finish, health, protect, root_mount, setup, triggers,
 };
 use crate::config::System;
 use crate::context::Context;
@@ -58,7 +59,8 @@ pub fn fold(
     runner.prepare(&inputs.packages, inputs.epoch);
     let modules = Modules::begin(&inputs.packages, inputs.epoch, context);
     let scripts = Scripts { context, arch: inputs.arch, epoch: inputs.epoch, runner };
-    let mut fold = Fold { stack: Stack::default(), lost: HashSet::new(), settled, modules, scripts };
+    let (lost, owners) = (HashSet::new(), DirectoryOwners::default());
+    let mut fold = Fold { stack: Stack::default(), lost, owners, settled, modules, scripts };
     let made = fold.bottom_up(inputs, timings);
     fold.scripts.runner.end(context.jobs);
     made.map(|()| fold.stack)
@@ -85,7 +87,7 @@ fn settle_on(
     stack: &Stack,
     layer: &Layer,
     without: &HashSet<EntryPath>,
-    directories: Directories,
+    directories: Directories<'_>,
     origin: &Origin,
     epoch: u64,
     store: &Store,
@@ -104,13 +106,11 @@ fn script_name(package: &Package, kind: ScriptKind) -> String {
     format!("{}-{}.{kind}", package.record.name, package.record.version)
 }
 
-/// Where packages overwrite what is there: services are programs, and `etc/apk` is hoopy's own.
-const UNPROTECTED: [&[u8]; 2] = [b"etc/init.d", b"etc/apk"];
-
 struct Fold<'a> {
     stack: Stack,
     /// Files that a package gave up to another.
     lost: HashSet<(Box<str>, EntryPath)>,
+    owners: DirectoryOwners,
     settled: Settled<'a>,
     modules: Modules,
     scripts: Scripts<'a>,
@@ -162,19 +162,45 @@ impl Fold<'_> {
 
     fn package(&mut self, package: &Arc<Package>) -> Result<(), StackError> {
         self.script(package, ScriptKind::PreInstall)?;
-        let yielded = self.conflicts(package)?;
-        let layer = self.spare_configuration(package)?;
+        let mut yielded = self.conflicts(package)?;
+        let layer = protect::spare(package, &self.stack, &mut yielded, self.scripts.context.store)?;
+        // Settled, paths no longer go over links.
+        let yielded = yielded.iter().filter_map(|path| self.stack.tree.through_links(path)).collect();
+        let kept = self.claim_directories(package)?;
         let origin = Origin::Package(package.clone());
-        self.settle(&layer, &yielded, Directories::Override, origin)?;
+        self.settle(&layer, &yielded, Directories::Except(&kept), origin)?;
         self.script(package, ScriptKind::PostInstall)
+    }
+
+    /// The directories of `package` that stay as they are below.
+    fn claim_directories(&mut self, package: &Arc<Package>) -> Result<HashSet<EntryPath>, StackError> {
+        let Self { stack, owners, scripts, .. } = self;
+        let accounts = accounts::of(stack, &package.layer.entries, scripts.context.store)?;
+        // hoopy's own files of apk come first, and nobody asked for the directories that they are in.
+        let configuration = stack.iter().next().map(|(layer, _)| layer.clone());
+        let unclaimed = |path: &EntryPath| {
+            let same =
+                |e: &Entry| e.path == *path && stack.tree.get(path).is_some_and(|t| t.access() == e.access());
+            configuration.iter().any(|layer| layer.entries.iter().any(same))
+        };
+        Ok(owners.claim(package, &stack.tree, &accounts, &unclaimed))
     }
 
     /// The files that `package` yields to packages below. What they yield to it is simply overlaid.
     fn conflicts(&mut self, package: &Package) -> Result<HashSet<EntryPath>, StackError> {
         let mut yielded = HashSet::new();
-        for entry in package.layer.entries.iter().filter(|e| !e.is_dir()) {
-            let Some(at) = self.stack.tree.at(&entry.path) else { continue };
-            let Origin::Package(first) = &self.stack.origins[at.layer] else { continue };
+        for entry in package.layer.entries.iter() {
+            // apk knows files by the paths that packages give them, which may go over links.
+            let Some(there) =
+                self.stack.tree.through_links(&entry.path).and_then(|p| self.stack.tree.get(&p))
+            else {
+                continue;
+            };
+            conflict::check_kinds(entry, there, package, &self.stack)?;
+            if entry.is_dir() || there.is_dir() {
+                continue;
+            }
+            let Some(first) = self.stack.package_with(&entry.path, &there.path) else { continue };
             match winner(&first.record, &package.record) {
                 Winner::First => {
                     self.lost.insert((package.record.name.clone(), entry.path.clone()));
@@ -183,39 +209,11 @@ impl Fold<'_> {
                 Winner::Second => {
                     self.lost.insert((first.record.name.clone(), entry.path.clone()));
                 }
-                Winner::Neither => {
-                    let name = |p: &Package| format!("{}-{}", p.record.name, p.record.version);
-                    let (first, second) = (name(first), name(package));
-                    return Err(FileConflict { path: entry.path.clone(), first, second }.into());
-                }
+                Winner::Neither => return Err(Conflict::both(&entry.path, first, package).into()),
             }
         }
+        conflict::check_links(package, &yielded)?;
         Ok(yielded)
-    }
-
-    /// What a script made under `etc/` before `package` came with the same file stays; the package's own lies
-    /// beside it as `.apk-new` (apk-tools `src/database.c`, with its default protected paths).
-    fn spare_configuration(&self, package: &Package) -> Result<Layer, StackError> {
-        let spared = |entry: &Entry| {
-            let path = &entry.path;
-            let protected = path.is_within(b"etc") && !UNPROTECTED.iter().any(|dir| path.is_within(dir));
-            let made = self.stack.tree.at(path).is_some_and(|at| {
-                let by_package = matches!(self.stack.origins[at.layer], Origin::Package(_));
-                let there = self.stack.tree.get(path);
-                !by_package && there.is_some_and(|there| !there.is_dir() && there.kind != entry.kind)
-            });
-            protected && made && matches!(entry.kind, Kind::File { .. })
-        };
-        let layer = &package.layer;
-        if !layer.entries.iter().any(spared) {
-            return Ok(layer.clone());
-        }
-        let mut entries = layer.entries.to_vec();
-        for entry in entries.iter_mut().filter(|e| spared(e)) {
-            entry.path = EntryPath::new([entry.path.as_bytes(), b".apk-new"].concat())?;
-        }
-        let kept = vec![true; entries.len()];
-        Ok(layer.settled(self.scripts.context.store.put_layer(&entries)?, entries, &kept))
     }
 
     fn files(&mut self, layer: Layer, origin: Origin) -> Result<(), StackError> {
@@ -226,7 +224,7 @@ impl Fold<'_> {
         &mut self,
         layer: &Layer,
         without: &HashSet<EntryPath>,
-        directories: Directories,
+        directories: Directories<'_>,
         origin: Origin,
     ) -> Result<(), StackError> {
         let (epoch, store) = (self.scripts.epoch, self.scripts.context.store);

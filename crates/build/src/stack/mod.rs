@@ -14,12 +14,15 @@ mod capture;
 mod configuration;
 pub mod conflict;
 pub mod database;
+mod directories;
+mod extraction;
 mod finish;
 mod fold;
 pub mod health;
 mod kmod;
 mod package_layer;
 pub mod root_mount;
+mod protect;
 mod scripts;
 mod setup;
 mod triggers;
@@ -119,9 +122,9 @@ pub enum StackError {
         /// The path.
         source: hoopy_store::tree::settle::LostPath,
     },
-    /// Two packages have the same file.
+    /// A package cannot be laid over those below it.
     #[error(transparent)]
-    Conflict(#[from] conflict::FileConflict),
+    Conflict(#[from] conflict::Conflict),
     /// Nothing could run the services of the layout `ab`.
     #[error(
         "layout = \"ab\" needs OpenRC, whose services decide whether a boot was good, and no package brings \
@@ -155,6 +158,17 @@ impl Stack {
     /// The packages among the layers.
     pub fn packages(&self) -> impl Iterator<Item = &Arc<Package>> {
         self.origins.iter().filter_map(|o| if let Origin::Package(p) = o { Some(p) } else { None })
+    }
+
+    /// The package whose `path` it is, as packages name it, that is at `place` in the tree; whatever scripts have made of
+    /// it since.
+    pub fn package_with(&self, path: &EntryPath, place: &EntryPath) -> Option<&Arc<Package>> {
+        let at = self.tree.at(place)?;
+        let has = |package: &Package| package.layer.entries.iter().any(|e| e.path == *path);
+        self.origins.iter().take(at.layer + 1).rev().find_map(|origin| match origin {
+            Origin::Package(package) if has(package) => Some(package),
+            _ => None,
+        })
     }
 
     /// The content of the file at `path`, links followed; `None` where there is none.

@@ -4,20 +4,29 @@
 //! - A path below a symbolic link goes where the link leads: `var/run/x` is `run/x`.
 //! - Directories that a path needs are added, as they are below, or root's, 0755, where nobody has them.
 //! - Directories that are there already keep their owner and mode, where the layer's own say nothing
-//!   ([`Directories::Keep`]): git cannot record a directory's mode.
+//!   ([`Directories::Keep`], since git cannot record a directory's mode) or count less ([`Directories::Except`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::Tree;
 use crate::layer::{Entry, EntryPath, Kind, Owner};
 
 /// Whose owner and mode a directory has that is in the layer and below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Directories {
-    /// The layer's: it is a package.
-    Override,
+pub enum Directories<'a> {
+    /// The layer's, but of these what was there: it is a package.
+    Except(&'a HashSet<EntryPath>),
     /// What was there: it is `root/`.
     Keep,
+}
+
+impl Directories<'_> {
+    fn keeps(self, path: &EntryPath) -> bool {
+        match self {
+            Self::Except(kept) => kept.contains(path),
+            Self::Keep => true,
+        }
+    }
 }
 
 /// A path of a layer leads nowhere in the stack below.
@@ -36,7 +45,7 @@ pub fn settle(
     entries: &[Entry],
     below: &Tree,
     accounts: &Accounts,
-    directories: Directories,
+    directories: Directories<'_>,
 ) -> Result<Vec<Entry>, LostPath> {
     let mut settled: Vec<Entry> = Vec::with_capacity(entries.len());
     let mut own: BTreeSet<EntryPath> = BTreeSet::new();
@@ -44,7 +53,7 @@ pub fn settle(
         let path = below.through_links(&entry.path).ok_or_else(|| LostPath { path: entry.path.clone() })?;
         if let (Kind::Dir { .. }, Some(there)) = (&entry.kind, below.follow(&path))
             && there.is_dir()
-            && (directories == Directories::Keep || !below.get(&path).is_some_and(Entry::is_dir))
+            && (directories.keeps(&entry.path) || !below.get(&path).is_some_and(Entry::is_dir))
         {
             // There already, or reached over a link, which stays.
             let there = there.clone();
