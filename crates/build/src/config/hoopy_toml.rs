@@ -22,9 +22,10 @@ pub struct HoopyToml {
     /// Where packages come from: an address or a directory that holds `vBRANCH/main/ARCH/`.
     pub mirror: Option<String>,
     /// Repositories: `main` and `community` mean those of the branch on the mirror; else an address or a
-    /// directory; `@tag` in front makes it one that only pinned packages come from.
+    /// directory, or that of an index (`.../packages.adb`, as OpenWrt's feeds have) with the packages beside it; `@tag`
+    /// in front makes it one that only pinned packages come from.
     pub repositories: Option<Vec<String>>,
-    /// A directory with public keys (`NAME.rsa.pub`) to trust instead of Alpine's. Default: `keys/` where it is.
+    /// A directory with public keys (PEM) to trust instead of Alpine's. Default: `keys/` where it is.
     pub keys: Option<String>,
     /// Kernel arguments. `rdinit=/usr/libexec/hoopy/init` is added where no `rdinit=` is given.
     pub cmdline: Option<String>,

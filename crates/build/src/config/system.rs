@@ -52,9 +52,30 @@ pub struct Repository {
     pub name: String,
     /// The tag of packages that may come from it; none means every package.
     pub tag: Option<String>,
-    /// An address or a directory; `ARCH/APKINDEX.tar.gz` is below it.
+    /// An address or a directory, with `ARCH/APKINDEX.tar.gz` below it; or that of an index.
     pub location: String,
 }
+
+/// What the name of an index ends in that a repository names itself, as OpenWrt's feeds do: their packages lie beside it.
+const INDEX: &str = ".adb";
+
+impl Repository {
+    /// Where its index is, if it says: it is in a directory for each architecture otherwise.
+    pub fn own_index(&self) -> Option<&str> {
+        Some(&*self.location).filter(|location| location.ends_with(INDEX))
+    }
+
+    /// Where its package file `file` is.
+    pub fn package_place(&self, arch: Arch, file: &str) -> String {
+        match self.own_index() {
+            Some(index) => index.rsplit_once('/').map_or(file.to_owned(), |(dir, _)| format!("{dir}/{file}")),
+            None => format!("{}/{arch}/{file}", self.location),
+        }
+    }
+}
+
+/// The words that apk knows before an address (apk-repositories(5)). What kind of index there is, is seen there.
+const KINDS: [&str; 3] = ["ndx ", "v2 ", "v3 "];
 
 /// A program to build and copy.
 #[derive(Debug, Clone)]
@@ -313,7 +334,9 @@ impl Conversion<'_> {
             Some((tag, place)) => (Some(tag.to_owned()), place.trim()),
             None => (None, written.trim()),
         };
+        let place = KINDS.iter().find_map(|kind| place.strip_prefix(kind)).unwrap_or(place).trim();
         let location = match place.split_once('/') {
+            _ if place.ends_with(INDEX) => self.local(place),
             None => format!("{}/{}/{place}", self.local(mirror), release_dir(branch)),
             Some((b, repo)) if !repo.contains('/') && (b == "edge" || b.starts_with('v')) => {
                 format!("{}/{b}/{repo}", self.local(mirror))
