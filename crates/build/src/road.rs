@@ -22,7 +22,8 @@ use crate::segment::maker::SegmentMaker;
 use crate::stack::database::is_boot;
 use crate::stack::{self, Inputs, Origin, Runner, Stack};
 use crate::target::Target;
-use crate::{check, locking as lock, programs};
+use crate::working_tree::{Question, WorkingTree};
+use crate::{check, ignored, locking as lock, programs};
 
 mod assemble;
 mod error;
@@ -64,15 +65,16 @@ pub fn build(
     runner: &mut dyn Runner,
     context: Context<'_>,
 ) -> Result<Built, BuildError> {
-    let provenance = Provenance::ask(options.source.as_ref().unwrap_or(&target.system.dir));
+    let git = GitQuestions::ask(target, options);
     let snapshot = Snapshot::of(target);
-    let release = provenance.answer();
+    let (release, tree) = git.answers(context);
+    let snapshot = snapshot.map(|snapshot| snapshot.tracked(&tree));
     let spec = Spec::requested(target, options.output, options.version.as_deref(), &release);
     if let Some(built) = snapshot.as_ref().and_then(|s| s.recall(target, &spec, context)) {
         context.store.note_up_to_date(&built.path);
         return Ok(built);
     }
-    let request = Request { target, options, release, spec };
+    let request = Request { target, options, release, tree, spec };
     let (made, warnings) = request.build_mending(runner, context)?;
     if let Some(snapshot) = snapshot {
         snapshot.remember(target, &request.spec, &made.built, warnings, context.store);
@@ -90,10 +92,31 @@ pub fn build_with_stack(
     runner: &mut dyn Runner,
     context: Context<'_>,
 ) -> Result<(Built, Stack), BuildError> {
-    let release = Provenance::ask(options.source.as_ref().unwrap_or(&target.system.dir)).answer();
+    let (release, tree) = GitQuestions::ask(target, options).answers(context);
     let spec = Spec::requested(target, options.output, options.version.as_deref(), &release);
-    let (made, _) = Request { target, options, release, spec }.build_mending(runner, context)?;
+    let (made, _) = Request { target, options, release, tree, spec }.build_mending(runner, context)?;
     Ok((made.built, made.stack))
+}
+
+/// What is asked of git while other work goes on.
+struct GitQuestions {
+    provenance: Provenance,
+    tree: Question,
+}
+
+impl GitQuestions {
+    fn ask(target: &Target, options: &Options) -> Self {
+        let dir = options.source.as_ref().unwrap_or(&target.system.dir);
+        Self { provenance: Provenance::ask(dir), tree: WorkingTree::ask(dir) }
+    }
+
+    fn answers(self, context: Context<'_>) -> (Release, WorkingTree) {
+        let (release, why_not) = self.provenance.answer();
+        if let Some(why) = why_not {
+            context.observer.event(Event::Warning(&format!("the image does not name its commit: {why}")));
+        }
+        (release, self.tree.answer())
+    }
 }
 
 /// An image that is asked for.
@@ -102,6 +125,8 @@ struct Request<'a> {
     options: &'a Options,
     /// What git says of the directory.
     release: Release,
+    /// Which files of `root/` git tracks.
+    tree: WorkingTree,
     /// The image, before its root is known.
     spec: Spec,
 }
@@ -154,6 +179,10 @@ impl Request<'_> {
     /// The road.
     fn build(&self, runner: &mut dyn Runner, context: Context<'_>) -> Result<Made, BuildError> {
         let mut timings = Timings::default();
+        let missing = ignored::missing(&self.target.system);
+        if !missing.is_empty() {
+            return Err(BuildError::Missing(missing));
+        }
         let lock = timings.step("lock", context.observer, || self.lock(context))?;
         let draft = draft_of_previous(&self.spec, context);
         let maker = SegmentMaker::new(self.target.system.codec, context);
@@ -198,7 +227,8 @@ impl Request<'_> {
         let (packages, modules) = imported?;
         let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
         let boots = self.options.output != Output::Tar;
-        let inputs = Inputs { system, arch: lock.arch, epoch: lock.epoch, boots, packages, keys: &keys };
+        let (arch, epoch, tree) = (lock.arch, lock.epoch, &self.tree);
+        let inputs = Inputs { system, arch, epoch, boots, packages, keys: &keys, tree };
         let groups = Groups::of(inputs.packages.iter().map(AsRef::as_ref), &is_boot);
         let gather = Gather::new(maker, &groups, is_boot);
         let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);

@@ -18,6 +18,7 @@ mod finding;
 mod fstab;
 mod getty;
 mod keys;
+pub(crate) mod litter;
 mod own;
 mod runlevel;
 mod shebang;
@@ -145,6 +146,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(keys::check(view));
     findings.extend(crlf::check(view));
     findings.extend(shebang::check(view));
+    findings.extend(litter::check(view));
     findings.sort_by(|a, b| a.place().cmp(&b.place()));
     Ok(findings)
 }

@@ -36,8 +36,11 @@ pub struct HoopyToml {
     pub compression: Option<String>,
     /// Whether package scripts and `setup.sh` may use the network. Default: no.
     pub network: bool,
-    /// Modes (octal, as `"0600"`) of files and directories of `root/`, by their path in the image.
+    /// Modes (octal, as `"0600"`) of files and directories, of `root/` or of a package, by their path in the image.
     pub modes: BTreeMap<String, String>,
+    /// Files that `.gitignore` names below `root/` and that an image may be built without, by their path in the image. All
+    /// others must be there: a clone does not have them.
+    pub optional: Vec<String>,
     /// Programs built on this machine and copied into the image.
     pub programs: Vec<Program>,
     /// How images lie on the EFI system partition: `single`, one image with the last one beside it, or `ab`,

@@ -126,6 +126,8 @@ pub struct System {
     pub network: bool,
     /// Modes of files of `root/`.
     pub modes: BTreeMap<EntryPath, u32>,
+    /// What `.gitignore` names below `root/` and the image may lack.
+    pub optional: Vec<EntryPath>,
     /// Programs to build.
     pub programs: Vec<Program>,
     /// Processors of the virtual machine, where that is said.
@@ -180,6 +182,7 @@ impl System {
             unpacked_modules,
             network,
             modes,
+            optional,
             programs,
             layout,
             world,
@@ -191,7 +194,7 @@ impl System {
             esp: _,
             drift_ignore: _,
         } = self;
-        let fields: [&dyn fmt::Debug; 16] = [
+        let fields: [&dyn fmt::Debug; 17] = [
             dir,
             name,
             arch,
@@ -205,6 +208,7 @@ impl System {
             unpacked_modules,
             network,
             modes,
+            optional,
             programs,
             layout,
             world,
@@ -274,6 +278,7 @@ impl Conversion<'_> {
             },
             network: w.network,
             modes: self.modes(w.modes)?,
+            optional: self.optional(&w.optional)?,
             programs: w.programs.into_iter().map(|p| self.program(p)).collect::<Result<_, _>>()?,
             cpus: w.run.cpus,
             run_network: w.run.network,
@@ -373,6 +378,14 @@ impl Conversion<'_> {
             Ok((EntryPath::new(path).map_err(|e| self.value(&key, e))?, mode?))
         };
         written.iter().map(|(path, text)| mode(path, text)).collect()
+    }
+
+    fn optional(&self, written: &[String]) -> Result<Vec<EntryPath>, ConfigError> {
+        let path = |text: &String| {
+            let inside = text.strip_prefix("root/").unwrap_or(text);
+            EntryPath::new(inside).map_err(|e| self.value("optional", e))
+        };
+        written.iter().map(path).collect()
     }
 
     fn program(&self, written: super::hoopy_toml::Program) -> Result<Program, ConfigError> {

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use hoopy_apk::Record;
 use hoopy_store::layer::package::Package;
+use hoopy_store::layer::stored::Layer;
 use hoopy_store::layer::{Entry, EntryPath, Kind};
 
-use super::Stack;
+use super::{Origin, Stack, StackError};
 
 /// Two packages do not fit into one root.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +90,25 @@ pub fn check_links(package: &Package, yielded: &HashSet<EntryPath>) -> Result<()
         _ => None,
     };
     package.layer.entries.iter().find_map(broken).map_or(Ok(()), Err)
+}
+
+/// Refuses what is no directory in the place of one that has something in it: a link `bin` over `/bin` would take
+/// `/bin/sh` away.
+pub fn check_covers(layer: &Layer, origin: &Origin, stack: &Stack) -> Result<(), StackError> {
+    for entry in layer.entries.iter().filter(|e| !e.is_dir() && e.kind != Kind::Whiteout) {
+        let Some(path) = stack.tree.through_links(&entry.path) else { continue };
+        let lost =
+            stack.tree.get(&path).filter(|there| there.is_dir()).and_then(|_| stack.tree.below(&path).next());
+        let Some((lost, _)) = lost else { continue };
+        let whose = stack.tree.at(lost).and_then(|at| stack.origins.get(at.layer));
+        return Err(StackError::Covers {
+            origin: origin.label(),
+            path: entry.path.clone(),
+            lost: lost.clone(),
+            whose: whose.map_or_else(String::new, Origin::label),
+        });
+    }
+    Ok(())
 }
 
 /// Whose file stays.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hoopy_apk::package::ScriptKind;
 use hoopy_base::arch::Arch;
-use hoopy_base::report::Timings;
+use hoopy_base::report::{Observer, Timings};
 use hoopy_boot::layout::Layout;
 use hoopy_boot::release::Release;
 use hoopy_sandbox::Script;
@@ -13,7 +13,7 @@ use hoopy_store::Store;
 use hoopy_store::layer::package::Package;
 use hoopy_store::layer::stored::Layer;
 use hoopy_store::layer::{Entry, EntryPath, files};
-use hoopy_store::tree::settle::Directories;
+use hoopy_store::tree::settle::{Directories, NO_MODES};
 
 use super::conflict::{Conflict, Winner, winner};
 use super::directories::DirectoryOwners;
@@ -21,10 +21,11 @@ use super::kmod::Modules;
 use super::package_layer::settled_layer;
 use super::scripts::{Job, Runner, Scripts, apply, environment};
 use super::{
-    Origin, Stack, StackError, accounts, configuration, conflict, database, finish, health, protect, root_mount, setup, triggers,
+    Origin, Stack, StackError, accounts, configuration, conflict, database, finish, health, modes, passwords, protect, root_mount, setup, triggers,
 };
 use crate::config::System;
 use crate::context::Context;
+use crate::working_tree::WorkingTree;
 
 /// What a stack is made of.
 pub struct Inputs<'a> {
@@ -40,6 +41,8 @@ pub struct Inputs<'a> {
     pub packages: Vec<Arc<Package>>,
     /// The trusted keys' files.
     pub keys: &'a [(String, Vec<u8>)],
+    /// Which files of `root/` git tracks.
+    pub tree: &'a WorkingTree,
 }
 
 /// Takes each package and each directory of files as soon as its layer is what it will be.
@@ -77,7 +80,15 @@ pub fn add_release_file(
     store: &Store,
 ) -> Result<(), StackError> {
     let layer = finish::release(release, epoch, store)?;
-    let layer = settle_on(stack, &layer, &HashSet::new(), Directories::Keep, &Origin::Release, epoch, store)?;
+    let layer = settle_on(
+        stack,
+        &layer,
+        &HashSet::new(),
+        Directories::Keep(&NO_MODES),
+        &Origin::Release,
+        epoch,
+        store,
+    )?;
     stack.push(layer, Origin::Release);
     Ok(())
 }
@@ -124,12 +135,12 @@ impl Fold<'_> {
             self.configuration(inputs)?;
             inputs.packages.iter().try_for_each(|p| self.package(p))?;
             inputs.packages.iter().try_for_each(|p| self.trigger(p))?;
-            self.database()
+            self.database()?;
+            self.lock_accounts(None)
         })?;
         timings.step("root/ and setup.sh", observer, || {
-            self.files(files::skeleton(&system.path("root"), &system.modes, epoch, store)?, Origin::Files)?;
-            let copied = files::copied(system.programs.iter().flat_map(|p| &p.copy), epoch, store)?;
-            self.files(copied, Origin::Programs)?;
+            self.own_files(inputs)?;
+            self.lock_accounts(Some(observer))?;
             if let Some(job) = setup::job(&system.dir, system.network, epoch)? {
                 apply(&mut self.stack, job, &mut self.scripts)?;
             }
@@ -216,8 +227,33 @@ impl Fold<'_> {
         Ok(yielded)
     }
 
+    /// `root/`, what `[modes]` says of packages' files, and the user's programs.
+    fn own_files(&mut self, inputs: &Inputs<'_>) -> Result<(), StackError> {
+        let (system, epoch, store) = (inputs.system, inputs.epoch, self.scripts.context.store);
+        let mode_of = |path: &EntryPath, local| {
+            system.modes.get(path).copied().unwrap_or(inputs.tree.mode(path, local))
+        };
+        let root = files::skeleton(&system.path("root"), &mode_of, epoch, store)?;
+        let others = modes::layer(&system.modes, &root, &self.stack, epoch, store)?;
+        let copied = files::copied(system.programs.iter().flat_map(|p| &p.copy), epoch, store)?;
+        let layers = [(root, Origin::Files), (others, Origin::Finish), (copied, Origin::Programs)];
+        for (layer, origin) in layers {
+            conflict::check_covers(&layer, &origin, &self.stack)?;
+            self.settle(&layer, &HashSet::new(), Directories::Keep(&system.modes), origin)?;
+        }
+        Ok(())
+    }
+
+    fn lock_accounts(&mut self, tell: Option<&dyn Observer>) -> Result<(), StackError> {
+        let (epoch, store) = (self.scripts.epoch, self.scripts.context.store);
+        match passwords::lock(&self.stack, epoch, store, tell)? {
+            Some(layer) => self.files(layer, Origin::Finish),
+            None => Ok(()),
+        }
+    }
+
     fn files(&mut self, layer: Layer, origin: Origin) -> Result<(), StackError> {
-        self.settle(&layer, &HashSet::new(), Directories::Keep, origin)
+        self.settle(&layer, &HashSet::new(), Directories::Keep(&NO_MODES), origin)
     }
 
     fn settle(

@@ -20,8 +20,10 @@ mod finish;
 mod fold;
 pub mod health;
 mod kmod;
+mod modes;
 mod package_layer;
 pub mod root_mount;
+mod passwords;
 mod protect;
 mod scripts;
 mod setup;
@@ -125,6 +127,23 @@ pub enum StackError {
     /// A package cannot be laid over those below it.
     #[error(transparent)]
     Conflict(#[from] conflict::Conflict),
+    /// A file, link or program takes the place of a directory, and all that is in it would be gone.
+    #[error(
+        "{origin}: /{path} is no directory there, and takes the place of one: /{lost} of {whose} would be lost"
+    )]
+    Covers {
+        /// Whose file it is.
+        origin: String,
+        /// The file.
+        path: EntryPath,
+        /// The first path that would be lost.
+        lost: EntryPath,
+        /// Whose that is.
+        whose: String,
+    },
+    /// `[modes]` names a path that is nowhere.
+    #[error("hoopy.toml: `modes` names {0:?}, and neither root/ nor a package has that")]
+    NoSuchMode(EntryPath),
     /// Nothing could run the services of the layout `ab`.
     #[error(
         "layout = \"ab\" needs OpenRC, whose services decide whether a boot was good, and no package brings \

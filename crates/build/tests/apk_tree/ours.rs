@@ -11,6 +11,7 @@ use hoopy_build::config::{Overrides, System};
 use hoopy_build::context::Context;
 use hoopy_build::fetch::Client;
 use hoopy_build::stack::{Inputs, Stack, fold};
+use hoopy_build::working_tree::WorkingTree;
 use hoopy_store::Store;
 use hoopy_store::layer::package::{PackageFile, import};
 use hoopy_store::layer::{EntryPath, Kind};
@@ -30,7 +31,15 @@ pub fn install(packages: &[&Made], dir: &Path) -> Outcome {
         Arc::new(import(&file, &store).unwrap())
     });
     let packages = imported.collect();
-    let inputs = Inputs { system: &system, arch: Arch::X86_64, epoch: 1_790_000_000, packages, keys: &[] };
+    let tree = WorkingTree::default();
+    let inputs = Inputs {
+        system: &system,
+        arch: Arch::X86_64,
+        epoch: 1_790_000_000,
+        packages,
+        keys: &[],
+        tree: &tree,
+    };
     let (client, jobs) = (Client::default(), Jobs::new(1));
     let context = Context { store: &store, client: &client, jobs: &jobs, observer: &Silent };
     match fold(&inputs, &mut Commands, &|_, _| {}, &mut Timings::default(), context) {

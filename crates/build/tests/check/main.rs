@@ -10,7 +10,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -21,6 +20,7 @@ use hoopy_build::config::{Overrides, System};
 use hoopy_build::stack::{Origin, Stack};
 use hoopy_build::target::Target;
 use hoopy_store::Store;
+use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::skeleton;
 
 /// Modes as a clone with the usual umask has them, whatever this one's was; then those of `modes`.
@@ -54,13 +54,14 @@ fn found(case: &Path) -> String {
     let findings = if case.join("image").is_dir() {
         let store = Store::open(&home.path().join("store")).unwrap();
         let mut stack = Stack::default();
-        let layers = [
-            ("image", Origin::Database, &BTreeMap::new()),
-            ("system/root", Origin::Files, &system.modes),
-            ("setup", Origin::Setup, &BTreeMap::new()),
-        ];
-        for (dir, origin, modes) in layers {
-            stack.push(skeleton(&case.join(dir), modes, 0, &store).unwrap(), origin);
+        let layers = [("image", Origin::Database), ("system/root", Origin::Files), ("setup", Origin::Setup)];
+        for (dir, origin) in layers {
+            let is_root = matches!(origin, Origin::Files);
+            let mode_of = |path: &EntryPath, local: u32| match system.modes.get(path) {
+                Some(mode) if is_root => *mode,
+                _ => local & 0o7755,
+            };
+            stack.push(skeleton(&case.join(dir), &mode_of, 0, &store).unwrap(), origin);
         }
         check::image(&target, &stack, &store).unwrap()
     } else {
