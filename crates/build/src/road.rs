@@ -14,7 +14,7 @@ use hoopy_store::layer::Layer;
 use crate::built::{Built, LayerSize};
 use crate::context::Context;
 use crate::fetch;
-use crate::image::{self, Identity, ImageError, Initramfs, Kernel, Spec, Version};
+use crate::image::{self, Identity, ImageError, Kernel, Spec, Version};
 use crate::provenance::Provenance;
 use crate::segment::gather::Gather;
 use crate::segment::groups::Groups;
@@ -187,7 +187,10 @@ impl Request<'_> {
         let draft = draft_of_previous(&self.spec, context);
         let maker = SegmentMaker::new(self.target.system.codec, context);
         let root = self.root(lock, runner, &maker, &mut timings, context)?;
-        self.image(root, &maker, draft, timings, context)
+        match self.spec.output {
+            Output::Tar => self.archive(root, timings, context),
+            Output::Uki | Output::KernelAndInitramfs => self.image(root, &maker, draft, timings, context),
+        }
     }
 
     /// The lock: the one that is there, or a new one where there is none.
@@ -249,7 +252,7 @@ impl Request<'_> {
         let Root { lock, mut stack, modules, groups } = root;
         let kernel = image::find_kernel(&stack, context.store)?;
         check_codec(self.target.system.codec, &kernel)?;
-        let spec = self.spec_of(&stack, &kernel, &lock);
+        let spec = self.spec_of(&stack, Some(&kernel), &lock);
         let previous: Option<PreviousImage> = context.store.recall(spec.fingerprint());
         if let Some(previous) = previous.filter(|previous| previous.is_whole(&spec, context.store)) {
             return Ok(Made { built: previous.into_built(timings), stack });
@@ -266,16 +269,34 @@ impl Request<'_> {
         fit::check(&spec, &stack, initramfs.size() + kernel.size, modules)?;
         let write = || assembly.write(&initramfs, draft);
         let (path, size) = timings.step("write", context.observer, write)?;
-        let built = built(&spec, &stack, path, size, &initramfs, modules);
+        let built = built(&spec, &stack, path, size, initramfs.size(), modules);
+        remember(&spec, &built, context)?;
+        Ok(Made { built: Built { timings, ..built }, stack })
+    }
+
+    /// The archive of `root`: for a container or a chroot, where there need be no kernel.
+    fn archive(&self, root: Root, mut timings: Timings, context: Context<'_>) -> Result<Made, BuildError> {
+        let Root { lock, mut stack, modules, groups: _ } = root;
+        let spec = self.spec_of(&stack, None, &lock);
+        let previous: Option<PreviousImage> = context.store.recall(spec.fingerprint());
+        if let Some(previous) = previous.filter(|previous| previous.is_whole(&spec, context.store)) {
+            return Ok(Made { built: previous.into_built(timings), stack });
+        }
+        let image = identity(&spec, &self.options.day).image();
+        let named = Release { image: image.clone(), ..self.release.clone() };
+        stack::add_release_file(&mut stack, &named, lock.epoch, context.store)?;
+        let write = || assemble::archive(&spec, &image, &stack, context.store);
+        let (path, size) = timings.step("write", context.observer, write)?;
+        let built = built(&spec, &stack, path, size, 0, modules);
         remember(&spec, &built, context)?;
         Ok(Made { built: Built { timings, ..built }, stack })
     }
 
     /// The spec of the image with this root.
-    fn spec_of(&self, stack: &Stack, kernel: &Kernel, lock: &Lock) -> Spec {
+    fn spec_of(&self, stack: &Stack, kernel: Option<&Kernel>, lock: &Lock) -> Spec {
         let layers: Vec<LayerId> = stack.tree.layers().iter().map(|layer| layer.id).collect();
         let stub = lock.with_role(Role::Stub).next().map(|package| package.sha256);
-        self.spec.clone().with_root(&layers, kernel.content, stub)
+        self.spec.clone().with_root(&layers, kernel.map(|kernel| kernel.content), stub)
     }
 }
 
@@ -303,13 +324,13 @@ fn identity(spec: &Spec, day: &str) -> Identity {
 }
 
 /// What was made.
-fn built(spec: &Spec, stack: &Stack, path: PathBuf, size: u64, initramfs: &Initramfs, modules: u64) -> Built {
+fn built(spec: &Spec, stack: &Stack, path: PathBuf, size: u64, initramfs: u64, modules: u64) -> Built {
     let mut layers = largest(stack);
     layers.truncate(5);
     Built {
         path: path.canonicalize().unwrap_or(path),
         size,
-        initramfs: initramfs.size(),
+        initramfs,
         packages: stack.packages().count(),
         layers,
         arch: spec.arch,

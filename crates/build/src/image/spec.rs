@@ -128,12 +128,17 @@ impl Spec {
 
     /// The same, of this root, kernel and stub.
     #[must_use]
-    pub fn with_root(mut self, layers: &[LayerId], kernel: ContentId, stub: Option<ContentId>) -> Self {
+    pub fn with_root(
+        mut self,
+        layers: &[LayerId],
+        kernel: Option<ContentId>,
+        stub: Option<ContentId>,
+    ) -> Self {
         self.stub = stub;
         for (_, contents) in &mut self.sections {
             match contents {
                 Contents::Initramfs(root) => root.layers = layers.to_vec(),
-                Contents::Kernel(known) => *known = Some(kernel),
+                Contents::Kernel(known) => *known = kernel,
                 Contents::OsRelease { .. }
                 | Contents::Text(_)
                 | Contents::KernelRelease

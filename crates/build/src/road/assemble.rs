@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use hoopy_base::jobs::Task;
 use hoopy_lock::Lock;
+use hoopy_store::Store;
 use hoopy_store::layer::EntryPath;
 use hoopy_uki::{Plan, Section, SectionData};
 
@@ -61,7 +62,7 @@ impl Assembly<'_> {
         initramfs: &Initramfs,
         draft: Option<PreviousDraft>,
     ) -> Result<(PathBuf, u64), BuildError> {
-        let images = self.images()?;
+        let images = images(self.spec)?;
         let file = |ending: &str| images.join(format!("{}.{ending}", self.identity.image()));
         let store = self.context.store;
         match self.spec.output {
@@ -80,11 +81,7 @@ impl Assembly<'_> {
                 let bytes = image::initramfs_to(&path, initramfs, store)?;
                 Ok((path, bytes))
             }
-            Output::Tar => {
-                let path = file("tar");
-                let bytes = image::tar_to(&path, self.stack, store)?;
-                Ok((path, bytes))
-            }
+            Output::Tar => Ok(archive(self.spec, &self.identity.image(), self.stack, store)?),
         }
     }
 
@@ -94,19 +91,10 @@ impl Assembly<'_> {
             let (stub, _) = tool::stub(self.lock, self.context.store)?;
             let plan = Plan::new(&stub, self.sections(None)?).map_err(ImageError::from)?;
             let at = plan.data_range(Section::Initrd).map(|range| range.start);
-            let new = |at| InitramfsWriter::begin(&self.images().ok()?, at, self.context.store).ok();
+            let new = |at| InitramfsWriter::begin(&images(self.spec).ok()?, at, self.context.store).ok();
             Ok::<_, BuildError>(at.and_then(new))
         };
         if self.spec.output == Output::Uki { begin().ok().flatten() } else { None }
-    }
-
-    /// Where images go.
-    fn images(&self) -> Result<PathBuf, ImageError> {
-        let images = self.spec.images();
-        match fs::create_dir_all(&images) {
-            Ok(()) => Ok(images),
-            Err(source) => Err(ImageError::Io { path: images, source }),
-        }
     }
 
     fn plan(&self, initramfs: &Initramfs) -> Result<Plan, BuildError> {
@@ -150,5 +138,26 @@ impl Assembly<'_> {
         let path = EntryPath::new("etc/os-release")?;
         let of_root = self.stack.read(&path, self.context.store).map_err(ImageError::from)?;
         Ok(image::os_release(of_root.as_deref(), branch, self.identity))
+    }
+}
+
+/// Writes the root as an archive called `image`.
+pub(super) fn archive(
+    spec: &Spec,
+    image: &str,
+    stack: &Stack,
+    store: &Store,
+) -> Result<(PathBuf, u64), ImageError> {
+    let path = images(spec)?.join(format!("{image}.tar"));
+    let bytes = image::tar_to(&path, stack, store)?;
+    Ok((path, bytes))
+}
+
+/// Where images go.
+fn images(spec: &Spec) -> Result<PathBuf, ImageError> {
+    let images = spec.images();
+    match fs::create_dir_all(&images) {
+        Ok(()) => Ok(images),
+        Err(source) => Err(ImageError::Io { path: images, source }),
     }
 }

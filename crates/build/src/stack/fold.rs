@@ -21,7 +21,8 @@ use super::kmod::Modules;
 use super::package_layer::settled_layer;
 use super::scripts::{Job, Runner, Scripts, apply, environment};
 use super::{
-    Origin, Stack, StackError, accounts, configuration, conflict, database, finish, health, modes, passwords, protect, root_mount, setup, triggers,
+    Origin, Stack, StackError, accounts, configuration, conflict, database, finish, health, modes, passwords,
+    protect, root_mount, setup, triggers,
 };
 use crate::config::System;
 use crate::context::Context;
@@ -134,13 +135,18 @@ impl Fold<'_> {
         timings.step("packages and scripts", observer, || {
             self.configuration(inputs)?;
             inputs.packages.iter().try_for_each(|p| self.package(p))?;
-            inputs.packages.iter().try_for_each(|p| self.trigger(p))?;
+            inputs
+                .packages
+                .iter()
+                .try_for_each(|p| self.trigger(p, triggers::matching(&p.triggers, &self.stack)))?;
             self.database()?;
             self.lock_accounts(None)
         })?;
         timings.step("root/ and setup.sh", observer, || {
+            let below = self.stack.tree.layers().len();
             self.own_files(inputs)?;
             self.lock_accounts(Some(observer))?;
+            self.trigger_again(inputs, below)?;
             if let Some(job) = setup::job(&system.dir, system.network, epoch)? {
                 apply(&mut self.stack, job, &mut self.scripts)?;
             }
@@ -274,8 +280,18 @@ impl Fold<'_> {
         self.run(package, kind, vec![package.record.version.as_str().into()])
     }
 
-    fn trigger(&mut self, package: &Package) -> Result<(), StackError> {
-        let matching = triggers::matching(&package.triggers, &self.stack);
+    /// What lies in `root/` and `programs`, from the layer `below` on, is made known to the packages that watch its
+    /// directories: kernel modules, certificates, fonts, schemas.
+    fn trigger_again(&mut self, inputs: &Inputs<'_>, below: usize) -> Result<(), StackError> {
+        let own = below..self.stack.tree.layers().len();
+        for package in &inputs.packages {
+            let matching = triggers::matching_again(&package.triggers, &self.stack, own.clone());
+            self.trigger(package, matching)?;
+        }
+        Ok(())
+    }
+
+    fn trigger(&mut self, package: &Package, matching: Vec<Vec<u8>>) -> Result<(), StackError> {
         if matching.is_empty() {
             return Ok(());
         }

@@ -38,6 +38,7 @@ pub fn install(packages: &[&Made], dir: &Path) -> Outcome {
         epoch: 1_790_000_000,
         packages,
         keys: &[],
+        boots: false,
         tree: &tree,
     };
     let (client, jobs) = (Client::default(), Jobs::new(1));

@@ -12,6 +12,8 @@
 //! hard PATH MODE UID:GID FIRST
 //! pre-install mkdir MODE PATH | chmod MODE PATH | write PATH TEXT | symlink TARGET PATH
 //! post-install the same
+//! trigger the same
+//! triggers PATTERN
 //! ```
 
 use std::fs::File;
@@ -44,6 +46,7 @@ fn one(text: &str, dir: &Path) -> Made {
     let (name, version) = lines.next().and_then(|l| l.split_once(' ')).unwrap();
     let mut record = maker::record(name, version, "x86_64");
     let (mut data, mut scripts) = (DataWriter::new().unwrap(), Vec::<(ScriptKind, Vec<u8>)>::new());
+    let mut triggers = Vec::new();
     for line in lines.filter(|l| !l.trim().is_empty()) {
         let (word, rest) = line.split_once(' ').unwrap();
         match word {
@@ -51,14 +54,15 @@ fn one(text: &str, dir: &Path) -> Made {
             "priority" => record.replaces_priority = rest.parse().unwrap(),
             "replaces" => record.replaces.push(rest.parse().unwrap()),
             "depends" => record.depends.push(rest.parse().unwrap()),
-            "pre-install" | "post-install" => script(&mut scripts, word, rest),
+            "triggers" => triggers.push(rest.to_owned()),
+            "pre-install" | "post-install" | "trigger" => script(&mut scripts, word, rest),
             _ => {
                 let (entry, content) = entry(word, rest);
                 data.add(Entry { mtime: 1_760_000_000, ..entry }, content.as_bytes()).unwrap();
             }
         }
     }
-    let info = PackageInfo { record, triggers: Vec::new(), datahash: None };
+    let info = PackageInfo { record, triggers, datahash: None };
     let path = dir.join(format!("{name}-{version}.apk"));
     let draft = Draft { info, scripts, mtime: 0 };
     write(&draft, data, None, &mut File::create(&path).unwrap()).unwrap();

@@ -33,7 +33,10 @@ fn table(built: &Built) -> String {
         return format!("{} is up to date ({})\n", built.path.display(), size::show(built.size));
     }
     let mut out = format!("image     {}\n", built.path.display());
-    out += &format!("size      {} (initramfs {})\n", size::show(built.size), size::show(built.initramfs));
+    out += &match built.initramfs {
+        0 => format!("size      {}\n", size::show(built.size)),
+        initramfs => format!("size      {} (initramfs {})\n", size::show(built.size), size::show(initramfs)),
+    };
     out += &format!("packages  {}\n", built.packages);
     let steps: Vec<String> =
         built.timings.0.iter().map(|(step, took)| format!("{step} {:.2} s", took.as_secs_f64())).collect();
