@@ -1,7 +1,6 @@
 //! Public keys in every shape that apk reads; and what the real apk (`HOOPY_APK_ROOT`) signed with keys on curves.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-#[allow(dead_code, reason = "other tests use the rest")]
 mod common;
 
 use common::oracle::Oracle;

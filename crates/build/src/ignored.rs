@@ -15,7 +15,7 @@ use crate::check::litter;
 use crate::config::System;
 use crate::git;
 
-/// A file that is not there.
+/// A file that `.gitignore` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingFile {
     /// The file, from the system directory: `root/etc/ssh/ssh_host_ed25519_key`.
@@ -34,6 +34,18 @@ impl fmt::Display for MissingFile {
 
 /// What is missing of what `system` needs, but for what its `optional` names.
 pub fn missing(system: &System) -> Vec<MissingFile> {
+    let mut named = named(system);
+    let is_optional = |file: &MissingFile| {
+        let inside = file.path.strip_prefix("root").unwrap_or(&file.path);
+        system.optional.iter().any(|path| inside.starts_with(path.as_path()))
+    };
+    let is_there = |file: &MissingFile| std::fs::symlink_metadata(system.path("").join(&file.path)).is_ok();
+    named.retain(|file: &MissingFile| !is_optional(file) && !is_there(file));
+    named
+}
+
+/// What `.gitignore` names below the `root/` of `system`.
+pub fn named(system: &System) -> Vec<MissingFile> {
     let Ok(dir) = system.dir.canonicalize() else { return Vec::new() };
     let top = git::top(&dir).unwrap_or_else(|| dir.clone());
     let mut named = Vec::new();
@@ -44,12 +56,6 @@ pub fn missing(system: &System) -> Vec<MissingFile> {
     for place in &places {
         patterns(place, &dir, &mut named);
     }
-    let is_optional = |file: &MissingFile| {
-        let inside = file.path.strip_prefix("root").unwrap_or(&file.path);
-        system.optional.iter().any(|path| inside.starts_with(path.as_path()))
-    };
-    let is_there = |file: &MissingFile| std::fs::symlink_metadata(dir.join(&file.path)).is_ok();
-    named.retain(|file: &MissingFile| !is_optional(file) && !is_there(file));
     named
 }
 

@@ -25,6 +25,8 @@ const LOCAL: u32 = 0o7755;
 pub struct WorkingTree {
     /// By the path in the image: whether git has it as executable.
     files: HashMap<EntryPath, bool>,
+    /// Those that are symbolic links in git.
+    links: HashSet<EntryPath>,
     /// The directories above those.
     dirs: HashSet<EntryPath>,
     /// Whether git goes by its own word for what is executable: the files are on a filesystem that cannot say.
@@ -52,6 +54,16 @@ fn trusts_modes(dir: &Path, top: &Path) -> bool {
     git::output(asked).is_ok_and(|said| !said.starts_with(b"false"))
 }
 
+/// The files of `root/` that git ignores in the system directory `dir`, from there; none where git does not say.
+pub fn ignored(dir: &Path) -> Vec<PathBuf> {
+    use std::os::unix::ffi::OsStringExt as _;
+    let Some(top) = git::top(dir) else { return Vec::new() };
+    let args = ["ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", "root"];
+    let listed = git::output(git::command(dir, &top, &args).spawn()).unwrap_or_default();
+    let paths = listed.split(|&byte| byte == 0).filter(|path| !path.is_empty());
+    paths.map(|path| PathBuf::from(std::ffi::OsString::from_vec(path.to_vec()))).collect()
+}
+
 impl WorkingTree {
     /// Asks about the system directory `dir`.
     pub fn ask(dir: &Path) -> Question {
@@ -76,6 +88,9 @@ impl WorkingTree {
                     break;
                 }
             }
+            if head.starts_with(b"120000") {
+                tree.links.insert(path.clone());
+            }
             tree.files.insert(path, head.starts_with(b"100755"));
         }
         tree
@@ -95,9 +110,9 @@ impl WorkingTree {
         self.files.contains_key(path)
     }
 
-    /// Whether git makes the directory at `path`.
-    pub fn makes(&self, path: &EntryPath) -> bool {
-        self.dirs.contains(path)
+    /// Whether git has a symbolic link at `path`.
+    pub fn is_link(&self, path: &EntryPath) -> bool {
+        self.links.contains(path)
     }
 
     /// The mode in the image of what is at `path` in `root/` with the mode `local`.

@@ -226,8 +226,11 @@ impl System {
     }
 }
 
+/// A text without the byte order mark that editors of Windows put in front.
 fn read(path: &Path) -> Result<String, ConfigError> {
-    read_text(path, Kind::Text).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+    let read = |source| ConfigError::Read { path: path.to_owned(), source };
+    let text = read_text(path, Kind::Text).map_err(read)?;
+    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
 }
 
 fn parse(file: &Path, text: &str) -> Result<HoopyToml, ConfigError> {

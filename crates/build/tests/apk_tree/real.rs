@@ -23,9 +23,6 @@ pub fn install(files: &Path, root: &Path) -> (Outcome, Vec<String>) {
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
     let order =
         said.lines().filter_map(|l| l.split_once(") Installing ")).filter_map(|(_, rest)| label(rest));
-    if !out.status.success() && std::env::var_os("HOOPY_APK_SAYS").is_some() {
-        eprintln!("{said}{}", String::from_utf8_lossy(&out.stderr));
-    }
     let outcome = if out.status.success() { installed(root) } else { Outcome::Refused };
     (outcome, order.collect())
 }

@@ -3,12 +3,15 @@
 //! - `system/` is the system directory.
 //! - `image/`, where it is there, is what packages bring: the case is then checked as built.
 //! - `setup/` is what `setup.sh` changed in that image.
+//! - `git`, where it is there, is a script that makes a repository of the directory.
 //! - `modes` holds lines of `MODE PATH`, below the case, since git keeps the execute bit alone.
 //! - `expected.txt` holds what is found, in order, one finding a line after `error: ` or `warning: `.
 //!
 //! `UPDATE_EXPECTED=1` writes the last anew.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
+
+mod run_parts;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -48,6 +51,20 @@ fn found(case: &Path) -> String {
     assert!(copied.success());
     let case = home.path().join("case");
     set_modes(&case);
+    if case.join("git").exists() {
+        let mut shell = Command::new("sh");
+        shell.arg("-e").arg(case.join("git")).current_dir(case.join("system"));
+        shell.env("HOME", home.path()).env("GIT_CONFIG_NOSYSTEM", "1");
+        let settings = ["user.name=t", "user.email=t@example.org", "init.defaultBranch=main"];
+        shell.env("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (number, setting) in settings.iter().enumerate() {
+            let (key, value) = setting.split_once('=').unwrap();
+            shell
+                .env(format!("GIT_CONFIG_KEY_{number}"), key)
+                .env(format!("GIT_CONFIG_VALUE_{number}"), value);
+        }
+        assert!(shell.status().unwrap().success(), "{}", case.display());
+    }
     let system = System::load(&case.join("system"), &Overrides::default()).unwrap();
     let target = Target::resolve(system, None).unwrap();
     let system = &target.system;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod kernel;
 mod modes;
 mod passwords;
 mod place;

@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex};
 use hoopy_base::arch::Arch;
 use hoopy_base::jobs::Jobs;
 use hoopy_base::report::{Event, Observer, Timings};
+use hoopy_build::check;
 use hoopy_build::config::{Overrides, System};
 use hoopy_build::context::Context;
 use hoopy_build::fetch::Client;
 use hoopy_build::stack::{Inputs, Runner, Stack, StackError, fold};
+use hoopy_build::target::Target;
 use hoopy_build::working_tree::WorkingTree;
 use hoopy_sandbox::{Captured, SandboxError, Script};
 use hoopy_store::Store;
@@ -91,6 +93,16 @@ impl Directory {
         let mut runner = Recorder::default();
         let stack = fold(&inputs, &mut runner, &|_, _| {}, &mut Timings::default(), context)?;
         Ok(Built { stack, store, warnings: heard.0.into_inner().unwrap(), ran: runner.0 })
+    }
+}
+
+impl Directory {
+    /// What `check` finds in what was built.
+    pub fn findings(&self, built: &Built) -> Vec<String> {
+        let system = System::load(&self.path(""), &Overrides::default()).unwrap();
+        let target = Target::resolve(system, Some(Arch::X86_64)).unwrap();
+        let findings = check::image(&target, &built.stack, &built.store).unwrap();
+        findings.iter().map(ToString::to_string).collect()
     }
 }
 
