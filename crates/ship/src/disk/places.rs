@@ -23,7 +23,9 @@ pub struct Lasting {
 /// # Errors
 /// [`DiskError::Which`] where several lines could be meant, [`DiskError::NoSuchMount`], [`DiskError::EspSpec`].
 pub fn choose(fstab: &[Mount], wanted: Option<&[String]>, esp: Option<&str>) -> Result<Lasting, DiskError> {
-    let named = |m: &&Mount| matches!(m.spec, Spec::Uuid(_) | Spec::Label(_));
+    // The root is in memory; swap holds nothing that lasts. An installed machine's fstab names both.
+    let lasts = |m: &Mount| m.mount_point != "/" && m.filesystem != "swap";
+    let named = |m: &&Mount| matches!(m.spec, Spec::Uuid(_) | Spec::Label(_)) && lasts(m);
     let is_esp = |m: &&Mount| {
         m.filesystem == "vfat" && (esp == Some(&*m.mount_point) || ESP_MOUNTS.contains(&&*m.mount_point))
     };
