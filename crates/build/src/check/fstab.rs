@@ -39,7 +39,7 @@ fn installed(line: &str) -> Option<(Severity, &'static str, &'static str)> {
     let by_uuid = device.starts_with("UUID=") || device.starts_with("PARTUUID=");
     (kind == "swap" && by_uuid).then_some((
         Severity::Warning,
-        "swap by its UUID, as of an installed machine: `hoopy disk` makes no partition for it",
-        "remove the line, or name the partition by LABEL= and make it yourself",
+        "swap by its UUID, as an installer writes it: `hoopy disk` makes such a partition only where it is asked for",
+        "remove the line, or name the partition by LABEL=",
     ))
 }
