@@ -11,6 +11,7 @@ mod fuzz;
 mod links;
 mod lint;
 mod mirror;
+mod newer_systemd;
 mod oracle;
 mod processes;
 mod prove;

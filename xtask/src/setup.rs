@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::bail;
 
-use crate::chores;
+use crate::{chores, newer_systemd};
 
 /// systemd's stub, which Debian packages for the architecture of this machine.
 const STUB: &str = if cfg!(target_arch = "aarch64") {
@@ -15,7 +15,7 @@ const STUB: &str = if cfg!(target_arch = "aarch64") {
 };
 
 /// A program or file that must be there, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 29] = [
+const NEEDED: [(&str, &str); 32] = [
     ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/bin/qemu-system-aarch64", "qemu-system-arm"),
     ("/usr/bin/qemu-img", "qemu-utils"),
@@ -25,6 +25,9 @@ const NEEDED: [(&str, &str); 29] = [
     ("/usr/share/doc/ipxe-qemu", "ipxe-qemu"),
     (STUB, "systemd-boot-efi"),
     ("/usr/bin/sbsign", "sbsigntool"),
+    ("/usr/bin/sign-efi-sig-list", "efitools"),
+    ("/usr/bin/swtpm", "swtpm"),
+    ("/usr/bin/tpm2", "tpm2-tools"),
     ("/usr/bin/mtype", "mtools"),
     ("/usr/sbin/fsck.vfat", "dosfstools"),
     ("/usr/sbin/mkfs.ext4", "e2fsprogs"),
@@ -50,6 +53,7 @@ const NEEDED: [(&str, &str); 29] = [
 /// Installs what is missing, and lets this machine run programs of the other architecture.
 pub fn run() -> anyhow::Result<()> {
     packages()?;
+    newer_systemd::install()?;
     if let Err(e) = emulation() {
         println!("setup: no scripts of aarch64 on this machine: {e:#}");
     }

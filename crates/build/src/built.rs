@@ -23,6 +23,8 @@ pub struct Built {
     pub modules: u64,
     /// Its architecture.
     pub arch: Arch,
+    /// Whom the certificate is for that it is signed under (`CN=Example`); absent where it is not signed.
+    pub signed_by: Option<String>,
     /// Whether it was there already, made of the same.
     pub unchanged: bool,
     /// How long it took.

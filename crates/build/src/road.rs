@@ -10,19 +10,19 @@ use hoopy_cpio::codec::Codec;
 use hoopy_lock::{Lock, Role};
 use hoopy_store::StoreError;
 use hoopy_store::layer::Layer;
+use hoopy_trust::image::{ImageSigner, SignImageError};
 
 use crate::built::{Built, LayerSize};
 use crate::context::Context;
 use crate::fetch;
 use crate::image::{self, Identity, ImageError, Kernel, Spec, Version};
-use crate::provenance::Provenance;
 use crate::segment::gather::Gather;
 use crate::segment::groups::Groups;
 use crate::segment::maker::SegmentMaker;
 use crate::stack::database::is_boot;
 use crate::stack::{self, Inputs, Origin, Runner, Stack};
 use crate::target::Target;
-use crate::working_tree::{Question, WorkingTree};
+use crate::working_tree::WorkingTree;
 use crate::{check, ignored, locking as lock, programs};
 
 mod assemble;
@@ -30,6 +30,7 @@ mod error;
 mod fit;
 mod packages;
 mod previous;
+mod questions;
 mod tool;
 mod unchanged;
 
@@ -37,6 +38,7 @@ pub use crate::image::Output;
 use assemble::{Assembly, PreviousDraft, draft_of_previous};
 pub use error::BuildError;
 use previous::PreviousImage;
+use questions::GitQuestions;
 pub use tool::loader;
 use unchanged::Snapshot;
 
@@ -53,6 +55,17 @@ pub struct Options {
     pub version: Option<String>,
     /// The directory whose commit the image names, where the system is built from a copy of it.
     pub source: Option<PathBuf>,
+    /// Who signs the image, where the directory has keys.
+    pub signer: Option<ImageSigner>,
+}
+
+impl Options {
+    /// The image that is asked for.
+    fn spec(&self, target: &Target, release: &Release) -> Result<Spec, ImageError> {
+        let spec = Spec::requested(target, self.output, self.version.as_deref(), release);
+        let Some(signer) = &self.signer else { return Ok(spec) };
+        Ok(spec.signed(signer).map_err(|e| SignImageError::Policy(e.into()))?)
+    }
 }
 
 /// Builds the image of `target`. What turns out to be damaged in the store is made again.
@@ -69,14 +82,15 @@ pub fn build(
     let snapshot = Snapshot::of(target);
     let (release, tree) = git.answers(context);
     let snapshot = snapshot.map(|snapshot| snapshot.tracked(&tree));
-    let spec = Spec::requested(target, options.output, options.version.as_deref(), &release);
+    let spec = options.spec(target, &release)?;
     if let Some(built) = snapshot.as_ref().and_then(|s| s.recall(target, &spec, context)) {
         context.store.note_up_to_date(&built.path);
         return Ok(built);
     }
     let request = Request { target, options, release, tree, spec };
     let (made, warnings) = request.build_mending(runner, context)?;
-    if let Some(snapshot) = snapshot {
+    // What lacks a signature is not what was asked for: the next build tries again.
+    if let Some(snapshot) = snapshot.filter(|_| made.signed_as_requested) {
         snapshot.remember(target, &request.spec, &made.built, warnings, context.store);
     }
     Ok(made.built)
@@ -93,30 +107,77 @@ pub fn build_with_stack(
     context: Context<'_>,
 ) -> Result<(Built, Stack), BuildError> {
     let (release, tree) = GitQuestions::ask(target, options).answers(context);
-    let spec = Spec::requested(target, options.output, options.version.as_deref(), &release);
+    let spec = options.spec(target, &release)?;
     let (made, _) = Request { target, options, release, tree, spec }.build_mending(runner, context)?;
     Ok((made.built, made.stack))
 }
 
-/// What is asked of git while other work goes on.
-struct GitQuestions {
-    provenance: Provenance,
-    tree: Question,
+/// Makes the root of `target`'s image and no image of it: locks, fetches, runs scripts. A lock is written where there is
+/// none.
+///
+/// # Errors
+/// As [`build`], but for a missing kernel.
+pub fn root(target: &Target, runner: &mut dyn Runner, context: Context<'_>) -> Result<Stack, BuildError> {
+    let mut timings = Timings::default();
+    let mut attempt = || {
+        refuse_missing(target)?;
+        let lock = timings.step("lock", context.observer, || locked(target, false, context))?;
+        runner.expect(context.jobs);
+        let tree = WorkingTree::ask(&target.system.dir).answer();
+        let inputs = inputs(target, &lock, tree, false, &mut timings, context)?.0;
+        Ok::<_, BuildError>(stack::fold(&inputs, runner, &|_, _| {}, &mut timings, context)?)
+    };
+    match attempt() {
+        Err(_) if context.store.take_damage() => {
+            context.store.verify()?;
+            attempt()
+        }
+        result => result,
+    }
 }
 
-impl GitQuestions {
-    fn ask(target: &Target, options: &Options) -> Self {
-        let dir = options.source.as_ref().unwrap_or(&target.system.dir);
-        Self { provenance: Provenance::ask(dir), tree: WorkingTree::ask(dir) }
-    }
+/// What a root is made of, fetched; and how many bytes of the machine's memory modules take more, being unpacked.
+fn inputs<'a>(
+    target: &'a Target,
+    lock: &Lock,
+    tree: WorkingTree,
+    boots: bool,
+    timings: &mut Timings,
+    context: Context<'_>,
+) -> Result<(Inputs<'a>, u64), BuildError> {
+    let (system, observer) = (&target.system, context.observer);
+    timings.step("fetch", observer, || tool::fetch(system, lock, &|_| true, context))?;
+    programs::build(&system.programs, observer)?;
+    let imported = timings.step("import", observer, || packages::import(system, lock, context));
+    let (packages, modules) = imported?;
+    let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
+    Ok((Inputs { system, arch: lock.arch, epoch: lock.epoch, boots, packages, keys, tree }, modules))
+}
 
-    fn answers(self, context: Context<'_>) -> (Release, WorkingTree) {
-        let (release, why_not) = self.provenance.answer();
-        if let Some(why) = why_not {
-            context.observer.event(Event::Warning(&format!("the image does not name its commit: {why}")));
-        }
-        (release, self.tree.answer())
+/// The lock: the one that is there, or a new one where there is none and `must_exist` does not say otherwise.
+fn locked(target: &Target, must_exist: bool, context: Context<'_>) -> Result<Lock, BuildError> {
+    let path = &target.lock.path;
+    if let Some(lock) = &target.lock.content {
+        let mismatch = lock::Mismatch::between(lock, &target.system);
+        return if mismatch.is_none() {
+            Ok(lock.clone())
+        } else {
+            Err(BuildError::Mismatch { path: path.clone(), mismatch })
+        };
     }
+    if must_exist {
+        return Err(BuildError::NoLock(path.clone()));
+    }
+    context.observer.event(Event::Note(&format!("no {}: creating it", path.display())));
+    let lock = lock::make(target, lock::Keep::default(), context)?;
+    lock.write(path)?;
+    Ok(lock)
+}
+
+/// Refuses a directory without what `.gitignore` names: its image would lack that in silence.
+fn refuse_missing(target: &Target) -> Result<(), BuildError> {
+    let missing = ignored::missing(&target.system);
+    if missing.is_empty() { Ok(()) } else { Err(BuildError::Missing(missing)) }
 }
 
 /// An image that is asked for.
@@ -135,6 +196,8 @@ struct Request<'a> {
 struct Made {
     built: Built,
     stack: Stack,
+    /// Whether every key that it should be signed with was at hand.
+    signed_as_requested: bool,
 }
 
 /// The root of an image, and what is known of it.
@@ -179,11 +242,9 @@ impl Request<'_> {
     /// The road.
     fn build(&self, runner: &mut dyn Runner, context: Context<'_>) -> Result<Made, BuildError> {
         let mut timings = Timings::default();
-        let missing = ignored::missing(&self.target.system);
-        if !missing.is_empty() {
-            return Err(BuildError::Missing(missing));
-        }
-        let lock = timings.step("lock", context.observer, || self.lock(context))?;
+        refuse_missing(self.target)?;
+        let lock =
+            timings.step("lock", context.observer, || locked(self.target, self.options.locked, context))?;
         let draft = draft_of_previous(&self.spec, context);
         let maker = SegmentMaker::new(self.target.system.codec, context);
         let root = self.root(lock, runner, &maker, &mut timings, context)?;
@@ -191,26 +252,6 @@ impl Request<'_> {
             Output::Tar => self.archive(root, timings, context),
             Output::Uki | Output::KernelAndInitramfs => self.image(root, &maker, draft, timings, context),
         }
-    }
-
-    /// The lock: the one that is there, or a new one where there is none.
-    fn lock(&self, context: Context<'_>) -> Result<Lock, BuildError> {
-        let path = &self.target.lock.path;
-        if let Some(lock) = &self.target.lock.content {
-            let mismatch = lock::Mismatch::between(lock, &self.target.system);
-            return if mismatch.is_none() {
-                Ok(lock.clone())
-            } else {
-                Err(BuildError::Mismatch { path: path.clone(), mismatch })
-            };
-        }
-        if self.options.locked {
-            return Err(BuildError::NoLock(path.clone()));
-        }
-        context.observer.event(Event::Note(&format!("no {}: creating it", path.display())));
-        let lock = lock::make(self.target, lock::Keep::default(), context)?;
-        lock.write(path)?;
-        Ok(lock)
     }
 
     /// The root: packages, what their scripts make of them, and the directory's own files.
@@ -222,16 +263,10 @@ impl Request<'_> {
         timings: &mut Timings,
         context: Context<'_>,
     ) -> Result<Root, BuildError> {
-        let (system, observer) = (&self.target.system, context.observer);
         runner.expect(context.jobs);
-        timings.step("fetch", observer, || tool::fetch(system, &lock, &|_| true, context))?;
-        programs::build(&system.programs, observer)?;
-        let imported = timings.step("import", observer, || packages::import(system, &lock, context));
-        let (packages, modules) = imported?;
-        let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
         let boots = self.options.output != Output::Tar;
-        let (arch, epoch, tree) = (lock.arch, lock.epoch, &self.tree);
-        let inputs = Inputs { system, arch, epoch, boots, packages, keys: &keys, tree };
+        let tree = self.tree.clone();
+        let (inputs, modules) = inputs(self.target, &lock, tree, boots, timings, context)?;
         let groups = Groups::of(inputs.packages.iter().map(AsRef::as_ref), &is_boot);
         let gather = Gather::new(maker, &groups, is_boot);
         let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);
@@ -252,10 +287,18 @@ impl Request<'_> {
         let Root { lock, mut stack, modules, groups } = root;
         let kernel = image::find_kernel(&stack, context.store)?;
         check_codec(self.target.system.codec, &kernel)?;
-        let spec = self.spec_of(&stack, Some(&kernel), &lock);
-        let previous: Option<PreviousImage> = context.store.recall(spec.fingerprint());
-        if let Some(previous) = previous.filter(|previous| previous.is_whole(&spec, context.store)) {
-            return Ok(Made { built: previous.into_built(timings), stack });
+        let requested = self.spec_of(&stack, Some(&kernel), &lock);
+        let previous = |spec: &Spec| {
+            let image: Option<PreviousImage> = context.store.recall(spec.fingerprint());
+            image.filter(|image| image.is_whole(spec, context.store))
+        };
+        if let Some(previous) = previous(&requested) {
+            return Ok(Made { built: previous.into_built(timings), stack, signed_as_requested: true });
+        }
+        let spec = self.with_keys_at_hand(requested.clone(), context);
+        let signed_as_requested = spec == requested;
+        if let Some(previous) = previous(&spec).filter(|_| !signed_as_requested) {
+            return Ok(Made { built: previous.into_built(timings), stack, signed_as_requested });
         }
         let identity = identity(&spec, &self.options.day);
         let named = Release { image: identity.image(), ..self.release.clone() };
@@ -263,7 +306,8 @@ impl Request<'_> {
         // What cannot fit is not compressed first.
         fit::check(&spec, &stack, kernel.size, modules)?;
         let (lock, kernel, identity) = (&lock, &kernel, &identity);
-        let assembly = Assembly { spec: &spec, lock, stack: &stack, kernel, identity, context };
+        let signer = self.options.signer.as_ref();
+        let assembly = Assembly { spec: &spec, lock, stack: &stack, kernel, identity, signer, context };
         let segments = || assembly.initramfs(&groups, maker, &mut draft);
         let initramfs = timings.step("segments", context.observer, segments)?;
         fit::check(&spec, &stack, initramfs.size() + kernel.size, modules)?;
@@ -271,16 +315,17 @@ impl Request<'_> {
         let (path, size) = timings.step("write", context.observer, write)?;
         let built = built(&spec, &stack, path, size, initramfs.size(), modules);
         remember(&spec, &built, context)?;
-        Ok(Made { built: Built { timings, ..built }, stack })
+        Ok(Made { built: Built { timings, ..built }, stack, signed_as_requested })
     }
 
     /// The archive of `root`: for a container or a chroot, where there need be no kernel.
     fn archive(&self, root: Root, mut timings: Timings, context: Context<'_>) -> Result<Made, BuildError> {
         let Root { lock, mut stack, modules, groups: _ } = root;
-        let spec = self.spec_of(&stack, None, &lock);
+        // No firmware looks at it.
+        let spec = self.spec_of(&stack, None, &lock).unsigned();
         let previous: Option<PreviousImage> = context.store.recall(spec.fingerprint());
         if let Some(previous) = previous.filter(|previous| previous.is_whole(&spec, context.store)) {
-            return Ok(Made { built: previous.into_built(timings), stack });
+            return Ok(Made { built: previous.into_built(timings), stack, signed_as_requested: true });
         }
         let image = identity(&spec, &self.options.day).image();
         let named = Release { image: image.clone(), ..self.release.clone() };
@@ -289,7 +334,20 @@ impl Request<'_> {
         let (path, size) = timings.step("write", context.observer, write)?;
         let built = built(&spec, &stack, path, size, 0, modules);
         remember(&spec, &built, context)?;
-        Ok(Made { built: Built { timings, ..built }, stack })
+        Ok(Made { built: Built { timings, ..built }, stack, signed_as_requested: true })
+    }
+
+    /// The spec as it is where the keys for it can be had, and without signatures where not.
+    fn with_keys_at_hand(&self, spec: Spec, context: Context<'_>) -> Spec {
+        let ready = self.options.signer.as_ref().filter(|_| spec.is_signed()).map(ImageSigner::ready);
+        match ready {
+            Some(Err(reason)) => {
+                let warning = format!("the image is not signed: {reason}");
+                context.observer.event(Event::Warning(&warning));
+                spec.unsigned()
+            }
+            None | Some(Ok(())) => spec,
+        }
     }
 
     /// The spec of the image with this root.
@@ -335,6 +393,7 @@ fn built(spec: &Spec, stack: &Stack, path: PathBuf, size: u64, initramfs: u64, m
         layers,
         arch: spec.arch,
         modules,
+        signed_by: spec.signer.as_ref().map(|signer| signer.subject.clone()),
         unchanged: false,
         timings: Timings::default(),
     }

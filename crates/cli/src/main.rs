@@ -4,6 +4,7 @@ mod args;
 mod command;
 mod error;
 mod log;
+mod machine_output;
 mod output;
 mod progress;
 

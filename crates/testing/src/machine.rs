@@ -188,7 +188,7 @@ fn running(config: &VmConfig, to: File, log: &Path, secret: &str) -> Tried<Runni
     let accelerator = vm.choice().accelerator;
     let port = vm.port(PORT)?;
     let since = Instant::now();
-    let mut console = vm.console(Some(to))?;
+    let mut console = vm.console(Some(Box::new(to)))?;
     let channel = Channel::accept(&port, secret.to_owned(), ANSWER_TIME, &mut || gone(&mut console));
     Ok(match channel {
         Ok(channel) => Ok(Running { console, accelerator, channel, since }),

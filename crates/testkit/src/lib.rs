@@ -30,14 +30,16 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned()
 }
 
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
+}
+
 /// The stand-in mirror.
 ///
 /// # Panics
 /// When it is not there: a test that needs it must not pass in silence.
 pub fn mirror() -> Mirror {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
-    let root = target.join("mirror");
+    let root = target().join("mirror");
     assert!(
         root.join("stamp").exists(),
         "no stand-in mirror in {}: run `cargo xtask mirror`",
@@ -48,6 +50,16 @@ pub fn mirror() -> Mirror {
         keys: root.join("keys"),
         apk_root: root.join("apk-root").join(std::env::consts::ARCH),
     }
+}
+
+/// Where systemd 257 is unpacked, beside the older one of the system.
+///
+/// # Panics
+/// When it is not there.
+pub fn systemd_257() -> PathBuf {
+    let dir = target().join("systemd-257");
+    assert!(dir.join("stamp").exists(), "no {}: run `cargo xtask setup`", dir.display());
+    dir.join("tree")
 }
 
 /// A home of a test's own: nothing of the user's shows, and it is gone afterwards.

@@ -188,6 +188,24 @@ impl Plan {
         self.headers.section(section).map(SectionHeader::data_range)
     }
 
+    /// The bytes at this place of the image, where the plan has them: they are of one section, and not external.
+    pub fn literal(&self, range: Range<u64>) -> Option<&[u8]> {
+        let mut at = 0;
+        for extent in &self.extents {
+            let size = match extent {
+                Extent::Literal(bytes) => bytes.len() as u64,
+                Extent::External { size, .. } => *size,
+            };
+            if let Extent::Literal(bytes) = extent
+                && (at..at + size).contains(&range.start)
+            {
+                return bytes.get((range.start - at) as usize..(range.end - at) as usize);
+            }
+            at += size;
+        }
+        None
+    }
+
     /// Where the checksum stands in the image: 4 bytes, little-endian, 0 unless
     /// [`set_checksum`](Self::set_checksum) was called. Whoever sums the bytes up while writing them patches
     /// it afterwards.

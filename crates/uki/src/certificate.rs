@@ -76,21 +76,26 @@ pub fn table(headers: &Headers, head: &[u8], file_len: u64) -> Result<Option<Ran
 
 /// The signatures in the bytes of a table. It ends at the first that does not fit.
 pub fn certificates(table: &[u8]) -> Vec<Certificate> {
-    let mut all = Vec::new();
+    let certificate = |(kind, body): (u16, &[u8])| Certificate {
+        size: (HEADER_LEN + body.len()) as u64,
+        kind,
+        signer: if kind == PKCS_SIGNED_DATA { signer(body) } else { None },
+    };
+    bodies(table).map(certificate).collect()
+}
+
+/// The signatures in the bytes of a table as they lie there: `WIN_CERT_TYPE_*`, and what follows the header. It ends
+/// at the first that does not fit.
+pub fn bodies(table: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = table;
-    while let Some((header, _)) = rest.split_at_checked(HEADER_LEN) {
-        let &[a, b, c, d, _, _, e, f] = header else { break };
+    let next = move || {
+        let &[a, b, c, d, _, _, e, f] = rest.first_chunk::<HEADER_LEN>()?;
         let size = u32::from_le_bytes([a, b, c, d]) as usize;
-        let kind = u16::from_le_bytes([e, f]);
-        let Some(body) = rest.get(HEADER_LEN..size) else { break };
-        let signer = if kind == PKCS_SIGNED_DATA { signer(body) } else { None };
-        all.push(Certificate { size: size as u64, kind, signer });
-        if all.len() == MAX_CERTIFICATES {
-            break;
-        }
+        let body = rest.get(HEADER_LEN..size)?;
         rest = rest.get(size.next_multiple_of(8)..).unwrap_or_default();
-    }
-    all
+        Some((u16::from_le_bytes([e, f]), body))
+    };
+    std::iter::from_fn(next).take(MAX_CERTIFICATES)
 }
 
 /// Whom the certificate of the first signer is for.
@@ -109,7 +114,7 @@ fn signer(pkcs7: &[u8]) -> Option<String> {
 }
 
 /// A distinguished name as text, in its own order, with the attributes that people write.
-fn name(subject: &Name) -> String {
+pub fn name(subject: &Name) -> String {
     let attributes = subject.0.iter().flat_map(|set| set.0.iter());
     let parts = attributes.filter_map(|attribute| {
         let kind = match attribute.oid {

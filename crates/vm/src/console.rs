@@ -24,6 +24,9 @@ const TAIL: usize = 2000;
 /// How often a silent machine is looked after: has it ended?
 const TICK: Duration = Duration::from_millis(100);
 
+/// Where all that a machine says goes, as it comes.
+pub type Log = Box<dyn std::io::Write + Send>;
+
 /// A running machine. Dropping it ends it.
 #[derive(Debug)]
 pub struct Console {
@@ -72,11 +75,11 @@ struct Heard {
 
 impl Console {
     /// The console of a QEMU that was started with it on its standard streams.
-    pub(super) fn new(qemu: Qemu, dir: TempDir, log: Option<File>) -> Result<Self, VmError> {
+    pub(super) fn new(qemu: Qemu, dir: TempDir, log: Option<Log>) -> Result<Self, VmError> {
         Self::listening(Runs::Qemu(Box::new(qemu)), dir, log)
     }
 
-    fn listening(mut runs: Runs, dir: TempDir, log: Option<File>) -> Result<Self, VmError> {
+    fn listening(mut runs: Runs, dir: TempDir, log: Option<Log>) -> Result<Self, VmError> {
         let heard = Arc::new((Mutex::new(Heard::default()), Condvar::new()));
         let keys = runs.child().stdin.take();
         if let Some(mut from) = runs.child().stdout.take() {
@@ -281,7 +284,7 @@ impl Heard {
     }
 }
 
-fn listen(from: &mut dyn std::io::Read, mut log: Option<File>, heard: &(Mutex<Heard>, Condvar)) {
+fn listen(from: &mut dyn std::io::Read, mut log: Option<Log>, heard: &(Mutex<Heard>, Condvar)) {
     let mut chunk = [0; 4096];
     loop {
         let read = match from.read(&mut chunk) {

@@ -185,7 +185,7 @@ impl Vm {
     ///
     /// # Errors
     /// [`VmError::Start`] when QEMU does not start.
-    pub fn console(mut self, log: Option<File>) -> Result<Console, VmError> {
+    pub fn console(mut self, log: Option<console::Log>) -> Result<Console, VmError> {
         let qemu = self.start(|command| {
             command.args(shown::SERIAL).arg("-no-reboot").stdin(Stdio::piped()).stdout(Stdio::piped());
         })?;

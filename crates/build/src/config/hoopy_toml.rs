@@ -53,6 +53,20 @@ pub struct HoopyToml {
     pub deploy: Deploy,
     /// What `hoopy drift` tells of.
     pub drift: Drift,
+    /// Secure Boot: who signs, and whether it has to be.
+    pub trust: Trust,
+}
+
+/// Secure Boot. Its public keys are in `trust/`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Trust {
+    /// A command that signs, and its arguments, instead of private keys in `secrets/trust/`: for a token, or a service. It
+    /// gets the bytes to sign on standard input, and prints an RSASSA-PKCS1-v1_5 signature of their SHA-256. `{key}`
+    /// stands for the key's name: `PK`, `KEK`, `db` or `pcr`.
+    pub sign: Vec<String>,
+    /// Whether `deploy`, `disk` and `flash` refuse an image that is not signed under `trust/db.crt`. Default: no.
+    pub required: bool,
 }
 
 /// What `hoopy drift` tells of.

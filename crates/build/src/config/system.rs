@@ -144,6 +144,10 @@ pub struct System {
     pub esp: Option<String>,
     /// Paths that are meant to change on the machine.
     pub drift_ignore: Vec<String>,
+    /// The command that signs; none where private keys do.
+    pub sign_command: Vec<String>,
+    /// Whether machines get no image that is not signed.
+    pub signature_required: bool,
     /// What `packages` asks for.
     pub world: World,
 }
@@ -193,6 +197,9 @@ impl System {
             host: _,
             esp: _,
             drift_ignore: _,
+            // Who signs is in an image's own description.
+            sign_command: _,
+            signature_required: _,
         } = self;
         let fields: [&dyn fmt::Debug; 17] = [
             dir,
@@ -290,6 +297,8 @@ impl Conversion<'_> {
             host: w.deploy.host.map(|h| self.host(h)).transpose()?,
             esp: w.deploy.esp.map(|e| self.esp(e)).transpose()?,
             drift_ignore: w.drift.ignore,
+            sign_command: w.trust.sign,
+            signature_required: w.trust.required,
             dir: self.dir.to_owned(),
             branch,
             world,

@@ -1,5 +1,7 @@
 //! The initramfs: early archives, then segments, end to end.
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
@@ -9,6 +11,7 @@ use hoopy_cpio::{Header, Writer, file_type};
 use hoopy_store::Store;
 use hoopy_store::layer::{EntryPath, Kind};
 use hoopy_uki::Checksum;
+use sha2::{Digest as _, Sha256};
 
 use super::arrange::arrange;
 use super::{Draft, ImageError, InitramfsWriter};
@@ -93,6 +96,28 @@ impl Initramfs {
             }
         }
         sum
+    }
+
+    /// The digest of it as a whole, for which all of it is read.
+    ///
+    /// # Errors
+    /// What reading a segment fails with.
+    pub fn digest(&self, store: &Store) -> Result<[u8; 32], ImageError> {
+        let mut hasher = Sha256::new();
+        for piece in &self.pieces {
+            match &piece.content {
+                Content::Bytes(bytes, _) => hasher.update(bytes),
+                Content::Segment(segment) => {
+                    let path = store.segment_path(segment.key);
+                    let copied = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut hasher));
+                    let is_whole = |copied: &u64| *copied == segment.size;
+                    let cut = || io::Error::from(io::ErrorKind::UnexpectedEof);
+                    let copied = copied.and_then(|copied| Some(copied).filter(is_whole).ok_or_else(cut));
+                    copied.map_err(|source| ImageError::Io { path, source })?;
+                }
+            }
+        }
+        Ok(hasher.finalize().into())
     }
 
     /// The initramfs of `stack`, whose small packages share segments as `groups` says. `maker` makes those that the store

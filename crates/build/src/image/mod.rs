@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use hoopy_cpio::codec::KernelCannotUnpack;
 use hoopy_store::StoreError;
 use hoopy_store::layer::stored::ReadLayerError;
+use hoopy_trust::image::SignImageError;
 
 use crate::segment::SegmentError;
 
@@ -65,6 +66,9 @@ pub enum ImageError {
     /// The root does not fit the memory it will have.
     #[error("{0}")]
     DoesNotFit(String),
+    /// It could not be signed.
+    #[error(transparent)]
+    Sign(#[from] SignImageError),
     /// An archive could not be written.
     #[error("the initramfs: {0}")]
     Archive(#[from] hoopy_cpio::WriteError),

@@ -14,6 +14,9 @@ use hoopy_base::arch::Arch;
 use hoopy_base::digest::{ContentId, Hasher, LayerId, RecipeId};
 use hoopy_boot::release::Release;
 use hoopy_cpio::codec::Codec;
+use hoopy_trust::certificate::Certificate;
+use hoopy_trust::image::ImageSigner;
+use hoopy_trust::key::KeyError;
 use hoopy_uki::Section;
 use serde::Serialize;
 
@@ -77,6 +80,8 @@ pub enum Contents {
     Initramfs(Root),
     /// The kernel, known once the root is.
     Kernel(Option<ContentId>),
+    /// The signature of the PCR policy, by the key that `.pcrpkey` has.
+    PolicySignature,
     /// Which bytes of the image are which.
     Manifest,
 }
@@ -94,9 +99,20 @@ pub struct Root {
     pub dirty: bool,
 }
 
-/// Who signs an image for Secure Boot. Signing is not implemented: there is no value of this type.
+/// Who signs an image for Secure Boot. The same certificate makes the same signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Signer {}
+pub struct Signer {
+    /// Whom the certificate is for.
+    pub subject: String,
+    /// The digest of the certificate.
+    pub certificate: ContentId,
+}
+
+impl From<&Certificate> for Signer {
+    fn from(certificate: &Certificate) -> Self {
+        Self { subject: certificate.subject(), certificate: ContentId::of(certificate.der()) }
+    }
+}
 
 impl Spec {
     /// The image that is asked for, before its root is known.
@@ -126,6 +142,38 @@ impl Spec {
         }
     }
 
+    /// The same, signed with the keys of `signer`. Only an image that firmware starts is signed.
+    ///
+    /// # Errors
+    /// Where the policy's key cannot be written, which a key that could be read can.
+    pub fn signed(mut self, signer: &ImageSigner) -> Result<Self, KeyError> {
+        if self.output != Output::Uki {
+            return Ok(self);
+        }
+        self.signer = signer.certificate().map(Signer::from);
+        if let Some(key) = signer.policy_key() {
+            self.sections.push((Section::Pcrpkey, Contents::Text(key.to_pem()?)));
+            self.sections.push((Section::Pcrsig, Contents::PolicySignature));
+            let place = |section: &Section| Section::IN_FILE.iter().position(|other| other == section);
+            self.sections.sort_by_key(|(section, _)| place(section));
+        }
+        Ok(self)
+    }
+
+    /// The same without signatures.
+    #[must_use]
+    pub fn unsigned(mut self) -> Self {
+        self.signer = None;
+        self.sections.retain(|(section, _)| !matches!(section, Section::Pcrpkey | Section::Pcrsig));
+        self
+    }
+
+    /// Whether any key is needed to make it.
+    pub fn is_signed(&self) -> bool {
+        let policy = self.sections.iter().any(|(_, contents)| *contents == Contents::PolicySignature);
+        policy || self.signer.is_some()
+    }
+
     /// The same, of this root, kernel and stub.
     #[must_use]
     pub fn with_root(
@@ -142,6 +190,7 @@ impl Spec {
                 Contents::OsRelease { .. }
                 | Contents::Text(_)
                 | Contents::KernelRelease
+                | Contents::PolicySignature
                 | Contents::Manifest => {}
             }
         }
@@ -170,7 +219,9 @@ impl Spec {
         }
         match signer {
             None => hasher.field(b"not signed"),
-            Some(signer) => match *signer {},
+            Some(Signer { subject, certificate }) => {
+                hasher.field(b"signed").field(subject.as_bytes()).field(certificate.as_bytes())
+            }
         };
         RecipeId::from_bytes(hasher.finish())
     }
@@ -195,6 +246,9 @@ impl Contents {
             Self::Kernel(kernel) => {
                 hasher.field(b"kernel");
                 option(hasher, kernel.as_ref().map(|id| id.as_bytes().as_slice()));
+            }
+            Self::PolicySignature => {
+                hasher.field(b"policy signature");
             }
             Self::Manifest => {
                 hasher.field(b"manifest");
@@ -259,6 +313,10 @@ mod tests {
         }
     }
 
+    fn signer(subject: &str, certificate: &[u8]) -> Signer {
+        Signer { subject: subject.to_owned(), certificate: ContentId::of(certificate) }
+    }
+
     /// The spec with other contents in the section at `index`.
     fn with(index: usize, contents: Contents) -> Spec {
         let mut spec = spec();
@@ -280,8 +338,7 @@ mod tests {
             memory: _,
             stub: _,
             sections,
-            // There is no other value of it yet.
-            signer: None,
+            signer: _,
         } = spec();
         let swapped = sections.iter().rev().cloned().collect();
         let fewer = sections.iter().skip(1).cloned().collect();
@@ -297,6 +354,9 @@ mod tests {
             ("stub", Spec { stub: Some(ContentId::of(b"other")), ..spec() }),
             ("order of sections", Spec { sections: swapped, ..spec() }),
             ("number of sections", Spec { sections: fewer, ..spec() }),
+            ("signer", Spec { signer: Some(signer("CN=db", b"one")), ..spec() }),
+            ("signer", Spec { signer: Some(signer("CN=other", b"one")), ..spec() }),
+            ("signer", Spec { signer: Some(signer("CN=db", b"other")), ..spec() }),
         ];
         for (index, (_, contents)) in sections.into_iter().enumerate() {
             let others: Vec<Contents> = match contents {
@@ -314,7 +374,9 @@ mod tests {
                 Contents::Kernel(_) => {
                     vec![Contents::Kernel(None), Contents::Kernel(Some(ContentId::of(b"other")))]
                 }
-                Contents::Manifest => vec![Contents::KernelRelease],
+                Contents::PolicySignature | Contents::Manifest => {
+                    vec![Contents::KernelRelease, Contents::PolicySignature]
+                }
             };
             changes.extend(others.into_iter().map(|other| ("contents of a section", with(index, other))));
         }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use hoopy_base::digest::ContentId;
 use hoopy_store::Store;
+use hoopy_trust::image::ImageSigner;
 use hoopy_uki::{Extent, Plan, Section};
 
 use super::initramfs::Content;
@@ -14,16 +15,17 @@ use super::{Draft, ImageError, Initramfs};
 
 /// Writes the unified kernel image `plan`, whose one external section is the initramfs, to `path`. Some of
 /// it may be written already in a `draft`, the kernel, too, whose digest this is; the draft is asked for when nothing else
-/// is left to do.
+/// is left to do. It is signed before it has its name.
 ///
 /// # Errors
-/// [`ImageError::Io`]; nothing is left at `path` then that was not there before.
+/// [`ImageError::Io`], [`ImageError::Sign`]; nothing is left at `path` then that was not there before.
 pub fn uki_to(
     path: &Path,
     plan: &mut Plan,
     initramfs: &Initramfs,
     kernel: ContentId,
     store: &Store,
+    signer: Option<&ImageSigner>,
     draft: impl FnOnce() -> Option<Draft>,
 ) -> Result<u64, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
@@ -48,7 +50,12 @@ pub fn uki_to(
         }
         .map_err(io)?;
     }
-    keep(draft, at, path).map_err(io)
+    let mut pending = draft.into_pending();
+    // A draft may be longer than what it came to.
+    pending.file().set_len(at).map_err(io)?;
+    let signed = signer.map(|signer| signer.sign_file(pending.file())).transpose()?.flatten();
+    pending.keep(path).map_err(io)?;
+    Ok(signed.unwrap_or(at))
 }
 
 /// Writes the initramfs on its own to `path`.
@@ -59,21 +66,14 @@ pub fn initramfs_to(path: &Path, initramfs: &Initramfs, store: &Store) -> Result
     let write = || {
         let mut draft = new(path)?;
         let end = lay(&mut draft, 0, initramfs, store)?;
-        keep(draft, end, path)
+        draft.into_pending().keep(path)?;
+        Ok(end)
     };
     write().map_err(|source| ImageError::Io { path: path.to_owned(), source })
 }
 
 fn new(path: &Path) -> io::Result<Draft> {
     Draft::empty(path.parent().unwrap_or(Path::new(".")))
-}
-
-/// A draft may be longer than what it came to.
-fn keep(draft: Draft, size: u64, path: &Path) -> io::Result<u64> {
-    let mut pending = draft.into_pending();
-    pending.file().set_len(size)?;
-    pending.keep(path)?;
-    Ok(size)
 }
 
 /// Writes what is not there of the initramfs, which starts at `at`; gives where it ends.

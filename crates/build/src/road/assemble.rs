@@ -7,6 +7,7 @@ use hoopy_base::jobs::Task;
 use hoopy_lock::Lock;
 use hoopy_store::Store;
 use hoopy_store::layer::EntryPath;
+use hoopy_trust::image::ImageSigner;
 use hoopy_uki::{Plan, Section, SectionData};
 
 use super::previous::PreviousImage;
@@ -37,6 +38,8 @@ pub(super) struct Assembly<'a> {
     pub(super) stack: &'a Stack,
     pub(super) kernel: &'a Kernel,
     pub(super) identity: &'a Identity,
+    /// Who signs what the spec says is signed.
+    pub(super) signer: Option<&'a ImageSigner>,
     pub(super) context: Context<'a>,
 }
 
@@ -71,7 +74,8 @@ impl Assembly<'_> {
                 let mut plan = self.plan(initramfs)?;
                 let kernel = self.kernel.content;
                 let draft = || draft.and_then(Task::wait);
-                let bytes = image::uki_to(&path, &mut plan, initramfs, kernel, store, draft)?;
+                let signer = self.signer.filter(|_| self.spec.signer.is_some());
+                let bytes = image::uki_to(&path, &mut plan, initramfs, kernel, store, signer, draft)?;
                 Ok((path, bytes))
             }
             Output::KernelAndInitramfs => {
@@ -100,9 +104,31 @@ impl Assembly<'_> {
     fn plan(&self, initramfs: &Initramfs) -> Result<Plan, BuildError> {
         let (stub, from) = tool::stub(self.lock, self.context.store)?;
         let makers = Makers { stub: &from, kernel: self.kernel, initramfs };
-        let sections = self.sections(Some(initramfs))?;
+        let mut sections = self.sections(Some(initramfs))?;
+        if let Some(signature) = self.policy_signature(&stub, &sections, initramfs)? {
+            sections.push((Section::Pcrsig, SectionData::Bytes(signature)));
+        }
         let described = Plan::described(&stub, sections, |places| describe(places, &makers));
         Ok(described.map_err(ImageError::from)?)
+    }
+
+    /// The signature of what will be measured of these sections, where the spec has one.
+    fn policy_signature(
+        &self,
+        stub: &[u8],
+        sections: &[(Section, SectionData)],
+        initramfs: &Initramfs,
+    ) -> Result<Option<Vec<u8>>, ImageError> {
+        let is_signed = self.spec.sections.iter().any(|(_, contents)| *contents == Contents::PolicySignature);
+        let Some(signer) = self.signer.filter(|_| is_signed) else { return Ok(None) };
+        let plan = Plan::new(stub, sections.to_vec())?;
+        let root = initramfs.digest(self.context.store)?;
+        let known = |section| match section {
+            Section::Initrd => Some(root),
+            Section::Linux => Some(*self.kernel.content.as_bytes()),
+            _ => None,
+        };
+        Ok(signer.policy_signature(&plan, known)?)
     }
 
     /// The sections of the spec with their data. As long as there is no initramfs, only where that begins matters: the
@@ -126,8 +152,10 @@ impl Assembly<'_> {
                     Some(SectionData::External { size })
                 }
                 Contents::Kernel(_) => Some(kernel.clone().map_or(unknown.clone(), SectionData::Bytes)),
-                // It describes the others: the plan adds it when they are laid out.
-                Contents::Manifest => initramfs.is_none().then(|| unknown.clone()),
+                // They are of the others: they are added when those are there.
+                Contents::PolicySignature | Contents::Manifest => {
+                    initramfs.is_none().then(|| unknown.clone())
+                }
             };
             sections.extend(data.map(|data| (*section, data)));
         }

@@ -26,6 +26,8 @@ pub struct PreviousImage {
     layers: Vec<(String, u64)>,
     modules: u64,
     arch: Arch,
+    #[serde(default)]
+    signed_by: Option<String>,
     /// Whether anybody wrote to it since.
     seal: Seal,
 }
@@ -34,10 +36,21 @@ impl PreviousImage {
     /// The image that was just written; `None` where it is gone already.
     pub fn of(spec: &Spec, built: &Built, store: &Store) -> Option<Self> {
         let seal = File::open(&built.path).and_then(|file| store.seal(&file)).ok()?;
-        let Built { path, size, initramfs, packages, layers, modules, arch, unchanged: _, timings: _ } =
-            built.clone();
+        let Built {
+            path,
+            size,
+            initramfs,
+            packages,
+            layers,
+            modules,
+            arch,
+            signed_by,
+            unchanged: _,
+            timings: _,
+        } = built.clone();
         let layers = layers.into_iter().map(|LayerSize { name, size }| (name, size)).collect();
-        Some(Self { name: spec.name.clone(), path, size, initramfs, packages, layers, modules, arch, seal })
+        let name = spec.name.clone();
+        Some(Self { name, path, size, initramfs, packages, layers, modules, arch, signed_by, seal })
     }
 
     /// The last image of a directory that was written as `output`, whatever it was made of.
@@ -85,9 +98,11 @@ impl PreviousImage {
 
     /// What a build tells that has nothing else to do.
     pub fn into_built(self, timings: Timings) -> Built {
-        let Self { name: _, path, size, initramfs, packages, layers, modules, arch, seal: _ } = self;
+        let Self { name: _, path, size, initramfs, packages, layers, modules, arch, signed_by, seal: _ } =
+            self;
         let layers = layers.into_iter().map(|(name, size)| LayerSize { name, size }).collect();
-        Built { path, size, initramfs, packages, layers, modules, arch, unchanged: true, timings }
+        let unchanged = true;
+        Built { path, size, initramfs, packages, layers, modules, arch, signed_by, unchanged, timings }
     }
 }
 

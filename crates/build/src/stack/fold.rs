@@ -41,9 +41,9 @@ pub struct Inputs<'a> {
     /// The packages, in install order.
     pub packages: Vec<Arc<Package>>,
     /// The trusted keys' files.
-    pub keys: &'a [(String, Vec<u8>)],
+    pub keys: Vec<(String, Vec<u8>)>,
     /// Which files of `root/` git tracks.
-    pub tree: &'a WorkingTree,
+    pub tree: WorkingTree,
 }
 
 /// Takes each package and each directory of files as soon as its layer is what it will be.
@@ -169,7 +169,7 @@ impl Fold<'_> {
             inputs.arch,
             &system.repositories,
             &world,
-            inputs.keys,
+            &inputs.keys,
             inputs.epoch,
             self.scripts.context.store,
         )?;

@@ -37,9 +37,9 @@ pub fn install(packages: &[&Made], dir: &Path) -> Outcome {
         arch: Arch::X86_64,
         epoch: 1_790_000_000,
         packages,
-        keys: &[],
+        keys: Vec::new(),
         boots: false,
-        tree: &tree,
+        tree,
     };
     let (client, jobs) = (Client::default(), Jobs::new(1));
     let context = Context { store: &store, client: &client, jobs: &jobs, observer: &Silent };

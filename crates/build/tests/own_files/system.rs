@@ -87,7 +87,7 @@ impl Directory {
         let system = System::load(&self.path(""), &Overrides::default()).unwrap();
         let tree = WorkingTree::ask(&self.path("")).answer();
         let (arch, epoch) = (Arch::X86_64, 1_790_000_000);
-        let inputs = Inputs { system: &system, arch, epoch, boots: false, packages, keys: &[], tree: &tree };
+        let inputs = Inputs { system: &system, arch, epoch, boots: false, packages, keys: Vec::new(), tree };
         let (client, jobs, heard) = (Client::default(), Jobs::new(1), Heard::default());
         let context = Context { store: &store, client: &client, jobs: &jobs, observer: &heard };
         let mut runner = Recorder::default();

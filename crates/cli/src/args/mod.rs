@@ -4,6 +4,7 @@
 //! a device) take that, and the system by `-C`.
 
 mod build;
+mod diskless;
 #[cfg(test)]
 mod documented;
 mod images;
@@ -12,17 +13,20 @@ mod packages;
 mod parse;
 mod ship;
 mod store;
+mod trust;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 pub use build::{Build, Check, Init, Output, Run, Scripts, Test};
+pub use diskless::{Export, Import};
 pub use images::{Diff, Inspect, Look};
 pub use machines::{Drift, Host, Logs, Pull, Reboot, Rollback, Status};
 pub use packages::{About, Change, Lock, Search, Tree, Update, Vendor};
 pub use parse::{correction, parse};
 pub use ship::{Deploy, Disk, DiskContent, Flash};
 pub use store::{Gc, StoreCommand};
+pub use trust::Sign;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 
@@ -85,6 +89,12 @@ pub enum Command {
     /// Create a small system to start from
     #[command(after_help = "Example: hoopy init nas && hoopy build nas && hoopy run nas")]
     Init(Init),
+    /// Create a system from a diskless Alpine Linux, or another Alpine machine
+    #[command(after_help = diskless::IMPORT)]
+    Import(Import),
+    /// Write an overlay for a diskless Alpine Linux: the way back
+    #[command(after_help = diskless::EXPORT)]
+    Export(Export),
     /// Check a system for mistakes, without building it
     #[command(after_help = "Example: hoopy check nas")]
     Check(Check),
@@ -151,6 +161,9 @@ pub enum Command {
     /// Show the contents of an image: any unified kernel image or initramfs
     #[command(after_help = images::INSPECT, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Inspect(Inspect),
+    /// Sign an EFI program for Secure Boot
+    #[command(after_help = trust::SIGN)]
+    Sign(Sign),
     /// Compare two images, locks, git revisions or machines
     #[command(after_help = images::DIFF)]
     Diff(Diff),

@@ -38,6 +38,7 @@ fn table(built: &Built) -> String {
         initramfs => format!("size      {} (initramfs {})\n", size::show(built.size), size::show(initramfs)),
     };
     out += &format!("packages  {}\n", built.packages);
+    built.signed_by.iter().for_each(|signer| out += &format!("signed    by {signer}\n"));
     let steps: Vec<String> =
         built.timings.0.iter().map(|(step, took)| format!("{step} {:.2} s", took.as_secs_f64())).collect();
     out += &format!("time      {}\n", steps.join(", "));

@@ -10,7 +10,7 @@ use hoopy_uki::manifest;
 use serde::Serialize;
 
 use super::image::{self, ImageRequest};
-use super::{host, steps};
+use super::{host, signing, steps};
 use crate::args::{Deploy, Global};
 use crate::error::{Exit, Result};
 use crate::output::{print, print_json};
@@ -40,6 +40,7 @@ pub fn run(global: &Global, own: &Deploy) -> Result<Exit> {
             image::current(global, &target, request, &Progress::new(global.quiet || own.json))?
         }
     };
+    signing::admit(system, &path)?;
     let image = NewImage::read(&path)?;
     let esp = own.host.esp.as_deref().or(system.esp.as_deref());
     let request = Request { image: &image, layout: system.layout, esp, force: own.force };

@@ -30,6 +30,7 @@ pub fn run(global: &Global, own: &args::Disk) -> Result<Exit> {
 pub fn config(target: &Target, global: &Global, own: &DiskContent) -> Result<DiskConfig> {
     let system = &target.system;
     let image = super::image::newest(target, own.image.as_deref())?;
+    super::signing::admit(system, &image)?;
     let table = fstab(&system.path("root/etc/fstab"))?;
     let persist = (own.no_persist || !own.persist.is_empty()).then_some(own.persist.as_slice());
     let lasting = disk::choose(&fstab::parse(&table), persist, system.esp.as_deref())?;

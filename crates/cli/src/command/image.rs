@@ -10,7 +10,7 @@ use hoopy_build::stack::Stack;
 use hoopy_build::target::Target;
 use hoopy_build::timeline::Recording;
 
-use super::{Resources, timings};
+use super::{Resources, signing, timings};
 use crate::args::{self, Build, Global, Scripts};
 use crate::error::{CommandError, Result};
 use crate::progress::Progress;
@@ -50,6 +50,7 @@ pub fn build(
         day: today()?,
         version: own.image_version.clone(),
         source: None,
+        signer: signing::image_signer(&target.system)?,
     };
     let context = resources.context(progress);
     let result = if own.check || own.timings.is_some() {
@@ -84,7 +85,8 @@ pub fn current(
     let ImageRequest { scripts, locked, version } = request;
     let resources = Resources::open(global)?;
     let mut runner = super::runner(global, target, scripts, &resources.store, super::temp())?;
-    let options = Options { locked, output: Output::Uki, day: today()?, version, source: None };
+    let signer = signing::image_signer(&target.system)?;
+    let options = Options { locked, output: Output::Uki, day: today()?, version, source: None, signer };
     Ok(road::build(target, &options, &mut runner, resources.context(observer))?.path)
 }
 

@@ -81,10 +81,25 @@ fn text(d: &Description) -> String {
     d.command_line.iter().for_each(|text| line("cmdline", text));
     for signature in &d.signatures {
         let signer = signature.signer.as_deref().unwrap_or("an unknown signer");
-        line("signed", &format!("by {signer} ({} bytes, not verified)", signature.size));
+        match &signature.problem {
+            None => line("signed", &format!("by {signer}")),
+            Some(problem) => line("signed", &format!("NOT by {signer}: {problem}")),
+        }
     }
     if d.signatures.is_empty() && d.kind != FileKind::Initramfs {
         line("signed", "no");
+    }
+    if let Some(measured) = &d.measured {
+        let value =
+            measured.pcr_11.clone().or_else(|| Some(format!("unknown: {}", measured.problem.as_ref()?)));
+        value.iter().for_each(|value| line("PCR 11", value));
+        if let Some(policy) = &measured.policy {
+            let key = policy.key.as_deref().unwrap_or("an unknown key");
+            match &policy.problem {
+                None => line("policy", &format!("signed by key {key}")),
+                Some(problem) => line("policy", &format!("NOT signed by {key}: {problem}")),
+            }
+        }
     }
     let t = &d.tree;
     if !d.segments.is_empty() {

@@ -8,10 +8,12 @@ mod diff;
 mod disk;
 mod drift;
 mod edit;
+mod export;
 mod flash;
 mod gc;
 mod host;
 mod image;
+mod import;
 mod info;
 mod init;
 mod inspect;
@@ -25,6 +27,8 @@ mod reproduce;
 mod rollback;
 mod run;
 mod search;
+mod sign;
+mod signing;
 mod status;
 mod steps;
 mod store;
@@ -69,6 +73,8 @@ pub fn run(args: Args) -> Result<Exit> {
     }
     match args.command {
         Command::Init(own) => init::run(&global, &own),
+        Command::Import(own) => import::run(&global, &own),
+        Command::Export(own) => export::run(&global, &own),
         Command::Check(own) => check::run(&global, &own),
         Command::Build(own) => build::run(&global, &own, recording.as_ref()),
         Command::Run(own) => run::run(&global, &own),
@@ -89,6 +95,7 @@ pub fn run(args: Args) -> Result<Exit> {
         Command::Search(own) => search::run(&global, &own),
         Command::Info(own) => info::run(&global, &own),
         Command::Inspect(own) => inspect::run(&global, &own),
+        Command::Sign(own) => sign::run(&global, &own),
         Command::Diff(own) => diff::run(&global, &own),
         Command::Drift(own) => drift::run(&global, &own),
         Command::Pull(own) => pull::run(&global, &own),

@@ -1,6 +1,7 @@
 //! `hoopy run`.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use hoopy_vm::{Boot, Forward, Network, Vm, VmConfig, VmError, scratch};
 
 use crate::args::{Global, Run};
 use crate::error::{CommandError, Context as _, Exit, Result};
-use crate::output::{note, print};
+use crate::machine_output::MachineOutput;
+use crate::output::note;
 
 /// Room on a scratch disk: sparse, so it costs what is written to it.
 const SCRATCH: u64 = 1 << 30;
@@ -33,20 +35,19 @@ pub fn run(global: &Global, own: &Run) -> Result<Exit> {
         let status = vm.interact(&mut |text| note(text))?;
         return Ok(if status.success() { Exit::Success } else { Exit::Failed });
     };
-    let shown = until(vm, config, text, Duration::from_secs(own.within), global.quiet)?;
-    if !global.quiet {
-        print(&shown)?;
-    }
+    until(vm, config, text, Duration::from_secs(own.within), global.quiet)?;
     Ok(Exit::Success)
 }
 
-/// Waits for `text`; what the console said before it. A machine that stops under a KVM that was not asked for is
+/// Waits for `text`, and prints what the console says until then. A machine that stops under a KVM that was not asked for is
 /// started again, and has all the time once more.
-fn until(mut vm: Vm, mut config: VmConfig, text: &str, within: Duration, quiet: bool) -> Result<String> {
+fn until(mut vm: Vm, mut config: VmConfig, text: &str, within: Duration, quiet: bool) -> Result<()> {
     loop {
         // Those that the user was told
         config.forwards = vm.forwards().to_vec();
-        let said = vm.console(None).and_then(|mut console| {
+        let output = (!quiet).then(MachineOutput::default);
+        let log = output.clone().map(|output| Box::new(output) as Box<dyn Write + Send>);
+        let said = vm.console(log).and_then(|mut console| {
             console.expect_telling(text, within, &mut |line| {
                 if !quiet {
                     note(line);
@@ -55,7 +56,11 @@ fn until(mut vm: Vm, mut config: VmConfig, text: &str, within: Duration, quiet: 
         });
         match said.as_ref().err().and_then(VmError::falls_back) {
             Some(why) => note(why),
-            None => return Ok(said?),
+            None => {
+                let printed = output.map_or(Ok(()), MachineOutput::finish);
+                said?;
+                return printed;
+            }
         }
         vm = Vm::prepare(&config)?;
     }

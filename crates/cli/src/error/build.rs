@@ -188,6 +188,7 @@ impl Classify for ImageError {
             Self::NoEfi { .. } | Self::Uki(_) | Self::DoesNotFit(_) | Self::Archive(_) | Self::Io { .. } => {
                 Failed.into()
             }
+            Self::Sign(error) => error.class(),
             Self::Layer(error) => error.class(),
             Self::Segment(error) => error.class(),
             Self::Store(error) => error.class(),

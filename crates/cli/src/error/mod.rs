@@ -5,11 +5,13 @@
 //! fits, is decided here, in matches without `_`: a new variant does not compile until both are decided for it.
 
 mod build;
+mod diskless;
 mod exit;
 mod inspect;
 mod machine;
 mod ship;
 mod store;
+mod trust;
 
 use std::error::Error;
 use std::fmt;

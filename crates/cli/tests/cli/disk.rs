@@ -73,7 +73,8 @@ impl Machine {
             places,
             temp,
         };
-        let log = std::env::var_os("HOOPY_CONSOLE_LOG").map(|path| File::create(path).unwrap());
+        let log =
+            std::env::var_os("HOOPY_CONSOLE_LOG").map(|path| Box::new(File::create(path).unwrap()) as _);
         Vm::prepare(&config).unwrap().console(log).unwrap()
     }
 }

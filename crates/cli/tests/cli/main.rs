@@ -19,6 +19,7 @@ mod errors;
 mod escape;
 mod faults;
 mod foreign;
+mod import;
 mod inspect;
 mod log;
 mod microcode;

@@ -52,7 +52,7 @@ impl Plug {
             let mut next = Some(first);
             while let Some(vm) = next.take() {
                 let log = fs::File::options().create(true).append(true).open(&log).unwrap();
-                let mut console = vm.console(Some(log)).unwrap();
+                let mut console = vm.console(Some(Box::new(log))).unwrap();
                 while console.wait(TICK).is_err() {
                     if seen.load(Ordering::SeqCst) {
                         return;

@@ -23,6 +23,7 @@ use crate::diff::{self, DiffError, Difference, Side};
 
 pub use ignore::Ignored;
 pub use listing::{Listing, contents, list};
+pub use names::reserved;
 pub use pull::{Allowed, Outcome, Pulled, pull};
 pub use secret::secret;
 

@@ -10,6 +10,7 @@ use super::packages::Package;
 use super::parts::{MAX_TEXT, Part};
 use super::root::Kind;
 use super::split::Segment;
+use super::trust::{Measured, Signature};
 use super::{Image, InspectError, Packages};
 
 /// What an image is made of.
@@ -38,6 +39,9 @@ pub struct Description {
     pub sections: Vec<Part>,
     /// Who signed it.
     pub signatures: Vec<Signature>,
+    /// What a TPM will measure of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
     /// The members of the initramfs.
     pub segments: Vec<Segment>,
     /// The tree that boots.
@@ -71,15 +75,6 @@ impl FileKind {
     }
 }
 
-/// A signature that firmware checks. It was not verified.
-#[derive(Debug, Clone, Serialize)]
-pub struct Signature {
-    /// In bytes.
-    pub size: u64,
-    /// Whom the signer's certificate is for.
-    pub signer: Option<String>,
-}
-
 /// How much the tree has of what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
@@ -110,7 +105,6 @@ impl Image {
             let bytes = found.iter().find_map(|path| self.read_small(path, MAX_TEXT));
             bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         });
-        let certificates = self.certificates();
         Ok(Description {
             kind: self.kind(),
             size: self.size,
@@ -120,10 +114,8 @@ impl Image {
             command_line: self.text(Section::Cmdline).map(|text| text.trim_end().to_owned()),
             os_release: fields(&os_release.unwrap_or_default()),
             sections: self.parts()?,
-            signatures: certificates
-                .into_iter()
-                .map(|c| Signature { size: c.size, signer: c.signer })
-                .collect(),
+            signatures: self.signatures(),
+            measured: self.measured(),
             segments: self.segments.clone(),
             tree: self.counts(),
             problems: self.problems(&packages),

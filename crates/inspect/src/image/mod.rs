@@ -20,6 +20,7 @@ mod parts;
 pub mod root;
 mod source;
 pub mod split;
+pub mod trust;
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};

@@ -1,0 +1,69 @@
+//! Commands that lead from diskless Alpine Linux to a system directory, and back.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, ValueHint};
+
+use super::{Scripts, System};
+
+pub const IMPORT: &str = "\
+Example: hoopy import /media/usb/nas.apkovl.tar.gz
+         hoopy import ssh:root@nas -o nas --plain-secrets
+
+SOURCE is an overlay (NAME.apkovl.tar.gz, also one that lbu encrypted), a boot medium with one overlay, a directory with \
+the root of a machine, an address (https:...), or ssh:HOST, a running machine, which nothing is written to. Packages are \
+fetched to tell the files of the machine's owner from theirs. The report, also in DIR/IMPORT.md, says what was taken, \
+what was left out and why, and what to look at.";
+
+pub const EXPORT: &str = "\
+Example: hoopy export nas --apkovl -o /media/usb/nas.apkovl.tar.gz
+         hoopy export nas --world";
+
+/// Options of `import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// Overlay, boot medium, directory, address, or ssh:HOST
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub source: String,
+    /// Directory to create the system in [default: the name of the machine]
+    #[arg(long, short, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub output: Option<PathBuf>,
+    /// Kernel of the machine, as lts or virt: an overlay does not name it [default: that of the medium, or lts]
+    #[arg(long, value_name = "FLAVOR")]
+    pub kernel: Option<String>,
+    /// Take secrets too, unencrypted, into files that git ignores
+    #[arg(long)]
+    pub plain_secrets: bool,
+    /// Read the passphrase of an encrypted overlay from the first line of FILE [default: ask]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub passphrase_file: Option<PathBuf>,
+    /// Where package scripts run: native is a sandbox, vm a virtual machine, auto the sandbox where it works
+    #[arg(long, value_enum, default_value_t = Scripts::Auto, value_name = "WHERE")]
+    pub scripts: Scripts,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `export`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("form").required(true).args(["apkovl", "world"]))]
+pub struct Export {
+    #[command(flatten)]
+    pub system: System,
+    /// Write an overlay for a diskless Alpine Linux
+    #[arg(long)]
+    pub apkovl: bool,
+    /// Print /etc/apk/world alone
+    #[arg(long)]
+    pub world: bool,
+    /// File to write [default: NAME.apkovl.tar.gz]
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "world")]
+    pub output: Option<PathBuf>,
+    /// Where package scripts and setup.sh run
+    #[arg(long, value_enum, default_value_t = Scripts::Auto, value_name = "WHERE")]
+    pub scripts: Scripts,
+    /// Print the report as JSON
+    #[arg(long, conflicts_with = "world")]
+    pub json: bool,
+}

@@ -1,0 +1,88 @@
+//! `hoopy import`.
+
+use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::path::Path;
+
+use hoopy_base::input::{Kind, read_text};
+use hoopy_build::config::Overrides;
+use hoopy_build::stack::Runner;
+use hoopy_build::target::Target;
+use hoopy_diskless::import::secrets::Policy;
+use hoopy_diskless::import::{self, Options};
+use hoopy_diskless::source::{self, Access, Source};
+use hoopy_ship::deploy::Ssh;
+
+use super::Resources;
+use super::host::answer;
+use crate::args::{Global, Import};
+use crate::error::{Exit, Result};
+use crate::output::{note, print, print_json};
+use crate::progress::Progress;
+
+/// The longest passphrase that a terminal's line holds.
+const MAX_PASSPHRASE: u64 = 4096;
+
+pub fn run(global: &Global, own: &Import) -> Result<Exit> {
+    let progress = Progress::new(global.quiet || own.json);
+    let resources = Resources::open(global)?;
+    let source = Source::parse(&own.source);
+    let overlay = source::read(
+        &source,
+        &mut Access {
+            client: &resources.client,
+            passphrase: &mut |place: &str| passphrase(place, own.passphrase_file.as_deref()),
+            remote: &mut |script: &str, limit: u64| ask(&source, script, limit),
+        },
+    )?;
+    let options = Options {
+        dir: own.output.clone().unwrap_or_else(|| import::default_dir(&overlay)),
+        kernel: own.kernel.clone(),
+        arch: global.arch,
+        over: Overrides { mirror: global.mirror.clone(), keys: global.keys.clone(), ..Overrides::default() },
+        secrets: if own.plain_secrets { Policy::Plain } else { Policy::Refuse },
+    };
+    let dir = options.dir.clone();
+    let mut runner = |target: &Target| {
+        let runner = super::runner(global, target, own.scripts, &resources.store, super::temp());
+        runner.map(|runner| Box::new(runner) as Box<dyn Runner>).map_err(|e| e.error)
+    };
+    let report = import::import(&source, &overlay, options, &mut runner, resources.context(&progress))?;
+    progress.done();
+    if own.json {
+        print_json(&report)?;
+    } else {
+        print(report.to_string())?;
+        if !global.quiet {
+            note(format!("next: hoopy check {0} && hoopy build {0}", dir.display()));
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// What the machine of `source` says to a script.
+fn ask(source: &Source, script: &str, limit: u64) -> io::Result<Vec<u8>> {
+    let Source::Machine(host) = source else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let ssh = Ssh::connect(host, &super::ssh()).map_err(io::Error::other)?;
+    answer(&ssh, None, script, limit)
+}
+
+/// The passphrase: the first line of a file, or what is typed at the terminal, where it is not shown.
+fn passphrase(place: &str, file: Option<&Path>) -> io::Result<Vec<u8>> {
+    if let Some(file) = file {
+        let text = read_text(file, Kind::Text)?;
+        return Ok(text.lines().next().unwrap_or_default().as_bytes().to_vec());
+    }
+    let terminal = std::fs::File::options().read(true).write(true).open("/dev/tty")?;
+    let mut shown = rustix::termios::tcgetattr(&terminal)?;
+    let restored = shown.clone();
+    let place = hoopy_base::terminal::harmless_line(place);
+    (&terminal).write_all(format!("passphrase of {place}: ").as_bytes())?;
+    shown.local_modes.remove(rustix::termios::LocalModes::ECHO);
+    rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Flush, &shown)?;
+    let mut line = Vec::new();
+    let read = io::BufReader::new((&terminal).take(MAX_PASSPHRASE)).read_until(b'\n', &mut line);
+    rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Flush, &restored)?;
+    (&terminal).write_all(b"\n")?;
+    read?;
+    Ok(line.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(line))
+}

@@ -1,0 +1,99 @@
+//! Keys and signatures.
+
+use hoopy_trust::authenticode::SignError;
+use hoopy_trust::certificate::CertificateError;
+use hoopy_trust::image::SignImageError;
+use hoopy_trust::key::KeyError;
+use hoopy_trust::keys::PublicKeysError;
+use hoopy_trust::measure::MeasureError;
+use hoopy_trust::program::ProgramError;
+use hoopy_trust::signer::SignerError;
+
+use super::ErrorKind::{Failed, Script, System};
+use super::{Class, Classify};
+
+impl Classify for KeyError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Malformed { .. } | Self::Size { .. } => System.into(),
+            Self::Make(_) | Self::Sign => Failed.into(),
+        }
+    }
+}
+
+impl Classify for CertificateError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Malformed { .. } | Self::Key { .. } | Self::Name(_) | Self::Date(_) => System.into(),
+            Self::Signer(error) => error.class(),
+        }
+    }
+}
+
+impl Classify for PublicKeysError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Read { .. } | Self::Certificate { .. } | Self::Key { .. } => System.into(),
+        }
+    }
+}
+
+impl Classify for SignerError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Key(error) => error.class(),
+            Self::EmptyCommand => System.hint("write the program and its arguments, as sign = [\"sign-with-token\", \"{key}\"]"),
+            Self::Run { .. } | Self::Failed { .. } => Script.into(),
+            Self::NotASignature { .. } => {
+                Script.hint("the command must sign what it reads with the key that {key} names, and print the bytes alone")
+            }
+            Self::NotAtHand { .. } => Failed.into(),
+            Self::OtherHalf { .. } | Self::OtherKey { .. } => {
+                System.hint("put the certificate and the private key of one pair there")
+            }
+        }
+    }
+}
+
+impl Classify for SignError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Signer(error) => error.class(),
+            Self::TooLarge { .. } | Self::TableTooLarge { .. } => Failed.into(),
+        }
+    }
+}
+
+impl Classify for ProgramError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Io { .. } | Self::Layout { .. } => Failed.into(),
+            Self::Sign { source, .. } => source.class(),
+            Self::NotSigned { .. } => {
+                Failed.hint("build it where the key is at hand, or sign it with `hoopy sign FILE`")
+            }
+        }
+    }
+}
+
+impl Classify for MeasureError {
+    fn class(&self) -> Class {
+        match self {
+            Self::UnknownVersion { .. } => System.hint(
+                "build without PCR policies: take trust/pcr.pub away; or take a systemd-efistub of a known version",
+            ),
+            Self::Read(_) | Self::NotSystemd | Self::Section { .. } => Failed.into(),
+        }
+    }
+}
+
+impl Classify for SignImageError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Layout(_) | Self::Io(_) => Failed.into(),
+            Self::Sign(error) => error.class(),
+            Self::Policy(error) => error.class(),
+            Self::Measure(error) => error.class(),
+        }
+    }
+}

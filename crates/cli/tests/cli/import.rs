@@ -1,0 +1,187 @@
+//! `hoopy import` and `hoopy export`: from a diskless Alpine Linux, and back. What becomes of an overlay's content is
+//! tested in crates/diskless, one case a directory.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use hoopy_testkit::Home;
+use hoopy_testkit::entered::Entered;
+
+fn home() -> Home {
+    Home::new(env!("CARGO_BIN_EXE_hoopy"))
+}
+
+/// An overlay as tar(1) makes it, at `to`.
+fn overlay(home: &Home, to: &str) -> PathBuf {
+    let dir = home.path("overlay");
+    let write = |path: &str, text: &str| {
+        let path = dir.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("etc/hostname", "box\n");
+    write("etc/apk/world", "alpine-base\ndropbear\n");
+    write("etc/apk/repositories", "https://dl-cdn.alpinelinux.org/alpine/v3.23/main\n");
+    write("etc/motd", "hello\n");
+    write("usr/local/bin/tool", "#!/bin/sh\necho tool\n");
+    write("etc/apk/protected_paths.d/lbu.list", "+usr/local/bin\n-etc/resolv.conf\n");
+    fs::create_dir_all(dir.join("etc/runlevels/default")).unwrap();
+    let link = dir.join("etc/runlevels/default/local");
+    if !link.is_symlink() {
+        std::os::unix::fs::symlink("/etc/init.d/local", link).unwrap();
+    }
+    let to = home.path(to);
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    let made = Command::new("tar")
+        .args(["-c", "-z", "--owner=0", "--group=0", "-f"])
+        .arg(&to)
+        .arg("-C")
+        .arg(&dir)
+        .args(["etc", "usr"]);
+    assert!(made.status().unwrap().success());
+    to
+}
+
+fn listing(dir: &Path) -> String {
+    let found =
+        Command::new("find").args(["root", "-printf", "%y %p %l\n"]).current_dir(dir).output().unwrap();
+    let mut lines: Vec<&str> = std::str::from_utf8(&found.stdout).unwrap().lines().collect();
+    lines.sort_unstable();
+    lines.join("\n")
+}
+
+#[test]
+fn an_overlay_comes_over_builds_and_goes_back() {
+    let home = home();
+    let medium = overlay(&home, "usb/box.apkovl.tar.gz");
+    fs::create_dir_all(home.path("usb/boot")).unwrap();
+    fs::write(home.path("usb/boot/vmlinuz-virt"), "").unwrap();
+    let said = home.ok(&["import", "usb"]);
+    assert!(said.contains("modloop") || said.contains("Look at"), "{said}");
+    let dir = home.path("box");
+    assert_eq!(fs::read_to_string(dir.join("IMPORT.md")).unwrap(), said);
+    assert!(fs::read_to_string(dir.join("packages")).unwrap().contains("linux-virt"));
+    assert_eq!(fs::read_to_string(dir.join("root/etc/motd")).unwrap(), "hello\n");
+    home.ok(&["check", "box"]);
+    home.ok(&["build", "box", "--locked", "--output", "tar"]);
+
+    let said = home.ok(&["export", "box", "--apkovl", "-o", "back/box.apkovl.tar.gz"].map(|a| a));
+    assert!(said.contains("linux-virt"), "{said}");
+    assert_eq!(home.ok(&["export", "box", "--world"]), "alpine-base\ndropbear\n");
+    let names = Command::new("tar").arg("-tzf").arg(home.path("back/box.apkovl.tar.gz")).output().unwrap();
+    let names = String::from_utf8(names.stdout).unwrap();
+    for name in
+        ["etc/motd", "usr/local/bin/tool", "etc/runlevels/default/local", "etc/runlevels/sysinit/modloop"]
+    {
+        assert!(names.lines().any(|line| line == name), "{name}: {names}");
+    }
+    assert!(!names.contains("bin/busybox") && !names.contains("lib/modules"), "{names}");
+
+    // There and back loses nothing.
+    home.ok(&["import", "back/box.apkovl.tar.gz", "--kernel", "virt", "-o", "again"]);
+    for file in ["packages", "hoopy.toml", ".gitignore"] {
+        let read = |dir: &str| fs::read_to_string(home.path(dir).join(file)).unwrap();
+        assert_eq!(read("again"), read("box"), "{file}");
+    }
+    let script = |dir: &str| {
+        let text = fs::read_to_string(home.path(dir).join("setup.sh")).unwrap();
+        text.lines().filter(|line| !line.starts_with("# Made by")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(script("again"), script("box"));
+    assert_eq!(listing(&home.path("again")), listing(&dir));
+    let twice = home.fails(2, &["import", medium.to_str().unwrap(), "-o", "box"]);
+    assert!(twice.contains("expected a new or an empty directory"), "{twice}");
+}
+
+#[test]
+fn several_overlays_on_a_medium_are_named_and_none_is_taken() {
+    let home = home();
+    overlay(&home, "usb/box.apkovl.tar.gz");
+    overlay(&home, "usb/other.apkovl.tar.gz");
+    let said = home.fails(2, &["import", "usb"]);
+    assert!(said.contains("several overlays: box.apkovl.tar.gz, other.apkovl.tar.gz"), "{said}");
+    assert!(!home.path("box").exists() && !home.path("other").exists());
+}
+
+#[test]
+fn an_encrypted_overlay_needs_its_passphrase() {
+    let home = home();
+    let plain = overlay(&home, "box.apkovl.tar.gz");
+    for (cipher, digest) in [("aes-256-cbc", "sha256"), ("aes-128-cbc", "md5"), ("aes-192-cbc", "sha256")] {
+        let name = format!("box.apkovl.tar.gz.{cipher}");
+        let mut openssl = Command::new("openssl");
+        openssl.args([
+            "enc",
+            &format!("-{cipher}"),
+            "-salt",
+            "-md",
+            digest,
+            "-pass",
+            "pass:swordfish",
+            "-in",
+        ]);
+        assert!(openssl.arg(&plain).arg("-out").arg(home.path(&name)).output().unwrap().status.success());
+        fs::write(home.path("wrong"), "sword\n").unwrap();
+        fs::write(home.path("right"), "swordfish\n").unwrap();
+        let said = home.fails(1, &["import", &name, "--passphrase-file", "wrong"]);
+        assert!(said.contains("wrong passphrase"), "{said}");
+        home.ok(&["import", &name, "--passphrase-file", "right", "--kernel", "virt", "-o", cipher]);
+        assert_eq!(fs::read_to_string(home.path(cipher).join("root/etc/motd")).unwrap(), "hello\n");
+    }
+    fs::rename(home.path("box.apkovl.tar.gz.aes-256-cbc"), home.path("box.apkovl.tar.gz.des3")).unwrap();
+    let said = home.fails(1, &["import", "box.apkovl.tar.gz.des3", "--passphrase-file", "right"]);
+    assert!(said.contains("encrypted with des3") && said.contains("openssl enc -d -des3"), "{said}");
+}
+
+#[test]
+fn an_overlay_comes_from_an_address() {
+    let home = home();
+    let bytes = fs::read(overlay(&home, "box.apkovl.tar.gz")).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", bytes.len());
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&bytes)).unwrap();
+    });
+    let address = format!("http://127.0.0.1:{port}/box.apkovl.tar.gz?mac=x");
+    let said = home.ok(&["import", &address, "--kernel", "virt"]);
+    assert!(said.contains("it came over http"), "{said}");
+    assert!(home.path("box/root/etc/motd").is_file());
+}
+
+#[test]
+fn a_running_machine_and_its_root_come_over() {
+    let machine = Entered::new(env!("CARGO_BIN_EXE_hoopy"), "name = \"small\"\n");
+    fs::write(machine.far("etc/motd"), "changed by hand\n").unwrap();
+    fs::write(machine.far("etc/new.conf"), "new\n").unwrap();
+    fs::create_dir_all(machine.far("usr/local/bin")).unwrap();
+    fs::write(machine.far("usr/local/bin/tool"), "#!/bin/sh\n").unwrap();
+    fs::create_dir_all(machine.far("home/me/films")).unwrap();
+    fs::write(machine.far("home/me/films/x"), "x".repeat(5000)).unwrap();
+    fs::remove_file(machine.far("etc/issue")).unwrap();
+    let said = machine.says(0, &["import", "ssh:root@far", "-o", "by-ssh", "--kernel", "virt"]);
+    let far = machine.far("").to_str().unwrap().to_owned();
+    let whole = machine.says(0, &["import", &far, "-o", "by-path", "--kernel", "virt"]);
+    for (dir, said) in [("by-ssh", &said), ("by-path", &whole)] {
+        let read = |name: &str| fs::read_to_string(machine.path(dir).join(name)).unwrap_or_default();
+        assert_eq!(read("root/etc/motd"), "changed by hand\n", "{said}");
+        assert_eq!(read("root/etc/new.conf"), "new\n", "{said}");
+        assert_eq!(read("root/usr/local/bin/tool"), "#!/bin/sh\n", "{said}");
+        // Nothing of the packages' own.
+        for name in ["bin/busybox", "etc/services", "lib/apk", "etc/apk"] {
+            assert!(!machine.path(dir).join("root").join(name).exists(), "{dir}: {name}: {said}");
+        }
+        let built = machine.says(0, &["build", dir, "--locked", "--output", "tar"]);
+        assert!(built.contains("image"), "{built}");
+    }
+    assert!(fs::read_to_string(machine.path("by-ssh/hoopy.toml")).unwrap().contains("host = \"root@far\""));
+    let script = fs::read_to_string(machine.path("by-path/setup.sh")).unwrap();
+    assert!(script.contains("rm -f '/etc/issue'"), "{script}");
+    assert!(whole.contains("/home/me: 4.9 KiB of data"), "{whole}");
+    assert!(!machine.path("by-path/root/home/me/films/x").exists());
+}

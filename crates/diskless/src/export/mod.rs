@@ -1,0 +1,272 @@
+//! From a system directory back to an overlay, for whoever goes back to a diskless Alpine.
+//!
+//! The diskless init unpacks the overlay first and then installs the packages of `etc/apk/world` around it, with their
+//! scripts. So the overlay holds what lies over the packages in the image: `root/`, `programs`, and what `setup.sh`
+//! changed; and the accounts with their numbers, which packages' scripts find there and leave alone.
+
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use flate2::{Compression, GzBuilder};
+use hoopy_apk::tar::{self, Writer};
+use hoopy_base::atomic::Pending;
+use hoopy_build::config::System;
+use hoopy_build::context::Context;
+use hoopy_build::fetch::{self, FetchError};
+use hoopy_build::road::{self, BuildError};
+use hoopy_build::stack::{Origin, Runner, Stack};
+use hoopy_build::target::Target;
+use hoopy_store::Store;
+use hoopy_store::layer::stored::ReadLayerError;
+use hoopy_store::layer::{BadPath, Entry, EntryPath, Kind};
+
+pub use world::{repositories, world};
+
+use crate::report::Report;
+
+/// Accounts, always: without them packages' scripts would number users anew.
+const ACCOUNTS: [&str; 3] = ["etc/passwd", "etc/group", "etc/shadow"];
+
+/// What the image has and a diskless machine must not: its own init mounts `/sys` before services start.
+const NOT_DISKLESS: [&str; 2] = ["etc/runlevels/sysinit/sysfs", "etc/hoopy-release"];
+
+/// The service that mounts the kernel modules of the boot medium, which the image has in itself.
+const MODLOOP: &str = "etc/runlevels/sysinit/modloop";
+
+/// What lbu saves without being told.
+const SAVED_BY_LBU: &str = "etc";
+
+/// An overlay that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The root could not be made.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// Keys could not be read.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A file of the root could not be read.
+    #[error(transparent)]
+    Layer(#[from] ReadLayerError),
+    /// A path that no overlay can hold; cannot happen short of a bug.
+    #[error(transparent)]
+    Path(#[from] BadPath),
+    /// The overlay could not be written.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What lbu calls the overlay of this system.
+pub fn file_name(system: &System) -> String {
+    format!("{}.apkovl.tar.gz", system.name)
+}
+
+/// One path of the overlay.
+struct Item {
+    entry: Entry,
+    /// The content of a file.
+    bytes: Vec<u8>,
+}
+
+/// Writes the overlay of `target` to `path`.
+///
+/// # Errors
+/// [`ExportError`]; nothing half-written is left.
+pub fn export(
+    target: &Target,
+    path: &Path,
+    runner: &mut dyn Runner,
+    context: Context<'_>,
+) -> Result<Report, ExportError> {
+    let stack = road::root(target, runner, context)?;
+    let mut report = Report::of(format!("Wrote {} of {}", path.display(), target.system.dir.display()));
+    let mut items = own(&stack, context.store, &mut report)?;
+    settings(target, &mut items, &mut report)?;
+    parents(&stack, &mut items);
+    write(path, &items).map_err(|source| ExportError::Io { path: path.to_owned(), source })?;
+    report.took("files", items.values().filter(|item| !item.entry.is_dir()).count().to_string());
+    for name in ["secrets", "passwords"] {
+        if target.system.path(name).exists() {
+            report.look(format!("{name} of the directory: what is encrypted or kept out of git is not in the overlay unless setup.sh put it there"));
+        }
+    }
+    Ok(report)
+}
+
+/// What lies over the packages and their scripts.
+fn own(stack: &Stack, store: &Store, report: &mut Report) -> Result<BTreeMap<EntryPath, Item>, ExportError> {
+    let is_own = |layer: usize| {
+        matches!(stack.origins.get(layer), Some(Origin::Files | Origin::Programs | Origin::Setup))
+    };
+    let accounts: BTreeSet<EntryPath> = ACCOUNTS.iter().map(EntryPath::new).collect::<Result<_, _>>()?;
+    let mut items = BTreeMap::new();
+    for (path, entry, at) in stack.tree.iter() {
+        let own =
+            is_own(at.layer) || directory_changed(stack, path, entry, &is_own) || accounts.contains(path);
+        let out = NOT_DISKLESS.iter().any(|out| path.as_bytes() == out.as_bytes());
+        if !own || out || path.is_within(b"dev") || path.is_within(b"lib/apk") {
+            continue;
+        }
+        if entry.is_dir() && !is_new_or_changed(stack, path, entry, &is_own) {
+            continue;
+        }
+        let bytes = match entry.kind {
+            Kind::File { .. } | Kind::Hardlink(_) => stack.read(path, store)?.unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        if !entry.xattrs.is_empty() {
+            report.left(
+                path.to_string(),
+                "its extended attributes: overlays have none",
+                "set them in local.d",
+            );
+        }
+        items.insert(path.clone(), Item { entry: entry.clone(), bytes });
+    }
+    removed(stack, &is_own, report);
+    Ok(items)
+}
+
+/// Whether an own layer set mode or owner of a directory that lower ones have. The tree keeps the first entry's place.
+fn directory_changed(stack: &Stack, path: &EntryPath, entry: &Entry, is_own: &dyn Fn(usize) -> bool) -> bool {
+    entry.is_dir() && is_new_or_changed(stack, path, entry, is_own)
+}
+
+fn is_new_or_changed(stack: &Stack, path: &EntryPath, entry: &Entry, is_own: &dyn Fn(usize) -> bool) -> bool {
+    let mut before = None;
+    let mut own = None;
+    for (index, layer) in stack.tree.layers().iter().enumerate() {
+        let found =
+            layer.entries.binary_search_by(|e| e.path.cmp(path)).ok().and_then(|i| layer.entries.get(i));
+        match found {
+            Some(found) if is_own(index) => own = Some(found.access()),
+            Some(found) if own.is_none() => before = Some(found.access()),
+            _ => {}
+        }
+    }
+    let _ = entry;
+    own.is_some() && own != before
+}
+
+/// Says what an overlay cannot: that a file of a package is not there.
+fn removed(stack: &Stack, is_own: &dyn Fn(usize) -> bool, report: &mut Report) {
+    for (index, layer) in stack.tree.layers().iter().enumerate().filter(|(index, _)| is_own(*index)) {
+        let gone = layer.entries.iter().filter(|entry| entry.kind == Kind::Whiteout);
+        for entry in gone.filter(|entry| stack.tree.get(&entry.path).is_none()) {
+            let below = stack.tree.layers().iter().take(index);
+            let by_package = below.flat_map(|layer| layer.entries.iter()).any(|e| e.path == entry.path);
+            if by_package {
+                let why =
+                    "it was removed in setup.sh, and an overlay removes nothing: the package brings it back";
+                report.left(entry.path.to_string(), why, "remove it in a script of /etc/local.d");
+            }
+        }
+    }
+}
+
+/// `etc/apk` and what a diskless boot needs besides.
+fn settings(
+    target: &Target,
+    items: &mut BTreeMap<EntryPath, Item>,
+    report: &mut Report,
+) -> Result<(), ExportError> {
+    let system = &target.system;
+    let outside: Vec<String> = items
+        .iter()
+        .filter(|(path, item)| !path.is_within(SAVED_BY_LBU.as_bytes()) && !item.entry.is_dir())
+        .map(|(path, _)| path.to_string())
+        .collect();
+    let excluded = system.drift_ignore.iter().filter(|path| path.starts_with("/etc/") && !path.contains('*'));
+    let list: String = outside
+        .iter()
+        .map(|path| format!("+{path}\n"))
+        .chain(excluded.map(|path| format!("-{}\n", path.trim_start_matches('/'))))
+        .collect();
+    let mut file = |path: &str, bytes: &[u8]| -> Result<(), ExportError> {
+        let path = EntryPath::new(path)?;
+        let kind = Kind::File { size: bytes.len() as u64, content: hoopy_base::digest::ContentId::of(bytes) };
+        items.insert(path.clone(), Item { entry: Entry::new(path, kind, 0o644), bytes: bytes.to_vec() });
+        Ok(())
+    };
+    file("etc/apk/world", world(system, report).as_bytes())?;
+    file("etc/apk/repositories", repositories(system, report).as_bytes())?;
+    file("etc/apk/arch", format!("{}\n", target.arch).as_bytes())?;
+    if system.keys.is_some() {
+        let (_, keys) = fetch::keyring(target.arch, system.keys.as_deref())?;
+        for (name, pem) in keys {
+            file(&format!("etc/apk/keys/{name}"), &pem)?;
+        }
+    }
+    if !list.is_empty() {
+        file("etc/apk/protected_paths.d/lbu.list", list.as_bytes())?;
+    }
+    let modloop = EntryPath::new(MODLOOP)?;
+    let link = Kind::Symlink(b"/etc/init.d/modloop".to_vec());
+    items.insert(modloop.clone(), Item { entry: Entry::new(modloop, link, 0o777), bytes: Vec::new() });
+    report.took("services", "those of the image, and modloop, which mounts the kernel modules of the medium");
+    Ok(())
+}
+
+/// Adds the directories above all that is there, with the modes that they have.
+fn parents(stack: &Stack, items: &mut BTreeMap<EntryPath, Item>) {
+    let mut missing = BTreeSet::new();
+    for path in items.keys() {
+        let mut above = path.parent();
+        while let Some(dir) = above {
+            above = dir.parent();
+            if !items.contains_key(&dir) {
+                missing.insert(dir);
+            }
+        }
+    }
+    for dir in missing {
+        let there = stack.tree.get(&dir).filter(|entry| entry.is_dir()).cloned();
+        let entry = there.unwrap_or_else(|| Entry::new(dir.clone(), Kind::Dir { opaque: false }, 0o755));
+        items.insert(dir, Item { entry, bytes: Vec::new() });
+    }
+}
+
+/// Writes the archive. Equal systems give equal bytes: gzip's header has neither name nor time.
+fn write(path: &Path, items: &BTreeMap<EntryPath, Item>) -> io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut pending = Pending::new_in(dir)?;
+    let gzip = GzBuilder::new().mtime(0).write(pending.file(), Compression::best());
+    let mut archive = Writer::new(gzip);
+    for (path, item) in items {
+        archive.entry(&header(path, item))?;
+        archive.write_all(&item.bytes)?;
+    }
+    archive.finish(true)?.finish()?.flush()?;
+    pending.keep(path)
+}
+
+fn header(path: &EntryPath, item: &Item) -> tar::Entry {
+    let entry = &item.entry;
+    let kind = match &entry.kind {
+        Kind::Dir { .. } | Kind::Whiteout => tar::Kind::Dir,
+        // Other names of a file are files of their own here.
+        Kind::File { .. } | Kind::Hardlink(_) => tar::Kind::File(item.bytes.len() as u64),
+        Kind::Symlink(target) => tar::Kind::Symlink(target.clone()),
+        Kind::Char { major, minor } => tar::Kind::Char(*major, *minor),
+        Kind::Block { major, minor } => tar::Kind::Block(*major, *minor),
+        Kind::Fifo => tar::Kind::Fifo,
+    };
+    tar::Entry {
+        kind,
+        mode: entry.mode,
+        uid: entry.user.id,
+        gid: entry.group.id,
+        uname: String::new(),
+        gname: String::new(),
+        mtime: entry.mtime,
+        ..tar::Entry::file(path.as_bytes(), 0)
+    }
+}

@@ -1,0 +1,49 @@
+//! `etc/apk/world` and `etc/apk/repositories` for an overlay.
+
+use hoopy_build::config::System;
+use hoopy_build::fetch::is_remote;
+
+use crate::report::Report;
+
+/// Where a diskless machine has the packages of its boot medium.
+const MEDIUM: &str = "/media/usb/apks";
+
+/// The text of `etc/apk/world`: `packages` without the kernel, which is on the boot medium.
+pub fn world(system: &System, report: &mut Report) -> String {
+    let mut lines = system.world.texts();
+    lines.retain(|line| {
+        let name = line.split(['=', '<', '>', '~', '@']).next().unwrap_or_default();
+        let flavor = name.strip_prefix("linux-").unwrap_or_default();
+        let kernel =
+            !flavor.is_empty() && !flavor.contains('-') && flavor != "headers" && flavor != "firmware";
+        if kernel {
+            let action = "take a medium with this kernel, or `update-kernel`";
+            report.left(
+                format!("package {line}"),
+                "the kernel of a diskless machine is on its boot medium",
+                action,
+            );
+        }
+        !kernel
+    });
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// The text of `etc/apk/repositories`.
+pub fn repositories(system: &System, report: &mut Report) -> String {
+    let mut text = format!("{MEDIUM}\n");
+    for repository in &system.repositories {
+        let tag = repository.tag.as_ref().map(|tag| format!("@{tag} ")).unwrap_or_default();
+        if is_remote(&repository.location) {
+            text += &format!("{tag}{}\n", repository.location);
+        } else {
+            let action = "copy it to the medium, or write an address";
+            report.left(
+                format!("repository {}", repository.location),
+                "a directory of this computer",
+                action,
+            );
+        }
+    }
+    text
+}

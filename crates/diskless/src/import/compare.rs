@@ -1,0 +1,418 @@
+//! What of an overlay is the owner's: what differs from the tree that the packages and their scripts make.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use hoopy_base::digest::ContentId;
+use hoopy_base::shell::quoted;
+use hoopy_build::stack::{Origin, Stack};
+use hoopy_inspect::drift;
+use hoopy_store::layer::{Entry, EntryPath, Kind};
+
+use super::accounts::Accounts;
+use super::draft::{Draft, Part, RootFile};
+use super::installed::Database;
+use super::rules::{self, Rule};
+use super::secrets::{self, Policy, Secret};
+use crate::overlay::{Node, NodeKind, Overlay, Scope};
+use crate::report::{Report, SecretFile};
+
+/// Where packages' scripts look for certificates of the owner's.
+const OWN_CERTIFICATES: &str = "usr/local/share/ca-certificates";
+
+/// Links to places that are there only while a machine runs.
+const AT_RUN_TIME: [&[u8]; 7] = [b"media", b"mnt", b"proc", b"run", b"dev", b"tmp", b"sys"];
+
+/// The greatest number that scripts of a build can give a file to: they run as a user with so many numbers.
+const MAX_OWNER: u32 = 65_535;
+
+/// Compares an overlay with what packages make.
+pub struct Comparison<'a, 'p> {
+    /// What is imported.
+    pub overlay: &'a Overlay,
+    /// What the packages make.
+    pub packages: &'a Stack,
+    /// The machine's accounts.
+    pub accounts: &'a Accounts,
+    /// Those that packages make.
+    pub package_accounts: &'a Accounts,
+    /// What apk noted on the machine.
+    pub database: Option<Database>,
+    /// What becomes of secrets.
+    pub policy: &'a mut Policy<'p>,
+    /// The system directory as it is being made.
+    pub dir: &'a Path,
+    /// Where to.
+    pub draft: &'a mut Draft,
+    /// What is said.
+    pub report: &'a mut Report,
+}
+
+impl Comparison<'_, '_> {
+    /// Takes what is the owner's into the draft.
+    ///
+    /// # Errors
+    /// What reading a file of the source fails with.
+    pub fn run(mut self) -> io::Result<()> {
+        let overlay = self.overlay;
+        let mut same = 0;
+        for (path, node) in &overlay.nodes {
+            if matches!(node.kind, NodeKind::Dir) {
+                continue;
+            }
+            let Some(text) = self.path(path) else { continue };
+            if !self.one(path, &text, node)? {
+                same += 1;
+            }
+        }
+        for (path, node) in &overlay.nodes {
+            let text = path.to_string();
+            let taken = rules::rule(&text).0 == Rule::Take && drift::reserved(path.as_bytes()).is_none();
+            if matches!(node.kind, NodeKind::Dir) && taken && text.as_bytes() == path.as_bytes() {
+                self.directory(path, &text, node);
+            }
+        }
+        if overlay.scope == Scope::Root {
+            self.removed();
+        }
+        self.links();
+        if self.draft.files.keys().any(|path| path.is_within(OWN_CERTIFICATES.as_bytes())) {
+            self.draft.line(Part::Made, "update-ca-certificates");
+        }
+        let (files, links) = (self.draft.files.len(), self.draft.links.len());
+        self.report.took("root/", format!("{files} files and {links} links"));
+        if same > 0 {
+            self.report.took("not taken", format!("{same} files, which are as the packages have them"));
+        }
+        Ok(())
+    }
+
+    /// The path as text, where its rule is to take it.
+    fn path(&mut self, path: &EntryPath) -> Option<String> {
+        let Ok(text) = std::str::from_utf8(path.as_bytes()) else {
+            self.report.left(path.to_string(), "its name is not UTF-8", "rename it on the machine");
+            return None;
+        };
+        match rules::rule(text) {
+            (Rule::Take, _) => {}
+            (Rule::Quiet, _) => return None,
+            (Rule::Left(why, action), of) => {
+                self.report.left(of, why, action);
+                return None;
+            }
+        }
+        if let Some(reason) = drift::reserved(path.as_bytes()) {
+            self.report.left(text, reason, "");
+            return None;
+        }
+        if self.packages.tree.through_links(path).is_none() {
+            self.report.left(text, "its directory is a link of a package that leads nowhere", "");
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    /// What the packages have at `path`.
+    fn package_entry(&self, path: &EntryPath) -> Option<&Entry> {
+        self.packages.tree.get(&self.packages.tree.through_links(path)?)
+    }
+
+    /// Takes a file or link where it differs; whether it does.
+    fn one(&mut self, path: &EntryPath, text: &str, node: &Node) -> io::Result<bool> {
+        if let NodeKind::Special(what) = node.kind {
+            self.report.left(
+                text,
+                &format!("{what}, which root/ cannot hold"),
+                "make it in setup.sh if it is needed",
+            );
+            return Ok(true);
+        }
+        if self.is_of_a_package(path, node) {
+            return Ok(false);
+        }
+        let there = self.package_entry(path).cloned();
+        if let Some(there) = &there
+            && self.has_same_content(node, there)?
+        {
+            return Ok(self.access(text, node, there));
+        }
+        match &node.kind {
+            NodeKind::Symlink(target) => self.link(path, text, target, there.as_ref()),
+            NodeKind::File(_) => self.file(path, text, node, there.as_ref())?,
+            NodeKind::Dir | NodeKind::Special(_) => {}
+        }
+        Ok(true)
+    }
+
+    /// Of a whole root: what its own packages brought, in whatever version, and what scripts make again.
+    fn is_of_a_package(&self, path: &EntryPath, node: &Node) -> bool {
+        if self.overlay.scope == Scope::Changes && self.database.is_none() {
+            return false;
+        }
+        if self.database.as_ref().is_some_and(|database| database.is_untouched(path, &node.kind)) {
+            return true;
+        }
+        let by_script = || {
+            let resolved = self.packages.tree.through_links(path);
+            let at = resolved.and_then(|path| self.packages.tree.at(&path));
+            at.is_some_and(|at| matches!(self.packages.origins.get(at.layer), Some(Origin::Script(_))))
+        };
+        !path.is_within(b"etc") && by_script()
+    }
+
+    fn has_same_content(&self, node: &Node, there: &Entry) -> io::Result<bool> {
+        Ok(match (&node.kind, self.content_of(there)) {
+            (NodeKind::File(content), Some((size, id))) => {
+                content.size() == size && ContentId::of(&content.read()?) == id
+            }
+            (NodeKind::Symlink(target), _) => matches!(&there.kind, Kind::Symlink(own) if own == target),
+            _ => false,
+        })
+    }
+
+    /// Size and digest of a file of the packages.
+    fn content_of(&self, entry: &Entry) -> Option<(u64, ContentId)> {
+        match &entry.kind {
+            Kind::File { size, content } => Some((*size, *content)),
+            Kind::Hardlink(first) => {
+                let at = self.packages.tree.at(&entry.path)?;
+                let layer = self.packages.tree.layers().get(at.layer)?;
+                let first = layer.entries.iter().find(|e| e.path == *first)?;
+                if let Kind::File { size, content } = first.kind { Some((size, content)) } else { None }
+            }
+            _ => None,
+        }
+    }
+
+    /// Owner and mode of something whose content is the packages' own; whether they differ.
+    fn access(&mut self, text: &str, node: &Node, there: &Entry) -> bool {
+        let mut differs = false;
+        if !matches!(node.kind, NodeKind::Symlink(_)) && node.mode != there.mode {
+            differs = true;
+            self.draft.line(Part::Owners, format!("chmod {:04o} {}", node.mode, absolute(text)));
+        }
+        let (ours, theirs) = (self.accounts, self.package_accounts);
+        let owner = ours.owner(node.uid, node.gid);
+        if owner != theirs.owner(there.user.id, there.group.id) {
+            differs = true;
+            self.own((node.uid, node.gid), text);
+        }
+        differs
+    }
+
+    fn own(&mut self, (uid, gid): (u32, u32), text: &str) {
+        if uid > MAX_OWNER || gid > MAX_OWNER {
+            let why =
+                format!("it belongs to {uid}:{gid}, and an image is made with numbers up to {MAX_OWNER}");
+            self.report.left(format!("the owner of {text}"), &why, "it is root's in the image");
+            return;
+        }
+        let owner = self.accounts.owner(uid, gid);
+        self.draft.owners.entry(owner).or_default().insert(format!("/{text}"));
+    }
+
+    fn file(&mut self, path: &EntryPath, text: &str, node: &Node, there: Option<&Entry>) -> io::Result<()> {
+        let NodeKind::File(content) = &node.kind else { return Ok(()) };
+        let bytes = content.read()?;
+        let mut ignored = false;
+        if let Some(what) = secrets::of(text, &bytes) {
+            let secret = Secret { path: text, what, mode: node.mode, content: &bytes };
+            let kept = match self.policy {
+                Policy::Refuse => None,
+                Policy::Plain => {
+                    ignored = true;
+                    Some(format!("root/{text}, which git ignores"))
+                }
+                Policy::Keep(keeper) => Some(keeper.keep(self.dir, &secret)?),
+            };
+            let taken = kept.is_some();
+            self.report.secrets.push(SecretFile { path: text.to_owned(), what: what.to_owned(), kept });
+            if !ignored {
+                if taken {
+                    self.owner_of(text, node);
+                }
+                return Ok(());
+            }
+        }
+        if node.mode & 0o6000 != 0 {
+            self.report
+                .look(format!("{text} has the setuid or setgid bit ({:04o}): [modes] sets it", node.mode));
+        }
+        if let Some(there) = there.filter(|_| !path.is_within(b"etc")) {
+            let package = self.origin(there);
+            self.report.look(format!("{text} differs from that of {package}: root/ has the machine's"));
+        }
+        if rules::is_state(text) {
+            self.report.look(format!(
+                "{text} changes while the machine runs: root/ has it as it was, and each boot starts from that"
+            ));
+        }
+        self.draft
+            .files
+            .insert(path.clone(), RootFile { content: content.clone(), mode: node.mode, ignored });
+        self.owner_of(text, node);
+        Ok(())
+    }
+
+    fn owner_of(&mut self, text: &str, node: &Node) {
+        if (node.uid, node.gid) != (0, 0) {
+            self.own((node.uid, node.gid), text);
+        }
+    }
+
+    fn origin(&self, entry: &Entry) -> String {
+        let at = self.packages.tree.at(&entry.path);
+        let origin = at.and_then(|at| self.packages.origins.get(at.layer));
+        origin.map_or_else(|| "a package".to_owned(), Origin::label)
+    }
+
+    fn link(&mut self, path: &EntryPath, text: &str, target: &[u8], there: Option<&Entry>) {
+        let Ok(shown) = std::str::from_utf8(target) else {
+            self.report.left(text, "a link whose target is not UTF-8", "");
+            return;
+        };
+        if stays_inside(path, target) && there.is_none_or(|entry| !entry.is_dir()) {
+            self.draft.links.insert(path.clone(), target.to_vec());
+            return;
+        }
+        if there.is_some_and(Entry::is_dir) {
+            self.report.look(format!(
+                "{text} is a link to {shown}, and a directory in the packages: setup.sh makes it"
+            ));
+            self.draft.line(Part::Links, format!("rm -rf {}", absolute(text)));
+        } else if let Some(parent) = path.parent().filter(|dir| self.package_entry(dir).is_none()) {
+            self.draft.line(Part::Links, format!("mkdir -p {}", absolute(&parent.to_string())));
+        }
+        self.draft.line(Part::Links, format!("ln -sfn {} {}", quoted(shown), absolute(text)));
+    }
+
+    fn directory(&mut self, path: &EntryPath, text: &str, node: &Node) {
+        match self.package_entry(path).cloned() {
+            // Reached over a link of a package's, or a directory of one's.
+            Some(there) if there.is_dir() => drop(self.access(text, node, &there)),
+            Some(there) if matches!(there.kind, Kind::Symlink(_)) => {}
+            Some(_) => self.report.left(text, "a directory where the packages have a file", ""),
+            None if self.is_of_removed_package(path) => {}
+            None if self.draft.has_below(path) => {
+                if node.mode != 0o755 {
+                    self.draft.directories.insert(path.clone(), node.mode);
+                }
+                self.owner_of(text, node);
+            }
+            None => {
+                let line = format!("install -d -m {:04o} {}", node.mode, absolute(text));
+                self.draft.line(Part::Directories, line);
+                self.owner_of(text, node);
+            }
+        }
+    }
+
+    /// Whether the machine's packages had files in it, which those of the lock do not: it goes with them.
+    fn is_of_removed_package(&self, path: &EntryPath) -> bool {
+        !self.draft.has_below(path) && self.database.as_ref().is_some_and(|database| database.has_below(path))
+    }
+
+    /// Files of `etc` that packages brought to the machine, and that are not there any more.
+    fn removed(&mut self) {
+        let Some(database) = &self.database else {
+            self.report.look(
+                "the source has no database of installed packages: what was removed on the machine is not known"
+                    .to_owned(),
+            );
+            return;
+        };
+        let mut gone = Vec::new();
+        for (path, entry, _) in self.packages.tree.iter() {
+            let Ok(text) = std::str::from_utf8(path.as_bytes()) else { continue };
+            let missing = !entry.is_dir() && database.has(path) && !self.overlay.nodes.contains_key(path);
+            let read = !self.overlay.refused.iter().any(|refused| refused.path == text);
+            if path.is_within(b"etc") && missing && read && rules::rule(text).0 == Rule::Take {
+                gone.push(absolute(text));
+            }
+        }
+        if !gone.is_empty() {
+            self.report.took("removed", format!("{} files of packages, in setup.sh", gone.len()));
+        }
+        for path in gone {
+            self.draft.line(Part::Removed, format!("rm -f {path}"));
+        }
+    }
+
+    /// Says which links lead to nothing.
+    fn links(&mut self) {
+        let links: Vec<(EntryPath, Vec<u8>)> = self
+            .overlay
+            .nodes
+            .iter()
+            .filter_map(|(path, node)| match &node.kind {
+                NodeKind::Symlink(target) if !self.is_of_a_package(path, node) => {
+                    Some((path.clone(), target.clone()))
+                }
+                _ => None,
+            })
+            .collect();
+        let mut said = BTreeSet::new();
+        for (path, target) in links {
+            let taken = self.draft.links.contains_key(&path)
+                || self.draft.setup.get(&Part::Links).is_some_and(|lines| {
+                    lines.iter().any(|line| line.ends_with(&format!(" {}", absolute(&path.to_string()))))
+                });
+            let Some(to) = hoopy_store::tree::links::join(&path, &target).filter(|_| taken) else { continue };
+            let at_run_time = AT_RUN_TIME.iter().any(|dir| to.is_within(dir));
+            let there = self.packages.tree.follow(&to).is_some()
+                || self.draft.files.contains_key(&to)
+                || self.draft.links.contains_key(&to)
+                || self.draft.has_below(&to)
+                || self.overlay.nodes.contains_key(&to);
+            if !at_run_time && !there && said.insert(to.clone()) {
+                self.report.look(format!(
+                    "{path} leads to /{to}, which neither root/ nor a package has: a package may be missing from \
+                     `packages`"
+                ));
+            }
+        }
+    }
+}
+
+/// A path as a word of a script.
+fn absolute(path: &str) -> String {
+    quoted(&format!("/{path}"))
+}
+
+/// Whether a link leads to something below `root/` wherever that lies.
+fn stays_inside(path: &EntryPath, target: &[u8]) -> bool {
+    if target.starts_with(b"/") || target.is_empty() {
+        return false;
+    }
+    let mut depth = path.as_bytes().split(|&b| b == b'/').count() as i64 - 1;
+    target.split(|&b| b == b'/').all(|part| {
+        depth += match part {
+            b"" | b"." => 0,
+            b".." => -1,
+            _ => 1,
+        };
+        depth >= 0
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_stays_inside_where_it_never_goes_above_root() {
+        let path = EntryPath::new("etc/a/link").unwrap();
+        for (target, inside) in [
+            ("x", true),
+            ("../b", true),
+            ("../../usr/x", true),
+            ("../../../x", false),
+            ("/etc/x", false),
+            ("x/../../../../y", false),
+        ] {
+            assert_eq!(stays_inside(&path, target.as_bytes()), inside, "{target}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What came of an import, in words that a person acts on.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What came of an import.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// What was done, in one line.
+    pub headline: String,
+    /// What was taken: a subject, and how much of it.
+    pub taken: Vec<Taken>,
+    /// What is not.
+    pub left: Vec<LeftOut>,
+    /// Secrets, and where they are.
+    pub secrets: Vec<SecretFile>,
+    /// What a person has to look at.
+    pub look: Vec<String>,
+}
+
+/// Something that is in the directory.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct Taken {
+    /// What it is: `packages`, `root/`.
+    pub what: String,
+    /// How much, or which.
+    pub detail: String,
+}
+
+/// Something that is not in the directory.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct LeftOut {
+    /// What it is: mostly a path.
+    pub what: String,
+    /// Why it was left out.
+    pub why: String,
+    /// What to do about it; empty where nothing is.
+    pub action: String,
+}
+
+/// A secret.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct SecretFile {
+    /// Its path on the machine.
+    pub path: String,
+    /// What it is.
+    pub what: String,
+    /// Where it is now; nothing where it was not taken.
+    pub kept: Option<String>,
+}
+
+impl Report {
+    /// One with this first line.
+    pub fn of(headline: String) -> Self {
+        Self { headline, ..Self::default() }
+    }
+
+    /// Says what was taken.
+    pub fn took(&mut self, what: &str, detail: impl Into<String>) {
+        self.taken.push(Taken { what: what.to_owned(), detail: detail.into() });
+    }
+
+    /// Says what was left out.
+    pub fn left(&mut self, what: impl Into<String>, why: &str, action: &str) {
+        let left = LeftOut { what: what.into(), why: why.to_owned(), action: action.to_owned() };
+        if !self.left.contains(&left) {
+            self.left.push(left);
+        }
+    }
+
+    /// Says what to look at.
+    pub fn look(&mut self, text: impl Into<String>) {
+        self.look.push(text.into());
+    }
+
+    /// The secrets that were not taken.
+    pub fn refused_secrets(&self) -> impl Iterator<Item = &SecretFile> {
+        self.secrets.iter().filter(|secret| secret.kept.is_none())
+    }
+}
+
+/// Stands above secrets that were not taken.
+const SECRETS_REFUSED: &str =
+    "Secrets, not taken (--plain-secrets puts them into the directory, where git ignores them)";
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.headline)?;
+        for Taken { what, detail } in &self.taken {
+            writeln!(f, "  {what}: {detail}")?;
+        }
+        section(f, SECRETS_REFUSED, self.refused_secrets(), |f, secret| {
+            write!(f, "{}: {}", secret.path, secret.what)
+        })?;
+        let kept = self.secrets.iter().filter(|secret| secret.kept.is_some());
+        section(f, "Secrets, taken", kept, |f, secret| {
+            write!(f, "{}: {}, now {}", secret.path, secret.what, secret.kept.as_deref().unwrap_or_default())
+        })?;
+        section(f, "Left out", self.left.iter(), |f, left| {
+            write!(f, "{}: {}", left.what, left.why)?;
+            if left.action.is_empty() { Ok(()) } else { write!(f, "; {}", left.action) }
+        })?;
+        section(f, "Look at", self.look.iter(), |f, text| f.write_str(text))
+    }
+}
+
+fn section<T>(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    items: impl Iterator<Item = T>,
+    one: impl Fn(&mut fmt::Formatter<'_>, T) -> fmt::Result,
+) -> fmt::Result {
+    let mut items = items.peekable();
+    if items.peek().is_none() {
+        return Ok(());
+    }
+    writeln!(f, "\n{title}:")?;
+    for item in items {
+        f.write_str("  - ")?;
+        one(f, item)?;
+        f.write_str("\n")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! An apkovl: a gzipped tar. It is read into memory within bounds, and never unpacked anywhere.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use flate2::read::MultiGzDecoder;
+use hoopy_apk::tar::{self, Reader, TarError};
+use hoopy_base::size;
+use hoopy_store::layer::EntryPath;
+
+use crate::overlay::{Content, Node, NodeKind, Overlay, Refused};
+
+/// The largest overlay file. Overlays hold configuration; one of a few megabytes is large.
+pub const MAX_FILE: u64 = 256 << 20;
+
+/// The most that all files of an overlay may hold.
+pub const MAX_CONTENT: u64 = 512 << 20;
+
+/// The most that one file may hold: what is larger is data, not configuration.
+pub const MAX_ONE: u64 = 64 << 20;
+
+/// The most paths.
+const MAX_ENTRIES: usize = 200_000;
+
+/// An archive that is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// Not tar, or damaged.
+    #[error("not a gzipped tar archive, or damaged: {0}")]
+    Tar(#[from] TarError),
+    /// More than an overlay holds.
+    #[error("too large: it holds more than {}, which no overlay does", size::show(MAX_CONTENT))]
+    TooLarge,
+    /// More paths than an overlay holds.
+    #[error("too many entries: it holds more than {MAX_ENTRIES} paths, which no overlay does")]
+    TooMany,
+    /// Nothing in it.
+    #[error("it is empty: expected files below etc/")]
+    Empty,
+}
+
+/// Reads the gzipped archive `from`.
+///
+/// # Errors
+/// [`ArchiveError`].
+pub fn read(from: impl Read) -> Result<Overlay, ArchiveError> {
+    // A few kilobytes of gzip can hold terabytes, and a file that is passed over is inflated all the same.
+    let mut reader = Reader::new(MultiGzDecoder::new(from).take(2 * MAX_CONTENT));
+    let mut overlay = Overlay::default();
+    let (mut total, mut count) = (0_u64, 0);
+    while let Some(entry) = reader.next()? {
+        count += 1;
+        if count > MAX_ENTRIES {
+            return Err(ArchiveError::TooMany);
+        }
+        if matches!(entry.path.as_slice(), b"" | b"." | b"./" | b"/") {
+            continue;
+        }
+        let refuse = |overlay: &mut Overlay, reason: String| {
+            overlay.refused.push(Refused { path: String::from_utf8_lossy(&entry.path).into_owned(), reason });
+        };
+        let path = match EntryPath::new(&entry.path) {
+            Ok(path) => path,
+            Err(bad) => {
+                refuse(&mut overlay, bad.reason.to_owned());
+                continue;
+            }
+        };
+        let kind = match &entry.kind {
+            tar::Kind::File(size) if *size > MAX_ONE => {
+                let limit = size::show(MAX_ONE);
+                refuse(&mut overlay, format!("{}: more than {limit} in one file", size::show(*size)));
+                continue;
+            }
+            tar::Kind::File(size) => {
+                total += size;
+                if total > MAX_CONTENT {
+                    return Err(ArchiveError::TooLarge);
+                }
+                let mut bytes = Vec::new();
+                reader.read_to_end(&mut bytes).map_err(TarError::Io)?;
+                NodeKind::File(Content::Bytes(bytes.into()))
+            }
+            tar::Kind::Hardlink(first) => match linked(&overlay, first) {
+                Some(content) => NodeKind::File(Content::Bytes(content)),
+                None => {
+                    refuse(&mut overlay, "a hard link to a file that the archive does not hold".to_owned());
+                    continue;
+                }
+            },
+            tar::Kind::Symlink(target) => NodeKind::Symlink(target.clone()),
+            tar::Kind::Dir => NodeKind::Dir,
+            tar::Kind::Char(..) => NodeKind::Special("a character device"),
+            tar::Kind::Block(..) => NodeKind::Special("a block device"),
+            tar::Kind::Fifo => NodeKind::Special("a named pipe"),
+        };
+        overlay.nodes.insert(path, Node { kind, mode: entry.mode, uid: entry.uid, gid: entry.gid });
+    }
+    if overlay.nodes.is_empty() && overlay.refused.is_empty() {
+        return Err(ArchiveError::Empty);
+    }
+    overlay.drop_paths_below_links();
+    Ok(overlay)
+}
+
+fn linked(overlay: &Overlay, first: &[u8]) -> Option<Arc<[u8]>> {
+    match &overlay.nodes.get(&EntryPath::new(first).ok()?)?.kind {
+        NodeKind::File(Content::Bytes(bytes)) => Some(bytes.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,239 @@
+//! Signature lists: certificates and digests, each with who put it there.
+//!
+//! ```text
+//! list   type GUID | list size u32 | header size u32 | entry size u32 | header | entry*
+//! entry  owner GUID | certificate, or digest
+//! ```
+//!
+//! Entries of a list have one size, so each certificate has a list of its own. GUIDs are mixed-endian.
+
+use uuid::Uuid;
+
+use crate::certificate::Certificate;
+
+/// Who put an entry there, for entries of hoopy's. One for all, so that the same keys give the same variables, and with
+/// them the same PCR 7.
+pub const OWNER: Uuid = Uuid::from_u128(0xf0a4bd9c_5b5c_4f3e_8d4e_3a1c6f686f70);
+
+/// `EFI_CERT_X509_GUID`
+const X509: Uuid = Uuid::from_u128(0xa5c059a1_94e4_4aa7_87b5_ab155c2bf072);
+
+/// `EFI_CERT_SHA256_GUID`
+const SHA256: Uuid = Uuid::from_u128(0xc1c41626_504c_4092_aca9_41f936934328);
+
+/// Three sizes behind the type.
+const HEADER_LEN: usize = 28;
+
+/// The most lists that are read: a dbx of today has two, a db some five.
+pub const MAX_LISTS: usize = 256;
+
+/// The most entries that are read: a dbx of today has some five hundred.
+const MAX_ENTRIES: usize = 1 << 16;
+
+/// A variable whose lists cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    /// Sizes that do not fit each other, or the variable.
+    #[error(
+        "signature list at byte {offset}: list, header and entries of {list}, {header} and {entry} bytes do not fit each other, or the {left} bytes that are left"
+    )]
+    Sizes {
+        /// Where it starts.
+        offset: usize,
+        /// Its size.
+        list: u32,
+        /// Its header's.
+        header: u32,
+        /// An entry's.
+        entry: u32,
+        /// To the end.
+        left: usize,
+    },
+    /// The last one is cut.
+    #[error("signature list at byte {offset}: {left} bytes are left, expected {HEADER_LEN} or more")]
+    Truncated {
+        /// Where it starts.
+        offset: usize,
+        /// To the end.
+        left: usize,
+    },
+    /// More than any firmware has room for.
+    #[error("more than {MAX_LISTS} signature lists, or {MAX_ENTRIES} entries")]
+    TooMany,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A certificate with an RSA key.
+    Certificate(Box<Certificate>),
+    /// The SHA-256 of a program, as Authenticode has it.
+    Digest([u8; 32]),
+    /// Anything else, by its type: other digests, other keys.
+    Other(Uuid),
+}
+
+/// An entry of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Who put it there.
+    pub owner: Uuid,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Its bytes.
+    pub data: Vec<u8>,
+}
+
+/// The lists of a variable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SignatureLists {
+    /// The entries of all lists, in their order.
+    pub entries: Vec<Entry>,
+}
+
+impl SignatureLists {
+    /// Reads the content of a variable.
+    ///
+    /// # Errors
+    /// [`ListError`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, ListError> {
+        let mut entries = Vec::new();
+        let mut lists = 0;
+        let mut offset = 0;
+        while let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) {
+            lists += 1;
+            offset += list(rest, offset, &mut entries)?;
+            if lists > MAX_LISTS || entries.len() > MAX_ENTRIES {
+                return Err(ListError::TooMany);
+            }
+        }
+        Ok(Self { entries })
+    }
+
+    /// Lists of these certificates, each by an owner.
+    pub fn of<'a>(certificates: impl IntoIterator<Item = (Uuid, &'a Certificate)>) -> Self {
+        let entry = |(owner, certificate): (Uuid, &Certificate)| Entry {
+            owner,
+            kind: EntryKind::Certificate(Box::new(certificate.clone())),
+            data: certificate.der().to_vec(),
+        };
+        Self { entries: certificates.into_iter().map(entry).collect() }
+    }
+
+    /// As the content of a variable: a list for each entry.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for entry in &self.entries {
+            let kind = match &entry.kind {
+                EntryKind::Certificate(_) => X509,
+                EntryKind::Digest(_) => SHA256,
+                EntryKind::Other(kind) => *kind,
+            };
+            let size = 16 + entry.data.len() as u32;
+            bytes.extend(kind.to_bytes_le());
+            [HEADER_LEN as u32 + size, 0, size].iter().for_each(|size| bytes.extend(size.to_le_bytes()));
+            bytes.extend(entry.owner.to_bytes_le());
+            bytes.extend_from_slice(&entry.data);
+        }
+        bytes
+    }
+
+    /// The certificates among them.
+    pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+        self.entries.iter().filter_map(|entry| match &entry.kind {
+            EntryKind::Certificate(certificate) => Some(certificate.as_ref()),
+            EntryKind::Digest(_) | EntryKind::Other(_) => None,
+        })
+    }
+
+    /// Whether this digest is among them.
+    pub fn has_digest(&self, digest: &[u8; 32]) -> bool {
+        self.entries.iter().any(|entry| entry.kind == EntryKind::Digest(*digest))
+    }
+}
+
+/// Reads the list at the start of `rest`; gives its length.
+fn list(rest: &[u8], offset: usize, entries: &mut Vec<Entry>) -> Result<usize, ListError> {
+    let left = rest.len();
+    let truncated = || ListError::Truncated { offset, left };
+    let kind = guid(rest).ok_or_else(truncated)?;
+    let size = |at: usize| rest.get(at..)?.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes));
+    let sizes = size(16).zip(size(20)).zip(size(24));
+    let ((list, header), entry) = sizes.ok_or_else(truncated)?;
+    let wrong = || ListError::Sizes { offset, list, header, entry, left };
+    let body = rest.get(HEADER_LEN..list as usize).and_then(|body| body.get(header as usize..));
+    let body = body.filter(|body| entry > 16 && body.len() % entry as usize == 0).ok_or_else(wrong)?;
+    if entries.len() + body.len() / entry as usize > MAX_ENTRIES {
+        return Err(ListError::TooMany);
+    }
+    for bytes in body.chunks_exact(entry as usize) {
+        let (owner, data) = guid(bytes).zip(bytes.get(16..)).ok_or_else(wrong)?;
+        entries.push(Entry { owner, kind: entry_kind(kind, data), data: data.to_vec() });
+    }
+    Ok(list as usize)
+}
+
+fn entry_kind(list: Uuid, data: &[u8]) -> EntryKind {
+    match list {
+        X509 => match Certificate::from_der(data) {
+            Ok(certificate) => EntryKind::Certificate(Box::new(certificate)),
+            // A key that is not RSA, or what firmware took and nobody can read.
+            Err(_) => EntryKind::Other(list),
+        },
+        SHA256 => match data.try_into() {
+            Ok(digest) => EntryKind::Digest(digest),
+            Err(_) => EntryKind::Other(list),
+        },
+        other => EntryKind::Other(other),
+    }
+}
+
+fn guid(bytes: &[u8]) -> Option<Uuid> {
+    bytes.first_chunk::<16>().map(|bytes| Uuid::from_bytes_le(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn lists_are_read_as_they_are_written() {
+        let certificates: Vec<_> = super::super::microsoft::all().unwrap();
+        let mut lists = SignatureLists::of(certificates.iter().map(|certificate| (OWNER, certificate)));
+        let kind = EntryKind::Digest([7; 32]);
+        lists.entries.push(Entry { owner: Uuid::nil(), kind, data: vec![7; 32] });
+        let kind = EntryKind::Other(Uuid::max());
+        lists.entries.push(Entry { owner: OWNER, kind, data: vec![1] });
+        assert_eq!(SignatureLists::parse(&lists.to_bytes()).unwrap(), lists);
+        assert_eq!(SignatureLists::parse(&[]).unwrap(), SignatureLists::default());
+        assert!(lists.has_digest(&[7; 32]));
+    }
+
+    #[test]
+    fn several_digests_share_a_list() {
+        let mut bytes = SHA256.to_bytes_le().to_vec();
+        [28 + 96_u32, 0, 48].iter().for_each(|size| bytes.extend(size.to_le_bytes()));
+        bytes.extend([3; 96]);
+        let lists = SignatureLists::parse(&bytes).unwrap();
+        assert_eq!(lists.entries.len(), 2);
+        assert!(lists.has_digest(&[3; 32]));
+    }
+
+    #[test]
+    fn sizes_that_lie_are_refused() {
+        let list = |sizes: [u32; 3]| {
+            let mut bytes = X509.to_bytes_le().to_vec();
+            sizes.iter().for_each(|size| bytes.extend(size.to_le_bytes()));
+            bytes.extend([0; 64]);
+            SignatureLists::parse(&bytes)
+        };
+        for sizes in
+            [[0, 0, 17], [92, 0, 0], [92, 0, 16], [92, 0, 63], [93, 0, 64], [92, 65, 64], [u32::MAX; 3]]
+        {
+            assert!(matches!(list(sizes), Err(ListError::Sizes { offset: 0, .. })), "{sizes:?}");
+        }
+        assert!(matches!(SignatureLists::parse(&[0; 27]), Err(ListError::Truncated { .. })));
+        assert!(list([92, 0, 64]).is_ok());
+    }
+}

@@ -1,0 +1,118 @@
+//! Signing an image while it is made: its PCR policy, which is a section, and then the whole.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::sync::Arc;
+
+use hoopy_uki::{Plan, Section};
+
+use crate::CertifiedSigner;
+use crate::authenticode::{LayoutError, Scan, SignError, attach};
+use crate::certificate::Certificate;
+use crate::key::PublicKey;
+use crate::measure::{MeasureError, of_plan};
+use crate::policy::PolicySignatures;
+use crate::signer::{Signer, SignerError};
+
+/// Who signs images.
+#[derive(Clone, Default)]
+pub struct ImageSigner {
+    program: Option<(Certificate, Arc<dyn Signer>)>,
+    policy: Option<Arc<dyn Signer>>,
+}
+
+impl fmt::Debug for ImageSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ImageSigner(program: {:?}, policy: {:?})", self.certificate(), self.policy_key())
+    }
+}
+
+/// Why an image is not signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignImageError {
+    /// It cannot be signed.
+    #[error("sign the image: {0}")]
+    Layout(#[from] LayoutError),
+    /// There is no signature.
+    #[error("sign the image: {0}")]
+    Sign(#[from] SignError),
+    /// There is no signature of its policy.
+    #[error("sign the image's PCR policy: {0}")]
+    Policy(#[from] SignerError),
+    /// What will be measured of it is not known.
+    #[error("sign the image's PCR policy: {0}")]
+    Measure(#[from] MeasureError),
+    /// It could not be written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl ImageSigner {
+    /// Signs images for the firmware by `program`, and their PCR policies by `policy`.
+    ///
+    /// # Errors
+    /// [`SignerError::OtherKey`].
+    pub fn new(
+        program: Option<(Certificate, Arc<dyn Signer>)>,
+        policy: Option<Arc<dyn Signer>>,
+    ) -> Result<Self, SignerError> {
+        if let Some((certificate, signer)) = &program {
+            CertifiedSigner::new(certificate, signer.as_ref())?;
+        }
+        Ok(Self { program, policy })
+    }
+
+    /// The certificate that images are signed under.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.program.as_ref().map(|(certificate, _)| certificate)
+    }
+
+    /// The key of PCR policies.
+    pub fn policy_key(&self) -> Option<&PublicKey> {
+        self.policy.as_ref().map(|signer| signer.public())
+    }
+
+    /// Gets the keys: what a passphrase or a token is asked for is asked here, and not when the image is half written.
+    ///
+    /// # Errors
+    /// Why a key is not at hand.
+    pub fn ready(&self) -> Result<(), SignerError> {
+        let program = self.program.iter().map(|(_, signer)| signer);
+        program.chain(&self.policy).try_for_each(|signer| signer.ready())
+    }
+
+    /// The section `.pcrsig` of the image that `plan` describes but for that section. `digest` knows the digests of
+    /// sections whose bytes the plan does not have.
+    ///
+    /// # Errors
+    /// [`SignImageError`]; nothing where policies are not signed.
+    pub fn policy_signature(
+        &self,
+        plan: &Plan,
+        digest: impl Fn(Section) -> Option<[u8; 32]>,
+    ) -> Result<Option<Vec<u8>>, SignImageError> {
+        let Some(signer) = &self.policy else { return Ok(None) };
+        let value = of_plan(plan, digest)?;
+        Ok(Some(PolicySignatures::of(&value, signer.as_ref())?.to_bytes()))
+    }
+
+    /// Signs the program in `file`, which is open for reading and writing; gives its size then.
+    ///
+    /// # Errors
+    /// [`SignImageError`]; nothing where programs are not signed.
+    pub fn sign_file(&self, file: &mut File) -> Result<Option<u64>, SignImageError> {
+        let Some((certificate, signer)) = &self.program else { return Ok(None) };
+        let scan = Scan::of(file)?;
+        let attachment =
+            attach(&scan, CertifiedSigner::new(certificate, signer.as_ref()).map_err(SignError::from)?)?;
+        for (place, bytes) in &attachment.patches {
+            file.seek(SeekFrom::Start(*place))?;
+            file.write_all(bytes)?;
+        }
+        file.set_len(attachment.end)?;
+        file.seek(SeekFrom::Start(attachment.end))?;
+        file.write_all(&attachment.tail)?;
+        Ok(Some(attachment.end + attachment.tail.len() as u64))
+    }
+}

@@ -1,0 +1,97 @@
+//! Signing a program that lies in a file, and asking who signed one.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use hoopy_base::atomic::Pending;
+
+use crate::CertifiedSigner;
+use crate::authenticode::{LayoutError, Refusal, Scan, SignError, attach, verify};
+use crate::certificate::Certificate;
+
+/// Why a program in a file is not signed, or not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    /// A file cannot be read or written.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is no program that can be signed.
+    #[error("{}: {source}", .path.display())]
+    Layout {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: LayoutError,
+    },
+    /// There is no signature.
+    #[error("sign {}: {source}", .path.display())]
+    Sign {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SignError,
+    },
+    /// It is not signed as it has to be.
+    #[error("{}: expected a signature under {expected}, found {found}", .path.display())]
+    NotSigned {
+        /// The file.
+        path: PathBuf,
+        /// Whom the certificate is for.
+        expected: String,
+        /// What there is.
+        found: String,
+    },
+}
+
+/// Signs the program in the file `from`, and writes it to `to`, which may be the same. Signatures of others are kept.
+///
+/// # Errors
+/// [`ProgramError`]; `to` is as it was then.
+pub fn sign(from: &Path, to: &Path, by: CertifiedSigner<'_>) -> Result<(), ProgramError> {
+    let io_of = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ProgramError::Io { path, source }
+    };
+    let (mut file, scan) = scan(from)?;
+    let attachment =
+        attach(&scan, by).map_err(|source| ProgramError::Sign { path: from.to_owned(), source })?;
+    let directory = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut pending = Pending::new_in(directory).map_err(io_of(to))?;
+    attachment.write(&mut file, pending.file()).map_err(io_of(to))?;
+    pending.keep(to).map_err(io_of(to))
+}
+
+/// That the program in this file has a signature that counts under `trusted`.
+///
+/// # Errors
+/// [`ProgramError`]: what it has instead.
+pub fn expect_signature(path: &Path, trusted: &Certificate) -> Result<(), ProgramError> {
+    let (_, scan) = scan(path)?;
+    let all = verify(&scan);
+    if all.iter().flatten().any(|signature| signature.is_trusted_by(trusted)) {
+        return Ok(());
+    }
+    let tell = |found: &Result<_, Refusal>| match found {
+        Ok(signature) => who(signature),
+        Err(refusal) => refusal.to_string(),
+    };
+    let found: Vec<String> = all.iter().map(tell).collect();
+    let found = if found.is_empty() { "none".to_owned() } else { found.join("; ") };
+    Err(ProgramError::NotSigned { path: path.to_owned(), expected: trusted.subject(), found })
+}
+
+fn who(signature: &crate::authenticode::Signature) -> String {
+    format!("one by {}", signature.signer().subject())
+}
+
+fn scan(path: &Path) -> Result<(File, Scan), ProgramError> {
+    let mut file = File::open(path).map_err(|source| ProgramError::Io { path: path.to_owned(), source })?;
+    let scan = Scan::of(&mut file);
+    scan.map(|scan| (file, scan)).map_err(|source| ProgramError::Layout { path: path.to_owned(), source })
+}

@@ -1,0 +1,315 @@
+//! Who signs: a key at hand, or a command that has one (a token, a service).
+
+use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use zeroize::Zeroizing;
+
+use crate::key::{KeyError, PrivateKey, PublicKey};
+use crate::keys::KeyName;
+
+/// A signature of 4096 bits has 512 bytes; what a command says beyond this is not read.
+const MAX_OUTPUT: u64 = 64 << 10;
+
+/// Why there is no signature.
+#[derive(Debug, thiserror::Error)]
+pub enum SignerError {
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// No words in the command.
+    #[error("the command that signs is empty: expected a program and its arguments")]
+    EmptyCommand,
+    /// The program cannot be run.
+    #[error("the command that signs cannot be run: {program}: {source}")]
+    Run {
+        /// Its name.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It failed.
+    #[error("the command that signs failed: {program}: {status}")]
+    Failed {
+        /// Its name.
+        program: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+    },
+    /// What came is not a signature by the key that was expected.
+    #[error(
+        "{who} gave {len} bytes that are not a signature by the key {fingerprint}: expected RSASSA-PKCS1-v1_5 with SHA-256, raw"
+    )]
+    NotASignature {
+        /// Who gave it.
+        who: String,
+        /// How many bytes came.
+        len: usize,
+        /// Of the public key.
+        fingerprint: String,
+    },
+    /// The private key is not at hand.
+    #[error("the private key of {name} is not at hand: {reason}")]
+    NotAtHand {
+        /// Which.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A private key that is not the half of the public one.
+    #[error("the private key of {name} does not belong to its public half, {public}")]
+    OtherHalf {
+        /// Which.
+        name: String,
+        /// Where the public half is.
+        public: String,
+    },
+    /// A key and a certificate that do not belong together.
+    #[error("the certificate {certificate} is for another key than the one that signs")]
+    OtherKey {
+        /// Whom it is for.
+        certificate: String,
+    },
+}
+
+/// Makes signatures: RSASSA-PKCS1-v1_5 over the SHA-256 of a message.
+pub trait Signer: Send + Sync {
+    /// The public half of the key that signs.
+    fn public(&self) -> &PublicKey;
+
+    /// How messages call this signer.
+    fn describe(&self) -> String;
+
+    /// Gets the key, where that can take time or fail: before something is begun that wants a signature in the end.
+    ///
+    /// # Errors
+    /// Why the key is not at hand.
+    fn ready(&self) -> Result<(), SignerError> {
+        Ok(())
+    }
+
+    /// The signature of `message`, not yet verified.
+    ///
+    /// # Errors
+    /// [`SignerError`].
+    fn raw_signature(&self, message: &[u8]) -> Result<Vec<u8>, SignerError>;
+}
+
+/// The signature of `message`, which verifies with the signer's public key: a command may have another key than
+/// expected, and a signature that a fault made wrong gives away the key.
+///
+/// # Errors
+/// [`SignerError`].
+pub fn sign(signer: &dyn Signer, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+    let signature = signer.raw_signature(message)?;
+    if signer.public().verifies(message, &signature) {
+        return Ok(signature);
+    }
+    Err(SignerError::NotASignature {
+        who: signer.describe(),
+        len: signature.len(),
+        fingerprint: signer.public().fingerprint(),
+    })
+}
+
+impl Signer for PrivateKey {
+    fn public(&self) -> &PublicKey {
+        Self::public(self)
+    }
+
+    fn describe(&self) -> String {
+        "the private key".to_owned()
+    }
+
+    fn raw_signature(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        Ok(self.sign(message)?)
+    }
+}
+
+/// What gives the PEM of a private key: it decrypts a file.
+pub type ReadPem = Box<dyn Fn() -> Result<Zeroizing<Vec<u8>>, String> + Send + Sync>;
+
+/// A private key that is read when it is needed first: a build to which nothing is new asks for no passphrase.
+pub struct PemSigner {
+    name: KeyName,
+    public: PublicKey,
+    read: ReadPem,
+    key: OnceLock<PrivateKey>,
+}
+
+impl PemSigner {
+    /// The key `name`, whose public half is `public`, and whose PEM `read` gives.
+    pub fn new(name: KeyName, public: PublicKey, read: ReadPem) -> Self {
+        Self { name, public, read, key: OnceLock::new() }
+    }
+
+    fn key(&self) -> Result<&PrivateKey, SignerError> {
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let name = self.name.to_string();
+        let pem = (self.read)().map_err(|reason| SignerError::NotAtHand { name: name.clone(), reason })?;
+        let key = PrivateKey::from_pem(&pem)?;
+        if key.public() != &self.public {
+            return Err(SignerError::OtherHalf { name, public: self.name.public_file() });
+        }
+        Ok(self.key.get_or_init(|| key))
+    }
+}
+
+impl Signer for PemSigner {
+    fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn describe(&self) -> String {
+        format!("the private key of {}", self.name)
+    }
+
+    fn ready(&self) -> Result<(), SignerError> {
+        self.key().map(drop)
+    }
+
+    fn raw_signature(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        Ok(self.key()?.sign(message)?)
+    }
+}
+
+/// A command that signs what it reads. It gets the message on standard input and answers with the signature alone on
+/// standard output; standard error and the terminal stay the user's, who may have to type a PIN.
+///
+/// It is not run through a shell. In each argument, `{key}` stands for the name of the key: `PK`, `KEK`, `db` or `pcr`.
+#[derive(Debug, Clone)]
+pub struct CommandSigner {
+    directory: PathBuf,
+    program: PathBuf,
+    arguments: Vec<String>,
+    public: PublicKey,
+}
+
+impl CommandSigner {
+    /// The command in `words`, run in `directory`, for the key called `key`, whose public half is `public`.
+    ///
+    /// # Errors
+    /// [`SignerError::EmptyCommand`].
+    pub fn new(
+        words: &[String],
+        key: KeyName,
+        public: PublicKey,
+        directory: PathBuf,
+    ) -> Result<Self, SignerError> {
+        let mut words = words.iter().map(|word| word.replace("{key}", key.as_str()));
+        let program = words.next().filter(|program| !program.is_empty()).ok_or(SignerError::EmptyCommand)?;
+        Ok(Self { directory, program: program.into(), arguments: words.collect(), public })
+    }
+
+    fn name(&self) -> String {
+        self.program.display().to_string()
+    }
+}
+
+impl Signer for CommandSigner {
+    fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn describe(&self) -> String {
+        format!("the command {}", self.name())
+    }
+
+    fn raw_signature(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        let failed = |source| SignerError::Run { program: self.name(), source };
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).current_dir(&self.directory);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(failed)?;
+        // A message has some hundred bytes, which a pipe takes at once: writing does not wait for the reader.
+        let written = child.stdin.take().map_or(Ok(()), |mut input| input.write_all(message));
+        let mut signature = Vec::new();
+        let output = child.stdout.take();
+        let read = output.map_or(Ok(0), |output| output.take(MAX_OUTPUT).read_to_end(&mut signature));
+        let status = child.wait().map_err(failed)?;
+        if !status.success() {
+            return Err(SignerError::Failed { program: self.name(), status });
+        }
+        read.map_err(failed)?;
+        // A command that ends well without reading its input has signed something else.
+        written.map_err(failed)?;
+        Ok(signature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn command(script: &str, public: &PublicKey) -> CommandSigner {
+        let words = ["sh", "-c", script, "{key}"].map(str::to_owned);
+        CommandSigner::new(&words, KeyName::Db, public.clone(), "/".into()).unwrap()
+    }
+
+    #[test]
+    fn a_command_signs_what_it_reads_with_the_key_it_was_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = PrivateKey::generate().unwrap();
+        std::fs::write(dir.path().join("db"), key.to_pem().unwrap().as_bytes()).unwrap();
+        let script = format!("exec openssl dgst -sha256 -sign '{}'/$0", dir.path().display());
+        let signer = command(&script, key.public());
+        assert_eq!(sign(&signer, b"message").unwrap(), key.sign(b"message").unwrap());
+    }
+
+    #[test]
+    fn a_signature_by_another_key_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let [key, other] = [PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap()];
+        std::fs::write(dir.path().join("db"), other.to_pem().unwrap().as_bytes()).unwrap();
+        let script = format!("exec openssl dgst -sha256 -sign '{}'/$0", dir.path().display());
+        let refusal = sign(&command(&script, key.public()), b"message").unwrap_err().to_string();
+        assert!(
+            refusal.starts_with("the command sh gave 256 bytes that are not a signature by"),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn a_private_key_is_read_once_and_only_when_it_signs() {
+        let [key, other] = [PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap()];
+        let reads = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let signer = |public: &PublicKey| {
+            let (reads, pem) = (reads.clone(), key.to_pem().unwrap());
+            let read = move || {
+                reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                Ok(Zeroizing::new(pem.as_bytes().to_vec()))
+            };
+            PemSigner::new(KeyName::Db, public.clone(), Box::new(read))
+        };
+        let own = signer(key.public());
+        assert_eq!(reads.load(std::sync::atomic::Ordering::Relaxed), 0);
+        own.ready().unwrap();
+        assert_eq!(sign(&own, b"m").unwrap(), key.sign(b"m").unwrap());
+        assert_eq!(reads.load(std::sync::atomic::Ordering::Relaxed), 1);
+        let refusal = sign(&signer(other.public()), b"m").unwrap_err().to_string();
+        assert_eq!(refusal, "the private key of db does not belong to its public half, trust/db.crt");
+        let absent =
+            PemSigner::new(KeyName::Pcr, key.public().clone(), Box::new(|| Err("no identity".to_owned())));
+        let refusal = absent.ready().unwrap_err().to_string();
+        assert_eq!(refusal, "the private key of pcr is not at hand: no identity");
+    }
+
+    #[test]
+    fn a_command_that_fails_or_says_nothing_is_refused() {
+        let key = PrivateKey::generate().unwrap();
+        let refusal = |script: &str| sign(&command(script, key.public()), b"m").unwrap_err().to_string();
+        assert_eq!(refusal("cat >&-; exit 3"), "the command that signs failed: sh: exit status: 3");
+        assert!(refusal("cat >/dev/null").contains("gave 0 bytes"));
+        let none = CommandSigner::new(&[], KeyName::Db, key.public().clone(), "/".into());
+        assert!(matches!(none, Err(SignerError::EmptyCommand)));
+        let absent =
+            CommandSigner::new(&["/nonexistent".to_owned()], KeyName::Db, key.public().clone(), "/".into())
+                .unwrap();
+        assert!(matches!(sign(&absent, b"m"), Err(SignerError::Run { .. })));
+    }
+}
