@@ -62,10 +62,12 @@ impl Installed {
         out.extend(self.record.stanza().as_bytes());
         let mut rest = String::new();
         // Writing to a String cannot fail.
-        if !self.record.replaces.is_empty() {
+        // A package without files replaces none, and apk does not say that it would.
+        let has_files = !self.dirs.is_empty();
+        if has_files && !self.record.replaces.is_empty() {
             let _ = writeln!(rest, "r:{}", joined(&self.record.replaces));
         }
-        if self.record.replaces_priority != 0 {
+        if has_files && self.record.replaces_priority != 0 {
             let _ = writeln!(rest, "q:{}", self.record.replaces_priority);
         }
         out.extend(rest.as_bytes());

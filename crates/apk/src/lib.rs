@@ -7,6 +7,7 @@ pub mod dependency;
 mod gzip;
 pub mod index;
 pub mod installed;
+mod key;
 pub mod package;
 pub mod record;
 pub mod resolve;

@@ -1,8 +1,8 @@
-//! Signatures of packages and indexes: RSA, PKCS#1 v1.5, in a gzip member of its own at the front that holds
+//! Signatures of packages and indexes: RSA, PKCS#1 v1.5, or ECDSA, in a gzip member of its own at the front that holds
 //! one file a signature, named `.SIGN.RSA.KEY` (over SHA-1), `.SIGN.RSA256.KEY` or `.SIGN.RSA512.KEY`.
 //!
 //! In files of apk 3 a signature is a block: a version (0), the digest's algorithm (4: SHA-512), the key's id (the
-//! first 16 bytes of the SHA-512 of its PKCS#1 DER), then RSA over the SHA-512 of the schema, those 18 bytes and the
+//! first 16 bytes of the SHA-512 of its PKCS#1 DER, or of a curve's point), then the signature over the SHA-512 of the schema, those 18 bytes and the
 //! database's SHA-512 (apk-tools `src/adb.c`).
 //!
 //! A v2 key is known by its file's name. The first signature whose key is trusted is the one that counts
@@ -11,20 +11,17 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use rsa::pkcs1::{DecodeRsaPrivateKey as _, EncodeRsaPrivateKey as _, EncodeRsaPublicKey as _};
+use rsa::RsaPrivateKey;
+use rsa::pkcs1::{DecodeRsaPrivateKey as _, EncodeRsaPrivateKey as _};
 use rsa::pkcs1v15::Pkcs1v15Sign;
-use rsa::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey as _, LineEnding};
-use rsa::traits::PublicKeyParts as _;
-use rsa::{RsaPrivateKey, RsaPublicKey};
+use rsa::pkcs8::{DecodePrivateKey as _, EncodePublicKey as _, LineEnding};
 use sha1::Sha1;
-use sha2::{Digest as _, Sha256, Sha512};
+use sha2::{Digest as _, Sha512};
 
 use crate::adb::container::Seal;
 use crate::gzip::{Digested, Digests};
+use crate::key::{ID, PublicKey};
 use crate::tar::{self, TarError};
-
-/// Keys under 1024 bits can be broken, those over 8192 only cost time.
-const BITS: std::ops::RangeInclusive<usize> = 1024..=8192;
 
 /// A signature member holds a few signatures of at most 1 KiB each.
 const MAX_SIGNATURES: usize = 16;
@@ -45,12 +42,17 @@ pub enum SignatureError {
     #[error("it is not signed")]
     Unsigned,
     /// None of the signatures is by a trusted key.
-    #[error("it is signed by {}, and none of that is trusted; trusted: {}", .signed_by.join(", "), list(.trusted))]
+    #[error(
+        "it is signed by {}, and none of that is trusted; trusted: {}{}",
+        .signed_by.join(", "), list(.trusted), passed(.passed_over)
+    )]
     Untrusted {
         /// The keys that signed it.
         signed_by: Vec<String>,
         /// The keys that are trusted.
         trusted: Vec<String>,
+        /// Files beside them that are no keys.
+        passed_over: Vec<String>,
     },
     /// A signature of a kind that is not read.
     #[error("its signature by {0} is DSA, which is not supported: ask its publisher for an RSA one")]
@@ -70,6 +72,10 @@ fn list(keys: &[String]) -> String {
     if keys.is_empty() { "no key".to_owned() } else { keys.join(", ") }
 }
 
+fn passed(files: &[String]) -> String {
+    if files.is_empty() { String::new() } else { format!("; no keys: {}", files.join(", ")) }
+}
+
 /// Something whose signature was checked. There is no other way to make one.
 #[derive(Debug, Clone)]
 pub struct Verified<T>(T);
@@ -83,17 +89,11 @@ impl<T> Verified<T> {
 
 /// The trusted keys, by file name.
 #[derive(Debug, Clone, Default)]
-pub struct KeyRing(BTreeMap<String, PublicKey>);
-
-#[derive(Debug, Clone)]
-struct PublicKey {
-    key: RsaPublicKey,
-    /// What signatures of apk 3 name it by.
-    id: [u8; ID],
+pub struct KeyRing {
+    keys: BTreeMap<String, PublicKey>,
+    /// Files among the keys that are none, with what they are.
+    passed_over: Vec<String>,
 }
-
-/// Bytes of a key's id.
-const ID: usize = 16;
 
 /// What a signature of apk 3 begins with: version 0, SHA-512.
 const SEALED: [u8; 2] = [0, 4];
@@ -102,25 +102,24 @@ impl KeyRing {
     /// Trusts the public key `pem`, known as `name`.
     ///
     /// # Errors
-    /// [`SignatureError::Key`] when the name is a path, or the PEM is no RSA key of a usable size.
+    /// [`SignatureError::Key`] when the name is a path, or there is no key of a usable kind and size in it.
     pub fn add(&mut self, name: &str, pem: &[u8]) -> Result<(), SignatureError> {
         let bad = |reason: String| SignatureError::Key { name: name.to_owned(), reason };
         if name.is_empty() || name.contains('/') {
             return Err(bad("a key is known by a file name, not a path".to_owned()));
         }
-        let text = std::str::from_utf8(pem).map_err(|_| bad("not PEM".to_owned()))?;
-        let key = RsaPublicKey::from_public_key_pem(text)
-            .map_err(|e| bad(format!("not an RSA public key in PEM: {e}")))?;
-        let bits = key.n().bits();
-        if !BITS.contains(&bits) {
-            return Err(bad(format!("{bits} bits: keys of 1024 to 8192 bits are taken")));
-        }
-        let der = key.to_pkcs1_der().map_err(|e| bad(e.to_string()))?;
-        let digest: [u8; 64] = Sha512::digest(der.as_bytes()).into();
-        let mut id = [0; ID];
-        id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-        self.0.insert(name.to_owned(), PublicKey { key, id });
+        self.keys.insert(name.to_owned(), PublicKey::from_pem(pem).map_err(bad)?);
         Ok(())
+    }
+
+    /// Notes a file among the keys that is none: it matters only where something is signed by it.
+    pub fn pass_over(&mut self, name: &str, reason: &str) {
+        self.passed_over.push(format!("{name} ({reason})"));
+    }
+
+    /// Whether no key is trusted.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
     }
 
     /// Checks `signatures` against the digests of what they sign, and hands `value` out as verified.
@@ -133,18 +132,17 @@ impl KeyRing {
         over: &Digested,
         value: T,
     ) -> Result<Verified<T>, SignatureError> {
-        let Some((signature, key)) = signatures.iter().find_map(|s| Some((s, &self.0.get(&s.key)?.key)))
-        else {
+        let Some((signature, key)) = signatures.iter().find_map(|s| Some((s, self.keys.get(&s.key)?))) else {
             return Err(self.untrusted(signatures));
         };
-        let fits = match signature.hash {
-            Hash::Sha1 => key.verify(Pkcs1v15Sign::new::<Sha1>(), &over.sha1, &signature.bytes),
-            Hash::Sha256 => key.verify(Pkcs1v15Sign::new::<Sha256>(), &over.sha256, &signature.bytes),
-            Hash::Sha512 => key.verify(Pkcs1v15Sign::new::<Sha512>(), &over.sha512, &signature.bytes),
+        let digest: &[u8] = match signature.hash {
+            Hash::Sha1 => &over.sha1,
+            Hash::Sha256 => &over.sha256,
+            Hash::Sha512 => &over.sha512,
             Hash::Dsa => return Err(SignatureError::Dsa(signature.key.clone())),
         };
-        fits.map_err(|_| SignatureError::Wrong(signature.key.clone()))?;
-        Ok(Verified(value))
+        let fits = key.made(&signature.bytes, signature.hash, digest);
+        if fits { Ok(Verified(value)) } else { Err(SignatureError::Wrong(signature.key.clone())) }
     }
 
     /// Checks the signatures of a file of apk 3, and hands `value` out as verified. One good signature is enough.
@@ -157,12 +155,12 @@ impl KeyRing {
         for signature in &seal.signatures {
             let Some((head, bytes)) = signature.split_at_checked(SEALED.len() + ID) else { continue };
             let Some(id) = head.strip_prefix(&SEALED) else { continue };
-            let Some((name, trusted)) = self.0.iter().find(|(_, k)| k.id == *id) else {
+            let Some((name, trusted)) = self.keys.iter().find(|(_, k)| k.id == *id) else {
                 signed_by.push(data_encoding::HEXLOWER.encode(id));
                 continue;
             };
             let over = Sha512::new().chain_update(seal.schema).chain_update(head).chain_update(seal.sha512);
-            if trusted.key.verify(Pkcs1v15Sign::new::<Sha512>(), &over.finalize(), bytes).is_ok() {
+            if trusted.made(bytes, Hash::Sha512, &over.finalize()) {
                 return Ok(Verified(value));
             }
             wrong = Some(SignatureError::Wrong(name.clone()));
@@ -173,18 +171,19 @@ impl KeyRing {
         if signed_by.is_empty() {
             signed_by.push("a signature of a kind that is not read".to_owned());
         }
-        Err(wrong
-            .unwrap_or(SignatureError::Untrusted { signed_by, trusted: self.0.keys().cloned().collect() }))
+        Err(wrong.unwrap_or_else(|| self.by_others(signed_by)))
     }
 
     fn untrusted(&self, signatures: &[Signature]) -> SignatureError {
         if signatures.is_empty() {
             return SignatureError::Unsigned;
         }
-        SignatureError::Untrusted {
-            signed_by: signatures.iter().map(|s| s.key.clone()).collect(),
-            trusted: self.0.keys().cloned().collect(),
-        }
+        self.by_others(signatures.iter().map(|s| s.key.clone()).collect())
+    }
+
+    fn by_others(&self, signed_by: Vec<String>) -> SignatureError {
+        let trusted = self.keys.keys().cloned().collect();
+        SignatureError::Untrusted { signed_by, trusted, passed_over: self.passed_over.clone() }
     }
 }
 

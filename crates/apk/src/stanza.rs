@@ -174,27 +174,29 @@ impl Record {
             // Writing to a String cannot fail.
             let _ = writeln!(out, "{letter}:{value}");
         };
+        // What a package says of itself may have line breaks, and a field is a line: apk keeps the first.
+        let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
         put('C', &self.checksum);
         put('P', &self.name);
         put('V', &self.version);
         if !self.arch.is_empty() {
-            put('A', &self.arch);
+            put('A', &first(&self.arch));
         }
         put('S', &self.size);
         put('I', &self.installed_size);
-        put('T', &self.description);
-        put('U', &self.url);
-        put('L', &self.license);
+        put('T', &first(&self.description));
+        put('U', &first(&self.url));
+        put('L', &first(&self.license));
         for (letter, text) in [('o', &self.origin), ('m', &self.maintainer)] {
             if !text.is_empty() {
-                put(letter, text);
+                put(letter, &first(text));
             }
         }
         if self.build_time != 0 {
             put('t', &self.build_time);
         }
         if !self.commit.is_empty() {
-            put('c', &self.commit);
+            put('c', &first(&self.commit));
         }
         if self.provider_priority != 0 {
             put('k', &self.provider_priority);

@@ -1,7 +1,7 @@
 //! `/etc/hoopy-release`: which image a machine runs.
 
 /// What `/etc/hoopy-release` says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Release {
     /// The image: `nas-2026112101`.
     pub image: String,

@@ -15,21 +15,22 @@ use hoopy_trust::image::{ImageSigner, SignImageError};
 use crate::built::{Built, LayerSize};
 use crate::context::Context;
 use crate::fetch;
-use crate::image::{self, Identity, ImageError, Initramfs, Kernel, Spec, Version};
-use crate::provenance::Provenance;
+use crate::image::{self, Identity, ImageError, Kernel, Spec, Version};
 use crate::segment::gather::Gather;
 use crate::segment::groups::Groups;
 use crate::segment::maker::SegmentMaker;
 use crate::stack::database::is_boot;
 use crate::stack::{self, Inputs, Origin, Runner, Stack};
 use crate::target::Target;
-use crate::{check, locking as lock, programs};
+use crate::working_tree::WorkingTree;
+use crate::{check, ignored, locking as lock, programs};
 
 mod assemble;
 mod error;
 mod fit;
 mod packages;
 mod previous;
+mod questions;
 mod tool;
 mod unchanged;
 
@@ -37,6 +38,7 @@ pub use crate::image::{Output, OwnerKeys};
 use assemble::{Assembly, PreviousDraft, draft_of_previous};
 pub use error::BuildError;
 use previous::PreviousImage;
+use questions::GitQuestions;
 pub use tool::loader;
 use unchanged::Snapshot;
 
@@ -80,15 +82,16 @@ pub fn build(
     runner: &mut dyn Runner,
     context: Context<'_>,
 ) -> Result<Built, BuildError> {
-    let provenance = Provenance::ask(options.source.as_ref().unwrap_or(&target.system.dir));
+    let git = GitQuestions::ask(target, options);
     let snapshot = Snapshot::of(target, &options.agents);
-    let release = provenance.answer();
+    let (release, tree) = git.answers(context);
+    let snapshot = snapshot.map(|snapshot| snapshot.tracked(&tree));
     let spec = options.spec(target, &release)?;
     if let Some(built) = snapshot.as_ref().and_then(|s| s.recall(target, &spec, context)) {
         context.store.note_up_to_date(&built.path);
         return Ok(built);
     }
-    let request = Request { target, options, release, spec };
+    let request = Request { target, options, release, tree, spec };
     let (made, warnings) = request.build_mending(runner, context)?;
     // What lacks a signature is not what was asked for: the next build tries again.
     if let Some(snapshot) = snapshot.filter(|_| made.signed_as_requested) {
@@ -107,9 +110,9 @@ pub fn build_with_stack(
     runner: &mut dyn Runner,
     context: Context<'_>,
 ) -> Result<(Built, Stack), BuildError> {
-    let release = Provenance::ask(options.source.as_ref().unwrap_or(&target.system.dir)).answer();
+    let (release, tree) = GitQuestions::ask(target, options).answers(context);
     let spec = options.spec(target, &release)?;
-    let (made, _) = Request { target, options, release, spec }.build_mending(runner, context)?;
+    let (made, _) = Request { target, options, release, tree, spec }.build_mending(runner, context)?;
     Ok((made.built, made.stack))
 }
 
@@ -121,9 +124,11 @@ pub fn build_with_stack(
 pub fn root(target: &Target, runner: &mut dyn Runner, context: Context<'_>) -> Result<Stack, BuildError> {
     let mut timings = Timings::default();
     let mut attempt = || {
+        refuse_missing(target)?;
         let lock = timings.step("lock", context.observer, || locked(target, false, context))?;
         runner.expect(context.jobs);
-        let inputs = inputs(target, &lock, false, &[], &mut timings, context)?.0;
+        let tree = WorkingTree::ask(&target.system.dir).answer();
+        let inputs = inputs(target, &lock, tree, false, &[], &mut timings, context)?.0;
         Ok::<_, BuildError>(stack::fold(&inputs, runner, &|_, _| {}, &mut timings, context)?)
     };
     match attempt() {
@@ -139,6 +144,7 @@ pub fn root(target: &Target, runner: &mut dyn Runner, context: Context<'_>) -> R
 fn inputs<'a>(
     target: &'a Target,
     lock: &Lock,
+    tree: WorkingTree,
     boots: bool,
     agents: &'a [PathBuf],
     timings: &mut Timings,
@@ -150,7 +156,8 @@ fn inputs<'a>(
     let imported = timings.step("import", observer, || packages::import(system, lock, context));
     let (packages, modules) = imported?;
     let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
-    Ok((Inputs { system, arch: lock.arch, epoch: lock.epoch, boots, packages, keys, agents }, modules))
+    let arch = lock.arch;
+    Ok((Inputs { system, arch, epoch: lock.epoch, boots, packages, keys, agents, tree }, modules))
 }
 
 /// The lock: the one that is there, or a new one where there is none and `must_exist` does not say otherwise.
@@ -173,12 +180,20 @@ fn locked(target: &Target, must_exist: bool, context: Context<'_>) -> Result<Loc
     Ok(lock)
 }
 
+/// Refuses a directory without what `.gitignore` names: its image would lack that in silence.
+fn refuse_missing(target: &Target) -> Result<(), BuildError> {
+    let missing = ignored::missing(&target.system);
+    if missing.is_empty() { Ok(()) } else { Err(BuildError::Missing(missing)) }
+}
+
 /// An image that is asked for.
 struct Request<'a> {
     target: &'a Target,
     options: &'a Options,
     /// What git says of the directory.
     release: Release,
+    /// Which files of `root/` git tracks.
+    tree: WorkingTree,
     /// The image, before its root is known.
     spec: Spec,
 }
@@ -233,12 +248,16 @@ impl Request<'_> {
     /// The road.
     fn build(&self, runner: &mut dyn Runner, context: Context<'_>) -> Result<Made, BuildError> {
         let mut timings = Timings::default();
+        refuse_missing(self.target)?;
         let lock =
             timings.step("lock", context.observer, || locked(self.target, self.options.locked, context))?;
         let draft = draft_of_previous(&self.spec, context);
         let maker = SegmentMaker::new(self.target.system.codec, context);
         let root = self.root(lock, runner, &maker, &mut timings, context)?;
-        self.image(root, &maker, draft, timings, context)
+        match self.spec.output {
+            Output::Tar => self.archive(root, timings, context),
+            Output::Uki | Output::KernelAndInitramfs => self.image(root, &maker, draft, timings, context),
+        }
     }
 
     /// The root: packages, what their scripts make of them, and the directory's own files.
@@ -252,7 +271,8 @@ impl Request<'_> {
     ) -> Result<Root, BuildError> {
         runner.expect(context.jobs);
         let boots = self.options.output != Output::Tar;
-        let (inputs, modules) = inputs(self.target, &lock, boots, &self.options.agents, timings, context)?;
+        let (tree, agents) = (self.tree.clone(), &self.options.agents);
+        let (inputs, modules) = inputs(self.target, &lock, tree, boots, agents, timings, context)?;
         let groups = Groups::of(inputs.packages.iter().map(AsRef::as_ref), &is_boot);
         let gather = Gather::new(maker, &groups, is_boot);
         let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);
@@ -273,7 +293,7 @@ impl Request<'_> {
         let Root { lock, mut stack, modules, groups } = root;
         let kernel = image::find_kernel(&stack, context.store)?;
         check_codec(self.target.system.codec, &kernel)?;
-        let requested = self.spec_of(&stack, &kernel, &lock);
+        let requested = self.spec_of(&stack, Some(&kernel), &lock);
         let previous = |spec: &Spec| {
             let image: Option<PreviousImage> = context.store.recall(spec.fingerprint());
             image.filter(|image| image.is_whole(spec, context.store))
@@ -300,9 +320,28 @@ impl Request<'_> {
         fit::check(&spec, &stack, initramfs.size() + kernel.size, modules)?;
         let write = || assembly.write(&initramfs, draft);
         let (path, size) = timings.step("write", context.observer, write)?;
-        let built = built(&spec, &stack, path, size, &initramfs, modules);
+        let built = built(&spec, &stack, path, size, initramfs.size(), modules);
         remember(&spec, &built, context)?;
         Ok(Made { built: Built { timings, ..built }, stack, signed_as_requested })
+    }
+
+    /// The archive of `root`: for a container or a chroot, where there need be no kernel.
+    fn archive(&self, root: Root, mut timings: Timings, context: Context<'_>) -> Result<Made, BuildError> {
+        let Root { lock, mut stack, modules, groups: _ } = root;
+        // No firmware looks at it.
+        let spec = self.spec_of(&stack, None, &lock).unsigned();
+        let previous: Option<PreviousImage> = context.store.recall(spec.fingerprint());
+        if let Some(previous) = previous.filter(|previous| previous.is_whole(&spec, context.store)) {
+            return Ok(Made { built: previous.into_built(timings), stack, signed_as_requested: true });
+        }
+        let image = identity(&spec, &self.options.day).image();
+        let named = Release { image: image.clone(), ..self.release.clone() };
+        stack::add_release_file(&mut stack, &named, lock.epoch, context.store)?;
+        let write = || assemble::archive(&spec, &image, &stack, context);
+        let (path, size) = timings.step("write", context.observer, write)?;
+        let built = built(&spec, &stack, path, size, 0, modules);
+        remember(&spec, &built, context)?;
+        Ok(Made { built: Built { timings, ..built }, stack, signed_as_requested: true })
     }
 
     /// The spec as it is where the keys for it can be had, and without signatures where not.
@@ -319,11 +358,11 @@ impl Request<'_> {
     }
 
     /// The spec of the image with this root.
-    fn spec_of(&self, stack: &Stack, kernel: &Kernel, lock: &Lock) -> Spec {
+    fn spec_of(&self, stack: &Stack, kernel: Option<&Kernel>, lock: &Lock) -> Spec {
         let layers: Vec<LayerId> = stack.tree.layers().iter().map(|layer| layer.id).collect();
         let stub = lock.with_role(Role::Stub).next().map(|package| package.sha256);
         let sealed = stack.sealed.as_ref().map(|sealed| sealed.key);
-        self.spec.clone().with_root(&layers, kernel.content, stub, sealed)
+        self.spec.clone().with_root(&layers, kernel.map(|kernel| kernel.content), stub, sealed)
     }
 }
 
@@ -351,13 +390,13 @@ fn identity(spec: &Spec, day: &str) -> Identity {
 }
 
 /// What was made.
-fn built(spec: &Spec, stack: &Stack, path: PathBuf, size: u64, initramfs: &Initramfs, modules: u64) -> Built {
+fn built(spec: &Spec, stack: &Stack, path: PathBuf, size: u64, initramfs: u64, modules: u64) -> Built {
     let mut layers = largest(stack);
     layers.truncate(5);
     Built {
         path: path.canonicalize().unwrap_or(path),
         size,
-        initramfs: initramfs.size(),
+        initramfs,
         packages: stack.packages().count(),
         layers,
         arch: spec.arch,

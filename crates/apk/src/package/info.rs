@@ -1,4 +1,4 @@
-//! `.PKGINFO`: `key = value` lines, `#` comments (apk-tools `src/package.c`, `read_info_line`).
+//! `.PKGINFO`: lines of `key = value`, and others that say nothing.
 
 use std::fmt::Write as _;
 
@@ -19,22 +19,17 @@ pub struct PackageInfo {
 }
 
 impl PackageInfo {
-    /// Reads the text of `.PKGINFO`.
+    /// Reads the text of `.PKGINFO`. Lines that are none of `KEY = VALUE` are passed over, as apk does: a description may
+    /// have a line break, and its first line is what counts.
     ///
     /// # Errors
     /// [`PackageError::Info`] with the line.
     pub fn parse(text: &str) -> Result<Self, PackageError> {
         let mut info = Self { record: Record::empty(), triggers: Vec::new(), datahash: None };
         for (number, line) in (1..).zip(text.lines()) {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let (key, value) = line.split_once('=').ok_or_else(|| {
-                PackageError::Info(format!("line {number}: expected `key = value`, found {line:?}"))
-            })?;
-            info.set(key.trim(), value.trim())
-                .map_err(|why| PackageError::Info(format!("line {number}: `{}`: {why}", key.trim())))?;
+            let Some((key, value)) = line.split_once(" = ") else { continue };
+            info.set(key, value)
+                .map_err(|why| PackageError::Info(format!("line {number}: `{key}`: {why}")))?;
         }
         for (key, text) in [("pkgname", &*info.record.name), ("pkgver", info.record.version.as_str())] {
             if !crate::stanza::is_file_part(text) {
@@ -49,21 +44,22 @@ impl PackageInfo {
     /// Keys that are not known are passed over, as apk does.
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let record = &mut self.record;
-        let dependency = || value.parse::<Dependency>().map_err(|e| e.to_string());
+        let dependency = || value.trim().parse::<Dependency>().map_err(|e| e.to_string());
         match key {
-            "pkgname" => record.name = value.into(),
-            "pkgver" => record.version = Version::new(value),
+            "pkgname" => record.name = value.trim_end().into(),
+            "pkgver" => record.version = Version::new(value.trim_end()),
             "pkgdesc" => record.description = value.into(),
             "url" => record.url = value.into(),
-            "size" => record.installed_size = number(value)?,
+            "size" => record.installed_size = number(value),
             "arch" => record.arch = value.into(),
             "license" => record.license = value.into(),
             "origin" => record.origin = value.into(),
             "maintainer" => record.maintainer = value.into(),
-            "builddate" => record.build_time = number(value)?,
+            "builddate" => record.build_time = number(value),
             "commit" => record.commit = value.into(),
-            "provider_priority" => record.provider_priority = number(value)?,
-            "replaces_priority" => record.replaces_priority = number(value)?,
+            "provider_priority" => record.provider_priority = number(value),
+            "replaces_priority" => record.replaces_priority = number(value),
+            "depend" | "provides" | "replaces" if value.trim().is_empty() => {}
             "depend" => record.depends.push(dependency()?),
             "provides" => record.provides.push(dependency()?),
             "replaces" => record.replaces.push(dependency()?),
@@ -72,7 +68,7 @@ impl PackageInfo {
             }
             "triggers" => self.triggers = value.split_ascii_whitespace().map(str::to_owned).collect(),
             "datahash" => {
-                let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(value.as_bytes()).ok();
+                let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(value.trim().as_bytes()).ok();
                 let hash = bytes.and_then(|b| b.try_into().ok());
                 self.datahash = Some(hash.ok_or("expected 64 hexadecimal digits")?);
             }
@@ -86,8 +82,9 @@ impl PackageInfo {
         let mut out = String::new();
         let r = &self.record;
         let mut put = |key: &str, value: &dyn std::fmt::Display| {
-            // Writing to a String cannot fail.
-            let _ = writeln!(out, "{key} = {value}");
+            // Writing to a String cannot fail. A value ends with its line.
+            let value = value.to_string();
+            let _ = writeln!(out, "{key} = {}", value.lines().next().unwrap_or_default());
         };
         put("pkgname", &r.name);
         put("pkgver", &r.version);
@@ -130,6 +127,38 @@ impl PackageInfo {
     }
 }
 
-fn number<T: std::str::FromStr>(value: &str) -> Result<T, String> {
-    value.parse().map_err(|_| format!("{value:?} is not a number that fits"))
+/// A number, as far as it is one: apk takes none for 0.
+fn number<T: std::str::FromStr + Default>(value: &str) -> T {
+    let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    value.get(..end).unwrap_or_default().parse().unwrap_or_default()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_description_with_line_breaks_the_first_line_counts() {
+        let text = "pkgname = a\npkgver = 1-r0\npkgdesc = first\nsecond\n\nthird: x\norigin = o\n";
+        let info = PackageInfo::parse(text).unwrap();
+        assert_eq!((&*info.record.description, &*info.record.origin), ("first", "o"));
+    }
+
+    #[test]
+    fn lines_that_say_nothing_are_passed_over() {
+        let text =
+            "# made by hand\njunk\npkgname = a\norigin=x\n = y\npkgver = 1-r0\nsize = none\ndepend = \n";
+        let info = PackageInfo::parse(text).unwrap();
+        assert_eq!((&*info.record.name, &*info.record.origin, info.record.installed_size), ("a", "", 0));
+        assert!(info.record.depends.is_empty());
+    }
+
+    #[test]
+    fn a_description_is_written_as_one_line() {
+        let mut info = PackageInfo::parse("pkgname = a\npkgver = 1-r0\n").unwrap();
+        info.record.description = "first\nP:evil".into();
+        assert!(!info.text().contains("evil"), "{}", info.text());
+        assert!(info.record.stanza().contains("\nT:first\n") && !info.record.stanza().contains("evil"));
+    }
 }

@@ -154,9 +154,7 @@ impl Control {
 
     fn take(&mut self, name: &str, bytes: Vec<u8>) -> Result<(), PackageError> {
         if name == ".PKGINFO" {
-            let text =
-                String::from_utf8(bytes).map_err(|_| PackageError::Info("not UTF-8 text".to_owned()))?;
-            self.info = Some(text);
+            self.info = Some(String::from_utf8_lossy(&bytes).into_owned());
         } else if let Some(kind) = name.strip_prefix('.').and_then(ScriptKind::from_name) {
             self.scripts.push((kind, bytes));
         }

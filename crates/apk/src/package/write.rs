@@ -89,7 +89,8 @@ pub fn write(
 
     let mut info = draft.info.clone();
     info.datahash = Some(digests.finish().sha256);
-    info.record.installed_size = installed;
+    // apk does not even open a package that takes no room.
+    info.record.installed_size = installed.max(1);
     let control = control(&info, draft)?;
     let mut digests = Digests::all();
     digests.update(&control);

@@ -1,8 +1,8 @@
 //! Scripts that are never run since they are not executable, or since their name is not one that is run.
 //!
 //! OpenRC passes over what is not executable in `/etc/init.d` and `/etc/local.d`; `run-parts` does in
-//! `/etc/periodic` and `/etc/network/if-*.d`, and there it also passes over every name with a character other than
-//! a letter, a digit, `-` or `_` (busybox, debianutils/run_parts.c). The kernel refuses to execute it anywhere.
+//! `/etc/periodic` and `/etc/network/if-*.d`, and there it also passes over names with other characters than
+//! [`run_parts_runs`] says. The kernel refuses to execute it anywhere.
 
 use super::finding::{Finding, Severity};
 use super::own::{From, Own};
@@ -75,16 +75,21 @@ fn setup_changes_mode(view: &View<'_>, own: &Own) -> bool {
     view.pending_setup().is_some_and(|setup| setup.lines().any(changes))
 }
 
+/// Whether BusyBox's run-parts runs a script of this name; compared with the real one by a test.
+pub fn run_parts_runs(name: &str) -> bool {
+    !name.starts_with('.') && name.chars().all(is_plain)
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
 fn name(own: &Own, runner: Runner) -> Option<Finding> {
     let name = String::from_utf8_lossy(own.path.name()).into_owned();
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if runner != Runner::RunParts || name.chars().all(fits) {
+    if runner != Runner::RunParts || run_parts_runs(&name) {
         return None;
     }
-    let new: String = match name.rsplit_once('.') {
-        Some((stem, "sh")) => stem.replace(|c| !fits(c), "-"),
-        _ => name.replace(|c| !fits(c), "-"),
-    };
-    let message = "its name has more than letters, digits, `-` and `_`: run-parts passes it over";
+    let new = name.replace(|c| !is_plain(c), "-");
+    let message = "its name has more than letters, digits, `-`, `_` and `.`: run-parts passes it over";
     Some(own.finding(Severity::Error, None, message, format!("rename it to {new}")))
 }

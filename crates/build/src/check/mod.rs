@@ -11,16 +11,23 @@
 //!
 //! A lint that needs more than is known says nothing: no finding is a guess.
 
+mod accounts;
+mod bom;
+mod checkout;
 mod crlf;
 mod devices;
-mod executable;
+pub mod executable;
 mod finding;
 mod fstab;
 mod getty;
+mod kernel;
 mod keys;
+pub(crate) mod litter;
 mod own;
+mod programs;
 mod runlevel;
 mod shebang;
+mod strict;
 mod unbuilt;
 mod view;
 
@@ -33,9 +40,10 @@ use hoopy_store::layer::package::ImportError;
 use hoopy_store::layer::stored::ReadLayerError;
 use hoopy_store::tree::settle::LostPath;
 use serde::Serialize;
-use view::{Image, View};
+use view::{Git, Image, View};
 
 use crate::context::Context;
+use crate::ignored::MissingFile;
 use crate::stack::Stack;
 use crate::target::Target;
 
@@ -86,7 +94,14 @@ impl Report {
 pub fn system(target: &Target) -> Result<Vec<Finding>, CheckError> {
     let system = &target.system;
     let own = own::in_directory(system)?;
-    all(&View { system, arch: target.arch, own, texts: own::text_files(system)?, image: None })
+    all(&View {
+        system,
+        arch: target.arch,
+        own,
+        texts: own::text_files(system)?,
+        image: None,
+        git: Git::of(system),
+    })
 }
 
 /// What the directory and the locked packages show, without building.
@@ -106,7 +121,7 @@ pub fn unbuilt(target: &Target, context: Context<'_>) -> Result<Report, CheckErr
     let image = Image::new(&stack, store, false)?;
     let own = own::in_directory(system)?;
     let texts = own::text_files(system)?;
-    let findings = all(&View { system, arch, own, texts, image: Some(image) })?;
+    let findings = all(&View { system, arch, own, texts, image: Some(image), git: Git::of(system) })?;
     Ok(Report { findings, unchecked })
 }
 
@@ -118,7 +133,14 @@ pub fn image(target: &Target, stack: &Stack, store: &Store) -> Result<Vec<Findin
     let (system, arch) = (&target.system, target.arch);
     let image = Image::new(stack, store, true)?;
     let own = own::in_stack(stack, store)?;
-    all(&View { system, arch, own, texts: own::text_files(system)?, image: Some(image) })
+    all(&View {
+        system,
+        arch,
+        own,
+        texts: own::text_files(system)?,
+        image: Some(image),
+        git: Git::of(system),
+    })
 }
 
 /// Warns of what a build finds. Where there is no stack the build failed, and what the directory alone shows may say
@@ -135,6 +157,16 @@ pub fn warn(target: &Target, stack: Option<&Stack>, context: Context<'_>) {
     }
 }
 
+fn missing(file: &MissingFile) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        file: file.named_by.clone(),
+        line: Some(file.line),
+        message: format!("{} is not there, and no clone has it, since git ignores it", file.path.display()),
+        fix: "bring it from where it is kept, or name it in `optional` in hoopy.toml".to_owned(),
+    }
+}
+
 fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     let mut findings = Vec::new();
     findings.extend(executable::check(view));
@@ -145,6 +177,14 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(keys::check(view));
     findings.extend(crlf::check(view));
     findings.extend(shebang::check(view));
+    findings.extend(litter::check(view));
+    findings.extend(accounts::check(view)?);
+    findings.extend(bom::check(view));
+    findings.extend(checkout::check(view));
+    findings.extend(programs::check(view)?);
+    findings.extend(kernel::check(view));
+    findings.extend(strict::check(view));
+    findings.extend(view.git.missing.iter().map(missing));
     findings.sort_by(|a, b| a.place().cmp(&b.place()));
     Ok(findings)
 }

@@ -16,6 +16,7 @@ use super::CheckError;
 use super::finding::{Finding, Severity};
 use crate::config::System;
 use crate::stack::{Origin, Stack};
+use crate::working_tree::WorkingTree;
 
 /// As much of a file as a lint reads: scripts and tables of a machine are smaller, and what is wrong with a larger
 /// one shows in its beginning.
@@ -117,8 +118,9 @@ pub fn in_directory(system: &System) -> Result<Vec<Own>, CheckError> {
     if root.is_dir() {
         walk(&root, &[], 0, &mut own)?;
     }
+    let tree = WorkingTree::ask(&system.dir).answer();
     for file in &mut own {
-        file.mode = system.modes.get(&file.path).copied().unwrap_or(file.mode);
+        file.mode = system.modes.get(&file.path).copied().unwrap_or(tree.mode(&file.path, file.mode));
     }
     Ok(own)
 }
@@ -148,7 +150,7 @@ fn walk(dir: &Path, inside: &[u8], depth: usize, own: &mut Vec<Own>) -> Result<(
         } else {
             (What::Other, Vec::new())
         };
-        let mode = meta.permissions().mode() & 0o7755;
+        let mode = meta.permissions().mode() & 0o7777;
         own.push(Own { path: target, from: From::Root, what, mode, text });
     }
     Ok(())

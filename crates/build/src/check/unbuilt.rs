@@ -12,7 +12,7 @@ use hoopy_lock::{LockedPackage, Role};
 use hoopy_store::layer::entry::layer_id;
 use hoopy_store::layer::package::{self, Package};
 use hoopy_store::layer::{Entry, Kind, Layer};
-use hoopy_store::tree::settle::{Accounts, Directories, settle};
+use hoopy_store::tree::settle::{Accounts, Directories, NO_MODES, settle};
 
 use super::CheckError;
 use super::own::{self, What};
@@ -81,7 +81,7 @@ fn lay(
 
 /// Lays down `entries` with the contents of `layer`, all of whose regular files are among them.
 fn push(stack: &mut Stack, layer: &Layer, entries: Vec<Entry>, origin: Origin) -> Result<(), CheckError> {
-    let settled = settle(&entries, &stack.tree, &Accounts::default(), Directories::Keep)?;
+    let settled = settle(&entries, &stack.tree, &Accounts::default(), Directories::Keep(&NO_MODES))?;
     let kept = vec![true; entries.len()];
     stack.push(layer.settled(layer.id, settled, &kept), origin);
     Ok(())

@@ -1,6 +1,7 @@
 //! What the lints look at: the user's files, and as much of the image around them as is known.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use hoopy_base::arch::Arch;
 use hoopy_store::Store;
@@ -9,7 +10,9 @@ use hoopy_store::layer::EntryPath;
 use super::CheckError;
 use super::own::{Own, TextFile};
 use crate::config::System;
+use crate::ignored::{self, MissingFile};
 use crate::stack::{Origin, Stack};
+use crate::working_tree::{self, WorkingTree};
 
 /// The image around the user's files.
 pub struct Image<'a> {
@@ -69,6 +72,31 @@ pub struct View<'a> {
     pub texts: Vec<TextFile>,
     /// The image around them.
     pub image: Option<Image<'a>>,
+    /// What git says of the directory.
+    pub git: Git,
+}
+
+/// What git says of a system directory.
+#[derive(Default)]
+pub struct Git {
+    /// What it tracks.
+    pub tree: WorkingTree,
+    /// What it ignores, from the system directory.
+    pub ignored: Vec<PathBuf>,
+    /// What `.gitignore` names below `root/`.
+    pub named: Vec<PathBuf>,
+    /// What of that is not there and must be.
+    pub missing: Vec<MissingFile>,
+}
+
+impl Git {
+    /// Asks.
+    pub fn of(system: &System) -> Self {
+        let question = WorkingTree::ask(&system.dir);
+        let named = ignored::named(system).into_iter().map(|file| file.path).collect();
+        let missing = ignored::missing(system);
+        Self { tree: question.answer(), ignored: working_tree::ignored(&system.dir), named, missing }
+    }
 }
 
 impl View<'_> {
@@ -81,6 +109,18 @@ impl View<'_> {
     pub fn packaged(&self, path: &str) -> Result<Option<(String, Vec<u8>)>, CheckError> {
         let (Some(image), Ok(path)) = (&self.image, EntryPath::new(path)) else { return Ok(None) };
         image.packaged(&path)
+    }
+
+    /// What was at `path` before the user's file took its place.
+    pub fn replaced(&self, path: &str) -> Result<Option<Vec<u8>>, CheckError> {
+        let (Some(image), Ok(path)) = (&self.image, EntryPath::new(path)) else { return Ok(None) };
+        let is_own = |origin: &Origin| matches!(origin, Origin::Files | Origin::Programs | Origin::Setup);
+        let below = image.stack.iter().take_while(|(_, origin)| !is_own(origin)).map(|(layer, _)| layer);
+        let mut found = None;
+        for layer in below {
+            found = layer.read_file(image.store, &path)?.or(found);
+        }
+        Ok(found)
     }
 
     /// `setup.sh`, where it is there and has not run yet: what it names, it may change.

@@ -23,9 +23,10 @@ pub struct HoopyToml {
     /// Where packages come from: an address or a directory that holds `vBRANCH/main/ARCH/`.
     pub mirror: Option<String>,
     /// Repositories: `main` and `community` mean those of the branch on the mirror; else an address or a
-    /// directory; `@tag` in front makes it one that only pinned packages come from.
+    /// directory, or that of an index (`.../packages.adb`, as OpenWrt's feeds have) with the packages beside it; `@tag`
+    /// in front makes it one that only pinned packages come from.
     pub repositories: Option<Vec<String>>,
-    /// A directory with public keys (`NAME.rsa.pub`) to trust instead of Alpine's. Default: `keys/` where it is.
+    /// A directory with public keys (PEM) to trust instead of Alpine's. Default: `keys/` where it is.
     pub keys: Option<String>,
     /// Kernel arguments. `rdinit=/usr/libexec/hoopy/init` is added where no `rdinit=` is given.
     pub cmdline: Option<String>,
@@ -36,8 +37,11 @@ pub struct HoopyToml {
     pub compression: Option<String>,
     /// Whether package scripts and `setup.sh` may use the network. Default: no.
     pub network: bool,
-    /// Modes (octal, as `"0600"`) of files and directories of `root/`, by their path in the image.
+    /// Modes (octal, as `"0600"`) of files and directories, of `root/` or of a package, by their path in the image.
     pub modes: BTreeMap<String, String>,
+    /// Files that `.gitignore` names below `root/` and that an image may be built without, by their path in the image. All
+    /// others must be there: a clone does not have them.
+    pub optional: Vec<String>,
     /// Programs built on this machine and copied into the image.
     pub programs: Vec<Program>,
     /// How images lie on the EFI system partition: `single`, one image with the last one beside it, or `ab`,

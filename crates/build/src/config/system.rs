@@ -53,9 +53,30 @@ pub struct Repository {
     pub name: String,
     /// The tag of packages that may come from it; none means every package.
     pub tag: Option<String>,
-    /// An address or a directory; `ARCH/APKINDEX.tar.gz` is below it.
+    /// An address or a directory, with `ARCH/APKINDEX.tar.gz` below it; or that of an index.
     pub location: String,
 }
+
+/// What the name of an index ends in that a repository names itself, as OpenWrt's feeds do: their packages lie beside it.
+const INDEX: &str = ".adb";
+
+impl Repository {
+    /// Where its index is, if it says: it is in a directory for each architecture otherwise.
+    pub fn own_index(&self) -> Option<&str> {
+        Some(&*self.location).filter(|location| location.ends_with(INDEX))
+    }
+
+    /// Where its package file `file` is.
+    pub fn package_place(&self, arch: Arch, file: &str) -> String {
+        match self.own_index() {
+            Some(index) => index.rsplit_once('/').map_or(file.to_owned(), |(dir, _)| format!("{dir}/{file}")),
+            None => format!("{}/{arch}/{file}", self.location),
+        }
+    }
+}
+
+/// The words that apk knows before an address (apk-repositories(5)). What kind of index there is, is seen there.
+const KINDS: [&str; 3] = ["ndx ", "v2 ", "v3 "];
 
 /// A program to build and copy.
 #[derive(Debug, Clone)]
@@ -117,6 +138,8 @@ pub struct System {
     pub network: bool,
     /// Modes of files of `root/`.
     pub modes: BTreeMap<EntryPath, u32>,
+    /// What `.gitignore` names below `root/` and the image may lack.
+    pub optional: Vec<EntryPath>,
     /// Programs to build.
     pub programs: Vec<Program>,
     /// Processors of the virtual machine, where that is said.
@@ -177,6 +200,7 @@ impl System {
             unpacked_modules,
             network,
             modes,
+            optional,
             programs,
             layout,
             world,
@@ -192,7 +216,7 @@ impl System {
             sign_command: _,
             signature_required: _,
         } = self;
-        let fields: [&dyn fmt::Debug; 17] = [
+        let fields: &[&dyn fmt::Debug] = &[
             dir,
             name,
             arch,
@@ -206,6 +230,7 @@ impl System {
             unpacked_modules,
             network,
             modes,
+            optional,
             programs,
             layout,
             world,
@@ -224,8 +249,11 @@ impl System {
     }
 }
 
+/// A text without the byte order mark that editors of Windows put in front.
 fn read(path: &Path) -> Result<String, ConfigError> {
-    read_text(path, Kind::Text).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+    let read = |source| ConfigError::Read { path: path.to_owned(), source };
+    let text = read_text(path, Kind::Text).map_err(read)?;
+    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
 }
 
 fn parse(file: &Path, text: &str) -> Result<HoopyToml, ConfigError> {
@@ -276,6 +304,7 @@ impl Conversion<'_> {
             },
             network: w.network,
             modes: self.modes(w.modes)?,
+            optional: self.optional(&w.optional)?,
             programs: w.programs.into_iter().map(|p| self.program(p)).collect::<Result<_, _>>()?,
             cpus: w.run.cpus,
             run_network: w.run.network,
@@ -339,7 +368,9 @@ impl Conversion<'_> {
             Some((tag, place)) => (Some(tag.to_owned()), place.trim()),
             None => (None, written.trim()),
         };
+        let place = KINDS.iter().find_map(|kind| place.strip_prefix(kind)).unwrap_or(place).trim();
         let location = match place.split_once('/') {
+            _ if place.ends_with(INDEX) => self.local(place),
             None => format!("{}/{}/{place}", self.local(mirror), release_dir(branch)),
             Some((b, repo)) if !repo.contains('/') && (b == "edge" || b.starts_with('v')) => {
                 format!("{}/{b}/{repo}", self.local(mirror))
@@ -390,6 +421,14 @@ impl Conversion<'_> {
         };
         let on = on.map(|on| on.trim_end_matches('/').to_owned());
         Ok(SecretSettings { open, on, owners: owners.into_iter().map(owner).collect::<Result<_, _>>()? })
+    }
+
+    fn optional(&self, written: &[String]) -> Result<Vec<EntryPath>, ConfigError> {
+        let path = |text: &String| {
+            let inside = text.strip_prefix("root/").unwrap_or(text);
+            EntryPath::new(inside).map_err(|e| self.value("optional", e))
+        };
+        written.iter().map(path).collect()
     }
 
     fn program(&self, written: super::hoopy_toml::Program) -> Result<Program, ConfigError> {

@@ -181,7 +181,7 @@ impl Spec {
     pub fn with_root(
         mut self,
         layers: &[LayerId],
-        kernel: ContentId,
+        kernel: Option<ContentId>,
         stub: Option<ContentId>,
         sealed: Option<ContentId>,
     ) -> Self {
@@ -189,7 +189,7 @@ impl Spec {
         for (_, contents) in &mut self.sections {
             match contents {
                 Contents::Initramfs(root) => (root.layers, root.sealed) = (layers.to_vec(), sealed),
-                Contents::Kernel(known) => *known = Some(kernel),
+                Contents::Kernel(known) => *known = kernel,
                 Contents::OsRelease { .. }
                 | Contents::Text(_)
                 | Contents::KernelRelease

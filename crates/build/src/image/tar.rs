@@ -1,6 +1,6 @@
 //! The root tree as a tar archive: for containers, or to look into.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{self, BufWriter, Read, Seek as _, Write as _};
 use std::path::Path;
 
@@ -21,12 +21,19 @@ pub fn tar_to(path: &Path, stack: &Stack, store: &Store) -> Result<u64, ImageErr
     let io = |source| ImageError::Io { path: path.to_owned(), source };
     let mut pending = Pending::new_in(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
     let mut archive = Writer::new(BufWriter::with_capacity(256 << 10, pending.file()));
+    let mut dirs = HashSet::new();
     for (index, layer) in stack.tree.layers().iter().enumerate() {
         let masked: BTreeSet<usize> = stack.tree.masked(index, &is_boot).into_iter().collect();
         let mut carriers = carriers(&layer.entries, &masked);
         let mut at = 0;
         layer.stream(store, &mut |entry, content| {
-            let result = put(&mut archive, at, entry, content, &masked, &mut carriers);
+            // A directory stands in every layer that has something in it: once in the archive, as it is in the end.
+            let entry = if entry.is_dir() { stack.tree.get(&entry.path).unwrap_or(entry) } else { entry };
+            let told = entry.is_dir() && !masked.contains(&at) && !dirs.insert(entry.path.clone());
+            let result = match told {
+                true => Ok(()),
+                false => put(&mut archive, at, entry, content, &masked, &mut carriers),
+            };
             at += 1;
             result
         })?;

@@ -41,7 +41,10 @@ impl<'a> FetchedIndex<'a> {
     pub fn all(system: &'a System, arch: Arch, client: &Client) -> Result<Vec<Self>, FetchError> {
         let repositories: Vec<&Repository> = system.repositories.iter().collect();
         jobs::map_on(DOWNLOADS, &repositories, |&repository| {
-            let (place, bytes) = fetch(&repository.location, arch, client)?;
+            let (place, bytes) = match repository.own_index() {
+                Some(index) => (index.to_owned(), client.read(index, MAX_INDEX)?),
+                None => fetch(&repository.location, arch, client)?,
+            };
             Ok(Self { repository, place, bytes })
         })
     }

@@ -22,7 +22,7 @@ use hoopy_lock::{Lock, LockedPackage, LockedRepository, Role};
 /// Where the file of a locked package is.
 pub fn package_location(repositories: &[Repository], package: &LockedPackage, arch: Arch) -> Option<String> {
     let repository = repositories.iter().find(|r| r.name == package.repository)?;
-    Some(format!("{}/{arch}/{}", repository.location, package.file_name()))
+    Some(repository.package_place(arch, &package.file_name()))
 }
 
 /// Resolves the world of `target`, fetches what it needs, and gives the lock. What `keep` holds stays
@@ -128,7 +128,7 @@ fn fetch_all(
         let from = repositories[choice.repository];
         let file = format!("{}-{}.apk", record.name, record.version);
         let download = Download {
-            location: format!("{}/{arch}/{file}", from.location),
+            location: from.package_place(arch, &file),
             size: record.size,
             proof: Proof::Index(record.checksum),
         };

@@ -19,11 +19,18 @@ use crate::fetch::{self, Client};
 /// How long a repository may take: longer than an index takes on a slow line, shorter than a user's patience.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// More than this are not looked for: a world that lacks so much has another fault than one of them.
-const MAX_WANTED: usize = 8;
+/// More than this are not looked for: whoever lacks so much has named another mirror or another system's packages. Half a
+/// hundred are missing where a repository is not configured.
+const MAX_WANTED: usize = 100;
 
 /// Repositories asked at a time.
 const AT_A_TIME: usize = 7;
+
+/// What a line of hoopy.toml to be copied begins with.
+pub(super) const ADVICE: &str = "    repositories = ";
+
+/// How the line before it ends.
+pub(super) const LEADS_TO_ADVICE: [&str; 2] = [": write in hoopy.toml", ", and in hoopy.toml"];
 
 /// A place that has what is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +103,7 @@ fn with(system: &System, more: String) -> String {
         Some(tag) => format!("@{tag} {}", r.name),
     });
     let all: Vec<String> = written.chain([more]).map(|r| format!("{r:?}")).collect();
-    format!("    repositories = [{}]", all.join(", "))
+    format!("{ADVICE}[{}]", all.join(", "))
 }
 
 /// Looks for what is `wanted`; the nearest places first.

@@ -1,5 +1,6 @@
 //! A world that nothing fits, told with the lines of `packages` and with what is nearest.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use hoopy_apk::resolve::{Cause, Problem, Unsatisfiable};
@@ -51,7 +52,26 @@ impl UnsatisfiableWorld {
             let asked_for = cause.chain.len() == 1;
             lines.extend(near.iter().flat_map(|near| near.lines(system, asked_for)));
         }
+        advise_once(&mut self.told);
         self
+    }
+}
+
+/// What to write in hoopy.toml is said after the last of what it helps, and not after each.
+fn advise_once(told: &mut [Vec<String>]) {
+    let mut advised = HashSet::new();
+    for lines in told.iter_mut().rev() {
+        let mut kept: Vec<String> = Vec::new();
+        for line in lines.drain(..) {
+            if !line.starts_with(suggestions::ADVICE) || advised.insert(line.clone()) {
+                kept.push(line);
+            } else if let Some(before) = kept.last_mut() {
+                suggestions::LEADS_TO_ADVICE
+                    .iter()
+                    .for_each(|end| before.truncate(before.trim_end_matches(end).len()));
+            }
+        }
+        *lines = kept;
     }
 }
 

@@ -73,7 +73,7 @@ impl Assembly<'_> {
         initramfs: &Initramfs,
         draft: Option<PreviousDraft>,
     ) -> Result<(PathBuf, u64), BuildError> {
-        let images = self.images()?;
+        let images = images(self.spec)?;
         let file = |ending: &str| images.join(format!("{}.{ending}", self.identity.image()));
         let store = self.context.store;
         match self.spec.output {
@@ -93,15 +93,7 @@ impl Assembly<'_> {
                 let bytes = image::initramfs_to(&path, initramfs, store)?;
                 Ok((path, bytes))
             }
-            Output::Tar => {
-                let path = file("tar");
-                if self.stack.sealed.is_some() {
-                    let text = "secrets are left out of the archive: [secrets] open = \"build\" opens them in images alone";
-                    self.context.observer.event(Event::Warning(text));
-                }
-                let bytes = image::tar_to(&path, self.stack, store)?;
-                Ok((path, bytes))
-            }
+            Output::Tar => Ok(archive(self.spec, &self.identity.image(), self.stack, self.context)?),
         }
     }
 
@@ -111,19 +103,10 @@ impl Assembly<'_> {
             let (stub, _) = tool::stub(self.lock, self.context.store)?;
             let plan = Plan::new(&stub, self.sections(None)?).map_err(ImageError::from)?;
             let at = plan.data_range(Section::Initrd).map(|range| range.start);
-            let new = |at| InitramfsWriter::begin(&self.images().ok()?, at, self.context.store).ok();
+            let new = |at| InitramfsWriter::begin(&images(self.spec).ok()?, at, self.context.store).ok();
             Ok::<_, BuildError>(at.and_then(new))
         };
         if self.spec.output == Output::Uki { begin().ok().flatten() } else { None }
-    }
-
-    /// Where images go.
-    fn images(&self) -> Result<PathBuf, ImageError> {
-        let images = self.spec.images();
-        match fs::create_dir_all(&images) {
-            Ok(()) => Ok(images),
-            Err(source) => Err(ImageError::Io { path: images, source }),
-        }
     }
 
     fn plan(&self, initramfs: &Initramfs) -> Result<Plan, BuildError> {
@@ -191,5 +174,31 @@ impl Assembly<'_> {
         let path = EntryPath::new("etc/os-release")?;
         let of_root = self.stack.read(&path, self.context.store).map_err(ImageError::from)?;
         Ok(image::os_release(of_root.as_deref(), branch, self.identity))
+    }
+}
+
+/// Writes the root as an archive called `image`.
+pub(super) fn archive(
+    spec: &Spec,
+    image: &str,
+    stack: &Stack,
+    context: Context<'_>,
+) -> Result<(PathBuf, u64), ImageError> {
+    if stack.sealed.is_some() {
+        let text =
+            "secrets are left out of the archive: [secrets] open = \"build\" opens them in images alone";
+        context.observer.event(Event::Warning(text));
+    }
+    let path = images(spec)?.join(format!("{image}.tar"));
+    let bytes = image::tar_to(&path, stack, context.store)?;
+    Ok((path, bytes))
+}
+
+/// Where images go.
+fn images(spec: &Spec) -> Result<PathBuf, ImageError> {
+    let images = spec.images();
+    match fs::create_dir_all(&images) {
+        Ok(()) => Ok(images),
+        Err(source) => Err(ImageError::Io { path: images, source }),
     }
 }

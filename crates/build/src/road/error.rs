@@ -8,6 +8,7 @@ use hoopy_store::layer::BadPath;
 use hoopy_store::layer::package::ImportError;
 
 use crate::fetch::FetchError;
+use crate::ignored::MissingFile;
 use crate::image::ImageError;
 use crate::locking::{MakeError, Mismatch};
 use crate::programs::ProgramError;
@@ -19,6 +20,9 @@ pub enum BuildError {
     /// `--locked`, and there is no lock.
     #[error("{}: no lock, which --locked requires", .0.display())]
     NoLock(PathBuf),
+    /// Files that `.gitignore` names, which a clone does not have.
+    #[error("{}", missing(.0))]
+    Missing(Vec<MissingFile>),
     /// The lock does not answer what the directory asks.
     #[error("{} does not fit the system: {mismatch}", .path.display())]
     Mismatch {
@@ -63,4 +67,12 @@ pub enum BuildError {
     /// A path that hoopy itself writes is not one; cannot happen short of a bug.
     #[error(transparent)]
     Path(#[from] BadPath),
+}
+
+fn missing(files: &[MissingFile]) -> String {
+    let mut text = String::from("files that git ignores, and so no clone has, are not there:");
+    for file in files {
+        text += &format!("\n  {file}");
+    }
+    text
 }

@@ -36,6 +36,7 @@ use crate::image::Spec;
 use crate::stack::UNREAD;
 use crate::stack::secrets::agent;
 use crate::target::Target;
+use crate::working_tree::WorkingTree;
 
 /// The grain of filesystems that keep no nanoseconds: FAT's two seconds are the coarsest.
 const COARSE: Duration = Duration::from_secs(2);
@@ -96,6 +97,14 @@ impl Snapshot {
         let settled = look.newest + grain < now;
         let seen = RecipeId::from_bytes(look.hasher.finish()).to_string();
         Some(Self { seen, settled })
+    }
+
+    /// The same, with which files git tracks: their modes in the image depend on it.
+    pub fn tracked(self, tree: &WorkingTree) -> Self {
+        let mut hasher = Hasher::new("hoopy look at a directory and what git tracks of it 1");
+        hasher.field(self.seen.as_bytes());
+        tree.digest_into(&mut hasher);
+        Self { seen: RecipeId::from_bytes(hasher.finish()).to_string(), ..self }
     }
 
     /// The image that was built of the same, where it is still there as it was written and the newest. Its warnings are

@@ -1,10 +1,10 @@
 //! The installed database, so that `apk info`, `apk audit` and `apk fix` work on the running machine: which
 //! packages there are, and which of them has which file.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use hoopy_apk::installed::{Access, Dir, File, Installed};
-use hoopy_apk::tar;
+use hoopy_apk::{Checksum, tar};
 use hoopy_store::Store;
 use hoopy_store::layer::builder::Builder;
 use hoopy_store::layer::package::Package;
@@ -46,38 +46,53 @@ pub fn layer(
     Ok(builder.finish(store)?)
 }
 
-/// Directories in the order of their paths, each with what the package has directly in it.
+/// Directories in the order in which the package has them, each with what the package has directly in it, by name.
 fn dirs(package: &Package, lost: &HashSet<(Box<str>, EntryPath)>, accounts: &Accounts) -> Vec<Dir> {
-    let mut dirs: BTreeMap<Vec<u8>, Dir> = BTreeMap::new();
-    let blank = |path: &[u8]| Dir {
-        path: path.to_vec(),
-        access: Access { uid: 0, gid: 0, mode: 0o755 },
-        files: vec![],
-    };
+    let mut dirs = Dirs::default();
     for entry in package.layer.entries.iter() {
         let gone = is_boot(&entry.path) || lost.contains(&(package.record.name.clone(), entry.path.clone()));
-        if gone {
-            continue;
-        }
-        let path = entry.path.as_bytes();
-        if entry.is_dir() {
-            dirs.entry(path.to_vec()).or_insert_with(|| blank(path)).access = access(entry, accounts);
-            continue;
-        }
         let parent = entry.path.parent().map_or_else(Vec::new, |p| p.as_bytes().to_vec());
-        let dir = dirs.entry(parent.clone()).or_insert_with(|| blank(&parent));
-        dir.files.push(File {
-            name: entry.path.name().to_vec(),
-            access: access(entry, accounts),
-            checksum: package.checksums.get(&entry.path).copied(),
-        });
+        match entry.is_dir() {
+            true if gone => {}
+            true => dirs.of(entry.path.as_bytes()).access = access(entry, accounts),
+            // A directory of the package's is listed though another has all that was in it.
+            false if gone && is_boot(&entry.path) => {}
+            false if gone => drop(dirs.of(&parent)),
+            false => dirs.of(&parent).files.push(File {
+                name: entry.path.name().to_vec(),
+                access: access(entry, accounts),
+                checksum: checksum(package, entry),
+            }),
+        }
     }
-    dirs.into_values()
-        .map(|mut dir| {
-            dir.files.sort_by(|a, b| a.name.cmp(&b.name));
-            dir
-        })
-        .collect()
+    dirs.list.iter_mut().for_each(|dir| dir.files.sort_by(|a, b| a.name.cmp(&b.name)));
+    dirs.list
+}
+
+/// SHA-1 of what a file or link holds; another name of a file has the file's.
+fn checksum(package: &Package, entry: &Entry) -> Option<Checksum> {
+    let of = |path: &EntryPath| package.checksums.get(path).copied();
+    let first = if let Kind::Hardlink(first) = &entry.kind { of(first) } else { None };
+    of(&entry.path).or(first)
+}
+
+/// The directories of a package so far.
+#[derive(Default)]
+struct Dirs {
+    list: Vec<Dir>,
+    places: HashMap<Vec<u8>, usize>,
+}
+
+impl Dirs {
+    /// The directory at `path`: root's, 0755, until the package says otherwise.
+    fn of(&mut self, path: &[u8]) -> &mut Dir {
+        let place = *self.places.entry(path.to_vec()).or_insert_with(|| {
+            let access = Access { uid: 0, gid: 0, mode: 0o755 };
+            self.list.push(Dir { path: path.to_vec(), access, files: vec![] });
+            self.list.len() - 1
+        });
+        &mut self.list[place]
+    }
 }
 
 fn access(entry: &Entry, accounts: &Accounts) -> Access {

@@ -1,6 +1,6 @@
 //! What every image gets at the end, and its name inside it.
 //!
-//! `/var/run` is `/run`; root has no password unless one was set; `/dev` has what init needs before devtmpfs is
+//! `/var/run` is `/run`; `/dev` has what init needs before devtmpfs is
 //! mounted, and nothing else; no package cache, and no index of one.
 
 use hoopy_base::report::Observer;
@@ -10,13 +10,13 @@ use hoopy_store::layer::builder::Builder;
 use hoopy_store::layer::stored::Layer;
 use hoopy_store::layer::{EntryPath, Kind};
 
-use super::{Stack, StackError, attributes};
+use super::{Stack, StackError, attributes, passwords};
 
 /// The layer that ends every root.
 pub fn layer(stack: &Stack, epoch: u64, store: &Store, observer: &dyn Observer) -> Result<Layer, StackError> {
     let mut builder = Builder::new(store, epoch);
     var_run(stack, &mut builder)?;
-    lock_root(stack, &mut builder, store)?;
+    passwords::warn(stack, store, observer)?;
     empty_dev(stack, &mut builder)?;
     attributes::restore(stack, &mut builder, observer)?;
     for dir in ["var/cache/apk", "etc/apk/cache"] {
@@ -31,7 +31,7 @@ pub fn layer(stack: &Stack, epoch: u64, store: &Store, observer: &dyn Observer) 
         &layer.entries,
         &stack.tree,
         &hoopy_store::tree::settle::Accounts::default(),
-        hoopy_store::tree::settle::Directories::Keep,
+        hoopy_store::tree::settle::Directories::Keep(&hoopy_store::tree::settle::NO_MODES),
     );
     let entries = entries.map_err(|source| StackError::Lost { origin: "finish".to_owned(), source })?;
     let kept = vec![true; layer.entries.len()];
@@ -55,20 +55,6 @@ fn var_run(stack: &Stack, builder: &mut Builder) -> Result<(), StackError> {
     let leads = stack.tree.follow(&var_run).is_some_and(|e| e.path == run);
     if !leads {
         builder.add(&var_run, Kind::Symlink(b"/run".to_vec()), 0o777);
-    }
-    Ok(())
-}
-
-/// An empty password field lets anybody in: it becomes `*`, which nothing matches.
-fn lock_root(stack: &Stack, builder: &mut Builder, store: &Store) -> Result<(), StackError> {
-    let path = EntryPath::new("etc/shadow")?;
-    let Some(entry) = stack.tree.follow(&path).cloned() else { return Ok(()) };
-    let text = stack.read(&path, store)?.unwrap_or_default();
-    let Some(rest) = text.strip_prefix(b"root::") else { return Ok(()) };
-    let text = [b"root:*:", rest].concat();
-    builder.add_bytes(&entry.path, entry.mode, &text)?;
-    if let Some(new) = builder.get_mut(&entry.path) {
-        (new.user, new.group) = (entry.user, entry.group);
     }
     Ok(())
 }

@@ -5,26 +5,29 @@ use std::sync::Arc;
 
 use hoopy_apk::package::ScriptKind;
 use hoopy_base::arch::Arch;
-use hoopy_base::report::Timings;
+use hoopy_base::report::{Observer, Timings};
 use hoopy_boot::layout::Layout;
 use hoopy_boot::release::Release;
 use hoopy_sandbox::Script;
 use hoopy_store::Store;
 use hoopy_store::layer::package::Package;
 use hoopy_store::layer::stored::Layer;
-use hoopy_store::layer::{Entry, EntryPath, Kind, files};
-use hoopy_store::tree::settle::Directories;
+use hoopy_store::layer::{Entry, EntryPath, files};
+use hoopy_store::tree::settle::{Directories, NO_MODES};
 
-use super::conflict::{FileConflict, Winner, winner};
+use super::conflict::{Conflict, Winner, winner};
+use super::directories::DirectoryOwners;
 use super::kmod::Modules;
 use super::package_layer::settled_layer;
 use super::scripts::{Job, Runner, Scripts, apply, environment};
 use super::secrets::{self, SecretInputs, SecretLayer};
 use super::{
-    Origin, Stack, StackError, accounts, configuration, database, finish, health, root_mount, setup, triggers,
+    Origin, Stack, StackError, accounts, configuration, conflict, database, finish, health, modes, passwords,
+    protect, root_mount, setup, triggers,
 };
 use crate::config::System;
 use crate::context::Context;
+use crate::working_tree::WorkingTree;
 
 /// What a stack is made of.
 pub struct Inputs<'a> {
@@ -42,6 +45,8 @@ pub struct Inputs<'a> {
     pub keys: Vec<(String, Vec<u8>)>,
     /// Where the agent is looked for.
     pub agents: &'a [std::path::PathBuf],
+    /// Which files of `root/` git tracks.
+    pub tree: WorkingTree,
 }
 
 /// Takes each package and each directory of files as soon as its layer is what it will be.
@@ -61,7 +66,8 @@ pub fn fold(
     runner.prepare(&inputs.packages, inputs.epoch);
     let modules = Modules::begin(&inputs.packages, inputs.epoch, context);
     let scripts = Scripts { context, arch: inputs.arch, epoch: inputs.epoch, runner };
-    let mut fold = Fold { stack: Stack::default(), lost: HashSet::new(), settled, modules, scripts };
+    let (lost, owners) = (HashSet::new(), DirectoryOwners::default());
+    let mut fold = Fold { stack: Stack::default(), lost, owners, settled, modules, scripts };
     let made = fold.bottom_up(inputs, timings);
     fold.scripts.runner.end(context.jobs);
     made.map(|()| fold.stack)
@@ -78,7 +84,15 @@ pub fn add_release_file(
     store: &Store,
 ) -> Result<(), StackError> {
     let layer = finish::release(release, epoch, store)?;
-    let layer = settle_on(stack, &layer, &HashSet::new(), Directories::Keep, &Origin::Release, epoch, store)?;
+    let layer = settle_on(
+        stack,
+        &layer,
+        &HashSet::new(),
+        Directories::Keep(&NO_MODES),
+        &Origin::Release,
+        epoch,
+        store,
+    )?;
     stack.push(layer, Origin::Release);
     Ok(())
 }
@@ -88,7 +102,7 @@ fn settle_on(
     stack: &Stack,
     layer: &Layer,
     without: &HashSet<EntryPath>,
-    directories: Directories,
+    directories: Directories<'_>,
     origin: &Origin,
     epoch: u64,
     store: &Store,
@@ -118,13 +132,11 @@ fn script_name(package: &Package, kind: ScriptKind) -> String {
     format!("{}-{}.{kind}", package.record.name, package.record.version)
 }
 
-/// Where packages overwrite what is there: services are programs, and `etc/apk` is hoopy's own.
-const UNPROTECTED: [&[u8]; 2] = [b"etc/init.d", b"etc/apk"];
-
 struct Fold<'a> {
     stack: Stack,
     /// Files that a package gave up to another.
     lost: HashSet<(Box<str>, EntryPath)>,
+    owners: DirectoryOwners,
     settled: Settled<'a>,
     modules: Modules,
     scripts: Scripts<'a>,
@@ -137,16 +149,18 @@ impl Fold<'_> {
         timings.step("packages and scripts", observer, || {
             self.configuration(inputs)?;
             inputs.packages.iter().try_for_each(|p| self.package(p))?;
-            inputs.packages.iter().try_for_each(|p| self.trigger(p))?;
-            self.database()
+            inputs
+                .packages
+                .iter()
+                .try_for_each(|p| self.trigger(p, triggers::matching(&p.triggers, &self.stack)))?;
+            self.database()?;
+            self.lock_accounts(None)
         })?;
         timings.step("root/ and setup.sh", observer, || {
-            self.files(
-                files::skeleton(&system.path("root"), &root_modes(system), epoch, store)?,
-                Origin::Files,
-            )?;
-            let copied = files::copied(system.programs.iter().flat_map(|p| &p.copy), epoch, store)?;
-            self.files(copied, Origin::Programs)?;
+            let below = self.stack.tree.layers().len();
+            self.own_files(inputs)?;
+            self.lock_accounts(Some(observer))?;
+            self.trigger_again(inputs, below)?;
             if let Some(job) = setup::job(&system.dir, system.network, epoch)? {
                 apply(&mut self.stack, job, &mut self.scripts)?;
             }
@@ -192,19 +206,45 @@ impl Fold<'_> {
 
     fn package(&mut self, package: &Arc<Package>) -> Result<(), StackError> {
         self.script(package, ScriptKind::PreInstall)?;
-        let yielded = self.conflicts(package)?;
-        let layer = self.spare_configuration(package)?;
+        let mut yielded = self.conflicts(package)?;
+        let layer = protect::spare(package, &self.stack, &mut yielded, self.scripts.context.store)?;
+        // Settled, paths no longer go over links.
+        let yielded = yielded.iter().filter_map(|path| self.stack.tree.through_links(path)).collect();
+        let kept = self.claim_directories(package)?;
         let origin = Origin::Package(package.clone());
-        self.settle(&layer, &yielded, Directories::Override, origin)?;
+        self.settle(&layer, &yielded, Directories::Except(&kept), origin)?;
         self.script(package, ScriptKind::PostInstall)
+    }
+
+    /// The directories of `package` that stay as they are below.
+    fn claim_directories(&mut self, package: &Arc<Package>) -> Result<HashSet<EntryPath>, StackError> {
+        let Self { stack, owners, scripts, .. } = self;
+        let accounts = accounts::of(stack, &package.layer.entries, scripts.context.store)?;
+        // hoopy's own files of apk come first, and nobody asked for the directories that they are in.
+        let configuration = stack.iter().next().map(|(layer, _)| layer.clone());
+        let unclaimed = |path: &EntryPath| {
+            let same =
+                |e: &Entry| e.path == *path && stack.tree.get(path).is_some_and(|t| t.access() == e.access());
+            configuration.iter().any(|layer| layer.entries.iter().any(same))
+        };
+        Ok(owners.claim(package, &stack.tree, &accounts, &unclaimed))
     }
 
     /// The files that `package` yields to packages below. What they yield to it is simply overlaid.
     fn conflicts(&mut self, package: &Package) -> Result<HashSet<EntryPath>, StackError> {
         let mut yielded = HashSet::new();
-        for entry in package.layer.entries.iter().filter(|e| !e.is_dir()) {
-            let Some(at) = self.stack.tree.at(&entry.path) else { continue };
-            let Origin::Package(first) = &self.stack.origins[at.layer] else { continue };
+        for entry in package.layer.entries.iter() {
+            // apk knows files by the paths that packages give them, which may go over links.
+            let Some(there) =
+                self.stack.tree.through_links(&entry.path).and_then(|p| self.stack.tree.get(&p))
+            else {
+                continue;
+            };
+            conflict::check_kinds(entry, there, package, &self.stack)?;
+            if entry.is_dir() || there.is_dir() {
+                continue;
+            }
+            let Some(first) = self.stack.package_with(&entry.path, &there.path) else { continue };
             match winner(&first.record, &package.record) {
                 Winner::First => {
                     self.lost.insert((package.record.name.clone(), entry.path.clone()));
@@ -213,50 +253,47 @@ impl Fold<'_> {
                 Winner::Second => {
                     self.lost.insert((first.record.name.clone(), entry.path.clone()));
                 }
-                Winner::Neither => {
-                    let name = |p: &Package| format!("{}-{}", p.record.name, p.record.version);
-                    let (first, second) = (name(first), name(package));
-                    return Err(FileConflict { path: entry.path.clone(), first, second }.into());
-                }
+                Winner::Neither => return Err(Conflict::both(&entry.path, first, package).into()),
             }
         }
+        conflict::check_links(package, &yielded)?;
         Ok(yielded)
     }
 
-    /// What a script made under `etc/` before `package` came with the same file stays; the package's own lies
-    /// beside it as `.apk-new` (apk-tools `src/database.c`, with its default protected paths).
-    fn spare_configuration(&self, package: &Package) -> Result<Layer, StackError> {
-        let spared = |entry: &Entry| {
-            let path = &entry.path;
-            let protected = path.is_within(b"etc") && !UNPROTECTED.iter().any(|dir| path.is_within(dir));
-            let made = self.stack.tree.at(path).is_some_and(|at| {
-                let by_package = matches!(self.stack.origins[at.layer], Origin::Package(_));
-                let there = self.stack.tree.get(path);
-                !by_package && there.is_some_and(|there| !there.is_dir() && there.kind != entry.kind)
-            });
-            protected && made && matches!(entry.kind, Kind::File { .. })
-        };
-        let layer = &package.layer;
-        if !layer.entries.iter().any(spared) {
-            return Ok(layer.clone());
+    /// `root/`, what `[modes]` says of packages' files, and the user's programs.
+    fn own_files(&mut self, inputs: &Inputs<'_>) -> Result<(), StackError> {
+        let (system, epoch, store) = (inputs.system, inputs.epoch, self.scripts.context.store);
+        let modes = root_modes(system);
+        let mode_of =
+            |path: &EntryPath, local| modes.get(path).copied().unwrap_or(inputs.tree.mode(path, local));
+        let root = files::skeleton(&system.path("root"), &mode_of, epoch, store)?;
+        let others = modes::layer(&modes, &root, &self.stack, epoch, store)?;
+        let copied = files::copied(system.programs.iter().flat_map(|p| &p.copy), epoch, store)?;
+        let layers = [(root, Origin::Files), (others, Origin::Finish), (copied, Origin::Programs)];
+        for (layer, origin) in layers {
+            conflict::check_covers(&layer, &origin, &self.stack)?;
+            self.settle(&layer, &HashSet::new(), Directories::Keep(&modes), origin)?;
         }
-        let mut entries = layer.entries.to_vec();
-        for entry in entries.iter_mut().filter(|e| spared(e)) {
-            entry.path = EntryPath::new([entry.path.as_bytes(), b".apk-new"].concat())?;
+        Ok(())
+    }
+
+    fn lock_accounts(&mut self, tell: Option<&dyn Observer>) -> Result<(), StackError> {
+        let (epoch, store) = (self.scripts.epoch, self.scripts.context.store);
+        match passwords::lock(&self.stack, epoch, store, tell)? {
+            Some(layer) => self.files(layer, Origin::Finish),
+            None => Ok(()),
         }
-        let kept = vec![true; entries.len()];
-        Ok(layer.settled(self.scripts.context.store.put_layer(&entries)?, entries, &kept))
     }
 
     fn files(&mut self, layer: Layer, origin: Origin) -> Result<(), StackError> {
-        self.settle(&layer, &HashSet::new(), Directories::Keep, origin)
+        self.settle(&layer, &HashSet::new(), Directories::Keep(&NO_MODES), origin)
     }
 
     fn settle(
         &mut self,
         layer: &Layer,
         without: &HashSet<EntryPath>,
-        directories: Directories,
+        directories: Directories<'_>,
         origin: Origin,
     ) -> Result<(), StackError> {
         let (epoch, store) = (self.scripts.epoch, self.scripts.context.store);
@@ -270,8 +307,18 @@ impl Fold<'_> {
         self.run(package, kind, vec![package.record.version.as_str().into()])
     }
 
-    fn trigger(&mut self, package: &Package) -> Result<(), StackError> {
-        let matching = triggers::matching(&package.triggers, &self.stack);
+    /// What lies in `root/` and `programs`, from the layer `below` on, is made known to the packages that watch its
+    /// directories: kernel modules, certificates, fonts, schemas.
+    fn trigger_again(&mut self, inputs: &Inputs<'_>, below: usize) -> Result<(), StackError> {
+        let own = below..self.stack.tree.layers().len();
+        for package in &inputs.packages {
+            let matching = triggers::matching_again(&package.triggers, &self.stack, own.clone());
+            self.trigger(package, matching)?;
+        }
+        Ok(())
+    }
+
+    fn trigger(&mut self, package: &Package, matching: Vec<Vec<u8>>) -> Result<(), StackError> {
         if matching.is_empty() {
             return Ok(());
         }

@@ -14,11 +14,16 @@ mod capture;
 mod configuration;
 pub mod conflict;
 pub mod database;
+mod directories;
+mod extraction;
 mod finish;
 mod fold;
 pub mod health;
 mod kmod;
+mod modes;
 mod package_layer;
+mod passwords;
+mod protect;
 pub mod root_mount;
 mod scripts;
 pub mod secrets;
@@ -128,9 +133,26 @@ pub enum StackError {
     /// Secrets cannot be part of the image.
     #[error(transparent)]
     Secrets(#[from] secrets::SecretLayerError),
-    /// Two packages have the same file.
+    /// A package cannot be laid over those below it.
     #[error(transparent)]
-    Conflict(#[from] conflict::FileConflict),
+    Conflict(#[from] conflict::Conflict),
+    /// A file, link or program takes the place of a directory, and all that is in it would be gone.
+    #[error(
+        "{origin}: /{path} is no directory there, and takes the place of one: /{lost} of {whose} would be lost"
+    )]
+    Covers {
+        /// Whose file it is.
+        origin: String,
+        /// The file.
+        path: EntryPath,
+        /// The first path that would be lost.
+        lost: EntryPath,
+        /// Whose that is.
+        whose: String,
+    },
+    /// `[modes]` names a path that is nowhere.
+    #[error("hoopy.toml: `modes` names {0:?}, and neither root/ nor a package has that")]
+    NoSuchMode(EntryPath),
     /// Nothing could run the services of the layout `ab`.
     #[error(
         "layout = \"ab\" needs OpenRC, whose services decide whether a boot was good, and no package brings \
@@ -164,6 +186,17 @@ impl Stack {
     /// The packages among the layers.
     pub fn packages(&self) -> impl Iterator<Item = &Arc<Package>> {
         self.origins.iter().filter_map(|o| if let Origin::Package(p) = o { Some(p) } else { None })
+    }
+
+    /// The package whose `path` it is, as packages name it, that is at `place` in the tree; whatever scripts have made of
+    /// it since.
+    pub fn package_with(&self, path: &EntryPath, place: &EntryPath) -> Option<&Arc<Package>> {
+        let at = self.tree.at(place)?;
+        let has = |package: &Package| package.layer.entries.iter().any(|e| e.path == *path);
+        self.origins.iter().take(at.layer + 1).rev().find_map(|origin| match origin {
+            Origin::Package(package) if has(package) => Some(package),
+            _ => None,
+        })
     }
 
     /// The content of the file at `path`, links followed; `None` where there is none.

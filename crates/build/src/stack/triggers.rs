@@ -1,6 +1,8 @@
-//! Which triggers fire: on a fresh install, every directory that a pattern matches has changed.
+//! Which triggers fire: on a fresh install, every directory that a pattern matches has changed; after `root/` and
+//! `programs`, those that have something of them.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use hoopy_base::glob;
 
@@ -26,6 +28,28 @@ pub fn matching(patterns: &[String], stack: &Stack) -> Vec<Vec<u8>> {
         }
     }
     matched.into_iter().collect()
+}
+
+/// Of the directories that `patterns` match, those in which something of these `layers` of the stack lies at any depth:
+/// what was laid there after the triggers ran is unknown to whatever they made.
+pub fn matching_again(patterns: &[String], stack: &Stack, layers: Range<usize>) -> Vec<Vec<u8>> {
+    if patterns.is_empty() {
+        return Vec::new();
+    }
+    let upper = stack.tree.layers().get(layers).unwrap_or_default();
+    let mut touched = BTreeSet::new();
+    for entry in upper.iter().flat_map(|layer| layer.entries.iter()).filter(|e| !e.is_dir()) {
+        let mut above = entry.path.parent();
+        while let Some(dir) = above {
+            above = dir.parent();
+            if !touched.insert([b"/", dir.as_bytes()].concat()) {
+                break;
+            }
+        }
+    }
+    let mut matching = matching(patterns, stack);
+    matching.retain(|dir| touched.contains(dir));
+    matching
 }
 
 #[cfg(test)]

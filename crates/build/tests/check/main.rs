@@ -3,6 +3,7 @@
 //! - `system/` is the system directory.
 //! - `image/`, where it is there, is what packages bring: the case is then checked as built.
 //! - `setup/` is what `setup.sh` changed in that image.
+//! - `git`, where it is there, is a script that makes a repository of the directory.
 //! - `modes` holds lines of `MODE PATH`, below the case, since git keeps the execute bit alone.
 //! - `expected.txt` holds what is found, in order, one finding a line after `error: ` or `warning: `.
 //!
@@ -10,7 +11,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
-use std::collections::BTreeMap;
+mod run_parts;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -21,6 +23,7 @@ use hoopy_build::config::{Overrides, System};
 use hoopy_build::stack::{Origin, Stack};
 use hoopy_build::target::Target;
 use hoopy_store::Store;
+use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::skeleton;
 
 /// Modes as a clone with the usual umask has them, whatever this one's was; then those of `modes`.
@@ -48,19 +51,34 @@ fn found(case: &Path) -> String {
     assert!(copied.success());
     let case = home.path().join("case");
     set_modes(&case);
+    if case.join("git").exists() {
+        let mut shell = Command::new("sh");
+        shell.arg("-e").arg(case.join("git")).current_dir(case.join("system"));
+        shell.env("HOME", home.path()).env("GIT_CONFIG_NOSYSTEM", "1");
+        let settings = ["user.name=t", "user.email=t@example.org", "init.defaultBranch=main"];
+        shell.env("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (number, setting) in settings.iter().enumerate() {
+            let (key, value) = setting.split_once('=').unwrap();
+            shell
+                .env(format!("GIT_CONFIG_KEY_{number}"), key)
+                .env(format!("GIT_CONFIG_VALUE_{number}"), value);
+        }
+        assert!(shell.status().unwrap().success(), "{}", case.display());
+    }
     let system = System::load(&case.join("system"), &Overrides::default()).unwrap();
     let target = Target::resolve(system, None).unwrap();
     let system = &target.system;
     let findings = if case.join("image").is_dir() {
         let store = Store::open(&home.path().join("store")).unwrap();
         let mut stack = Stack::default();
-        let layers = [
-            ("image", Origin::Database, &BTreeMap::new()),
-            ("system/root", Origin::Files, &system.modes),
-            ("setup", Origin::Setup, &BTreeMap::new()),
-        ];
-        for (dir, origin, modes) in layers {
-            stack.push(skeleton(&case.join(dir), modes, 0, &store).unwrap(), origin);
+        let layers = [("image", Origin::Database), ("system/root", Origin::Files), ("setup", Origin::Setup)];
+        for (dir, origin) in layers {
+            let is_root = matches!(origin, Origin::Files);
+            let mode_of = |path: &EntryPath, local: u32| match system.modes.get(path) {
+                Some(mode) if is_root => *mode,
+                _ => local & 0o7755,
+            };
+            stack.push(skeleton(&case.join(dir), &mode_of, 0, &store).unwrap(), origin);
         }
         check::image(&target, &stack, &store).unwrap()
     } else {

@@ -33,7 +33,10 @@ fn table(built: &Built) -> String {
         return format!("{} is up to date ({})\n", built.path.display(), size::show(built.size));
     }
     let mut out = format!("image     {}\n", built.path.display());
-    out += &format!("size      {} (initramfs {})\n", size::show(built.size), size::show(built.initramfs));
+    out += &match built.initramfs {
+        0 => format!("size      {}\n", size::show(built.size)),
+        initramfs => format!("size      {} (initramfs {})\n", size::show(built.size), size::show(initramfs)),
+    };
     out += &format!("packages  {}\n", built.packages);
     built.signed_by.iter().for_each(|signer| out += &format!("signed    by {signer}\n"));
     let steps: Vec<String> =

@@ -33,6 +33,9 @@ const KEYS: &str = "trust the mirror's key: put its public key into keys/, or na
 const LOCK: &str = "write one with `hoopy lock`";
 const DOWNGRADE: &str = "a mirror that gives old indexes withholds repairs: name another one with --mirror; where it is \
                          right, as after a package was taken back, run `hoopy update --allow-downgrade`";
+const OPTIONAL: &str = "bring them from where they are kept, or name those that an image may lack in hoopy.toml: \
+                        `optional = [\"etc/...\"]`";
+const COVERS: &str = "make it a directory, with only what it adds or replaces in it";
 const RELOCK: &str = "see and write what changes with `hoopy update`";
 
 impl Classify for BadSize {
@@ -64,6 +67,7 @@ impl Classify for BuildError {
     fn class(&self) -> Class {
         match self {
             Self::NoStubLocked => System.into(),
+            Self::Missing(_) => System.hint(OPTIONAL),
             Self::NoLock(_) => System.hint(LOCK),
             Self::NoRepository(_) => System.hint("add the repository to hoopy.toml, or run `hoopy update`"),
             Self::Mismatch { .. } => System.hint(RELOCK),
@@ -169,8 +173,9 @@ impl Classify for StackError {
             Self::Conflict(_) => {
                 System.hint("leave one of them out of `packages`: apk would refuse them too")
             }
-            Self::NoOpenrc => System.into(),
             Self::Secrets(error) => error.class(),
+            Self::Covers { .. } => System.hint(COVERS),
+            Self::NoOpenrc | Self::NoSuchMode(_) => System.into(),
             Self::Io(_) => Failed.into(),
             Self::Path(error) => error.class(),
         }

@@ -67,7 +67,7 @@ impl Classify for FilesError {
     fn class(&self) -> Class {
         match self {
             Self::Io { .. } => Failed.into(),
-            Self::Path { .. } | Self::Special(_) | Self::TooDeep(_) | Self::NoSuchMode(_) => System.into(),
+            Self::Path { .. } | Self::Special(_) | Self::TooDeep(_) => System.into(),
             Self::Store(error) => error.class(),
         }
     }

@@ -23,7 +23,8 @@ pub struct Lasting {
 /// # Errors
 /// [`DiskError::Which`] where several lines could be meant, [`DiskError::NoSuchMount`], [`DiskError::EspSpec`].
 pub fn choose(fstab: &[Mount], wanted: Option<&[String]>, esp: Option<&str>) -> Result<Lasting, DiskError> {
-    let named = |m: &&Mount| matches!(m.spec, Spec::Uuid(_) | Spec::Label(_));
+    // The root is in memory, though an installed machine's fstab mounts a disk there.
+    let named = |m: &&Mount| matches!(m.spec, Spec::Uuid(_) | Spec::Label(_)) && m.mount_point != "/";
     let is_esp = |m: &&Mount| {
         m.filesystem == "vfat" && (esp == Some(&*m.mount_point) || ESP_MOUNTS.contains(&&*m.mount_point))
     };
@@ -38,11 +39,12 @@ pub fn choose(fstab: &[Mount], wanted: Option<&[String]>, esp: Option<&str>) -> 
     }
     let chosen = match wanted {
         Some(wanted) => wanted.iter().map(|w| find(&lines, w)).collect::<Result<Vec<_>, _>>()?,
-        None => match lines.as_slice() {
+        None => match implied(&lines).as_slice() {
             [] => Vec::new(),
             [only] => vec![*only],
             [first, ..] => {
-                let mounts = lines.iter().map(|m| format!("{} ({})", m.mount_point, m.spec)).collect();
+                let possible = implied(&lines);
+                let mounts = possible.iter().map(|m| format!("{} ({})", m.mount_point, m.spec)).collect();
                 return Err(DiskError::Which { mounts, first: first.mount_point.clone() });
             }
         },
@@ -52,6 +54,12 @@ pub fn choose(fstab: &[Mount], wanted: Option<&[String]>, esp: Option<&str>) -> 
     }
     let mounts = lines.into_iter().filter(|line| chosen.contains(line)).cloned().collect();
     Ok(Lasting { esp: own.cloned(), mounts })
+}
+
+/// The lines that could be meant: swap is, where there is nothing else.
+fn implied<'m>(lines: &[&'m Mount]) -> Vec<&'m Mount> {
+    let lasting: Vec<&Mount> = lines.iter().copied().filter(|m| m.filesystem != "swap").collect();
+    if lasting.is_empty() { lines.to_vec() } else { lasting }
 }
 
 fn find<'m>(lines: &[&'m Mount], wanted: &str) -> Result<&'m Mount, DiskError> {

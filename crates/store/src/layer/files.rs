@@ -1,9 +1,8 @@
 //! `root/` and `programs` as layers.
 //!
-//! Owner is root. Modes are the files' own, without write for group and others: git records only the execute
-//! bit, and what else there is comes of the umask of whoever cloned. `[modes]` in `hoopy.toml` overrides.
+//! Owner is root. Modes are whatever the caller makes of the files' own: git records only the execute bit, and what else
+//! there is comes of the umask of whoever cloned.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -45,9 +44,6 @@ pub enum FilesError {
     /// Directories nested too deep.
     #[error("{}: more than {MAX_DEPTH} directories deep", .0.display())]
     TooDeep(PathBuf),
-    /// `[modes]` names a path that `root/` does not have.
-    #[error("hoopy.toml: `modes` names {0:?}, and there is no root/{0}")]
-    NoSuchMode(EntryPath),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -62,22 +58,17 @@ pub struct Copied {
     pub to: EntryPath,
 }
 
-/// The directory `root` as a layer, and the paths whose mode `modes` sets.
+/// The mode in the image of a file or directory, by its path there and the mode that it has on this machine.
+pub type ModeOf<'a> = &'a dyn Fn(&EntryPath, u32) -> u32;
+
+/// The directory `root` as a layer.
 ///
 /// # Errors
 /// [`FilesError`].
-pub fn skeleton(
-    root: &Path,
-    modes: &BTreeMap<EntryPath, u32>,
-    mtime: u64,
-    store: &Store,
-) -> Result<Layer, FilesError> {
+pub fn skeleton(root: &Path, mode_of: ModeOf<'_>, mtime: u64, store: &Store) -> Result<Layer, FilesError> {
     let mut builder = Builder::new(store, mtime);
     if root.is_dir() {
-        walk(root, None, 0, &mut builder)?;
-    }
-    for (path, &mode) in modes {
-        builder.get_mut(path).ok_or_else(|| FilesError::NoSuchMode(path.clone()))?.mode = mode;
+        walk(root, None, 0, mode_of, &mut builder)?;
     }
     Ok(builder.finish(store)?)
 }
@@ -102,6 +93,7 @@ fn walk(
     dir: &Path,
     inside: Option<&EntryPath>,
     depth: usize,
+    mode_of: ModeOf<'_>,
     builder: &mut Builder,
 ) -> Result<(), FilesError> {
     if depth > MAX_DEPTH {
@@ -120,19 +112,25 @@ fn walk(
         bytes.extend(name.as_bytes());
         let target =
             EntryPath::new(bytes).map_err(|source| FilesError::Path { path: path.clone(), source })?;
-        add(&path, &target, depth, builder)?;
+        add(&path, &target, depth, mode_of, builder)?;
     }
     Ok(())
 }
 
-fn add(path: &Path, target: &EntryPath, depth: usize, builder: &mut Builder) -> Result<(), FilesError> {
+fn add(
+    path: &Path,
+    target: &EntryPath,
+    depth: usize,
+    mode_of: ModeOf<'_>,
+    builder: &mut Builder,
+) -> Result<(), FilesError> {
     let io = |source| FilesError::Io { path: path.to_owned(), source };
     let meta = fs::symlink_metadata(path).map_err(io)?;
     let kind = meta.file_type();
-    let mode = meta.permissions().mode() & 0o7755;
+    let mode = mode_of(target, meta.permissions().mode() & 0o7777);
     if kind.is_dir() {
         builder.add(target, Kind::Dir { opaque: false }, mode);
-        walk(path, Some(target), depth + 1, builder)
+        walk(path, Some(target), depth + 1, mode_of, builder)
     } else if kind.is_symlink() {
         let link = fs::read_link(path).map_err(io)?;
         builder.add(target, Kind::Symlink(link.as_os_str().as_bytes().to_vec()), 0o777);

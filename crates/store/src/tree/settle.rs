@@ -4,20 +4,40 @@
 //! - A path below a symbolic link goes where the link leads: `var/run/x` is `run/x`.
 //! - Directories that a path needs are added, as they are below, or root's, 0755, where nobody has them.
 //! - Directories that are there already keep their owner and mode, where the layer's own say nothing
-//!   ([`Directories::Keep`]): git cannot record a directory's mode.
+//!   ([`Directories::Keep`], since git cannot record a directory's mode) or count less ([`Directories::Except`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::Tree;
+use super::{Tree, links};
 use crate::layer::{Entry, EntryPath, Kind, Owner};
 
 /// Whose owner and mode a directory has that is in the layer and below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Directories {
-    /// The layer's: it is a package.
-    Override,
-    /// What was there: it is `root/`.
-    Keep,
+pub enum Directories<'a> {
+    /// The layer's, but of these what was there: it is a package.
+    Except(&'a HashSet<EntryPath>),
+    /// What was there: it is `root/`. But these have modes of their own.
+    Keep(&'a BTreeMap<EntryPath, u32>),
+}
+
+/// No directory has a mode of its own.
+pub static NO_MODES: BTreeMap<EntryPath, u32> = BTreeMap::new();
+
+impl Directories<'_> {
+    fn keeps(self, path: &EntryPath) -> bool {
+        match self {
+            Self::Except(kept) => kept.contains(path),
+            Self::Keep(_) => true,
+        }
+    }
+
+    /// The mode that a path has whatever was there.
+    fn mode(self, path: &EntryPath) -> Option<u32> {
+        match self {
+            Self::Except(_) => None,
+            Self::Keep(modes) => modes.get(path).copied(),
+        }
+    }
 }
 
 /// A path of a layer leads nowhere in the stack below.
@@ -36,18 +56,23 @@ pub fn settle(
     entries: &[Entry],
     below: &Tree,
     accounts: &Accounts,
-    directories: Directories,
+    directories: Directories<'_>,
 ) -> Result<Vec<Entry>, LostPath> {
     let mut settled: Vec<Entry> = Vec::with_capacity(entries.len());
     let mut own: BTreeSet<EntryPath> = BTreeSet::new();
     for entry in entries {
-        let path = below.through_links(&entry.path).ok_or_else(|| LostPath { path: entry.path.clone() })?;
+        let lost = || LostPath { path: entry.path.clone() };
+        let mut path = below.through_links(&entry.path).ok_or_else(lost)?;
+        if entry.is_dir() && directories.keeps(&entry.path) && below.follow(&path).is_none() {
+            path = place_of_directory(path, below).ok_or_else(lost)?;
+        }
         if let (Kind::Dir { .. }, Some(there)) = (&entry.kind, below.follow(&path))
             && there.is_dir()
-            && (directories == Directories::Keep || !below.get(&path).is_some_and(Entry::is_dir))
+            && (directories.keeps(&entry.path) || !below.get(&path).is_some_and(Entry::is_dir))
         {
             // There already, or reached over a link, which stays.
-            let there = there.clone();
+            let mut there = there.clone();
+            there.mode = directories.mode(&entry.path).unwrap_or(there.mode);
             add_parents(&there.path, below, &mut own, &mut settled);
             if own.insert(there.path.clone()) {
                 settled.push(there);
@@ -65,16 +90,47 @@ pub fn settle(
             }
             kind => kind.clone(),
         };
-        settled.push(Entry {
+        let mut new = Entry {
             path,
             kind,
             user: Owner::id(accounts.uid(&entry.user)),
             group: Owner::id(accounts.gid(&entry.group)),
             ..entry.clone()
-        });
+        };
+        if let (Directories::Keep(_), Some(there)) = (directories, below.get(&new.path)) {
+            stay_strict(&mut new, there);
+            new.mode = directories.mode(&entry.path).unwrap_or(new.mode);
+        }
+        settled.push(new);
     }
     Ok(settled)
 }
+
+/// Where a directory comes to lie that is a link below, to a place where nothing is yet: there.
+fn place_of_directory(mut path: EntryPath, below: &Tree) -> Option<EntryPath> {
+    for _ in 0..links::MAX_LINKS {
+        let Some(Kind::Symlink(target)) = below.get(&path).map(|entry| &entry.kind) else {
+            return Some(path);
+        };
+        path = below.through_links(&links::join(&path, target)?)?;
+    }
+    None
+}
+
+/// A file in place of one that fewer may read or write is for no more than those: git has no mode for `/etc/shadow`, and
+/// no owner. Who may execute it, the new one says.
+fn stay_strict(new: &mut Entry, there: &Entry) {
+    let files =
+        matches!((&new.kind, &there.kind), (Kind::File { .. }, Kind::File { .. } | Kind::Hardlink(_)));
+    let opened = new.mode & OTHERS & !there.mode;
+    if files && opened != 0 {
+        new.mode &= !opened;
+        (new.user, new.group) = (there.user.clone(), there.group.clone());
+    }
+}
+
+/// What group and others may read and write.
+const OTHERS: u32 = 0o066;
 
 /// A layer stands on its own: unpacked for scripts, it needs every directory above what it has. One that is below
 /// already comes with the owner and mode it has there.

@@ -17,7 +17,8 @@ use ranking::plainest_first;
 pub use similar::similar_names;
 use trace::Trace;
 
-/// More causes than this are the echo of the first ones.
+/// More causes than this are the echo of the first ones. What the world itself asks for is not counted: whoever has a
+/// line to mend wants to see all of them at once.
 const MAX_CAUSES: usize = 8;
 
 /// Who asks.
@@ -166,7 +167,7 @@ impl Unsatisfiable {
 /// Explains why a search failed.
 pub(super) fn explain(search: &Search<'_, Universe<'_>, History>, fault: &Fault<'_>) -> Unsatisfiable {
     let trace = Trace::new(search);
-    let mut causes: Vec<Cause> = trace.impossible().take(MAX_CAUSES).collect();
+    let mut causes: Vec<Cause> = ranking::bounded(trace.impossible());
     // What does not fit in the end is an echo of what could not be met in the first place.
     if causes.is_empty() || !matches!(fault, Fault::Unmet { .. }) {
         let cause = trace.cause(fault);

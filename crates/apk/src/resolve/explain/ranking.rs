@@ -11,8 +11,17 @@ pub(super) fn plainest_first(mut causes: Vec<Cause>) -> Vec<Cause> {
     drop_echoes(&mut causes);
     causes.sort_by_key(|cause| (rank(&cause.problem), cause.chain.len()));
     keep_shortest(&mut causes);
-    causes.truncate(MAX_CAUSES);
-    causes
+    bounded(causes.into_iter())
+}
+
+/// All that the world itself asks for, and as many of the others as are worth saying.
+pub(super) fn bounded(causes: impl Iterator<Item = Cause>) -> Vec<Cause> {
+    let mut others = 0;
+    let is_told = |cause: &Cause| {
+        others += usize::from(cause.chain.len() > 1);
+        cause.chain.len() == 1 || others <= MAX_CAUSES
+    };
+    causes.filter(is_told).collect()
 }
 
 /// Drops what is excluded by a demand that cannot be met itself. Two that exclude each other both stay.
@@ -35,6 +44,11 @@ fn keep_shortest(causes: &mut Vec<Cause>) {
     });
 }
 
+/// Whether a problem does not say itself which name it is about.
+fn is_of_one_name(problem: &Problem) -> bool {
+    matches!(problem, Problem::NoSuchName { .. } | Problem::BadVersion | Problem::NoSuchTag { .. })
+}
+
 /// What is plain to see comes first.
 fn rank(problem: &Problem) -> u8 {
     match problem {
@@ -51,11 +65,11 @@ fn rank(problem: &Problem) -> u8 {
 }
 
 impl Cause {
-    /// Whether another cause is the same problem. Two names may be nowhere to be found alike, and are two problems.
+    /// Whether another cause is the same problem. Two names may be nowhere to be found alike, and are two problems; so
+    /// are two wrong versions, and two tags.
     fn tells_as_much_as(&self, other: &Self) -> bool {
         let name = |cause: &Self| cause.chain.last().map(|ask| ask.dependency.name.clone());
         let is_same_name = || name(self) == name(other);
-        self.problem == other.problem
-            && (!matches!(self.problem, Problem::NoSuchName { .. }) || is_same_name())
+        self.problem == other.problem && (!is_of_one_name(&self.problem) || is_same_name())
     }
 }

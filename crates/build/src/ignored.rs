@@ -1,0 +1,116 @@
+//! Files that `.gitignore` names below `root/` and that are not there: secrets that each machine's owner brings by hand. A
+//! clone has none of them, and an image without its host keys builds, boots and lets nobody in.
+//!
+//! A pattern without a wildcard that says where its file is names that very file (gitignore(5)); one with a wildcard, or
+//! without a directory, names whatever there may be.
+
+use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use hoopy_base::input::{Kind, read_text};
+use hoopy_store::layer::files::MAX_DEPTH;
+
+use crate::check::litter;
+use crate::config::System;
+use crate::git;
+
+/// A file that `.gitignore` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingFile {
+    /// The file, from the system directory: `root/etc/ssh/ssh_host_ed25519_key`.
+    pub path: PathBuf,
+    /// The `.gitignore` that names it.
+    pub named_by: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for MissingFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}:{})", self.path.display(), self.named_by.display(), self.line)
+    }
+}
+
+/// What is missing of what `system` needs, but for what its `optional` names.
+pub fn missing(system: &System) -> Vec<MissingFile> {
+    let mut named = named(system);
+    let is_optional = |file: &MissingFile| {
+        let inside = file.path.strip_prefix("root").unwrap_or(&file.path);
+        system.optional.iter().any(|path| inside.starts_with(path.as_path()))
+    };
+    let is_there = |file: &MissingFile| std::fs::symlink_metadata(system.path("").join(&file.path)).is_ok();
+    named.retain(|file: &MissingFile| !is_optional(file) && !is_there(file));
+    named
+}
+
+/// What `.gitignore` names below the `root/` of `system`.
+pub fn named(system: &System) -> Vec<MissingFile> {
+    let Ok(dir) = system.dir.canonicalize() else { return Vec::new() };
+    let top = git::top(&dir).unwrap_or_else(|| dir.clone());
+    let mut named = Vec::new();
+    let above = dir.ancestors().take_while(|above| above.starts_with(&top)).map(Path::to_owned);
+    let mut places: Vec<PathBuf> = above.collect();
+    places.reverse();
+    below(&dir.join("root"), 0, &mut places);
+    for place in &places {
+        patterns(place, &dir, &mut named);
+    }
+    named
+}
+
+/// The directories of `root/` that have a `.gitignore` of their own.
+fn below(dir: &Path, depth: usize, places: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    if depth > MAX_DEPTH {
+        return;
+    }
+    let mut dirs = Vec::new();
+    for entry in entries.flatten() {
+        if entry.file_name() == ".gitignore" {
+            places.push(dir.to_owned());
+        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            dirs.push(entry.path());
+        }
+    }
+    dirs.sort();
+    dirs.iter().for_each(|dir| below(dir, depth + 1, places));
+}
+
+/// Adds to `named` what the `.gitignore` in `place` names, or takes out what it has an exception for.
+fn patterns(place: &Path, dir: &Path, named: &mut Vec<MissingFile>) {
+    let file = place.join(".gitignore");
+    let Ok(text) = read_text(&file, Kind::Text) else { return };
+    for (number, line) in (1..).zip(text.lines()) {
+        let (negated, pattern) =
+            line.trim_end().strip_prefix('!').map_or((false, line.trim_end()), |p| (true, p));
+        if pattern.is_empty() || pattern.starts_with('#') {
+            continue;
+        }
+        let Some(path) = place_of(pattern, place, dir) else { continue };
+        if negated {
+            named.retain(|file| !file.path.starts_with(&path));
+        } else if !named.iter().any(|file| file.path == path) {
+            let named_by = file.strip_prefix(dir).map_or_else(|_| file.clone(), Path::to_owned);
+            named.push(MissingFile { path, named_by, line: number });
+        }
+    }
+}
+
+/// Where the file of a pattern is, from the system directory; `None` where it names no one file below `root/`.
+fn place_of(pattern: &str, place: &Path, dir: &Path) -> Option<PathBuf> {
+    if pattern.contains(['*', '?', '[', '\\']) {
+        return None;
+    }
+    let plain = pattern.trim_end_matches('/');
+    // Without a directory it is any file of the name; one in `root/` itself still means what lies beside it.
+    let anchored = plain.trim_start_matches('/');
+    let path = place.join(anchored);
+    let inside = path.strip_prefix(dir).ok()?;
+    let below_root = inside.strip_prefix("root").ok().filter(|inside| !inside.as_os_str().is_empty())?;
+    if !plain.contains('/') && !place.starts_with(dir.join("root")) {
+        return None;
+    }
+    let name = below_root.file_name()?.as_bytes();
+    (!litter::is_litter(name)).then(|| inside.to_owned())
+}
