@@ -52,6 +52,9 @@ pub struct Build {
     /// Version of the image [default: the date and a counter]
     #[arg(long, value_name = "VERSION")]
     pub image_version: Option<String>,
+    /// Leave the image without the signatures that the keys in trust/ ask for
+    #[arg(long)]
+    pub unsigned: bool,
     /// Compression of the initramfs: zstd, zstd:19, gzip, xz, lz4, none, best
     #[arg(long, value_name = "CODEC")]
     pub compression: Option<String>,

@@ -50,7 +50,7 @@ pub fn build(
         day: today()?,
         version: own.image_version.clone(),
         source: None,
-        signer: signing::image_signer(&target.system)?,
+        signer: if own.unsigned { None } else { signing::image_signer(&target.system)? },
         agents: owner::agents(),
         owner: Some(owner::keys()),
     };

@@ -9,7 +9,7 @@ use hoopy_base::input;
 use hoopy_build::config::{Overrides, System};
 use hoopy_build::target::Target;
 use hoopy_disk::fstab;
-use hoopy_vm::{Boot, Forward, Network, Vm, VmConfig, VmError, scratch};
+use hoopy_vm::{Boot, Forward, Network, Platform, Vm, VmConfig, VmError, scratch};
 
 use crate::args::{Global, Run};
 use crate::error::{CommandError, Context as _, Exit, Result};
@@ -117,6 +117,7 @@ pub fn config(global: &Global, target: &Target, own: &Run) -> Result<VmConfig> {
             .collect(),
         network: network(system),
         disks: disks.disks,
+        platform: Platform::default(),
         acceleration: super::acceleration(global),
         places,
         temp: super::temp(),

@@ -43,7 +43,9 @@ impl Classify for SignerError {
         match self {
             Self::Key(error) => error.class(),
             Self::EmptyCommand => System.hint("write the program and its arguments, as sign = [\"sign-with-token\", \"{key}\"]"),
-            Self::Run { .. } | Self::Failed { .. } => Script.into(),
+            Self::Run { .. } | Self::Failed { .. } => {
+                Script.hint("`hoopy build --unsigned` leaves the signatures out")
+            }
             Self::NotASignature { .. } => {
                 Script.hint("the command must sign what it reads with the key that {key} names, and print the bytes alone")
             }
