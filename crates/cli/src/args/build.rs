@@ -119,6 +119,15 @@ pub struct Run {
     /// Forward a port: GUEST or HOST:GUEST, instead of those of hoopy.toml
     #[arg(long = "port", value_name = "PORT")]
     pub ports: Vec<hoopy_build::config::Forward>,
+    /// Boot with Secure Boot: the machine's firmware takes the keys of trust/, and starts what they sign
+    #[arg(long)]
+    pub secure_boot: bool,
+    /// Give the machine a TPM 2.0
+    #[arg(long)]
+    pub tpm: bool,
+    /// Forget the firmware variables and the TPM of earlier runs
+    #[arg(long)]
+    pub fresh: bool,
     /// Stop, and succeed, when the console shows TEXT
     #[arg(long, value_name = "TEXT")]
     pub until: Option<String>,

@@ -2,6 +2,8 @@
 
 use hoopy_trust::authenticode::SignError;
 use hoopy_trust::certificate::CertificateError;
+use hoopy_trust::enrolment::EnrolmentError;
+use hoopy_trust::firmware::UpdateError;
 use hoopy_trust::image::SignImageError;
 use hoopy_trust::key::KeyError;
 use hoopy_trust::keys::PublicKeysError;
@@ -26,6 +28,27 @@ impl Classify for CertificateError {
         match self {
             Self::Malformed { .. } | Self::Key { .. } | Self::Name(_) | Self::Date(_) => System.into(),
             Self::Signer(error) => error.class(),
+        }
+    }
+}
+
+impl Classify for UpdateError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Field { .. } | Self::Truncated { .. } | Self::Content(_) => {
+                System.hint("write it anew with `hoopy keys enroll`")
+            }
+            Self::Time(_) => System.into(),
+            Self::Signer(error) => error.class(),
+        }
+    }
+}
+
+impl Classify for EnrolmentError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Update { source, .. } => source.class(),
+            Self::Microsoft(error) => error.class(),
         }
     }
 }

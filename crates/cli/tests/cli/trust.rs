@@ -150,6 +150,52 @@ fn a_command_that_signs_with_another_key_ends_the_build() {
 }
 
 #[test]
+fn keys_are_listed_signed_and_put_on_the_disk_with_a_signed_boot_loader() {
+    let home = home();
+    let dir = system(&home);
+    let toml = "name = \"small\"\nlayout = \"ab\"\n[trust]\nsign = [\"openssl\", \"dgst\", \"-sha256\", \"-sign\", \
+                \"../private/{key}.key\"]\n";
+    fs::write(dir.join("hoopy.toml"), toml).unwrap();
+    let said = home.fails(3, &["-C", "s", "keys", "enroll"]);
+    assert!(said.contains("no key PK: expected a certificate, found no ./trust/PK.crt"), "{said}");
+    for name in ["PK", "KEK"] {
+        let files = format!("-keyout private/{name}.key -out s/trust/{name}.crt");
+        let request = "req -x509 -newkey rsa:2048 -nodes -sha256 -days 30";
+        ok(&home.path(""), "openssl", &format!("{request} -subj /CN=Test-{name} {files}"));
+    }
+    home.ok(&["build", "s"]);
+    let said = home.fails(3, &["disk", "s", "-o", "disk.img", "--enroll"]);
+    assert!(said.contains("no keys to enroll") && said.contains("hoopy keys enroll"), "{said}");
+    home.ok(&["-C", "s", "keys", "enroll"]);
+    let said = home.ok(&["-C", "s", "keys", "status"]);
+    assert!(said.contains("to enroll: 6 in trust/db.auth, with this key, and with Microsoft's\n"), "{said}");
+    assert!(said.contains("to enroll: 1 in trust/PK.auth, with this key\n"), "{said}");
+
+    home.ok(&["disk", "s", "-o", "disk.img", "--enroll"]);
+    let read = |path: &str, name: &str| {
+        ok(&home.path(""), "mcopy", &format!("-n -i disk.img@@1M ::{path} {name}"));
+        fs::read(home.path(name)).unwrap()
+    };
+    read(
+        if cfg!(target_arch = "aarch64") { "EFI/BOOT/BOOTAA64.EFI" } else { "EFI/BOOT/BOOTX64.EFI" },
+        "loader.efi",
+    );
+    assert!(sbverify(&home, "db", "loader.efi"));
+    for name in ["PK", "KEK", "db"] {
+        let list = fs::read(dir.join(format!("trust/{name}.auth"))).unwrap();
+        assert!(read(&format!("loader/keys/auto/{name}.auth"), name) == list, "{name}");
+    }
+    let conf = String::from_utf8(read("loader/loader.conf", "loader.conf")).unwrap();
+    assert!(conf.contains("\nsecure-boot-enroll force\n"), "{conf}");
+
+    home.ok(&["-C", "s", "keys", "export", "../out"]);
+    ok(&home.path(""), "openssl", "x509 -inform DER -in out/db.der -noout");
+    ok(&home.path(""), "sig-list-to-certs", "out/KEK.esl out/KEK");
+    home.ok(&["-C", "s", "keys", "enroll", "--no-microsoft"]);
+    assert!(home.ok(&["-C", "s", "keys", "status"]).contains("1 in trust/db.auth, with this key\n"));
+}
+
+#[test]
 fn any_efi_program_is_signed_and_a_changed_one_is_told_of() {
     let home = home();
     let dir = system(&home);
