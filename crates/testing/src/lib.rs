@@ -36,7 +36,7 @@ use hoopy_base::arch::Arch;
 use hoopy_base::jobs as parallel;
 use hoopy_disk::fstab;
 use hoopy_uki::{Section, read_headers, read_section};
-use hoopy_vm::{Acceleration, Accelerator, Boot, Network, Places, VmConfig, process, scratch};
+use hoopy_vm::{Acceleration, Accelerator, Boot, Network, Places, Platform, VmConfig, process, scratch};
 
 pub use bootstrap::BootstrapError;
 pub use error::TrialError;
@@ -198,6 +198,7 @@ impl Trial<'_> {
             forwards: Vec::new(),
             network: settings.network,
             disks: disks.disks,
+            platform: Platform::default(),
             acceleration: settings.acceleration,
             places: settings.places.clone(),
             temp: settings.temp.clone(),

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use hoopy_base::input::read_up_to;
 
 use crate::certificate::{Certificate, CertificateError};
+use crate::firmware::Variable;
 use crate::key::{KeyError, PublicKey};
 
 /// The directory of the public halves.
@@ -24,6 +25,11 @@ pub const PRIVATE: &str = "secrets/trust";
 
 /// The longest file that is read.
 const MAX_FILE: u64 = 64 << 10;
+
+/// The file of the signed list for a variable, below the system directory.
+pub fn list_file(variable: Variable) -> String {
+    format!("{PUBLIC}/{}.auth", variable.name())
+}
 
 /// A key, by what it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +62,16 @@ impl KeyName {
     pub fn public_file(self) -> String {
         let ending = if self == Self::Pcr { "pub" } else { "crt" };
         format!("{PUBLIC}/{self}.{ending}")
+    }
+
+    /// The variable of the firmware in which its certificate is; PCR policies have none.
+    pub const fn variable(self) -> Option<Variable> {
+        match self {
+            Self::Pk => Some(Variable::Pk),
+            Self::Kek => Some(Variable::Kek),
+            Self::Db => Some(Variable::Db),
+            Self::Pcr => None,
+        }
     }
 
     /// The file of its private half, below the system directory.
@@ -137,14 +153,48 @@ impl PublicKeys {
         })
     }
 
+    /// The certificate of a key; nothing where it is not there, or has none.
+    pub const fn certificate(&self, name: KeyName) -> Option<&Certificate> {
+        match name {
+            KeyName::Pk => self.pk.as_ref(),
+            KeyName::Kek => self.kek.as_ref(),
+            KeyName::Db => self.db.as_ref(),
+            KeyName::Pcr => None,
+        }
+    }
+
+    /// The public key of a key.
+    pub fn key(&self, name: KeyName) -> Option<&PublicKey> {
+        match name {
+            KeyName::Pcr => self.pcr.as_ref(),
+            KeyName::Pk | KeyName::Kek | KeyName::Db => self.certificate(name).map(Certificate::key),
+        }
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
+/// The signed lists that the system directory `dir` has, in the order in which they are enrolled.
+///
+/// # Errors
+/// [`PublicKeysError::Read`].
+pub fn lists(dir: &Path) -> Result<Vec<(Variable, Vec<u8>)>, PublicKeysError> {
+    let mut lists = Vec::new();
+    for variable in [Variable::Db, Variable::Kek, Variable::Pk] {
+        lists.extend(read(dir, &list_file(variable))?.map(|(_, bytes)| (variable, bytes)));
+    }
+    Ok(lists)
+}
+
 fn file(dir: &Path, name: KeyName) -> Result<Option<(PathBuf, Vec<u8>)>, PublicKeysError> {
-    let path = dir.join(name.public_file());
+    read(dir, &name.public_file())
+}
+
+fn read(dir: &Path, name: &str) -> Result<Option<(PathBuf, Vec<u8>)>, PublicKeysError> {
+    let path = dir.join(name);
     match read_up_to(&path, MAX_FILE) {
         Ok(bytes) => Ok(Some((path, bytes))),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -13,6 +13,7 @@
 pub mod authenticode;
 pub mod certificate;
 mod der;
+pub mod enrolment;
 pub mod firmware;
 pub mod image;
 pub mod key;

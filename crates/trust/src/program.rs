@@ -1,7 +1,7 @@
 //! Signing a program that lies in a file, and asking who signed one.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
 use hoopy_base::atomic::Pending;
@@ -65,6 +65,20 @@ pub fn sign(from: &Path, to: &Path, by: CertifiedSigner<'_>) -> Result<(), Progr
     let mut pending = Pending::new_in(directory).map_err(io_of(to))?;
     attachment.write(&mut file, pending.file()).map_err(io_of(to))?;
     pending.keep(to).map_err(io_of(to))
+}
+
+/// The same of a program in memory, which is called `name`.
+///
+/// # Errors
+/// [`ProgramError`].
+pub fn signed(name: &Path, program: &[u8], by: CertifiedSigner<'_>) -> Result<Vec<u8>, ProgramError> {
+    let path = || name.to_owned();
+    let mut program = Cursor::new(program);
+    let scan = Scan::of(&mut program).map_err(|source| ProgramError::Layout { path: path(), source })?;
+    let attachment = attach(&scan, by).map_err(|source| ProgramError::Sign { path: path(), source })?;
+    let mut signed = Vec::new();
+    let written = attachment.write(&mut program, &mut signed);
+    written.map(|()| signed).map_err(|source| ProgramError::Io { path: path(), source })
 }
 
 /// That the program in this file has a signature that counts under `trusted`.

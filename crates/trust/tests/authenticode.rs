@@ -111,7 +111,7 @@ fn a_signature_of_other_bytes_is_replaced_and_not_kept() {
 #[test]
 fn a_signature_counts_under_the_authority_that_its_certificates_lead_to() {
     let desk = Desk::new();
-    let make = "-quiet -newkey rsa:2048 -nodes -sha256 -days 30";
+    let make = "-newkey rsa:2048 -nodes -sha256 -days 30";
     desk.ok("openssl", &format!("req -x509 {make} -subj /CN=Root -keyout root.key -out root.crt"));
     let below = |name: &str, by: &str| {
         let subject =

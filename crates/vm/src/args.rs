@@ -117,6 +117,7 @@ mod tests {
             forwards: vec![],
             network: crate::Network::Forwards,
             disks: vec![],
+            platform: crate::Platform::default(),
             acceleration: Acceleration::Auto,
             places: Places::default(),
             temp: "/tmp".into(),

@@ -43,6 +43,17 @@ pub enum VmError {
         /// Alpine's package.
         alpine: &'static str,
     },
+    /// swtpm is not installed.
+    #[error(
+        "swtpm is not installed, which is the TPM of virtual machines. Debian, Ubuntu: apt install swtpm; Fedora: dnf \
+         install swtpm; Arch: pacman -S swtpm; Alpine: apk add swtpm"
+    )]
+    NoSwtpm,
+    /// Firmware in one piece.
+    #[error(
+        "the UEFI firmware is one file, which forgets its variables: expected a pair of files, code and variables"
+    )]
+    NoVariables,
     /// A tool or firmware that was named and is not there.
     #[error("{what} was set to {}, which is not a file", .path.display())]
     NotThere {
@@ -165,6 +176,8 @@ impl VmError {
             Self::TimedOut { facts, .. } => doubt(facts),
             Self::NoQemu { .. }
             | Self::NoFirmware { .. }
+            | Self::NoSwtpm
+            | Self::NoVariables
             | Self::NotThere { .. }
             | Self::Mkfs(_)
             | Self::Port { .. }

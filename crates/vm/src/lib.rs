@@ -20,6 +20,7 @@ mod escape;
 mod fault;
 mod kvm;
 pub mod network;
+mod platform;
 mod probe;
 pub mod process;
 pub mod qemu;
@@ -49,6 +50,7 @@ pub use console::Console;
 pub use error::VmError;
 pub use fault::Fault;
 pub use network::Network;
+pub use platform::Platform;
 pub use scratch::ScratchDisk;
 pub use shown::Shown;
 pub use tools::{Firmware, Places};
@@ -104,6 +106,8 @@ pub struct VmConfig {
     pub network: Network,
     /// Disks beside the one that it boots from.
     pub disks: Vec<ScratchDisk>,
+    /// What is kept of it beside disks.
+    pub platform: Platform,
     /// Which accelerator.
     pub acceleration: Acceleration,
     /// Where QEMU and firmware are.
@@ -141,11 +145,17 @@ impl Vm {
             Boot::WithCommandLine(image, line) => write_esp(config.arch, image, Some(line), dir.path())?,
             Boot::Disk(disk) => disk.clone(),
         };
-        let firmware = firmware.with_private_variables(dir.path())?;
+        let firmware = match &config.platform.variables {
+            Some(kept) => firmware.with_kept_variables(kept)?,
+            None => firmware.with_private_variables(dir.path())?,
+        };
         let (forwards, ports) = take_ports(&config.forwards)?;
         let accelerator = choice.accelerator;
         let mut args = args::machine(&args::Machine { config, firmware: &firmware, accelerator });
         args.push(network::args(config.network, &forwards, dir.path())?);
+        if config.platform.tpm.is_some() {
+            args.push(platform::args(config.arch, dir.path())?);
+        }
         let args = args.drive("boot", &disk, "raw")?.scratch(&config.disks)?.finish();
         let config = VmConfig { forwards, ..config.clone() };
         Ok(Self { config, qemu, args, choice, dir, ports })
@@ -202,10 +212,14 @@ impl Vm {
             accelerator: self.choice.accelerator,
             may_fall_back: self.config.acceleration == Acceleration::Auto,
         };
-        Qemu::start(&start, |command| {
+        let (config, dir) = (&self.config, self.dir.path());
+        let tpm = config.platform.tpm.as_ref();
+        let tpm = tpm.map(|state| platform::start(state, dir, &config.places, &config.temp)).transpose()?;
+        let qemu = Qemu::start(&start, |command| {
             command.args(&self.args);
             prepare(command);
-        })
+        })?;
+        Ok(qemu.beside(tpm))
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Qemu {
     stderr: PathBuf,
     accelerator: Accelerator,
     may_fall_back: bool,
+    /// Ends after QEMU: its TPM.
+    _beside: Option<Guarded>,
     /// Goes after QEMU.
     _dir: Option<TempDir>,
 }
@@ -97,6 +99,7 @@ impl Qemu {
             stderr,
             accelerator,
             may_fall_back: start.may_fall_back,
+            _beside: None,
             _dir: None,
         })
     }
@@ -104,6 +107,11 @@ impl Qemu {
     /// Keeps a directory until QEMU has ended.
     pub fn keeping(self, dir: TempDir) -> Self {
         Self { _dir: Some(dir), ..self }
+    }
+
+    /// Keeps a process until QEMU has ended.
+    pub fn beside(self, process: Option<Guarded>) -> Self {
+        Self { _beside: process, ..self }
     }
 
     /// The process.

@@ -135,6 +135,21 @@ fn beside(code: PathBuf) -> Firmware {
 }
 
 impl Firmware {
+    /// The same with the variables in `dir`, where they stay: copied when they are wanted first.
+    ///
+    /// # Errors
+    /// [`VmError::Io`]; [`VmError::NoVariables`] where the firmware cannot keep any.
+    pub fn with_kept_variables(self, dir: &Path) -> Result<Self, VmError> {
+        let Self::Flash { code, variables } = self else { return Err(VmError::NoVariables) };
+        fs::create_dir_all(dir).map_err(VmError::io("make a directory", dir))?;
+        let kept = dir.join("variables").with_extension(variables.extension().unwrap_or_default());
+        if !kept.exists() {
+            let bytes = fs::read(&variables).map_err(VmError::io("read", &variables))?;
+            hoopy_base::atomic::replace_file(&kept, &bytes).map_err(VmError::io("write", &kept))?;
+        }
+        Ok(Self::Flash { code, variables: kept })
+    }
+
     /// The same with the variables copied into `dir`, where the machine may write them.
     ///
     /// # Errors

@@ -52,6 +52,9 @@ pub struct Build {
     /// Version of the image [default: the date and a counter]
     #[arg(long, value_name = "VERSION")]
     pub image_version: Option<String>,
+    /// Leave the image without the signatures that the keys in trust/ ask for
+    #[arg(long)]
+    pub unsigned: bool,
     /// Compression of the initramfs: zstd, zstd:19, gzip, xz, lz4, none, best
     #[arg(long, value_name = "CODEC")]
     pub compression: Option<String>,
@@ -116,6 +119,15 @@ pub struct Run {
     /// Forward a port: GUEST or HOST:GUEST, instead of those of hoopy.toml
     #[arg(long = "port", value_name = "PORT")]
     pub ports: Vec<hoopy_build::config::Forward>,
+    /// Boot with Secure Boot: the machine's firmware takes the keys of trust/, and starts what they sign
+    #[arg(long)]
+    pub secure_boot: bool,
+    /// Give the machine a TPM 2.0
+    #[arg(long)]
+    pub tpm: bool,
+    /// Forget the firmware variables and the TPM of earlier runs
+    #[arg(long)]
+    pub fresh: bool,
     /// Stop, and succeed, when the console shows TEXT
     #[arg(long, value_name = "TEXT")]
     pub until: Option<String>,

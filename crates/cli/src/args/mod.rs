@@ -28,7 +28,7 @@ pub use parse::{correction, parse};
 pub use secrets::{Enroll, Keys, Open, Rekey, SecretCommand, SecretInit, Unlock};
 pub use ship::{Deploy, Disk, DiskContent, Flash};
 pub use store::{Gc, StoreCommand};
-pub use trust::Sign;
+pub use trust::{KeysCommand, Sign};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 
@@ -172,6 +172,12 @@ pub enum Command {
     /// Show the contents of an image: any unified kernel image or initramfs
     #[command(after_help = images::INSPECT, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Inspect(Inspect),
+    /// Manage the keys of Secure Boot
+    #[command(after_help = trust::KEYS)]
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// Sign an EFI program for Secure Boot
     #[command(after_help = trust::SIGN)]
     Sign(Sign),

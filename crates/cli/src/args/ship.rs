@@ -30,6 +30,9 @@ pub struct DiskContent {
     /// Create no partition but the EFI system partition
     #[arg(long)]
     pub no_persist: bool,
+    /// Enroll the keys of trust/ at the first boot, where the firmware is in setup mode
+    #[arg(long)]
+    pub enroll: bool,
 }
 
 /// Options of `disk`.

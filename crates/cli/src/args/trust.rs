@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, Subcommand, ValueHint};
 
 pub const SIGN: &str = "\
 Example: hoopy -C nas sign images/nas-2026112101.efi
@@ -11,6 +11,41 @@ Example: hoopy -C nas sign images/nas-2026112101.efi
 
 The key is that of trust/db.crt in the system directory, or the one that is given. Signatures of others stay, and signing \
 twice gives the same file.";
+
+pub const KEYS: &str = "\
+Example: hoopy -C nas keys enroll && hoopy disk nas --enroll
+         hoopy -C nas keys status
+         hoopy -C nas keys export stick
+
+docs/trust.md tells what the keys are for, and how to make them.";
+
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Sign the lists of keys that firmware takes, in trust/: PK.auth, KEK.auth, db.auth
+    #[command(
+        after_help = "Example: hoopy -C nas keys enroll\n\n`hoopy disk --enroll` and `hoopy flash --enroll` write disks that \
+enroll them. Lists are newer than those before, so firmware that has these keys takes them too."
+    )]
+    Enroll {
+        /// Leave out Microsoft's certificates: option ROMs, and other systems, may not start any more
+        #[arg(long)]
+        no_microsoft: bool,
+    },
+    /// Show the keys of the system: certificates, who signs, and what is to be enrolled
+    #[command(after_help = "Example: hoopy -C nas keys status --json")]
+    Status {
+        /// Print the status as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write certificates (DER) and lists to a directory, for the firmware's own menu
+    #[command(after_help = "Example: hoopy -C nas keys export /media/stick/keys")]
+    Export {
+        /// Directory to write to
+        #[arg(value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
+}
 
 /// Options of `sign`.
 #[derive(Debug, Args)]

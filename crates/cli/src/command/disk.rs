@@ -8,6 +8,7 @@ use hoopy_build::target::Target;
 use hoopy_disk::fstab;
 use hoopy_ship::disk::{self, Disk, DiskConfig};
 
+use super::signing;
 use crate::args::{self, DiskContent, Global};
 use crate::error::{Context as _, Exit, Result};
 use crate::output::{print, print_json};
@@ -30,7 +31,7 @@ pub fn run(global: &Global, own: &args::Disk) -> Result<Exit> {
 pub fn config(target: &Target, global: &Global, own: &DiskContent) -> Result<DiskConfig> {
     let system = &target.system;
     let image = super::image::newest(target, own.image.as_deref())?;
-    super::signing::admit(system, &image)?;
+    signing::admit(system, &image)?;
     let table = fstab(&system.path("root/etc/fstab"))?;
     let persist = (own.no_persist || !own.persist.is_empty()).then_some(own.persist.as_slice());
     let lasting = disk::choose(&fstab::parse(&table), persist, system.esp.as_deref())?;
@@ -42,12 +43,18 @@ pub fn config(target: &Target, global: &Global, own: &DiskContent) -> Result<Dis
         }
         None => None,
     };
+    let keys = signing::key_lists(system)?;
+    if own.enroll {
+        signing::can_enroll(system, &keys)?;
+    }
     Ok(DiskConfig {
         arch: target.arch,
         name: target.image_name.clone(),
         layout: system.layout,
         image,
-        loader,
+        loader: loader.map(|loader| signing::boot_loader(system, loader)).transpose()?,
+        keys,
+        enroll: own.enroll,
         lasting,
         size,
         programs: super::places().programs,

@@ -50,7 +50,7 @@ pub fn build(
         day: today()?,
         version: own.image_version.clone(),
         source: None,
-        signer: signing::image_signer(&target.system)?,
+        signer: if own.unsigned { None } else { signing::image_signer(&target.system)? },
         agents: owner::agents(),
         owner: Some(owner::keys()),
     };
@@ -112,7 +112,12 @@ pub fn newest(target: &Target, given: Option<&Path>) -> Result<PathBuf> {
 
 /// The day in UTC, or that of SOURCE_DATE_EPOCH (reproducible-builds.org).
 fn today() -> Result<String> {
-    let now = match std::env::var("SOURCE_DATE_EPOCH") {
+    Ok(now()?.strftime("%Y%m%d").to_string())
+}
+
+/// The time, or SOURCE_DATE_EPOCH.
+pub fn now() -> Result<jiff::Timestamp> {
+    Ok(match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) => {
             let seconds = text.parse().ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
             seconds.ok_or_else(|| {
@@ -120,6 +125,5 @@ fn today() -> Result<String> {
             })?
         }
         Err(_) => jiff::Timestamp::now(),
-    };
-    Ok(now.strftime("%Y%m%d").to_string())
+    })
 }

@@ -17,6 +17,7 @@ mod import;
 mod info;
 mod init;
 mod inspect;
+mod keys;
 mod lock;
 mod logs;
 mod man;
@@ -100,6 +101,7 @@ pub fn run(args: Args) -> Result<Exit> {
         Command::Search(own) => search::run(&global, &own),
         Command::Info(own) => info::run(&global, &own),
         Command::Inspect(own) => inspect::run(&global, &own),
+        Command::Keys { command } => keys::run(&global, &command),
         Command::Sign(own) => sign::run(&global, &own),
         Command::Diff(own) => diff::run(&global, &own),
         Command::Drift(own) => drift::run(&global, &own),

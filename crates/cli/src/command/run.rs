@@ -2,16 +2,16 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hoopy_base::input;
 use hoopy_build::config::{Overrides, System};
 use hoopy_build::target::Target;
 use hoopy_disk::fstab;
-use hoopy_vm::{Boot, Forward, Network, Vm, VmConfig, VmError, scratch};
+use hoopy_vm::{Boot, Forward, Network, Platform, Vm, VmConfig, VmError, scratch};
 
-use crate::args::{Global, Run};
+use crate::args::{DiskContent, Global, Run};
 use crate::error::{CommandError, Context as _, Exit, Result};
 use crate::machine_output::MachineOutput;
 use crate::output::note;
@@ -35,13 +35,22 @@ pub fn run(global: &Global, own: &Run) -> Result<Exit> {
         let status = vm.interact(&mut |text| note(text))?;
         return Ok(if status.success() { Exit::Success } else { Exit::Failed });
     };
-    until(vm, config, text, Duration::from_secs(own.within), global.quiet)?;
+    let within = Duration::from_secs(own.within);
+    until(vm, config, text, Wait { within, may_enroll: own.secure_boot }, global.quiet)?;
     Ok(Exit::Success)
+}
+
+/// How long a text is waited for.
+struct Wait {
+    within: Duration,
+    /// Whether the machine may be reset once, when its firmware has taken the keys.
+    may_enroll: bool,
 }
 
 /// Waits for `text`, and prints what the console says until then. A machine that stops under a KVM that was not asked for is
 /// started again, and has all the time once more.
-fn until(mut vm: Vm, mut config: VmConfig, text: &str, within: Duration, quiet: bool) -> Result<()> {
+fn until(mut vm: Vm, mut config: VmConfig, text: &str, wait: Wait, quiet: bool) -> Result<()> {
+    let Wait { within, mut may_enroll } = wait;
     loop {
         // Those that the user was told
         config.forwards = vm.forwards().to_vec();
@@ -54,6 +63,12 @@ fn until(mut vm: Vm, mut config: VmConfig, text: &str, within: Duration, quiet: 
                 }
             })
         });
+        let enrolled = std::mem::take(&mut may_enroll) && matches!(said, Err(VmError::Ended { .. }));
+        if enrolled {
+            // The boot loader has reset the machine, whose firmware has the keys now.
+            vm = Vm::prepare(&config)?;
+            continue;
+        }
         match said.as_ref().err().and_then(VmError::falls_back) {
             Some(why) => note(why),
             None => {
@@ -76,6 +91,44 @@ pub fn introduce(image: &Path, vm: &Vm) {
             forward.name, forward.host, forward.guest
         ));
     }
+}
+
+/// The virtual machine of a system, as far as it outlives a run.
+struct Machine {
+    dir: PathBuf,
+}
+
+impl Machine {
+    fn platform(&self, own: &Run) -> Result<Platform> {
+        let [variables, tpm] = ["firmware", "tpm"].map(|part| self.dir.join(part));
+        if own.fresh {
+            for part in [&variables, &tpm] {
+                match fs::remove_dir_all(part) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(e).context(format!("cannot remove {}", part.display()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(Platform { variables: own.secure_boot.then_some(variables), tpm: own.tpm.then_some(tpm) })
+    }
+}
+
+/// A disk with the image whose boot loader enrolls the keys of the system, as `hoopy disk --enroll` writes it.
+fn enrolling(global: &Global, target: &Target, own: &Run, state: &Path) -> Result<PathBuf> {
+    let content = DiskContent {
+        image: own.image.clone(),
+        size: None,
+        persist: Vec::new(),
+        no_persist: true,
+        enroll: true,
+    };
+    let dir = state.join("machines").join(&target.system.name);
+    fs::create_dir_all(&dir).context(format!("cannot create {}", dir.display()))?;
+    let out = dir.join("disk.img");
+    hoopy_ship::disk::write(&out, &super::disk::config(target, global, &content)?)?;
+    Ok(out)
 }
 
 /// What a machine of the system reaches.
@@ -106,9 +159,15 @@ pub fn config(global: &Global, target: &Target, own: &Run) -> Result<VmConfig> {
         80 => "HTTP".to_owned(),
         other => format!("port {other}"),
     };
+    let platform = Machine { dir: state.join("machines").join(&system.name) }.platform(own)?;
+    let boot = if own.secure_boot {
+        Boot::Disk(enrolling(global, target, own, &state)?)
+    } else {
+        Boot::Image(image)
+    };
     Ok(VmConfig {
         arch,
-        boot: Boot::Image(image),
+        boot,
         memory: system.memory,
         cpus: own.cpus.or(system.cpus),
         forwards: ports
@@ -117,6 +176,7 @@ pub fn config(global: &Global, target: &Target, own: &Run) -> Result<VmConfig> {
             .collect(),
         network: network(system),
         disks: disks.disks,
+        platform,
         acceleration: super::acceleration(global),
         places,
         temp: super::temp(),

@@ -7,11 +7,12 @@ use hoopy_build::config::System;
 use hoopy_trust::certificate::Certificate;
 use hoopy_trust::image::ImageSigner;
 use hoopy_trust::key::PublicKey;
-use hoopy_trust::keys::{KeyName, PublicKeys};
-use hoopy_trust::program;
+use hoopy_trust::keys::{KeyName, PublicKeys, lists};
 use hoopy_trust::signer::{CommandSigner, PemSigner, Signer};
+use hoopy_trust::{CertifiedSigner, program};
 
 use crate::error::{CommandError, Result};
+use crate::output::note;
 
 /// Who signs the system's images; nothing where it has no keys.
 pub fn image_signer(system: &System) -> Result<Option<ImageSigner>> {
@@ -32,7 +33,7 @@ pub fn image_signer(system: &System) -> Result<Option<ImageSigner>> {
 
 /// The certificate under which the system's images are signed, and who signs.
 pub fn program_signer(system: &System) -> Result<(Certificate, Arc<dyn Signer>)> {
-    let certificate = PublicKeys::read(&system.dir)?.db.ok_or_else(|| no_certificate(system))?;
+    let certificate = PublicKeys::read(&system.dir)?.db.ok_or_else(|| no_certificate(system, KeyName::Db))?;
     let signer = signer(system, KeyName::Db, certificate.key())?;
     Ok((certificate, signer))
 }
@@ -42,17 +43,56 @@ pub fn admit(system: &System, image: &Path) -> Result<()> {
     if !system.signature_required {
         return Ok(());
     }
-    let certificate = PublicKeys::read(&system.dir)?.db.ok_or_else(|| no_certificate(system))?;
+    let certificate = PublicKeys::read(&system.dir)?.db.ok_or_else(|| no_certificate(system, KeyName::Db))?;
     Ok(program::expect_signature(image, &certificate)?)
 }
 
-fn no_certificate(system: &System) -> CommandError {
-    let file = system.path(&KeyName::Db.public_file());
-    CommandError::system(format!("no key signs: expected a certificate, found no {}", file.display()))
-        .hint("put the certificate of the key that signs images there, as PEM: docs/trust.md")
+/// The system lacks the certificate of a key.
+pub fn no_certificate(system: &System, name: KeyName) -> CommandError {
+    let file = system.path(&name.public_file());
+    CommandError::system(format!("no key {name}: expected a certificate, found no {}", file.display()))
+        .hint("make the key, and put its certificate there as PEM: docs/trust.md says how")
 }
 
-fn signer(system: &System, name: KeyName, public: &PublicKey) -> Result<Arc<dyn Signer>> {
+/// The boot loader for a disk: signed, where the system has a key for that.
+pub fn boot_loader(system: &System, loader: Vec<u8>) -> Result<Vec<u8>> {
+    let Some(certificate) = PublicKeys::read(&system.dir)?.db else { return Ok(loader) };
+    let signer = signer(system, KeyName::Db, certificate.key())?;
+    match signer.ready() {
+        Err(reason) if !system.signature_required => {
+            note(format!("warning: the boot loader is not signed: {reason}"));
+            Ok(loader)
+        }
+        Err(reason) => Err(reason.into()),
+        Ok(()) => {
+            let by = CertifiedSigner::new(&certificate, signer.as_ref())?;
+            Ok(program::signed("systemd-boot".as_ref(), &loader, by)?)
+        }
+    }
+}
+
+/// The signed lists of the system's keys, by variable.
+pub fn key_lists(system: &System) -> Result<Vec<(String, Vec<u8>)>> {
+    let lists = lists(&system.dir)?.into_iter();
+    Ok(lists.map(|(variable, bytes)| (variable.name().to_owned(), bytes)).collect())
+}
+
+/// That firmware could take keys from a disk of this system.
+pub fn can_enroll(system: &System, lists: &[(String, Vec<u8>)]) -> Result<()> {
+    if lists.len() == 3 {
+        return Ok(());
+    }
+    let expected =
+        format!("expected PK.auth, KEK.auth and db.auth in {}, found ", system.path("trust").display());
+    let found: Vec<&str> = lists.iter().map(|(name, _)| name.as_str()).collect();
+    let found =
+        if found.is_empty() { "none".to_owned() } else { format!("only those of {}", found.join(", ")) };
+    Err(CommandError::system(format!("no keys to enroll: {expected}{found}"))
+        .hint("write them with `hoopy keys enroll`"))
+}
+
+/// Who signs with this key.
+pub fn signer(system: &System, name: KeyName, public: &PublicKey) -> Result<Arc<dyn Signer>> {
     if !system.sign_command.is_empty() {
         let directory = system.dir.clone();
         return Ok(Arc::new(CommandSigner::new(&system.sign_command, name, public.clone(), directory)?));

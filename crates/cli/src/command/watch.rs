@@ -90,6 +90,9 @@ impl Session<'_> {
             memory: None,
             cpus: None,
             ports: Vec::new(),
+            secure_boot: false,
+            tpm: false,
+            fresh: false,
             until: None,
             within: 0,
         };

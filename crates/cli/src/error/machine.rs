@@ -55,6 +55,8 @@ impl Classify for VmError {
         let class = match self {
             Self::NoQemu { .. }
             | Self::NoFirmware { .. }
+            | Self::NoSwtpm
+            | Self::NoVariables
             | Self::NotThere { .. }
             | Self::PathNotUtf8(_)
             | Self::Image { .. }

@@ -104,6 +104,9 @@ impl Classify for DiskError {
                 Usage.hint(format!("name each of them, as --persist {first}, or none with --no-persist"))
             }
             Self::NoSuchMount { .. } => Usage.into(),
+            Self::NothingEnrolls => System.hint(
+                "write the keys to files with `hoopy keys export DIR`, and take them in the firmware's own menu",
+            ),
             Self::NoMaker { .. } | Self::EspSpec { .. } => System.into(),
             Self::WrongArch { found, .. } => {
                 Failed.hint(format!("name the architecture of the image with --arch {found}"))

@@ -2,6 +2,8 @@
 
 use hoopy_trust::authenticode::SignError;
 use hoopy_trust::certificate::CertificateError;
+use hoopy_trust::enrolment::EnrolmentError;
+use hoopy_trust::firmware::UpdateError;
 use hoopy_trust::image::SignImageError;
 use hoopy_trust::key::KeyError;
 use hoopy_trust::keys::PublicKeysError;
@@ -30,6 +32,27 @@ impl Classify for CertificateError {
     }
 }
 
+impl Classify for UpdateError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Field { .. } | Self::Truncated { .. } | Self::Content(_) => {
+                System.hint("write it anew with `hoopy keys enroll`")
+            }
+            Self::Time(_) => System.into(),
+            Self::Signer(error) => error.class(),
+        }
+    }
+}
+
+impl Classify for EnrolmentError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Update { source, .. } => source.class(),
+            Self::Microsoft(error) => error.class(),
+        }
+    }
+}
+
 impl Classify for PublicKeysError {
     fn class(&self) -> Class {
         match self {
@@ -43,7 +66,9 @@ impl Classify for SignerError {
         match self {
             Self::Key(error) => error.class(),
             Self::EmptyCommand => System.hint("write the program and its arguments, as sign = [\"sign-with-token\", \"{key}\"]"),
-            Self::Run { .. } | Self::Failed { .. } => Script.into(),
+            Self::Run { .. } | Self::Failed { .. } => {
+                Script.hint("`hoopy build --unsigned` leaves the signatures out")
+            }
             Self::NotASignature { .. } => {
                 Script.hint("the command must sign what it reads with the key that {key} names, and print the bytes alone")
             }

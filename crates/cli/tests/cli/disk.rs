@@ -69,6 +69,7 @@ impl Machine {
             forwards: vec![],
             network: Default::default(),
             disks: vec![],
+            platform: Default::default(),
             acceleration: Acceleration::Auto,
             places,
             temp,

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use hoopy_testkit::Home;
 
 /// A cheap use of every command: most print something, none needs a machine.
-const COMMANDS: [&[&str]; 34] = [
+const COMMANDS: [&[&str]; 36] = [
     &["--help"],
     &["--version"],
     &["deploy", "--help"],
@@ -38,6 +38,8 @@ const COMMANDS: [&[&str]; 34] = [
     &["-C", "s", "info", "musl"],
     &["inspect", "initrd"],
     &["inspect", "cat", "initrd", "etc/hostname"],
+    &["-C", "s", "keys", "status"],
+    &["-C", "s", "sign", "../initrd"],
     &["diff", "s/hoopy.lock", "old.lock"],
     &["gc", "--dry-run"],
     &["store", "verify"],

@@ -28,6 +28,9 @@ pub enum DiskError {
         /// How many images that holds.
         images: u64,
     },
+    /// A layout without a boot loader.
+    #[error("nothing on the disk can enroll keys: expected layout = \"ab\", found \"single\"")]
+    NothingEnrolls,
     /// More than one line of `fstab` could be meant.
     #[error("root/etc/fstab mounts several filesystems, and any of them could be on this disk: {}", .mounts.join(", "))]
     Which {

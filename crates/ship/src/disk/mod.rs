@@ -65,6 +65,12 @@ timeout 0
 reboot-on-error yes
 ";
 
+/// Added to it: keys are enrolled at the first boot. systemd-boot does so in setup mode alone, after a countdown.
+const ENROLL: &str = "secure-boot-enroll force\n";
+
+/// Where systemd-boot looks for lists of keys.
+const KEYS: &str = "loader/keys/auto";
+
 /// What a disk is made of.
 #[derive(Debug)]
 pub struct DiskConfig {
@@ -78,6 +84,11 @@ pub struct DiskConfig {
     pub image: PathBuf,
     /// systemd-boot, for [`Layout::Ab`].
     pub loader: Option<Vec<u8>>,
+    /// Signed lists of keys for the firmware, by the variable that each is for: with [`Layout::Ab`], systemd-boot offers to
+    /// enrol them.
+    pub keys: Vec<(String, Vec<u8>)>,
+    /// Whether it enrols them without being asked, where the firmware is in setup mode.
+    pub enroll: bool,
     /// The partitions that `fstab` wants.
     pub lasting: Lasting,
     /// Bytes of the disk; as many as it takes where none are given.
@@ -232,8 +243,12 @@ fn write_esp(
 ) -> Result<String, DiskError> {
     let started = layout::started(config.arch);
     let mut items = Vec::new();
-    let (mut loader, mut conf) = (config.loader.as_deref().unwrap_or_default(), LOADER_CONF.as_bytes());
+    let conf = if config.enroll { [LOADER_CONF, ENROLL].concat() } else { LOADER_CONF.to_owned() };
+    let (mut loader, mut conf) = (config.loader.as_deref().unwrap_or_default(), conf.as_bytes());
+    let mut keys: Vec<(String, &[u8])> =
+        config.keys.iter().map(|(name, list)| (format!("{KEYS}/{name}.auth"), list.as_slice())).collect();
     let path = match config.layout {
+        Layout::Single if config.enroll => return Err(DiskError::NothingEnrolls),
         Layout::Single => started,
         Layout::Ab => {
             if loader.is_empty() {
@@ -242,6 +257,9 @@ fn write_esp(
             items.push(Item { path: started, size: loader.len() as u64, content: &mut loader });
             let path = "loader/loader.conf".to_owned();
             items.push(Item { path, size: conf.len() as u64, content: &mut conf });
+            for (path, list) in &mut keys {
+                items.push(Item { path: path.clone(), size: list.len() as u64, content: list });
+            }
             slot(&config.image)?
         }
     };

@@ -28,6 +28,8 @@ fn config(dir: &Path, layout: Layout, fstab: &str) -> DiskConfig {
         layout,
         image,
         loader: (layout == Layout::Ab).then(|| b"systemd-boot".to_vec()),
+        keys: Vec::new(),
+        enroll: false,
         lasting: choose(&parse(fstab.as_bytes()), None, None).unwrap(),
         size: None,
         programs: Programs::default(),

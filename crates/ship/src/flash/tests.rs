@@ -166,6 +166,8 @@ fn config(dir: &Path) -> DiskConfig {
         layout: Layout::Single,
         image,
         loader: None,
+        keys: Vec::new(),
+        enroll: false,
         lasting: choose(&parse(b"LABEL=data /data ext4\n"), None, None).unwrap(),
         size: None,
         programs: Programs::default(),

@@ -1,0 +1,158 @@
+//! Secure Boot for real: keys are enrolled by systemd-boot, the firmware starts what they sign and refuses the rest, and
+//! a TPM measures what was predicted.
+//!
+//! Alpine's kernel for virtual machines has no driver for TPMs, so a program in the image reads PCR 11 by itself:
+//! `secure_boot/pcr11.c`, for x86_64.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use hoopy_testkit::Home;
+use hoopy_trust::certificate::Certificate;
+use hoopy_trust::firmware::{OWNER, SignatureLists, Variable, microsoft};
+use hoopy_trust::key::PrivateKey;
+use hoopy_vm::{Acceleration, Boot, Console, Places, Platform, Vm, VmConfig};
+use sha2::{Digest as _, Sha256};
+
+/// Generous: emulation on a busy machine, and reboots of it.
+const LONG: Duration = Duration::from_secs(900);
+const SHORT: Duration = Duration::from_secs(120);
+
+struct Machine {
+    home: Home,
+    keys: [Certificate; 3],
+}
+
+impl Machine {
+    /// A system of the layout `ab` whose keys are files.
+    fn new() -> Self {
+        let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
+        let nas = home.system(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/disk/system"), "nas");
+        fs::create_dir_all(nas.join("trust")).unwrap();
+        let time = "2026-11-28T00:00:00Z".parse().unwrap();
+        let keys = ["PK", "KEK", "db"].map(|name| {
+            let key = PrivateKey::generate().unwrap();
+            let certificate = Certificate::self_signed(&format!("nas {name}"), time, &key).unwrap();
+            fs::write(home.path(&format!("{name}.key")), key.to_pem().unwrap().as_bytes()).unwrap();
+            fs::write(nas.join(format!("trust/{name}.crt")), certificate.to_pem().unwrap()).unwrap();
+            certificate
+        });
+        let policy = PrivateKey::generate().unwrap();
+        fs::write(home.path("pcr.key"), policy.to_pem().unwrap().as_bytes()).unwrap();
+        fs::write(nas.join("trust/pcr.pub"), policy.public().to_pem().unwrap()).unwrap();
+        let text = "name = \"nas\"\narch = \"x86_64\"\nlayout = \"ab\"\ncmdline = \"no_timer_check console=ttyS0\"\n\
+                    [trust]\nsign = [\"openssl\", \"dgst\", \"-sha256\", \"-sign\", \"../{key}.key\"]\n";
+        fs::write(nas.join("hoopy.toml"), text).unwrap();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/secure_boot/pcr11.c");
+        fs::create_dir_all(nas.join("root/usr/bin")).unwrap();
+        let mut cc = Command::new("cc");
+        cc.args(["-static", "-O1", "-o"]).arg(nas.join("root/usr/bin/pcr11")).arg(source);
+        assert!(cc.status().unwrap().success());
+        Self { home, keys }
+    }
+
+    fn build(&self, version: &str, more: &[&str]) -> PathBuf {
+        let build = ["build", "nas", "--quiet", "--image-version", version];
+        self.home.ok(&[&build, more].concat()).trim().into()
+    }
+
+    /// A disk on which systemd-boot is signed and has keys to enroll.
+    fn disk(&self) -> PathBuf {
+        self.home.ok(&["-C", "nas", "keys", "enroll"]);
+        self.home.ok(&["disk", "nas", "-o", "nas.img", "--enroll"]);
+        self.home.path("nas.img")
+    }
+
+    fn put(&self, disk: &Path, name: &str, bytes: &[u8]) {
+        let file = self.home.path("file");
+        fs::write(&file, bytes).unwrap();
+        mtools(disk, "mcopy", &["-o", file.to_str().unwrap(), &format!("::{name}")]);
+    }
+
+    fn boot(&self, disk: &Path) -> Console {
+        let platform =
+            Platform { variables: Some(self.home.path("firmware")), tpm: Some(self.home.path("tpm")) };
+        let config = VmConfig {
+            arch: "x86_64".parse().unwrap(),
+            boot: Boot::Disk(disk.to_owned()),
+            memory: 1 << 30,
+            cpus: None,
+            forwards: vec![],
+            network: Default::default(),
+            disks: vec![],
+            platform,
+            acceleration: Acceleration::Auto,
+            places: Places::default(),
+            temp: std::env::temp_dir(),
+        };
+        let log = std::env::var_os("HOOPY_CONSOLE_LOG");
+        let log = log.map(|path| {
+            let file = fs::File::options().create(true).append(true).open(path).unwrap();
+            Box::new(file) as Box<dyn std::io::Write + Send>
+        });
+        Vm::prepare(&config).unwrap().console(log).unwrap()
+    }
+}
+
+/// mtools on the first partition.
+fn mtools(disk: &Path, program: &str, args: &[&str]) {
+    let image = format!("{}@@1M", disk.display());
+    let out = Command::new(program).args(["-i", &image]).args(args).output().expect("mtools is installed");
+    assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+fn asks(console: &mut Console, command: &str) -> String {
+    let (status, said) = console.run(command, SHORT).unwrap();
+    assert_eq!(status, 0, "{command}: {said}");
+    said
+}
+
+/// What the firmware has in a variable, less the attributes that Linux puts in front.
+fn digest_of(console: &mut Console, variable: Variable) -> String {
+    let file = format!("/sys/firmware/efi/efivars/{}", variable.file_name());
+    asks(console, &format!("tail -c +5 {file} | sha256sum | cut -c1-64"))
+}
+
+#[test]
+fn keys_are_enrolled_and_what_they_sign_is_started_and_measured_as_predicted() {
+    let machine = Machine::new();
+    let image = machine.build("2026112101", &[]);
+    let json = machine.home.ok(&["inspect", image.to_str().unwrap(), "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let disk = machine.disk();
+
+    // Firmware in setup mode: systemd-boot enrols, and resets the machine.
+    let mut console = machine.boot(&disk);
+    console.wait(LONG).unwrap();
+
+    let mut console = machine.boot(&disk);
+    console.login("root", Some("nas"), LONG).unwrap();
+    let mount =
+        "mountpoint -q /sys/firmware/efi/efivars || mount -t efivarfs efivarfs /sys/firmware/efi/efivars";
+    asks(&mut console, mount);
+    let secure_boot = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+    assert_eq!(asks(&mut console, &format!("tail -c 1 {secure_boot} | od -An -tu1")).trim(), "1");
+    let [pk, kek, db] = &machine.keys;
+    for (variable, own, is_shared) in
+        [(Variable::Pk, pk, false), (Variable::Kek, kek, true), (Variable::Db, db, true)]
+    {
+        let others = if is_shared { microsoft::of(variable).unwrap() } else { Vec::new() };
+        let others = others.iter().map(|certificate| (microsoft::OWNER, certificate));
+        let lists = SignatureLists::of(std::iter::once((OWNER, own)).chain(others)).to_bytes();
+        let expected = HEXLOWER.encode(&Sha256::digest(lists));
+        assert_eq!(digest_of(&mut console, variable).trim(), expected, "{}", variable.name());
+    }
+    assert_eq!(asks(&mut console, "pcr11").trim(), json["measured"]["pcr-11"].as_str().unwrap());
+    console.send("poweroff").unwrap();
+    console.wait(LONG).unwrap();
+
+    // The same image without a signature.
+    fs::remove_file(&image).unwrap();
+    let unsigned = machine.build("2026112101", &["--unsigned"]);
+    machine.put(&disk, "EFI/Linux/nas-2026112101.efi", &fs::read(unsigned).unwrap());
+    let mut console = machine.boot(&disk);
+    console.expect("Access", LONG).unwrap();
+}
