@@ -136,7 +136,7 @@ pub fn import(
     take(overlay, &made, &mut options.secrets, &staging, &mut draft, &mut report, context)?;
     settings.modes = draft.modes();
     settings.ignored = lbu.excluded.iter().map(|path| format!("/{path}")).collect();
-    notes(overlay, &mut report)?;
+    notes(overlay, &draft, &mut report)?;
     write_down(&staging, source, &settings, &draft, &report)?;
     staging.publish()?;
     Ok(report)
@@ -354,7 +354,7 @@ fn passwords(
 }
 
 /// What a person should know that no single file says.
-fn notes(overlay: &Overlay, report: &mut Report) -> Result<(), ImportError> {
+fn notes(overlay: &Overlay, draft: &Draft, report: &mut Report) -> Result<(), ImportError> {
     for refused in &overlay.refused {
         report.left(refused.path.clone(), &refused.reason, "");
     }
@@ -376,7 +376,9 @@ fn notes(overlay: &Overlay, report: &mut Report) -> Result<(), ImportError> {
             "it came over http, which anybody on the way can change: look at root/ and setup.sh".to_owned(),
         );
     }
-    let fstab = overlay.text("etc/fstab")?;
+    // That of a package mounts what it always did.
+    let own = draft.files.keys().any(|path| path.as_bytes() == b"etc/fstab");
+    let fstab = if own { overlay.text("etc/fstab")? } else { String::new() };
     for line in fstab.lines().filter(|line| !line.trim_start().starts_with('#')) {
         let mut fields = line.split_whitespace();
         let (Some(device), Some(place)) = (fields.next(), fields.next()) else { continue };
