@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -28,6 +29,8 @@ fn overlay(home: &Home, to: &str) -> PathBuf {
     write("etc/motd", "hello\n");
     write("usr/local/bin/tool", "#!/bin/sh\necho tool\n");
     write("etc/apk/protected_paths.d/lbu.list", "+usr/local/bin\n-etc/resolv.conf\n");
+    let executable = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(dir.join("usr/local/bin/tool"), executable).unwrap();
     for (level, service) in [("sysinit", "devfs"), ("sysinit", "modloop"), ("default", "local")] {
         let link = dir.join("etc/runlevels").join(level).join(service);
         fs::create_dir_all(link.parent().unwrap()).unwrap();

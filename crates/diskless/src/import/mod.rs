@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use hoopy_apk::signature::KeyRing;
 use hoopy_base::arch::Arch;
+use hoopy_base::report::{Event, Observer};
 use hoopy_build::config::{ConfigError, Overrides, System};
 use hoopy_build::context::Context;
 use hoopy_build::fetch::{self, FetchError};
@@ -130,7 +131,9 @@ pub fn import(
     keys(overlay, arch(overlay, &options)?, &staging, &mut report)?;
     let target = fitting_target(&staging, &options, &mut packages, &mut report, context)?;
     let mut runner = runner(&target).map_err(ImportError::Runner)?;
-    let made = road::root(&target, &mut *runner, context)?;
+    // That there is no lock yet is no news here, and neither is where the directory is for now.
+    let quiet = WithoutNotes(context.observer);
+    let made = road::root(&target, &mut *runner, Context { observer: &quiet, ..context })?;
     drop(runner);
     let lbu = lbu::read(overlay, &mut report)?;
     take(overlay, &made, &mut options.secrets, &staging, &mut draft, &mut report, context)?;
@@ -140,6 +143,17 @@ pub fn import(
     write_down(&staging, source, &settings, &draft, &report)?;
     staging.publish()?;
     Ok(report)
+}
+
+/// Passes on everything but notes.
+struct WithoutNotes<'a>(&'a dyn Observer);
+
+impl Observer for WithoutNotes<'_> {
+    fn event(&self, event: Event<'_>) {
+        if !matches!(event, Event::Note(_)) {
+            self.0.event(event);
+        }
+    }
 }
 
 /// The files, accounts and services that are the owner's.
