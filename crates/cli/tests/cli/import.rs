@@ -69,6 +69,7 @@ fn an_overlay_comes_over_builds_and_goes_back() {
     home.ok(&["check", "box"]);
     home.ok(&["build", "box", "--locked", "--output", "tar"]);
 
+    fs::create_dir(home.path("back")).unwrap();
     let said = home.ok(&["export", "box", "--apkovl", "-o", "back/box.apkovl.tar.gz"]);
     assert!(said.contains("linux-virt"), "{said}");
     assert_eq!(home.ok(&["export", "box", "--world"]), "alpine-base\ndropbear\n");
