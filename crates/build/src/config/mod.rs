@@ -5,7 +5,9 @@ pub mod hoopy_toml;
 mod system;
 pub mod world;
 
-pub use system::{BEST, Forward, Overrides, Program, Repository, SecretSettings, System, release_dir};
+pub use system::{
+    BEST, DEFAULT_MIRROR, Forward, Overrides, Program, Repository, SecretSettings, System, release_dir,
+};
 pub use world::World;
 
 use std::io;

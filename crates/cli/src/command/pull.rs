@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 
 use hoopy_build::config::System;
 use hoopy_inspect::diff::FileChange;
-use hoopy_inspect::drift::{self, Allowed, DriftError, Outcome, Pulled};
+use hoopy_inspect::drift::{self, AddedPackages, Allowed, DATABASES, DriftError, Outcome, Pulled, WORLD};
 use hoopy_store::layer::path::is_within;
 
 use super::drift::{Comparison, changed};
@@ -28,8 +28,11 @@ pub fn run(global: &Global, own: &Pull) -> Result<Exit> {
             .hint("name its directory with -C"));
     };
     let found = comparison.drift(false)?;
+    let added = added_packages(&mut comparison, &found.files, &system)?;
+    let (packaged, files): (Vec<&FileChange>, Vec<&FileChange>) =
+        found.files.iter().partition(|change| change.path == WORLD || added.has(&change.path));
     let mut chosen = Vec::new();
-    for change in &found.files {
+    for change in files {
         if own.all || paths.iter().any(|path| is_named(&change.path, path)) || asks && ask(change)? {
             chosen.push(change);
         }
@@ -42,7 +45,11 @@ pub fn run(global: &Global, own: &Pull) -> Result<Exit> {
         changed(&found).into_iter().filter(|path| chosen.iter().any(|c| c.path.as_bytes() == path)).collect();
     comparison.fetch(&contents)?;
     let allowed = Allowed { secrets: own.secrets, outside_links: own.outside_links, setuid: own.setuid };
-    let pulled = drift::pull(&system.dir, &chosen, &comparison.listing, allowed)?;
+    let mut pulled = drift::pull(&system.dir, &chosen, &comparison.listing, allowed)?;
+    let named = |change: &&FileChange| own.all || paths.iter().any(|path| is_named(&change.path, path));
+    let left =
+        |change: &FileChange| Pulled { path: change.path.clone(), outcome: Outcome::LeftOut(OF_A_PACKAGE) };
+    pulled.extend(packaged.into_iter().filter(named).map(left));
     if own.json {
         print_json(&pulled)?;
     } else {
@@ -52,7 +59,42 @@ pub fn run(global: &Global, own: &Pull) -> Result<Exit> {
     hints.sort_unstable();
     hints.dedup();
     hints.iter().for_each(|hint| note(format!("hint: {hint}")));
+    if !added.lines.is_empty() && !own.json {
+        note(format!(
+            "hint: packages were added on the machine; keep them with `hoopy add {}`",
+            added.lines.join(" ")
+        ));
+    }
     Ok(if hints.is_empty() { Exit::Success } else { Exit::Failed })
+}
+
+/// Why files of packages are left out.
+const OF_A_PACKAGE: &str = "it came with a package that was added on the machine";
+
+/// What `apk add` brought to the machine since it booted; nothing where its world is as it was.
+fn added_packages(
+    comparison: &mut Comparison,
+    files: &[FileChange],
+    system: &System,
+) -> Result<AddedPackages> {
+    if files.iter().all(|change| change.path != WORLD) {
+        return Ok(AddedPackages::default());
+    }
+    let there = |path: &&str| comparison.listing.files.contains_key(path.as_bytes());
+    let paths: Vec<Vec<u8>> = [WORLD]
+        .iter()
+        .chain(&DATABASES)
+        .filter(|path| there(path))
+        .map(|path| path.as_bytes().to_vec())
+        .collect();
+    comparison.fetch(&paths)?;
+    let content = |path: &str| {
+        comparison.listing.files.get(path.as_bytes()).map(|(_, content)| content.clone()).unwrap_or_default()
+    };
+    let database =
+        DATABASES.iter().map(|path| content(path)).find(|text| !text.is_empty()).unwrap_or_default();
+    let own = system.world.texts();
+    Ok(AddedPackages::of(&content(WORLD), &database, &own, comparison.expected.packages.as_ref()))
 }
 
 /// How to pull what was refused.

@@ -71,6 +71,7 @@ fn what_changed_on_a_machine_is_told_and_comes_home() {
         "{toml}"
     );
 
+    packages_that_were_added_become_lines(&machine);
     let refused = machine.says(1, &["-C", "s", "pull", "--all"]);
     assert!(refused.contains("refused  etc/shadow: it looks like the hash of a password"), "{refused}");
     assert!(refused.contains("left out etc/issue: it is gone"), "{refused}");
@@ -82,6 +83,24 @@ fn what_changed_on_a_machine_is_told_and_comes_home() {
     // The next image has it all: nothing but what was removed, and what the extraction does not set, is left.
     home_is_where_it_came_from(&machine);
     what_goes_wrong_is_said(&machine);
+}
+
+/// `apk add` on the machine: nothing of the package is pulled, and the line for `packages` is offered.
+fn packages_that_were_added_become_lines(machine: &Entered) {
+    let (world, database) = (machine.far("etc/apk/world"), machine.far("lib/apk/db/installed"));
+    let before = [fs::read_to_string(&world).unwrap(), fs::read_to_string(&database).unwrap()];
+    fs::write(&world, format!("{}nano\n", before[0])).unwrap();
+    let nano =
+        "C:Q1aGVsbG8gd29ybGQgaGVsbG8gd28=\nP:nano\nV:8.7-r0\nA:x86_64\nS:1\nI:1\nT:x\nF:usr/bin\nR:nano\n\n";
+    fs::write(&database, format!("{}{nano}", before[1])).unwrap();
+    fs::write(machine.far("usr/bin/nano"), "nano\n").unwrap();
+    let said = machine.says(0, &["-C", "s", "pull", "usr/bin/nano", "etc/apk/world"]);
+    assert!(said.contains("left out usr/bin/nano: it came with a package"), "{said}");
+    assert!(said.contains("left out etc/apk/world") && said.contains("`hoopy add nano`"), "{said}");
+    assert!(!machine.path("s/root/usr/bin/nano").exists() && !machine.path("s/root/etc/apk").exists());
+    fs::write(&world, &before[0]).unwrap();
+    fs::write(&database, &before[1]).unwrap();
+    fs::remove_file(machine.far("usr/bin/nano")).unwrap();
 }
 
 /// What a machine would bring: a repository whose configuration names a program, what hides it, and ways out.

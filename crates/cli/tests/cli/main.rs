@@ -13,6 +13,7 @@ mod build;
 mod check;
 mod deploy;
 mod disk;
+mod diskless;
 mod drift;
 mod edit;
 mod errors;

@@ -1,6 +1,6 @@
 //! `etc/apk/world` and `etc/apk/repositories` for an overlay.
 
-use hoopy_build::config::System;
+use hoopy_build::config::{DEFAULT_MIRROR, System, release_dir};
 use hoopy_build::fetch::is_remote;
 
 use crate::report::Report;
@@ -29,21 +29,39 @@ pub fn world(system: &System, report: &mut Report) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
-/// The text of `etc/apk/repositories`.
+/// The text of `etc/apk/repositories`. Where the mirror is a directory of this computer, Alpine's own repositories have
+/// Alpine's own address: their packages are the same.
 pub fn repositories(system: &System, report: &mut Report) -> String {
     let mut text = format!("{MEDIUM}\n");
     for repository in &system.repositories {
         let tag = repository.tag.as_ref().map(|tag| format!("@{tag} ")).unwrap_or_default();
-        if is_remote(&repository.location) {
-            text += &format!("{tag}{}\n", repository.location);
+        let address = if is_remote(&repository.location) {
+            Some(repository.location.clone())
         } else {
-            let action = "copy it to the medium, or write an address";
-            report.left(
-                format!("repository {}", repository.location),
-                "a directory of this computer",
-                action,
-            );
+            official(&repository.name, &system.branch)
+        };
+        match address {
+            Some(address) => text += &format!("{tag}{address}\n"),
+            None => {
+                let action = "copy it to the medium, or write an address";
+                report.left(
+                    format!("repository {}", repository.location),
+                    "a directory of this computer",
+                    action,
+                );
+            }
         }
     }
     text
+}
+
+/// The address of a repository that is named by its part alone, `main`, or with a branch, `edge/testing`.
+fn official(name: &str, branch: &str) -> Option<String> {
+    match name.split_once('/') {
+        None => Some(format!("{DEFAULT_MIRROR}/{}/{name}", release_dir(branch))),
+        Some((b, part)) if !part.contains('/') && (b == "edge" || b.starts_with('v')) => {
+            Some(format!("{DEFAULT_MIRROR}/{name}"))
+        }
+        Some(_) => None,
+    }
 }

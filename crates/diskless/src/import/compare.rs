@@ -102,10 +102,6 @@ impl Comparison<'_, '_> {
                 return None;
             }
         }
-        if let Some(reason) = drift::reserved(path.as_bytes()) {
-            self.report.left(text, reason, "");
-            return None;
-        }
         if self.packages.tree.through_links(path).is_none() {
             self.report.left(text, "its directory is a link of a package that leads nowhere", "");
             return None;
@@ -136,6 +132,10 @@ impl Comparison<'_, '_> {
             && self.has_same_content(node, there)?
         {
             return Ok(self.access(text, node, there));
+        }
+        if let Some(reason) = drift::reserved(path.as_bytes()) {
+            self.report.left(text, reason, "");
+            return Ok(true);
         }
         match &node.kind {
             NodeKind::Symlink(target) => self.link(path, text, target, there.as_ref()),

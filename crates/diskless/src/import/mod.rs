@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use hoopy_apk::signature::KeyRing;
 use hoopy_base::arch::Arch;
+use hoopy_base::report::{Event, Observer};
 use hoopy_build::config::{ConfigError, Overrides, System};
 use hoopy_build::context::Context;
 use hoopy_build::fetch::{self, FetchError};
@@ -130,16 +131,29 @@ pub fn import(
     keys(overlay, arch(overlay, &options)?, &staging, &mut report)?;
     let target = fitting_target(&staging, &options, &mut packages, &mut report, context)?;
     let mut runner = runner(&target).map_err(ImportError::Runner)?;
-    let made = road::root(&target, &mut *runner, context)?;
+    // That there is no lock yet is no news here, and neither is where the directory is for now.
+    let quiet = WithoutNotes(context.observer);
+    let made = road::root(&target, &mut *runner, Context { observer: &quiet, ..context })?;
     drop(runner);
     let lbu = lbu::read(overlay, &mut report)?;
     take(overlay, &made, &mut options.secrets, &staging, &mut draft, &mut report, context)?;
     settings.modes = draft.modes();
     settings.ignored = lbu.excluded.iter().map(|path| format!("/{path}")).collect();
-    notes(overlay, &mut report)?;
+    notes(overlay, &draft, &mut report)?;
     write_down(&staging, source, &settings, &draft, &report)?;
     staging.publish()?;
     Ok(report)
+}
+
+/// Passes on everything but notes.
+struct WithoutNotes<'a>(&'a dyn Observer);
+
+impl Observer for WithoutNotes<'_> {
+    fn event(&self, event: Event<'_>) {
+        if !matches!(event, Event::Note(_)) {
+            self.0.event(event);
+        }
+    }
 }
 
 /// The files, accounts and services that are the owner's.
@@ -354,7 +368,7 @@ fn passwords(
 }
 
 /// What a person should know that no single file says.
-fn notes(overlay: &Overlay, report: &mut Report) -> Result<(), ImportError> {
+fn notes(overlay: &Overlay, draft: &Draft, report: &mut Report) -> Result<(), ImportError> {
     for refused in &overlay.refused {
         report.left(refused.path.clone(), &refused.reason, "");
     }
@@ -376,7 +390,9 @@ fn notes(overlay: &Overlay, report: &mut Report) -> Result<(), ImportError> {
             "it came over http, which anybody on the way can change: look at root/ and setup.sh".to_owned(),
         );
     }
-    let fstab = overlay.text("etc/fstab")?;
+    // That of a package mounts what it always did.
+    let own = draft.files.keys().any(|path| path.as_bytes() == b"etc/fstab");
+    let fstab = if own { overlay.text("etc/fstab")? } else { String::new() };
     for line in fstab.lines().filter(|line| !line.trim_start().starts_with('#')) {
         let mut fields = line.split_whitespace();
         let (Some(device), Some(place)) = (fields.next(), fields.next()) else { continue };

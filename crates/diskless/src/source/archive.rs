@@ -109,3 +109,62 @@ fn linked(overlay: &Overlay, first: &[u8]) -> Option<Arc<[u8]>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use hoopy_apk::tar::Writer;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+        out.write_all(bytes).unwrap();
+        out.finish().unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_crashes_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..3000), zipped in any::<bool>()) {
+            let _ = read(if zipped { gzip(&bytes) } else { bytes }.as_slice());
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_named_and_what_comes_behind_it_is_read() {
+        let mut writer = Writer::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        writer.entry(&tar::Entry::file(b"var/film", MAX_ONE + 1)).unwrap();
+        std::io::copy(&mut std::io::repeat(0).take(MAX_ONE + 1), &mut writer).unwrap();
+        writer.entry(&tar::Entry::file(b"etc/motd", 2)).unwrap();
+        writer.write_all(b"x\n").unwrap();
+        let bytes = writer.finish(true).unwrap().finish().unwrap();
+        let overlay = read(bytes.as_slice()).unwrap();
+        assert_eq!(overlay.text("etc/motd").unwrap(), "x\n");
+        assert!(matches!(overlay.refused.as_slice(), [Refused { path, .. }] if path == "var/film"));
+    }
+
+    #[test]
+    fn an_archive_that_never_ends_does() {
+        let mut zipped = GzEncoder::new(Vec::new(), Compression::fast());
+        zipped.write_all(&head_bytes()).unwrap();
+        std::io::copy(&mut std::io::repeat(0).take(3 << 30), &mut zipped).unwrap();
+        assert!(read(zipped.finish().unwrap().as_slice()).is_err());
+    }
+
+    /// A header with a size of eight gigabytes less one.
+    fn head_bytes() -> Vec<u8> {
+        let mut writer = Writer::new(Vec::new());
+        writer.entry(&tar::Entry::file(b"etc/x", 0)).unwrap();
+        let mut block = writer.finish(false).unwrap();
+        block[124..136].copy_from_slice(b"77777777777\0");
+        block[148..156].fill(b' ');
+        let sum: u32 = block[..512].iter().map(|&b| u32::from(b)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        block
+    }
+}

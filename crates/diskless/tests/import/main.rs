@@ -11,7 +11,7 @@
 //! `UPDATE_EXPECTED=1` writes the last anew. Whatever is expected, each case's directory is built, and the root that comes
 //! of it is compared with the overlay: it has all of it but what the report names.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod case;
 mod proof;

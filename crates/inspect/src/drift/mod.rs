@@ -10,6 +10,7 @@
 //! nothing here knows ssh.
 
 mod ignore;
+mod installed;
 mod listing;
 mod names;
 mod pull;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use crate::diff::{self, DiffError, Difference, Side};
 
 pub use ignore::Ignored;
+pub use installed::{AddedPackages, DATABASES, WORLD};
 pub use listing::{Listing, contents, list};
 pub use names::reserved;
 pub use pull::{Allowed, Outcome, Pulled, pull};
