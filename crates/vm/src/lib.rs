@@ -18,6 +18,7 @@ pub mod console;
 pub mod error;
 mod escape;
 mod fault;
+mod handover;
 mod kvm;
 pub mod network;
 mod probe;
@@ -48,6 +49,7 @@ pub use choose::{choose, usual_cpus};
 pub use console::Console;
 pub use error::VmError;
 pub use fault::Fault;
+pub use handover::Handover;
 pub use network::Network;
 pub use scratch::ScratchDisk;
 pub use shown::Shown;
@@ -104,6 +106,8 @@ pub struct VmConfig {
     pub network: Network,
     /// Disks beside the one that it boots from.
     pub disks: Vec<ScratchDisk>,
+    /// The identity that opens its secrets, where it gets one.
+    pub identity: Option<Handover>,
     /// Which accelerator.
     pub acceleration: Acceleration,
     /// Where QEMU and firmware are.
@@ -146,7 +150,11 @@ impl Vm {
         let accelerator = choice.accelerator;
         let mut args = args::machine(&args::Machine { config, firmware: &firmware, accelerator });
         args.push(network::args(config.network, &forwards, dir.path())?);
-        let args = args.drive("boot", &disk, "raw")?.scratch(&config.disks)?.finish();
+        let args = args
+            .drive("boot", &disk, "raw")?
+            .scratch(&config.disks)?
+            .identity(config.identity.as_ref())?
+            .finish();
         let config = VmConfig { forwards, ..config.clone() };
         Ok(Self { config, qemu, args, choice, dir, ports })
     }

@@ -20,6 +20,7 @@ mod getty;
 mod keys;
 mod own;
 mod runlevel;
+pub mod secrets;
 mod shebang;
 mod unbuilt;
 mod view;
@@ -143,6 +144,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(devices::check(view));
     findings.extend(fstab::check(view));
     findings.extend(keys::check(view));
+    findings.extend(secrets::check(view));
     findings.extend(crlf::check(view));
     findings.extend(shebang::check(view));
     findings.sort_by(|a, b| a.place().cmp(&b.place()));

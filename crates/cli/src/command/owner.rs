@@ -5,10 +5,13 @@ use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use hoopy_base::input;
+use hoopy_boot::secrets::Open;
+use hoopy_build::config::System;
 use hoopy_build::road::OwnerKeys;
 use hoopy_secrets::directory::{NAME, RECOVERY};
 use hoopy_secrets::owner::{MAX_FILE, recipients_of};
-use hoopy_secrets::{Identities, Prompt, Recipient, SecretString};
+use hoopy_secrets::{Identities, MachineIdentity, NoPrompt, Prompt, Recipient, SecretString, Secrets};
+use hoopy_vm::Handover;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
@@ -71,6 +74,18 @@ pub fn identities(given: &[PathBuf]) -> Result<Identities> {
     Ok(all)
 }
 
+/// Those of the owner's usual identities that need no passphrase.
+pub fn silent_identities() -> Identities {
+    let mut all = Identities::default();
+    let given = given();
+    for file in given.into_iter().chain(files()) {
+        if let Ok(bytes) = input::read_up_to(&file, MAX_FILE) {
+            let _ = all.add_file(&bytes, &file.display().to_string(), &NoPrompt);
+        }
+    }
+    all
+}
+
 /// The same for a build, which asks for them when it needs them.
 pub fn keys() -> OwnerKeys {
     let given: Vec<PathBuf> = std::env::var_os("HOOPY_IDENTITY")
@@ -102,6 +117,22 @@ pub fn agents() -> Vec<PathBuf> {
         dirs.extend(["lib/hoopy", "libexec/hoopy", "hoopyd"].map(|below| above.join(below)));
     }
     dirs
+}
+
+/// The identity for a virtual machine of this system; nothing where it needs none.
+pub fn handover(system: &System) -> Result<Option<Handover>> {
+    match system.secrets.open {
+        None | Some(Open::Build) => return Ok(None),
+        Some(Open::Disk | Open::Owner) => {}
+    }
+    let Some(secrets) = Secrets::read(&system.dir)? else { return Ok(None) };
+    let identity = secrets.machine_identity(&identities(&given())?)?;
+    Ok(Some(Handover::new(MachineIdentity::file(&[identity]).as_bytes())?))
+}
+
+/// The files that `HOOPY_IDENTITY` names.
+fn given() -> Vec<PathBuf> {
+    std::env::var_os("HOOPY_IDENTITY").map(|set| std::env::split_paths(&set).collect()).unwrap_or_default()
 }
 
 /// A new passphrase, typed twice.

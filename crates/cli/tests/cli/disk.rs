@@ -69,6 +69,7 @@ impl Machine {
             forwards: vec![],
             network: Default::default(),
             disks: vec![],
+            identity: None,
             acceleration: Acceleration::Auto,
             places,
             temp,

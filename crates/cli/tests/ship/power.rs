@@ -38,6 +38,7 @@ impl Plug {
             forwards: vec![Forward { name: "SSH".to_owned(), guest: 22, host: 0 }],
             network: Default::default(),
             disks: vec![],
+            identity: None,
             acceleration: Acceleration::Auto,
             places: Places { qemu, ..Places::default() },
             temp: std::env::temp_dir(),
