@@ -41,7 +41,9 @@ pub fn config(target: &Target, global: &Global, own: &DiskContent) -> Result<Dis
         }
         None => None,
     };
+    let identity = super::owner::on_disk(system, &table, &lasting)?;
     Ok(DiskConfig {
+        identity,
         arch: target.arch,
         name: target.image_name.clone(),
         layout: system.layout,

@@ -30,6 +30,7 @@ fn config(dir: &Path, layout: Layout, fstab: &str) -> DiskConfig {
         loader: (layout == Layout::Ab).then(|| b"systemd-boot".to_vec()),
         lasting: choose(&parse(fstab.as_bytes()), None, None).unwrap(),
         size: None,
+        identity: None,
         programs: Programs::default(),
     }
 }

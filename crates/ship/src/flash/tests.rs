@@ -168,6 +168,7 @@ fn config(dir: &Path) -> DiskConfig {
         loader: None,
         lasting: choose(&parse(b"LABEL=data /data ext4\n"), None, None).unwrap(),
         size: None,
+        identity: None,
         programs: Programs::default(),
     }
 }
