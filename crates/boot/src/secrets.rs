@@ -23,6 +23,10 @@ pub const AGENT: &str = "usr/libexec/hoopy/hoopyd";
 /// Where the machine's identity lies on the filesystem that keeps it.
 pub const IDENTITY: &str = "hoopy/identity";
 
+/// The serial number of the disk on which a virtual machine that is tried out gets its identity. Whoever can attach a disk
+/// of this name can only bring an identity of theirs, which opens nothing.
+pub const IDENTITY_SERIAL: &str = "hoopy-identity";
+
 /// The version of [`Map`] that is written.
 pub const VERSION: u32 = 1;
 
@@ -95,6 +99,9 @@ pub struct Map {
     /// Volumes with a key.
     pub volumes: Vec<String>,
 }
+
+/// What an image's description of itself calls the part of it with secrets in the clear.
+pub const IN_THE_CLEAR: &str = "secrets/ in the clear";
 
 /// Where the agent says what came of it, at every boot anew.
 pub const OUTCOME: &str = "/run/hoopy/secrets.json";

@@ -4,5 +4,6 @@ pub mod esp;
 pub mod fstab;
 pub mod gpt;
 pub mod mkfs;
+pub mod populate;
 pub mod sparse;
 mod window;

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hoopy_boot::secrets::{Device, IDENTITY};
+use hoopy_boot::secrets::{Device, IDENTITY, IDENTITY_SERIAL};
 use hoopy_secrets::machine::MAX_FILE;
 use hoopy_secrets::{MachineIdentity, Plaintext};
 
@@ -107,6 +107,18 @@ pub fn on(mounted: &Path) -> Result<Vec<MachineIdentity>, AgentError> {
 fn open(path: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     OpenOptions::new().read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or_default()).open(path)
+}
+
+/// The identities on the disk that a virtual machine gets to be tried out with, if this is one.
+pub fn handed_over() -> Option<Vec<MachineIdentity>> {
+    for disk in fs::read_dir("/sys/block").ok()?.flatten() {
+        let serial = fs::read_to_string(disk.path().join("serial")).unwrap_or_default();
+        if serial.trim() == IDENTITY_SERIAL {
+            let file = File::open(Path::new("/dev").join(disk.file_name())).ok()?;
+            return from_input(file).ok();
+        }
+    }
+    None
 }
 
 /// The identities that come on standard input.

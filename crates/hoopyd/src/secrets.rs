@@ -23,14 +23,11 @@ pub fn at_boot(root: &Path) -> Result<Outcome, AgentError> {
         return Ok(before);
     }
     let begun = Instant::now();
-    let result = map::read(root).map(|map| match map.open {
-        Open::Disk => {
-            let opened = on_disk(&map).map(|identities| open(root, &map, &identities));
-            opened.unwrap_or_else(|error| failed(error.to_string()))
-        }
-        Open::Owner => Outcome { state: State::Locked, failures: Vec::new(), micros: 0 },
-        // Such an image has no agent.
-        Open::Build => Outcome { state: State::Open, failures: Vec::new(), micros: 0 },
+    let result = map::read(root).and_then(|map| {
+        Ok(match at_hand(root, &map)? {
+            Some(identities) => open(root, &map, &identities),
+            None => Outcome { state: State::Locked, failures: Vec::new(), micros: 0 },
+        })
     });
     let mut result = result.unwrap_or_else(|error| failed(error.to_string()));
     result.micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -42,15 +39,23 @@ fn failed(reason: String) -> Outcome {
     Outcome { state: State::Failed, failures: vec![reason], micros: 0 }
 }
 
-/// The identities on the disk that the map names.
+/// The identities that the machine has without anybody's help: those that a virtual machine was given to be tried out
+/// with, or those on the disk that the map names. None where the owner has to bring it.
 ///
 /// # Errors
 /// [`AgentError::Identity`].
-pub fn on_disk(map: &Map) -> Result<Vec<MachineIdentity>, AgentError> {
-    let device = map.device.as_ref();
-    let device =
-        device.ok_or_else(|| AgentError::Identity("the image names no filesystem for it".to_owned()))?;
-    identity::on(Mounted::new(device, false)?.path())
+pub fn at_hand(root: &Path, map: &Map) -> Result<Option<Vec<MachineIdentity>>, AgentError> {
+    if root == Path::new("/")
+        && let Some(identities) = identity::handed_over()
+    {
+        return Ok(Some(identities));
+    }
+    match (map.open, &map.device) {
+        (Open::Disk, Some(device)) => Ok(Some(identity::on(Mounted::new(device, false)?.path())?)),
+        (Open::Disk, None) => Err(AgentError::Identity("the image names no filesystem for it".to_owned())),
+        // An image whose secrets were opened at build has no agent.
+        (Open::Owner | Open::Build, _) => Ok(None),
+    }
 }
 
 /// Opens every secret that becomes a file. One that fails does not keep the others from being opened.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hoopy_boot::secrets::{Map, Open, State};
+use hoopy_boot::secrets::{Map, State};
 use hoopy_secrets::cipher::{MAX_PLAINTEXT, decrypt};
 use hoopy_secrets::{Identities, MachineIdentity, Plaintext};
 
@@ -32,9 +32,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// [`AgentError`].
 pub fn all(root: &Path) -> Result<(), AgentError> {
     let map = map::read(root)?;
-    match map.open {
-        Open::Disk => volumes(root, &map, &secrets::on_disk(&map)?),
-        Open::Owner | Open::Build => Ok(()),
+    match secrets::at_hand(root, &map)? {
+        Some(identities) => volumes(root, &map, &identities),
+        None => Ok(()),
     }
 }
 

@@ -36,7 +36,9 @@ use hoopy_base::arch::Arch;
 use hoopy_base::jobs as parallel;
 use hoopy_disk::fstab;
 use hoopy_uki::{Section, read_headers, read_section};
-use hoopy_vm::{Acceleration, Accelerator, Boot, Network, Places, Platform, VmConfig, process, scratch};
+use hoopy_vm::{
+    Acceleration, Accelerator, Boot, Handover, Network, Places, Platform, VmConfig, process, scratch,
+};
 
 pub use bootstrap::BootstrapError;
 pub use error::TrialError;
@@ -67,6 +69,8 @@ pub struct Settings {
     pub network: Network,
     /// The image's `/etc/fstab`: the machine gets an empty disk for each that it names.
     pub fstab: Vec<u8>,
+    /// The identity that opens the machine's secrets, where it gets one.
+    pub identity: Option<Handover>,
     /// How long a script may run.
     pub limit: Duration,
     /// How long a boot may take.
@@ -199,6 +203,7 @@ impl Trial<'_> {
             network: settings.network,
             disks: disks.disks,
             platform: Platform::default(),
+            identity: settings.identity.clone(),
             acceleration: settings.acceleration,
             places: settings.places.clone(),
             temp: settings.temp.clone(),

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use hoopy_boot::secrets::IDENTITY_SERIAL;
+
 use super::VmConfig;
 use super::accelerator::{self, Accelerator};
 use super::error::VmError;
 use super::escape::escaped;
+use super::handover::Handover;
 use super::scratch::ScratchDisk;
 use super::tools::{Firmware, format_of};
 
@@ -85,6 +88,17 @@ impl Args {
             .try_fold(self, |args, (n, disk)| args.drive(&format!("scratch{n}"), &disk.path, "raw"))
     }
 
+    /// The disk with the machine's identity, read-only and known by its serial number.
+    pub(super) fn identity(mut self, identity: Option<&Handover>) -> Result<Self, VmError> {
+        if let Some(identity) = identity {
+            let path = identity.path();
+            let file = escaped(path.to_str().ok_or_else(|| VmError::PathNotUtf8(path.clone()))?);
+            self.push(["-drive", &format!("if=none,id=identity,format=raw,readonly=on,file={file}")]);
+            self.push(["-device", &format!("virtio-blk-pci,drive=identity,serial={IDENTITY_SERIAL}")]);
+        }
+        Ok(self)
+    }
+
     /// All of them.
     pub fn finish(self) -> Vec<String> {
         self.args
@@ -118,6 +132,7 @@ mod tests {
             network: crate::Network::Forwards,
             disks: vec![],
             platform: crate::Platform::default(),
+            identity: None,
             acceleration: Acceleration::Auto,
             places: Places::default(),
             temp: "/tmp".into(),

@@ -18,6 +18,7 @@ pub mod console;
 pub mod error;
 mod escape;
 mod fault;
+mod handover;
 mod kvm;
 pub mod network;
 mod platform;
@@ -49,6 +50,7 @@ pub use choose::{choose, usual_cpus};
 pub use console::Console;
 pub use error::VmError;
 pub use fault::Fault;
+pub use handover::Handover;
 pub use network::Network;
 pub use platform::Platform;
 pub use scratch::ScratchDisk;
@@ -108,6 +110,8 @@ pub struct VmConfig {
     pub disks: Vec<ScratchDisk>,
     /// What is kept of it beside disks.
     pub platform: Platform,
+    /// The identity that opens its secrets, where it gets one.
+    pub identity: Option<Handover>,
     /// Which accelerator.
     pub acceleration: Acceleration,
     /// Where QEMU and firmware are.
@@ -156,7 +160,11 @@ impl Vm {
         if config.platform.tpm.is_some() {
             args.push(platform::args(config.arch, dir.path())?);
         }
-        let args = args.drive("boot", &disk, "raw")?.scratch(&config.disks)?.finish();
+        let args = args
+            .drive("boot", &disk, "raw")?
+            .scratch(&config.disks)?
+            .identity(config.identity.as_ref())?
+            .finish();
         let config = VmConfig { forwards, ..config.clone() };
         Ok(Self { config, qemu, args, choice, dir, ports })
     }

@@ -29,6 +29,11 @@ fn finding(view: &View<'_>, own: &Own) -> Option<Finding> {
     Some(own.finding(Severity::Error, line, &message, fix))
 }
 
+/// Whether it is a private key.
+pub fn is_key(own: &Own) -> bool {
+    own.is_file() && key_line(own).is_some()
+}
+
 /// The line where a key begins, of those that have lines; `None` where there is no key.
 fn key_line(own: &Own) -> Option<Option<usize>> {
     let name = own.path.name();

@@ -26,6 +26,7 @@ pub(crate) mod litter;
 mod own;
 mod programs;
 mod runlevel;
+pub mod secrets;
 mod shebang;
 mod strict;
 mod unbuilt;
@@ -175,6 +176,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(devices::check(view));
     findings.extend(fstab::check(view));
     findings.extend(keys::check(view));
+    findings.extend(secrets::check(view));
     findings.extend(crlf::check(view));
     findings.extend(shebang::check(view));
     findings.extend(litter::check(view));

@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use hoopy_base::digest::{ContentId, Hasher};
+use hoopy_boot::secrets::IN_THE_CLEAR;
 use hoopy_cpio::codec::Codec;
 use hoopy_cpio::{Header, Writer, file_type};
 use hoopy_secrets::{Identities, Plaintext};
@@ -16,9 +17,6 @@ use hoopy_secrets::{Identities, Plaintext};
 use super::ImageError;
 use super::initramfs::{Content, Piece};
 use crate::stack::secrets::Sealed;
-
-/// What the piece is called.
-const ORIGIN: &str = "secrets/ in the clear";
 
 /// Gives the owner's identities when they are needed, and not before: some ask for a passphrase.
 #[derive(Clone)]
@@ -64,7 +62,7 @@ pub fn piece(
     let mut hasher = Hasher::new("hoopy secrets in the clear 1");
     hasher.field(sealed.key.as_bytes()).field(codec.to_string().as_bytes()).field(&epoch.to_le_bytes());
     let key = ContentId::from_bytes(hasher.finish());
-    Ok(Piece { origins: vec![ORIGIN.to_owned()], content: Content::Secrets(Arc::new(compressed), key) })
+    Ok(Piece { origins: vec![IN_THE_CLEAR.to_owned()], content: Content::Secrets(Arc::new(compressed), key) })
 }
 
 /// More than an entry's header with its name takes, padding and all.

@@ -171,6 +171,9 @@ pub struct Test {
     /// Keep console logs in DIR [default: ~/.local/state/hoopy]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub logs: Option<PathBuf>,
+    /// Leave the secrets closed, and list what is not tested
+    #[arg(long)]
+    pub without_secrets: bool,
     /// Write the results as JUnit XML
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub junit: Option<PathBuf>,

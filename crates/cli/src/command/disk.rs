@@ -47,7 +47,9 @@ pub fn config(target: &Target, global: &Global, own: &DiskContent) -> Result<Dis
     if own.enroll {
         signing::can_enroll(system, &keys)?;
     }
+    let identity = super::owner::on_disk(system, &table, &lasting)?;
     Ok(DiskConfig {
+        identity,
         arch: target.arch,
         name: target.image_name.clone(),
         layout: system.layout,

@@ -5,10 +5,15 @@ use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use hoopy_base::input;
+use hoopy_boot::secrets::Open;
+use hoopy_build::config::System;
 use hoopy_build::road::OwnerKeys;
+use hoopy_build::stack::secrets::keeps_identity;
 use hoopy_secrets::directory::{NAME, RECOVERY};
 use hoopy_secrets::owner::{MAX_FILE, recipients_of};
-use hoopy_secrets::{Identities, Prompt, Recipient, SecretString};
+use hoopy_secrets::{Identities, MachineIdentity, NoPrompt, Prompt, Recipient, SecretString, Secrets};
+use hoopy_ship::disk::{DiskIdentity, Lasting};
+use hoopy_vm::Handover;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
@@ -71,6 +76,18 @@ pub fn identities(given: &[PathBuf]) -> Result<Identities> {
     Ok(all)
 }
 
+/// Those of the owner's usual identities that need no passphrase.
+pub fn silent_identities() -> Identities {
+    let mut all = Identities::default();
+    let given = given();
+    for file in given.into_iter().chain(files()) {
+        if let Ok(bytes) = input::read_up_to(&file, MAX_FILE) {
+            let _ = all.add_file(&bytes, &file.display().to_string(), &NoPrompt);
+        }
+    }
+    all
+}
+
 /// The same for a build, which asks for them when it needs them.
 pub fn keys() -> OwnerKeys {
     let given: Vec<PathBuf> = std::env::var_os("HOOPY_IDENTITY")
@@ -102,6 +119,49 @@ pub fn agents() -> Vec<PathBuf> {
         dirs.extend(["lib/hoopy", "libexec/hoopy", "hoopyd"].map(|below| above.join(below)));
     }
     dirs
+}
+
+/// The identity for a virtual machine of this system; nothing where it needs none.
+pub fn handover(system: &System) -> Result<Option<Handover>> {
+    match system.secrets.open {
+        None | Some(Open::Build) => return Ok(None),
+        Some(Open::Disk | Open::Owner) => {}
+    }
+    let Some(secrets) = Secrets::read(&system.dir)? else { return Ok(None) };
+    let identity = secrets.machine_identity(&identities(&given())?)?;
+    Ok(Some(Handover::new(MachineIdentity::file(&[identity]).as_bytes())?))
+}
+
+/// The identity for a new disk, where one of its partitions keeps it.
+pub fn on_disk(system: &System, fstab: &[u8], lasting: &Lasting) -> Result<Option<DiskIdentity>> {
+    if system.secrets.open != Some(Open::Disk) {
+        return Ok(None);
+    }
+    let Some(secrets) = Secrets::read(&system.dir)? else { return Ok(None) };
+    let device = keeps_identity(&hoopy_disk::fstab::parse(fstab), system.secrets.on.as_deref());
+    let device =
+        device.map_err(|reason| CommandError::system(format!("[secrets] open = \"disk\": {reason}")))?;
+    let mount_point = device.mount_point;
+    if !lasting.mounts.iter().any(|mount| mount.mount_point == mount_point) {
+        note(format!(
+            "warning: this disk has no {mount_point}, which keeps the machine's identity: put it there with `hoopy secret enroll HOST`"
+        ));
+        return Ok(None);
+    }
+    if !hoopy_disk::populate::is_possible(&device.filesystem) {
+        let kind = device.filesystem;
+        note(format!(
+            "warning: hoopy cannot put the machine's identity into a new {kind} filesystem: put it there with `hoopy secret enroll HOST`"
+        ));
+        return Ok(None);
+    }
+    let identity = secrets.machine_identity(&identities(&given())?)?;
+    Ok(Some(DiskIdentity { mount_point, file: MachineIdentity::file(&[identity]) }))
+}
+
+/// The files that `HOOPY_IDENTITY` names.
+fn given() -> Vec<PathBuf> {
+    std::env::var_os("HOOPY_IDENTITY").map(|set| std::env::split_paths(&set).collect()).unwrap_or_default()
 }
 
 /// A new passphrase, typed twice.

@@ -153,6 +153,10 @@ pub fn config(global: &Global, target: &Target, own: &Run) -> Result<VmConfig> {
             mount.line, mount.spec, mount.mount_point
         ));
     }
+    let identity = super::owner::handover(system).unwrap_or_else(|error| {
+        note(format!("warning: the machine's secrets stay closed: {error}"));
+        None
+    });
     let ports = if own.ports.is_empty() { &system.forwards } else { &own.ports };
     let called = |guest| match guest {
         22 => "SSH".to_owned(),
@@ -177,6 +181,7 @@ pub fn config(global: &Global, target: &Target, own: &Run) -> Result<VmConfig> {
         network: network(system),
         disks: disks.disks,
         platform,
+        identity,
         acceleration: super::acceleration(global),
         places,
         temp: super::temp(),

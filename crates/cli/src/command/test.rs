@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use hoopy_base::input;
 use hoopy_build::config::{Overrides, System};
+use hoopy_secrets::Secrets;
+use hoopy_secrets::path::Use;
 use hoopy_testing as testing;
 use hoopy_testing::{Directory, Settings, TrialError};
 use hoopy_vm::usual_cpus;
@@ -15,7 +17,7 @@ use self::show::{Report, Style};
 use super::image::{self, ImageRequest};
 use crate::args::{Global, Scripts, Test};
 use crate::error::{CommandError, Context as _, Exit, Result};
-use crate::output::{print_json, wants_colours};
+use crate::output::{note, print_json, wants_colours};
 use crate::progress::Progress;
 
 /// Most machines in parallel without --machines: each takes its memory.
@@ -81,6 +83,16 @@ fn settings(
         None => usual_cpus(acceleration, testing::arch(&image)?, &places, &temp)?,
     };
     let logs = own.logs.clone().or_else(|| Some(super::state()?.join("tests").join(&system.name)));
+    let identity = if own.without_secrets {
+        let names = Secrets::read(&system.dir)?.map(|secrets| secrets.paths).unwrap_or_default();
+        for path in names.iter().filter(|path| path.purpose() != Use::Trust) {
+            note(format!("not tested: {path}"));
+        }
+        None
+    } else {
+        super::owner::handover(system)
+            .map_err(|error| error.hint("test without what needs secrets: --without-secrets"))?
+    };
     let cores = super::jobs(global).cores();
     let machines = own.machines.unwrap_or_else(|| (cores / each.max(1) as usize).clamp(1, MAX_MACHINES));
     Ok(Settings {
@@ -91,6 +103,7 @@ fn settings(
         cpus,
         network: super::run::network(system),
         fstab: input::read(&system.path("root/etc/fstab"), input::Kind::Text).unwrap_or_default(),
+        identity,
         limit: Duration::from_secs(own.timeout),
         boot_limit: Duration::from_secs(own.boot_timeout),
         reboot: own.reboot,

@@ -70,6 +70,7 @@ impl Machine {
             network: Default::default(),
             disks: vec![],
             platform: Default::default(),
+            identity: None,
             acceleration: Acceleration::Auto,
             places,
             temp,

@@ -39,6 +39,7 @@ impl Plug {
             network: Default::default(),
             disks: vec![],
             platform: Default::default(),
+            identity: None,
             acceleration: Acceleration::Auto,
             places: Places { qemu, ..Places::default() },
             temp: std::env::temp_dir(),

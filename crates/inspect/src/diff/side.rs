@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use hoopy_base::digest::{ContentId, of_reader};
+use hoopy_boot::secrets::IN_THE_CLEAR;
 use hoopy_lock::{Lock, LockError, Role};
 
 use super::DiffError;
@@ -140,14 +141,23 @@ impl Side {
 
     /// The files of an image that are in its segment of `root/`.
     pub(super) fn of_root(&self) -> BTreeSet<Vec<u8>> {
+        self.of_origin(ROOT)
+    }
+
+    /// The secrets that lie in an image in the clear.
+    pub(crate) fn in_the_clear(&self) -> BTreeSet<Vec<u8>> {
+        self.of_origin(IN_THE_CLEAR.as_bytes())
+    }
+
+    fn of_origin(&self, origin: &[u8]) -> BTreeSet<Vec<u8>> {
         let mut own = BTreeSet::new();
         let Files::Image(image) = &self.files else { return own };
-        let is_root = |content: &Content| {
+        let is_own = |content: &Content| {
             let segment = image.segments.get(content.segment as usize);
-            segment.is_some_and(|segment| segment.origins.iter().map(String::as_bytes).eq([ROOT]))
+            segment.is_some_and(|segment| segment.origins.iter().map(String::as_bytes).eq([origin]))
         };
         image.root.walk(image.root.top(), &mut |path, _, node| {
-            if matches!(&node.kind, Kind::File(content) if is_root(content)) {
+            if matches!(&node.kind, Kind::File(content) if is_own(content)) {
                 own.insert(path.to_vec());
             }
         });
@@ -198,7 +208,7 @@ impl Side {
     ///
     /// # Errors
     /// When the image cannot be read.
-    pub(super) fn texts(
+    pub(crate) fn texts(
         &self,
         paths: &[Vec<u8>],
         most: u64,

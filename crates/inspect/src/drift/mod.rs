@@ -20,6 +20,8 @@ use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 
+use hoopy_boot::secrets::{MAP, Map};
+
 use crate::diff::{self, DiffError, Difference, Side};
 
 pub use ignore::Ignored;
@@ -108,13 +110,25 @@ pub fn drift(
     let mut difference = diff::compare(image, &machine, patches)?;
     difference.facts.clear();
     let mounts: HashSet<&[u8]> = listing.mounts.iter().map(Vec::as_slice).collect();
+    let secrets = secrets(image)?;
     let is_mounted = |path: &[u8]| {
         let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         above.chain([path.len()]).any(|end| end > 0 && path.get(..end).is_some_and(|at| mounts.contains(at)))
     };
     difference.files.retain(|file| {
         let path = file.path.as_bytes();
-        !ignored.matches(path) && !is_mounted(path)
+        !ignored.matches(path) && !is_mounted(path) && !secrets.contains(path)
     });
     Ok(difference)
 }
+
+/// The paths of the image's secrets: what they hold on the machine is neither compared, shown nor pulled.
+fn secrets(image: &Side) -> Result<HashSet<Vec<u8>>, DriftError> {
+    let texts = image.texts(&[MAP.as_bytes().to_vec()], MAX_MAP)?;
+    let map = texts.values().find_map(|text| serde_json::from_slice::<Map>(text).ok());
+    let files = map.into_iter().flat_map(|map| map.files);
+    Ok(files.map(|file| file.path.into_bytes()).chain(image.in_the_clear()).collect())
+}
+
+/// More than the map of thousands of secrets has.
+const MAX_MAP: u64 = 4 << 20;

@@ -15,8 +15,9 @@ mod error;
 mod places;
 
 use std::fs::File;
-use std::io::{self, Seek as _};
+use std::io::{self, Seek as _, Write as _};
 use std::ops::Range;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -24,12 +25,16 @@ use hoopy_base::arch::Arch;
 use hoopy_base::atomic::Pending;
 use hoopy_base::programs::Programs;
 use hoopy_boot::layout::{self, Layout};
+use hoopy_boot::secrets::IDENTITY;
 use hoopy_disk::esp::{self, Item, Volume};
 use hoopy_disk::gpt::{self, ALIGNMENT, EFI_SYSTEM, Partition, Table};
+use hoopy_secrets::Plaintext;
+use rustix::fs::{MemfdFlags, memfd_create};
 use serde::Serialize;
 
 use hoopy_disk::fstab::Spec;
 use hoopy_disk::mkfs::{self, Maker};
+use hoopy_disk::populate;
 use hoopy_disk::sparse;
 
 pub use error::DiskError;
@@ -93,8 +98,19 @@ pub struct DiskConfig {
     pub lasting: Lasting,
     /// Bytes of the disk; as many as it takes where none are given.
     pub size: Option<u64>,
+    /// The machine's identity, where one of the partitions is to keep it.
+    pub identity: Option<DiskIdentity>,
     /// Where the filesystems' tools are.
     pub programs: Programs,
+}
+
+/// The machine's identity, and where it goes.
+#[derive(Debug)]
+pub struct DiskIdentity {
+    /// Where `fstab` mounts the filesystem.
+    pub mount_point: String,
+    /// The file, as the machine reads it.
+    pub file: Plaintext,
 }
 
 /// A disk that was written.
@@ -133,6 +149,10 @@ pub struct Part {
 pub fn write(out: &Path, config: &DiskConfig) -> Result<Disk, DiskError> {
     let dir = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut pending = Pending::new_in(dir).map_err(DiskError::io("make a file in", dir))?;
+    if config.identity.is_some() {
+        // Whoever reads the disk can open the machine's secrets.
+        pending.set_mode(0o600);
+    }
     let disk = write_to(pending.file(), config, dir)?;
     pending.keep(out).map_err(DiskError::io("write", out))?;
     Ok(disk)
@@ -161,6 +181,9 @@ pub fn write_to(out: &File, config: &DiskConfig, temp: &Path) -> Result<Disk, Di
         let made = tempfile::NamedTempFile::new_in(temp).map_err(DiskError::io("make a file in", temp))?;
         made.as_file().set_len(partition.size).map_err(DiskError::io("enlarge", made.path()))?;
         maker.make(made.path(), mount, &config.programs)?;
+        if let Some(identity) = config.identity.as_ref().filter(|own| own.mount_point == mount.mount_point) {
+            keep_identity(made.path(), &identity.file, &config.programs)?;
+        }
         // Some tools write a new file in place of the one they were given
         let from = File::open(made.path()).map_err(DiskError::io("open", made.path()))?;
         let data = copy(&from, out, partition).map_err(DiskError::Write)?;
@@ -171,6 +194,16 @@ pub fn write_to(out: &File, config: &DiskConfig, temp: &Path) -> Result<Disk, Di
         disk.partitions.push(part(partition, name, filesystem, mount.spec.to_string()));
     }
     Ok(disk)
+}
+
+/// The identity lies in no file of this computer but the disk itself.
+fn keep_identity(image: &Path, file: &Plaintext, programs: &Programs) -> Result<(), DiskError> {
+    let memory = memfd_create("hoopy-identity", MemfdFlags::CLOEXEC);
+    let mut memory = File::from(memory.map_err(|error| DiskError::Write(error.into()))?);
+    memory.write_all(file.as_bytes()).map_err(DiskError::Write)?;
+    let path = format!("/proc/{}/fd/{}", std::process::id(), memory.as_raw_fd());
+    let to = IDENTITY.split_once('/').unwrap_or(("", IDENTITY));
+    Ok(populate::put(image, Path::new(&path), to, programs)?)
 }
 
 /// Firmware looks for an image by the file's name, which says the architecture: under the name of another one, it

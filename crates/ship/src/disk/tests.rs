@@ -32,6 +32,7 @@ fn config(dir: &Path, layout: Layout, fstab: &str) -> DiskConfig {
         enroll: false,
         lasting: choose(&parse(fstab.as_bytes()), None, None).unwrap(),
         size: None,
+        identity: None,
         programs: Programs::default(),
     }
 }

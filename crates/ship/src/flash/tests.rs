@@ -170,6 +170,7 @@ fn config(dir: &Path) -> DiskConfig {
         enroll: false,
         lasting: choose(&parse(b"LABEL=data /data ext4\n"), None, None).unwrap(),
         size: None,
+        identity: None,
         programs: Programs::default(),
     }
 }

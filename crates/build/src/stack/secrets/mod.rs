@@ -9,6 +9,8 @@
 mod owners;
 mod place;
 
+pub use place::choose as keeps_identity;
+
 use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;

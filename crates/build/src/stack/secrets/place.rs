@@ -22,7 +22,11 @@ pub(super) fn device(system: &System, stack: &Stack, store: &Store) -> Result<De
     choose(&mounts, system.secrets.on.as_deref()).map_err(|e| SecretLayerError::Filesystem(e).into())
 }
 
-fn choose(mounts: &[Mount], on: Option<&str>) -> Result<Device, String> {
+/// The same of an `fstab` at hand.
+///
+/// # Errors
+/// Why there is none, or not one.
+pub fn choose(mounts: &[Mount], on: Option<&str>) -> Result<Device, String> {
     let keeps = |mount: &&Mount| {
         mount.is_disk() && mount.filesystem != "swap" && !WITHOUT_MODES.contains(&mount.filesystem.as_str())
     };

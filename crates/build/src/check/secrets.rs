@@ -1,0 +1,156 @@
+//! Secrets: whether they can be opened, for whom they are, whether a locked machine can be reached, and what lies in
+//! `root/` in the clear.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use hoopy_boot::secrets::Open;
+use hoopy_secrets::Secrets;
+use hoopy_secrets::check::{Fault, FaultKind, headers};
+use hoopy_secrets::directory::NAME;
+
+use super::finding::{Finding, Severity};
+use super::keys;
+use super::own::From;
+use super::view::{View, lines};
+
+/// What is needed to reach a machine over ssh: a locked one has it only if it is no secret. A directory stands for all in it.
+const REACH: [&str; 10] = [
+    "etc/ssh",
+    "etc/dropbear",
+    "etc/network",
+    "etc/wpa_supplicant",
+    "etc/iwd",
+    "etc/wireguard",
+    "etc/passwd",
+    "etc/shadow",
+    "root/.ssh",
+    "etc/tailscale",
+];
+
+/// What is wrong with secrets.
+pub fn check(view: &View<'_>) -> Vec<Finding> {
+    let mut findings = tracked(view);
+    match Secrets::read(&view.system.dir) {
+        Ok(None) => findings.extend(missing(view, None)),
+        Ok(Some(secrets)) => {
+            findings.extend(headers(&secrets).iter().map(|fault| of_fault(&view.system.dir, fault)));
+            findings.extend(twice(view, &secrets));
+            findings.extend(reach(view, &secrets));
+            findings.extend(missing(view, Some(&secrets)));
+        }
+        Err(error) => {
+            let fix = "correct it: docs/secrets.md says what secrets/ holds".to_owned();
+            findings.push(error_in(NAME.into(), error.to_string(), fix));
+        }
+    }
+    findings
+}
+
+fn error_in(file: PathBuf, message: String, fix: String) -> Finding {
+    Finding { severity: Severity::Error, file, line: None, message, fix }
+}
+
+/// What a fault of a secret is as a finding.
+pub fn of_fault(system: &Path, fault: &Fault) -> Finding {
+    let file = fault.file.strip_prefix(system).unwrap_or(&fault.file).to_owned();
+    let fix = match &fault.kind {
+        FaultKind::Recipients { .. } | FaultKind::Machine(_) => "run `hoopy secret rekey`".to_owned(),
+        FaultKind::File(_) | FaultKind::Read(_) => {
+            "restore it with git, or set it anew with `hoopy secret set`".to_owned()
+        }
+        FaultKind::Owner(_) => "use the key that it is encrypted for, or set it anew".to_owned(),
+        FaultKind::Identity(_) => {
+            "restore machine.age and machine.pub with git, or run `hoopy secret rekey --machine`".to_owned()
+        }
+    };
+    error_in(file, fault.kind.to_string(), fix)
+}
+
+/// The same path in `secrets/` and in `root/`: one of them in the clear.
+fn twice(view: &View<'_>, secrets: &Secrets) -> Vec<Finding> {
+    let in_root = |path: &str| view.own(path).filter(|own| own.from == From::Root).is_some();
+    let paths = secrets.paths.iter().filter_map(|path| path.on_machine()).filter(|path| in_root(path));
+    let finding = |path: &str| {
+        let message = format!("{NAME}/{path}.age is there too: this one lies in the image in the clear");
+        error_in(
+            format!("root/{path}").into(),
+            message,
+            "remove it, or run `hoopy secret import` to take it over".to_owned(),
+        )
+    };
+    paths.map(finding).collect()
+}
+
+/// With `open = "owner"`, what ssh and the network need must not be locked away.
+fn reach(view: &View<'_>, secrets: &Secrets) -> Vec<Finding> {
+    match view.system.secrets.open {
+        Some(Open::Owner) => {}
+        Some(Open::Build | Open::Disk) => return Vec::new(),
+        None => {
+            let message =
+                "there is secrets/, and `open` under [secrets] does not say how they are opened".to_owned();
+            let fix = "set it to \"disk\", \"owner\" or \"build\": docs/secrets.md compares them".to_owned();
+            return vec![error_in("hoopy.toml".into(), message, fix)];
+        }
+    }
+    let below = |path: &str, dir: &str| {
+        path == dir || path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let needed = |path: &&str| REACH.iter().any(|dir| below(path, dir)) || path.contains("/.ssh/");
+    let finding = |path: &str| {
+        let message =
+            "a locked machine needs it to be reached, and has it only once it is unlocked".to_owned();
+        let fix =
+            "keep it in root/, as a key made for the locked state alone, or use open = \"disk\"".to_owned();
+        error_in(format!("{NAME}/{path}.age").into(), message, fix)
+    };
+    secrets.paths.iter().filter_map(|path| path.on_machine()).filter(needed).map(finding).collect()
+}
+
+/// Private keys that git has: it never forgets them.
+fn tracked(view: &View<'_>) -> Vec<Finding> {
+    let keys: Vec<_> = view.own.iter().filter(|own| own.from == From::Root && keys::is_key(own)).collect();
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    let known = git(&view.system.dir, &["ls-files", "-z", "--", "root"]);
+    let known: Vec<&str> = known.split('\0').collect();
+    let finding = |path: String| {
+        let message =
+            "a private key that git tracks in the clear: everyone who has the repository has it".to_owned();
+        let fix = format!("run `hoopy secret import {path}`, and replace the key: history keeps the old one");
+        Finding { severity: Severity::Warning, file: path.into(), line: None, message, fix }
+    };
+    let paths = keys.iter().map(|own| format!("root/{}", own.path));
+    paths.filter(|path| known.contains(&path.as_str())).map(finding).collect()
+}
+
+/// What git ignores by name in `root/` and is not there: whoever clones the repository builds another image.
+fn missing(view: &View<'_>, secrets: Option<&Secrets>) -> Vec<Finding> {
+    let Ok(text) = std::fs::read(view.system.dir.join(".gitignore")) else { return Vec::new() };
+    let finding = |(line, text): (usize, String)| {
+        let path = text.trim().trim_start_matches('/').strip_prefix("root/")?.to_owned();
+        let is_name = !path.is_empty() && !path.ends_with('/') && !path.contains(['*', '?', '[', '\\', '!']);
+        let is_secret =
+            secrets.is_some_and(|all| all.paths.iter().any(|one| one.on_machine() == Some(&path)));
+        let is_there = view.system.dir.join("root").join(&path).symlink_metadata().is_ok();
+        (is_name && !is_secret && !is_there).then(|| Finding {
+            severity: Severity::Warning,
+            file: ".gitignore".into(),
+            line: Some(line),
+            message: format!("git ignores root/{path}, and it is not there: the image has no /{path}"),
+            fix: format!("put it there, or keep it encrypted: `hoopy secret set /{path}`"),
+        })
+    };
+    lines(&text).filter_map(finding).collect()
+}
+
+/// What git says; nothing where there is no git or no repository.
+fn git(dir: &Path, args: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command.args(["--no-optional-locks", "-C"]).arg(dir).args(args);
+    command.stdin(Stdio::null()).stderr(Stdio::null());
+    let said = command.output().ok().filter(|output| output.status.success());
+    said.map_or_else(String::new, |output| String::from_utf8_lossy(&output.stdout).into_owned())
+}
