@@ -19,6 +19,7 @@ mod fstab;
 mod getty;
 mod keys;
 mod own;
+mod passwords;
 mod runlevel;
 mod shebang;
 mod unbuilt;
@@ -143,6 +144,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(devices::check(view));
     findings.extend(fstab::check(view));
     findings.extend(keys::check(view));
+    findings.extend(passwords::check(view)?);
     findings.extend(crlf::check(view));
     findings.extend(shebang::check(view));
     findings.sort_by(|a, b| a.place().cmp(&b.place()));

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use hoopy_base::atomic::Readers;
 use hoopy_base::digest::ContentId;
 use hoopy_store::Store;
 use hoopy_trust::image::ImageSigner;
@@ -27,6 +28,7 @@ pub fn uki_to(
     store: &Store,
     signer: Option<&ImageSigner>,
     draft: impl FnOnce() -> Option<Draft>,
+    readers: Readers,
 ) -> Result<u64, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
     let sum = initramfs.checksum();
@@ -54,7 +56,7 @@ pub fn uki_to(
     // A draft may be longer than what it came to.
     pending.file().set_len(at).map_err(io)?;
     let signed = signer.map(|signer| signer.sign_file(pending.file())).transpose()?.flatten();
-    pending.keep(path).map_err(io)?;
+    pending.keep(path, readers).map_err(io)?;
     Ok(signed.unwrap_or(at))
 }
 
@@ -62,11 +64,16 @@ pub fn uki_to(
 ///
 /// # Errors
 /// [`ImageError::Io`].
-pub fn initramfs_to(path: &Path, initramfs: &Initramfs, store: &Store) -> Result<u64, ImageError> {
+pub fn initramfs_to(
+    path: &Path,
+    initramfs: &Initramfs,
+    store: &Store,
+    readers: Readers,
+) -> Result<u64, ImageError> {
     let write = || {
         let mut draft = new(path)?;
         let end = lay(&mut draft, 0, initramfs, store)?;
-        draft.into_pending().keep(path)?;
+        draft.into_pending().keep(path, readers)?;
         Ok(end)
     };
     write().map_err(|source| ImageError::Io { path: path.to_owned(), source })

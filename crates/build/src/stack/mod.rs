@@ -19,6 +19,7 @@ mod fold;
 pub mod health;
 mod kmod;
 mod package_layer;
+mod readers;
 pub mod root_mount;
 mod scripts;
 mod setup;

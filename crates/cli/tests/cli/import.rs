@@ -35,13 +35,14 @@ fn overlay(home: &Home, to: &str) -> PathBuf {
     }
     let to = home.path(to);
     fs::create_dir_all(to.parent().unwrap()).unwrap();
-    let made = Command::new("tar")
+    let mut tar = Command::new("tar");
+    tar
         .args(["-c", "-z", "--owner=0", "--group=0", "-f"])
         .arg(&to)
         .arg("-C")
         .arg(&dir)
         .args(["etc", "usr"]);
-    assert!(made.status().unwrap().success());
+    assert!(tar.status().unwrap().success());
     to
 }
 

@@ -21,7 +21,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;
-use hoopy_base::atomic::Pending;
+use hoopy_base::atomic::{Pending, Readers};
 use hoopy_base::programs::Programs;
 use hoopy_boot::layout::{self, Layout};
 use hoopy_disk::esp::{self, Item, Volume};
@@ -123,7 +123,9 @@ pub fn write(out: &Path, config: &DiskConfig) -> Result<Disk, DiskError> {
     let dir = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut pending = Pending::new_in(dir).map_err(DiskError::io("make a file in", dir))?;
     let disk = write_to(pending.file(), config, dir)?;
-    pending.keep(out).map_err(DiskError::io("write", out))?;
+    // The image is in it: who may not read that may not read this
+    let readers = Readers::of_file(&config.image).map_err(DiskError::io("read", &config.image))?;
+    pending.keep(out, readers).map_err(DiskError::io("write", out))?;
     Ok(disk)
 }
 
