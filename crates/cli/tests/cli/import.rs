@@ -36,12 +36,7 @@ fn overlay(home: &Home, to: &str) -> PathBuf {
     let to = home.path(to);
     fs::create_dir_all(to.parent().unwrap()).unwrap();
     let mut tar = Command::new("tar");
-    tar
-        .args(["-c", "-z", "--owner=0", "--group=0", "-f"])
-        .arg(&to)
-        .arg("-C")
-        .arg(&dir)
-        .args(["etc", "usr"]);
+    tar.args(["-c", "-z", "--owner=0", "--group=0", "-f"]).arg(&to).arg("-C").arg(&dir).args(["etc", "usr"]);
     assert!(tar.status().unwrap().success());
     to
 }
