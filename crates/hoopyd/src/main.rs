@@ -1,5 +1,6 @@
 //! The agent's command line. It is called by services, and by `hoopy` over ssh: the manual is docs/secrets.md.
 
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
     let result = match args.as_slice() {
         ["secrets"] => secrets::at_boot(root).map(|outcome| code(&outcome)),
         ["status"] => outcome::read(root).map(|outcome| {
-            println!("{}", outcome::text(&outcome));
+            let _ = writeln!(io::stdout(), "{}", outcome::text(&outcome));
             u8::from(outcome.state == hoopy_boot::secrets::State::Failed)
         }),
         ["unlock"] => unlock::all(root).map(|()| 0),
@@ -27,14 +28,14 @@ fn main() -> ExitCode {
         ["enroll"] => enroll::enroll(root, std::io::stdin(), false).map(|()| 0),
         ["enroll", "--forget"] => enroll::enroll(root, std::io::stdin(), true).map(|()| 0),
         _ => {
-            eprintln!("{USAGE}");
+            complain(USAGE);
             return ExitCode::from(2);
         }
     };
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("hoopyd: {error}");
+            complain(&format!("hoopyd: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -42,10 +43,15 @@ fn main() -> ExitCode {
 
 fn code(outcome: &hoopy_boot::secrets::Outcome) -> u8 {
     use hoopy_boot::secrets::State;
-    outcome.failures.iter().for_each(|failure| eprintln!("hoopyd: {failure}"));
+    outcome.failures.iter().for_each(|failure| complain(&format!("hoopyd: {failure}")));
     match outcome.state {
         State::Open => 0,
         State::Locked => LOCKED,
         State::Failed => 1,
     }
+}
+
+/// Prints a line on standard error. Where that is closed, nothing can be said about it.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }

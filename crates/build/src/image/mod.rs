@@ -33,7 +33,7 @@ pub use name::{Version, latest};
 pub use plaintext::OwnerKeys;
 pub use spec::{Contents, Output, Root, Signer, Spec};
 pub use tar::tar_to;
-pub use write::{initramfs_to, uki_to};
+pub use write::{Publication, initramfs_to, uki_to};
 
 /// An image could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use hoopy_base::atomic::Readers;
 use hoopy_base::digest::ContentId;
 use hoopy_store::Store;
 use hoopy_trust::image::ImageSigner;
@@ -12,6 +13,14 @@ use hoopy_uki::{Extent, Plan, Section};
 
 use super::initramfs::Content;
 use super::{Draft, ImageError, Initramfs};
+
+/// How a finished image gets its name.
+pub struct Publication<'a> {
+    /// Who signs it.
+    pub signer: Option<&'a ImageSigner>,
+    /// Who may read it.
+    pub readers: Readers,
+}
 
 /// Writes the unified kernel image `plan`, whose one external section is the initramfs, to `path`. Some of
 /// it may be written already in a `draft`, the kernel, too, whose digest this is; the draft is asked for when nothing else
@@ -25,7 +34,7 @@ pub fn uki_to(
     initramfs: &Initramfs,
     kernel: ContentId,
     store: &Store,
-    signer: Option<&ImageSigner>,
+    publication: &Publication<'_>,
     draft: impl FnOnce() -> Option<Draft>,
 ) -> Result<u64, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
@@ -50,46 +59,47 @@ pub fn uki_to(
         }
         .map_err(io)?;
     }
-    keep(draft, at, initramfs, signer, path)
+    keep(draft, at, initramfs, publication, path)
 }
 
 /// Writes the initramfs on its own to `path`.
 ///
 /// # Errors
 /// [`ImageError::Io`].
-pub fn initramfs_to(path: &Path, initramfs: &Initramfs, store: &Store) -> Result<u64, ImageError> {
+pub fn initramfs_to(
+    path: &Path,
+    initramfs: &Initramfs,
+    store: &Store,
+    readers: Readers,
+) -> Result<u64, ImageError> {
     let write = || {
         let mut draft = new(path)?;
         let end = lay(&mut draft, 0, initramfs, store)?;
         Ok((draft, end))
     };
     let (draft, end) = write().map_err(|source| ImageError::Io { path: path.to_owned(), source })?;
-    keep(draft, end, initramfs, None, path)
+    keep(draft, end, initramfs, &Publication { signer: None, readers }, path)
 }
 
 fn new(path: &Path) -> io::Result<Draft> {
     Draft::empty(path.parent().unwrap_or(Path::new(".")))
 }
 
-/// What holds secrets in the clear is for its owner alone.
-const PRIVATE: u32 = 0o600;
-
-/// Puts a finished draft, which may be longer than what it came to, in its place; gives its size, signed.
+/// Puts a finished draft, which may be longer than what it came to, in its place; gives its size, signed. What holds secrets
+/// in the clear is for its owner alone.
 fn keep(
     draft: Draft,
     size: u64,
     initramfs: &Initramfs,
-    signer: Option<&ImageSigner>,
+    publication: &Publication<'_>,
     path: &Path,
 ) -> Result<u64, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
     let mut pending = draft.into_pending();
-    if initramfs.is_secret() {
-        pending.set_mode(PRIVATE);
-    }
+    let readers = if initramfs.is_secret() { Readers::Owner } else { publication.readers };
     pending.file().set_len(size).map_err(io)?;
-    let signed = signer.map(|signer| signer.sign_file(pending.file())).transpose()?.flatten();
-    pending.keep(path).map_err(io)?;
+    let signed = publication.signer.map(|signer| signer.sign_file(pending.file())).transpose()?.flatten();
+    pending.keep(path, readers).map_err(io)?;
     Ok(signed.unwrap_or(size))
 }
 

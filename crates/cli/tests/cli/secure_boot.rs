@@ -83,6 +83,7 @@ impl Machine {
             forwards: vec![],
             network: Default::default(),
             disks: vec![],
+            identity: None,
             platform,
             acceleration: Acceleration::Auto,
             places: Places::default(),

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use hoopy_base::atomic::{Readers, replace_file};
 use hoopy_build::config::Overrides;
 use hoopy_secrets::cipher::encrypt_with_passphrase;
 use hoopy_secrets::directory::RECOVERY;
@@ -24,8 +25,7 @@ pub fn run(global: &Global, own: &SecretInit) -> Result<()> {
     let secrets = Secrets::initialise(here, &lines, &Terminal)?;
     if let Some(sealed) = recovery {
         let file = secrets.dir.join(RECOVERY);
-        hoopy_base::atomic::replace_file(&file, &sealed)
-            .context(format!("cannot write {}", file.display()))?;
+        replace_file(&file, &sealed, Readers::Umask).context(format!("cannot write {}", file.display()))?;
     }
     if system.secrets.open.is_none() {
         configure(&system.path("hoopy.toml"), own.open)?;
@@ -104,6 +104,7 @@ fn configure(file: &Path, open: Open) -> Result<()> {
     }
     let gap = if text.is_empty() || text.ends_with('\n') { "\n" } else { "\n\n" };
     let text = format!("{text}{gap}[secrets]\nopen = \"{open}\"\n");
-    hoopy_base::atomic::replace_file(file, text.trim_start_matches('\n').as_bytes())
+    let readers = Readers::of_file(file).unwrap_or(Readers::Umask);
+    replace_file(file, text.trim_start_matches('\n').as_bytes(), readers)
         .context(format!("cannot write {}", file.display()))
 }
