@@ -22,6 +22,9 @@ const WANTED: u64 = IDS - 1;
 /// Where root looks for ids: systemd's list of what is given to whom (docs/UIDS-GIDS.md there) leaves these free.
 const FREE: std::ops::Range<u64> = 0x7000_0000..0x7400_0000;
 
+/// How many ids a system has that is not a container.
+const ALL: u64 = u32::MAX as u64;
+
 /// A run of ids outside, which follow each other inside: the first, and how many.
 type Range = (u64, u64);
 
@@ -42,7 +45,7 @@ impl Identity {
     pub(super) fn of_this_process() -> Result<Self, SandboxError> {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         if geteuid().is_root() && may_map() {
-            return Ok(Self::of_root(&read));
+            return Self::of_root(&read);
         }
         let uid = geteuid().as_raw();
         let name = user_name(&read("/etc/passwd"), uid);
@@ -61,22 +64,30 @@ impl Identity {
     }
 
     /// That of root, from what `read` gives for files.
-    fn of_root(read: &dyn Fn(&str) -> String) -> Self {
-        let taken: Vec<Range> =
-            ["/etc/subuid", "/etc/subgid"].iter().flat_map(|file| all_ranges(&read(file))).collect();
-        let known: Vec<Range> =
-            ["/etc/passwd", "/etc/group"].iter().flat_map(|file| numbers(&read(file))).collect();
+    fn of_root(read: &dyn Fn(&str) -> String) -> Result<Self, SandboxError> {
+        let of =
+            |files: [&str; 2], ranges: fn(&str) -> Vec<Range>| files.map(|file| ranges(&read(file))).concat();
+        let taken =
+            [of(["/etc/subuid", "/etc/subgid"], all_ranges), of(["/etc/passwd", "/etc/group"], numbers)]
+                .concat();
         let there = ["/proc/self/uid_map", "/proc/self/gid_map"].map(|file| mapped(&read(file)));
-        let starts = FREE.step_by(1 << 16);
-        let free = |start: &u64| {
-            let apart =
-                |(first, count): &Range| first.saturating_add(*count) <= *start || start + IDS <= *first;
-            let within =
-                |(first, count): &Range| first <= start && start + IDS <= first.saturating_add(*count);
-            taken.iter().chain(&known).all(apart) && there.iter().all(|ranges| ranges.iter().any(within))
-        };
-        let start = starts.into_iter().find(free).unwrap_or(0);
-        Self { users: vec![(start, IDS)], groups: vec![(start, IDS)], root: true }
+        let are_there =
+            |start: u64| there.iter().all(|ranges| ranges.iter().any(|range| has_all(*range, start)));
+        let free = FREE
+            .step_by(1 << 16)
+            .find(|start| are_there(*start) && taken.iter().all(|range| is_apart(*range, *start)));
+        // Root in a container is not root on the host, so scripts may have its ids
+        let contained = there.iter().flatten().all(|(_, count)| *count < ALL);
+        let start = free.or_else(|| (contained && are_there(0)).then_some(0)).ok_or_else(|| {
+            let found = there[0].iter().map(|(_, count)| *count).sum();
+            SandboxError::NoSubordinateIds {
+                user: "root".into(),
+                file: "/proc/self/uid_map",
+                found,
+                wanted: IDS,
+            }
+        })?;
+        Ok(Self { users: vec![(start, IDS)], groups: vec![(start, IDS)], root: true })
     }
 
     /// Whether this is root.
@@ -116,6 +127,16 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+/// Whether the ids from `start` on are all in a range.
+fn has_all((first, count): Range, start: u64) -> bool {
+    first <= start && start + IDS <= first.saturating_add(count)
+}
+
+/// Whether none of them is.
+fn is_apart((first, count): Range, start: u64) -> bool {
+    first.saturating_add(count) <= start || start + IDS <= first
 }
 
 /// Whether this process may choose the ids of a user namespace.
@@ -216,29 +237,34 @@ mod tests {
         assert_eq!(user_name(passwd, 7), "7");
     }
 
-    fn of_root(files: &[(&str, &str)]) -> u32 {
+    fn of_root(files: &[(&str, &str)]) -> Option<u32> {
         let read =
             |path: &str| files.iter().find(|f| f.0 == path).map_or_else(String::new, |f| f.1.to_owned());
-        let identity = Identity::of_root(&read);
+        let identity = Identity::of_root(&read).ok()?;
         assert_eq!(identity.users, identity.groups);
-        identity.owner().0
+        Some(identity.owner().0)
+    }
+
+    fn with_map<'a>(map: &'a str, file: (&'a str, &'a str)) -> Option<u32> {
+        of_root(&[("/proc/self/uid_map", map), ("/proc/self/gid_map", map), file])
     }
 
     #[test]
-    fn root_takes_ids_that_nobody_has() {
-        let all = "         0          0 4294967295\n";
-        let maps = [("/proc/self/uid_map", all), ("/proc/self/gid_map", all)];
-        let with = |file: (&'static str, &'static str)| of_root(&[&maps[..], &[file]].concat());
-        assert_eq!(of_root(&maps), 0x7000_0000);
-        assert_eq!(
-            with(("/etc/subuid", "ann:1879000000:100000\n")),
-            0x7002_0000 - 0x1_0000 * u32::from(1_879_100_000 <= 0x7001_0000)
-        );
-        assert_eq!(with(("/etc/subgid", "ann:0:1879048193\n")), 0x7001_0000);
-        assert_eq!(with(("/etc/passwd", "ann:x:1879048200:1:::\n")), 0x7001_0000);
-        // A container that has the usual ids and no others.
-        let few = "         0     100000      65536\n";
-        assert_eq!(of_root(&[("/proc/self/uid_map", few), ("/proc/self/gid_map", few)]), 0);
+    fn root_takes_ids_that_belong_to_no_user() {
+        let with = |file: (&'static str, &'static str)| with_map("         0          0 4294967295\n", file);
+        assert_eq!(with(("", "")), Some(0x7000_0000));
+        assert_eq!(with(("/etc/subuid", "ann:1879000000:100000\n")), Some(0x7001_0000));
+        assert_eq!(with(("/etc/subgid", "ann:0:1879048193\n")), Some(0x7001_0000));
+        assert_eq!(with(("/etc/passwd", "ann:x:1879048200:1:::\n")), Some(0x7001_0000));
+        // Never its own
+        assert_eq!(with(("/etc/subuid", "ann:0:4294967295\n")), None);
+    }
+
+    #[test]
+    fn root_of_a_container_takes_the_ids_that_it_has() {
+        assert_eq!(with_map("         0     100000      65536\n", ("", "")), Some(0));
+        assert_eq!(with_map("         0       1000          1\n", ("", "")), None);
+        assert_eq!(with_map("", ("", "")), None);
     }
 
     #[test]

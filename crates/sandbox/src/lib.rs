@@ -7,8 +7,8 @@
 //!                               └─▶ the script     few capabilities, filtered system calls, Landlock
 //! ```
 //!
-//! The session helper is the running program started again from a sealed copy in memory, since namespaces want a process
-//! with one thread ([`helper_main`]); those below it are its copies (fork(2)), which begin at once. Each dies with the one
+//! The session helper is the running program started again from a file that scripts cannot change, since namespaces want a
+//! process with one thread ([`helper_main`]); those below it are its copies (fork(2)), which begin at once. Each dies with the one
 //! above it, and mounts exist only in the helpers' own namespaces: a `kill -9` at any moment leaves no process and no mount,
 //! at most a directory that the next session removes.
 //!

@@ -39,7 +39,8 @@ const KEPT: [CapabilitySet; 13] = [
 /// The first that the kernel ends when memory runs out (proc(5), oom_score_adj).
 const FIRST_TO_GO: &[u8] = b"1000";
 
-/// Confines this process. Gives where its calls are heard of that PID 1 answers.
+/// Confines this process. Gives the descriptor on which PID 1 receives the calls that it answers. Where the kernel allows no
+/// such descriptor, it is a pipe whose other end is closed: PID 1 then receives nothing, and those calls fail.
 pub(super) fn this_process(limits: &Limits, filter: &BpfProgram) -> Result<OwnedFd> {
     // Its files in /proc are its own from here on, as they will be when it is the script's program
     let _ = set_dumpable_behavior(DumpableBehavior::Dumpable);
@@ -48,7 +49,9 @@ pub(super) fn this_process(limits: &Limits, filter: &BpfProgram) -> Result<Owned
     drop_capabilities()?;
     set_no_new_privs(true).doing("give up new privileges")?;
     restrict_reach().map_err(io::Error::other).doing("restrict it with Landlock")?;
-    sys::filter_system_calls(filter).doing("filter system calls")
+    let listener = sys::filter_system_calls(filter).doing("filter system calls")?;
+    let closed_pipe = || io::pipe().map(|(reader, _)| reader.into()).doing("make a pipe");
+    listener.map_or_else(closed_pipe, Ok)
 }
 
 fn bound(limits: &Limits) -> rustix::io::Result<()> {

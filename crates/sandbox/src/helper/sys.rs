@@ -101,6 +101,12 @@ pub(super) fn make_read_only(path: &CStr, below: bool) -> io::Result<()> {
     set_attributes(rustix::fs::CWD, path, flags, &MountAttributes { set, ..MountAttributes::default() })
 }
 
+/// Makes a mount that is in no tree yet read-only.
+pub(crate) fn make_detached_read_only(mount: &OwnedFd) -> io::Result<()> {
+    let attributes = MountAttributes { set: READ_ONLY | NO_SUID, ..MountAttributes::default() };
+    set_attributes(mount.as_fd(), c"", libc::AT_EMPTY_PATH, &attributes)
+}
+
 /// Makes a mount that is in no tree yet, and all below it, read-only, with the owners of the user namespace `namespace`:
 /// what is 0's on the disk is that of 0 in there (mount_setattr(2)).
 pub(crate) fn map_owners(mount: &OwnedFd, namespace: BorrowedFd<'_>) -> io::Result<()> {
@@ -131,25 +137,27 @@ fn set_attributes(
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Has every system call of this process, and of all that it starts, pass `filter`. Gives where those are heard of that the
-/// filter leaves to others (seccomp_unotify(2)).
-pub(super) fn filter_system_calls(filter: &BpfProgram) -> io::Result<OwnedFd> {
+/// Has every system call of this process, and of all that it starts, pass `filter`. Gives the descriptor on which those
+/// calls are received that the filter leaves to another process (seccomp_unotify(2)). The kernel allows one such filter
+/// per process: where a container's engine has set one already, the result is `None`, and those calls fail with ENOSYS.
+pub(super) fn filter_system_calls(filter: &BpfProgram) -> io::Result<Option<OwnedFd>> {
+    match install(filter, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER) {
+        Err(e) if e.raw_os_error() == Some(libc::EBUSY) => install(filter, 0).map(|_| None),
+        // SAFETY: the kernel has just made it, and it has no other owner.
+        installed => installed.map(|fd| Some(unsafe { OwnedFd::from_raw_fd(fd) })),
+    }
+}
+
+fn install(filter: &BpfProgram, flags: libc::c_ulong) -> io::Result<RawFd> {
     let len = u16::try_from(filter.len()).map_err(io::Error::other)?;
     // seccompiler's instruction is the kernel's
     let program = libc::sock_fprog { len, filter: filter.as_ptr().cast::<libc::sock_filter>().cast_mut() };
     const { assert!(size_of::<sock_filter>() == size_of::<libc::sock_filter>()) };
     // SAFETY: the program is as long as it says, is only read, and lives until the call returns.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
-            std::ptr::from_ref(&program),
-        )
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, std::ptr::from_ref(&program))
     };
-    let fd = RawFd::try_from(result).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)?;
-    // SAFETY: the kernel gave it just now, to nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    RawFd::try_from(result).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)
 }
 
 /// A system call that waits for an answer.
@@ -194,4 +202,27 @@ fn above_standard_error() -> Result<Vec<RawFd>, Failure> {
     let open = std::fs::read_dir("/proc/self/fd").doing("list open files in /proc/self/fd")?;
     let numbers = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     Ok(numbers.filter(|fd| *fd > 2).collect())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// SECCOMP_RET_ALLOW as a whole program.
+    fn allow_everything() -> BpfProgram {
+        vec![sock_filter { code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000 }]
+    }
+
+    #[test]
+    fn a_filter_is_set_without_a_listener_where_there_is_one_already() {
+        // Filters count for one thread, and end with it
+        let thread = std::thread::spawn(|| {
+            rustix::thread::set_no_new_privs(true).unwrap();
+            // Its listener stays open, as a container engine's would
+            let _first = filter_system_calls(&allow_everything()).unwrap();
+            filter_system_calls(&allow_everything()).unwrap()
+        });
+        assert!(thread.join().unwrap().is_none());
+    }
 }
