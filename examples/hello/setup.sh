@@ -15,5 +15,6 @@ runlevel boot bootmisc hostname modules networking sysctl syslog
 runlevel default dropbear
 runlevel shutdown killprocs mount-ro
 
-# A password that everybody can read is no password: give your own machine a key instead.
+# A password that everybody can read counts at the console alone (root/etc/conf.d/dropbear). A machine of your own gets a
+# hash here, as `hoopy init` writes it, and your key.
 echo root:hello | chpasswd

@@ -1,5 +1,6 @@
 //! What a build tells while it runs and when it is done. The library says it here and prints nothing.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -87,4 +88,20 @@ impl Timings {
         self.0.push((name, took));
         result
     }
+}
+
+/// A path in what `--json` prints, as it is shown: JSON cannot hold one that is not UTF-8.
+///
+/// # Errors
+/// What the serializer says.
+pub fn shown_path<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+/// The same for several.
+///
+/// # Errors
+/// What the serializer says.
+pub fn shown_paths<S: serde::Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(paths.iter().map(|path| path.to_string_lossy()))
 }

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use hoopy_base::arch::Arch;
-use hoopy_base::report::Timings;
+use hoopy_base::report::{Timings, shown_path};
 use serde::Serialize;
 
 /// What a build made.
 #[derive(Debug, Clone, Serialize)]
 pub struct Built {
     /// The file.
+    #[serde(serialize_with = "shown_path")]
     pub path: PathBuf,
     /// Its size in bytes.
     pub size: u64,

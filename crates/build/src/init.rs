@@ -1,6 +1,11 @@
 //! `hoopy init`: a small system to start from, with a comment beside everything that one would want to change.
 //!
-//! The files are in `init/`, as they come out but for `CONSOLE` and `NAME`.
+//! The files are in `init/`, as they come out but for the words between `@`.
+//!
+//! Root gets a random password for the console, of which only the hash is written. Where the owner gives a public key, the
+//! machine runs an SSH server that takes that key and no password.
+
+mod password;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -14,6 +19,12 @@ const CONSOLE: &str = "@CONSOLE@";
 
 /// Stands for the machine's name.
 const NAME: &str = "@NAME@";
+
+/// Stands for the hash of root's password.
+const HASH: &str = "@HASH@";
+
+/// Stands before lines that count where there is a key to log in with, and are comments elsewhere.
+const SSH: &str = "@SSH@";
 
 /// What a directory without a usable name makes of a machine's.
 const DEFAULT_NAME: &str = "hoopy";
@@ -34,12 +45,36 @@ const FILES: [(&str, u32, &str); 9] = [
     ("tests/10-hostname.sh", 0o644, include_str!("init/hostname-test")),
 ];
 
+/// The same of the files that are there where the owner has a key; `KEY` is the key.
+const SSH_FILES: [(&str, u32, &str); 2] = [
+    ("root/etc/conf.d/dropbear", 0o644, include_str!("init/dropbear")),
+    ("root/root/.ssh/authorized_keys", 0o644, KEY),
+];
+
+/// Stands for the owner's public keys.
+const KEY: &str = "@KEY@\n";
+
+/// A system that was written.
+#[derive(Debug)]
+pub struct Written {
+    /// Its files, in order.
+    pub files: Vec<PathBuf>,
+    /// The password of root, which is written nowhere.
+    pub password: String,
+}
+
 /// A system that was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// There is a system, or part of one.
     #[error("{} already exists", .0.display())]
     Exists(PathBuf),
+    /// What was given as a public key is none.
+    #[error("the key: expected lines like `ssh-ed25519 AAAA... name`, found {0}")]
+    NotAKey(&'static str),
+    /// No password could be made.
+    #[error("cannot make a password: {0}")]
+    Password(String),
     /// A file could not be written.
     #[error("{}: {source}", .path.display())]
     Io {
@@ -50,22 +85,50 @@ pub enum InitError {
     },
 }
 
-/// Writes a minimal system for `arch` into `dir`, which may be there; gives the files in order.
+/// Writes a minimal system for `arch` into `dir`, which may be there. With public keys (the text of an `id_*.pub`), their
+/// owners can log in over the network.
 ///
 /// # Errors
-/// [`InitError::Exists`] where the directory has any of them; whatever the error, nothing half-written is left.
-pub fn init(dir: &Path, arch: Arch) -> Result<Vec<PathBuf>, InitError> {
-    let paths: Vec<PathBuf> = FILES.iter().map(|(name, ..)| dir.join(name)).collect();
+/// [`InitError::Exists`] where the directory has any of the files; whatever the error, nothing half-written is left.
+pub fn init(dir: &Path, arch: Arch, keys: Option<&str>) -> Result<Written, InitError> {
+    let keys = keys.map(public_keys).transpose()?;
+    let (password, hash) = password::new().map_err(InitError::Password)?;
+    let ssh = if keys.is_some() { &SSH_FILES[..] } else { &[] };
+    let all = || FILES.iter().chain(ssh);
+    let paths: Vec<PathBuf> = all().map(|(name, ..)| dir.join(name)).collect();
     if let Some(there) = paths.iter().find(|p| p.symlink_metadata().is_ok()) {
         return Err(InitError::Exists(there.clone()));
     }
     let mut made = Made::default();
-    for (path, (_, mode, text)) in paths.iter().zip(FILES) {
-        let text = text.replace(CONSOLE, arch.console()).replace(NAME, &name(dir));
-        made.file(path, mode, &text).map_err(|source| InitError::Io { path: path.clone(), source })?;
+    for (path, (_, mode, text)) in paths.iter().zip(all()) {
+        let text = match &keys {
+            Some(keys) => text.replace(SSH, "").replace(KEY, keys),
+            None => text.replace(SSH, "# "),
+        };
+        let text = text.replace(CONSOLE, arch.console()).replace(NAME, &name(dir)).replace(HASH, &hash);
+        made.file(path, *mode, &text).map_err(|source| InitError::Io { path: path.clone(), source })?;
     }
     made.keep();
-    Ok(paths)
+    Ok(Written { files: paths, password })
+}
+
+/// The lines of an OpenSSH public key file (sshd(8), AUTHORIZED_KEYS). Above all no private key, which begins like a letter.
+fn public_keys(text: &str) -> Result<String, InitError> {
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    if text.contains("PRIVATE KEY") {
+        return Err(InitError::NotAKey("a private key: give the file that ends in .pub"));
+    }
+    let is_key = |line: &str| {
+        let mut words = line.split_whitespace();
+        let kind = words.next().unwrap_or_default();
+        let known = ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"].iter().any(|start| kind.starts_with(start));
+        known && words.next().is_some_and(|key| key.starts_with("AAAA"))
+    };
+    match lines().count() {
+        0 => Err(InitError::NotAKey("nothing")),
+        _ if !lines().all(is_key) => Err(InitError::NotAKey("another text")),
+        _ => Ok(lines().fold(String::new(), |keys, line| keys + line + "\n")),
+    }
 }
 
 /// A host name like the directory's: letters, digits and `-` (RFC 952).
@@ -132,10 +195,11 @@ mod tests {
 
     #[test]
     fn what_it_writes_is_clean_on_each_architecture() {
-        for arch in Arch::ALL {
+        let keys = [None, Some("ssh-ed25519 AAAAC3Nz me@here\n")];
+        for (arch, keys) in Arch::ALL.into_iter().flat_map(|arch| keys.map(|keys| (arch, keys))) {
             let home = tempfile::tempdir().unwrap();
             let dir = home.path().join("My Machine!");
-            let files = init(&dir, arch).unwrap();
+            let files = init(&dir, arch, keys).unwrap().files;
             assert!(files.iter().all(|f| f.is_file()), "{files:?}");
             assert_eq!(fs::read_to_string(dir.join("root/etc/hostname")).unwrap(), "my-machine\n");
             let system = System::load(&dir, &Overrides::default()).unwrap();
@@ -148,7 +212,7 @@ mod tests {
     fn a_directory_with_any_of_the_files_is_left_as_it_is() {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("setup.sh"), "mine").unwrap();
-        let error = init(home.path(), Arch::X86_64).unwrap_err();
+        let error = init(home.path(), Arch::X86_64, None).unwrap_err();
         assert!(error.to_string().contains("setup.sh"), "{error}");
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
         assert_eq!(fs::read_to_string(home.path().join("setup.sh")).unwrap(), "mine");
@@ -159,7 +223,45 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         // `root` is no directory, and the files of `root/` come after others.
         fs::write(home.path().join("root"), "").unwrap();
-        init(home.path(), Arch::X86_64).unwrap_err();
+        init(home.path(), Arch::X86_64, None).unwrap_err();
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+    }
+
+    fn all_text(files: &[PathBuf]) -> String {
+        files.iter().map(|file| fs::read_to_string(file).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_password_is_another_one_each_time_and_written_nowhere() {
+        let home = tempfile::tempdir().unwrap();
+        let one = init(&home.path().join("a"), Arch::X86_64, None).unwrap();
+        let two = init(&home.path().join("b"), Arch::X86_64, None).unwrap();
+        assert_ne!(one.password, two.password);
+        let text = all_text(&one.files);
+        assert!(!text.contains(&one.password) && !text.contains("@HASH@"), "{text}");
+        assert!(text.contains("echo 'root:$6$"), "{text}");
+    }
+
+    #[test]
+    fn with_a_key_the_machine_takes_that_key_and_no_password() {
+        let home = tempfile::tempdir().unwrap();
+        let written = init(home.path(), Arch::X86_64, Some("# mine\nssh-ed25519 AAAAC3Nz me\n")).unwrap();
+        let read = |file: &str| fs::read_to_string(home.path().join(file)).unwrap();
+        assert_eq!(read("root/root/.ssh/authorized_keys"), "ssh-ed25519 AAAAC3Nz me\n");
+        assert!(read("root/etc/conf.d/dropbear").contains("\nDROPBEAR_OPTS=\"-s\"\n"));
+        assert!(read("packages").contains("\ndropbear\n"));
+        assert!(read("setup.sh").contains("\nrc-update -q add dropbear default\n"));
+        assert!(read("hoopy.toml").contains("\n[modes]\n\"root\" = \"0700\"\n"));
+        assert!(!all_text(&written.files).contains(&written.password));
+    }
+
+    #[test]
+    fn a_private_key_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        for text in ["-----BEGIN OPENSSH PRIVATE KEY-----\nx\n", "", "hello\n", "ssh-ed25519\n"] {
+            let error = init(home.path(), Arch::X86_64, Some(text)).unwrap_err();
+            assert!(matches!(error, InitError::NotAKey(_)), "{text:?}: {error}");
+        }
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
     }
 }

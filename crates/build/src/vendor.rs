@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hoopy_base::atomic::Pending;
+use hoopy_base::atomic::{Pending, Readers};
 
 use crate::config::release_dir;
 use crate::context::Context;
@@ -100,5 +100,5 @@ fn place(path: &Path, bytes: &mut dyn std::io::Read) -> Result<(), VendorError> 
     fs::create_dir_all(dir).map_err(io)?;
     let mut pending = Pending::new_in(dir).map_err(io)?;
     std::io::copy(bytes, pending.file()).map_err(io)?;
-    pending.keep(path).map_err(io)
+    pending.keep(path, Readers::Umask).map_err(io)
 }

@@ -154,9 +154,8 @@ pub fn keep(mounted: &Path, identities: &[MachineIdentity]) -> Result<(), AgentE
     }
     let write = || {
         let mut pending = hoopy_base::atomic::Pending::new_in(dir)?;
-        pending.set_mode(0o600);
         io::Write::write_all(pending.file(), MachineIdentity::file(identities).as_bytes())?;
-        pending.keep(&path)
+        pending.keep(&path, hoopy_base::atomic::Readers::Owner)
     };
     write().map_err(AgentError::io("write", &path))
 }

@@ -23,7 +23,7 @@ pub fn write(root: &Path, outcome: &Outcome) -> Result<(), AgentError> {
     let dir = path.parent().unwrap_or(root);
     std::fs::create_dir_all(dir).map_err(AgentError::io("make", dir))?;
     let text = serde_json::to_vec_pretty(outcome).unwrap_or_default();
-    atomic::replace_file(&path, &text).map_err(AgentError::io("write", &path))
+    atomic::replace_file(&path, &text, atomic::Readers::Umask).map_err(AgentError::io("write", &path))
 }
 
 /// Reads it.

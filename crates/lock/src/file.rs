@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;
-use hoopy_base::atomic::replace_file;
+use hoopy_base::atomic::edit_file;
 use hoopy_base::digest::ContentId;
 use hoopy_base::input::read_up_to;
 use serde::{Deserialize, Serialize};
@@ -204,7 +204,7 @@ impl Lock {
         if read_up_to(path, MAX_SIZE).is_ok_and(|old| old == text.as_bytes()) {
             return Ok(());
         }
-        replace_file(path, text.as_bytes()).map_err(|source| LockError::Io { path: path.to_owned(), source })
+        edit_file(path, text.as_bytes()).map_err(|source| LockError::Io { path: path.to_owned(), source })
     }
 
     /// The packages with this role, sorted by name.

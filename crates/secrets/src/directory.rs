@@ -330,7 +330,8 @@ pub(crate) fn seal_identity(
 
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), SecretsError> {
     let dir = path.parent().unwrap_or(path);
-    let written = fs::create_dir_all(dir).and_then(|()| atomic::replace_file(path, bytes));
+    let written =
+        fs::create_dir_all(dir).and_then(|()| atomic::replace_file(path, bytes, atomic::Readers::Umask));
     written.map_err(|source| SecretsError::Write { path: path.to_owned(), source })
 }
 

@@ -21,9 +21,11 @@
 //! this boot, and what is damaged counts as missing.
 //! Builds share the store; whoever removes what they may use has it alone.
 //!
-//! Users share a store where its directory is writable for their group (`install -d -m 2775 -g builders DIR`): what
-//! is made in it is then, too. Who may write to a store can put anything into the images that are built with it.
+//! A store is its owner's alone (see `access`). Users share one where its directory is writable for their group
+//! (`install -d -m 2770 -g builders DIR`): what is made in it is then, too. Who may write to a store can put anything into
+//! the images that are built with it, and who may read it can read what is in them.
 
+mod access;
 pub mod gc;
 pub mod layer;
 mod lock;
@@ -36,7 +38,7 @@ mod verify;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek as _, Write};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,6 +47,7 @@ use hoopy_base::atomic::{Pending, sync_dir};
 use hoopy_base::digest::{ContentId, LayerId, RecipeId, SegmentKey, of_reader};
 use tempfile::{SpooledTempFile, TempDir};
 
+use crate::access::Access;
 use crate::layer::Entry;
 use crate::layer::entry::layer_id;
 
@@ -122,6 +125,7 @@ impl Part {
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
+    access: Access,
     /// The name that the kernel gave to this boot; empty where it has none to give.
     boot: String,
     /// Whether something damaged was found and removed.
@@ -139,10 +143,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the directory cannot be made or locked.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        make(root)?;
-        let lock = lock::shared(root)?;
+        let access = make(root)?;
+        let lock = lock::shared(root, access)?;
         Ok(Self {
             root: root.to_owned(),
+            access,
             boot: seal::this_boot(),
             damage: AtomicBool::new(false),
             used: used::Used::default(),
@@ -200,6 +205,11 @@ impl Store {
     /// Where the blob `id` is or would be.
     pub fn blob_path(&self, id: ContentId) -> PathBuf {
         self.path(Part::Blob, id.as_bytes())
+    }
+
+    /// The mode of files in it.
+    pub fn file_mode(&self) -> u32 {
+        self.access.file_mode()
     }
 
     /// Where a download that is known as `key` grows.
@@ -373,7 +383,7 @@ impl Store {
     }
 
     fn name(&self, pending: Pending, path: &Path) -> Result<(), StoreError> {
-        pending.name(path).map_err(at(path))
+        pending.name(path, self.access.readers()).map_err(at(path))
     }
 }
 
@@ -385,23 +395,22 @@ fn blob_seal(id: ContentId) -> RecipeId {
 /// The directories of a store.
 const DIRS: [&str; 9] = ["blob", "partial", "layer", "data", "recipe", "segment", "lower", "used", "tmp"];
 
-/// Makes what is missing of a store. Where the directory is for a group to write to, so is what is made in it.
-fn make(root: &Path) -> Result<(), StoreError> {
-    fs::create_dir_all(root).map_err(at(root))?;
+/// Makes what is missing of a store; says who may use what is made in it.
+fn make(root: &Path) -> Result<Access, StoreError> {
+    if !root.is_dir() {
+        let above = root.parent().filter(|above| !above.as_os_str().is_empty());
+        above.map_or(Ok(()), fs::create_dir_all).and_then(|()| make_new(root)).map_err(at(root))?;
+    }
     if !root.join("blob").is_dir() {
         spread(root);
     }
-    let mode = fs::metadata(root).map_err(at(root))?.permissions().mode();
-    let shared = mode & 0o020 != 0;
-    let made = |path: &Path| match fs::create_dir(path) {
-        Ok(()) if shared => fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o2777)),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    };
+    access::close(root, &DIRS).map_err(at(root))?;
+    let access = Access::of(&fs::metadata(root).map_err(at(root))?);
     for dir in DIRS.map(|dir| root.join(dir)) {
-        match made(&dir) {
+        match access.make_dir(&dir) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             // Whoever writes to it will be told.
-            Err(e) if lock::is_refusal(&e) && root.join("blob").is_dir() => return Ok(()),
+            Err(e) if lock::is_refusal(&e) && root.join("blob").is_dir() => return Ok(access),
             other => other.map_err(at(&dir))?,
         }
     }
@@ -409,7 +418,17 @@ fn make(root: &Path) -> Result<(), StoreError> {
     if !tag.exists() {
         // https://bford.info/cachedir/: back-up programs leave such a directory out.
         let text = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by hoopy.\n";
-        fs::write(&tag, text).map_err(at(&tag))?;
+        let mut options = File::options();
+        let made = options.write(true).create(true).truncate(true).mode(access.file_mode()).open(&tag);
+        made.and_then(|mut file| file.write_all(text.as_bytes())).map_err(at(&tag))?;
     }
-    Ok(())
+    Ok(access)
+}
+
+/// Makes the directory of a store, unless another process is quicker.
+fn make_new(root: &Path) -> io::Result<()> {
+    match access::make_private(root) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && root.is_dir() => Ok(()),
+        made => made,
+    }
 }

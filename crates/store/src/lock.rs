@@ -12,10 +12,12 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use super::access::Access;
 use super::{StoreError, at};
 
 /// How long the gate is kept closed at a time: longer than most builds take.
@@ -26,8 +28,10 @@ const OPEN: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Lets a build in. What killed builds left under `tmp/` is swept where nobody else is in.
-pub(super) fn shared(root: &Path) -> Result<Option<File>, StoreError> {
-    let (Some(gate), Some(lock)) = (open(root, "gate")?, open(root, "lock")?) else { return Ok(None) };
+pub(super) fn shared(root: &Path, access: Access) -> Result<Option<File>, StoreError> {
+    let (Some(gate), Some(lock)) = (open(root, "gate", access)?, open(root, "lock", access)?) else {
+        return Ok(None);
+    };
     gate.lock_shared().map_err(at(root))?;
     match lock.try_lock() {
         Ok(()) => sweep(&root.join("tmp"))?,
@@ -48,9 +52,10 @@ pub(super) struct Alone {
 
 /// Waits until no build runs, and keeps new ones out. `waiting` is called once, when there is one to wait for.
 pub(super) fn alone(root: &Path, waiting: &dyn Fn()) -> Result<Alone, StoreError> {
+    let access = Access::of(&fs::metadata(root).map_err(at(root))?);
     let unwritable = || at(root)(io::ErrorKind::ReadOnlyFilesystem.into());
-    let gate = open(root, "gate")?.ok_or_else(unwritable)?;
-    let lock = open(root, "lock")?.ok_or_else(unwritable)?;
+    let gate = open(root, "gate", access)?.ok_or_else(unwritable)?;
+    let lock = open(root, "lock", access)?.ok_or_else(unwritable)?;
     let mut told = false;
     loop {
         gate.lock().map_err(at(root))?;
@@ -73,9 +78,10 @@ pub(super) fn alone(root: &Path, waiting: &dyn Fn()) -> Result<Alone, StoreError
 }
 
 /// The file of a lock. None in a store that cannot be written to and has none: nobody removes anything there.
-fn open(root: &Path, name: &str) -> Result<Option<File>, StoreError> {
+fn open(root: &Path, name: &str, access: Access) -> Result<Option<File>, StoreError> {
     let path = root.join(name);
-    let made = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let mut options = OpenOptions::new();
+    let made = options.create(true).truncate(false).write(true).mode(access.file_mode()).open(&path);
     match made {
         Ok(file) => Ok(Some(file)),
         // Another user's: a lock needs no right to write.
@@ -119,14 +125,15 @@ mod tests {
     fn whoever_wants_it_alone_waits_for_those_inside_and_keeps_others_out() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
-        let (first, waits, entered) = (shared(root).unwrap(), AtomicBool::new(false), AtomicBool::new(false));
+        let (first, waits, entered) =
+            (shared(root, Access::Owner).unwrap(), AtomicBool::new(false), AtomicBool::new(false));
         std::thread::scope(|threads| {
             let alone = threads.spawn(|| alone(root, &|| waits.store(true, Ordering::SeqCst)).unwrap());
             while !waits.load(Ordering::SeqCst) {
                 sleep(LOOK);
             }
             let second = threads.spawn(|| {
-                let second = shared(root).unwrap();
+                let second = shared(root, Access::Owner).unwrap();
                 entered.store(true, Ordering::SeqCst);
                 second
             });

@@ -23,6 +23,7 @@ pub struct Verified {
     /// Their size in bytes.
     pub bytes: u64,
     /// Those that were damaged, and are gone: a build makes or fetches them again.
+    #[serde(serialize_with = "hoopy_base::report::shown_paths")]
     pub removed: Vec<PathBuf>,
 }
 

@@ -73,6 +73,7 @@ pub struct Report {
     /// What the machines ran with; none where none was started.
     pub accelerator: Option<Accelerator>,
     /// What the consoles said, a file for each machine.
+    #[serde(serialize_with = "hoopy_base::report::shown_paths")]
     pub logs: Vec<PathBuf>,
     /// How long it all took.
     #[serde(serialize_with = "seconds", rename = "seconds")]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use hoopy_disk::fstab::{Mount, Spec};
@@ -80,6 +81,9 @@ fn disk(
     maker.make(image.path(), mount, &places.programs)?;
     // Some tools write a new file in place of the one they were given: look at the path again
     File::open(image.path()).and_then(|f| f.sync_all()).map_err(VmError::io("write", image.path()))?;
+    // The tool's new file has the umask's mode, and what the machine will keep there is its own
+    fs::set_permissions(image.path(), fs::Permissions::from_mode(0o600))
+        .map_err(VmError::io("close", image.path()))?;
     image.persist(&path).map_err(|e| VmError::io("rename to", &path)(e.error))?;
     Ok(ScratchDisk { path, spec, made: true })
 }

@@ -30,6 +30,7 @@ pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
     /// The file, relative to the system directory.
+    #[serde(serialize_with = "hoopy_base::report::shown_path")]
     pub file: PathBuf,
     /// Its line, from 1, where it is one line.
     pub line: Option<usize>,

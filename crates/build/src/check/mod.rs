@@ -24,6 +24,7 @@ mod kernel;
 mod keys;
 pub(crate) mod litter;
 mod own;
+mod passwords;
 mod programs;
 mod runlevel;
 pub mod secrets;
@@ -176,6 +177,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(devices::check(view));
     findings.extend(fstab::check(view));
     findings.extend(keys::check(view));
+    findings.extend(passwords::check(view)?);
     findings.extend(secrets::check(view));
     findings.extend(crlf::check(view));
     findings.extend(shebang::check(view));

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
@@ -92,7 +93,9 @@ impl Part {
         let path = store.partial_path(&Self::key(download));
         let io = |source| FetchError::Io { path: path.clone(), source };
         loop {
-            let file = match OpenOptions::new().read(true).append(true).create(true).open(&path) {
+            let mut options = OpenOptions::new();
+            options.read(true).append(true).create(true).mode(store.file_mode());
+            let file = match options.open(&path) {
                 // Another user's, in a store that users share: begun anew.
                 Err(e) if e.kind() == io::ErrorKind::PermissionDenied && fs::remove_file(&path).is_ok() => {
                     continue;

@@ -40,7 +40,7 @@ pub fn tar_to(path: &Path, stack: &Stack, store: &Store) -> Result<u64, ImageErr
     }
     archive.finish(true).and_then(|mut out| out.flush()).map_err(io)?;
     let size = pending.file().stream_position().map_err(io)?;
-    pending.keep(path).map_err(io)?;
+    pending.keep(path, stack.readers()).map_err(io)?;
     Ok(size)
 }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use hoopy_base::atomic::Readers;
 use hoopy_base::digest::ContentId;
 use hoopy_store::Store;
 use hoopy_trust::image::ImageSigner;
@@ -27,6 +28,7 @@ pub fn uki_to(
     store: &Store,
     signer: Option<&ImageSigner>,
     draft: impl FnOnce() -> Option<Draft>,
+    readers: Readers,
 ) -> Result<u64, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
     let sum = initramfs.checksum();
@@ -50,29 +52,31 @@ pub fn uki_to(
         }
         .map_err(io)?;
     }
-    keep(draft, at, initramfs, signer, path)
+    keep(draft, at, initramfs, signer, path, readers)
 }
 
 /// Writes the initramfs on its own to `path`.
 ///
 /// # Errors
 /// [`ImageError::Io`].
-pub fn initramfs_to(path: &Path, initramfs: &Initramfs, store: &Store) -> Result<u64, ImageError> {
+pub fn initramfs_to(
+    path: &Path,
+    initramfs: &Initramfs,
+    store: &Store,
+    readers: Readers,
+) -> Result<u64, ImageError> {
     let write = || {
         let mut draft = new(path)?;
         let end = lay(&mut draft, 0, initramfs, store)?;
         Ok((draft, end))
     };
     let (draft, end) = write().map_err(|source| ImageError::Io { path: path.to_owned(), source })?;
-    keep(draft, end, initramfs, None, path)
+    keep(draft, end, initramfs, None, path, readers)
 }
 
 fn new(path: &Path) -> io::Result<Draft> {
     Draft::empty(path.parent().unwrap_or(Path::new(".")))
 }
-
-/// What holds secrets in the clear is for its owner alone.
-const PRIVATE: u32 = 0o600;
 
 /// Puts a finished draft, which may be longer than what it came to, in its place; gives its size, signed.
 fn keep(
@@ -81,15 +85,15 @@ fn keep(
     initramfs: &Initramfs,
     signer: Option<&ImageSigner>,
     path: &Path,
+    readers: Readers,
 ) -> Result<u64, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
     let mut pending = draft.into_pending();
-    if initramfs.is_secret() {
-        pending.set_mode(PRIVATE);
-    }
+    // What holds secrets in the clear is for its owner alone
+    let readers = if initramfs.is_secret() { Readers::Owner } else { readers };
     pending.file().set_len(size).map_err(io)?;
     let signed = signer.map(|signer| signer.sign_file(pending.file())).transpose()?.flatten();
-    pending.keep(path).map_err(io)?;
+    pending.keep(path, readers).map_err(io)?;
     Ok(signed.unwrap_or(size))
 }
 

@@ -13,8 +13,8 @@ done
 for service in killprocs mount-ro; do
 	rc-update -q add "$service" shutdown
 done
-# rc-update -q add dropbear default
+@SSH@rc-update -q add dropbear default
 
-# The password of root at the console. Whoever reads this file knows it: choose one for a machine that counts, or
-# put a hash here instead (openssl passwd -6) and give it to `chpasswd -e`.
-echo root:hoopy | chpasswd
+# The password of root at the console, as a hash: `hoopy init` printed the password once, and it is written nowhere.
+# For another one, put here what `openssl passwd -6` prints.
+echo 'root:@HASH@' | chpasswd -e

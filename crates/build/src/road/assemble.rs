@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use hoopy_base::atomic::Readers;
 use hoopy_base::jobs::Task;
 use hoopy_base::report::Event;
 use hoopy_lock::Lock;
@@ -75,7 +76,7 @@ impl Assembly<'_> {
     ) -> Result<(PathBuf, u64), BuildError> {
         let images = images(self.spec)?;
         let file = |ending: &str| images.join(format!("{}.{ending}", self.identity.image()));
-        let store = self.context.store;
+        let (store, readers) = (self.context.store, self.stack.readers());
         match self.spec.output {
             Output::Uki => {
                 let path = file("efi");
@@ -83,14 +84,17 @@ impl Assembly<'_> {
                 let kernel = self.kernel.content;
                 let draft = || draft.and_then(Task::wait);
                 let signer = self.signer.filter(|_| self.spec.signer.is_some());
-                let bytes = image::uki_to(&path, &mut plan, initramfs, kernel, store, signer, draft)?;
+                let bytes =
+                    image::uki_to(&path, &mut plan, initramfs, kernel, store, signer, draft, readers)?;
                 Ok((path, bytes))
             }
             Output::KernelAndInitramfs => {
                 let (kernel, path) = (file("vmlinuz"), file("initramfs"));
-                hoopy_base::atomic::replace_file(&kernel, &self.kernel.read(self.stack, store)?)
+                let content = self.kernel.read(self.stack, store)?;
+                // A package's, which everybody can download
+                hoopy_base::atomic::replace_file(&kernel, &content, Readers::Umask)
                     .map_err(|source| ImageError::Io { path: kernel, source })?;
-                let bytes = image::initramfs_to(&path, initramfs, store)?;
+                let bytes = image::initramfs_to(&path, initramfs, store, readers)?;
                 Ok((path, bytes))
             }
             Output::Tar => Ok(archive(self.spec, &self.identity.image(), self.stack, self.context)?),

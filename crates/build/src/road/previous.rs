@@ -1,7 +1,8 @@
 //! What is remembered of an image that was built, and whether that image will do again. This is a format of the store:
 //! what commands print is [`Built`].
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use hoopy_base::arch::Arch;
@@ -18,6 +19,8 @@ use crate::image::{self, Output, Spec};
 pub struct PreviousImage {
     /// What images of its directory are called.
     name: String,
+    /// Where it is, as bytes: JSON has no other place for a path that is not UTF-8.
+    #[serde(with = "path_as_bytes")]
     path: PathBuf,
     size: u64,
     initramfs: u64,
@@ -30,12 +33,18 @@ pub struct PreviousImage {
     signed_by: Option<String>,
     /// Whether anybody wrote to it since.
     seal: Seal,
+    /// The mode that it was written with. Images that an earlier hoopy wrote were open to all: what it remembered lacks
+    /// this, does not count, and so they are made again.
+    mode: u32,
+    /// The size of the kernel beside an initramfs.
+    kernel: Option<u64>,
 }
 
 impl PreviousImage {
     /// The image that was just written; `None` where it is gone already.
     pub fn of(spec: &Spec, built: &Built, store: &Store) -> Option<Self> {
-        let seal = File::open(&built.path).and_then(|file| store.seal(&file)).ok()?;
+        let file = File::open(&built.path).ok()?;
+        let (seal, mode) = (store.seal(&file).ok()?, file.metadata().ok()?.mode());
         let Built {
             path,
             size,
@@ -48,9 +57,23 @@ impl PreviousImage {
             unchanged: _,
             timings: _,
         } = built.clone();
+        let kernel = fs::metadata(path.with_extension("vmlinuz")).ok().map(|meta| meta.len());
         let layers = layers.into_iter().map(|LayerSize { name, size }| (name, size)).collect();
         let name = spec.name.clone();
-        Some(Self { name, path, size, initramfs, packages, layers, modules, arch, signed_by, seal })
+        Some(Self {
+            name,
+            path,
+            size,
+            initramfs,
+            packages,
+            layers,
+            modules,
+            arch,
+            signed_by,
+            seal,
+            mode,
+            kernel,
+        })
     }
 
     /// The last image of a directory that was written as `output`, whatever it was made of.
@@ -72,22 +95,32 @@ impl PreviousImage {
         &self.path
     }
 
-    /// Whether it is the newest one, and nobody wrote to it since.
+    /// Whether it is where images go now, the newest one, and nobody wrote to it since.
     pub fn is_untouched(&self, spec: &Spec, store: &Store) -> bool {
         let file = File::open(&self.path);
-        file.is_ok_and(|file| self.is_newest(spec) && store.is_sealed(&file, &self.seal))
+        file.is_ok_and(|file| self.is_answer(spec) && store.is_sealed(&file, &self.seal))
     }
 
-    /// Whether it is the newest one, and whole. Only an image has a checksum that tells; everything else is known by
+    /// Whether it is where images go now, the newest one, and whole. Only an image has a checksum that tells; everything else is known by
     /// its size.
     pub fn is_whole(&self, spec: &Spec, store: &Store) -> bool {
         let Ok(mut file) = File::open(&self.path) else { return false };
         let size = file.metadata().is_ok_and(|meta| meta.len() == self.size);
         let image = spec.output == Output::Uki;
-        size && self.is_newest(spec)
+        size && self.is_answer(spec)
             && (store.is_sealed(&file, &self.seal)
                 || !image
                 || hoopy_uki::is_whole(&mut file).unwrap_or(false))
+    }
+
+    /// Whether it is what would be found in `images/`. That may have been a link to another directory, and the kernel
+    /// beside an initramfs may be gone.
+    fn is_answer(&self, spec: &Spec) -> bool {
+        let there = spec.images().canonicalize().is_ok_and(|images| self.path.parent() == Some(&images));
+        let kernel = spec.output != Output::KernelAndInitramfs
+            || fs::metadata(self.path.with_extension("vmlinuz"))
+                .is_ok_and(|meta| Some(meta.len()) == self.kernel);
+        there && kernel && self.is_newest(spec)
     }
 
     /// Whether no image of that name is newer.
@@ -98,8 +131,20 @@ impl PreviousImage {
 
     /// What a build tells that has nothing else to do.
     pub fn into_built(self, timings: Timings) -> Built {
-        let Self { name: _, path, size, initramfs, packages, layers, modules, arch, signed_by, seal: _ } =
-            self;
+        let Self {
+            name: _,
+            path,
+            size,
+            initramfs,
+            packages,
+            layers,
+            modules,
+            arch,
+            signed_by,
+            seal: _,
+            mode: _,
+            kernel: _,
+        } = self;
         let layers = layers.into_iter().map(|(name, size)| LayerSize { name, size }).collect();
         let unchanged = true;
         Built { path, size, initramfs, packages, layers, modules, arch, signed_by, unchanged, timings }
@@ -113,4 +158,19 @@ fn last(spec: &Spec) -> RecipeId {
         "hoopy last image of a directory 2",
         &[directory, spec.name.as_bytes(), &[spec.output as u8]],
     )
+}
+
+mod path_as_bytes {
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        path.as_os_str().as_bytes().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        Vec::deserialize(deserializer).map(|bytes| std::ffi::OsString::from_vec(bytes).into())
+    }
 }

@@ -24,6 +24,7 @@ mod modes;
 mod package_layer;
 mod passwords;
 mod protect;
+mod readers;
 pub mod root_mount;
 mod scripts;
 pub mod secrets;

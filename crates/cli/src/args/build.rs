@@ -26,6 +26,9 @@ pub struct Init {
     /// Directory to create the system in
     #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
+    /// Log in over SSH with this public key, as ~/.ssh/id_ed25519.pub, and never with a password
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub key: Option<PathBuf>,
 }
 
 /// Options of `check`.

@@ -25,7 +25,7 @@ pub fn edit(
     relocked.refuse_older(own.json)?;
     if !own.dry_run {
         // The lock last: where it cannot be written, the next build says that it does not fit `packages`.
-        hoopy_base::atomic::replace_file(&file, new.as_bytes())
+        hoopy_base::atomic::edit_file(&file, new.as_bytes())
             .context(format!("cannot write {}", file.display()))?;
         relocked.write()?;
     }

@@ -1,17 +1,25 @@
 //! `hoopy init`.
 
 use hoopy_base::arch::Arch;
+use hoopy_base::input::{self, Kind};
 use hoopy_build::target::TargetError;
 
 use crate::args::{Global, Init};
-use crate::error::{Exit, Result};
+use crate::error::{Context as _, Exit, Result};
 use crate::output::{note, print};
 
 pub fn run(global: &Global, own: &Init) -> Result<Exit> {
     let arch = global.arch.or_else(Arch::host).ok_or(TargetError::NoArch)?;
-    for file in hoopy_build::init::init(&own.dir, arch)? {
+    let keys = own
+        .key
+        .as_deref()
+        .map(|file| input::read_text(file, Kind::Text).context(format!("cannot read {}", file.display())));
+    let written = hoopy_build::init::init(&own.dir, arch, keys.transpose()?.as_deref())?;
+    for file in written.files {
         print(format!("{}\n", file.display()))?;
     }
+    // With --quiet, too: it cannot be had again
+    note(format!("root's password at the console: {} (only its hash is in setup.sh)", written.password));
     if !global.quiet {
         note(format!("next: hoopy build {0} && hoopy run {0}", own.dir.display()));
     }

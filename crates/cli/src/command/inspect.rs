@@ -41,7 +41,9 @@ fn describe(global: &Global, own: &Inspect, image: &Image) -> Result<Exit> {
     let description = image.describe()?;
     if let Some(file) = &own.html {
         let name = image.path.file_name().unwrap_or(OsStr::new("image")).to_string_lossy().into_owned();
-        hoopy_base::atomic::replace_file(file, page::render(image, &description, &name).as_bytes())
+        let page = page::render(image, &description, &name);
+        hoopy_base::atomic::Readers::of_file(&image.path)
+            .and_then(|readers| hoopy_base::atomic::replace_file(file, page.as_bytes(), readers))
             .map_err(|source| InspectError::Io { path: file.clone(), source })?;
         if !global.quiet {
             note(format!("wrote {}", file.display()));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use hoopy_base::atomic::replace_file;
+use hoopy_base::atomic::{Readers, replace_file};
 use hoopy_build::config::{Overrides, System};
 use hoopy_trust::CertifiedSigner;
 use hoopy_trust::certificate::Certificate;
@@ -45,7 +45,7 @@ fn enroll(global: &Global, system: &System, no_microsoft: bool) -> Result<()> {
     // All of them before the first is written: lists of one time belong together.
     for (variable, list) in enrolment.files()? {
         let path = system.path(&list_file(variable));
-        replace_file(&path, &list).context(format!("cannot write {}", path.display()))?;
+        replace_file(&path, &list, Readers::Umask).context(format!("cannot write {}", path.display()))?;
         if !global.quiet {
             note(format!("wrote {}", path.display()));
         }
@@ -144,7 +144,7 @@ fn export(global: &Global, system: &System, dir: &Path) -> Result<()> {
     }
     for (name, bytes) in files {
         let path = dir.join(name);
-        replace_file(&path, &bytes).context(format!("cannot write {}", path.display()))?;
+        replace_file(&path, &bytes, Readers::Umask).context(format!("cannot write {}", path.display()))?;
         if !global.quiet {
             note(format!("wrote {}", path.display()));
         }

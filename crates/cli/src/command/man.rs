@@ -34,7 +34,7 @@ fn write_all(dir: &Path) -> Result<Exit> {
     for command in commands.chain([hoopy.clone()]) {
         let name = command.get_display_name().unwrap_or_else(|| command.get_name());
         let file = dir.join(format!("{name}.1"));
-        hoopy_base::atomic::replace_file(&file, &page(command)?)
+        hoopy_base::atomic::replace_file(&file, &page(command)?, hoopy_base::atomic::Readers::Umask)
             .context(format!("cannot write {}", file.display()))?;
     }
     Ok(Exit::Success)

@@ -45,7 +45,11 @@ pub fn run(global: &Global, own: &Test) -> Result<Exit> {
     shown.begin(&name, &settings);
     let report = testing::run(&settings, &shown)?;
     if let Some(file) = &own.junit {
-        let written = hoopy_base::atomic::replace_file(file, testing::junit(&report, &name).as_bytes());
+        let written = hoopy_base::atomic::replace_file(
+            file,
+            testing::junit(&report, &name).as_bytes(),
+            hoopy_base::atomic::Readers::Umask,
+        );
         written.context(format!("cannot write {}", file.display()))?;
     }
     if own.json {

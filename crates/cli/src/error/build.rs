@@ -268,7 +268,10 @@ impl Classify for InitError {
     fn class(&self) -> Class {
         match self {
             Self::Exists(_) => Failed.hint("name another directory, or remove the file"),
-            Self::Io { .. } => Failed.into(),
+            Self::NotAKey(_) => {
+                Usage.hint("make a key with `ssh-keygen -t ed25519`, and give the file that ends in .pub")
+            }
+            Self::Password(_) | Self::Io { .. } => Failed.into(),
         }
     }
 }

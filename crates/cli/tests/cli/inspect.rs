@@ -196,3 +196,34 @@ fn colours_are_for_terminals_that_want_them() {
     assert!(coloured.contains("\u{1b}[32m+b\u{1b}[0m") && coloured.contains("\u{1b}[31m-a"), "{coloured:?}");
     assert!(!shown("1").unwrap().contains('\u{1b}'));
 }
+
+#[test]
+fn files_are_extracted_from_as_deep_as_the_kernel_makes_them() {
+    let home = home();
+    let deep: Vec<String> = (1..=1500).map(|depth| vec!["d"; depth].join("/")).collect();
+    let file = format!("{}/file", deep.last().unwrap());
+    let mut entries: Vec<(&str, u32, &str)> = deep.iter().map(|dir| (dir.as_str(), DIR, "")).collect();
+    entries.push((&file, FILE, "found\n"));
+    fs::write(home.path("deep"), archive(&entries)).unwrap();
+    home.ok(&["inspect", "extract", "deep", "-o", "out"]);
+    let mut find = Command::new("find");
+    let found = find.args(["out", "-name", "file", "-printf", "%s"]).current_dir(home.path(".")).output();
+    assert_eq!(String::from_utf8(found.unwrap().stdout).unwrap(), "6");
+}
+
+#[test]
+fn what_extract_does_not_make_is_told_and_what_it_cannot_make_fails() {
+    let home = home();
+    foreign(&home, "initrd", "hello\n");
+    let out = home.run(&["inspect", "extract", "initrd", "-o", "out"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{said}");
+    assert!(said.contains("no/dir: left out: lost at boot: there is no directory for it"), "{said}");
+    let deep: Vec<String> = (1..=40).map(|depth| vec!["d".repeat(99); depth].join("/")).collect();
+    let mut entries: Vec<(&str, u32, &str)> = deep.iter().map(|dir| (dir.as_str(), DIR, "")).collect();
+    let far = format!("link/{}", "f".repeat(200));
+    entries.extend([("link", 0o120_777, deep.last().unwrap().as_str()), (&far, FILE, "deeper\n")]);
+    fs::write(home.path("deep"), archive(&entries)).unwrap();
+    let said = home.fails(1, &["inspect", "extract", "deep", "-o", "too-deep"]);
+    assert!(said.contains("more than 4095 bytes"), "{said}");
+}

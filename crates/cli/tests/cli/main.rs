@@ -31,6 +31,7 @@ mod packages;
 mod pages;
 mod parity;
 mod query;
+mod readers;
 mod reference;
 mod reproduce;
 mod run;

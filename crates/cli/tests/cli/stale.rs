@@ -204,3 +204,56 @@ fn a_script_runs_again_when_a_package_below_it_has_changed_and_only_then() {
     let second = content(&home, "3", "etc/read");
     assert!(second.starts_with("two\n"), "{second}");
 }
+
+#[test]
+fn an_image_that_is_no_longer_where_images_go_is_no_answer() {
+    let home = home();
+    fs::create_dir(home.path("elsewhere")).unwrap();
+    symlink("../elsewhere", home.path("s/images")).unwrap();
+    settle(&home);
+    fs::remove_file(home.path("s/images")).unwrap();
+    fs::create_dir(home.path("s/images")).unwrap();
+    let said = home.ok(&["build", "s", "--quiet"]);
+    assert!(said.contains("/s/images/small-2026092101.efi") && Path::new(said.trim()).is_file(), "{said}");
+    // And the other way round
+    fs::rename(home.path("s/images"), home.path("old")).unwrap();
+    symlink("../elsewhere", home.path("s/images")).unwrap();
+    let said = home.ok(&["build", "s", "--quiet"]);
+    assert!(said.contains("/elsewhere/"), "{said}");
+}
+
+#[test]
+fn a_kernel_that_is_gone_from_beside_its_initramfs_is_written_again() {
+    let home = home();
+    let args = ["build", "s", "--quiet", "--output", "kernel+initramfs"];
+    std::thread::sleep(SETTLED);
+    let kernel = || Path::new(home.ok(&args).trim()).with_extension("vmlinuz");
+    let size = fs::metadata(kernel()).unwrap().len();
+    let changes: [fn(&Path); 2] =
+        [|kernel| fs::remove_file(kernel).unwrap(), |kernel| put(kernel, "cut short")];
+    for change in changes {
+        change(&kernel());
+        assert_eq!(fs::metadata(kernel()).unwrap().len(), size);
+    }
+}
+
+#[test]
+fn a_directory_whose_name_is_not_utf_8_is_built_as_any_other() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let home = home();
+    let name = OsStr::from_bytes(b"s\xff");
+    fs::rename(home.path("s"), home.path(".").join(name)).unwrap();
+    let build = |more: &[&str]| {
+        let mut command = home.command(&["build"]);
+        let out = command.arg(name).args(more).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    };
+    std::thread::sleep(SETTLED);
+    let first = build(&[]);
+    assert!(first.contains("small-2026092101.efi"), "{first}");
+    assert!(build(&[]).contains("up to date"));
+    let json: serde_json::Value = serde_json::from_str(&build(&["--json"])).unwrap();
+    assert!(json["path"].as_str().unwrap().ends_with("small-2026092101.efi"), "{json}");
+}

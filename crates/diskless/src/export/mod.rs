@@ -12,7 +12,7 @@ use std::path::Path;
 
 use flate2::{Compression, GzBuilder};
 use hoopy_apk::tar::{self, Writer};
-use hoopy_base::atomic::Pending;
+use hoopy_base::atomic::{Pending, Readers};
 use hoopy_build::config::System;
 use hoopy_build::context::Context;
 use hoopy_build::fetch::{self, FetchError};
@@ -245,7 +245,8 @@ fn write(path: &Path, items: &BTreeMap<EntryPath, Item>) -> io::Result<()> {
         archive.write_all(&item.bytes)?;
     }
     archive.finish(true)?.finish()?.flush()?;
-    pending.keep(path)
+    // It holds the machine's configuration, its keys and passwords among it
+    pending.keep(path, Readers::Owner)
 }
 
 fn header(path: &EntryPath, item: &Item) -> tar::Entry {

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use hoopy_base::atomic::replace_file;
+use hoopy_base::atomic::edit_file;
 use hoopy_base::beneath::Beneath;
 use hoopy_base::input::{Kind, read_text};
 use hoopy_store::layer::EntryPath;
@@ -260,7 +260,7 @@ fn set_modes(path: &Path, modes: &[(String, u32)]) -> Result<(), DriftError> {
             None => drop(table.insert(&key, value(text))),
         }
     }
-    replace_file(path, document.to_string().as_bytes()).map_err(failed)
+    edit_file(path, document.to_string().as_bytes()).map_err(failed)
 }
 
 #[cfg(test)]

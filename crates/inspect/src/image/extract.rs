@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use hoopy_base::atomic::new_mode;
 use hoopy_base::beneath::Beneath;
 use hoopy_store::layer::path::is_within;
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
@@ -43,14 +44,22 @@ impl Image {
         fs::create_dir_all(to).map_err(failed)?;
         // Their own rights they get last.
         let top = Beneath::open(to, 0o700).map_err(failed)?;
-        Extraction { to, top, done: Extracted::default() }.run(self, &wanted)
+        let permissions = new_mode(to, PERMISSIONS).map_err(failed)?;
+        let mut done = Extraction { to, top, permissions, done: Extracted::default() }.run(self, &wanted)?;
+        done.left_out.extend(self.lost_of(paths));
+        Ok(done)
+    }
+
+    /// What the kernel could not make at boot either, among `paths`.
+    fn lost_of<'a>(&'a self, paths: &'a [Vec<u8>]) -> impl Iterator<Item = (Vec<u8>, String)> + 'a {
+        let is_meant = |path: &[u8]| {
+            paths.is_empty() || paths.iter().any(|asked| is_within(&clean(path), &clean(asked)))
+        };
+        let lost = self.root.lost.iter().filter(move |lost| is_meant(&lost.path));
+        lost.map(|lost| (lost.path.clone(), format!("lost at boot: {}", lost.why)))
     }
 
     fn wanted(&self, paths: &[Vec<u8>]) -> Result<Wanted<'_>, InspectError> {
-        let clean = |path: &[u8]| -> Vec<u8> {
-            let names = path.split(|&b| b == b'/').filter(|n| !n.is_empty() && *n != b".");
-            names.collect::<Vec<_>>().join(&b'/')
-        };
         let asked: BTreeSet<Vec<u8>> = paths.iter().map(|path| clean(path)).collect();
         let mut met = BTreeSet::new();
         let mut wanted = Wanted::new();
@@ -68,9 +77,17 @@ impl Image {
     }
 }
 
+/// A path without what does not count in it.
+fn clean(path: &[u8]) -> Vec<u8> {
+    let names = path.split(|&b| b == b'/').filter(|name| !name.is_empty() && *name != b".");
+    names.collect::<Vec<_>>().join(&b'/')
+}
+
 struct Extraction<'a> {
     to: &'a Path,
     top: Beneath,
+    /// What the umask leaves of [`PERMISSIONS`].
+    permissions: u32,
     done: Extracted,
 }
 
@@ -128,7 +145,7 @@ impl Extraction<'_> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat(&dir, name, flags, Mode::RUSR | Mode::WUSR)?);
         self.done.bytes += io::copy(data, &mut file)?;
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(node.mode & PERMISSIONS))?;
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(node.mode & self.permissions))?;
         rustix::fs::futimens(&file, &times(node))?;
         for (other, _) in others {
             let (to, other) = self.top.place(other)?;
@@ -141,7 +158,7 @@ impl Extraction<'_> {
     fn settle(&self, path: &[u8], node: &Node) -> io::Result<()> {
         let dir = self.top.directory(path)?;
         // The user's own right to it stays, or nobody could remove it.
-        rustix::fs::fchmod(&dir, Mode::from_raw_mode(node.mode & PERMISSIONS | 0o700))?;
+        rustix::fs::fchmod(&dir, Mode::from_raw_mode(node.mode & self.permissions | 0o700))?;
         Ok(rustix::fs::futimens(&dir, &times(node))?)
     }
 }

@@ -179,8 +179,16 @@ impl Image {
             }
         }
         self.segments = splitter.segments;
+        self.stopped = self.stopped.take().or_else(|| self.lacking(&root));
         self.root = root;
         Ok(())
+    }
+
+    /// What of the initramfs is not in the tree, though the kernel would make it.
+    fn lacking(&self, root: &Root) -> Option<Stopped> {
+        let (segment, path) = root.too_long.clone()?;
+        let offset = self.segments.get(segment as usize)?.offset;
+        Some(Stopped { offset, why: split::SplitError::TooLong { path, why: root::TOO_LONG } })
     }
 
     /// Names the segments: as the image says, else by the packages that all of their files are of.

@@ -88,6 +88,14 @@ pub enum SplitError {
     /// More than [`Limits`].
     #[error("more than {0}, too much for a system that boots")]
     TooMuch(String),
+    /// A path that the kernel would make and hoopy does not.
+    #[error("{}: {why}", String::from_utf8_lossy(.path))]
+    TooLong {
+        /// Its name in the archive.
+        path: Vec<u8>,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// What is in it is no archive.
     #[error(transparent)]
     Archive(#[from] ReadError),

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -263,7 +264,9 @@ struct Out {
 
 impl Out {
     fn new(path: &Path, size: u64) -> Result<Self, DeployError> {
-        let file = File::create_new(path).and_then(|file| file.set_len(size).map(|()| file));
+        // The image may hold keys
+        let made = File::options().write(true).create_new(true).mode(0o600).open(path);
+        let file = made.and_then(|file| file.set_len(size).map(|()| file));
         let file = file.map_err(|source| DeployError::Image { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), file })
     }

@@ -22,7 +22,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;
-use hoopy_base::atomic::Pending;
+use hoopy_base::atomic::{Pending, Readers};
 use hoopy_base::programs::Programs;
 use hoopy_boot::layout::{self, Layout};
 use hoopy_boot::secrets::IDENTITY;
@@ -149,12 +149,14 @@ pub struct Part {
 pub fn write(out: &Path, config: &DiskConfig) -> Result<Disk, DiskError> {
     let dir = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut pending = Pending::new_in(dir).map_err(DiskError::io("make a file in", dir))?;
-    if config.identity.is_some() {
-        // Whoever reads the disk can open the machine's secrets.
-        pending.set_mode(0o600);
-    }
     let disk = write_to(pending.file(), config, dir)?;
-    pending.keep(out).map_err(DiskError::io("write", out))?;
+    // The image is in it: who may not read that may not read this
+    let readers = match config.identity {
+        // Whoever reads the disk can open the machine's secrets.
+        Some(_) => Readers::Owner,
+        None => Readers::of_file(&config.image).map_err(DiskError::io("read", &config.image))?,
+    };
+    pending.keep(out, readers).map_err(DiskError::io("write", out))?;
     Ok(disk)
 }
 

@@ -24,7 +24,7 @@ pub fn run(global: &Global, own: &SecretInit) -> Result<()> {
     let secrets = Secrets::initialise(here, &lines, &Terminal)?;
     if let Some(sealed) = recovery {
         let file = secrets.dir.join(RECOVERY);
-        hoopy_base::atomic::replace_file(&file, &sealed)
+        hoopy_base::atomic::replace_file(&file, &sealed, hoopy_base::atomic::Readers::Umask)
             .context(format!("cannot write {}", file.display()))?;
     }
     if system.secrets.open.is_none() {
@@ -104,6 +104,6 @@ fn configure(file: &Path, open: Open) -> Result<()> {
     }
     let gap = if text.is_empty() || text.ends_with('\n') { "\n" } else { "\n\n" };
     let text = format!("{text}{gap}[secrets]\nopen = \"{open}\"\n");
-    hoopy_base::atomic::replace_file(file, text.trim_start_matches('\n').as_bytes())
+    hoopy_base::atomic::edit_file(file, text.trim_start_matches('\n').as_bytes())
         .context(format!("cannot write {}", file.display()))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hoopy_cpio::{Entry, PATH_MAX, file_type};
 
 use super::super::split::Found;
-use super::{Content, FileType, Kind, Lost, MAX_LOST, Node, NodeId, Root};
+use super::{Content, FileType, Kind, Lost, MAX_LOST, NoPlace, Node, NodeId, Root, TOO_LONG};
 
 impl Root {
     /// Does what the kernel does at this entry.
@@ -16,6 +16,9 @@ impl Root {
             self.archive = archive;
         }
         if let Err(why) = self.entry(found) {
+            if why == TOO_LONG {
+                self.too_long.get_or_insert_with(|| (found.segment, found.entry.name.clone()));
+            }
             self.lost_count += 1;
             if self.lost.len() < MAX_LOST {
                 self.lost.push(Lost { path: found.entry.name.clone(), why });
@@ -47,7 +50,7 @@ impl Root {
     /// What is at the path and stays there: what is of another type than this (or any, for none) is removed, if it
     /// can be.
     fn clean(&mut self, path: &[u8], kind: Option<FileType>) -> Option<NodeId> {
-        let place = self.resolve(path, false)?;
+        let place = self.resolve(path, false).ok()?;
         let (dir, name, id) = (place.dir, place.name, place.node?);
         let is_same = self.node(id).is_some_and(|node| Some(node.kind.file_type()) == kind);
         let is_full = matches!(self.node(id), Some(Node { kind: Kind::Dir(held), .. }) if !held.is_empty());
@@ -68,7 +71,7 @@ impl Root {
 
     /// Gives the node another name, where nothing is yet.
     fn name(&mut self, path: &[u8], id: NodeId) -> Result<(), &'static str> {
-        let place = self.resolve(path, false).ok_or("there is no directory for it")?;
+        let place = self.resolve(path, false).map_err(NoPlace::why)?;
         let (dir, taken) = (place.dir, place.node.is_some());
         let name: Box<[u8]> = place.name.filter(|_| !taken).ok_or("something is there that stays")?.into();
         match self.node_mut(dir) {
@@ -141,7 +144,7 @@ impl Root {
         };
         self.clean(&entry.name, None);
         let gone = "the file that it is a further name of is gone";
-        let id = self.resolve(&first, false).and_then(|place| place.node).ok_or(gone)?;
+        let id = self.resolve(&first, false).ok().and_then(|place| place.node).ok_or(gone)?;
         if matches!(self.node(id), Some(Node { kind: Kind::Dir(_), .. })) {
             return Err(gone);
         }

@@ -11,6 +11,8 @@ mod file_type;
 
 use std::collections::{BTreeMap, HashMap, btree_map};
 
+use hoopy_cpio::PATH_MAX;
+
 pub use file_type::FileType;
 
 /// A node of the tree, by number.
@@ -86,6 +88,8 @@ pub struct Root {
     pub lost: Vec<Lost>,
     /// How many there are.
     pub lost_count: u64,
+    /// The first entry that the kernel would make and this tree does not, and its segment.
+    pub too_long: Option<(u32, Vec<u8>)>,
 }
 
 /// What makes two entries of one archive hard links: device, inode, type.
@@ -97,8 +101,9 @@ pub const MAX_LOST: usize = 1000;
 /// Symbolic links in one path (`MAXSYMLINKS`, include/linux/namei.h).
 const MAX_SYMLINKS: usize = 40;
 
-/// Directories in each other. The kernel has no such bound, and no system has so many.
-const MAX_DEPTH: usize = 1024;
+/// The longest path in the tree. Names in an archive are shorter, and the kernel has no bound for what they lead to
+/// through links; no system has such paths, and a tree of them would take too much memory.
+const MAX_PATH: usize = PATH_MAX;
 
 const ROOT: NodeId = NodeId(0);
 
@@ -112,6 +117,27 @@ struct Place<'p> {
     name: Option<&'p [u8]>,
     node: Option<NodeId>,
 }
+
+/// Why a path leads nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NoPlace {
+    /// What is before its end is not there.
+    Missing,
+    /// What it leads to has a path longer than [`MAX_PATH`].
+    TooLong,
+}
+
+impl NoPlace {
+    const fn why(self) -> &'static str {
+        match self {
+            Self::Missing => "there is no directory for it",
+            Self::TooLong => TOO_LONG,
+        }
+    }
+}
+
+/// What is said of an entry whose path is longer than [`MAX_PATH`].
+pub(super) const TOO_LONG: &str = "with links followed, its path has more than 4095 bytes";
 
 impl Default for Root {
     /// What is there before any initramfs: `/dev`, `/dev/console` and `/root`.
@@ -127,56 +153,70 @@ impl Default for Root {
             node(dir(&[]), 0o700),
             node(Kind::Char(5, 1), 0o600),
         ];
-        Self { nodes, links: HashMap::new(), archive: (0, 0), lost: Vec::new(), lost_count: 0 }
+        Self {
+            nodes,
+            links: HashMap::new(),
+            archive: (0, 0),
+            lost: Vec::new(),
+            lost_count: 0,
+            too_long: None,
+        }
     }
 }
 
 impl Root {
-    /// Where `path` leads, with symbolic links on the way followed, and one at its end only with `follow`. Nothing
-    /// where what is before the end is not there.
-    fn resolve<'p>(&'p self, path: &'p [u8], follow: bool) -> Option<Place<'p>> {
-        let mut dirs = vec![ROOT];
+    /// Where `path` leads, with symbolic links on the way followed, and one at its end only with `follow`.
+    fn resolve<'p>(&'p self, path: &'p [u8], follow: bool) -> Result<Place<'p>, NoPlace> {
+        // Each with the length of its path
+        let mut dirs = vec![(ROOT, 0)];
         let mut names: Vec<&[u8]> = components(path).rev().collect();
         let mut followed = 0;
         while let Some(name) = names.pop() {
-            let dir = *dirs.last()?;
-            let Kind::Dir(held) = &self.node(dir)?.kind else { return None };
+            let &(dir, length) = dirs.last().ok_or(NoPlace::Missing)?;
+            let length = length + name.len() + 1;
+            let Some(Kind::Dir(held)) = self.node(dir).map(|node| &node.kind) else {
+                return Err(NoPlace::Missing);
+            };
             if name == b".." {
                 dirs.truncate((dirs.len() - 1).max(1));
                 continue;
             }
             let last = names.is_empty();
             let Some(&id) = held.get(name) else {
-                return last.then_some(Place { dir, name: Some(name), node: None });
+                return match last {
+                    true if length > MAX_PATH => Err(NoPlace::TooLong),
+                    true => Ok(Place { dir, name: Some(name), node: None }),
+                    false => Err(NoPlace::Missing),
+                };
             };
-            match &self.node(id)?.kind {
+            match &self.node(id).ok_or(NoPlace::Missing)?.kind {
                 Kind::Symlink(target) if !last || follow => {
                     followed += 1;
                     if followed > MAX_SYMLINKS {
-                        return None;
+                        return Err(NoPlace::Missing);
                     }
                     if target.starts_with(b"/") {
                         dirs.truncate(1);
                     }
                     names.extend(components(target).rev());
                 }
-                _ if last => return Some(Place { dir, name: Some(name), node: Some(id) }),
-                Kind::Dir(_) if dirs.len() < MAX_DEPTH => dirs.push(id),
-                _ => return None,
+                _ if last => return Ok(Place { dir, name: Some(name), node: Some(id) }),
+                Kind::Dir(_) => dirs.push((id, length)),
+                _ => return Err(NoPlace::Missing),
             }
         }
-        let id = *dirs.last()?;
-        Some(Place { dir: id, name: None, node: Some(id) })
+        let &(id, _) = dirs.last().ok_or(NoPlace::Missing)?;
+        Ok(Place { dir: id, name: None, node: Some(id) })
     }
 
     /// The node at a path, symbolic links followed.
     pub fn find(&self, path: &[u8]) -> Option<NodeId> {
-        self.resolve(path, true)?.node
+        self.resolve(path, true).ok()?.node
     }
 
     /// The node at a path, which may be a symbolic link itself.
     pub fn find_link(&self, path: &[u8]) -> Option<NodeId> {
-        self.resolve(path, false)?.node
+        self.resolve(path, false).ok()?.node
     }
 
     /// A node.

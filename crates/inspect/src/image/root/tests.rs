@@ -168,3 +168,39 @@ fn a_file_that_turned_into_a_pipe_keeps_the_kernel_waiting() {
     let lines: &[Line] = &[("a", FILE, 7, "xyz"), ("a", PIPE, 0, ""), ("b", FILE, 7, "")];
     assert!(tree(&[lines]).ends_with("LOST b: the kernel waits for ever for a reader of that pipe"));
 }
+
+#[test]
+fn directories_may_be_as_deep_as_a_name_can_say() {
+    let deepest = vec!["a"; 2047].join("/");
+    let mut root = Root::default();
+    let mut writer = Writer::new(Vec::new());
+    let dirs = deepest.match_indices('/').map(|(cut, _)| &deepest[..cut]);
+    for (name, mode) in dirs.map(|dir| (dir, DIR)).chain([(&*deepest, FILE)]) {
+        writer.entry(&Header { name: name.as_bytes(), mode, ..Header::default() }, 0).unwrap();
+    }
+    let bytes = writer.finish().unwrap();
+    let mut take = |found: Found<'_>| root.take(&found);
+    Splitter::new(Limits::default(), &mut take).buffer(bytes.as_slice(), 0).unwrap();
+    assert_eq!((root.lost_count, root.too_long.is_none()), (0, true));
+    assert!(root.find(deepest.as_bytes()).is_some());
+}
+
+#[test]
+fn what_links_make_deeper_is_said_to_be_missing() {
+    let deep = vec!["a"; 2000].join("/");
+    let mut root = Root::default();
+    let mut writer = Writer::new(Vec::new());
+    let dirs = deep.match_indices('/').map(|(cut, _)| &deep[..cut]).chain([&*deep]);
+    for name in dirs {
+        writer.entry(&Header { name: name.as_bytes(), mode: DIR, ..Header::default() }, 0).unwrap();
+    }
+    let link = Header { name: b"l", mode: LINK, ..Header::default() };
+    writer.entry(&link, deep.len() as u64).unwrap();
+    writer.write_all(deep.as_bytes()).unwrap();
+    let far = format!("l/{}", "b".repeat(120));
+    writer.entry(&Header { name: far.as_bytes(), mode: FILE, ..Header::default() }, 0).unwrap();
+    let bytes = writer.finish().unwrap();
+    let mut take = |found: Found<'_>| root.take(&found);
+    Splitter::new(Limits::default(), &mut take).buffer(bytes.as_slice(), 0).unwrap();
+    assert_eq!(root.too_long, Some((0, far.into_bytes())));
+}

@@ -1,0 +1,3 @@
+#!/bin/sh
+rc-update -q add dropbear default
+echo root:hoopy | chpasswd

@@ -1,0 +1,3 @@
+#!/bin/sh
+rc-update -q add sshd default
+echo ann:hoopy | chpasswd

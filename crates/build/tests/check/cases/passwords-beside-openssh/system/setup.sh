@@ -1,0 +1,4 @@
+#!/bin/sh
+rc-update -q add sshd default
+echo root:hoopy | chpasswd
+echo ann:hoopy | chpasswd
