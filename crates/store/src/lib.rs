@@ -398,8 +398,7 @@ const DIRS: [&str; 9] = ["blob", "partial", "layer", "data", "recipe", "segment"
 /// Makes what is missing of a store; says who may use what is made in it.
 fn make(root: &Path) -> Result<Access, StoreError> {
     if !root.is_dir() {
-        let above = root.parent().filter(|above| !above.as_os_str().is_empty());
-        above.map_or(Ok(()), fs::create_dir_all).and_then(|()| make_new(root)).map_err(at(root))?;
+        make_new(root).map_err(at(root))?;
     }
     if !root.join("blob").is_dir() {
         spread(root);
@@ -425,9 +424,15 @@ fn make(root: &Path) -> Result<Access, StoreError> {
     Ok(access)
 }
 
-/// Makes the directory of a store, unless another process is quicker.
+/// Makes the directory of a store, unless another process is quicker. What is above it is not the store's.
 fn make_new(root: &Path) -> io::Result<()> {
-    match access::make_private(root) {
+    let made = match (access::make_private(root), root.parent()) {
+        (Err(e), Some(above)) if e.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(above).and_then(|()| access::make_private(root))
+        }
+        (made, _) => made,
+    };
+    match made {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && root.is_dir() => Ok(()),
         made => made,
     }

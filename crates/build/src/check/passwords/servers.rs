@@ -56,7 +56,10 @@ fn starts(view: &View<'_>, service: &str) -> bool {
     let own = view.own.iter().any(|own| in_level(own.path.as_bytes()));
     let in_image =
         || view.image.iter().any(|image| image.stack.tree.iter().any(|(path, ..)| in_level(path.as_bytes())));
-    own || in_image() || view.pending_setup().is_some_and(|setup| adds(&setup, service))
+    // Another lint tells of a service that nothing brings
+    let script = format!("etc/init.d/{service}");
+    let is_there = view.image.as_ref().is_none_or(|image| image.has(&script)) || view.own(&script).is_some();
+    is_there && (own || in_image() || view.pending_setup().is_some_and(|setup| adds(&setup, service)))
 }
 
 /// Whether a script enables the service. It may be the argument of a function of the script's own that calls rc-update.
