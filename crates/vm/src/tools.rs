@@ -145,7 +145,7 @@ impl Firmware {
         let kept = dir.join("variables").with_extension(variables.extension().unwrap_or_default());
         if !kept.exists() {
             let bytes = fs::read(&variables).map_err(VmError::io("read", &variables))?;
-            hoopy_base::atomic::replace_file(&kept, &bytes, hoopy_base::atomic::Readers::Umask)
+            hoopy_base::atomic::replace_file(&kept, &bytes, hoopy_base::atomic::Readers::Owner)
                 .map_err(VmError::io("write", &kept))?;
         }
         Ok(Self::Flash { code, variables: kept })

@@ -177,6 +177,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(devices::check(view));
     findings.extend(fstab::check(view));
     findings.extend(keys::check(view));
+    findings.extend(passwords::check(view)?);
     findings.extend(secrets::check(view));
     findings.extend(passwords::check(view)?);
     findings.extend(crlf::check(view));

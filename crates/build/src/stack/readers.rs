@@ -14,7 +14,9 @@ const OTHERS_PASS: u32 = 0o001;
 impl Stack {
     /// Who may read what is made of this stack.
     pub fn readers(&self) -> Readers {
-        let own = |origin: &Origin| matches!(origin, Origin::Files | Origin::Programs | Origin::Setup);
+        let own = |origin: &Origin| {
+            matches!(origin, Origin::Files | Origin::Programs | Origin::Setup | Origin::Secrets)
+        };
         let mut entries =
             self.iter().filter(|(_, origin)| own(origin)).flat_map(|(layer, _)| layer.entries.iter());
         // Those that a later layer masks, too: that one may have been made from it

@@ -104,7 +104,6 @@ fn configure(file: &Path, open: Open) -> Result<()> {
     }
     let gap = if text.is_empty() || text.ends_with('\n') { "\n" } else { "\n\n" };
     let text = format!("{text}{gap}[secrets]\nopen = \"{open}\"\n");
-    let readers = Readers::of_file(file).unwrap_or(Readers::Umask);
-    replace_file(file, text.trim_start_matches('\n').as_bytes(), readers)
+    hoopy_base::atomic::edit_file(file, text.trim_start_matches('\n').as_bytes())
         .context(format!("cannot write {}", file.display()))
 }
