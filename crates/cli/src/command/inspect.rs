@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use hoopy_base::atomic::replace_file;
+use hoopy_base::destination;
 use hoopy_base::size::show;
 use hoopy_base::terminal::harmless_bytes;
 use hoopy_inspect::image::describe::{Description, FileKind};
@@ -41,9 +43,10 @@ fn describe(global: &Global, own: &Inspect, image: &Image) -> Result<Exit> {
     let description = image.describe()?;
     if let Some(file) = &own.html {
         let name = image.path.file_name().unwrap_or(OsStr::new("image")).to_string_lossy().into_owned();
-        hoopy_base::atomic::replace_file(file, page::render(image, &description, &name).as_bytes())
+        let page = page::render(image, &description, &name);
+        destination::write(file, page.as_bytes(), |file| replace_file(file, page.as_bytes()))
             .map_err(|source| InspectError::Io { path: file.clone(), source })?;
-        if !global.quiet {
+        if !global.quiet && !destination::is_standard_output(file) {
             note(format!("wrote {}", file.display()));
         }
     }

@@ -2,10 +2,11 @@
 
 mod show;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hoopy_base::input;
+use hoopy_base::atomic::replace_file;
+use hoopy_base::{destination, input};
 use hoopy_build::config::{Overrides, System};
 use hoopy_secrets::Secrets;
 use hoopy_secrets::path::Use;
@@ -45,7 +46,9 @@ pub fn run(global: &Global, own: &Test) -> Result<Exit> {
     shown.begin(&name, &settings);
     let report = testing::run(&settings, &shown)?;
     if let Some(file) = &own.junit {
-        let written = hoopy_base::atomic::replace_file(file, testing::junit(&report, &name).as_bytes());
+        let results = testing::junit(&report, &name);
+        let write = |file: &Path| replace_file(file, results.as_bytes());
+        let written = destination::write(file, results.as_bytes(), write);
         written.context(format!("cannot write {}", file.display()))?;
     }
     if own.json {

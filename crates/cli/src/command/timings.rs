@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use hoopy_base::atomic::replace_file;
+use hoopy_base::destination;
 use hoopy_base::digest::LayerId;
 use hoopy_build::built::Built;
 use hoopy_build::stack::Stack;
@@ -16,6 +18,6 @@ pub fn write(file: &Path, built: &Built, stack: &Stack, recording: &Recording) -
         stack.iter().map(|(layer, origin)| (layer.id, origin.label())).collect();
     let title = built.path.file_name().unwrap_or_default().to_string_lossy();
     let page = timeline::html(&title, recording, &|id| names.get(&id).cloned());
-    hoopy_base::atomic::replace_file(file, page.as_bytes())
+    destination::write(file, page.as_bytes(), |file| replace_file(file, page.as_bytes()))
         .context(format!("cannot write {}", file.display()))
 }

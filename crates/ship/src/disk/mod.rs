@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;
 use hoopy_base::atomic::Pending;
+use hoopy_base::destination::Output;
 use hoopy_base::programs::Programs;
 use hoopy_boot::layout::{self, Layout};
 use hoopy_boot::secrets::IDENTITY;
@@ -142,19 +143,26 @@ pub struct Part {
     pub size: u64,
 }
 
-/// Writes the disk to `out`, which is there when it is whole, or not at all.
+/// Writes the disk to `out`, which is there when it is whole, or not at all; a pipe gets it when it is whole.
 ///
 /// # Errors
 /// [`DiskError`].
 pub fn write(out: &Path, config: &DiskConfig) -> Result<Disk, DiskError> {
-    let dir = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut pending = Pending::new_in(dir).map_err(DiskError::io("make a file in", dir))?;
-    if config.identity.is_some() {
-        // Whoever reads the disk can open the machine's secrets.
-        pending.set_mode(0o600);
+    let mut output = Output::new(out).map_err(DiskError::io("write", out))?;
+    if output.to().is_disk() {
+        return Err(DiskError::IsDisk(out.to_owned()));
     }
-    let disk = write_to(pending.file(), config, dir)?;
-    pending.keep(out).map_err(DiskError::io("write", out))?;
+    let dir = output.directory();
+    let disk = write_to(output.file(), config, &dir)?;
+    let secret = config.identity.is_some();
+    let keep = |mut pending: Pending, path: &Path| {
+        if secret {
+            // Whoever reads the disk can open the machine's secrets.
+            pending.set_mode(0o600);
+        }
+        pending.keep(path)
+    };
+    output.finish(keep).map_err(DiskError::io("write", out))?;
     Ok(disk)
 }
 
