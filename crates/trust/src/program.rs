@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
-use hoopy_base::atomic::{Pending, Readers};
+use hoopy_base::atomic::Readers;
+use hoopy_base::destination::Output;
 
 use crate::CertifiedSigner;
 use crate::authenticode::{LayoutError, Refusal, Scan, SignError, attach, verify};
@@ -61,12 +62,11 @@ pub fn sign(from: &Path, to: &Path, by: CertifiedSigner<'_>) -> Result<(), Progr
     let (mut file, scan) = scan(from)?;
     let attachment =
         attach(&scan, by).map_err(|source| ProgramError::Sign { path: from.to_owned(), source })?;
-    let directory = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut pending = Pending::new_in(directory).map_err(io_of(to))?;
-    attachment.write(&mut file, pending.file()).map_err(io_of(to))?;
+    let mut output = Output::new(to).map_err(io_of(to))?;
+    attachment.write(&mut file, output.file()).map_err(io_of(to))?;
     // Who may not read the one without a signature may not read the one with it
     let readers = Readers::of_file(from).map_err(io_of(from))?;
-    pending.keep(to, readers).map_err(io_of(to))
+    output.finish(readers).map_err(io_of(to))
 }
 
 /// The same of a program in memory, which is called `name`.

@@ -40,7 +40,7 @@ pub struct DiskContent {
 pub struct Disk {
     #[command(flatten)]
     pub system: System,
-    /// Write the disk image to FILE [default: the image's name with .img]
+    /// Write the disk image to FILE, or - for standard output [default: the image's name with .img]
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
     #[command(flatten)]

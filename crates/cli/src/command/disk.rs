@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hoopy_base::{input, size};
+use hoopy_base::{destination, input, size};
 use hoopy_build::config::Overrides;
 use hoopy_build::target::Target;
 use hoopy_disk::fstab;
@@ -11,7 +11,7 @@ use hoopy_ship::disk::{self, Disk, DiskConfig};
 use super::signing;
 use crate::args::{self, DiskContent, Global};
 use crate::error::{Context as _, Exit, Result};
-use crate::output::{print, print_json};
+use crate::output::{note, print, print_json};
 use crate::progress::Progress;
 
 pub fn run(global: &Global, own: &args::Disk) -> Result<Exit> {
@@ -19,7 +19,12 @@ pub fn run(global: &Global, own: &args::Disk) -> Result<Exit> {
     let config = config(&target, global, &own.content)?;
     let out = own.output.clone().unwrap_or_else(|| config.image.with_extension("img"));
     let disk = disk::write(&out, &config)?;
+    // What is not the disk itself must not get into it.
+    let piped = destination::is_standard_output(&out);
     match (own.json, global.quiet) {
+        _ if piped && global.quiet => {}
+        (false, _) if piped => note(table(&disk).trim_end()),
+        (true, _) if piped => note(serde_json::to_string(&disk).unwrap_or_default()),
         (true, _) => print_json(&disk)?,
         (false, true) => print(format!("{}\n", out.display()))?,
         (false, false) => print(format!("disk       {}\n", out.display()) + &table(&disk))?,

@@ -1,5 +1,6 @@
 //! `hoopy export`.
 
+use hoopy_base::destination;
 use hoopy_build::config::Overrides;
 use hoopy_diskless::export;
 use hoopy_diskless::report::Report;
@@ -26,7 +27,10 @@ pub fn run(global: &Global, own: &Export) -> Result<Exit> {
     let file = own.output.clone().unwrap_or_else(|| export::file_name(&target.system).into());
     let report = export::export(&target, &file, &mut runner, resources.context(&progress))?;
     progress.done();
-    if own.json {
+    if destination::is_standard_output(&file) {
+        // What is not the overlay itself must not get into it.
+        note(report.to_string().trim_end());
+    } else if own.json {
         print_json(&report)?
     } else {
         print(report.to_string())?

@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use hoopy_base::atomic::Readers;
+use hoopy_base::destination;
 use hoopy_base::size::show;
 use hoopy_base::terminal::harmless_bytes;
 use hoopy_inspect::image::describe::{Description, FileKind};
@@ -42,10 +44,10 @@ fn describe(global: &Global, own: &Inspect, image: &Image) -> Result<Exit> {
     if let Some(file) = &own.html {
         let name = image.path.file_name().unwrap_or(OsStr::new("image")).to_string_lossy().into_owned();
         let page = page::render(image, &description, &name);
-        hoopy_base::atomic::Readers::of_file(&image.path)
-            .and_then(|readers| hoopy_base::atomic::replace_file(file, page.as_bytes(), readers))
+        Readers::of_file(&image.path)
+            .and_then(|readers| destination::write(file, page.as_bytes(), readers))
             .map_err(|source| InspectError::Io { path: file.clone(), source })?;
-        if !global.quiet {
+        if !global.quiet && !destination::is_standard_output(file) {
             note(format!("wrote {}", file.display()));
         }
     }

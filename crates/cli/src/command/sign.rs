@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use hoopy_base::destination;
 use hoopy_base::input::read_up_to;
 use hoopy_build::config::Overrides;
 use hoopy_trust::certificate::Certificate;
@@ -25,7 +26,9 @@ pub fn run(global: &Global, own: &args::Sign) -> Result<Exit> {
     };
     let to = own.output.as_ref().unwrap_or(&own.file);
     program::sign(&own.file, to, CertifiedSigner::new(&certificate, signer.as_ref())?)?;
-    if global.quiet {
+    if destination::is_standard_output(to) {
+        // The program alone.
+    } else if global.quiet {
         print(format!("{}\n", to.display()))?;
     } else {
         print(format!("{}: signed by {}\n", to.display(), certificate.subject()))?;

@@ -5,7 +5,8 @@ mod show;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hoopy_base::input;
+use hoopy_base::atomic::Readers;
+use hoopy_base::{destination, input};
 use hoopy_build::config::{Overrides, System};
 use hoopy_secrets::Secrets;
 use hoopy_secrets::path::Use;
@@ -45,11 +46,8 @@ pub fn run(global: &Global, own: &Test) -> Result<Exit> {
     shown.begin(&name, &settings);
     let report = testing::run(&settings, &shown)?;
     if let Some(file) = &own.junit {
-        let written = hoopy_base::atomic::replace_file(
-            file,
-            testing::junit(&report, &name).as_bytes(),
-            hoopy_base::atomic::Readers::Umask,
-        );
+        let results = testing::junit(&report, &name);
+        let written = destination::write(file, results.as_bytes(), Readers::Umask);
         written.context(format!("cannot write {}", file.display()))?;
     }
     if own.json {

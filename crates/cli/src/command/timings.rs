@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use hoopy_base::atomic::{Readers, replace_file};
+use hoopy_base::atomic::Readers;
+use hoopy_base::destination;
 use hoopy_base::digest::LayerId;
 use hoopy_build::built::Built;
 use hoopy_build::stack::Stack;
@@ -18,6 +19,6 @@ pub fn write(file: &Path, built: &Built, stack: &Stack, recording: &Recording) -
     let title = built.path.file_name().unwrap_or_default().to_string_lossy();
     let page = timeline::html(&title, recording, &|id| names.get(&id).cloned());
     Readers::of_file(&built.path)
-        .and_then(|readers| replace_file(file, page.as_bytes(), readers))
+        .and_then(|readers| destination::write(file, page.as_bytes(), readers))
         .context(format!("cannot write {}", file.display()))
 }

@@ -103,6 +103,7 @@ impl Classify for DiskError {
             Self::Which { first, .. } => {
                 Usage.hint(format!("name each of them, as --persist {first}, or none with --no-persist"))
             }
+            Self::IsDisk(_) => Usage.hint("write to a disk with `hoopy flash`, which looks what is on it first"),
             Self::NoSuchMount { .. } => Usage.into(),
             Self::NothingEnrolls => System.hint(
                 "write the keys to files with `hoopy keys export DIR`, and take them in the firmware's own menu",

@@ -12,6 +12,7 @@ mod booted;
 mod build;
 mod check;
 mod deploy;
+mod destinations;
 mod disk;
 mod diskless;
 mod drift;

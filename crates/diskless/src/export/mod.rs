@@ -12,7 +12,8 @@ use std::path::Path;
 
 use flate2::{Compression, GzBuilder};
 use hoopy_apk::tar::{self, Writer};
-use hoopy_base::atomic::{Pending, Readers};
+use hoopy_base::atomic::Readers;
+use hoopy_base::destination::Output;
 use hoopy_build::config::System;
 use hoopy_build::context::Context;
 use hoopy_build::fetch::{self, FetchError};
@@ -236,9 +237,8 @@ fn parents(stack: &Stack, items: &mut BTreeMap<EntryPath, Item>) {
 
 /// Writes the archive. Equal systems give equal bytes: gzip's header has neither name nor time.
 fn write(path: &Path, items: &BTreeMap<EntryPath, Item>) -> io::Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut pending = Pending::new_in(dir)?;
-    let gzip = GzBuilder::new().mtime(0).write(pending.file(), Compression::best());
+    let mut output = Output::new(path)?;
+    let gzip = GzBuilder::new().mtime(0).write(output.file(), Compression::best());
     let mut archive = Writer::new(gzip);
     for (path, item) in items {
         archive.entry(&header(path, item))?;
@@ -246,7 +246,7 @@ fn write(path: &Path, items: &BTreeMap<EntryPath, Item>) -> io::Result<()> {
     }
     archive.finish(true)?.finish()?.flush()?;
     // It holds the machine's configuration, its keys and passwords among it
-    pending.keep(path, Readers::Owner)
+    output.finish(Readers::Owner)
 }
 
 fn header(path: &EntryPath, item: &Item) -> tar::Entry {

@@ -13,6 +13,9 @@ use hoopy_disk::mkfs::MkfsError;
 /// A disk that was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
+    /// The file to write is a disk, whose content would be lost without a question.
+    #[error("{}: a disk: expected a file to write", .0.display())]
+    IsDisk(PathBuf),
     /// The size asked for is not enough.
     #[error(
         "a disk of {} is too small: at least {needed_mib} MiB are needed, {} of them for {images} images",

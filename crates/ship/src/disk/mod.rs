@@ -22,7 +22,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;
-use hoopy_base::atomic::{Pending, Readers};
+use hoopy_base::atomic::Readers;
+use hoopy_base::destination::Output;
 use hoopy_base::programs::Programs;
 use hoopy_boot::layout::{self, Layout};
 use hoopy_boot::secrets::IDENTITY;
@@ -142,21 +143,24 @@ pub struct Part {
     pub size: u64,
 }
 
-/// Writes the disk to `out`, which is there when it is whole, or not at all.
+/// Writes the disk to `out`, which is there when it is whole, or not at all; a pipe gets it when it is whole.
 ///
 /// # Errors
 /// [`DiskError`].
 pub fn write(out: &Path, config: &DiskConfig) -> Result<Disk, DiskError> {
-    let dir = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut pending = Pending::new_in(dir).map_err(DiskError::io("make a file in", dir))?;
-    let disk = write_to(pending.file(), config, dir)?;
+    let mut output = Output::new(out).map_err(DiskError::io("write", out))?;
+    if output.to().is_disk() {
+        return Err(DiskError::IsDisk(out.to_owned()));
+    }
+    let dir = output.directory();
+    let disk = write_to(output.file(), config, &dir)?;
     let readers = match config.identity {
         // Whoever reads the disk can open the machine's secrets
         Some(_) => Readers::Owner,
         // The image is in it: who may not read that may not read this
         None => Readers::of_file(&config.image).map_err(DiskError::io("read", &config.image))?,
     };
-    pending.keep(out, readers).map_err(DiskError::io("write", out))?;
+    output.finish(readers).map_err(DiskError::io("write", out))?;
     Ok(disk)
 }
 
