@@ -35,6 +35,7 @@ mod reference;
 mod reproduce;
 mod run;
 mod secure_boot;
+mod secrets;
 mod stale;
 mod store;
 mod targets;
