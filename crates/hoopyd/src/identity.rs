@@ -44,7 +44,11 @@ impl Mounted {
         made.map_err(AgentError::io("make", &point))?;
         let begun = Instant::now();
         loop {
-            match mount(device, &point, writable) {
+            // Where the machine itself has it mounted for writing, the kernel gives no other kind of access.
+            let mounted = mount(device, &point, writable).or_else(|reason| {
+                if writable { Err(reason) } else { mount(device, &point, true).map_err(|_| reason) }
+            });
+            match mounted {
                 Ok(()) => return Ok(Self(point)),
                 Err(_) if begun.elapsed() < PATIENCE => thread::sleep(PAUSE),
                 Err(reason) => {

@@ -37,6 +37,7 @@ mod reference;
 mod reproduce;
 mod run;
 mod secure_boot;
+mod secrets;
 mod stale;
 mod store;
 mod targets;

@@ -24,6 +24,7 @@ mod kexec;
 mod machine;
 mod power;
 mod refused;
+mod secrets;
 mod writes;
 
 use std::time::Instant;

@@ -1,0 +1,251 @@
+//! `hoopy secret`, and what becomes of secrets in a build. tests/ship/secrets.rs boots machines with them.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use hoopy_testkit::Home;
+
+/// What a secret holds; it must be nowhere but where it belongs.
+const CANARY: &str = "CANARY-2b9e61f0";
+
+struct System {
+    home: Home,
+}
+
+impl System {
+    fn new() -> Self {
+        let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
+        home.example("hello");
+        home.command_of(Path::new("git"), &["init", "-q", "hello"]).status().unwrap();
+        Self { home }
+    }
+
+    /// A system with secrets that are opened so.
+    fn with(open: &str) -> Self {
+        let system = Self::new();
+        system.write("root/etc/fstab", "LABEL=persist /persist ext4 noatime 0 0\n");
+        system.ok(&["secret", "init", "--open", open]);
+        system.set("/etc/app/token", CANARY);
+        system
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.home.path("hello").join(path)
+    }
+
+    fn run(&self, args: &[&str], input: &str) -> Output {
+        let mut command = self.home.command(&[&["-C", "hello"], args].concat());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A command that reads none of it ends first.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args, "");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn fails(&self, args: &[&str], input: &str) -> String {
+        let output = self.run(args, input);
+        assert!(!output.status.success(), "{args:?} went well");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn set(&self, path: &str, secret: &str) {
+        let output = self.run(&["secret", "set", path], secret);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn check(&self) -> String {
+        String::from_utf8(self.run(&["check"], "").stdout).unwrap()
+    }
+}
+
+/// Every file below a directory.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(next) = dirs.pop() {
+        for entry in fs::read_dir(next).unwrap().map(Result::unwrap) {
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                dirs.push(entry.path());
+            } else if kind.is_file() {
+                found.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+fn has(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|at| at == part)
+}
+
+/// The files below `dir` that hold the canary or a digest of it, as text or as bytes.
+fn leaks(dir: &Path) -> Vec<PathBuf> {
+    let digest = hoopy_base::digest::ContentId::of(CANARY.as_bytes());
+    let text = digest.to_string();
+    let signs: [&[u8]; 3] = [CANARY.as_bytes(), text.as_bytes(), digest.as_bytes()];
+    let leaks = |file: &PathBuf| fs::read(file).is_ok_and(|bytes| signs.iter().any(|sign| has(&bytes, sign)));
+    files(dir).into_iter().filter(leaks).collect()
+}
+
+#[test]
+fn a_secret_is_set_shown_listed_edited_and_removed() {
+    let system = System::with("disk");
+    assert_eq!(system.ok(&["secret", "show", "/etc/app/token"]), CANARY);
+    assert_eq!(system.ok(&["secret", "show", "secrets/etc/app/token.age"]), CANARY);
+    system.set("unlock/tank", "key");
+    assert_eq!(system.ok(&["secret", "list"]), "/etc/app/token  owner and machine\nunlock/tank     owner and machine\n");
+    let editor = system.home.path("editor");
+    fs::write(&editor, "#!/bin/sh\n[ \"$(stat -c %a \"${1%/*}\")\" = 700 ] && printf ' more' >>\"$1\"\n").unwrap();
+    fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut edit = system.home.command(&["-C", "hello", "secret", "edit", "/etc/app/token"]);
+    assert!(edit.env("EDITOR", &editor).status().unwrap().success());
+    assert_eq!(system.ok(&["secret", "show", "/etc/app/token"]), format!("{CANARY} more"));
+    system.ok(&["secret", "rm", "/etc/app/token"]);
+    assert!(!system.path("secrets/etc").exists());
+    let said = system.fails(&["secret", "show", "/etc/app/token"], "");
+    assert!(said.contains("no secret /etc/app/token"), "{said}");
+}
+
+#[test]
+fn age_itself_opens_a_secret_and_writes_one_that_check_accepts() {
+    let system = System::with("disk");
+    let key = system.home.path(".config/age/hoopy.txt");
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    let file = system.path("secrets/etc/app/token.age");
+    let age = |args: &[&str]| system.home.command_of(Path::new("age"), args).output().unwrap();
+    let opened = age(&["-d", "-i", key.to_str().unwrap(), file.to_str().unwrap()]);
+    assert_eq!(String::from_utf8(opened.stdout).unwrap(), CANARY);
+    let [recipients, machine] = ["recipients", "machine.pub"].map(|name| system.path("secrets").join(name));
+    let sealed = age(&["-R", recipients.to_str().unwrap(), "-R", machine.to_str().unwrap(), "-o", file.to_str().unwrap(), key.to_str().unwrap()]);
+    assert!(sealed.status.success());
+    assert!(!system.check().contains("secrets/"), "{}", system.check());
+}
+
+#[test]
+fn a_file_of_root_is_moved_and_git_is_told_of() {
+    let system = System::with("disk");
+    system.write("root/etc/a.key", "one");
+    system.write("root/etc/b.key", "two");
+    let git = |args: &[&str]| assert!(system.home.command_of(Path::new("git"), &[&["-C", "hello"], args].concat()).status().unwrap().success());
+    git(&["add", "root/etc/b.key"]);
+    let output = system.run(&["secret", "import", "root/etc/a.key", "/etc/b.key"], "");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("git has root/etc/b.key in its history") && !said.contains("git has root/etc/a.key"), "{said}");
+    assert!(!system.path("root/etc/a.key").exists());
+    assert_eq!(system.ok(&["secret", "show", "/etc/b.key"]), "two");
+}
+
+#[test]
+fn check_names_what_is_wrong_with_secrets_and_how_it_is_mended() {
+    let system = System::with("disk");
+    system.write("root/etc/app/token", "plain");
+    let said = system.check();
+    assert!(said.contains("root/etc/app/token: secrets/etc/app/token.age is there too"), "{said}");
+    fs::remove_file(system.path("root/etc/app/token")).unwrap();
+    let recipients = system.path("secrets/recipients");
+    let before = fs::read_to_string(&recipients).unwrap();
+    fs::write(&recipients, before + "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa\n").unwrap();
+    let said = system.check();
+    assert!(said.contains("secrets/etc/app/token.age: it is encrypted for other recipients") && said.contains("hoopy secret rekey"), "{said}");
+    system.ok(&["secret", "rekey"]);
+    assert!(!system.check().contains("recipients"), "{}", system.check());
+    system.write("root/etc/ssl/site.key", "-----BEGIN PRIVATE KEY-----\n");
+    system.home.command_of(Path::new("git"), &["-C", "hello", "add", "root"]).status().unwrap();
+    let said = system.check();
+    assert!(said.contains("hoopy secret import root/etc/ssl/site.key"), "{said}");
+    system.write(".gitignore", "images/\nroot/etc/gone.key\n");
+    let said = system.check();
+    assert!(said.contains(".gitignore:2: git ignores root/etc/gone.key, and it is not there"), "{said}");
+}
+
+#[test]
+fn a_locked_machine_must_be_reachable() {
+    let system = System::with("owner");
+    system.set("/etc/dropbear/dropbear_ed25519_host_key", "key");
+    let output = system.run(&["check"], "");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("error: secrets/etc/dropbear/dropbear_ed25519_host_key.age: a locked machine needs it"), "{said}");
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn what_a_machine_opens_itself_is_nowhere_in_the_clear_after_a_build() {
+    let system = System::with("disk");
+    let timings = system.home.path("timings.html");
+    let output = system.run(&["build", "-vv", "--timings", timings.to_str().unwrap(), ".", "--json"], "");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    assert!(!has(&said, CANARY.as_bytes()));
+    let image = fs::read_dir(system.path("images")).unwrap().map(|e| e.unwrap().path()).next().unwrap();
+    let listed = system.home.ok(&["inspect", "ls", image.to_str().unwrap()]);
+    for path in ["usr/libexec/hoopy/hoopyd", "usr/libexec/hoopy/secrets/etc/app/token.age", "etc/runlevels/sysinit/hoopy-secrets"] {
+        assert!(listed.contains(path), "{path}: {listed}");
+    }
+    assert!(!listed.contains("etc/app/token\n") || !listed.contains(" etc/app/token"), "{listed}");
+    // Unpacked, so that nothing hides behind compression.
+    system.home.ok(&["inspect", "extract", image.to_str().unwrap(), "-o", "unpacked"]);
+    assert_eq!(leaks(&system.home.path("")), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_is_opened_at_build_lies_in_the_image_and_nowhere_else() {
+    let system = System::with("build");
+    system.ok(&["build", "."]);
+    let image = fs::read_dir(system.path("images")).unwrap().map(|e| e.unwrap().path()).next().unwrap();
+    assert_eq!(fs::metadata(&image).unwrap().permissions().mode() & 0o777, 0o600, "it is for its owner alone");
+    let listed = system.home.ok(&["inspect", "ls", image.to_str().unwrap()]);
+    assert!(listed.contains("etc/app/token") && !listed.contains("hoopyd"), "{listed}");
+    assert_eq!(leaks(&system.home.path("")), Vec::<PathBuf>::new(), "compressed, it is in the image alone");
+    // The same again is up to date, and a new secret makes a new image.
+    system.ok(&["build", "."]);
+    assert_eq!(fs::read_dir(system.path("images")).unwrap().count(), 1);
+    system.set("/etc/app/token", CANARY);
+    system.ok(&["build", "."]);
+    assert_eq!(fs::read_dir(system.path("images")).unwrap().count(), 2);
+}
+
+#[test]
+fn a_build_without_the_owners_key_says_which_key_it_wants() {
+    let system = System::with("build");
+    fs::remove_dir_all(system.home.path(".config")).unwrap();
+    let said = system.fails(&["build", "."], "");
+    assert!(said.contains("HOOPY_IDENTITY"), "{said}");
+}
+
+#[test]
+fn a_build_without_the_agent_says_how_to_get_it() {
+    let system = System::with("disk");
+    // A copy of the program, away from where the agent is.
+    let program = system.home.path("bin/hoopy");
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_hoopy"), &program).unwrap();
+    let output = system.home.command_of(&program, &["build", "hello"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("cargo xtask hoopyd"), "{said}");
+}
+
+#[test]
+fn an_owner_that_the_image_does_not_have_is_refused() {
+    let system = System::with("disk");
+    let toml = fs::read_to_string(system.path("hoopy.toml")).unwrap();
+    system.write("hoopy.toml", &(toml + "owners = { \"/etc/app/token\" = \"nobodyatall\" }\n"));
+    let said = system.fails(&["build", "."], "");
+    assert!(said.contains("no user \"nobodyatall\""), "{said}");
+}
