@@ -31,6 +31,9 @@ pub struct Import {
     /// Kernel of the machine, as lts or virt: an overlay does not name it [default: that of the medium, or lts]
     #[arg(long, value_name = "FLAVOR")]
     pub kernel: Option<String>,
+    /// Alpine branch to move to, as 3.23 [default: that of the machine]
+    #[arg(long, value_name = "BRANCH")]
+    pub branch: Option<String>,
     /// Take secrets too, unencrypted, into files that git ignores
     #[arg(long)]
     pub plain_secrets: bool,

@@ -37,6 +37,7 @@ pub fn run(global: &Global, own: &Import) -> Result<Exit> {
     let options = Options {
         dir: own.output.clone().unwrap_or_else(|| import::default_dir(&overlay)),
         kernel: own.kernel.clone(),
+        branch: own.branch.clone(),
         arch: global.arch,
         over: Overrides { mirror: global.mirror.clone(), keys: global.keys.clone(), ..Overrides::default() },
         secrets: if own.plain_secrets { Policy::Plain } else { Policy::Refuse },

@@ -5,7 +5,7 @@ use hoopy_diskless::import::{ImportError, WriteError};
 use hoopy_diskless::source::{CryptError, RemoteError, SourceError};
 use hoopy_sandbox::SandboxError;
 
-use super::ErrorKind::{Failed, Script, System, Usage};
+use super::ErrorKind::{Failed, Fetch, Script, System, Usage};
 use super::{Class, Classify};
 
 impl Classify for SourceError {
@@ -23,6 +23,7 @@ impl Classify for SourceError {
             Self::Fetch(error) => error.class(),
             Self::Remote { source, .. } => match source {
                 RemoteError::Ask(_) => Failed.hint("try `ssh HOST` yourself: what works there works here"),
+                RemoteError::NotRoot(_) => Failed.hint("name the machine as ssh:root@HOST"),
                 RemoteError::NotAlpine(_) | RemoteError::Archive(_) => Failed.into(),
             },
         }
@@ -48,6 +49,9 @@ impl Classify for ImportError {
             Self::Target(error) => error.class(),
             Self::Fetch(error) => error.class(),
             Self::Make(error) => error.class(),
+            Self::NoMain { .. } => {
+                Fetch.hint("name a branch that the mirror has with --branch, as --branch 3.23")
+            }
             Self::Build(error) => error.class(),
             Self::Layer(error) => error.class(),
             Self::Runner(error) => {

@@ -59,6 +59,7 @@ fn an_overlay_comes_over_builds_and_goes_back() {
     let home = home();
     let medium = overlay(&home, "usb/box.apkovl.tar.gz");
     fs::create_dir_all(home.path("usb/boot")).unwrap();
+    fs::create_dir_all(home.path("usb/apks")).unwrap();
     fs::write(home.path("usb/boot/vmlinuz-virt"), "").unwrap();
     let said = home.ok(&["import", "usb"]);
     assert!(said.contains("modloop") || said.contains("Look at"), "{said}");

@@ -93,10 +93,12 @@ impl Accounts {
 
 /// A name that a shell, a password file and BusyBox take for one word.
 fn is_name(name: &str) -> bool {
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '$');
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    // Samba's accounts of machines end with a dollar; anywhere else a shell would take it for a variable.
+    let plain = name.strip_suffix('$').unwrap_or(name);
     name.len() <= 64
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
-        && name.chars().all(good)
+        && plain.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && plain.chars().all(good)
 }
 
 /// The numbers that BusyBox' `adduser` and `addgroup` take.
@@ -329,10 +331,13 @@ mod tests {
     #[test]
     fn a_name_that_a_shell_would_run_is_no_account() {
         let mut report = Report::default();
-        let found =
-            Accounts::parse("$(reboot):x:0:0::/:/bin/sh\n-f:x:1:1::/:\nok:x:2:2::/:\n", "", &mut report);
-        assert_eq!(found.users.len(), 1);
-        assert_eq!(report.left.len(), 2);
+        let found = Accounts::parse(
+            "$(reboot):x:0:0::/:/bin/sh\n-f:x:1:1::/:\nok:x:2:2::/:\na$b:x:3:3::/:\npc$:x:4:4::/:\n",
+            "",
+            &mut report,
+        );
+        assert_eq!(found.users.len(), 2);
+        assert_eq!(report.left.len(), 3);
     }
 
     #[test]

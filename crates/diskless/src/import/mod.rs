@@ -22,6 +22,7 @@ mod write;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use hoopy_apk::Record;
 use hoopy_apk::signature::KeyRing;
 use hoopy_base::arch::Arch;
 use hoopy_base::report::{Event, Observer};
@@ -67,6 +68,8 @@ pub struct Options<'p> {
     pub dir: PathBuf,
     /// The flavor of the kernel, `lts`: over what the source says.
     pub kernel: Option<String>,
+    /// The Alpine branch to move to: over what the source says.
+    pub branch: Option<String>,
     /// The architecture, where the source does not say.
     pub arch: Option<Arch>,
     /// Mirror and keys of the command line.
@@ -96,6 +99,14 @@ pub enum ImportError {
     /// A mirror did not answer, or a key cannot be read.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// The mirror does not have the branch.
+    #[error("{repository}: the mirror does not have it: {source}")]
+    NoMain {
+        /// Which repository.
+        repository: String,
+        /// Why.
+        source: Box<MakeError>,
+    },
     /// The packages could not be chosen.
     #[error(transparent)]
     Make(#[from] MakeError),
@@ -129,7 +140,7 @@ pub fn import(
     staging.file("hoopy.toml", 0o644, settings.text().as_bytes())?;
     staging.file("packages", 0o644, settings::packages(&packages).as_bytes())?;
     keys(overlay, arch(overlay, &options)?, &staging, &mut report)?;
-    let target = fitting_target(&staging, &options, &mut packages, &mut report, context)?;
+    let target = fitting_target(&staging, &options, &mut settings, &mut packages, &mut report, context)?;
     let mut runner = runner(&target).map_err(ImportError::Runner)?;
     // That there is no lock yet is no news here, and neither is where the directory is for now.
     let quiet = WithoutNotes(context.observer);
@@ -236,7 +247,12 @@ fn settings_of(
     Ok(Settings {
         name,
         arch: arch(overlay, options)?.to_string(),
-        repositories: world::repositories(&repositories, release.as_deref(), report),
+        repositories: world::repositories(
+            &repositories,
+            options.branch.as_deref(),
+            release.as_deref(),
+            report,
+        ),
         cmdline,
         host,
         ..Settings::default()
@@ -251,11 +267,6 @@ fn packages_of(
 ) -> Result<Vec<PackageLine>, ImportError> {
     let mut lines = world::packages(&overlay.text("etc/apk/world")?, report);
     report.took("packages", format!("{} lines of etc/apk/world", lines.len()));
-    let is_kernel = |line: &PackageLine| {
-        let name = line.text.split(['=', '<', '>', '~', '@']).next().unwrap_or_default();
-        name.strip_prefix("linux-")
-            .is_some_and(|flavor| !flavor.contains('-') && !["firmware", "headers"].contains(&flavor))
-    };
     if options.kernel.is_none() && lines.iter().any(is_kernel) {
         return Ok(lines);
     }
@@ -269,6 +280,11 @@ fn packages_of(
              linux-{flavor}: give --kernel virt for a virtual machine, and add linux-firmware packages that the \
              hardware needs"
         ));
+    }
+    let other = lines.iter().filter(|line| is_kernel(line) && line.text != format!("linux-{flavor}"));
+    let other: Vec<&str> = other.map(|line| line.text.as_str()).collect();
+    if !other.is_empty() {
+        report.left(format!("package {}", other.join(", ")), &format!("the kernel is linux-{flavor}"), "");
     }
     lines.retain(|line| !is_kernel(line));
     let comment = Some("The kernel, which came from the boot medium".to_owned());
@@ -310,10 +326,11 @@ fn keys(overlay: &Overlay, arch: Arch, staging: &Staging, report: &mut Report) -
     Ok(())
 }
 
-/// The target, with `packages` made to fit what the repositories have.
+/// The target, with `packages` and repositories made to fit what the mirror has.
 fn fitting_target(
     staging: &Staging,
     options: &Options<'_>,
+    settings: &mut Settings,
     packages: &mut Vec<PackageLine>,
     report: &mut Report,
     context: Context<'_>,
@@ -324,11 +341,71 @@ fn fitting_target(
     };
     let target = load()?;
     let (ring, _) = fetch::keyring(target.arch, target.system.keys.as_deref())?;
-    let indexes = locking::indexes(&target.system, target.arch, &ring, context)?;
+    let each = target
+        .system
+        .repositories
+        .iter()
+        .map(|one| System { repositories: vec![one.clone()], ..target.system.clone() });
+    let each: Vec<System> = each.collect();
+    let mut indexes = Vec::new();
+    let mut kept = Vec::new();
+    for (system, written) in each.iter().zip(&settings.repositories.repositories) {
+        match locking::indexes(system, target.arch, &ring, context) {
+            Ok(found) => {
+                indexes.extend(found);
+                kept.push(written.clone());
+            }
+            Err(source) if indexes.is_empty() => {
+                return Err(ImportError::NoMain { repository: written.clone(), source: Box::new(source) });
+            }
+            Err(error) => {
+                let why = format!("its index cannot be read ({error})");
+                report.left(
+                    format!("repository {written}"),
+                    &why,
+                    "add it to hoopy.toml again when it is there",
+                );
+            }
+        }
+    }
+    settings.repositories.repositories = kept;
     let records: Vec<_> = indexes.iter().flat_map(|index| &index.index.records).collect();
-    world::fit(packages, &records, report);
+    let tags: Vec<&str> =
+        each.iter().flat_map(|system| &system.repositories).filter_map(|r| r.tag.as_deref()).collect();
+    world::fit(packages, &records, &tags, report);
+    kernel_that_is_there(options, packages, &records, report);
+    staging.file("hoopy.toml", 0o644, settings.text().as_bytes())?;
     staging.file("packages", 0o644, settings::packages(packages).as_bytes())?;
     load()
+}
+
+/// Kernels that are taken where the one that was meant is not there, the best first.
+const KERNELS: [&str; 4] = ["linux-lts", "linux-virt", "linux-stable", "linux-edge"];
+
+/// Sees to it that there is a kernel, where nobody asked for a certain one.
+fn kernel_that_is_there(
+    options: &Options<'_>,
+    packages: &mut Vec<PackageLine>,
+    records: &[&Record],
+    report: &mut Report,
+) {
+    if options.kernel.is_some() || packages.iter().any(is_kernel) {
+        return;
+    }
+    let there = |name: &&&str| records.iter().any(|record| *record.name == ***name);
+    let Some(kernel) = KERNELS.iter().find(there) else { return };
+    report.look(format!(
+        "the kernel: `packages` has {kernel}, which the mirror has: give --kernel for another"
+    ));
+    let comment = Some("The kernel, which came from the boot medium".to_owned());
+    packages.push(PackageLine { text: (*kernel).to_owned(), comment });
+}
+
+/// Whether a line of `packages` is a kernel.
+fn is_kernel(line: &PackageLine) -> bool {
+    let name = line.text.split(['=', '<', '>', '~', '@']).next().unwrap_or_default();
+    let flavor = name.strip_prefix("linux-").unwrap_or_default();
+    !flavor.is_empty() && !flavor.contains('-') && !["firmware", "headers", "pam"].contains(&flavor)
 }
 
 /// Hashes of passwords. They are no files that packages do not know: the lines of one.

@@ -56,12 +56,22 @@ fn package(word: &str) -> Result<(String, Option<String>), String> {
 }
 
 /// Takes out of `lines` what no repository has, so that all else can be installed; `records` is what they have.
-pub fn fit(lines: &mut Vec<PackageLine>, records: &[&Record], report: &mut Report) {
+/// `tags` are those of its repositories.
+pub fn fit(lines: &mut Vec<PackageLine>, records: &[&Record], tags: &[&str], report: &mut Report) {
     let names: BTreeSet<&str> = records.iter().flat_map(|record| record.names()).collect();
     lines.retain_mut(|line| {
         let Ok(dependency) = line.text.parse::<Dependency>() else { return false };
         if dependency.conflict {
             return true;
+        }
+        if let Some(tag) = dependency.tag.as_deref().filter(|tag| !tags.contains(tag)) {
+            let why = format!("no repository has the tag @{tag}");
+            report.left(
+                format!("package {}", line.text),
+                &why,
+                "add the repository, or ask for it without the tag",
+            );
+            return false;
         }
         if !names.contains(&*dependency.name) {
             let action = "add the repository that has it to hoopy.toml, and then the package to `packages`";
@@ -108,8 +118,14 @@ struct Line<'a> {
     official: Option<(&'a str, &'a str, &'a str)>,
 }
 
-/// The repositories of the text of `etc/apk/repositories`; `release` is the machine's, where it is known.
-pub fn repositories(text: &str, release: Option<&str>, report: &mut Report) -> Repositories {
+/// The repositories of the text of `etc/apk/repositories`; `release` is the machine's, where it is known, and `moved`
+/// the branch to move to.
+pub fn repositories(
+    text: &str,
+    moved: Option<&str>,
+    release: Option<&str>,
+    report: &mut Report,
+) -> Repositories {
     let mut lines = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         match read(line) {
@@ -120,12 +136,18 @@ pub fn repositories(text: &str, release: Option<&str>, report: &mut Report) -> R
     let untagged = lines.iter().filter(|line| line.tag.is_none()).find_map(|line| line.official);
     let first = untagged.or_else(|| lines.iter().find_map(|line| line.official));
     let named = first.filter(|_| untagged.is_some()).map(|(_, branch, _)| branch);
-    let branch = branch(named, release, report);
+    let branch = match moved {
+        Some(moved) => Some(moved.trim_start_matches('v').to_owned()),
+        None => branch(named, release, report),
+    };
     let mirror = first.map(|(mirror, ..)| mirror);
+    // With http or https: packages are signed.
+    let place = |address: &'_ str| address.split_once("://").map(|(_, place)| place.to_owned());
+    let is_mirror = |other: &str| mirror.is_some_and(|mirror| place(mirror) == place(other));
     let written = |line: &Line<'_>| {
         let place = match line.official {
-            Some((m, b, part)) if Some(m) == mirror && Some(b) == named => part.to_owned(),
-            Some((m, b, part)) if Some(m) == mirror && b != "latest-stable" => format!("{b}/{part}"),
+            Some((m, b, part)) if is_mirror(m) && Some(b) == named => part.to_owned(),
+            Some((m, b, part)) if is_mirror(m) && b != "latest-stable" => format!("{b}/{part}"),
             _ => line.address.to_owned(),
         };
         line.tag.map_or(place.clone(), |tag| format!("@{tag} {place}"))
@@ -198,15 +220,10 @@ mod tests {
         let text = "#/media/usb/apks\n/media/usb/apks\nhttp://dl-cdn.alpinelinux.org/alpine/v3.22/main\n\
                     https://dl-cdn.alpinelinux.org/alpine/v3.22/community\n\
                     @edge http://dl-cdn.alpinelinux.org/alpine/edge/testing\n@me https://apk.example.org/x\n";
-        let found = repositories(text, None, &mut report);
+        let found = repositories(text, None, None, &mut report);
         assert_eq!(found.branch.as_deref(), Some("3.22"));
         assert_eq!(found.mirror, None);
-        let expected = [
-            "main",
-            "https://dl-cdn.alpinelinux.org/alpine/v3.22/community",
-            "@edge edge/testing",
-            "@me https://apk.example.org/x",
-        ];
+        let expected = ["main", "community", "@edge edge/testing", "@me https://apk.example.org/x"];
         assert_eq!(found.repositories, expected);
         assert!(report.to_string().contains("/media/usb/apks"), "{report}");
     }
@@ -214,7 +231,7 @@ mod tests {
     #[test]
     fn a_medium_without_addresses_takes_its_branch_from_the_release() {
         let mut report = Report::default();
-        let found = repositories("/media/mmcblk0p1/apks\n", Some("3.21.4"), &mut report);
+        let found = repositories("/media/mmcblk0p1/apks\n", None, Some("3.21.4"), &mut report);
         assert_eq!(found.branch.as_deref(), Some("3.21"));
         assert_eq!(found.repositories, ["main", "community"]);
     }

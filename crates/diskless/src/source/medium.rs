@@ -67,13 +67,15 @@ pub fn hints(dir: &Path, overlay: &Path) -> Hints {
     let release = release.and_then(|bytes| release_of(&String::from_utf8_lossy(&bytes)));
     let host = host(overlay);
     let backup = |name: &String| host.as_ref().is_some_and(|host| is_backup(name, host));
-    let kernels = names(&dir.join("boot")).unwrap_or_default();
+    // An overlay may lie anywhere, also beside the kernels of this computer.
+    let is_medium = dir.join(".alpine-release").exists() || dir.join("apks").is_dir();
+    let kernels = if is_medium { names(&dir.join("boot")).unwrap_or_default() } else { Vec::new() };
     let kernels: Vec<&str> = kernels.iter().filter_map(|name| name.strip_prefix("vmlinuz-")).collect();
     Hints {
         // Of two kernels the medium starts one, and does not say which in one way.
         kernel: if let [kernel] = kernels.as_slice() { Some((*kernel).to_owned()) } else { None },
         release,
-        cmdline: BOOT_CONFIGS.iter().find_map(|path| cmdline(&dir.join(path))),
+        cmdline: BOOT_CONFIGS.iter().filter(|_| is_medium).find_map(|path| cmdline(&dir.join(path))),
         backups: names(dir).unwrap_or_default().into_iter().filter(backup).collect(),
         host,
         unauthenticated: false,

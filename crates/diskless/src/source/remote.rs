@@ -27,6 +27,9 @@ pub enum RemoteError {
     /// It is no Alpine Linux.
     #[error("expected Alpine Linux with apk, found: {0}")]
     NotAlpine(String),
+    /// Whoever was logged in cannot read all of it.
+    #[error("expected to be logged in as root, found user {0}, who cannot read all files")]
+    NotRoot(String),
     /// What it sent cannot be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -48,6 +51,9 @@ pub fn read(run: &mut RunRemote<'_>) -> Result<Overlay, RemoteError> {
     let field = |name: &str| lines.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
     if field("hoopy-import") != Some("1") {
         return Err(not_alpine());
+    }
+    if let Some(user) = field("user").filter(|user| *user != "0") {
+        return Err(RemoteError::NotRoot(user.to_owned()));
     }
     let text = |name: &str| field(name).map(str::to_owned).filter(|text| !text.is_empty());
     let mut overlay = archive::read(rest.get(END.len()..).unwrap_or_default())?;

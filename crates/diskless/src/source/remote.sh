@@ -4,6 +4,7 @@ LC_ALL=C
 export LC_ALL
 cd /
 echo hoopy-import=1
+echo "user=$(id -u)"
 echo "kernel=$(uname -r)"
 echo "release=$(cat etc/alpine-release 2>/dev/null)"
 echo "host=$(hostname)"

@@ -165,6 +165,7 @@ pub fn run(case: &Path) {
         kernel: Some(
             options.lines().find_map(|line| line.strip_prefix("kernel ")).unwrap_or("virt").to_owned(),
         ),
+        branch: None,
         arch: None,
         over: over.clone(),
         secrets: if options.contains("plain-secrets") { Policy::Plain } else { Policy::Refuse },
