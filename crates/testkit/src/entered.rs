@@ -4,7 +4,7 @@
 use std::fs;
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::Home;
@@ -43,7 +43,11 @@ impl Entered {
         let home = Home::new(program);
         fs::write(home.small("s").join("hoopy.toml"), toml).expect("a hoopy.toml of the test's own");
         home.ok(&["build", "s", "--image-version", "1"]);
-        home.ok(&["inspect", "extract", "s/images/small-1.efi", "-o", "far", "--quiet"]);
+        // With the image's own modes, as a machine has them
+        let extract = ["inspect", "extract", "s/images/small-1.efi", "-o", "far", "--quiet"];
+        let shell = [&["-c", "umask 0 && exec \"$@\"", "sh", program][..], &extract].concat();
+        let made = home.command_of(Path::new("sh"), &shell).status().expect("start a shell");
+        assert!(made.success(), "the image cannot be extracted: {made}");
         fs::create_dir(home.path("bin")).expect("a directory for ssh");
         let machine = Self { home };
         machine.answers(SSH);
