@@ -132,6 +132,12 @@ pub(crate) fn is_file_part(text: &str) -> bool {
     !text.is_empty() && text.len() < MAX_FILE_PART && !text.starts_with('.') && !text.contains(bad)
 }
 
+/// What a package says of itself may have line breaks, and a field is a line: apk keeps the first. A carriage return
+/// before the break would be taken for part of it when it is read again.
+pub(crate) fn first_line(text: &str) -> &str {
+    text.split('\n').next().unwrap_or_default().trim_end_matches('\r')
+}
+
 pub(crate) fn number<T: std::str::FromStr>(letter: char, value: &str) -> Result<T, LineError> {
     value.parse().map_err(|_| LineError::Number(letter, value.chars().take(80).collect()))
 }
@@ -174,8 +180,7 @@ impl Record {
             // Writing to a String cannot fail.
             let _ = writeln!(out, "{letter}:{value}");
         };
-        // What a package says of itself may have line breaks, and a field is a line: apk keeps the first.
-        let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+        let first = |text: &str| first_line(text).to_owned();
         put('C', &self.checksum);
         put('P', &self.name);
         put('V', &self.version);

@@ -28,7 +28,7 @@ impl PackageInfo {
         let mut info = Self { record: Record::empty(), triggers: Vec::new(), datahash: None };
         for (number, line) in (1..).zip(text.lines()) {
             let Some((key, value)) = line.split_once(" = ") else { continue };
-            info.set(key, value)
+            info.set(key, value.trim_end_matches('\r'))
                 .map_err(|why| PackageError::Info(format!("line {number}: `{key}`: {why}")))?;
         }
         for (key, text) in [("pkgname", &*info.record.name), ("pkgver", info.record.version.as_str())] {
@@ -84,7 +84,7 @@ impl PackageInfo {
         let mut put = |key: &str, value: &dyn std::fmt::Display| {
             // Writing to a String cannot fail. A value ends with its line.
             let value = value.to_string();
-            let _ = writeln!(out, "{key} = {}", value.lines().next().unwrap_or_default());
+            let _ = writeln!(out, "{key} = {}", crate::stanza::first_line(&value));
         };
         put("pkgname", &r.name);
         put("pkgver", &r.version);
