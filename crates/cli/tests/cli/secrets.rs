@@ -91,7 +91,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn has(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|at| at == part)
+    memchr::memmem::find(bytes, part).is_some()
 }
 
 /// The files below `dir` that hold the canary or a digest of it, as text or as bytes.
@@ -251,7 +251,7 @@ fn what_is_opened_at_build_lies_in_the_image_and_nowhere_else() {
     let cat = |path: &str| system.home.run(&["inspect", "cat", image.to_str().unwrap(), path]);
     assert_eq!(String::from_utf8(cat("etc/app/token").stdout).unwrap(), CANARY);
     assert!(!cat("usr/libexec/hoopy/hoopyd").status.success(), "nothing is left to do on the machine");
-    assert_eq!(leaks(&system.home.path("")), Vec::<PathBuf>::new(), "compressed, it is in the image alone");
+    assert_eq!(leaks(&system.home.path("")), std::slice::from_ref(&image), "it is in the image alone");
     // The same again is up to date, and a new secret makes a new image.
     system.ok(&["build", "."]);
     assert_eq!(fs::read_dir(system.path("images")).unwrap().count(), 1);
