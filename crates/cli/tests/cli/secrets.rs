@@ -288,3 +288,20 @@ fn an_owner_that_the_image_does_not_have_is_refused() {
     let said = system.fails(&["build", "."], "");
     assert!(said.contains("no user \"nobodyatall\""), "{said}");
 }
+
+/// The image is the one that would be deployed; the identity comes on a disk in memory.
+#[test]
+fn a_machine_under_test_has_its_secrets_and_says_what_is_untested_without() {
+    let system = System::with("owner");
+    system.write(
+        "tests/15-secret.sh",
+        &format!("test \"$(cat /etc/app/token)\" = {CANARY} && test \"$(stat -c %a:%U /etc/app/token)\" = 600:root\n"),
+    );
+    let tested = system.home.run(&["test", "hello", "--arch", "x86_64", "--only", "15-secret", "--logs", "logs"]);
+    let said = String::from_utf8_lossy(&tested.stdout).into_owned();
+    assert!(said.contains("ok   15-secret"), "{said}\n{}", String::from_utf8_lossy(&tested.stderr));
+    assert!(!has(&fs::read(system.home.path("logs/console.log")).unwrap(), CANARY.as_bytes()));
+    fs::remove_dir_all(system.home.path(".config")).unwrap();
+    let said = system.home.fails(1, &["test", "hello", "--arch", "x86_64", "--only", "15-secret"]);
+    assert!(said.contains("--without-secrets"), "{said}");
+}
