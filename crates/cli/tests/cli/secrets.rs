@@ -297,7 +297,8 @@ fn a_machine_under_test_has_its_secrets_and_says_what_is_untested_without() {
         "tests/15-secret.sh",
         &format!("test \"$(cat /etc/app/token)\" = {CANARY} && test \"$(stat -c %a:%U /etc/app/token)\" = 600:root\n"),
     );
-    let tested = system.home.run(&["test", "hello", "--arch", "x86_64", "--only", "15-secret", "--logs", "logs"]);
+    let tested =
+        system.home.run(&["test", "hello", "--arch", "x86_64", "--only", "15-secret", "--logs", "logs"]);
     let said = String::from_utf8_lossy(&tested.stdout).into_owned();
     assert!(said.contains("ok   15-secret"), "{said}\n{}", String::from_utf8_lossy(&tested.stderr));
     assert!(!has(&fs::read(system.home.path("logs/console.log")).unwrap(), CANARY.as_bytes()));
