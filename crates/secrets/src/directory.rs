@@ -142,7 +142,8 @@ impl Secrets {
         system.join(NAME).is_dir()
     }
 
-    /// Reads `secrets/` of the system directory; nothing where there is none.
+    /// Reads `secrets/` of the system directory; nothing where there is none, or where nobody set it up and nothing in it
+    /// is for the machine.
     ///
     /// # Errors
     /// [`SecretsError`].
@@ -151,11 +152,17 @@ impl Secrets {
         if !dir.is_dir() {
             return Ok(None);
         }
+        let mut paths = Vec::new();
+        let walked = Walk { top: &dir, found: &mut paths }.directory(&dir, 0);
+        paths.sort();
+        let is_set_up = [RECIPIENTS, MACHINE_PUB, MACHINE].iter().any(|name| dir.join(name).exists());
+        // A directory of that name with something else in it is none of ours.
+        if !is_set_up && paths.iter().all(|path| path.purpose() == Use::Trust) {
+            return Ok(None);
+        }
+        walked?;
         let recipients = Self::recipients_in(&dir, RECIPIENTS)?;
         let machine = Self::recipients_in(&dir, MACHINE_PUB)?;
-        let mut paths = Vec::new();
-        Walk { top: &dir, found: &mut paths }.directory(&dir, 0)?;
-        paths.sort();
         let path = dir.join(MACHINE_PUB);
         let mut machines = machine.iter();
         match (machines.next(), machines.next()) {
@@ -221,6 +228,11 @@ impl Secrets {
             Use::File | Use::Unlock => self.recipients.with(&self.machine),
             Use::Trust => self.recipients.clone(),
         }
+    }
+
+    /// Whether anything in it is for the machine.
+    pub fn has_any_for_machine(&self) -> bool {
+        self.paths.iter().any(|path| path.purpose() != Use::Trust)
     }
 
     /// The ciphertext of a secret.

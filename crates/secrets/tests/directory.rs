@@ -64,6 +64,19 @@ fn a_directory_that_was_set_up_holds_what_was_put_in_it() {
 }
 
 #[test]
+fn what_is_not_for_the_machine_needs_no_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("secrets/trust")).unwrap();
+    assert!(Secrets::read(dir.path()).unwrap().is_none());
+    fs::write(dir.path().join("secrets/trust/db.key.age"), "x").unwrap();
+    fs::write(dir.path().join("secrets/notes"), "of somebody else").unwrap();
+    assert!(Secrets::read(dir.path()).unwrap().is_none());
+    fs::create_dir(dir.path().join("secrets/etc")).unwrap();
+    fs::write(dir.path().join("secrets/etc/x.age"), "x").unwrap();
+    assert!(Secrets::read(dir.path()).is_err());
+}
+
+#[test]
 fn the_machine_opens_its_own_secrets_and_never_the_keys_that_sign() {
     let owner = Owner::new();
     let (_dir, secrets) = system(&owner);

@@ -87,6 +87,7 @@ fn reach(view: &View<'_>, secrets: &Secrets) -> Vec<Finding> {
     match view.system.secrets.open {
         Some(Open::Owner) => {}
         Some(Open::Build | Open::Disk) => return Vec::new(),
+        None if !secrets.has_any_for_machine() => return Vec::new(),
         None => {
             let message =
                 "there is secrets/, and `open` under [secrets] does not say how they are opened".to_owned();

@@ -138,6 +138,9 @@ pub fn layer(
     let Some(secrets) = Secrets::read(&inputs.system.dir).map_err(SecretLayerError::from)? else {
         return Ok(None);
     };
+    if !secrets.has_any_for_machine() {
+        return Ok(None);
+    }
     let open = inputs.system.secrets.open.ok_or(SecretLayerError::NoOpen)?;
     let files = files(&secrets, inputs.system, stack, store)?;
     let mut builder = Builder::new(store, inputs.epoch);
