@@ -138,6 +138,10 @@ pub fn layer(
     let Some(secrets) = Secrets::read(&inputs.system.dir).map_err(SecretLayerError::from)? else {
         return Ok(None);
     };
+    // Keys that sign stay with the owner: the machine has nothing to open.
+    if !secrets.paths.is_empty() && secrets.paths.iter().all(|path| path.purpose() == Use::Trust) {
+        return Ok(None);
+    }
     let open = inputs.system.secrets.open.ok_or(SecretLayerError::NoOpen)?;
     let files = files(&secrets, inputs.system, stack, store)?;
     let mut builder = Builder::new(store, inputs.epoch);
