@@ -109,9 +109,13 @@ fn a_secret_is_set_shown_listed_edited_and_removed() {
     assert_eq!(system.ok(&["secret", "show", "/etc/app/token"]), CANARY);
     assert_eq!(system.ok(&["secret", "show", "secrets/etc/app/token.age"]), CANARY);
     system.set("unlock/tank", "key");
-    assert_eq!(system.ok(&["secret", "list"]), "/etc/app/token  owner and machine\nunlock/tank     owner and machine\n");
+    assert_eq!(
+        system.ok(&["secret", "list"]),
+        "/etc/app/token  owner and machine\nunlock/tank     owner and machine\n"
+    );
     let editor = system.home.path("editor");
-    fs::write(&editor, "#!/bin/sh\n[ \"$(stat -c %a \"${1%/*}\")\" = 700 ] && printf ' more' >>\"$1\"\n").unwrap();
+    fs::write(&editor, "#!/bin/sh\n[ \"$(stat -c %a \"${1%/*}\")\" = 700 ] && printf ' more' >>\"$1\"\n")
+        .unwrap();
     fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).unwrap();
     let mut edit = system.home.command(&["-C", "hello", "secret", "edit", "/etc/app/token"]);
     assert!(edit.env("EDITOR", &editor).status().unwrap().success());
@@ -132,7 +136,15 @@ fn age_itself_opens_a_secret_and_writes_one_that_check_accepts() {
     let opened = age(&["-d", "-i", key.to_str().unwrap(), file.to_str().unwrap()]);
     assert_eq!(String::from_utf8(opened.stdout).unwrap(), CANARY);
     let [recipients, machine] = ["recipients", "machine.pub"].map(|name| system.path("secrets").join(name));
-    let sealed = age(&["-R", recipients.to_str().unwrap(), "-R", machine.to_str().unwrap(), "-o", file.to_str().unwrap(), key.to_str().unwrap()]);
+    let sealed = age(&[
+        "-R",
+        recipients.to_str().unwrap(),
+        "-R",
+        machine.to_str().unwrap(),
+        "-o",
+        file.to_str().unwrap(),
+        key.to_str().unwrap(),
+    ]);
     assert!(sealed.status.success());
     assert!(!system.check().contains("secrets/"), "{}", system.check());
 }
@@ -142,12 +154,24 @@ fn a_file_of_root_is_moved_and_git_is_told_of() {
     let system = System::with("disk");
     system.write("root/etc/a.key", "one");
     system.write("root/etc/b.key", "two");
-    let git = |args: &[&str]| assert!(system.home.command_of(Path::new("git"), &[&["-C", "hello"], args].concat()).status().unwrap().success());
+    let git = |args: &[&str]| {
+        assert!(
+            system
+                .home
+                .command_of(Path::new("git"), &[&["-C", "hello"], args].concat())
+                .status()
+                .unwrap()
+                .success()
+        )
+    };
     git(&["add", "root/etc/b.key"]);
     let output = system.run(&["secret", "import", "root/etc/a.key", "/etc/b.key"], "");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("git has root/etc/b.key in its history") && !said.contains("git has root/etc/a.key"), "{said}");
+    assert!(
+        said.contains("git has root/etc/b.key in its history") && !said.contains("git has root/etc/a.key"),
+        "{said}"
+    );
     assert!(!system.path("root/etc/a.key").exists());
     assert_eq!(system.ok(&["secret", "show", "/etc/b.key"]), "two");
 }
@@ -161,9 +185,14 @@ fn check_names_what_is_wrong_with_secrets_and_how_it_is_mended() {
     fs::remove_file(system.path("root/etc/app/token")).unwrap();
     let recipients = system.path("secrets/recipients");
     let before = fs::read_to_string(&recipients).unwrap();
-    fs::write(&recipients, before + "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa\n").unwrap();
+    fs::write(&recipients, before + "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa\n")
+        .unwrap();
     let said = system.check();
-    assert!(said.contains("secrets/etc/app/token.age: it is encrypted for other recipients") && said.contains("hoopy secret rekey"), "{said}");
+    assert!(
+        said.contains("secrets/etc/app/token.age: it is encrypted for other recipients")
+            && said.contains("hoopy secret rekey"),
+        "{said}"
+    );
     system.ok(&["secret", "rekey"]);
     assert!(!system.check().contains("recipients"), "{}", system.check());
     system.write("root/etc/ssl/site.key", "-----BEGIN PRIVATE KEY-----\n");
@@ -181,7 +210,10 @@ fn a_locked_machine_must_be_reachable() {
     system.set("/etc/dropbear/dropbear_ed25519_host_key", "key");
     let output = system.run(&["check"], "");
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("error: secrets/etc/dropbear/dropbear_ed25519_host_key.age: a locked machine needs it"), "{said}");
+    assert!(
+        said.contains("error: secrets/etc/dropbear/dropbear_ed25519_host_key.age: a locked machine needs it"),
+        "{said}"
+    );
     assert_eq!(output.status.code(), Some(3));
 }
 
@@ -195,7 +227,11 @@ fn what_a_machine_opens_itself_is_nowhere_in_the_clear_after_a_build() {
     assert!(!has(&said, CANARY.as_bytes()));
     let image = fs::read_dir(system.path("images")).unwrap().map(|e| e.unwrap().path()).next().unwrap();
     let listed = system.home.ok(&["inspect", "ls", image.to_str().unwrap()]);
-    for path in ["usr/libexec/hoopy/hoopyd", "usr/libexec/hoopy/secrets/etc/app/token.age", "etc/runlevels/sysinit/hoopy-secrets"] {
+    for path in [
+        "usr/libexec/hoopy/hoopyd",
+        "usr/libexec/hoopy/secrets/etc/app/token.age",
+        "etc/runlevels/sysinit/hoopy-secrets",
+    ] {
         assert!(listed.contains(path), "{path}: {listed}");
     }
     assert!(!listed.contains("etc/app/token\n") || !listed.contains(" etc/app/token"), "{listed}");
@@ -209,7 +245,11 @@ fn what_is_opened_at_build_lies_in_the_image_and_nowhere_else() {
     let system = System::with("build");
     system.ok(&["build", "."]);
     let image = fs::read_dir(system.path("images")).unwrap().map(|e| e.unwrap().path()).next().unwrap();
-    assert_eq!(fs::metadata(&image).unwrap().permissions().mode() & 0o777, 0o600, "it is for its owner alone");
+    assert_eq!(
+        fs::metadata(&image).unwrap().permissions().mode() & 0o777,
+        0o600,
+        "it is for its owner alone"
+    );
     let listed = system.home.ok(&["inspect", "ls", image.to_str().unwrap()]);
     assert!(listed.contains("etc/app/token") && !listed.contains("hoopyd"), "{listed}");
     assert_eq!(leaks(&system.home.path("")), Vec::<PathBuf>::new(), "compressed, it is in the image alone");
