@@ -69,7 +69,8 @@ fn make(global: &Global, system: &System, secrets: &Secrets, name: KeyName, time
     let directory = system.path(PUBLIC);
     fs::create_dir_all(&directory).context(format!("cannot create {}", directory.display()))?;
     signing::keep_private_key(secrets, name, &key)?;
-    replace_file(&path, public.as_bytes()).context(format!("cannot write {}", path.display()))?;
+    replace_file(&path, public.as_bytes(), Readers::Umask)
+        .context(format!("cannot write {}", path.display()))?;
     if !global.quiet {
         note(format!("wrote {} and {}", path.display(), private.display()));
     }
