@@ -13,14 +13,24 @@ The key is that of trust/db.crt in the system directory, or the one that is give
 twice gives the same file.";
 
 pub const KEYS: &str = "\
-Example: hoopy -C nas keys enroll && hoopy disk nas --enroll
+Example: hoopy -C nas keys new && hoopy build nas && hoopy disk nas --enroll
          hoopy -C nas keys status
          hoopy -C nas keys export stick
 
-docs/trust.md tells what the keys are for, and how to make them.";
+docs/trust.md tells what the keys are for.";
 
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
+    /// Create the keys that are missing: certificates in trust/, private keys in secrets/trust/, lists for the firmware
+    #[command(
+        after_help = "Example: hoopy -C nas secret init && hoopy -C nas keys new\n\nPrivate keys are age files, encrypted to \
+the owner's keys in secrets/recipients and never part of an image. Keys that are there are left alone."
+    )]
+    New {
+        /// Leave out Microsoft's certificates: option ROMs, and other systems, may not start any more
+        #[arg(long)]
+        no_microsoft: bool,
+    },
     /// Sign the lists of keys that firmware takes, in trust/: PK.auth, KEK.auth, db.auth
     #[command(
         after_help = "Example: hoopy -C nas keys enroll\n\n`hoopy disk --enroll` and `hoopy flash --enroll` write disks that \

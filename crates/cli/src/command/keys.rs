@@ -5,11 +5,14 @@ use std::path::Path;
 
 use hoopy_base::atomic::{Readers, replace_file};
 use hoopy_build::config::{Overrides, System};
+use hoopy_secrets::Secrets;
 use hoopy_trust::CertifiedSigner;
 use hoopy_trust::certificate::Certificate;
 use hoopy_trust::enrolment::{Enrolment, Others};
 use hoopy_trust::firmware::{Update, microsoft};
-use hoopy_trust::keys::{KeyName, PublicKeys, list_file, lists};
+use hoopy_trust::key::PrivateKey;
+use hoopy_trust::keys::{KeyName, PUBLIC, PublicKeys, list_file, lists};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::signing;
@@ -20,11 +23,58 @@ use crate::output::{note, print, print_json};
 pub fn run(global: &Global, command: &KeysCommand) -> Result<Exit> {
     let system = super::system(super::HERE.as_ref(), global, Overrides::default())?;
     match command {
+        KeysCommand::New { no_microsoft } => new(global, &system, *no_microsoft)?,
         KeysCommand::Enroll { no_microsoft } => enroll(global, &system, *no_microsoft)?,
         KeysCommand::Status { json } => status(&system, *json)?,
         KeysCommand::Export { dir } => export(global, &system, dir)?,
     }
     Ok(Exit::Success)
+}
+
+/// Makes the keys that are missing, and the lists of them.
+fn new(global: &Global, system: &System, no_microsoft: bool) -> Result<()> {
+    let keys = PublicKeys::read(&system.dir)?;
+    let missing: Vec<KeyName> = KeyName::ALL.into_iter().filter(|name| keys.key(*name).is_none()).collect();
+    if missing.is_empty() {
+        note(format!("{} has all keys: nothing to do", system.path(PUBLIC).display()));
+        return Ok(());
+    }
+    let secrets = Secrets::read(&system.dir)?.ok_or_else(|| {
+        CommandError::system("private keys need a place: expected secrets/, found none")
+            .hint("set it up with `hoopy secret init`")
+    })?;
+    let time = super::image::now()?;
+    for name in missing {
+        make(global, system, &secrets, name, time)?;
+    }
+    enroll(global, system, no_microsoft)
+}
+
+/// Makes one key. The private half is kept first: a public one without it would be of no use.
+fn make(global: &Global, system: &System, secrets: &Secrets, name: KeyName, time: Timestamp) -> Result<()> {
+    let private = signing::secret_path(name)?.file(&secrets.dir);
+    let path = system.path(&name.public_file());
+    if private.exists() {
+        let found = format!("{} is there, and {} is not", private.display(), path.display());
+        return Err(CommandError::system(format!("half of the key {name}: {found}"))
+            .hint("restore the public half with git, or remove the private one with `hoopy secret rm`"));
+    }
+    let key = PrivateKey::generate()?;
+    let public = match name {
+        KeyName::Pcr => key.public().to_pem()?,
+        KeyName::Pk | KeyName::Kek | KeyName::Db => {
+            Certificate::self_signed(&format!("{} {name}", system.name), time, &key)?.to_pem()?
+        }
+    };
+    let directory = system.path(PUBLIC);
+    fs::create_dir_all(&directory).context(format!("cannot create {}", directory.display()))?;
+    signing::keep_private_key(secrets, name, &key)?;
+    replace_file(&path, public.as_bytes(), Readers::Umask)
+        .context(format!("cannot write {}", path.display()))?;
+    if !global.quiet {
+        note(format!("wrote {} and {}", path.display(), private.display()));
+    }
+    Ok(())
 }
 
 /// Signs the lists.
@@ -66,6 +116,9 @@ struct KeyStatus {
     /// The last day of the certificate, at which firmware does not look.
     #[serde(skip_serializing_if = "Option::is_none")]
     ends: Option<String>,
+    /// What has the private half: `command`, or the age file; absent where neither does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    private: Option<String>,
     /// What the signed list for its variable holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     list: Option<ListStatus>,
@@ -105,10 +158,20 @@ fn status(system: &System, json: bool) -> Result<()> {
             subject: certificate.map(Certificate::subject),
             sha256: certificate.map(Certificate::fingerprint).or(key),
             ends: certificate.and_then(Certificate::ends).map(|end| end.strftime("%Y-%m-%d").to_string()),
+            private: private(system, name),
             list: list.transpose()?,
         });
     }
     if json { print_json(&all) } else { print(all.iter().map(line).collect::<String>()) }
+}
+
+fn private(system: &System, name: KeyName) -> Option<String> {
+    let file = name.private_file();
+    if system.sign_command.is_empty() {
+        system.path(&file).exists().then_some(file)
+    } else {
+        Some("command".to_owned())
+    }
 }
 
 fn line(key: &KeyStatus) -> String {
@@ -116,6 +179,11 @@ fn line(key: &KeyStatus) -> String {
     let mut out = format!("{:4} {}", key.name, key.subject.as_deref().unwrap_or("public key"));
     key.ends.iter().for_each(|end| out += &format!(", until {end}"));
     out += &format!("\n     sha256 {sha256}\n");
+    match key.private.as_deref() {
+        Some("command") => out += "     signed with the command in hoopy.toml\n",
+        Some(file) => out += &format!("     private half in {file}\n"),
+        None => out += "     NO private half: nothing can be signed\n",
+    }
     if let Some(list) = &key.list {
         let this = if list.has_key { "with this key" } else { "WITHOUT this key: run `hoopy keys enroll`" };
         let microsoft = if list.has_microsoft { ", and with Microsoft's" } else { "" };

@@ -90,10 +90,15 @@ pub fn silent_identities() -> Identities {
 
 /// The same for a build, which asks for them when it needs them.
 pub fn keys() -> OwnerKeys {
+    OwnerKeys(std::sync::Arc::new(move || usual_identities().unwrap_or_default()))
+}
+
+/// Those that `HOOPY_IDENTITY` names, or else those that the owner usually has.
+pub fn usual_identities() -> Result<Identities> {
     let given: Vec<PathBuf> = std::env::var_os("HOOPY_IDENTITY")
         .map(|set| std::env::split_paths(&set).collect())
         .unwrap_or_default();
-    OwnerKeys(std::sync::Arc::new(move || identities(&given).unwrap_or_default()))
+    identities(&given)
 }
 
 /// The public halves of the identities that the owner usually has.

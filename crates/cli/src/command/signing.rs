@@ -4,13 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hoopy_build::config::System;
+use hoopy_secrets::{Plaintext, SecretPath, Secrets};
 use hoopy_trust::certificate::Certificate;
 use hoopy_trust::image::ImageSigner;
-use hoopy_trust::key::PublicKey;
+use hoopy_trust::key::{PrivateKey, PublicKey};
 use hoopy_trust::keys::{KeyName, PublicKeys, lists};
 use hoopy_trust::signer::{CommandSigner, PemSigner, Signer};
 use hoopy_trust::{CertifiedSigner, program};
 
+use zeroize::Zeroizing;
+
+use super::owner::{self, Terminal};
 use crate::error::{CommandError, Result};
 use crate::output::note;
 
@@ -51,7 +55,7 @@ pub fn admit(system: &System, image: &Path) -> Result<()> {
 pub fn no_certificate(system: &System, name: KeyName) -> CommandError {
     let file = system.path(&name.public_file());
     CommandError::system(format!("no key {name}: expected a certificate, found no {}", file.display()))
-        .hint("make the key, and put its certificate there as PEM: docs/trust.md says how")
+        .hint("make the keys with `hoopy keys new`, or put the certificate of your own there as PEM")
 }
 
 /// The boot loader for a disk: signed, where the system has a key for that.
@@ -97,6 +101,35 @@ pub fn signer(system: &System, name: KeyName, public: &PublicKey) -> Result<Arc<
         let directory = system.dir.clone();
         return Ok(Arc::new(CommandSigner::new(&system.sign_command, name, public.clone(), directory)?));
     }
-    let no_command = || Err("expected a command in `sign` of [trust] in hoopy.toml, found none".to_owned());
-    Ok(Arc::new(PemSigner::new(name, public.clone(), Box::new(no_command))))
+    let dir = system.dir.clone();
+    let read = move || private_key(&dir, name).map_err(|error| error.to_string());
+    Ok(Arc::new(PemSigner::new(name, public.clone(), Box::new(read))))
+}
+
+/// The PEM of a private key, out of its age file.
+fn private_key(system: &Path, name: KeyName) -> Result<Zeroizing<Vec<u8>>> {
+    owner::keep_to_itself();
+    let absent = || {
+        let file = name.private_file();
+        CommandError::system(format!("expected {file}, or `sign` of [trust] in hoopy.toml, found neither"))
+    };
+    let secrets = Secrets::read(system)?.ok_or_else(absent)?;
+    let path = secret_path(name)?;
+    if !path.file(&secrets.dir).exists() {
+        return Err(absent());
+    }
+    let pem = secrets.open(&path, &owner::usual_identities()?)?;
+    Ok(Zeroizing::new(pem.as_bytes().to_vec()))
+}
+
+/// Encrypts the private half of a key to the owner alone.
+pub fn keep_private_key(secrets: &Secrets, name: KeyName, key: &PrivateKey) -> Result<()> {
+    let pem = Plaintext::new(key.to_pem()?.as_bytes().to_vec());
+    Ok(secrets.set(&secret_path(name)?, &pem, &Terminal)?)
+}
+
+/// The private half of a key among the secrets.
+pub fn secret_path(name: KeyName) -> Result<SecretPath> {
+    let path = format!("trust/{name}.key").parse();
+    path.map_err(|error: hoopy_secrets::path::BadPath| CommandError::failed(error.to_string()))
 }

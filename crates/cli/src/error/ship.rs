@@ -29,6 +29,10 @@ impl Classify for DeployError {
                  with --force",
             ),
             Self::OtherSystem { .. } => Failed.hint("replace that system with this one with --force"),
+            Self::Unaccepted { .. } => Failed.hint(
+                "build it where the key is at hand, or sign it with `hoopy sign FILE`; nothing was written to the machine",
+            ),
+            Self::Lists { .. } => Failed.into(),
             Self::OtherArch { found, .. } => Failed.hint(format!("build the image with --arch {found}")),
             Self::NoEsp { .. } => Failed.hint(ESP).and("plug in the stick that it booted from, if that was removed"),
             Self::WhichEsp { .. } => Failed.hint(ESP),

@@ -33,6 +33,52 @@ fn a_changed_file_is_all_that_is_sent_and_the_image_before_is_kept() {
     assert!(far.ok(&["-C", "s", "deploy", "--image", &path]).contains("s-2 runs already"));
 }
 
+/// A variable of the far side's firmware, behind its attributes.
+fn variable(far: &Remote, name: &str, content: &[u8]) {
+    let dir = far.root("sys/firmware/efi/efivars");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join(name), [&[6, 0, 0, 0], content].concat()).unwrap();
+}
+
+#[test]
+fn an_image_that_the_firmware_would_refuse_is_not_written() {
+    use hoopy_trust::certificate::Certificate;
+    use hoopy_trust::firmware::{OWNER, SignatureLists, Variable};
+    let far = Remote::new("single");
+    let (_, one) = far.image("1", &segments(10));
+    let (path, _) = far.image("2", &segments(20));
+    far.lay("s-1", &[(EFI, &one)]);
+    let key = hoopy_trust::key::PrivateKey::generate().unwrap();
+    let certificate =
+        Certificate::self_signed("nas db", "2026-11-28T00:00:00Z".parse().unwrap(), &key).unwrap();
+    fs::write(far.home.path("db.key"), key.to_pem().unwrap().as_bytes()).unwrap();
+    fs::write(far.home.path("db.crt"), certificate.to_pem().unwrap()).unwrap();
+    let lists = SignatureLists::of([(OWNER, &certificate)]).to_bytes();
+    variable(&far, &Variable::Db.file_name(), &lists);
+    let secure_boot = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+
+    variable(&far, secure_boot, &[1]);
+    let said = far.fails(&["-C", "s", "deploy", "--image", &path, "--force"]);
+    assert!(said.contains("the firmware of far would not start s-2: it has no signature"), "{said}");
+    assert_eq!(far.files(), [EFI]);
+    // Switched off: whatever the lists say.
+    variable(&far, secure_boot, &[0]);
+    far.ok(&["-C", "s", "deploy", "--image", &path, "--dry-run"]);
+    variable(&far, secure_boot, &[1]);
+    far.ok(&["sign", &path, "--key", "db.key", "--certificate", "db.crt"]);
+    far.ok(&["-C", "s", "deploy", "--image", &path]);
+    assert!(far.read(EFI) == fs::read(&path).unwrap());
+
+    variable(&far, &Variable::Dbx.file_name(), &lists);
+    let (path, _) = far.image("3", &segments(30));
+    far.ok(&["sign", &path, "--key", "db.key", "--certificate", "db.crt"]);
+    let said = far.fails(&["-C", "s", "deploy", "--image", &path]);
+    assert!(said.contains("its signature by CN=nas db is revoked"), "{said}");
+    variable(&far, &Variable::Dbx.file_name(), b"nonsense");
+    let said = far.fails(&["-C", "s", "deploy", "--image", &path]);
+    assert!(said.contains("its variable dbx cannot be read"), "{said}");
+}
+
 #[test]
 fn a_far_image_that_lies_about_itself_costs_a_second_transfer() {
     let far = Remote::new("single");

@@ -10,7 +10,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
-use hoopy_testkit::Home;
+use hoopy_apk::tar::Kind;
+use hoopy_testkit::maker::{Maker, record};
+use hoopy_testkit::package::extended_mirror_with;
+use hoopy_testkit::{Home, systemd_257};
 use hoopy_trust::certificate::Certificate;
 use hoopy_trust::firmware::{OWNER, SignatureLists, Variable, microsoft};
 use hoopy_trust::key::PrivateKey;
@@ -72,12 +75,19 @@ impl Machine {
         mtools(disk, "mcopy", &["-o", file.to_str().unwrap(), &format!("::{name}")]);
     }
 
-    fn boot(&self, disk: &Path) -> Console {
+    /// What the image is predicted to leave in PCR 11.
+    fn predicted(&self, image: &Path) -> String {
+        let json = self.home.ok(&["inspect", image.to_str().unwrap(), "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        json["measured"]["pcr-11"].as_str().unwrap().to_owned()
+    }
+
+    fn boot(&self, boot: Boot) -> Console {
         let platform =
             Platform { variables: Some(self.home.path("firmware")), tpm: Some(self.home.path("tpm")) };
         let config = VmConfig {
             arch: "x86_64".parse().unwrap(),
-            boot: Boot::Disk(disk.to_owned()),
+            boot,
             memory: 1 << 30,
             cpus: None,
             forwards: vec![],
@@ -96,6 +106,29 @@ impl Machine {
         });
         Vm::prepare(&config).unwrap().console(log).unwrap()
     }
+}
+
+/// A mirror whose EFI stub is that of systemd 257, and all else the stand-in's.
+fn mirror_with_stub_257(home: &Home) -> PathBuf {
+    let to = home.path("mirror-257");
+    extended_mirror_with(&to, "x86_64", |dir, key| {
+        let place = "usr/lib/systemd/boot/efi/linuxx64.efi.stub";
+        let mut package = Maker::new(record("systemd-efistub", "257-r0", "x86_64"));
+        package.add(place, Kind::File(0), 0o644, &fs::read(systemd_257().join(place)).unwrap());
+        vec![package.write(dir, key)]
+    });
+    to
+}
+
+#[test]
+fn the_stub_of_systemd_257_measures_what_was_predicted() {
+    let machine = Machine::new();
+    let mirror = mirror_with_stub_257(&machine.home);
+    let image = machine.build("2026112101", &["--mirror", mirror.to_str().unwrap()]);
+    let predicted = machine.predicted(&image);
+    let mut console = machine.boot(Boot::Image(image));
+    console.login("root", Some("nas"), LONG).unwrap();
+    assert_eq!(asks(&mut console, "pcr11").trim(), predicted);
 }
 
 /// mtools on the first partition.
@@ -121,15 +154,15 @@ fn digest_of(console: &mut Console, variable: Variable) -> String {
 fn keys_are_enrolled_and_what_they_sign_is_started_and_measured_as_predicted() {
     let machine = Machine::new();
     let image = machine.build("2026112101", &[]);
-    let json = machine.home.ok(&["inspect", image.to_str().unwrap(), "--json"]);
-    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let predicted = machine.predicted(&image);
     let disk = machine.disk();
+    let boot = || machine.boot(Boot::Disk(disk.clone()));
 
     // Firmware in setup mode: systemd-boot enrols, and resets the machine.
-    let mut console = machine.boot(&disk);
+    let mut console = boot();
     console.wait(LONG).unwrap();
 
-    let mut console = machine.boot(&disk);
+    let mut console = boot();
     console.login("root", Some("nas"), LONG).unwrap();
     let mount =
         "mountpoint -q /sys/firmware/efi/efivars || mount -t efivarfs efivarfs /sys/firmware/efi/efivars";
@@ -146,7 +179,7 @@ fn keys_are_enrolled_and_what_they_sign_is_started_and_measured_as_predicted() {
         let expected = HEXLOWER.encode(&Sha256::digest(lists));
         assert_eq!(digest_of(&mut console, variable).trim(), expected, "{}", variable.name());
     }
-    assert_eq!(asks(&mut console, "pcr11").trim(), json["measured"]["pcr-11"].as_str().unwrap());
+    assert_eq!(asks(&mut console, "pcr11").trim(), predicted);
     console.send("poweroff").unwrap();
     console.wait(LONG).unwrap();
 
@@ -154,6 +187,6 @@ fn keys_are_enrolled_and_what_they_sign_is_started_and_measured_as_predicted() {
     fs::remove_file(&image).unwrap();
     let unsigned = machine.build("2026112101", &["--unsigned"]);
     machine.put(&disk, "EFI/Linux/nas-2026112101.efi", &fs::read(unsigned).unwrap());
-    let mut console = machine.boot(&disk);
+    let mut console = boot();
     console.expect("Access", LONG).unwrap();
 }

@@ -196,6 +196,49 @@ fn keys_are_listed_signed_and_put_on_the_disk_with_a_signed_boot_loader() {
 }
 
 #[test]
+fn keys_are_made_once_and_their_private_halves_are_age_files_of_the_owner() {
+    let home = home();
+    let dir = home.small("s");
+    let said = home.fails(3, &["-C", "s", "keys", "new"]);
+    assert!(said.contains("expected secrets/, found none") && said.contains("hoopy secret init"), "{said}");
+    home.ok(&["-C", "s", "secret", "init", "--open", "owner"]);
+    home.ok(&["-C", "s", "keys", "new"]);
+    let said = home.ok(&["-C", "s", "keys", "status"]);
+    for line in [
+        "db   CN=small db, until 2046-09-21\n",
+        "     private half in secrets/trust/db.key.age\n",
+        "pcr  public key\n",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let certificate = fs::read(dir.join("trust/db.crt")).unwrap();
+    let age = fs::read(dir.join("secrets/trust/db.key.age")).unwrap();
+    assert!(age.starts_with(b"age-encryption.org/v1\n"));
+    home.ok(&["-C", "s", "keys", "new"]);
+    assert!(fs::read(dir.join("trust/db.crt")).unwrap() == certificate, "made once");
+
+    let said = home.ok(&["build", "s"]);
+    assert!(said.contains("signed    by CN=small db\n"), "{said}");
+    fs::copy(dir.join("trust/db.crt"), home.path("private.crt")).unwrap();
+    ok(&home.path(""), "sbverify", &format!("--cert private.crt {IMAGE}"));
+    // No image has anything of the keys.
+    assert!(!home.ok(&["inspect", "ls", "-R", IMAGE]).contains("trust"));
+
+    // Another owner's computer.
+    fs::rename(home.path(".config/age"), home.path("gone")).unwrap();
+    fs::write(dir.join("root/etc/motd"), "changed\n").unwrap();
+    let out = home.run(&["build", "s"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(
+        out.status.success()
+            && said.contains("the image is not signed: the private key of db is not at hand"),
+        "{said}"
+    );
+    fs::remove_file(dir.join("trust/KEK.crt")).unwrap();
+    assert!(home.fails(3, &["-C", "s", "keys", "new"]).contains("half of the key KEK"));
+}
+
+#[test]
 fn any_efi_program_is_signed_and_a_changed_one_is_told_of() {
     let home = home();
     let dir = system(&home);

@@ -89,6 +89,26 @@ pub enum DeployError {
         /// The image's.
         wanted: String,
     },
+    /// The machine's firmware would refuse the image.
+    #[error("the firmware of {host} would not start {image}: {why}")]
+    Unaccepted {
+        /// The machine.
+        host: String,
+        /// The image.
+        image: String,
+        /// Why.
+        why: String,
+    },
+    /// Its lists make no sense.
+    #[error("the firmware of {host} checks signatures, and its variable {variable} cannot be read: {why}")]
+    Lists {
+        /// The machine.
+        host: String,
+        /// Which one.
+        variable: &'static str,
+        /// What is wrong.
+        why: String,
+    },
     /// No EFI system partition.
     #[error("no EFI system partition with an image was found on {host}{}", detail(.words))]
     NoEsp {

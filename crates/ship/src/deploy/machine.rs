@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::error::DeployError;
 use super::remote::{self, script};
+use super::signature::Lists;
 use super::ssh::Ssh;
 
 const ASK: &str = include_str!("remote/ask.sh");
@@ -43,6 +44,8 @@ pub struct Machine {
     pub files: Vec<RemoteFile>,
     /// What `loader/hoopy-failed.txt` says of the last image that failed.
     pub failed: String,
+    /// The lists that its firmware checks programs with, where Secure Boot is on.
+    pub enforces: Option<Lists>,
 }
 
 /// A file of the EFI system partition.
@@ -116,6 +119,9 @@ impl Machine {
         let owned = || harmless_line(rest);
         match (word, rest.split_once('=')) {
             ("checks", _) => self.has_checks = true,
+            ("enforces", _) => self.enforces = Some(Lists::default()),
+            ("db", _) => self.enforces.get_or_insert_default().db = rest.to_owned(),
+            ("dbx", _) => self.enforces.get_or_insert_default().dbx = rest.to_owned(),
             ("arch", _) => self.arch = owned(),
             ("boot", _) => self.boot = owned(),
             ("uptime", _) => self.uptime = rest.parse().unwrap_or(0),

@@ -21,6 +21,7 @@ pub mod logs;
 mod machine;
 mod place;
 mod remote;
+mod signature;
 mod ssh;
 mod status;
 mod wait;
@@ -123,6 +124,7 @@ fn plan_now(ssh: &Ssh, request: &Request<'_>) -> Result<DeployPlan, DeployError>
     let new = request.image;
     let machine = Machine::ask(ssh, request.esp)?;
     check(&machine, request)?;
+    signature::check(&machine, new)?;
     let images = images::look(ssh, &machine)?;
     let partition = Partition { machine: &machine, arch: new.arch, images: &images };
     let namesake = place::namesake(&partition, request.layout, new).filter(|file| file.size == new.size);

@@ -11,6 +11,16 @@ echo "uptime $(cut -d. -f1 /proc/uptime)"
 [ ! -e /etc/runlevels/default/hoopy-health ] || echo "checks"
 booted=$(variable LoaderBootCountPath)
 [ -z "$booted" ] || echo "booted $booted"
+# Whether the firmware checks signatures, and the lists that it checks them with.
+GLOBAL=8be4df61-93ca-11d2-aa0d-00e098032b8c
+hex() { tail -c +5 "$1" | od -An -v -tx1 | tr -d ' \n'; }
+if [ "$(hex $VARIABLES/SecureBoot-$GLOBAL 2>/dev/null)" = 01 ]; then
+	echo "enforces"
+	for list in db dbx; do
+		file=$VARIABLES/$list-d719b2cb-3d3a-4596-a3bc-dad00e67656f
+		[ ! -r $file ] || echo "$list $(hex $file)"
+	done
+fi
 for tool in awk cmp cp cut dd df flock head mount mv rm sed sha256sum stat sync tail timeout tr umount; do
 	command -v $tool >/dev/null || echo "lacks $tool"
 done
