@@ -82,7 +82,7 @@ impl Report {
 
 /// Stands above secrets that were not taken.
 const SECRETS_REFUSED: &str =
-    "Secrets, not taken (--plain-secrets puts them into the directory, where git ignores them)";
+    "Secrets, not taken (--recipient KEY encrypts them; --plain-secrets puts them where git ignores them)";
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -34,8 +34,11 @@ pub struct Import {
     /// Alpine branch to move to, as 3.23 [default: that of the machine]
     #[arg(long, value_name = "BRANCH")]
     pub branch: Option<String>,
+    /// Take secrets too, encrypted for this public key: age1... or ssh-ed25519 ...; can be repeated
+    #[arg(long, value_name = "KEY")]
+    pub recipient: Vec<String>,
     /// Take secrets too, unencrypted, into files that git ignores
-    #[arg(long)]
+    #[arg(long, conflicts_with = "recipient")]
     pub plain_secrets: bool,
     /// Read the passphrase of an encrypted overlay from the first line of FILE [default: ask]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -7,15 +7,17 @@ use hoopy_base::input::{Kind, read_text};
 use hoopy_build::config::Overrides;
 use hoopy_build::stack::Runner;
 use hoopy_build::target::Target;
-use hoopy_diskless::import::secrets::Policy;
+use hoopy_diskless::import::secrets::{KeepSecrets, Policy, Secret};
 use hoopy_diskless::import::{self, Options};
 use hoopy_diskless::source::{self, Access, Source};
+use hoopy_secrets::{Plaintext, Recipient, SecretPath, Secrets};
 use hoopy_ship::deploy::Ssh;
 
 use super::Resources;
 use super::host::answer;
+use super::owner::Terminal;
 use crate::args::{Global, Import};
-use crate::error::{Exit, Result};
+use crate::error::{CommandError, Exit, Result};
 use crate::output::{note, print, print_json};
 use crate::progress::Progress;
 
@@ -34,13 +36,18 @@ pub fn run(global: &Global, own: &Import) -> Result<Exit> {
             remote: &mut |script: &str, limit: u64| ask(&source, script, limit),
         },
     )?;
+    let mut keeper = keeper(own)?;
     let options = Options {
         dir: own.output.clone().unwrap_or_else(|| import::default_dir(&overlay)),
         kernel: own.kernel.clone(),
         branch: own.branch.clone(),
         arch: global.arch,
         over: Overrides { mirror: global.mirror.clone(), keys: global.keys.clone(), ..Overrides::default() },
-        secrets: if own.plain_secrets { Policy::Plain } else { Policy::Refuse },
+        secrets: match &mut keeper {
+            Some(keeper) => Policy::Keep(keeper),
+            None if own.plain_secrets => Policy::Plain,
+            None => Policy::Refuse,
+        },
     };
     let dir = options.dir.clone();
     let mut runner = |target: &Target| {
@@ -58,6 +65,36 @@ pub fn run(global: &Global, own: &Import) -> Result<Exit> {
         }
     }
     Ok(Exit::Success)
+}
+
+/// Encrypts secrets for the owner's keys and the machine's.
+struct AgeFiles {
+    /// The lines of `secrets/recipients`.
+    recipients: String,
+    secrets: Option<Secrets>,
+}
+
+/// Who encrypts secrets, where the command line says for whom.
+fn keeper(own: &Import) -> Result<Option<AgeFiles>> {
+    let keys: std::result::Result<Vec<Recipient>, _> =
+        own.recipient.iter().map(|text| text.parse()).collect();
+    let keys = keys.map_err(|error| CommandError::usage(format!("--recipient: {error}")))?;
+    let recipients: String = keys.iter().map(|key| format!("{}\n", key.as_str())).collect();
+    Ok((!keys.is_empty()).then_some(AgeFiles { recipients, secrets: None }))
+}
+
+impl KeepSecrets for AgeFiles {
+    fn keep(&mut self, dir: &Path, secret: &Secret<'_>) -> io::Result<String> {
+        let secrets = match self.secrets.take() {
+            Some(secrets) => secrets,
+            None => Secrets::initialise(dir, &self.recipients, &Terminal).map_err(io::Error::other)?,
+        };
+        let path: SecretPath = secret.path.parse().map_err(io::Error::other)?;
+        let kept = secrets.set(&path, &Plaintext::new(secret.content.to_vec()), &Terminal);
+        self.secrets = Some(secrets);
+        kept.map_err(io::Error::other)?;
+        Ok(format!("secrets/{}.age", path.as_str()))
+    }
 }
 
 /// What the machine of `source` says to a script.

@@ -140,6 +140,52 @@ fn an_encrypted_overlay_needs_its_passphrase() {
 }
 
 #[test]
+fn secrets_are_refused_hidden_from_git_or_encrypted() {
+    let home = home();
+    let dir = home.path("overlay/etc/ssh");
+    fs::create_dir_all(&dir).unwrap();
+    let key = "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary-7c1\n";
+    fs::write(dir.join("ssh_host_ed25519_key"), key).unwrap();
+    fs::write(home.path("overlay/etc/shadow"), "root:$6$salt$canary7c1:20000:0:::::\n").unwrap();
+    overlay(&home, "box.apkovl.tar.gz");
+    let canaries = |dir: &str| {
+        let found =
+            Command::new("grep").args(["-rlE", "canary-?7c1", dir]).current_dir(home.path(".")).output();
+        let mut found: Vec<String> =
+            String::from_utf8(found.unwrap().stdout).unwrap().lines().map(str::to_owned).collect();
+        found.sort();
+        found
+    };
+    let said = home.ok(&["import", "box.apkovl.tar.gz", "--kernel", "virt", "-o", "refused"]);
+    assert!(said.contains("etc/ssh/ssh_host_ed25519_key: a host key of ssh"), "{said}");
+    assert!(said.contains("the hashes of passwords of root") && !said.contains("canary"), "{said}");
+    assert!(canaries("refused").is_empty());
+
+    home.ok(&["import", "box.apkovl.tar.gz", "--kernel", "virt", "-o", "plain", "--plain-secrets"]);
+    assert_eq!(canaries("plain"), ["plain/passwords", "plain/root/etc/ssh/ssh_host_ed25519_key"]);
+    let ignored = fs::read_to_string(home.path("plain/.gitignore")).unwrap();
+    assert_eq!(ignored, "images/\n/passwords\n/root/etc/ssh/ssh_host_ed25519_key\n");
+
+    let (identity, recipient) = hoopy_secrets::owner::generate();
+    fs::write(home.path("key"), identity.as_bytes()).unwrap();
+    let args = [
+        "import",
+        "box.apkovl.tar.gz",
+        "--kernel",
+        "virt",
+        "-o",
+        "sealed",
+        "--recipient",
+        recipient.as_str(),
+    ];
+    let said = home.ok(&args);
+    assert!(said.contains("now secrets/etc/ssh/ssh_host_ed25519_key.age"), "{said}");
+    assert!(canaries("sealed").is_empty());
+    let shown = home.ok(&["-C", "sealed", "secret", "show", "/etc/ssh/ssh_host_ed25519_key", "-i", "../key"]);
+    assert_eq!(shown, key);
+}
+
+#[test]
 fn an_overlay_comes_from_an_address() {
     let home = home();
     let bytes = fs::read(overlay(&home, "box.apkovl.tar.gz")).unwrap();

@@ -226,12 +226,12 @@ impl Comparison<'_, '_> {
                 }
                 Policy::Keep(keeper) => Some(keeper.keep(self.dir, &secret)?),
             };
-            let taken = kept.is_some();
+            if kept.is_some() && !ignored {
+                let owner = self.accounts.owner(node.uid, node.gid);
+                self.draft.secrets.insert(text.to_owned(), (node.mode, owner));
+            }
             self.report.secrets.push(SecretFile { path: text.to_owned(), what: what.to_owned(), kept });
             if !ignored {
-                if taken {
-                    self.owner_of(text, node);
-                }
                 return Ok(());
             }
         }

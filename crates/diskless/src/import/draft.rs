@@ -68,6 +68,8 @@ pub struct Draft {
     pub setup: BTreeMap<Part, Vec<String>>,
     /// `NAME:HASH` lines, where they may lie beside `setup.sh`.
     pub passwords: Vec<String>,
+    /// Secrets that somebody encrypts, with mode and owner: theirs are root's, 0600, where nothing else is said.
+    pub secrets: BTreeMap<String, (u32, String)>,
     /// Owners other than root: paths by `user:group`.
     pub owners: BTreeMap<String, BTreeSet<String>>,
 }
@@ -91,7 +93,9 @@ impl Draft {
         let files =
             self.files.iter().filter(|(_, file)| !kept(file.mode)).map(|(path, file)| (path, file.mode));
         let dirs = self.directories.iter().map(|(path, mode)| (path, *mode));
-        files.chain(dirs).map(|(path, mode)| (path.to_string(), mode)).collect()
+        let secrets = self.secrets.iter().filter(|(_, (mode, _))| *mode != 0o600);
+        let secrets = secrets.map(|(path, (mode, _))| (path.clone(), *mode));
+        files.chain(dirs).map(|(path, mode)| (path.to_string(), mode)).chain(secrets).collect()
     }
 
     /// The text of `setup.sh`; nothing where it has nothing to do.

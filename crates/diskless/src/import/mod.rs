@@ -149,6 +149,16 @@ pub fn import(
     let lbu = lbu::read(overlay, &mut report)?;
     take(overlay, &made, &mut options.secrets, &staging, &mut draft, &mut report, context)?;
     settings.modes = draft.modes();
+    if matches!(options.secrets, Policy::Keep(_)) && report.secrets.iter().any(|secret| secret.kept.is_some())
+    {
+        let owners = draft.secrets.iter().filter(|(_, (_, owner))| owner != "root:root");
+        settings.secrets = Some(owners.map(|(path, (_, owner))| (path.clone(), owner.clone())).collect());
+        report.look(
+            "secrets are encrypted in git, and `open = \"build\"` puts them into the image as they are, as they lay on \
+             the medium: see `hoopy secret` for other ways"
+                .to_owned(),
+        );
+    }
     settings.ignored = lbu.excluded.iter().map(|path| format!("/{path}")).collect();
     notes(overlay, &draft, &mut report)?;
     write_down(&staging, source, &settings, &draft, &report)?;
@@ -437,7 +447,9 @@ fn passwords(
         }
         Policy::Keep(keeper) => {
             let secret = Secret { path: "etc/shadow", what: &what, mode: 0o640, content: shadow.as_bytes() };
-            Some(keeper.keep(staging.path(), &secret)?)
+            let kept = keeper.keep(staging.path(), &secret)?;
+            draft.secrets.insert("etc/shadow".to_owned(), (0o640, "root:shadow".to_owned()));
+            Some(kept)
         }
     };
     report.secrets.push(SecretFile { path: "etc/shadow".to_owned(), what, kept });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use toml_edit::{Array, DocumentMut, Item, Table, value};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, value};
 
 use super::world::{PackageLine, Repositories};
 
@@ -25,6 +25,8 @@ pub struct Settings {
     pub ignored: Vec<String>,
     /// The machine, as ssh(1) knows it.
     pub host: Option<String>,
+    /// Owners of secrets that are encrypted; where there is one, or none but root's, `open` is written.
+    pub secrets: Option<BTreeMap<String, String>>,
     /// Modes that git does not keep.
     pub modes: BTreeMap<String, u32>,
 }
@@ -58,6 +60,19 @@ impl Settings {
             let mut drift = Table::new();
             drift.insert("ignore", value(self.ignored.iter().collect::<Array>()));
             set("drift", Item::Table(drift));
+        }
+        if let Some(owners) = &self.secrets {
+            let mut secrets = Table::new();
+            // As they were on the stick: the image holds them as they are.
+            secrets.insert("open", value("build"));
+            if !owners.is_empty() {
+                let mut table = InlineTable::new();
+                for (path, owner) in owners {
+                    table.insert(path, owner.as_str().into());
+                }
+                secrets.insert("owners", value(table));
+            }
+            set("secrets", Item::Table(secrets));
         }
         if !self.modes.is_empty() {
             let mut modes = Table::new();
