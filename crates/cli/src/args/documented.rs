@@ -74,6 +74,7 @@ fn command_lines(page: &Path) -> Vec<Found> {
 /// The calls of hoopy in a line of shell: `hoopy build nas && hoopy run nas   # why`.
 fn split(line: &str) -> impl Iterator<Item = String> {
     let code = line.split(" #").next().unwrap_or_default();
+    let code = code.split(" < ").next().unwrap_or_default();
     let parts = code.split("&&").flat_map(|part| part.split(['|', ';', '>']));
     parts.map(|part| part.trim().to_owned()).filter(|part| part.starts_with("hoopy "))
 }
