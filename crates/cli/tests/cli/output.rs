@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use hoopy_testkit::Home;
 
 /// A cheap use of every command: most print something, none needs a machine.
-const COMMANDS: [&[&str]; 36] = [
+const COMMANDS: [&[&str]; 40] = [
     &["--help"],
     &["--version"],
     &["deploy", "--help"],
@@ -40,6 +40,10 @@ const COMMANDS: [&[&str]; 36] = [
     &["inspect", "cat", "initrd", "etc/hostname"],
     &["-C", "s", "keys", "status"],
     &["-C", "s", "sign", "../initrd"],
+    &["-C", "s", "secret", "list"],
+    &["-C", "s", "unlock", "far"],
+    &["import", "initrd", "-o", "imported"],
+    &["export", "--world", "s"],
     &["diff", "s/hoopy.lock", "old.lock"],
     &["gc", "--dry-run"],
     &["store", "verify"],
