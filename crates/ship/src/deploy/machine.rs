@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::error::DeployError;
 use super::remote::{self, script};
-use super::signature::Lists;
 use super::ssh::Ssh;
 
 const ASK: &str = include_str!("remote/ask.sh");
@@ -46,6 +45,15 @@ pub struct Machine {
     pub failed: String,
     /// The lists that its firmware checks programs with, where Secure Boot is on.
     pub enforces: Option<Lists>,
+}
+
+/// Signature lists that a machine's firmware checks programs with, as it sent them: in hexadecimal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lists {
+    /// What may be started.
+    pub db: String,
+    /// What may not.
+    pub dbx: String,
 }
 
 /// A file of the EFI system partition.

@@ -11,15 +11,6 @@ use super::error::DeployError;
 use super::images::NewImage;
 use super::machine::Machine;
 
-/// Signature lists that a machine's firmware checks programs with, as it sent them: in hexadecimal.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lists {
-    /// What may be started.
-    pub db: String,
-    /// What may not.
-    pub dbx: String,
-}
-
 /// That the firmware of `machine` starts `image`, where it checks signatures.
 ///
 /// # Errors
