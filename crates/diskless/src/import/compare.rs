@@ -18,9 +18,6 @@ use super::secrets::{self, Policy, Secret};
 use crate::overlay::{Node, NodeKind, Overlay, Scope};
 use crate::report::{Report, SecretFile};
 
-/// Where packages' scripts look for certificates of the owner's.
-const OWN_CERTIFICATES: &str = "usr/local/share/ca-certificates";
-
 /// Links to places that are there only while a machine runs.
 const AT_RUN_TIME: [&[u8]; 7] = [b"media", b"mnt", b"proc", b"run", b"dev", b"tmp", b"sys"];
 
@@ -77,9 +74,6 @@ impl Comparison<'_, '_> {
             self.removed();
         }
         self.links();
-        if self.draft.files.keys().any(|path| path.is_within(OWN_CERTIFICATES.as_bytes())) {
-            self.draft.line(Part::Made, "update-ca-certificates");
-        }
         let (files, links) = (self.draft.files.len(), self.draft.links.len());
         self.report.took("root/", format!("{files} files and {links} links"));
         if same > 0 {
@@ -214,6 +208,10 @@ impl Comparison<'_, '_> {
 
     fn file(&mut self, path: &EntryPath, text: &str, node: &Node, there: Option<&Entry>) -> io::Result<()> {
         let NodeKind::File(content) = &node.kind else { return Ok(()) };
+        if there.is_some_and(Entry::is_dir) {
+            self.report.left(text, "a file where the packages have a directory", "");
+            return Ok(());
+        }
         let bytes = content.read()?;
         let mut ignored = false;
         if let Some(what) = secrets::of(text, &bytes) {
@@ -248,10 +246,15 @@ impl Comparison<'_, '_> {
                 "{text} changes while the machine runs: root/ has it as it was, and each boot starts from that"
             ));
         }
-        self.draft
-            .files
-            .insert(path.clone(), RootFile { content: content.clone(), mode: node.mode, ignored });
-        self.owner_of(text, node);
+        let said = there.is_some_and(|there| there.mode != node.mode);
+        let file = RootFile { content: content.clone(), mode: node.mode, ignored, said };
+        self.draft.files.insert(path.clone(), file);
+        if there.is_some_and(|there| (there.user.id, there.group.id) != (0, 0)) {
+            // Over a package's file, root/ leaves the owner that was there.
+            self.own((node.uid, node.gid), text);
+        } else {
+            self.owner_of(text, node);
+        }
         Ok(())
     }
 

@@ -17,6 +17,8 @@ pub struct RootFile {
     pub mode: u32,
     /// Whether git must not have it.
     pub ignored: bool,
+    /// Whether the mode is said although git keeps it: over a package's file that fewer may read, it would not count.
+    pub said: bool,
 }
 
 /// The parts of `setup.sh`, in the order in which they run.
@@ -36,8 +38,6 @@ pub enum Part {
     Owners,
     /// Runlevels.
     Services,
-    /// What is made of other files.
-    Made,
 }
 
 impl Part {
@@ -50,7 +50,6 @@ impl Part {
             Self::Removed => "Files of packages that the machine did not have any more",
             Self::Owners => "Owners, and modes of packages' files: all of root/ is root's",
             Self::Services => "Services of each runlevel",
-            Self::Made => "What is made of other files",
         }
     }
 }
@@ -90,8 +89,11 @@ impl Draft {
     /// The modes that git does not keep, by path: what `[modes]` has.
     pub fn modes(&self) -> BTreeMap<String, u32> {
         let kept = |mode: u32| mode == 0o644 || mode == 0o755;
-        let files =
-            self.files.iter().filter(|(_, file)| !kept(file.mode)).map(|(path, file)| (path, file.mode));
+        let files = self
+            .files
+            .iter()
+            .filter(|(_, file)| file.said || !kept(file.mode))
+            .map(|(path, file)| (path, file.mode));
         let dirs = self.directories.iter().map(|(path, mode)| (path, *mode));
         let secrets = self.secrets.iter().filter(|(_, (mode, _))| *mode != 0o600);
         let secrets = secrets.map(|(path, (mode, _))| (path.clone(), *mode));

@@ -1,0 +1,232 @@
+//! What is built: `hoopy.toml`, `packages` and `keys/`, made to fit what the mirror has.
+
+use hoopy_apk::Record;
+use hoopy_apk::signature::KeyRing;
+use hoopy_base::arch::Arch;
+use hoopy_build::config::System;
+use hoopy_build::context::Context;
+use hoopy_build::fetch;
+use hoopy_build::locking;
+use hoopy_build::target::Target;
+
+use super::error::ImportError;
+use super::options::Options;
+use super::settings::{self, Settings};
+use super::world::{self, PackageLine};
+use super::write::Staging;
+use crate::overlay::{NodeKind, Overlay};
+use crate::report::Report;
+use crate::source::Source;
+
+/// The kernel where nothing says which: that of Alpine's standard medium.
+const DEFAULT_KERNEL: &str = "lts";
+
+/// Consoles, where kernel arguments are given that name none: what hoopy has without any.
+const CONSOLES: &str = "console=tty1 console=ttyS0";
+
+/// The architecture of the machine.
+pub fn arch(overlay: &Overlay, options: &Options<'_>) -> Result<Arch, ImportError> {
+    let named = overlay.text("etc/apk/arch")?;
+    match (options.arch, named.trim()) {
+        (Some(arch), _) => Ok(arch),
+        (None, "") => Arch::host().ok_or_else(|| ImportError::Arch("none".to_owned())),
+        (None, named) => named.parse().map_err(|_| ImportError::Arch(named.to_owned())),
+    }
+}
+
+/// What `hoopy.toml` says, but for what is known last.
+pub fn settings_of(
+    source: &Source,
+    overlay: &Overlay,
+    options: &Options<'_>,
+    report: &mut Report,
+) -> Result<Settings, ImportError> {
+    let mut repositories = overlay.text("etc/apk/repositories")?;
+    for (path, _) in overlay.below("etc/apk/repositories.d") {
+        repositories += &format!("\n{}", overlay.text(&path.to_string())?);
+    }
+    let of_root = overlay.text("etc/alpine-release")?.trim().to_owned();
+    let release = overlay.hints.release.clone().or_else(|| Some(of_root).filter(|text| !text.is_empty()));
+    let own = overlay.text("etc/hostname")?;
+    let own = own.lines().next().map(str::trim).filter(|name| !name.is_empty());
+    let name = settings::name(own.or(overlay.hints.host.as_deref()));
+    let cmdline = overlay
+        .hints
+        .cmdline
+        .as_ref()
+        .map(|args| if args.contains("console=") { args.clone() } else { format!("{CONSOLES} {args}") });
+    if let Some(cmdline) = &cmdline {
+        report.took("kernel arguments", cmdline.clone());
+    }
+    let host = match source {
+        Source::Machine(host) => Some(host.clone()),
+        _ => None,
+    };
+    Ok(Settings {
+        name,
+        arch: arch(overlay, options)?.to_string(),
+        repositories: world::repositories(
+            &repositories,
+            options.branch.as_deref(),
+            release.as_deref(),
+            report,
+        ),
+        cmdline,
+        host,
+        ..Settings::default()
+    })
+}
+
+/// The lines of `packages`, with a kernel, which an overlay cannot name: the boot medium has it.
+pub fn packages_of(
+    overlay: &Overlay,
+    options: &Options<'_>,
+    report: &mut Report,
+) -> Result<Vec<PackageLine>, ImportError> {
+    let mut lines = world::packages(&overlay.text("etc/apk/world")?, report);
+    report.took("packages", format!("{} lines of etc/apk/world", lines.len()));
+    if options.kernel.is_none() && lines.iter().any(is_kernel) {
+        return Ok(lines);
+    }
+    let known = options.kernel.as_ref().or(overlay.hints.kernel.as_ref());
+    let flavor = known.map_or(DEFAULT_KERNEL, String::as_str);
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let flavor = if !flavor.is_empty() && flavor.chars().all(fits) { flavor } else { DEFAULT_KERNEL };
+    if known.is_none() {
+        report.look(format!(
+            "the kernel: an overlay cannot name it, since it came from the boot medium; `packages` has \
+             linux-{flavor}: give --kernel virt for a virtual machine, and add linux-firmware packages that the \
+             hardware needs"
+        ));
+    }
+    let other = lines.iter().filter(|line| is_kernel(line) && line.text != format!("linux-{flavor}"));
+    let other: Vec<&str> = other.map(|line| line.text.as_str()).collect();
+    if !other.is_empty() {
+        report.left(format!("package {}", other.join(", ")), &format!("the kernel is linux-{flavor}"), "");
+    }
+    lines.retain(|line| !is_kernel(line));
+    let comment = Some("The kernel, which came from the boot medium".to_owned());
+    lines.push(PackageLine { text: format!("linux-{flavor}"), comment });
+    Ok(lines)
+}
+
+/// The largest file with a public key.
+const MAX_KEY: u64 = 16 << 10;
+
+/// Keys that are not Alpine's become `keys/`, with Alpine's beside them.
+pub fn keys(
+    overlay: &Overlay,
+    arch: Arch,
+    staging: &Staging,
+    report: &mut Report,
+) -> Result<(), ImportError> {
+    let (_, shipped) = fetch::keyring(arch, None)?;
+    let mut own = Vec::new();
+    for (path, node) in overlay.below("etc/apk/keys") {
+        let NodeKind::File(content) = &node.kind else { continue };
+        let name = String::from_utf8_lossy(path.name()).into_owned();
+        // alpine-keys brings those of other releases and architectures.
+        if name.starts_with("alpine-devel@") || content.size() > MAX_KEY {
+            continue;
+        }
+        let pem = content.read()?;
+        if KeyRing::default().add(&name, &pem).is_err() {
+            report.left(path.to_string(), "it is no public key", "");
+        } else if shipped.iter().all(|(_, bytes)| bytes.as_slice() != &*pem) {
+            own.push((name, pem.to_vec()));
+        }
+    }
+    if own.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = own.iter().map(|(name, _)| name.as_str()).collect();
+    report.took("keys/", format!("{}, beside Alpine's own", names.join(", ")));
+    report
+        .look(format!("packages signed with {} are trusted, as they were on the machine", names.join(", ")));
+    for (name, pem) in shipped.into_iter().chain(own) {
+        staging.file(&format!("keys/{name}"), 0o644, &pem)?;
+    }
+    Ok(())
+}
+
+/// The target, with `packages` and repositories made to fit what the mirror has.
+pub fn fitting_target(
+    staging: &Staging,
+    options: &Options<'_>,
+    settings: &mut Settings,
+    packages: &mut Vec<PackageLine>,
+    report: &mut Report,
+    context: Context<'_>,
+) -> Result<Target, ImportError> {
+    let load = || -> Result<Target, ImportError> {
+        let system = System::load(staging.path(), &options.over)?;
+        Ok(Target::to_lock(system, None)?)
+    };
+    let target = load()?;
+    let (ring, _) = fetch::keyring(target.arch, target.system.keys.as_deref())?;
+    let each = target
+        .system
+        .repositories
+        .iter()
+        .map(|one| System { repositories: vec![one.clone()], ..target.system.clone() });
+    let each: Vec<System> = each.collect();
+    let mut indexes = Vec::new();
+    let mut kept = Vec::new();
+    for (system, written) in each.iter().zip(&settings.repositories.repositories) {
+        match locking::indexes(system, target.arch, &ring, context) {
+            Ok(found) => {
+                indexes.extend(found);
+                kept.push(written.clone());
+            }
+            Err(source) if indexes.is_empty() => {
+                return Err(ImportError::NoMain { repository: written.clone(), source: Box::new(source) });
+            }
+            Err(error) => {
+                let why = format!("its index cannot be read ({error})");
+                report.left(
+                    format!("repository {written}"),
+                    &why,
+                    "add it to hoopy.toml again when it is there",
+                );
+            }
+        }
+    }
+    settings.repositories.repositories = kept;
+    let records: Vec<_> = indexes.iter().flat_map(|index| &index.index.records).collect();
+    let tags: Vec<&str> =
+        each.iter().flat_map(|system| &system.repositories).filter_map(|r| r.tag.as_deref()).collect();
+    world::fit(packages, &records, &tags, report);
+    kernel_that_is_there(options, packages, &records, report);
+    staging.file("hoopy.toml", 0o644, settings.text().as_bytes())?;
+    staging.file("packages", 0o644, settings::packages(packages).as_bytes())?;
+    load()
+}
+
+/// Kernels that are taken where the one that was meant is not there, the best first.
+const KERNELS: [&str; 4] = ["linux-lts", "linux-virt", "linux-stable", "linux-edge"];
+
+/// Sees to it that there is a kernel, where nobody asked for a certain one.
+fn kernel_that_is_there(
+    options: &Options<'_>,
+    packages: &mut Vec<PackageLine>,
+    records: &[&Record],
+    report: &mut Report,
+) {
+    if options.kernel.is_some() || packages.iter().any(is_kernel) {
+        return;
+    }
+    let there = |name: &&&str| records.iter().any(|record| *record.name == ***name);
+    let Some(kernel) = KERNELS.iter().find(there) else { return };
+    report.look(format!(
+        "the kernel: `packages` has {kernel}, which the mirror has: give --kernel for another"
+    ));
+    let comment = Some("The kernel, which came from the boot medium".to_owned());
+    packages.push(PackageLine { text: (*kernel).to_owned(), comment });
+}
+
+/// Whether a line of `packages` is a kernel.
+fn is_kernel(line: &PackageLine) -> bool {
+    let name = line.text.split(['=', '<', '>', '~', '@']).next().unwrap_or_default();
+    let flavor = name.strip_prefix("linux-").unwrap_or_default();
+    !flavor.is_empty() && !flavor.contains('-') && !["firmware", "headers", "pam"].contains(&flavor)
+}
