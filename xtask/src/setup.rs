@@ -51,6 +51,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("/usr/bin/chromium", "chromium"),
 ];
 
+const PIP: &str = "python3-pip";
+
 /// Installs what is missing, and lets this machine run programs of the other architecture.
 pub fn run() -> anyhow::Result<()> {
     packages()?;
@@ -59,6 +61,35 @@ pub fn run() -> anyhow::Result<()> {
         println!("setup: no scripts of aarch64 on this machine: {e:#}");
     }
     Ok(())
+}
+
+/// What booting an image of this computer's architecture needs.
+const DEMO: &[&str] = if cfg!(target_arch = "aarch64") {
+    &["qemu-system-arm", "qemu-efi-aarch64", "ipxe-qemu", "uidmap"]
+} else {
+    &["qemu-system-x86", "ovmf", "ipxe-qemu", "uidmap"]
+};
+
+/// What making the stand-in mirror needs beside that.
+const STAND_IN: &[&str] = &["qemu-utils", PIP];
+
+/// Installs what the demo needs, and nothing for tests. Elsewhere than on Debian, `hoopy doctor` says what to install.
+pub fn for_demo() -> anyhow::Result<()> {
+    if is_debian() { install(DEMO) } else { Ok(()) }
+}
+
+/// Installs what making the stand-in mirror needs.
+pub fn for_stand_in() -> anyhow::Result<()> {
+    install(STAND_IN)
+}
+
+fn is_debian() -> bool {
+    Path::new("/usr/bin/apt-get").exists()
+}
+
+/// Installs those of these packages that are not there.
+fn install(packages: &[&str]) -> anyhow::Result<()> {
+    install_missing(|| missing().into_iter().filter(|package| packages.contains(package)).collect())
 }
 
 /// Where the kernel is told how to run foreign programs (Documentation/admin-guide/binfmt-misc.rst).
@@ -83,12 +114,16 @@ fn emulation() -> anyhow::Result<()> {
 }
 
 fn packages() -> anyhow::Result<()> {
-    let missing = missing();
+    install_missing(missing)
+}
+
+fn install_missing(look: impl Fn() -> Vec<&'static str>) -> anyhow::Result<()> {
+    let missing = look();
     if missing.is_empty() {
         return Ok(());
     }
     println!("setup: installing {}", missing.join(", "));
-    if !Path::new("/usr/bin/apt-get").exists() {
+    if !is_debian() {
         bail!("this is no Debian: install by hand what brings {}", missing.join(", "));
     }
     apt(&["update", "-q"])?;
@@ -100,7 +135,7 @@ fn packages() -> anyhow::Result<()> {
     }
     let install = ["install", "-q", "-y", "--no-install-recommends", "--allow-downgrades"];
     apt(&install.into_iter().chain(wanted.iter().map(String::as_str)).collect::<Vec<_>>())?;
-    match self::missing() {
+    match look() {
         still if still.is_empty() => Ok(()),
         still => bail!("apt installed what was asked for, and there still is no {}", still.join(", ")),
     }
@@ -112,7 +147,7 @@ fn missing() -> Vec<&'static str> {
     let mut missing: Vec<_> = NEEDED.iter().filter(absent).map(|(_, package)| *package).collect();
     let pip = Command::new("python3").args(["-m", "pip", "--version"]).output();
     if !pip.is_ok_and(|out| out.status.success()) {
-        missing.push("python3-pip");
+        missing.push(PIP);
     }
     // Without it there is a module `venv`, and it fails.
     let venv = Command::new("python3").args(["-c", "import ensurepip"]).output();

@@ -44,9 +44,9 @@ const KEXEC_LIBRARIES: [&str; 8] = [
     "libxentoolcore.so",
 ];
 
-/// Lets apt fetch packages of the other architecture.
-pub fn prepare() -> anyhow::Result<()> {
-    for target in &super::TARGETS {
+/// Lets apt fetch packages of these architectures.
+pub fn prepare(targets: &[&Target]) -> anyhow::Result<()> {
+    for target in targets {
         chores::run("dpkg", &["--add-architecture", target.debian])?;
     }
     chores::run("apt-get", &["update", "-q"])

@@ -10,7 +10,7 @@ mod repack;
 mod source;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use hoopy_apk::index::{self, Index};
@@ -52,23 +52,42 @@ const TARGETS: [Target; 2] = [
 
 /// Makes the mirror where it is not there yet; gives its directory.
 pub fn run() -> anyhow::Result<PathBuf> {
-    let mirror = chores::target().join("mirror");
-    if fs::read_to_string(mirror.join("stamp")).is_ok_and(|s| s == STAMP) {
+    make("mirror", TARGETS.iter().collect())
+}
+
+/// The same with the packages of this computer's architecture alone, unless one with all is there.
+pub fn of_host() -> anyhow::Result<PathBuf> {
+    let all = chores::target().join("mirror");
+    if is_made(&all) {
+        return Ok(all);
+    }
+    let host: Vec<&Target> = TARGETS.iter().filter(|target| target.arch == std::env::consts::ARCH).collect();
+    anyhow::ensure!(!host.is_empty(), "there is no stand-in for {}", std::env::consts::ARCH);
+    make("mirror-host", host)
+}
+
+fn is_made(mirror: &Path) -> bool {
+    fs::read_to_string(mirror.join("stamp")).is_ok_and(|stamp| stamp == STAMP)
+}
+
+fn make(name: &str, targets: Vec<&Target>) -> anyhow::Result<PathBuf> {
+    let mirror = chores::target().join(name);
+    if is_made(&mirror) {
         return Ok(mirror);
     }
     println!("mirror: making a STAND-IN for an Alpine mirror in {}", mirror.display());
     println!(
         "mirror: real Alpine 3.23 packages, repacked and signed with a key of our own; for tests and trials only"
     );
-    let work = chores::target().join("mirror.new");
+    let work = chores::target().join(format!("{name}.new"));
     let _ = fs::remove_dir_all(&work);
     fs::create_dir_all(work.join("keys"))?;
     let key = SigningKey::generate(KEY, 2048)?;
     fs::write(work.join("keys").join(KEY), key.public_pem()?)?;
     fs::create_dir_all(work.join("private"))?;
     fs::write(work.join("private/hoopy-stand-in.rsa"), key.private_pem()?)?;
-    extra::prepare()?;
-    for target in &TARGETS {
+    extra::prepare(&targets)?;
+    for target in targets {
         build(target, &work, &key).with_context(|| format!("the mirror of {}", target.arch))?;
     }
     fs::write(work.join("stamp"), STAMP)?;
@@ -78,7 +97,7 @@ pub fn run() -> anyhow::Result<PathBuf> {
     Ok(mirror)
 }
 
-fn build(target: &Target, work: &std::path::Path, key: &SigningKey) -> anyhow::Result<()> {
+fn build(target: &Target, work: &Path, key: &SigningKey) -> anyhow::Result<()> {
     println!("mirror: {}: fetching the image that holds the packages", target.arch);
     let raw = source::raw_image(target)?;
     let image = image::Image::open(&raw)?;

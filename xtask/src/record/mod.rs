@@ -25,7 +25,7 @@ const ROWS: u16 = 26;
 /// Builds `examples/hello` as a system called `hello`, boots it, and draws both into `docs/demo.svg`.
 pub fn run() -> anyhow::Result<()> {
     let hoopy = demo::release_binary()?;
-    let mirror = demo::mirror_arguments()?;
+    let mirror = demo::mirror_arguments(demo::Extent::All)?;
     let work = tempfile::tempdir()?;
     let system = work.path().join("hello");
     chores::run(

@@ -61,6 +61,14 @@ pub struct Repository {
 const INDEX: &str = ".adb";
 
 impl Repository {
+    /// `main` of the default branch, on this mirror or Alpine's: what a system uses that says nothing of repositories.
+    pub fn default_main(mirror: Option<&str>) -> Self {
+        let mirror = mirror.unwrap_or(DEFAULT_MIRROR).trim_end_matches('/');
+        let mirror = without_scheme(mirror);
+        let location = format!("{mirror}/{}/main", release_dir(DEFAULT_BRANCH));
+        Self { name: "main".to_owned(), tag: None, location }
+    }
+
     /// Where its index is, if it says: it is in a directory for each architecture otherwise.
     pub fn own_index(&self) -> Option<&str> {
         Some(&*self.location).filter(|location| location.ends_with(INDEX))
@@ -386,7 +394,7 @@ impl Conversion<'_> {
         if place.starts_with("http://") || place.starts_with("https://") {
             return place.to_owned();
         }
-        let path = place.strip_prefix("file://").or_else(|| place.strip_prefix("file:")).unwrap_or(place);
+        let path = without_scheme(place);
         let base = if self.over.mirror.as_deref() == Some(place) { Path::new("") } else { self.dir };
         base.join(path).to_string_lossy().into_owned()
     }
@@ -463,6 +471,11 @@ impl std::str::FromStr for Forward {
         let bad = || format!("{text:?} is not a port: write GUEST or HOST:GUEST, as 22 or 8080:80");
         pair.map(|(host, guest)| Self { host, guest }).ok_or_else(bad)
     }
+}
+
+/// A path without `file:`; another address as it is.
+fn without_scheme(place: &str) -> &str {
+    place.strip_prefix("file://").or_else(|| place.strip_prefix("file:")).unwrap_or(place)
 }
 
 /// `v3.23` of `3.23`; `edge` as it is.

@@ -96,3 +96,22 @@ pub(super) fn fetch(location: &str, arch: Arch, client: &Client) -> Result<(Stri
         other => other.map(|bytes| (two, bytes)),
     }
 }
+
+/// Where the index of `repository` is. It is asked for and not read: this says whether the mirror answers and has it.
+///
+/// # Errors
+/// [`FetchError`] when it is not there, or nothing answers.
+pub fn locate(repository: &Repository, arch: Arch, client: &Client) -> Result<String, FetchError> {
+    let open = |place: String| client.open(&place, 0).map(|_| place);
+    if let Some(index) = repository.own_index() {
+        return open(index.to_owned());
+    }
+    let [two, three] = index::FILE_NAMES.map(|name| format!("{}/{arch}/{name}", repository.location));
+    match open(two) {
+        Err(missing @ FetchError::Missing { .. }) => match open(three) {
+            Err(FetchError::Missing { .. }) => Err(missing),
+            other => other,
+        },
+        other => other,
+    }
+}

@@ -15,7 +15,7 @@ use hoopy_lock::LockedPackage;
 use hoopy_store::layer::package::PackageFile;
 
 pub use error::MakeError;
-pub use indexes::{MAX_INDEX, RepositoryIndex, indexes};
+pub use indexes::{MAX_INDEX, RepositoryIndex, indexes, locate};
 pub use make::{choose, make, package_location};
 pub use mismatch::Mismatch;
 pub use older::Older;

@@ -5,6 +5,7 @@
 
 mod build;
 mod diskless;
+mod doctor;
 #[cfg(test)]
 mod documented;
 mod images;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 
 pub use build::{Build, Check, Init, Output, Run, Scripts, Test};
 pub use diskless::{Export, Import};
+pub use doctor::Doctor;
 pub use images::{Diff, Inspect, Look};
 pub use machines::{Drift, Host, Logs, Pull, Reboot, Rollback, Status};
 pub use packages::{About, Change, Lock, Search, Tree, Update, Vendor};
@@ -193,6 +195,9 @@ pub enum Command {
         #[command(subcommand)]
         command: StoreCommand,
     },
+    /// Show what this computer can do, and how to install what is missing
+    #[command(after_help = doctor::DOCTOR)]
+    Doctor(Doctor),
     /// Print the JSON schema of hoopy.toml, for editors
     #[command(after_help = "Example: hoopy schema > hoopy.schema.json")]
     Schema,

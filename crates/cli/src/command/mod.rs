@@ -6,6 +6,7 @@ mod check;
 mod deploy;
 mod diff;
 mod disk;
+mod doctor;
 mod drift;
 mod edit;
 mod export;
@@ -108,6 +109,7 @@ pub fn run(args: Args) -> Result<Exit> {
         Command::Pull(own) => pull::run(&global, &own),
         Command::Gc(own) => gc::run(&global, &own),
         Command::Store { command } => store::run(&global, &command),
+        Command::Doctor(own) => doctor::run(&global, &own),
         Command::Schema => output::print_json(&hoopy_build::config::schema()).map(|()| Exit::Success),
         Command::Completions { shell } => {
             // Written to memory first: clap_complete panics where it cannot write.

@@ -15,6 +15,7 @@ mod deploy;
 mod destinations;
 mod disk;
 mod diskless;
+mod doctor;
 mod drift;
 mod edit;
 mod errors;
