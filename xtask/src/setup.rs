@@ -124,7 +124,7 @@ fn install_missing(look: impl Fn() -> Vec<&'static str>) -> anyhow::Result<()> {
     }
     println!("setup: installing {}", missing.join(", "));
     if !is_debian() {
-        bail!("this is no Debian: install by hand what brings {}", missing.join(", "));
+        bail!("this is not Debian: install by hand what provides {}", missing.join(", "));
     }
     apt(&["update", "-q"])?;
     let mut wanted: Vec<String> = missing.iter().map(|package| (*package).to_owned()).collect();
@@ -137,7 +137,7 @@ fn install_missing(look: impl Fn() -> Vec<&'static str>) -> anyhow::Result<()> {
     apt(&install.into_iter().chain(wanted.iter().map(String::as_str)).collect::<Vec<_>>())?;
     match look() {
         still if still.is_empty() => Ok(()),
-        still => bail!("apt installed what was asked for, and there still is no {}", still.join(", ")),
+        still => bail!("apt installed the packages, but these are still missing: {}", still.join(", ")),
     }
 }
 

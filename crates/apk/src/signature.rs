@@ -169,7 +169,7 @@ impl KeyRing {
             return Err(SignatureError::Unsigned);
         }
         if signed_by.is_empty() {
-            signed_by.push("a signature of a kind that is not read".to_owned());
+            signed_by.push("a signature of an unknown kind".to_owned());
         }
         Err(wrong.unwrap_or_else(|| self.by_others(signed_by)))
     }

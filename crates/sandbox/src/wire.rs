@@ -104,7 +104,7 @@ pub(super) fn receive(from: &mut dyn Read) -> io::Result<Option<Message>> {
     let len = match frame::begin(from)? {
         None => return Ok(None),
         Some((Kind::Message, len)) => len,
-        Some((other, _)) => return Err(bad(&format!("that is none but {other:?}"))),
+        Some((other, _)) => return Err(bad(&format!("unexpected message {other:?}"))),
     };
     parse(&frame::payload(from, len)?).map(Some)
 }

@@ -115,7 +115,7 @@ pub(super) fn mounts(table: &str, mounted: &str, swaps: &str, unavailable: &[Str
         } else if option("noauto") {
             continue;
         } else if share {
-            "not mounted, and passed over: nobody serves it here"
+            "not mounted, and skipped: there is no server for it here"
         } else if unavailable.contains(&mount.spec.to_string()) {
             "not mounted, and passed over: the machine has no disk for it"
         } else if option("nofail") {

@@ -64,7 +64,7 @@ impl Admission {
             tar::Kind::Hardlink(target) => {
                 let target = normal(target)?;
                 if self.seen.get(&target) != Some(&FileKind::File) {
-                    return Err(bad("a hard link to what is no file earlier in the package"));
+                    return Err(bad("a hard link to something that is not a file earlier in the package"));
                 }
                 FileKind::File
             }

@@ -19,7 +19,7 @@ impl Extended {
             let space =
                 bytes.iter().position(|&b| b == b' ').ok_or(TarError::Pax("a record without a length"))?;
             let length =
-                decimal(&bytes[..space]).ok_or(TarError::Pax("a record whose length is no number"))?;
+                decimal(&bytes[..space]).ok_or(TarError::Pax("a record whose length is not a number"))?;
             let length = usize::try_from(length).unwrap_or(usize::MAX);
             let record =
                 bytes.get(space + 1..length).ok_or(TarError::Pax("a record longer than its header"))?;
@@ -36,7 +36,7 @@ impl Extended {
         match key {
             b"path" => self.path = Some(value.to_vec()),
             b"linkpath" => self.link = Some(value.to_vec()),
-            b"size" => self.size = Some(decimal(value).ok_or(TarError::Pax("a size that is no number"))?),
+            b"size" => self.size = Some(decimal(value).ok_or(TarError::Pax("a size that is not a number"))?),
             _ => self.records.push((key.to_vec(), value.to_vec())),
         }
         Ok(())
@@ -50,15 +50,15 @@ impl Extended {
             };
             let id = |what| u32::try_from(number(what)?).map_err(|_| TarError::Pax(what));
             match key.as_slice() {
-                b"uid" => entry.uid = id("a uid that is no number")?,
-                b"gid" => entry.gid = id("a gid that is no number")?,
-                b"mtime" => entry.mtime = number("a time that is no number")?,
+                b"uid" => entry.uid = id("a uid that is not a number")?,
+                b"gid" => entry.gid = id("a gid that is not a number")?,
+                b"mtime" => entry.mtime = number("a time that is not a number")?,
                 b"uname" => entry.uname = String::from_utf8_lossy(&value).into_owned(),
                 b"gname" => entry.gname = String::from_utf8_lossy(&value).into_owned(),
                 b"APK-TOOLS.checksum.SHA1" => {
                     let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(&value).ok();
                     let bytes = bytes.and_then(|b| b.try_into().ok());
-                    entry.sha1 = Some(bytes.ok_or(TarError::Pax("a checksum that is no SHA-1"))?);
+                    entry.sha1 = Some(bytes.ok_or(TarError::Pax("a checksum that is not a SHA-1"))?);
                 }
                 key => {
                     if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {

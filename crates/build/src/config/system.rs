@@ -420,7 +420,7 @@ impl Conversion<'_> {
     fn secrets(&self, written: Secrets) -> Result<SecretSettings, ConfigError> {
         let Secrets { open, on, owners } = written;
         if let Some(on) = on.as_ref().filter(|on| !on.starts_with('/')) {
-            let message = format!("{on:?} is no mount point: write its whole path, as /persist");
+            let message = format!("{on:?} is not a mount point: expected an absolute path such as /persist");
             return Err(self.value("secrets.on", message));
         }
         let owner = |(path, owner): (String, String)| {

@@ -138,9 +138,7 @@ pub enum StackError {
     #[error(transparent)]
     Conflict(#[from] conflict::Conflict),
     /// A file, link or program takes the place of a directory, and all that is in it would be gone.
-    #[error(
-        "{origin}: /{path} is no directory there, and takes the place of one: /{lost} of {whose} would be lost"
-    )]
+    #[error("{origin}: /{path} is not a directory and would replace one: /{lost} of {whose} would be lost")]
     Covers {
         /// Whose file it is.
         origin: String,

@@ -14,7 +14,7 @@ fn a_link_over_a_directory_of_a_package_is_an_error_that_names_what_would_be_los
     let error = dir.build(BIN).err().unwrap().to_string();
     assert_eq!(
         error,
-        "root/: /bin is no directory there, and takes the place of one: /bin/busybox of busybox-1-r0 would be lost"
+        "root/: /bin is not a directory and would replace one: /bin/busybox of busybox-1-r0 would be lost"
     );
 }
 

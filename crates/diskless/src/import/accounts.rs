@@ -60,7 +60,7 @@ impl Accounts {
                     }
                 } else {
                     let shown = quoted(line.name());
-                    report.left(format!("{file}: line {shown}"), "it is no account", "");
+                    report.left(format!("{file}: line {shown}"), "it is not an account", "");
                 }
             }
             lines

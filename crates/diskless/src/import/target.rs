@@ -131,7 +131,7 @@ pub fn keys(
         }
         let pem = content.read()?;
         if KeyRing::default().add(&name, &pem).is_err() {
-            report.left(path.to_string(), "it is no public key", "");
+            report.left(path.to_string(), "it is not a public key", "");
         } else if shipped.iter().all(|(_, bytes)| bytes.as_slice() != &*pem) {
             own.push((name, pem.to_vec()));
         }

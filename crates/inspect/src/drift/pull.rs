@@ -240,7 +240,7 @@ fn set_modes(path: &Path, modes: &[(String, u32)]) -> Result<(), DriftError> {
     let bad = |message: String| DriftError::Toml { path: path.to_owned(), message };
     let mut document: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| bad(e.to_string()))?;
     let table = document.entry("modes").or_insert_with(|| Item::Table(Table::new()));
-    let table = table.as_table_like_mut().ok_or_else(|| bad("`modes` is no table".to_owned()))?;
+    let table = table.as_table_like_mut().ok_or_else(|| bad("`modes` is not a table".to_owned()))?;
     for (file, mode) in modes {
         // As the user wrote it, with or without a slash.
         let is_it = |key: &str| key.trim_matches('/') == file;

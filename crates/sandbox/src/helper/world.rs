@@ -88,7 +88,7 @@ fn target(root: &Path, name: &str) -> Result<PathBuf> {
     let path = root.join(name);
     match fs::symlink_metadata(&path) {
         Ok(meta) if meta.is_dir() => Ok(path),
-        Ok(_) => Err(io::Error::other("in the image it is no directory")),
+        Ok(_) => Err(io::Error::other("in the image it is not a directory")),
         Err(e) => Err(e),
     }
     .doing(format_args!("mount on /{name}"))

@@ -38,7 +38,7 @@ fn what_fstab_mounts_at_boot_must_be_mounted() {
     assert_eq!(
         finding.output,
         "UUID=1 on /srv/my data: mounted\nUUID=2 on /gone: not mounted\nLABEL=y on none: not mounted\n\
-         nas:/s on /nfs: not mounted, and passed over: nobody serves it here\n\
+         nas:/s on /nfs: not mounted, and skipped: there is no server for it here\n\
          /dev/sda1 on /usb: not mounted, and passed over: the machine has no disk for it\n\
          UUID=3 on /maybe: not mounted, as nofail allows\n"
     );

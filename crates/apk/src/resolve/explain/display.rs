@@ -43,7 +43,7 @@ impl Problem {
     /// What is in the way, without who put it there.
     fn bare(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadVersion => f.write_str("that is no version, expected one like 1.2.3_rc1-r0"),
+            Self::BadVersion => f.write_str("not a version: expected one like 1.2.3_rc1-r0"),
             Self::NoSuchName { similar, command_of } => {
                 f.write_str("no repository has it")?;
                 match (command_of.as_slice(), similar.as_slice()) {

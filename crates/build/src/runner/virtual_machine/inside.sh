@@ -11,7 +11,7 @@ fail() {
 }
 
 at() {
-	[ -d $root/$1 ] && [ ! -L $root/$1 ] || fail "cannot mount on /$1: in the image it is no directory"
+	[ -d $root/$1 ] && [ ! -L $root/$1 ] || fail "cannot mount on /$1: in the image it is not a directory"
 }
 
 furnish_dev() {

@@ -36,7 +36,7 @@ impl Root {
         match kind {
             Some(FileType::Symlink) => self.symlink(found),
             Some(FileType::File) => self.file(found),
-            _ if entry.size > 0 => Err("it has data, and is no file"),
+            _ if entry.size > 0 => Err("it has data, but is not a file"),
             Some(FileType::Dir) => {
                 let existing = self.clean(&entry.name, kind);
                 let node = Node { given: false, ..node(found, Kind::Dir(BTreeMap::new())) };

@@ -153,7 +153,7 @@ fn only_directories_may_be_named_with_a_slash_behind() {
 #[test]
 fn data_is_for_files_and_links_alone() {
     let lines: &[Line] = &[("a", DIR, 0, "data"), ("b", PIPE, 0, "data"), ("d", FILE, 0, "x")];
-    let lost = "it has data, and is no file";
+    let lost = "it has data, but is not a file";
     assert_eq!(tree(&[lines]), format!("d x\nLOST a: {lost}\nLOST b: {lost}"));
 }
 
