@@ -29,7 +29,10 @@ fn text(bytes: &[u8]) -> String {
 fn screen(home: &Home, out: &Output) -> String {
     let mirror = hoopy_testkit::mirror().alpine.display().to_string();
     let said = text(&out.stdout).replace(home.path("").to_str().unwrap().trim_end_matches('/'), "[home]");
-    let said = said.replace(&mirror, "[mirror]").replace(std::env::consts::ARCH, "[arch]");
+    // Not in the names of checks, which are the same everywhere
+    let [place, conclusion] = ["/main/", " for "].map(|before| format!("{before}{}", std::env::consts::ARCH));
+    let said = said.replace(&mirror, "[mirror]").replace(&place, "/main/[arch]");
+    let said = said.replace(&conclusion, " for [arch]");
     let mut lines: Vec<String> = Vec::new();
     let mut left_out = false;
     for line in said.lines() {
