@@ -13,13 +13,24 @@ use rsa::traits::PublicKeyParts as _;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 
-use crate::signature::Hash;
-
 /// Keys under 1024 bits can be broken, those over 8192 only cost time.
 const BITS: std::ops::RangeInclusive<usize> = 1024..=8192;
 
 /// Bytes of a key's id.
 pub(crate) const ID: usize = 16;
+
+/// What a signature is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hash {
+    /// `.SIGN.RSA.`
+    Sha1,
+    /// `.SIGN.RSA256.`
+    Sha256,
+    /// `.SIGN.RSA512.`
+    Sha512,
+    /// `.SIGN.DSA.`, which is recognised and refused.
+    Dsa,
+}
 
 /// A public key.
 #[derive(Debug, Clone)]

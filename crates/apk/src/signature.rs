@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha512};
 
 use crate::adb::container::Seal;
 use crate::gzip::{Digested, Digests};
-use crate::key::{ID, PublicKey};
+use crate::key::{Hash, ID, PublicKey};
 use crate::tar::{self, TarError};
 
 /// A signature member holds a few signatures of at most 1 KiB each.
@@ -185,19 +185,6 @@ impl KeyRing {
         let trusted = self.keys.keys().cloned().collect();
         SignatureError::Untrusted { signed_by, trusted, passed_over: self.passed_over.clone() }
     }
-}
-
-/// What a signature is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hash {
-    /// `.SIGN.RSA.`
-    Sha1,
-    /// `.SIGN.RSA256.`
-    Sha256,
-    /// `.SIGN.RSA512.`
-    Sha512,
-    /// `.SIGN.DSA.`, which is recognised and refused.
-    Dsa,
 }
 
 /// One signature: not yet checked.

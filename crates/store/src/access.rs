@@ -12,8 +12,6 @@ use std::path::Path;
 use hoopy_base::atomic::Readers;
 use rustix::process::geteuid;
 
-use super::lock::is_refusal;
-
 /// Bits of a directory's mode: its group may make files in it, and they belong to that group.
 const GROUP_WRITES: u32 = 0o020;
 const HANDS_GROUP_ON: u32 = 0o2000;
@@ -119,6 +117,11 @@ fn close_one(path: &Path, meta: &Metadata, mode: u32) -> io::Result<()> {
         Err(e) if is_refusal(&e) || e.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
+}
+
+/// Whether it says that this user, or nobody, may write there.
+pub(super) fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 #[cfg(test)]

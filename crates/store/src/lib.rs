@@ -199,7 +199,7 @@ impl Store {
     /// What a failure to write at `path` means.
     fn refused(&self, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
         let (root, at) = (self.root.clone(), at(path));
-        |source| if lock::is_refusal(&source) { StoreError::ReadOnly { root, source } } else { at(source) }
+        |source| if access::is_refusal(&source) { StoreError::ReadOnly { root, source } } else { at(source) }
     }
 
     /// Where the blob `id` is or would be.
@@ -409,7 +409,7 @@ fn make(root: &Path) -> Result<Access, StoreError> {
         match access.make_dir(&dir) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             // Whoever writes to it will be told.
-            Err(e) if lock::is_refusal(&e) && root.join("blob").is_dir() => return Ok(access),
+            Err(e) if access::is_refusal(&e) && root.join("blob").is_dir() => return Ok(access),
             other => other.map_err(at(&dir))?,
         }
     }

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::access::Access;
+use super::access::{Access, is_refusal};
 use super::{StoreError, at};
 
 /// How long the gate is kept closed at a time: longer than most builds take.
@@ -91,11 +91,6 @@ fn open(root: &Path, name: &str, access: Access) -> Result<Option<File>, StoreEr
         },
         Err(e) => Err(at(&path)(e)),
     }
-}
-
-/// Whether it says that this user, or nobody, may write there.
-pub(super) fn is_refusal(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Removes what killed builds left in `tmp`; what another user left where this one may not is left to that one.
