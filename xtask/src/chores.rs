@@ -30,3 +30,8 @@ pub fn command(command: &mut Command) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// Whether root runs this.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}

@@ -65,6 +65,9 @@ enum Chore {
         /// Put the results and the chart into docs/bench/, for the README.
         #[arg(long)]
         publish: bool,
+        /// Measure hoopy alone in this directory: how the benchmark starts itself as an ordinary user.
+        #[arg(long, hide = true)]
+        inside: Option<std::path::PathBuf>,
     },
     /// Fuzz what reads bytes from outside; one target of fuzz/fuzz_targets, or each in turn.
     Fuzz {
@@ -100,7 +103,9 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         Chore::Book => book::run(),
         Chore::Oracle(amount) => oracle::run(&amount),
         Chore::Prove(amount) => prove::run(&amount),
-        Chore::Bench { what, packages, publish } => bench::run(what, packages, publish),
+        Chore::Bench { what, packages, publish, inside } => {
+            bench::run(what, packages, publish, inside.as_deref())
+        }
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
     }
 }

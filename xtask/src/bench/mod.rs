@@ -3,6 +3,7 @@
 
 mod chart;
 mod measure;
+mod ordinary_user;
 mod report;
 pub mod scale;
 mod solve;
@@ -35,7 +36,15 @@ pub enum What {
 
 /// Runs the benchmarks, or the one that is asked for. What is measured and its chart are put into `docs/bench/` where
 /// they are to be `published`.
-pub fn run(what: Option<What>, packages: usize, published: bool) -> anyhow::Result<()> {
+pub fn run(
+    what: Option<What>,
+    packages: usize,
+    published: bool,
+    inside: Option<&Path>,
+) -> anyhow::Result<()> {
+    if let Some(dir) = inside {
+        return ordinary_user::inside(dir);
+    }
     let wanted = |one| what.is_none_or(|what| what == one);
     if wanted(What::Build) {
         builds()?;
@@ -72,8 +81,9 @@ fn builds() -> anyhow::Result<()> {
         println!("bench: round {round} of {ROUNDS}");
         bench.round(round, &mut figures)?;
     }
+    let as_user = if ordinary_user::can_be_tried() { ordinary_user::measure(&bench)? } else { Vec::new() };
     bench.clean()?;
-    report::show(&figures, &chores::target().join("bench/results.json"))
+    report::show(&figures, &as_user, &chores::target().join("bench/results.json"))
 }
 
 /// Where everything of a benchmark is.
@@ -109,6 +119,13 @@ impl Bench {
     fn round(&self, round: usize, figures: &mut Vec<Run>) -> anyhow::Result<()> {
         let work = self.dir.join(format!("work/pipeline-{round}"));
         figures.push(self.pipeline(&work)?);
+        let image = self.builds(round, figures)?;
+        figures.extend(self.limits(&work, &image)?);
+        Ok(())
+    }
+
+    /// hoopy's part of a round; the image of which one file had changed.
+    fn builds(&self, round: usize, figures: &mut Vec<Run>) -> anyhow::Result<PathBuf> {
         let store = self.dir.join(format!("work/store-{round}"));
         // Locking downloads every package, and that is all that it leaves in the store for a build.
         chores::command(&mut self.hoopy("lock", &store))?;
@@ -120,8 +137,7 @@ impl Bench {
         figures.push(changed);
         self.edit("setup.sh")?;
         figures.push(self.build(Figure::Script, &store)?);
-        figures.extend(self.limits(&work, &image)?);
-        Ok(())
+        Ok(image)
     }
 
     fn clean(&self) -> anyhow::Result<()> {

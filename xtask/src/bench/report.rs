@@ -17,10 +17,13 @@ const ROWS: [(Figure, &str, &str); 7] = [
     (Figure::Compress, "limit: compress", "zstd -T0 -5 of the unpacked initramfs"),
 ];
 
-/// Prints the medians of `runs` and writes them to `file`.
-pub fn show(runs: &[Run], file: &Path) -> anyhow::Result<()> {
+/// Prints the medians of `runs`, beside those of an ordinary user's, and writes them to `file`.
+pub fn show(runs: &[Run], as_user: &[Run], file: &Path) -> anyhow::Result<()> {
     let pipeline = median(runs, Figure::Pipeline);
-    println!("{:<18}{:>9}  {:>9}  {:>10}  {:>10}  what", "", "median", "pipeline", "memory", "file");
+    println!(
+        "{:<18}{:>9}  {:>9}  {:>9}  {:>9}  {:>10}  {:>10}  what",
+        "", "median", "pipeline", "as user", "pipeline", "memory", "file"
+    );
     let mut rows = Vec::new();
     for (figure, name, what) in ROWS {
         let seconds = median(runs, figure);
@@ -28,13 +31,19 @@ pub fn show(runs: &[Run], file: &Path) -> anyhow::Result<()> {
             |get: fn(&Run) -> u64| runs.iter().filter(|r| r.figure == figure).map(get).max().unwrap_or(0);
         let (memory, size) = (of(|r| r.memory), of(|r| r.size));
         let ratio = pipeline / seconds;
+        let user = Some(median(as_user, figure)).filter(|seconds| seconds.is_finite());
+        let shown = user.map_or_else(
+            || format!("{:>9}  {:>9}", "", ""),
+            |user| format!("{user:>7.3} s  {:>8.1}x", pipeline / user),
+        );
         println!(
-            "{name:<18}{seconds:>7.3} s  {ratio:>8.1}x  {:>7.1} MB  {:>7.1} MB  {what}",
+            "{name:<18}{seconds:>7.3} s  {ratio:>8.1}x  {shown}  {:>7.1} MB  {:>7.1} MB  {what}",
             memory as f64 / 1e6,
             size as f64 / 1e6
         );
         rows.push(serde_json::json!({
             "name": name, "what": what, "seconds": seconds, "times_faster": ratio,
+            "seconds_as_ordinary_user": user, "times_faster_as_ordinary_user": user.map(|user| pipeline / user),
             "peak_memory_bytes": memory, "file_bytes": size,
         }));
     }

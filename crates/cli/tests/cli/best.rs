@@ -63,7 +63,7 @@ fn it_is_a_seventh_smaller_than_with_gzip_and_its_modules_load() {
 fn what_does_not_fit_the_memory_is_refused_with_what_would_fit() {
     let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
     let dir = home.small("s");
-    let args = ["build", "s", "--store", "st", "--output", "tar"];
+    let args = ["build", "s", "--store", "st", "--output", "kernel+initramfs"];
     fs::write(dir.join("hoopy.toml"), "name = \"small\"\nmemory = \"160M\"\n").unwrap();
     home.ok(&args);
     let best = "name = \"small\"\nmemory = \"160M\"\ncompression = \"best\"\n";
