@@ -151,7 +151,8 @@ fn probed(network: &str, port: u16, out: &str) -> Vec<String> {
     });
     let forwarded = || {
         let told = told.lock().unwrap();
-        told.split("port 22 of the machine is ").nth(1)?.lines().next().map(str::to_owned)
+        let (before, _) = told.split_once(" is port 22 of the machine")?;
+        before.rsplit(' ').next().map(str::to_owned)
     };
     let answer = || {
         let mut stream = TcpStream::connect(forwarded()?).ok()?;

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use hoopy_testkit::Home;
 
 /// A cheap use of every command: most print something, none needs a machine.
-const COMMANDS: [&[&str]; 40] = [
+const COMMANDS: [&[&str]; 41] = [
     &["--help"],
     &["--version"],
     &["deploy", "--help"],
@@ -44,6 +44,7 @@ const COMMANDS: [&[&str]; 40] = [
     &["-C", "s", "unlock", "far"],
     &["import", "initrd", "-o", "imported"],
     &["export", "--world", "s"],
+    &["doctor"],
     &["diff", "s/hoopy.lock", "old.lock"],
     &["gc", "--dry-run"],
     &["store", "verify"],
