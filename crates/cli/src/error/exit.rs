@@ -54,7 +54,7 @@ impl Exit {
             Self::Failed => "failed for another reason than those below; the message says why",
             Self::Usage => "wrong command line",
             Self::System => {
-                "error in hoopy.toml, packages, hoopy.lock, root/ or tests/, or found by `hoopy check` or `hoopy doctor`"
+                "error in hoopy.toml, packages, hoopy.lock, root/ or tests/; found by `hoopy check` or `doctor`"
             }
             Self::Script => "a package script, setup.sh or a program of hoopy.toml failed",
             Self::Fetch => "a package or index could not be fetched or verified",

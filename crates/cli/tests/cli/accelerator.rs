@@ -244,7 +244,11 @@ fn a_watched_machine_starts_again_without_kvm() {
         let home = home();
         let again = format!("{why}{AGAIN}");
         let more = ["--watch", "--run"];
-        watched(&home, &mut build(&home, kvm, Tcg::Says, &more), &[&again, "the machine is up", "has stopped"]);
+        watched(
+            &home,
+            &mut build(&home, kvm, Tcg::Says, &more),
+            &[&again, "the machine is up", "has stopped"],
+        );
         assert_eq!(standin::started(&home), (1, 1));
     }
 }
