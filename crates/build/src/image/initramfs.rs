@@ -158,8 +158,10 @@ impl Initramfs {
             context.jobs.begin_io("initramfs", move |_| writer.write(&first, &coming))
         };
         let written = writer.map(write);
-        let segments = maker.realise(plans, &made)?;
+        let segments = maker.realise(plans, &made);
+        // Also where that failed: the writer, whose end is waited for, waits for segments as long as this is there
         drop(made);
+        let segments = segments?;
         let segments = segments.into_iter().zip(origins);
         pieces
             .extend(segments.map(|(segment, origins)| Piece { origins, content: Content::Segment(segment) }));
