@@ -32,7 +32,7 @@ impl fmt::Display for MissingFile {
     }
 }
 
-/// What is missing of what `system` needs, but for what its `optional` names.
+/// What is missing of what `system` needs, but for what its `optional` names and what lies encrypted in `secrets/`.
 pub fn missing(system: &System) -> Vec<MissingFile> {
     let mut named = named(system);
     let is_optional = |file: &MissingFile| {
@@ -40,7 +40,11 @@ pub fn missing(system: &System) -> Vec<MissingFile> {
         system.optional.iter().any(|path| inside.starts_with(path.as_path()))
     };
     let is_there = |file: &MissingFile| std::fs::symlink_metadata(system.path("").join(&file.path)).is_ok();
-    named.retain(|file: &MissingFile| !is_optional(file) && !is_there(file));
+    let is_secret = |file: &MissingFile| {
+        let inside = file.path.strip_prefix("root").unwrap_or(&file.path);
+        system.path(&format!("secrets/{}.age", inside.display())).is_file()
+    };
+    named.retain(|file: &MissingFile| !is_optional(file) && !is_there(file) && !is_secret(file));
     named
 }
 

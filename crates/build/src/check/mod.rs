@@ -179,7 +179,6 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(keys::check(view));
     findings.extend(passwords::check(view)?);
     findings.extend(secrets::check(view));
-    findings.extend(passwords::check(view)?);
     findings.extend(crlf::check(view));
     findings.extend(shebang::check(view));
     findings.extend(litter::check(view));

@@ -12,7 +12,7 @@ use hoopy_secrets::directory::NAME;
 use super::finding::{Finding, Severity};
 use super::keys;
 use super::own::From;
-use super::view::{View, lines};
+use super::view::View;
 
 /// What is needed to reach a machine over ssh: a locked one has it only if it is no secret. A directory stands for all in it.
 const REACH: [&str; 10] = [
@@ -32,12 +32,11 @@ const REACH: [&str; 10] = [
 pub fn check(view: &View<'_>) -> Vec<Finding> {
     let mut findings = tracked(view);
     match Secrets::read(&view.system.dir) {
-        Ok(None) => findings.extend(missing(view, None)),
+        Ok(None) => {}
         Ok(Some(secrets)) => {
             findings.extend(headers(&secrets).iter().map(|fault| of_fault(&view.system.dir, fault)));
             findings.extend(twice(view, &secrets));
             findings.extend(reach(view, &secrets));
-            findings.extend(missing(view, Some(&secrets)));
         }
         Err(error) => {
             let fix = "correct it: docs/secrets.md says what secrets/ holds".to_owned();
@@ -125,26 +124,6 @@ fn tracked(view: &View<'_>) -> Vec<Finding> {
     };
     let paths = keys.iter().map(|own| format!("root/{}", own.path));
     paths.filter(|path| known.contains(&path.as_str())).map(finding).collect()
-}
-
-/// What git ignores by name in `root/` and is not there: whoever clones the repository builds another image.
-fn missing(view: &View<'_>, secrets: Option<&Secrets>) -> Vec<Finding> {
-    let Ok(text) = std::fs::read(view.system.dir.join(".gitignore")) else { return Vec::new() };
-    let finding = |(line, text): (usize, String)| {
-        let path = text.trim().trim_start_matches('/').strip_prefix("root/")?.to_owned();
-        let is_name = !path.is_empty() && !path.ends_with('/') && !path.contains(['*', '?', '[', '\\', '!']);
-        let is_secret =
-            secrets.is_some_and(|all| all.paths.iter().any(|one| one.on_machine() == Some(&path)));
-        let is_there = view.system.dir.join("root").join(&path).symlink_metadata().is_ok();
-        (is_name && !is_secret && !is_there).then(|| Finding {
-            severity: Severity::Warning,
-            file: ".gitignore".into(),
-            line: Some(line),
-            message: format!("git ignores root/{path}, and it is not there: the image has no /{path}"),
-            fix: format!("put it there, or keep it encrypted: `hoopy secret set /{path}`"),
-        })
-    };
-    lines(&text).filter_map(finding).collect()
 }
 
 /// What git says; nothing where there is no git or no repository.
