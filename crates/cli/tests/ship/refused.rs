@@ -70,8 +70,8 @@ fn locked(machine: &Machine) {
     let before = machine.esp().all();
     let (code, said) = machine.fails("deploy", &[]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("the EFI system partition of vm cannot be written"), "{said}");
-    assert!(said.contains("locked by a switch"), "{said}");
+    assert!(said.contains("the EFI system partition of vm is read-only"), "{said}");
+    assert!(said.contains("write-protect switch"), "{said}");
     machine.quote("deploy", &said);
     assert_eq!(machine.esp().all(), before, "something was written");
 }
