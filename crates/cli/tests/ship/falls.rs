@@ -45,7 +45,8 @@ pub fn falls_back(machine: &Machine, how: &str) -> String {
     assert!(said.contains(&format!("vm fell back to {good}: vm-")), "{said}");
     println!("{}", said.lines().take(12).map(|line| format!("        | {line}\n")).collect::<String>());
     assert_eq!(machine.runs(), good);
-    let bad = said.split_once(", not ").unwrap().1.split([';', '\n']).next().unwrap();
+    let (_, rest) = said.split_once(&format!("vm fell back to {good}: ")).unwrap();
+    let bad = rest.split_whitespace().next().unwrap();
     let names = machine.esp().names("EFI/Linux");
     assert!(names.contains(&format!("{bad}+0-3.efi")), "it was not tried three times: {names:?}");
     said
