@@ -168,8 +168,8 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(directory_of(path))?.sync_all()
 }
 
-/// The directory that `path` is in.
-fn directory_of(path: &Path) -> &Path {
+/// The directory that `path` is in: for a bare name, the working directory.
+pub fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

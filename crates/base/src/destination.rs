@@ -11,7 +11,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::atomic::{Pending, Readers, replace_file};
+use crate::atomic::{Pending, Readers, directory_of, replace_file};
 
 /// As many as Linux follows (include/linux/namei.h, MAXSYMLINKS).
 const MAX_LINKS: usize = 40;
@@ -141,10 +141,6 @@ fn enough(written: io::Result<()>) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
-}
-
-fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Writes `bytes` to what `path` names; a file for `readers`.

@@ -34,7 +34,11 @@ impl fmt::Display for MissingFile {
 
 /// What is missing of what `system` needs, but for what its `optional` names and what lies encrypted in `secrets/`.
 pub fn missing(system: &System) -> Vec<MissingFile> {
-    let mut named = named(system);
+    missing_of(named(system), system)
+}
+
+/// The same, of what [`named`] found.
+pub fn missing_of(mut named: Vec<MissingFile>, system: &System) -> Vec<MissingFile> {
     let is_optional = |file: &MissingFile| {
         let inside = file.path.strip_prefix("root").unwrap_or(&file.path);
         system.optional.iter().any(|path| inside.starts_with(path.as_path()))

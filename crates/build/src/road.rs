@@ -123,17 +123,26 @@ pub fn build_with_stack(
 /// As [`build`], but for a missing kernel.
 pub fn root(target: &Target, runner: &mut dyn Runner, context: Context<'_>) -> Result<Stack, BuildError> {
     let mut timings = Timings::default();
-    let mut attempt = || {
+    mending(context, || {
         refuse_missing(target)?;
         let lock = timings.step("lock", context.observer, || locked(target, false, context))?;
         runner.expect(context.jobs);
         let tree = WorkingTree::ask(&target.system.dir).answer();
-        let inputs = inputs(target, &lock, tree, false, &[], &mut timings, context)?.0;
-        Ok::<_, BuildError>(stack::fold(&inputs, runner, &|_, _| {}, &mut timings, context)?)
-    };
+        let inputs = inputs(target, &lock, &tree, false, &[], &mut timings, context)?.0;
+        Ok(stack::fold(&inputs, runner, &|_, _| {}, &mut timings, context)?)
+    })
+}
+
+/// Does `attempt`, and once more where it failed on what turned out to be damaged in the store.
+fn mending<T>(
+    context: Context<'_>,
+    mut attempt: impl FnMut() -> Result<T, BuildError>,
+) -> Result<T, BuildError> {
     match attempt() {
         Err(_) if context.store.take_damage() => {
-            context.store.verify()?;
+            let lost = context.store.verify()?.removed.len() + 1;
+            let note = format!("the store was damaged: making {lost} of its files anew");
+            context.observer.event(Event::Note(&note));
             attempt()
         }
         result => result,
@@ -144,7 +153,7 @@ pub fn root(target: &Target, runner: &mut dyn Runner, context: Context<'_>) -> R
 fn inputs<'a>(
     target: &'a Target,
     lock: &Lock,
-    tree: WorkingTree,
+    tree: &'a WorkingTree,
     boots: bool,
     agents: &'a [PathBuf],
     timings: &mut Timings,
@@ -223,20 +232,11 @@ impl Request<'_> {
         runner: &mut dyn Runner,
         context: Context<'_>,
     ) -> Result<(Made, Vec<String>), BuildError> {
-        let mut attempt = || {
+        let (made, warnings) = mending(context, || {
             let warnings = Warnings::new(context.observer);
             let made = self.build(runner, Context { observer: &warnings, ..context })?;
-            Ok::<_, BuildError>((made, warnings.into_texts()))
-        };
-        let (made, warnings) = match attempt() {
-            Err(_) if context.store.take_damage() => {
-                let lost = context.store.verify()?.removed.len() + 1;
-                let note = format!("the store was damaged: making {lost} of its files anew");
-                context.observer.event(Event::Note(&note));
-                attempt()?
-            }
-            result => result?,
-        };
+            Ok((made, warnings.into_texts()))
+        })?;
         if made.built.unchanged {
             context.store.note_up_to_date(&made.built.path);
         } else {
@@ -271,13 +271,13 @@ impl Request<'_> {
     ) -> Result<Root, BuildError> {
         runner.expect(context.jobs);
         let boots = self.options.output != Output::Tar;
-        let (tree, agents) = (self.tree.clone(), &self.options.agents);
+        let (tree, agents) = (&self.tree, &self.options.agents);
         let (inputs, modules) = inputs(self.target, &lock, tree, boots, agents, timings, context)?;
         let groups = Groups::of(inputs.packages.iter().map(AsRef::as_ref), &is_boot);
         let gather = Gather::new(maker, &groups, is_boot);
         let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);
         let stack = stack::fold(&inputs, runner, &settled, timings, context);
-        check::warn(self.target, stack.as_ref().ok(), context);
+        check::warn(self.target, stack.as_ref().ok(), tree, context);
         Ok(Root { stack: stack?, lock, modules, groups })
     }
 
@@ -294,21 +294,15 @@ impl Request<'_> {
         let kernel = image::find_kernel(&stack, context.store)?;
         check_codec(self.target.system.codec, &kernel)?;
         let requested = self.spec_of(&stack, Some(&kernel), &lock);
-        let previous = |spec: &Spec| {
-            let image: Option<PreviousImage> = context.store.recall(spec.fingerprint());
-            image.filter(|image| image.is_whole(spec, context.store))
-        };
-        if let Some(previous) = previous(&requested) {
+        if let Some(previous) = PreviousImage::of_same(&requested, context.store) {
             return Ok(Made { built: previous.into_built(timings), stack, signed_as_requested: true });
         }
         let spec = self.with_keys_at_hand(requested.clone(), context);
         let signed_as_requested = spec == requested;
-        if let Some(previous) = previous(&spec).filter(|_| !signed_as_requested) {
+        if !signed_as_requested && let Some(previous) = PreviousImage::of_same(&spec, context.store) {
             return Ok(Made { built: previous.into_built(timings), stack, signed_as_requested });
         }
-        let identity = identity(&spec, &self.options.day);
-        let named = Release { image: identity.image(), ..self.release.clone() };
-        stack::add_release_file(&mut stack, &named, lock.epoch, context.store)?;
+        let identity = self.named(&spec, &mut stack, &lock, context)?;
         // What cannot fit is not compressed first.
         fit::check(&spec, &stack, kernel.size, modules)?;
         let (lock, kernel, identity) = (&lock, &kernel, &identity);
@@ -330,18 +324,29 @@ impl Request<'_> {
         let Root { lock, mut stack, modules, groups: _ } = root;
         // No firmware looks at it.
         let spec = self.spec_of(&stack, None, &lock).unsigned();
-        let previous: Option<PreviousImage> = context.store.recall(spec.fingerprint());
-        if let Some(previous) = previous.filter(|previous| previous.is_whole(&spec, context.store)) {
+        if let Some(previous) = PreviousImage::of_same(&spec, context.store) {
             return Ok(Made { built: previous.into_built(timings), stack, signed_as_requested: true });
         }
-        let image = identity(&spec, &self.options.day).image();
-        let named = Release { image: image.clone(), ..self.release.clone() };
-        stack::add_release_file(&mut stack, &named, lock.epoch, context.store)?;
-        let write = || assemble::archive(&spec, &image, &stack, context);
+        let identity = self.named(&spec, &mut stack, &lock, context)?;
+        let write = || assemble::archive(&spec, &identity, &stack, context);
         let (path, size) = timings.step("write", context.observer, write)?;
         let built = built(&spec, &stack, path, size, 0, modules);
         remember(&spec, &built, context)?;
         Ok(Made { built: Built { timings, ..built }, stack, signed_as_requested: true })
+    }
+
+    /// What the image is called, which its root says from here on.
+    fn named(
+        &self,
+        spec: &Spec,
+        stack: &mut Stack,
+        lock: &Lock,
+        context: Context<'_>,
+    ) -> Result<Identity, BuildError> {
+        let identity = identity(spec, &self.options.day);
+        let release = Release { image: identity.image(), ..self.release.clone() };
+        stack::add_release_file(stack, &release, lock.epoch, context.store)?;
+        Ok(identity)
     }
 
     /// The spec as it is where the keys for it can be had, and without signatures where not.

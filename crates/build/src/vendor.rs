@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hoopy_base::atomic::{Pending, Readers};
+use hoopy_base::atomic::{Pending, Readers, directory_of};
 
 use crate::config::release_dir;
 use crate::context::Context;
@@ -96,7 +96,7 @@ pub fn vendor(target: &Target, context: Context<'_>) -> Result<VendorMirror, Ven
 
 fn place(path: &Path, bytes: &mut dyn std::io::Read) -> Result<(), VendorError> {
     let io = |source| VendorError::Io { path: path.to_owned(), source };
-    let dir = path.parent().unwrap_or(Path::new("."));
+    let dir = directory_of(path);
     fs::create_dir_all(dir).map_err(io)?;
     let mut pending = Pending::new_in(dir).map_err(io)?;
     std::io::copy(bytes, pending.file()).map_err(io)?;

@@ -54,14 +54,24 @@ fn trusts_modes(dir: &Path, top: &Path) -> bool {
     git::output(asked).is_ok_and(|said| !said.starts_with(b"false"))
 }
 
-/// The files of `root/` that git ignores in the system directory `dir`, from there; none where git does not say.
-pub fn ignored(dir: &Path) -> Vec<PathBuf> {
-    use std::os::unix::ffi::OsStringExt as _;
-    let Some(top) = git::top(dir) else { return Vec::new() };
-    let args = ["ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", "root"];
-    let listed = git::output(git::command(dir, &top, &args).spawn()).unwrap_or_default();
-    let paths = listed.split(|&byte| byte == 0).filter(|path| !path.is_empty());
-    paths.map(|path| PathBuf::from(std::ffi::OsString::from_vec(path.to_vec()))).collect()
+/// The question which files of `root/` git ignores, being answered while other work goes on.
+#[derive(Debug)]
+pub struct IgnoredQuestion(Option<std::io::Result<Child>>);
+
+impl IgnoredQuestion {
+    /// Asks about the system directory `dir`.
+    pub fn ask(dir: &Path) -> Self {
+        let args = ["ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", "root"];
+        Self(git::top(dir).map(|top| git::command(dir, &top, &args).spawn()))
+    }
+
+    /// The files, from the system directory; none where git does not say.
+    pub fn answer(self) -> Vec<PathBuf> {
+        use std::os::unix::ffi::OsStringExt as _;
+        let listed = self.0.and_then(|child| git::output(child).ok()).unwrap_or_default();
+        let paths = listed.split(|&byte| byte == 0).filter(|path| !path.is_empty());
+        paths.map(|path| PathBuf::from(std::ffi::OsString::from_vec(path.to_vec()))).collect()
+    }
 }
 
 impl WorkingTree {

@@ -123,20 +123,7 @@ mod tests {
     use crate::{Acceleration, Boot, Places};
 
     fn config(arch: Arch) -> VmConfig {
-        VmConfig {
-            arch,
-            boot: Boot::Image("nas.efi".into()),
-            memory: (512 << 20) + 1,
-            cpus: None,
-            forwards: vec![],
-            network: crate::Network::Forwards,
-            disks: vec![],
-            platform: crate::Platform::default(),
-            identity: None,
-            acceleration: Acceleration::Auto,
-            places: Places::default(),
-            temp: "/tmp".into(),
-        }
+        VmConfig::new(arch, Boot::Image("nas.efi".into()), (512 << 20) + 1)
     }
 
     #[test]

@@ -120,6 +120,26 @@ pub struct VmConfig {
     pub temp: PathBuf,
 }
 
+impl VmConfig {
+    /// A machine with nothing but what it boots; temporary files are where the system keeps them.
+    pub fn new(arch: Arch, boot: Boot, memory: u64) -> Self {
+        Self {
+            arch,
+            boot,
+            memory,
+            cpus: None,
+            forwards: Vec::new(),
+            network: Network::default(),
+            disks: Vec::new(),
+            platform: Platform::default(),
+            identity: None,
+            acceleration: Acceleration::Auto,
+            places: Places::default(),
+            temp: std::env::temp_dir(),
+        }
+    }
+}
+
 /// A machine, ready to be started.
 #[derive(Debug)]
 pub struct Vm {

@@ -48,6 +48,7 @@ use crate::context::Context;
 use crate::ignored::MissingFile;
 use crate::stack::Stack;
 use crate::target::Target;
+use crate::working_tree::WorkingTree;
 
 pub use finding::{Finding, Severity};
 
@@ -94,16 +95,14 @@ impl Report {
 /// # Errors
 /// [`CheckError`] when a file cannot be read.
 pub fn system(target: &Target) -> Result<Vec<Finding>, CheckError> {
+    directory(target, &WorkingTree::ask(&target.system.dir).answer())
+}
+
+fn directory(target: &Target, tree: &WorkingTree) -> Result<Vec<Finding>, CheckError> {
     let system = &target.system;
     let own = own::in_directory(system)?;
-    all(&View {
-        system,
-        arch: target.arch,
-        own,
-        texts: own::text_files(system)?,
-        image: None,
-        git: Git::of(system),
-    })
+    let (texts, git) = (own::text_files(system)?, Git::of(system, tree));
+    all(&View { system, arch: target.arch, own, texts, image: None, git })
 }
 
 /// What the directory and the locked packages show, without building.
@@ -120,10 +119,13 @@ pub fn unbuilt(target: &Target, context: Context<'_>) -> Result<Report, CheckErr
             return Ok(Report { findings: self::system(target)?, unchecked });
         }
     };
+    let tree = WorkingTree::ask(&system.dir);
     let image = Image::new(&stack, store, false)?;
     let own = own::in_directory(system)?;
     let texts = own::text_files(system)?;
-    let findings = all(&View { system, arch, own, texts, image: Some(image), git: Git::of(system) })?;
+    let tree = tree.answer();
+    let git = Git::of(system, &tree);
+    let findings = all(&View { system, arch, own, texts, image: Some(image), git })?;
     Ok(Report { findings, unchecked })
 }
 
@@ -132,25 +134,28 @@ pub fn unbuilt(target: &Target, context: Context<'_>) -> Result<Report, CheckErr
 /// # Errors
 /// [`CheckError`].
 pub fn image(target: &Target, stack: &Stack, store: &Store) -> Result<Vec<Finding>, CheckError> {
+    built(target, stack, &WorkingTree::ask(&target.system.dir).answer(), store)
+}
+
+fn built(
+    target: &Target,
+    stack: &Stack,
+    tree: &WorkingTree,
+    store: &Store,
+) -> Result<Vec<Finding>, CheckError> {
     let (system, arch) = (&target.system, target.arch);
     let image = Image::new(stack, store, true)?;
     let own = own::in_stack(stack, store)?;
-    all(&View {
-        system,
-        arch,
-        own,
-        texts: own::text_files(system)?,
-        image: Some(image),
-        git: Git::of(system),
-    })
+    let (texts, git) = (own::text_files(system)?, Git::of(system, tree));
+    all(&View { system, arch, own, texts, image: Some(image), git })
 }
 
 /// Warns of what a build finds. Where there is no stack the build failed, and what the directory alone shows may say
 /// why. Nothing here fails a build.
-pub fn warn(target: &Target, stack: Option<&Stack>, context: Context<'_>) {
+pub fn warn(target: &Target, stack: Option<&Stack>, tree: &WorkingTree, context: Context<'_>) {
     let findings = match stack {
-        Some(stack) => image(target, stack, context.store),
-        None => system(target),
+        Some(stack) => built(target, stack, tree, context.store),
+        None => directory(target, tree),
     };
     let warn = |text: &str| context.observer.event(Event::Warning(text));
     match findings {

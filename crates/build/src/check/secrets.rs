@@ -2,7 +2,6 @@
 //! `root/` in the clear.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use hoopy_boot::secrets::Open;
 use hoopy_secrets::Secrets;
@@ -11,7 +10,7 @@ use hoopy_secrets::directory::NAME;
 
 use super::finding::{Finding, Severity};
 use super::keys;
-use super::own::From;
+use super::own::{From, Own};
 use super::view::View;
 
 /// What is needed to reach a machine over ssh: a locked one has it only if it is no secret. A directory stands for all in it.
@@ -110,27 +109,13 @@ fn reach(view: &View<'_>, secrets: &Secrets) -> Vec<Finding> {
 
 /// Private keys that git has: it never forgets them.
 fn tracked(view: &View<'_>) -> Vec<Finding> {
-    let keys: Vec<_> = view.own.iter().filter(|own| own.from == From::Root && keys::is_key(own)).collect();
-    if keys.is_empty() {
-        return Vec::new();
-    }
-    let known = git(&view.system.dir, &["ls-files", "-z", "--", "root"]);
-    let known: Vec<&str> = known.split('\0').collect();
+    let is_tracked = |own: &&Own| own.from == From::Root && view.git.tree.tracks(&own.path);
+    let keys = view.own.iter().filter(is_tracked).filter(|own| keys::is_key(own));
     let finding = |path: String| {
         let message =
             "a private key that git tracks in the clear: everyone who has the repository has it".to_owned();
         let fix = format!("run `hoopy secret import {path}`, and replace the key: history keeps the old one");
         Finding { severity: Severity::Warning, file: path.into(), line: None, message, fix }
     };
-    let paths = keys.iter().map(|own| format!("root/{}", own.path));
-    paths.filter(|path| known.contains(&path.as_str())).map(finding).collect()
-}
-
-/// What git says; nothing where there is no git or no repository.
-fn git(dir: &Path, args: &[&str]) -> String {
-    let mut command = Command::new("git");
-    command.args(["--no-optional-locks", "-C"]).arg(dir).args(args);
-    command.stdin(Stdio::null()).stderr(Stdio::null());
-    let said = command.output().ok().filter(|output| output.status.success());
-    said.map_or_else(String::new, |output| String::from_utf8_lossy(&output.stdout).into_owned())
+    keys.map(|own| finding(format!("root/{}", own.path))).collect()
 }

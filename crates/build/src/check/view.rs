@@ -12,7 +12,7 @@ use super::own::{Own, TextFile};
 use crate::config::System;
 use crate::ignored::{self, MissingFile};
 use crate::stack::{Origin, Stack};
-use crate::working_tree::{self, WorkingTree};
+use crate::working_tree::{IgnoredQuestion, WorkingTree};
 
 /// The image around the user's files.
 pub struct Image<'a> {
@@ -73,14 +73,13 @@ pub struct View<'a> {
     /// The image around them.
     pub image: Option<Image<'a>>,
     /// What git says of the directory.
-    pub git: Git,
+    pub git: Git<'a>,
 }
 
 /// What git says of a system directory.
-#[derive(Default)]
-pub struct Git {
+pub struct Git<'a> {
     /// What it tracks.
-    pub tree: WorkingTree,
+    pub tree: &'a WorkingTree,
     /// What it ignores, from the system directory.
     pub ignored: Vec<PathBuf>,
     /// What `.gitignore` names below `root/`.
@@ -89,13 +88,13 @@ pub struct Git {
     pub missing: Vec<MissingFile>,
 }
 
-impl Git {
-    /// Asks.
-    pub fn of(system: &System) -> Self {
-        let question = WorkingTree::ask(&system.dir);
-        let named = ignored::named(system).into_iter().map(|file| file.path).collect();
-        let missing = ignored::missing(system);
-        Self { tree: question.answer(), ignored: working_tree::ignored(&system.dir), named, missing }
+impl<'a> Git<'a> {
+    /// Asks what is not known from `tree`.
+    pub fn of(system: &System, tree: &'a WorkingTree) -> Self {
+        let question = IgnoredQuestion::ask(&system.dir);
+        let files = ignored::named(system);
+        let named = files.iter().map(|file| file.path.clone()).collect();
+        Self { tree, named, missing: ignored::missing_of(files, system), ignored: question.answer() }
     }
 }
 

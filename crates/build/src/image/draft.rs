@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use hoopy_base::atomic::Pending;
+use hoopy_base::atomic::{Pending, directory_of};
 use hoopy_base::digest::ContentId;
 use hoopy_base::jobs::{Jobs, Stop, Task};
 use hoopy_uki::manifest::{self, Piece};
@@ -90,7 +90,7 @@ fn copy(previous: &Path, stop: &Stop) -> io::Result<Option<Draft>> {
     let end = pieces.last().map_or(0, |piece| piece.range().end);
     let stretch = |Piece { offset, size, sha256, .. }: Piece| Stretch { offset, size, sha256 };
     let stretches = pieces.into_iter().filter(|piece| piece.size > 0).map(stretch).collect();
-    let mut pending = Pending::new_in(previous.parent().unwrap_or(Path::new(".")))?;
+    let mut pending = Pending::new_in(directory_of(previous))?;
     let copied = sync_beside(pending.file())?;
     from.seek(SeekFrom::Start(0))?;
     let mut at = 0;

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Read, Seek as _, Write as _};
 use std::path::Path;
 
 use hoopy_apk::tar::{self, Writer};
-use hoopy_base::atomic::Pending;
+use hoopy_base::atomic::{Pending, directory_of};
 use hoopy_store::Store;
 use hoopy_store::layer::{Entry, EntryPath, Kind};
 
@@ -19,7 +19,7 @@ use crate::stack::database::is_boot;
 /// [`ImageError`].
 pub fn tar_to(path: &Path, stack: &Stack, store: &Store) -> Result<u64, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
-    let mut pending = Pending::new_in(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
+    let mut pending = Pending::new_in(directory_of(path)).map_err(io)?;
     let mut archive = Writer::new(BufWriter::with_capacity(256 << 10, pending.file()));
     let mut dirs = HashSet::new();
     for (index, layer) in stack.tree.layers().iter().enumerate() {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use hoopy_base::atomic::Readers;
+use hoopy_base::atomic::{Readers, directory_of};
 use hoopy_base::digest::ContentId;
 use hoopy_store::Store;
 use hoopy_trust::image::ImageSigner;
@@ -82,7 +82,7 @@ pub fn initramfs_to(
 }
 
 fn new(path: &Path) -> io::Result<Draft> {
-    Draft::empty(path.parent().unwrap_or(Path::new(".")))
+    Draft::empty(directory_of(path))
 }
 
 /// Puts a finished draft, which may be longer than what it came to, in its place; gives its size, signed. What holds secrets

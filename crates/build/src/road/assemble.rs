@@ -97,7 +97,7 @@ impl Assembly<'_> {
                 let bytes = image::initramfs_to(&path, initramfs, store, readers)?;
                 Ok((path, bytes))
             }
-            Output::Tar => Ok(archive(self.spec, &self.identity.image(), self.stack, self.context)?),
+            Output::Tar => Ok(archive(self.spec, self.identity, self.stack, self.context)?),
         }
     }
 
@@ -181,10 +181,10 @@ impl Assembly<'_> {
     }
 }
 
-/// Writes the root as an archive called `image`.
+/// Writes the root as an archive.
 pub(super) fn archive(
     spec: &Spec,
-    image: &str,
+    identity: &Identity,
     stack: &Stack,
     context: Context<'_>,
 ) -> Result<(PathBuf, u64), ImageError> {
@@ -193,7 +193,7 @@ pub(super) fn archive(
             "secrets are left out of the archive: [secrets] open = \"build\" opens them in images alone";
         context.observer.event(Event::Warning(text));
     }
-    let path = images(spec)?.join(format!("{image}.tar"));
+    let path = images(spec)?.join(format!("{}.tar", identity.image()));
     let bytes = image::tar_to(&path, stack, context.store)?;
     Ok((path, bytes))
 }

@@ -76,6 +76,11 @@ impl PreviousImage {
         })
     }
 
+    /// The image that was written of the same spec, where it is still there and whole.
+    pub fn of_same(spec: &Spec, store: &Store) -> Option<Self> {
+        store.recall(spec.fingerprint()).filter(|image: &Self| image.is_whole(spec, store))
+    }
+
     /// The last image of a directory that was written as `output`, whatever it was made of.
     pub fn last(spec: &Spec, store: &Store) -> Option<Self> {
         store.recall(last(spec))
@@ -101,9 +106,9 @@ impl PreviousImage {
         file.is_ok_and(|file| self.is_answer(spec) && store.is_sealed(&file, &self.seal))
     }
 
-    /// Whether it is where images go now, the newest one, and whole. Only an image has a checksum that tells; everything else is known by
-    /// its size.
-    pub fn is_whole(&self, spec: &Spec, store: &Store) -> bool {
+    /// Whether it is where images go now, the newest one, and whole. Only an image has a checksum that tells; everything
+    /// else is known by its size.
+    fn is_whole(&self, spec: &Spec, store: &Store) -> bool {
         let Ok(mut file) = File::open(&self.path) else { return false };
         let size = file.metadata().is_ok_and(|meta| meta.len() == self.size);
         let image = spec.output == Output::Uki;

@@ -46,7 +46,7 @@ pub struct Inputs<'a> {
     /// Where the agent is looked for.
     pub agents: &'a [std::path::PathBuf],
     /// Which files of `root/` git tracks.
-    pub tree: WorkingTree,
+    pub tree: &'a WorkingTree,
 }
 
 /// Takes each package and each directory of files as soon as its layer is what it will be.

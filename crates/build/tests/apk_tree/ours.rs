@@ -40,7 +40,7 @@ pub fn install(packages: &[&Made], dir: &Path) -> Outcome {
         keys: Vec::new(),
         agents: &[],
         boots: false,
-        tree,
+        tree: &tree,
     };
     let (client, jobs) = (Client::default(), Jobs::new(1));
     let context = Context { store: &store, client: &client, jobs: &jobs, observer: &Silent };

@@ -95,7 +95,7 @@ impl Directory {
             packages,
             keys: Vec::new(),
             agents: &[],
-            tree,
+            tree: &tree,
         };
         let (client, jobs, heard) = (Client::default(), Jobs::new(1), Heard::default());
         let context = Context { store: &store, client: &client, jobs: &jobs, observer: &heard };

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use hoopy_testkit::Home;
-use hoopy_vm::{Acceleration, Boot, Console, Places, Vm, VmConfig};
+use hoopy_vm::{Boot, Console, Vm, VmConfig};
 
 /// Generous: emulation on a busy machine, and reboots of it.
 const LONG: Duration = Duration::from_secs(600);
@@ -60,21 +60,7 @@ impl Machine {
     }
 
     fn boot(&self, disk: &Path) -> Console {
-        let (arch, places, temp) = (self.arch.parse().unwrap(), Places::default(), std::env::temp_dir());
-        let config = VmConfig {
-            arch,
-            boot: Boot::Disk(disk.to_owned()),
-            memory: 1 << 30,
-            cpus: None,
-            forwards: vec![],
-            network: Default::default(),
-            disks: vec![],
-            platform: Default::default(),
-            identity: None,
-            acceleration: Acceleration::Auto,
-            places,
-            temp,
-        };
+        let config = VmConfig::new(self.arch.parse().unwrap(), Boot::Disk(disk.to_owned()), 1 << 30);
         let log =
             std::env::var_os("HOOPY_CONSOLE_LOG").map(|path| Box::new(File::create(path).unwrap()) as _);
         Vm::prepare(&config).unwrap().console(log).unwrap()

@@ -17,7 +17,7 @@ use hoopy_testkit::{Home, systemd_257};
 use hoopy_trust::certificate::Certificate;
 use hoopy_trust::firmware::{OWNER, SignatureLists, Variable, microsoft};
 use hoopy_trust::key::PrivateKey;
-use hoopy_vm::{Acceleration, Boot, Console, Places, Platform, Vm, VmConfig};
+use hoopy_vm::{Boot, Console, Platform, Vm, VmConfig};
 use sha2::{Digest as _, Sha256};
 
 /// Generous: emulation on a busy machine, and reboots of it.
@@ -85,20 +85,7 @@ impl Machine {
     fn boot(&self, boot: Boot) -> Console {
         let platform =
             Platform { variables: Some(self.home.path("firmware")), tpm: Some(self.home.path("tpm")) };
-        let config = VmConfig {
-            arch: "x86_64".parse().unwrap(),
-            boot,
-            memory: 1 << 30,
-            cpus: None,
-            forwards: vec![],
-            network: Default::default(),
-            disks: vec![],
-            identity: None,
-            platform,
-            acceleration: Acceleration::Auto,
-            places: Places::default(),
-            temp: std::env::temp_dir(),
-        };
+        let config = VmConfig { platform, ..VmConfig::new("x86_64".parse().unwrap(), boot, 1 << 30) };
         let log = std::env::var_os("HOOPY_CONSOLE_LOG");
         let log = log.map(|path| {
             let file = fs::File::options().create(true).append(true).open(path).unwrap();

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hoopy_base::arch::Arch;
-use hoopy_vm::{Acceleration, Boot, Forward, Places, Vm, VmConfig};
+use hoopy_vm::{Boot, Forward, Places, Vm, VmConfig};
 
 /// How often somebody looks whether the plug is pulled: so exact are the instants of power cuts. Each look costs a
 /// search through what the console said.
@@ -30,19 +30,11 @@ impl Plug {
     pub fn new(arch: Arch, disk: &Path, treated: &Treated, log: PathBuf) -> Self {
         let qemu = treated.by_a_qemu(arch, disk);
         let mut config = VmConfig {
-            arch,
-            boot: Boot::Disk(disk.to_owned()),
-            memory: 512 << 20,
             // Emulated, a second one takes turns with the first (`ship/vm/accel.rs`), and costs a fifth.
             cpus: Some(1),
             forwards: vec![Forward { name: "SSH".to_owned(), guest: 22, host: 0 }],
-            network: Default::default(),
-            disks: vec![],
-            platform: Default::default(),
-            identity: None,
-            acceleration: Acceleration::Auto,
             places: Places { qemu, ..Places::default() },
-            temp: std::env::temp_dir(),
+            ..VmConfig::new(arch, Boot::Disk(disk.to_owned()), 512 << 20)
         };
         let first = Vm::prepare(&config).unwrap();
         // The same one after a reboot: whoever waits for the machine knows no other.

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use hoopy_base::atomic::sync_dir;
+use hoopy_base::atomic::{directory_of, sync_dir};
 use hoopy_base::beneath::Beneath;
 use rustix::fs::{Mode, OFlags};
 use tempfile::TempDir;
@@ -53,7 +53,7 @@ impl Staging {
                 return Err(WriteError::Exists(to.to_owned()));
             }
         }
-        let parent = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = directory_of(to);
         fs::create_dir_all(parent).map_err(failed(parent))?;
         let dir =
             tempfile::Builder::new().prefix(".hoopy-import-").tempdir_in(parent).map_err(failed(parent))?;

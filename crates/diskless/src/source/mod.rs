@@ -10,6 +10,7 @@ mod walk;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use hoopy_base::atomic::directory_of;
 use hoopy_base::input::read_up_to;
 use hoopy_build::fetch::{Client, FetchError};
 
@@ -180,7 +181,7 @@ fn file(path: &Path, access: &mut Access<'_>) -> Result<Overlay, SourceError> {
     let io = |source| SourceError::Io { path: path.to_owned(), source };
     let bytes = read_up_to(path, archive::MAX_FILE).map_err(io)?;
     let mut overlay = unpack(&bytes, path, &path.display().to_string(), access.passphrase)?;
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = directory_of(path);
     overlay.hints = Hints { host: medium::host(path), ..medium::hints(dir, path) };
     Ok(overlay)
 }

@@ -3,13 +3,15 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use hoopy_base::input;
+use hoopy_build::working_tree::WorkingTree;
 use hoopy_secrets::cipher::MAX_PLAINTEXT;
 use hoopy_secrets::{Plaintext, SecretPath};
+use hoopy_store::layer::EntryPath;
 
 use crate::args::Global;
+use crate::command::HERE;
 use crate::command::owner::Terminal;
 use crate::error::{CommandError, Context as _, Result};
 use crate::output::note;
@@ -21,12 +23,13 @@ pub fn run(global: &Global, texts: &[String]) -> Result<()> {
     let secrets = super::open()?;
     // All of them are looked at before the first one is moved.
     let files = texts.iter().map(|text| file(text)).collect::<Result<Vec<_>>>()?;
+    // What git has, its history has too
+    let tree = WorkingTree::ask(Path::new(HERE)).answer();
     for (plain, path) in files {
         let cannot = |doing: &str| format!("cannot {doing} {}", plain.display());
         let mode = fs::metadata(&plain).context(cannot("read"))?.permissions().mode() & 0o7777;
         let read = input::open(&plain).and_then(|file| Plaintext::read(file, MAX_PLAINTEXT));
         secrets.set(&path, &read.context(cannot("read"))?, &Terminal)?;
-        let tracked = is_tracked(&plain);
         fs::remove_file(&plain).context(cannot("remove"))?;
         if global.quiet {
             continue;
@@ -39,7 +42,7 @@ pub fn run(global: &Global, texts: &[String]) -> Result<()> {
                 path.as_str()
             ));
         }
-        if tracked {
+        if EntryPath::new(path.as_str()).is_ok_and(|path| tree.tracks(&path)) {
             note(format!(
                 "warning: git has {} in its history, in the clear: change the secret itself, and set the new one with `hoopy secret set {path}`",
                 plain.display()
@@ -61,12 +64,4 @@ fn file(text: &str) -> Result<(PathBuf, SecretPath)> {
         return Ok((plain, path));
     }
     Err(CommandError::system(format!("{}: expected a file, found none", plain.display())))
-}
-
-/// Whether git has it: then its history has it too.
-fn is_tracked(file: &Path) -> bool {
-    let mut git = Command::new("git");
-    git.args(["ls-files", "--error-unmatch", "--"]).arg(file);
-    git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    git.status().is_ok_and(|status| status.success())
 }
