@@ -120,7 +120,7 @@ mod tests {
     use hoopy_base::arch::Arch;
 
     use super::*;
-    use crate::{Acceleration, Boot, Places};
+    use crate::Boot;
 
     fn config(arch: Arch) -> VmConfig {
         VmConfig::new(arch, Boot::Image("nas.efi".into()), (512 << 20) + 1)
