@@ -66,6 +66,9 @@ pub struct Options {
 impl Options {
     /// The image that is asked for.
     fn spec(&self, target: &Target, release: &Release) -> Result<Spec, ImageError> {
+        if self.output != Output::Tar {
+            image::check_length(target.system.cmdline.as_deref(), target.arch, target.system.layout)?;
+        }
         let spec = Spec::requested(target, self.output, self.version.as_deref(), release);
         let Some(signer) = &self.signer else { return Ok(spec) };
         Ok(spec.signed(signer).map_err(|e| SignImageError::Policy(e.into()))?)

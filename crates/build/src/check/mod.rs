@@ -14,6 +14,7 @@
 mod accounts;
 mod bom;
 mod checkout;
+mod command_line;
 mod crlf;
 mod devices;
 pub mod executable;
@@ -184,6 +185,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(keys::check(view));
     findings.extend(passwords::check(view)?);
     findings.extend(secrets::check(view));
+    findings.extend(command_line::check(view));
     findings.extend(crlf::check(view));
     findings.extend(shebang::check(view));
     findings.extend(litter::check(view));

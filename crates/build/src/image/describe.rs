@@ -1,9 +1,4 @@
-//! What the image says of itself: os-release and command line.
-
-use hoopy_base::arch::Arch;
-use hoopy_boot::layout::Layout;
-
-use crate::stack::root_mount::INIT;
+//! What the image says of itself: its os-release.
 
 /// What an image is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,21 +33,4 @@ pub fn os_release(root: Option<&[u8]>, branch: &str, identity: &Identity) -> Vec
         ("IMAGE_VERSION", identity.version.clone()),
     ];
     fields.iter().map(|(key, value)| format!("{key}=\"{value}\"\n")).collect::<String>().into_bytes()
-}
-
-/// The kernel's arguments: as written, or both consoles; with `rdinit=` and [`INIT`] where no `rdinit=`
-/// is given, since the kernel's own default is `/init` (init/main.c).
-///
-/// With [`Layout::Ab`] a panic reboots after ten seconds, long enough to read or record it, where no `panic=` is
-/// given: a kernel that stops for ever (its own default) would never get to the image before. An oops is left to
-/// be one: it need not be the image's fault, and what it stops, the health check or the watchdog finds.
-pub fn command_line(written: Option<&str>, arch: Arch, layout: Layout) -> String {
-    let written = written.map_or_else(|| format!("console=tty1 console={}", arch.console()), str::to_owned);
-    let words: Vec<&str> = written.split_whitespace().collect();
-    let given = |key: &str| words.iter().any(|w| w.starts_with(key));
-    let init = format!("rdinit={INIT}");
-    let before = (!given("rdinit=")).then_some(init.as_str());
-    let after = (layout == Layout::Ab && !given("panic=")).then_some("panic=10");
-    let all: Vec<&str> = before.into_iter().chain(words.iter().copied()).chain(after).collect();
-    all.join(" ")
 }

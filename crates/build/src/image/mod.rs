@@ -2,6 +2,7 @@
 //! extents, then written.
 
 mod arrange;
+mod command_line;
 mod describe;
 mod draft;
 mod initramfs;
@@ -24,7 +25,8 @@ use hoopy_trust::image::SignImageError;
 
 use crate::segment::SegmentError;
 
-pub use describe::{Identity, command_line, os_release};
+pub use command_line::{LongCommandLine, check_length, command_line};
+pub use describe::{Identity, os_release};
 pub use draft::Draft;
 pub use initramfs::{Content, Initramfs, Piece, Written};
 pub use initramfs_writer::InitramfsWriter;
@@ -68,6 +70,9 @@ pub enum ImageError {
     /// The root does not fit the memory it will have.
     #[error("{0}")]
     DoesNotFit(String),
+    /// The kernel would lose the end of the command line.
+    #[error("hoopy.toml: `cmdline`: {0}")]
+    CommandLine(#[from] LongCommandLine),
     /// It could not be signed.
     #[error(transparent)]
     Sign(#[from] SignImageError),

@@ -186,6 +186,9 @@ impl Classify for ImageError {
     fn class(&self) -> Class {
         match self {
             Self::NoKernel | Self::TwoKernels(_) | Self::Codec { .. } => System.into(),
+            Self::CommandLine(_) => {
+                System.hint("shorten `cmdline`: what the kernel would cut is the end of it")
+            }
             Self::NoEfi { .. } | Self::Uki(_) | Self::DoesNotFit(_) | Self::Archive(_) | Self::Io { .. } => {
                 Failed.into()
             }

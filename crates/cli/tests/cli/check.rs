@@ -84,6 +84,29 @@ fn errors_have_the_exit_code_of_a_wrong_directory_and_warnings_have_none() {
 }
 
 #[test]
+fn a_command_line_of_which_the_kernel_would_lose_the_end_is_refused() {
+    let home = home();
+    home.ok(&["init", "s"]);
+    let toml = |long: usize| {
+        let written = format!("console=ttyS0 x={} quiet", "a".repeat(long));
+        fs::write(home.path("s/hoopy.toml"), format!("layout = \"ab\"\ncmdline = \"{written}\"\n")).unwrap();
+    };
+    toml(1900);
+    assert!(!ends(&home, 0, &["check", "s"]).contains("command line has"));
+    toml(2000);
+    let found = ends(&home, 3, &["check", "s"]);
+    assert!(
+        found.contains("error: hoopy.toml: the command line has 2074 bytes, 52 of them added"),
+        "{found}"
+    );
+    assert!(found.contains("(fix: make `cmdline` shorter by 27 bytes)"), "{found}");
+    let said = home.fails(3, &["build", "s"]);
+    assert!(said.contains("error: hoopy.toml: `cmdline`: the command line has 2074 bytes"), "{said}");
+    // Nothing of it is in an archive of the root.
+    home.ok(&["build", "s", "--output", "tar"]);
+}
+
+#[test]
 fn services_and_interpreters_are_looked_for_in_the_locked_packages_and_in_what_is_built() {
     let home = home();
     home.ok(&["init", "s"]);

@@ -43,7 +43,8 @@ fn an_image_is_started_without_the_firmware_and_stays_on_trial_until_it_starts_i
     println!("{second} was up and well after {} s, without the firmware", came["came"]["seconds"]);
     let line =
         String::from_utf8(machine.ssh("cat /proc/cmdline; ls /etc/runlevels/shutdown").stdout).unwrap();
-    assert!(line.contains("panic=10 hoopy.kexec\n") && !line.contains("hoopy-kexec"), "{line}");
+    let added = line.contains(" panic=10 ") && line.contains(" hoopy.kexec\n");
+    assert!(added && !line.contains("hoopy-kexec"), "{line}");
     let now = status();
     assert_eq!(
         (now["image"].as_str(), now["tries_left"].as_u64()),
