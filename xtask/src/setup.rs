@@ -24,6 +24,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd", "qemu-efi-aarch64"),
     ("/usr/share/doc/ipxe-qemu", "ipxe-qemu"),
     (STUB, "systemd-boot-efi"),
+    ("/usr/bin/systemd-analyze", "systemd"),
     ("/usr/bin/sbsign", "sbsigntool"),
     ("/usr/bin/sign-efi-sig-list", "efitools"),
     ("/usr/bin/swtpm", "swtpm"),

@@ -2,6 +2,7 @@
 //! Nothing here builds or ships anything, so that programs on the machine can use it.
 
 pub mod layout;
+pub mod os_release;
 pub mod release;
 pub mod secrets;
 pub mod shell;

@@ -1,11 +1,12 @@
 //! Which image systemd-boot starts, which are bad, and which may go: decided from the names and versions alone.
 //!
 //! The order is that of systemd-boot (systemd-boot(7), "Boot entries"; `boot_entry_compare` in its source): images
-//! with no tries left come last, then the newest version first.
+//! with no tries left come last; then by sort key, the newest version first, the file's name, and the counters.
 
 use std::cmp::Ordering;
 
 use crate::layout::{Slot, TRIES};
+use crate::os_release::OsRelease;
 use crate::version::compare;
 
 /// An image file in [`LINUX_DIR`](crate::layout::LINUX_DIR), and whatever the caller knows it by.
@@ -13,21 +14,31 @@ use crate::version::compare;
 pub struct Entry<F> {
     /// What the file's name says.
     pub slot: Slot,
-    /// The version that the image itself gives; empty where it gives none.
-    pub version: String,
+    /// What the image itself says to be sorted by.
+    pub os_release: OsRelease,
     /// The file.
     pub file: F,
 }
 
 /// Sorts images into the order in which systemd-boot lists them: the first is started.
 pub fn sort<F>(entries: &mut [Entry<F>]) {
-    entries.sort_by(|a, b| {
-        a.slot
-            .is_bad()
-            .cmp(&b.slot.is_bad())
-            .then_with(|| compare(&b.version, &a.version))
-            .then_with(|| compare(&b.slot.image, &a.slot.image))
-    });
+    entries.sort_by(|a, b| a.slot.is_bad().cmp(&b.slot.is_bad()).then_with(|| order(a, b)));
+}
+
+/// The order of two images that are both given up, or both not.
+fn order<F, G>(a: &Entry<F>, b: &Entry<G>) -> Ordering {
+    // A file's name is compared with its ending, without its counters, and in lower case, as FAT has it.
+    let id = |slot: &Slot| format!("{}.efi", slot.image.to_ascii_lowercase());
+    let (x, y) = (&a.os_release, &b.os_release);
+    let versions = match (&x.sort_key, &y.sort_key) {
+        (Some(key), Some(other)) => key.cmp(other).then_with(|| compare(&y.version, &x.version)),
+        (x, y) => x.is_none().cmp(&y.is_none()),
+    };
+    let counters = || match (a.slot.left, b.slot.left) {
+        (Some(left), Some(other)) => other.cmp(&left).then_with(|| a.slot.done.cmp(&b.slot.done)),
+        _ => Ordering::Equal,
+    };
+    versions.then_with(|| compare(&id(&b.slot), &id(&a.slot))).then_with(counters)
 }
 
 /// The image that is started next; none where every image is bad. `sorted` is as [`sort`] leaves it.
@@ -40,12 +51,10 @@ pub fn newest_good<F>(sorted: &[Entry<F>]) -> Option<&Entry<F>> {
     sorted.iter().find(|entry| entry.slot.is_good())
 }
 
-/// An image that would be started instead of a new one with this name and version.
-pub fn newer<'e, F>(sorted: &'e [Entry<F>], image: &str, version: &str) -> Option<&'e Entry<F>> {
-    sorted.iter().find(|entry| {
-        let is_newer = compare(&entry.version, version) == Ordering::Greater;
-        is_newer && !entry.slot.is_bad() && entry.slot.image != image
-    })
+/// An image that would be started instead of the image `new`, which is not there yet.
+pub fn newer<'e, F, G>(sorted: &'e [Entry<F>], new: &Entry<G>) -> Option<&'e Entry<F>> {
+    let other = |entry: &&Entry<F>| !entry.slot.is_bad() && entry.slot.image != new.slot.image;
+    sorted.iter().filter(other).find(|entry| order(entry, new) == Ordering::Less)
 }
 
 /// What may be removed to make room, the first to go first: bad images, then those on trial, then the oldest good
@@ -113,14 +122,18 @@ impl Slot {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::os_release::SORT_KEY;
+
+    fn entry(name: &str) -> Entry<String> {
+        let slot = Slot::parse(name).unwrap();
+        let version = slot.image.rsplit_once('-').map_or(String::new(), |(_, v)| v.to_owned());
+        let sort_key = Some(SORT_KEY.to_owned());
+        let os_release = OsRelease { sort_key, version, identity: None };
+        Entry { slot, os_release, file: name.to_owned() }
+    }
 
     fn entries(names: &[&str]) -> Vec<Entry<String>> {
-        let entry = |name: &&str| {
-            let slot = Slot::parse(name).unwrap();
-            let version = slot.image.rsplit_once('-').map_or(String::new(), |(_, v)| v.to_owned());
-            Entry { slot, version, file: (*name).to_owned() }
-        };
-        let mut entries: Vec<_> = names.iter().map(entry).collect();
+        let mut entries: Vec<_> = names.iter().map(|name| entry(name)).collect();
         sort(&mut entries);
         entries
     }
@@ -141,9 +154,34 @@ mod tests {
     #[test]
     fn an_image_that_would_be_started_instead_is_found() {
         let all = entries(&["nas-10.efi", "nas-12+0.efi"]);
-        assert_eq!(newer(&all, "nas-9", "9").unwrap().file, "nas-10.efi");
-        assert_eq!(newer(&all, "nas-11", "11"), None, "nas-12 was given up");
-        assert_eq!(newer(&all, "nas-10", "9"), None, "it is the same image");
+        assert_eq!(newer(&all, &entry("nas-9.efi")).unwrap().file, "nas-10.efi");
+        assert_eq!(newer(&all, &entry("nas-11.efi")), None, "nas-12 was given up");
+        assert_eq!(newer(&all, &entry("nas-10.efi")), None, "it is the same image");
+    }
+
+    #[test]
+    fn a_machine_that_was_renamed_gets_its_turn() {
+        for name in ["zoo", "attic"] {
+            let new = format!("{name}-2026112201+3.efi");
+            let all = entries(&["nas-2026112101.efi", &new]);
+            assert_eq!(next(&all).unwrap().file, new);
+            assert_eq!(newer(&entries(&["nas-2026112101.efi"]), &entry(&new)), None);
+        }
+    }
+
+    #[test]
+    fn an_image_with_a_sort_key_of_its_own_stands_before_newer_ones() {
+        let mut old = entry("attic-1.efi");
+        old.os_release.sort_key = Some("attic".to_owned());
+        assert_eq!(newer(std::slice::from_ref(&old), &entry("nas-2.efi")), Some(&old));
+        old.os_release.sort_key = None;
+        assert_eq!(newer(&[old], &entry("nas-2.efi")), None);
+    }
+
+    #[test]
+    fn of_one_version_the_name_decides_and_then_what_was_tried_less() {
+        let all = entries(&["nas-1+1-2.efi", "zoo-1.efi", "nas-1+2-1.efi", "NAS-1+2-0.efi"]);
+        assert_eq!(files(&all), ["zoo-1.efi", "NAS-1+2-0.efi", "nas-1+2-1.efi", "nas-1+1-2.efi"]);
     }
 
     #[test]

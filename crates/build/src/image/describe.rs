@@ -1,5 +1,7 @@
 //! What the image says of itself: its os-release.
 
+use hoopy_boot::os_release::{MACHINE, SORT_KEY, VERSION};
+
 /// What an image is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -29,8 +31,9 @@ pub fn os_release(root: Option<&[u8]>, branch: &str, identity: &Identity) -> Vec
         ("NAME", field("NAME").unwrap_or_else(|| "Alpine Linux".to_owned())),
         ("VERSION_ID", field("VERSION_ID").unwrap_or_else(|| branch.to_owned())),
         ("PRETTY_NAME", format!("{} (Alpine Linux)", identity.image())),
-        ("IMAGE_ID", identity.name.clone()),
-        ("IMAGE_VERSION", identity.version.clone()),
+        ("IMAGE_ID", SORT_KEY.to_owned()),
+        (VERSION, identity.version.clone()),
+        (MACHINE, identity.name.clone()),
     ];
     fields.iter().map(|(key, value)| format!("{key}=\"{value}\"\n")).collect::<String>().into_bytes()
 }

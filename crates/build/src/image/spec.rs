@@ -209,7 +209,7 @@ impl Spec {
     pub fn fingerprint(&self) -> RecipeId {
         // Without `..`, here and below: a new field does not compile before it is in the fingerprint.
         let Self { directory, name, version, arch, output, memory, stub, sections, signer } = self;
-        let mut hasher = Hasher::new("hoopy image 4");
+        let mut hasher = Hasher::new("hoopy image 5");
         hasher.field(directory.as_os_str().as_encoded_bytes());
         hasher.field(name.as_bytes());
         option(&mut hasher, version.as_deref().map(str::as_bytes));

@@ -9,6 +9,7 @@ use hoopy_base::atomic::Readers;
 use hoopy_base::destination;
 use hoopy_base::size::show;
 use hoopy_base::terminal::harmless_bytes;
+use hoopy_boot::os_release;
 use hoopy_inspect::image::describe::{Description, FileKind};
 use hoopy_inspect::image::root::{Kind, Node};
 use hoopy_inspect::image::split::{Limits, Segment};
@@ -79,7 +80,8 @@ fn text(d: &Description) -> String {
     line("sha256", &d.sha256.to_string());
     let name = d.os_release.get("PRETTY_NAME").or_else(|| d.os_release.get("NAME"));
     name.into_iter().for_each(|name| line("system", name));
-    let image = d.os_release.get("IMAGE_ID").zip(d.os_release.get("IMAGE_VERSION"));
+    let machine = d.os_release.get(os_release::MACHINE).or_else(|| d.os_release.get("IMAGE_ID"));
+    let image = machine.zip(d.os_release.get(os_release::VERSION));
     image.into_iter().for_each(|(id, version)| line("image", &format!("{id} {version}")));
     d.kernel.iter().for_each(|kernel| line("kernel", kernel));
     d.command_line.iter().for_each(|text| line("cmdline", text));

@@ -152,7 +152,8 @@ fn a_built_image_is_what_was_built_and_differs_from_the_next_in_what_was_changed
     assert_eq!(json["problems"], serde_json::json!([]));
     assert!(json["kernel"].as_str().unwrap().ends_with("-virt"), "{}", json["kernel"]);
     assert_eq!(json["os_release"], serde_json::Value::Null);
-    assert_eq!(json["os-release"]["IMAGE_ID"], "hello");
+    assert_eq!(json["os-release"]["IMAGE_ID"], "hoopy");
+    assert_eq!(json["os-release"]["HOOPY_MACHINE"], "hello");
     let segments = json["segments"].as_array().unwrap();
     let origins = |s: &serde_json::Value| s["origins"].as_array().unwrap().clone();
     assert!(segments.iter().all(|s| !origins(s).is_empty()), "{segments:#?}");

@@ -124,6 +124,7 @@ mod tests {
             name: "nas-1".to_owned(),
             system: "nas".to_owned(),
             version: "1".to_owned(),
+            os_release: hoopy_boot::os_release::OsRelease::default(),
             arch: Arch::X86_64,
             pieces,
         }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use hoopy_base::arch::Arch;
 use hoopy_base::digest::{ContentId, of_reader};
 use hoopy_base::terminal::harmless_line;
+use hoopy_boot::os_release::OsRelease;
 use hoopy_uki::manifest::{self, Piece};
 use hoopy_uki::pe::Headers;
 use hoopy_uki::{Section, read_headers, read_section};
@@ -39,8 +40,8 @@ pub struct RemoteImage {
     pub is_image: bool,
     /// What it calls itself: `nas-2026112101`.
     pub name: Option<String>,
-    /// The version in it: `2026112101`.
-    pub version: Option<String>,
+    /// What it is sorted by, with its version: `2026112101`.
+    pub os_release: OsRelease,
     /// What it says it is made of. Not to be trusted.
     pub pieces: Vec<Piece>,
 }
@@ -60,6 +61,8 @@ pub struct NewImage {
     pub system: String,
     /// `2026112101`.
     pub version: String,
+    /// What it is sorted by.
+    pub os_release: OsRelease,
     /// Whose machine it is for.
     pub arch: Arch,
     /// What it is made of.
@@ -93,10 +96,8 @@ pub fn look(ssh: &Ssh, machine: &Machine) -> Result<Vec<RemoteImage>, DeployErro
         if let Some(headers) = headers {
             let (release, made_of) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
             image.is_image = headers.section(Section::Linux).is_some();
-            if let Some((system, version)) = identity(&release) {
-                image.name = Some(format!("{system}-{version}"));
-                image.version = Some(version);
-            }
+            image.name = identity(&release).map(|(system, version)| format!("{system}-{version}"));
+            image.os_release = OsRelease::parse(&String::from_utf8_lossy(&release));
             image.pieces = manifest::parse(&made_of, file.size).unwrap_or_default();
         }
         images.push(image);
@@ -111,13 +112,12 @@ fn os_release(headers: &Headers) -> Option<Range<u64>> {
 
 /// System and version, out of an os-release. They become parts of file names, and are shown.
 fn identity(os_release: &[u8]) -> Option<(String, String)> {
-    let text = std::str::from_utf8(os_release).ok()?;
-    let field = |key: &str| {
-        let value = text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='))?.trim_matches('"');
+    let (system, version) = OsRelease::parse(std::str::from_utf8(os_release).ok()?).identity?;
+    let fits = |value: &String| {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
-        (!value.is_empty() && value.len() <= 100 && value.chars().all(fits)).then(|| value.to_owned())
+        value.len() <= 100 && value.chars().all(fits)
     };
-    Some((field("IMAGE_ID")?, field("IMAGE_VERSION")?))
+    (fits(&system) && fits(&version)).then_some((system, version))
 }
 
 /// Bytes of files, as many as were asked for or none.
@@ -178,13 +178,14 @@ impl NewImage {
         let release =
             read_section(&mut file, Section::Osrel, MAX_OS_RELEASE).map_err(|e| not(e.to_string()))?;
         let (system, version) = identity(&release)
-            .ok_or_else(|| not("its os-release has no IMAGE_ID and IMAGE_VERSION".to_owned()))?;
+            .ok_or_else(|| not("its os-release has no HOOPY_MACHINE and IMAGE_VERSION".to_owned()))?;
+        let os_release = OsRelease::parse(&String::from_utf8_lossy(&release));
         let pieces = manifest::of_image(&mut file)
             .map_err(|source| DeployError::Manifest { path: path.to_owned(), source })?
             .unwrap_or_default();
         let arch = headers.machine.into();
         let name = format!("{system}-{version}");
-        Ok(Self { path: path.to_owned(), size, sha256, name, system, version, arch, pieces })
+        Ok(Self { path: path.to_owned(), size, sha256, name, system, version, os_release, arch, pieces })
     }
 }
 
@@ -195,10 +196,11 @@ mod tests {
 
     #[test]
     fn an_image_is_called_what_its_os_release_says() {
-        let text = b"ID=\"alpine\"\nIMAGE_ID=\"nas\"\nIMAGE_VERSION=\"2026112101\"\n";
+        let text =
+            b"ID=\"alpine\"\nIMAGE_ID=\"hoopy\"\nIMAGE_VERSION=\"2026112101\"\nHOOPY_MACHINE=\"nas\"\n";
         assert_eq!(identity(text).unwrap(), ("nas".to_owned(), "2026112101".to_owned()));
         assert_eq!(identity(b"IMAGE_ID=nas\n"), None);
-        assert_eq!(identity(b"IMAGE_ID=\"../x\"\nIMAGE_VERSION=1\n"), None);
+        assert_eq!(identity(b"HOOPY_MACHINE=\"../x\"\nIMAGE_VERSION=1\n"), None);
     }
 
     #[test]

@@ -346,6 +346,7 @@ fn feed(
 mod tests {
     use hoopy_base::arch::Arch;
     use hoopy_base::digest::ContentId;
+    use hoopy_boot::os_release::OsRelease;
 
     use super::*;
 
@@ -363,7 +364,7 @@ mod tests {
             size: 0,
             is_image: true,
             name: None,
-            version: None,
+            os_release: OsRelease::default(),
             pieces,
         };
         let pieces =
@@ -375,6 +376,7 @@ mod tests {
             name: "nas-2".to_owned(),
             system: "nas".to_owned(),
             version: "2".to_owned(),
+            os_release: OsRelease::default(),
             arch: Arch::X86_64,
             pieces,
         };

@@ -97,7 +97,7 @@ impl<'a> Partition<'a> {
         let entry = |file: &'a RemoteImage| {
             let (dir, name) = file.path.rsplit_once('/')?;
             let slot = dir.eq_ignore_ascii_case(LINUX_DIR).then(|| Slot::parse(name)).flatten()?;
-            Some(SlotFile { slot, version: file.version.clone().unwrap_or_default(), file })
+            Some(SlotFile { slot, os_release: file.os_release.clone(), file })
         };
         let images = self.images.iter().filter(|file| file.is_image);
         let mut entries: Vec<SlotFile<'a>> = images.filter_map(entry).collect();
@@ -210,7 +210,8 @@ fn ab(partition: &Partition<'_>, new: &NewImage, same: bool) -> Result<Steps, De
         // One name, with a counter and without or with two counters, must not be there twice.
         steps.first.extend(namesakes.iter().map(|s| s.file.path.clone()));
     }
-    let newer = slots::newer(&slots, &new.name, &new.version);
+    let arriving = slots::Entry { slot: Slot::new(&new.name), os_release: new.os_release.clone(), file: () };
+    let newer = slots::newer(&slots, &arriving);
     if let Some(newer) = newer {
         let (image, newer) = (new.name.clone(), newer.slot.image.clone());
         return Err(DeployError::Older { host: partition.host().to_owned(), image, newer });

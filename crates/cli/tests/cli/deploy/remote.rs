@@ -263,7 +263,8 @@ pub fn image(system: &str, version: &str, segments: &[(&str, Vec<u8>)]) -> Vec<u
     assert!(Path::new(STUB).exists(), "no {STUB}: run `cargo xtask setup`");
     let stub = fs::read(STUB).unwrap();
     let release = format!(
-        "ID=alpine\nPRETTY_NAME=\"{system}-{version} (Alpine Linux)\"\nIMAGE_ID={system}\nIMAGE_VERSION={version}\n"
+        "ID=alpine\nPRETTY_NAME=\"{system}-{version} (Alpine Linux)\"\nIMAGE_ID=hoopy\nIMAGE_VERSION={version}\n\
+         HOOPY_MACHINE={system}\n"
     );
     let initrd: Vec<u8> = segments.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
     let sections = vec![

@@ -1,19 +1,24 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use hoopy_base::digest::ContentId;
+use hoopy_boot::os_release::{OsRelease, SORT_KEY};
 
 use super::*;
 
 const MB: u64 = 1 << 20;
 
+fn os_release(version: &str) -> OsRelease {
+    OsRelease::parse(&format!("IMAGE_ID={SORT_KEY}\nIMAGE_VERSION={version}\n"))
+}
+
 fn image(path: &str, name: &str) -> RemoteImage {
-    let version = name.rsplit_once('-').map(|(_, v)| v.to_owned());
+    let version = name.rsplit_once('-').map_or("", |(_, version)| version);
     RemoteImage {
         path: path.to_owned(),
         size: 50 * MB,
         is_image: !name.is_empty(),
         name: Some(name.to_owned()).filter(|n| !n.is_empty()),
-        version,
+        os_release: os_release(version),
         pieces: Vec::new(),
     }
 }
@@ -31,6 +36,7 @@ fn new(name: &str) -> NewImage {
         name: name.to_owned(),
         system: system.to_owned(),
         version: version.to_owned(),
+        os_release: os_release(version),
         arch: Arch::X86_64,
         pieces: Vec::new(),
     }
@@ -88,6 +94,20 @@ fn a_new_image_is_put_beside_the_good_ones_with_three_tries() {
     let steps = on(&machine("nas-1", 200 * MB), &images, Layout::Ab, "nas-2").unwrap();
     assert_eq!(texts(&steps), ["move EFI/Linux/hoopy-new.part EFI/Linux/nas-2+3.efi"]);
     assert!(steps.first.is_empty());
+}
+
+#[test]
+fn an_image_of_a_machine_that_was_renamed_is_placed_and_is_the_next() {
+    for name in ["attic-2", "zoo-2"] {
+        let images = [image(EFI, ""), image("EFI/Linux/nas-1.efi", "nas-1")];
+        let steps = on(&machine("nas-1", 200 * MB), &images, Layout::Ab, name).unwrap();
+        assert_eq!(steps.becomes, format!("EFI/Linux/{name}+3.efi"));
+        let [efi, old] = images;
+        let images = [efi, old, image(&steps.becomes, name)];
+        let machine = machine("nas-1", 200 * MB);
+        let partition = Partition { machine: &machine, arch: Arch::X86_64, images: &images };
+        assert_eq!(partition.slots()[0].slot.image, name);
+    }
 }
 
 #[test]
