@@ -28,7 +28,8 @@ pub struct HoopyToml {
     pub repositories: Option<Vec<String>>,
     /// A directory with public keys (PEM) to trust instead of Alpine's. Default: `keys/` where it is.
     pub keys: Option<String>,
-    /// Kernel arguments. `rdinit=/usr/libexec/hoopy/init` is added where no `rdinit=` is given.
+    /// Kernel arguments. In front of them come `rdinit=/usr/libexec/hoopy/init` where no `rdinit=` is given, and, with
+    /// `layout = "ab"`, `panic=10` where no `panic=` is. The kernel takes 2,047 bytes in all.
     pub cmdline: Option<String>,
     /// The machine's memory, as `512M` or `4G`: an image that does not fit is refused, and `run` uses it too.
     pub memory: Option<String>,
@@ -48,6 +49,9 @@ pub struct HoopyToml {
     /// systemd-boot with images that are tried before they count as good. Default: single.
     #[schemars(with = "schema::Layout")]
     pub layout: Layout,
+    /// Seconds for which `ab` shows its images at each boot, to pick one by hand, on disks written from now on. Default: 0,
+    /// which shows them only while a key is held.
+    pub menu: Option<u16>,
     /// What `hoopy run` does.
     pub run: Run,
     /// Where `hoopy deploy` ships to.

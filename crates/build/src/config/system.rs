@@ -158,6 +158,8 @@ pub struct System {
     pub run_network: bool,
     /// How images lie on the EFI system partition.
     pub layout: Layout,
+    /// Seconds for which systemd-boot shows a menu; 0 where it shows none.
+    pub menu: u16,
     /// The machine that `hoopy deploy` ships to, as ssh(1) knows it.
     pub host: Option<String>,
     /// Where that machine has its EFI system partition, if it is not to be looked for.
@@ -213,6 +215,8 @@ impl System {
             layout,
             world,
             secrets,
+            // It is on the disk, beside the images.
+            menu: _,
             // What concerns virtual machines and machines elsewhere is in no image.
             cpus: _,
             forwards: _,
@@ -318,6 +322,7 @@ impl Conversion<'_> {
             run_network: w.run.network,
             forwards: self.forwards(w.run.ports)?,
             layout: w.layout,
+            menu: self.menu(w.menu, w.layout)?,
             host: w.deploy.host.map(|h| self.host(h)).transpose()?,
             esp: w.deploy.esp.map(|e| self.esp(e)).transpose()?,
             drift_ignore: w.drift.ignore,
@@ -350,6 +355,19 @@ impl Conversion<'_> {
             return Err(self.value("name", message));
         }
         Ok(name)
+    }
+
+    /// Firmware that starts the image itself shows no menu of hoopy's.
+    fn menu(&self, written: Option<u16>, layout: Layout) -> Result<u16, ConfigError> {
+        match (written, layout) {
+            (Some(seconds @ 1..), Layout::Single) => {
+                let message = format!(
+                    "{seconds} seconds with `layout = \"single\"`: expected `layout = \"ab\"`, which has a menu"
+                );
+                Err(self.value("menu", message))
+            }
+            (written, _) => Ok(written.unwrap_or(0)),
+        }
     }
 
     /// ssh(1) takes a leading dash for an option.

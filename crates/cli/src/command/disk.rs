@@ -58,6 +58,7 @@ pub fn config(target: &Target, global: &Global, own: &DiskContent) -> Result<Dis
         arch: target.arch,
         name: target.image_name.clone(),
         layout: system.layout,
+        menu: system.menu,
         image,
         loader: loader.map(|loader| signing::boot_loader(system, loader)).transpose()?,
         keys,

@@ -66,10 +66,12 @@ const CHUNK: usize = 1 << 20;
 /// What systemd-boot is told. `default` is not among it: it would be started even where it is known to be bad.
 const LOADER_CONF: &str = "\
 # Written by hoopy. No `default`: systemd-boot takes the newest image that is not given up.
-timeout 0
 # An image that firmware refuses counts as a failed try (systemd 258 and later; others ignore it).
 reboot-on-error yes
 ";
+
+/// Added to it: the seconds for which it shows a menu. It shows none, and waits for no key, with 0.
+const TIMEOUT: &str = "timeout";
 
 /// Added to it: keys are enrolled at the first boot. systemd-boot does so in setup mode alone, after a countdown.
 const ENROLL: &str = "secure-boot-enroll force\n";
@@ -86,6 +88,8 @@ pub struct DiskConfig {
     pub name: String,
     /// How images lie on the EFI system partition.
     pub layout: Layout,
+    /// Seconds for which systemd-boot shows a menu, with [`Layout::Ab`].
+    pub menu: u16,
     /// The image.
     pub image: PathBuf,
     /// systemd-boot, for [`Layout::Ab`].
@@ -282,7 +286,8 @@ fn write_esp(
 ) -> Result<String, DiskError> {
     let started = layout::started(config.arch);
     let mut items = Vec::new();
-    let conf = if config.enroll { [LOADER_CONF, ENROLL].concat() } else { LOADER_CONF.to_owned() };
+    let enroll = if config.enroll { ENROLL } else { "" };
+    let conf = format!("{LOADER_CONF}{TIMEOUT} {}\n{enroll}", config.menu);
     let (mut loader, mut conf) = (config.loader.as_deref().unwrap_or_default(), conf.as_bytes());
     let mut keys: Vec<(String, &[u8])> =
         config.keys.iter().map(|(name, list)| (format!("{KEYS}/{name}.auth"), list.as_slice())).collect();

@@ -26,6 +26,7 @@ fn config(dir: &Path, layout: Layout, fstab: &str) -> DiskConfig {
         arch: Arch::X86_64,
         name: "nas".to_owned(),
         layout,
+        menu: 0,
         image,
         loader: (layout == Layout::Ab).then(|| b"systemd-boot".to_vec()),
         keys: Vec::new(),
@@ -34,6 +35,22 @@ fn config(dir: &Path, layout: Layout, fstab: &str) -> DiskConfig {
         size: None,
         identity: None,
         programs: Programs::default(),
+    }
+}
+
+#[test]
+fn the_boot_loader_shows_its_menu_for_as_long_as_is_said() {
+    for menu in [0, 5] {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("disk");
+        let disk = write(&out, &DiskConfig { menu, ..config(dir.path(), Layout::Ab, "") }).unwrap();
+        let part = dir.path().join("part");
+        cut(&out, &disk.partitions[0], &part);
+        let read = ["-i", part.to_str().unwrap(), "::/loader/loader.conf", "-"];
+        let Some(said) = tool("mcopy", &read) else { return };
+        let conf = String::from_utf8(said.stdout).unwrap();
+        let settings: Vec<&str> = conf.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(settings, ["reboot-on-error yes", &format!("timeout {menu}")]);
     }
 }
 

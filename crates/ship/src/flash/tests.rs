@@ -164,6 +164,7 @@ fn config(dir: &Path) -> DiskConfig {
         arch: Arch::X86_64,
         name: "nas".to_owned(),
         layout: Layout::Single,
+        menu: 0,
         image,
         loader: None,
         keys: Vec::new(),
