@@ -178,6 +178,31 @@ mod tests {
         assert_eq!(newer(&[old], &entry("nas-2.efi")), None);
     }
 
+    /// As `bootctl list` of systemd 252 orders these files, whose os-release has these keys and versions.
+    #[test]
+    fn images_stand_in_the_order_in_which_systemd_lists_them() {
+        const LISTED: [(&str, &str, &str); 10] = [
+            ("old-9.efi", "attic", "9"),
+            ("attic-2026112900+3.efi", "hoopy", "2026112900"),
+            ("zoo-2026112102.efi", "hoopy", "2026112102"),
+            ("nas-2026112101.efi", "hoopy", "2026112101"),
+            ("zoo-1.efi", "hoopy", "1"),
+            ("nas-10.efi", "hoopy", "1"),
+            ("nas-1+1-2.efi", "hoopy", "1"),
+            ("nas-1-1.efi", "hoopy", "1"),
+            ("nas-2026112100.efi", "nas", "2026112100"),
+            ("nas-2026112901+0-3.efi", "hoopy", "2026112901"),
+        ];
+        let listed = LISTED.map(|(file, key, version)| {
+            let os_release = OsRelease::parse(&format!("IMAGE_ID={key}\nIMAGE_VERSION={version}\n"));
+            Entry { os_release, ..entry(file) }
+        });
+        let mut all = listed.to_vec();
+        all.sort_by(|a, b| a.file.cmp(&b.file));
+        sort(&mut all);
+        assert_eq!(files(&all), files(&listed));
+    }
+
     #[test]
     fn of_one_version_the_name_decides_and_then_what_was_tried_less() {
         let all = entries(&["nas-1+1-2.efi", "zoo-1.efi", "nas-1+2-1.efi", "NAS-1+2-0.efi"]);
