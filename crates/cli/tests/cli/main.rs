@@ -25,6 +25,7 @@ mod foreign;
 mod import;
 mod inspect;
 mod log;
+mod login;
 mod microcode;
 mod modules;
 mod network;

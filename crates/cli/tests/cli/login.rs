@@ -1,0 +1,55 @@
+//! What `hoopy init` makes, used as its owner uses it: built, booted, logged in to at the console.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::process::{ChildStdin, Stdio};
+use std::time::Duration;
+
+use hoopy_testkit::{Home, ended, soon};
+
+/// Long enough for a machine to come up on a busy computer without KVM.
+const BOOTED: Duration = Duration::from_secs(240);
+/// Long enough for a program on a machine without KVM.
+const ANSWERED: Duration = Duration::from_secs(60);
+
+/// A console that is typed at.
+struct Console<'a> {
+    home: &'a Home,
+    keyboard: ChildStdin,
+}
+
+impl Console<'_> {
+    /// Waits until the console shows `text`, and types `line`.
+    fn answer(&mut self, text: &str, line: &str, within: Duration) {
+        let shown = || String::from_utf8_lossy(&fs::read(self.home.path("console")).unwrap()).into_owned();
+        assert!(soon(within, || shown().contains(text)), "no {text:?} on the console:\n{}", shown());
+        self.keyboard.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn the_password_that_init_shows_opens_the_console_and_no_other_does() {
+    let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
+    let out = home.run(&["init", "s"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    let (_, rest) = said.split_once("at the console: ").unwrap_or_else(|| panic!("{said}"));
+    let password = rest.split(' ').next().unwrap();
+    home.ok(&["build", "s"]);
+
+    let mut command = home.command(&["run", "s"]);
+    let console = File::create(home.path("console")).unwrap();
+    command.stdin(Stdio::piped()).stdout(console).stderr(File::create(home.path("said")).unwrap());
+    let mut run = command.spawn().unwrap();
+    let mut typed = Console { home: &home, keyboard: run.stdin.take().unwrap() };
+    typed.answer("login: ", "root", BOOTED);
+    typed.answer("Password: ", "hoopy", ANSWERED);
+    typed.answer("Login incorrect", "root", ANSWERED);
+    // The second time that a password is asked for.
+    let asked = || fs::read_to_string(home.path("console")).unwrap().matches("Password: ").count() == 2;
+    assert!(soon(ANSWERED, asked), "no second question");
+    typed.answer("Password: ", password, ANSWERED);
+    typed.answer(":~# ", "echo in as $(id -un); poweroff", ANSWERED);
+    assert!(ended(&mut run, ANSWERED).success());
+    let shown = String::from_utf8_lossy(&fs::read(home.path("console")).unwrap()).into_owned();
+    assert!(shown.contains("in as root"), "{shown}");
+}
