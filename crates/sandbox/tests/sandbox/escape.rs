@@ -23,6 +23,9 @@ use hoopy_sandbox::{Ended, Lowers, SandboxError};
 
 use crate::scene::{Layer, Scene, script};
 
+/// As many lines of what an attack said are shown: one of them never ends.
+const SHOWN: usize = 20;
+
 /// What an attack prints when it got what it wanted.
 const ESCAPED: &str = "ESCAPED";
 
@@ -140,7 +143,7 @@ impl Attack {
         let host = Host::new(scene);
         let before = host.state();
         let (ended, output) = self.run(scene, &host);
-        println!("    {}", output.trim_end().replace('\n', "\n    "));
+        output.lines().take(SHOWN).for_each(|line| println!("    {line}"));
         let expected = self.all("ends").next().unwrap_or("exit 0");
         assert!(!output.contains(ESCAPED) && !output.contains(SECRET), "it got out");
         for line in self.all("must get") {
