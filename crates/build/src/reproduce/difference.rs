@@ -147,7 +147,7 @@ impl Differing<'_> {
     }
 
     fn entry(&self, path: &EntryPath) -> Result<Difference, ReproduceError> {
-        let find = |layer: &Layer| layer.entries.iter().find(|e| e.path == *path).cloned();
+        let find = |layer: &Layer| layer.entry(path).cloned();
         let difference = |how: &str, first: String, second: String| {
             Ok(Difference::bare(String::new(), how, first, second))
         };

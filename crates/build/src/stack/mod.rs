@@ -191,9 +191,8 @@ impl Stack {
     /// it since.
     pub fn package_with(&self, path: &EntryPath, place: &EntryPath) -> Option<&Arc<Package>> {
         let at = self.tree.at(place)?;
-        let has = |package: &Package| package.layer.entries.iter().any(|e| e.path == *path);
         self.origins.iter().take(at.layer + 1).rev().find_map(|origin| match origin {
-            Origin::Package(package) if has(package) => Some(package),
+            Origin::Package(package) if package.layer.entry(path).is_some() => Some(package),
             _ => None,
         })
     }

@@ -19,7 +19,7 @@ pub fn layer(
     store: &Store,
 ) -> Result<Layer, StackError> {
     let mut builder = Builder::new(store, epoch);
-    for (path, mode) in modes.iter().filter(|(path, _)| !root.entries.iter().any(|e| e.path == **path)) {
+    for (path, mode) in modes.iter().filter(|(path, _)| root.entry(path).is_none()) {
         let missing = || StackError::NoSuchMode(path.clone());
         let there = stack.tree.follow(path).ok_or_else(missing)?.clone();
         match there.kind {

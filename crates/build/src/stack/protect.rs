@@ -85,9 +85,8 @@ fn own<'a>(entry: &Entry, stack: &'a Stack) -> Option<&'a Entry> {
 
 /// What `entry` holds, which may be another name of what stands before it.
 fn content<'a>(entry: &'a Entry, layer: &'a Layer) -> &'a Kind {
-    let first = |first: &EntryPath| layer.entries.iter().find(|e| e.path == *first);
     match &entry.kind {
-        Kind::Hardlink(path) => first(path).map_or(&entry.kind, |e| &e.kind),
+        Kind::Hardlink(first) => layer.entry(first).map_or(&entry.kind, |e| &e.kind),
         kind => kind,
     }
 }

@@ -108,15 +108,16 @@ fn own(stack: &Stack, store: &Store, report: &mut Report) -> Result<BTreeMap<Ent
         matches!(stack.origins.get(layer), Some(Origin::Files | Origin::Programs | Origin::Setup))
     };
     let accounts: BTreeSet<EntryPath> = ACCOUNTS.iter().map(EntryPath::new).collect::<Result<_, _>>()?;
+    let changed = changed_directories(stack, &is_own);
     let mut items = BTreeMap::new();
     for (path, entry, at) in stack.tree.iter() {
-        let own =
-            is_own(at.layer) || directory_changed(stack, path, entry, &is_own) || accounts.contains(path);
+        let changed = entry.is_dir() && changed.contains(path);
+        let own = is_own(at.layer) || changed || accounts.contains(path);
         let out = NOT_DISKLESS.iter().any(|out| path.as_bytes() == out.as_bytes());
         if !own || out || path.is_within(b"dev") || path.is_within(b"lib/apk") {
             continue;
         }
-        if entry.is_dir() && !is_new_or_changed(stack, path, entry, &is_own) {
+        if entry.is_dir() && !changed {
             continue;
         }
         let bytes = match entry.kind {
@@ -136,25 +137,21 @@ fn own(stack: &Stack, store: &Store, report: &mut Report) -> Result<BTreeMap<Ent
     Ok(items)
 }
 
-/// Whether an own layer set mode or owner of a directory that lower ones have. The tree keeps the first entry's place.
-fn directory_changed(stack: &Stack, path: &EntryPath, entry: &Entry, is_own: &dyn Fn(usize) -> bool) -> bool {
-    entry.is_dir() && is_new_or_changed(stack, path, entry, is_own)
-}
-
-fn is_new_or_changed(stack: &Stack, path: &EntryPath, entry: &Entry, is_own: &dyn Fn(usize) -> bool) -> bool {
-    let mut before = None;
-    let mut own = None;
+/// The directories that the system's own layers made, or gave another owner or mode than the layers below. The tree
+/// cannot tell: it names the layer that had a directory first.
+fn changed_directories<'a>(stack: &'a Stack, is_own: &dyn Fn(usize) -> bool) -> BTreeSet<&'a EntryPath> {
+    let mut below = BTreeMap::new();
+    let mut own = BTreeMap::new();
     for (index, layer) in stack.tree.layers().iter().enumerate() {
-        let found =
-            layer.entries.binary_search_by(|e| e.path.cmp(path)).ok().and_then(|i| layer.entries.get(i));
-        match found {
-            Some(found) if is_own(index) => own = Some(found.access()),
-            Some(found) if own.is_none() => before = Some(found.access()),
-            _ => {}
+        for entry in layer.entries.iter().filter(|entry| entry.is_dir()) {
+            if is_own(index) {
+                own.insert(&entry.path, entry.access());
+            } else if !own.contains_key(&entry.path) {
+                below.insert(&entry.path, entry.access());
+            }
         }
     }
-    let _ = entry;
-    own.is_some() && own != before
+    own.into_iter().filter(|(path, access)| below.get(path) != Some(access)).map(|(path, _)| path).collect()
 }
 
 /// Says what an overlay cannot: that a file of a package is not there.
@@ -269,5 +266,35 @@ fn header(path: &EntryPath, item: &Item) -> tar::Entry {
         gname: String::new(),
         mtime: entry.mtime,
         ..tar::Entry::file(path.as_bytes(), 0)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use hoopy_base::digest::LayerId;
+    use hoopy_store::layer::Layer;
+
+    use super::*;
+
+    /// A layer of directories in this order, which is not that of their paths: so are those that scripts leave.
+    fn layer(directories: &[(&str, u32)]) -> Layer {
+        let entry = |(path, mode): &(&str, u32)| {
+            Entry::new(EntryPath::new(path).unwrap(), Kind::Dir { opaque: false }, *mode)
+        };
+        Layer::whole(LayerId::of(b"a test"), directories.iter().map(entry).collect())
+    }
+
+    #[test]
+    fn a_directory_that_setup_changed_is_found_in_whatever_order_its_layer_has() {
+        let mut stack = Stack::default();
+        stack.push(
+            layer(&[("var", 0o755), ("etc", 0o755), ("srv", 0o755), ("home", 0o755)]),
+            Origin::Database,
+        );
+        stack.push(layer(&[("var", 0o700), ("srv", 0o755), ("opt", 0o755), ("etc", 0o750)]), Origin::Setup);
+        let changed = changed_directories(&stack, &|layer| layer == 1);
+        let changed: Vec<String> = changed.into_iter().map(ToString::to_string).collect();
+        assert_eq!(changed, ["etc", "opt", "var"]);
     }
 }

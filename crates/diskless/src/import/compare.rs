@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use hoopy_base::digest::ContentId;
 use hoopy_base::shell::quoted;
 use hoopy_build::stack::{Origin, Stack};
 use hoopy_inspect::drift;
 use hoopy_store::layer::{Entry, EntryPath, Kind};
+use hoopy_store::tree::links;
 
 use super::accounts::Accounts;
 use super::draft::{Draft, Part, RootFile};
@@ -122,8 +124,12 @@ impl Comparison<'_, '_> {
             return Ok(false);
         }
         let there = self.package_entry(path).cloned();
+        let bytes = match &node.kind {
+            NodeKind::File(content) => content.read()?,
+            _ => Arc::default(),
+        };
         if let Some(there) = &there
-            && self.has_same_content(node, there)?
+            && self.has_same_content(node, &bytes, there)
         {
             return Ok(self.access(text, node, there));
         }
@@ -133,7 +139,7 @@ impl Comparison<'_, '_> {
         }
         match &node.kind {
             NodeKind::Symlink(target) => self.link(path, text, target, there.as_ref()),
-            NodeKind::File(_) => self.file(path, text, node, there.as_ref())?,
+            NodeKind::File(_) => self.file(path, text, node, &bytes, there.as_ref())?,
             NodeKind::Dir | NodeKind::Special(_) => {}
         }
         Ok(true)
@@ -155,14 +161,13 @@ impl Comparison<'_, '_> {
         !path.is_within(b"etc") && by_script()
     }
 
-    fn has_same_content(&self, node: &Node, there: &Entry) -> io::Result<bool> {
-        Ok(match (&node.kind, self.content_of(there)) {
-            (NodeKind::File(content), Some((size, id))) => {
-                content.size() == size && ContentId::of(&content.read()?) == id
-            }
+    /// Whether `node`, which holds `bytes` where it is a file, holds what the packages have there.
+    fn has_same_content(&self, node: &Node, bytes: &[u8], there: &Entry) -> bool {
+        match (&node.kind, self.content_of(there)) {
+            (NodeKind::File(_), Some((size, id))) => bytes.len() as u64 == size && ContentId::of(bytes) == id,
             (NodeKind::Symlink(target), _) => matches!(&there.kind, Kind::Symlink(own) if own == target),
             _ => false,
-        })
+        }
     }
 
     /// Size and digest of a file of the packages.
@@ -172,7 +177,7 @@ impl Comparison<'_, '_> {
             Kind::Hardlink(first) => {
                 let at = self.packages.tree.at(&entry.path)?;
                 let layer = self.packages.tree.layers().get(at.layer)?;
-                let first = layer.entries.iter().find(|e| e.path == *first)?;
+                let first = layer.entry(first)?;
                 if let Kind::File { size, content } = first.kind { Some((size, content)) } else { None }
             }
             _ => None,
@@ -206,16 +211,22 @@ impl Comparison<'_, '_> {
         self.draft.owners.entry(owner).or_default().insert(format!("/{text}"));
     }
 
-    fn file(&mut self, path: &EntryPath, text: &str, node: &Node, there: Option<&Entry>) -> io::Result<()> {
+    fn file(
+        &mut self,
+        path: &EntryPath,
+        text: &str,
+        node: &Node,
+        bytes: &[u8],
+        there: Option<&Entry>,
+    ) -> io::Result<()> {
         let NodeKind::File(content) = &node.kind else { return Ok(()) };
         if there.is_some_and(Entry::is_dir) {
             self.report.left(text, "a file where the packages have a directory", "");
             return Ok(());
         }
-        let bytes = content.read()?;
         let mut ignored = false;
-        if let Some(what) = secrets::of(text, &bytes) {
-            let secret = Secret { path: text, what, mode: node.mode, content: &bytes };
+        if let Some(what) = secrets::of(text, bytes) {
+            let secret = Secret { path: text, what, mode: node.mode, content: bytes };
             let kept = match self.policy {
                 Policy::Refuse => None,
                 Policy::Plain => {
@@ -275,7 +286,8 @@ impl Comparison<'_, '_> {
             self.report.left(text, "a link whose target is not UTF-8", "");
             return;
         };
-        if stays_inside(path, target) && there.is_none_or(|entry| !entry.is_dir()) {
+        if !target.is_empty() && !links::climbs_out(path, target) && there.is_none_or(|entry| !entry.is_dir())
+        {
             self.draft.links.insert(path.clone(), target.to_vec());
             return;
         }
@@ -288,6 +300,7 @@ impl Comparison<'_, '_> {
             self.draft.line(Part::Links, format!("mkdir -p {}", absolute(&parent.to_string())));
         }
         self.draft.line(Part::Links, format!("ln -sfn {} {}", quoted(shown), absolute(text)));
+        self.draft.links_of_setup.insert(path.clone());
     }
 
     fn directory(&mut self, path: &EntryPath, text: &str, node: &Node) {
@@ -357,11 +370,8 @@ impl Comparison<'_, '_> {
             .collect();
         let mut said = BTreeSet::new();
         for (path, target) in links {
-            let taken = self.draft.links.contains_key(&path)
-                || self.draft.setup.get(&Part::Links).is_some_and(|lines| {
-                    lines.iter().any(|line| line.ends_with(&format!(" {}", absolute(&path.to_string()))))
-                });
-            let Some(to) = hoopy_store::tree::links::join(&path, &target).filter(|_| taken) else { continue };
+            let taken = self.draft.links.contains_key(&path) || self.draft.links_of_setup.contains(&path);
+            let Some(to) = links::join(&path, &target).filter(|_| taken) else { continue };
             let at_run_time = AT_RUN_TIME.iter().any(|dir| to.is_within(dir));
             let there = self.packages.tree.follow(&to).is_some()
                 || self.draft.files.contains_key(&to)
@@ -381,41 +391,4 @@ impl Comparison<'_, '_> {
 /// A path as a word of a script.
 fn absolute(path: &str) -> String {
     quoted(&format!("/{path}"))
-}
-
-/// Whether a link leads to something below `root/` wherever that lies.
-fn stays_inside(path: &EntryPath, target: &[u8]) -> bool {
-    if target.starts_with(b"/") || target.is_empty() {
-        return false;
-    }
-    let mut depth = path.as_bytes().split(|&b| b == b'/').count() as i64 - 1;
-    target.split(|&b| b == b'/').all(|part| {
-        depth += match part {
-            b"" | b"." => 0,
-            b".." => -1,
-            _ => 1,
-        };
-        depth >= 0
-    })
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_stays_inside_where_it_never_goes_above_root() {
-        let path = EntryPath::new("etc/a/link").unwrap();
-        for (target, inside) in [
-            ("x", true),
-            ("../b", true),
-            ("../../usr/x", true),
-            ("../../../x", false),
-            ("/etc/x", false),
-            ("x/../../../../y", false),
-        ] {
-            assert_eq!(stays_inside(&path, target.as_bytes()), inside, "{target}");
-        }
-    }
 }

@@ -61,6 +61,8 @@ pub struct Draft {
     pub files: BTreeMap<EntryPath, RootFile>,
     /// Links of `root/`.
     pub links: BTreeMap<EntryPath, Vec<u8>>,
+    /// Links that `setup.sh` makes.
+    pub links_of_setup: BTreeSet<EntryPath>,
     /// Directories of `root/` whose mode is not 0755.
     pub directories: BTreeMap<EntryPath, u32>,
     /// Lines of `setup.sh`.

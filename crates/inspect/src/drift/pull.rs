@@ -15,6 +15,7 @@ use hoopy_base::atomic::edit_file;
 use hoopy_base::beneath::Beneath;
 use hoopy_base::input::{Kind, read_text};
 use hoopy_store::layer::EntryPath;
+use hoopy_store::tree::links;
 use rustix::fs::{Mode, OFlags};
 use serde::Serialize;
 use toml_edit::{DocumentMut, Item, Table, value};
@@ -207,19 +208,8 @@ fn leads_out(path: &str, target: &str) -> bool {
         let level = path.strip_prefix("etc/runlevels/").and_then(|rest| rest.split_once('/'));
         return level.is_none_or(|(_, name)| name != service || service.contains('/'));
     }
-    if target.starts_with('/') {
-        return true;
-    }
-    let mut depth = path.matches('/').count();
-    for name in target.split('/') {
-        match name {
-            "" | "." => {}
-            ".." if depth == 0 => return true,
-            ".." => depth -= 1,
-            _ => depth += 1,
-        }
-    }
-    false
+    // What is no path of an image cannot be said to stay inside it.
+    EntryPath::new(path.as_bytes()).map_or(true, |path| links::climbs_out(&path, target.as_bytes()))
 }
 
 /// The mode that a clone of the repository will have.

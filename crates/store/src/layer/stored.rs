@@ -88,6 +88,12 @@ impl Layer {
         Self { id, entries: entries.into(), contents }
     }
 
+    /// What the layer has at `path`. Every entry is looked at: their order is that of the package or script that brought
+    /// them, and of hard links, never that of the paths.
+    pub fn entry(&self, path: &EntryPath) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.path == *path)
+    }
+
     /// The unpacked size: regular files in whole pages, as the kernel's tmpfs counts them.
     pub fn unpacked_size(&self) -> u64 {
         self.entries.iter().map(|e| e.size().next_multiple_of(4096)).sum()

@@ -38,6 +38,24 @@ pub fn resolve<'a>(path: &EntryPath, link: impl Fn(&EntryPath) -> Option<&'a [u8
     EntryPath::new(done).ok()
 }
 
+/// Whether a link at `path` with this target leads out of the tree, wherever that lies: it is absolute, or it goes above
+/// the root on its way.
+pub fn climbs_out(path: &EntryPath, target: &[u8]) -> bool {
+    if target.starts_with(b"/") {
+        return true;
+    }
+    let mut depth = path.as_bytes().iter().filter(|&&b| b == b'/').count();
+    for name in target.split(|&b| b == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." if depth == 0 => return true,
+            b".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    false
+}
+
 /// The path that a link at `path` with this target names, before links among its parents are followed.
 pub fn join(path: &EntryPath, target: &[u8]) -> Option<EntryPath> {
     let mut whole = match path.parent() {
@@ -57,4 +75,30 @@ pub fn join(path: &EntryPath, target: &[u8]) -> Option<EntryPath> {
         }
     }
     EntryPath::new(whole).ok()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_climbs_out_where_it_is_absolute_or_goes_above_the_root() {
+        for (path, target, out) in [
+            ("etc/a/link", "x", false),
+            ("etc/a/link", "../b", false),
+            ("etc/a/link", "../../usr/./x", false),
+            ("etc/a/link", "../../../x", true),
+            ("etc/a/link", "x/../../../../y", true),
+            ("etc/a/link", "/etc/x", true),
+            ("motd", "..", true),
+            ("motd", "a/../b", false),
+        ] {
+            assert_eq!(
+                climbs_out(&EntryPath::new(path).unwrap(), target.as_bytes()),
+                out,
+                "{path} -> {target}"
+            );
+        }
+    }
 }

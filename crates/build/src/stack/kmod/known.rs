@@ -30,9 +30,8 @@ pub fn is_plain(package: &Package, tree: &Tree) -> bool {
     let path = |path: &str| EntryPath::new(path).ok();
     let follow = |at: &str| path(at).and_then(|path| tree.follow(&path));
     let is_file = |at: &str| follow(at).is_some_and(|entry| matches!(entry.kind, Kind::File { .. }));
-    let program = follow("sbin/depmod").filter(|found| {
-        package.layer.entries.iter().any(|own| own.path == found.path && own.kind == found.kind)
-    });
+    let program = follow("sbin/depmod")
+        .filter(|found| package.layer.entry(&found.path).is_some_and(|own| own.kind == found.kind));
     let configured = CONFIGURATION
         .iter()
         .filter_map(|at| path(at))
