@@ -11,6 +11,8 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+
 use crate::atomic::{Pending, Readers, directory_of, replace_file};
 
 /// As many as Linux follows (include/linux/namei.h, MAXSYMLINKS).
@@ -176,15 +178,19 @@ fn descriptor(path: &Path) -> Option<i32> {
 /// The descriptor `number`, once more.
 fn descriptor_again(number: i32) -> io::Result<Destination> {
     let copy = match number {
-        1 => io::stdout().as_fd().try_clone_to_owned()?,
-        2 => io::stderr().as_fd().try_clone_to_owned()?,
-        _ => {
-            return Ok(Destination::Stream(
-                OpenOptions::new().write(true).open(format!("/dev/fd/{number}"))?,
-            ));
-        }
+        1 => io::stdout().as_fd().try_clone_to_owned()?.into(),
+        2 => io::stderr().as_fd().try_clone_to_owned()?.into(),
+        // A kernel before Linux 5.6 copies no descriptor by its number.
+        _ => copy_of(number).or_else(|_| OpenOptions::new().write(true).open(format!("/dev/fd/{number}")))?,
     };
-    Ok(Destination::Stream(copy.into()))
+    Ok(Destination::Stream(copy))
+}
+
+/// A copy of the descriptor `number` of this process, which shares its position in the file and whether it appends. Asked
+/// of the kernel: a number alone says nothing of who owns the descriptor or how long it stays open.
+fn copy_of(number: i32) -> io::Result<File> {
+    let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+    Ok(pidfd_getfd(own, number, PidfdGetfdFlags::empty())?.into())
 }
 
 #[cfg(test)]
@@ -242,6 +248,31 @@ mod tests {
         assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
         let full = put(Path::new("/dev/full"), "x").unwrap_err();
         assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn a_file_that_a_descriptor_appends_to_keeps_what_it_had() {
+        use std::os::fd::AsRawFd as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        fs::write(&path, "first\n").unwrap();
+        let open = OpenOptions::new().append(true).open(&path).unwrap();
+        put(Path::new(&format!("/dev/fd/{}", open.as_raw_fd())), "second\n").unwrap();
+        put(Path::new(&format!("/proc/self/fd/{}", open.as_raw_fd())), "third\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\nsecond\nthird\n");
+    }
+
+    #[test]
+    fn a_descriptor_goes_on_where_it_stands() {
+        use std::os::fd::AsRawFd as _;
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"one ").unwrap();
+        put(Path::new(&format!("/dev/fd/{}", file.as_raw_fd())), "two ").unwrap();
+        file.write_all(b"three").unwrap();
+        let mut text = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "one two three");
     }
 
     #[test]
