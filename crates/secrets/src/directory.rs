@@ -255,9 +255,7 @@ impl Secrets {
     /// # Errors
     /// [`SecretsError`].
     pub fn open(&self, path: &SecretPath, with: &Identities) -> Result<Plaintext, SecretsError> {
-        let ciphertext = self.ciphertext(path)?;
-        let file = || path.file(&self.dir);
-        cipher::decrypt(&ciphertext, with).map_err(|source| SecretsError::Decrypt { path: file(), source })
+        decrypt(&path.file(&self.dir), &self.ciphertext(path)?, with)
     }
 
     /// Encrypts a secret and puts it in its place. What was there is replaced.
@@ -284,13 +282,14 @@ impl Secrets {
             }
             Err(source) => return Err(SecretsError::Write { path: file, source }),
         }
-        let above = file.ancestors().skip(1).take_while(|dir| *dir != self.dir);
-        for dir in above {
+        let mut gone = file.as_path();
+        for dir in file.ancestors().skip(1).take_while(|dir| *dir != self.dir) {
             if fs::remove_dir(dir).is_err() {
                 break;
             }
+            gone = dir;
         }
-        atomic::sync_dir(&self.dir.join(NAME)).map_err(|source| SecretsError::Write { path: file, source })
+        atomic::sync_dir(gone).map_err(|source| SecretsError::Write { path: file.clone(), source })
     }
 
     /// The machine's identity, opened with the owner's.
@@ -298,11 +297,23 @@ impl Secrets {
     /// # Errors
     /// [`SecretsError`]; also where it is not the one of `machine.pub`.
     pub fn machine_identity(&self, with: &Identities) -> Result<MachineIdentity, SecretsError> {
+        self.machine_identity_in(&self.machine_ciphertext()?, with)
+    }
+
+    /// What `machine.age` holds.
+    pub(crate) fn machine_ciphertext(&self) -> Result<Vec<u8>, SecretsError> {
         let path = self.dir.join(MACHINE);
-        let sealed = input::read_up_to(&path, cipher::MAX_CIPHERTEXT);
-        let sealed = sealed.map_err(|source| SecretsError::Read { path: path.clone(), source })?;
-        let opened = cipher::decrypt(&sealed, with);
-        let opened = opened.map_err(|source| SecretsError::Decrypt { path: path.clone(), source })?;
+        input::read_up_to(&path, cipher::MAX_CIPHERTEXT).map_err(|source| SecretsError::Read { path, source })
+    }
+
+    /// The machine's identity out of what `machine.age` holds.
+    pub(crate) fn machine_identity_in(
+        &self,
+        ciphertext: &[u8],
+        with: &Identities,
+    ) -> Result<MachineIdentity, SecretsError> {
+        let path = self.dir.join(MACHINE);
+        let opened = decrypt(&path, ciphertext, with)?;
         let identities = MachineIdentity::parse(&opened);
         let identities = identities.map_err(|source| SecretsError::Machine { path: path.clone(), source })?;
         let Some(identity) = identities.into_iter().next() else {
@@ -327,6 +338,12 @@ impl Secrets {
         self.machine = identity.recipient();
         Ok(())
     }
+}
+
+/// The plaintext of the file at `path`, which holds `ciphertext`.
+pub(crate) fn decrypt(path: &Path, ciphertext: &[u8], with: &Identities) -> Result<Plaintext, SecretsError> {
+    cipher::decrypt(ciphertext, with)
+        .map_err(|source| SecretsError::Decrypt { path: path.to_owned(), source })
 }
 
 pub(crate) fn seal_identity(

@@ -4,14 +4,12 @@
 //! by itself: a kill in between leaves some for the old recipients and some for the new ones, all of them whole, and the
 //! next `rekey` does the rest.
 
-use std::path::{Path, PathBuf};
-
-use hoopy_base::input;
+use std::path::PathBuf;
 
 use crate::check::is_for;
 use crate::cipher;
 use crate::directory::{self, MACHINE, Secrets, SecretsError};
-use crate::{Identities, MachineIdentity, Plaintext, Prompt, Recipients};
+use crate::{Identities, MachineIdentity, Plaintext, Prompt, Recipients, SecretPath};
 
 /// What is encrypted anew.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,11 +39,11 @@ pub fn rekey(
     options: Options,
     prompt: &impl Prompt,
 ) -> Result<Rekeyed, SecretsError> {
-    let identity = secrets.machine_identity(with)?;
+    let sealed = secrets.machine_ciphertext()?;
+    let identity = secrets.machine_identity_in(&sealed, with)?;
     let opened = open_all(secrets, with)?;
     let mut done = Rekeyed::default();
     let file = secrets.dir.join(MACHINE);
-    let sealed = read(&file)?;
     if options.machine {
         secrets.replace_identity(&MachineIdentity::generate(), prompt)?;
         done.written.push(file);
@@ -68,13 +66,12 @@ pub fn rekey(
 }
 
 fn open_all(secrets: &Secrets, with: &Identities) -> Result<Vec<(Vec<u8>, Plaintext)>, SecretsError> {
-    let one = |path| Ok((secrets.ciphertext(path)?, secrets.open(path, with)?));
+    let one = |path: &SecretPath| {
+        let ciphertext = secrets.ciphertext(path)?;
+        let plaintext = directory::decrypt(&path.file(&secrets.dir), &ciphertext, with)?;
+        Ok((ciphertext, plaintext))
+    };
     secrets.paths.iter().map(one).collect()
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, SecretsError> {
-    let bytes = input::read_up_to(file, cipher::MAX_CIPHERTEXT);
-    bytes.map_err(|source| SecretsError::Read { path: file.to_owned(), source })
 }
 
 fn is_current(ciphertext: &[u8], to: &Recipients) -> bool {
