@@ -85,9 +85,9 @@ pub enum ImageError {
     /// Secrets could not be opened.
     #[error("[secrets] open = \"build\": {0}")]
     Secrets(#[from] hoopy_secrets::directory::SecretsError),
-    /// Secrets are opened at build, and no identity of the owner was found.
-    #[error("[secrets] open = \"build\": expected an identity of the owner, found none")]
-    NoOwner,
+    /// Secrets are opened at build, and the owner's identities cannot be had, for this reason.
+    #[error("[secrets] open = \"build\": {0}")]
+    NoOwner(String),
     /// A segment could not be made.
     #[error(transparent)]
     Segment(#[from] SegmentError),

@@ -18,9 +18,10 @@ use super::ImageError;
 use super::initramfs::{Content, Piece};
 use crate::stack::secrets::Sealed;
 
-/// Gives the owner's identities when they are needed, and not before: some ask for a passphrase.
+/// Gives the owner's identities, or the reason why there are none. Called when they are needed, and not before: some ask
+/// for a passphrase.
 #[derive(Clone)]
-pub struct OwnerKeys(pub Arc<dyn Fn() -> Identities + Send + Sync>);
+pub struct OwnerKeys(pub Arc<dyn Fn() -> Result<Identities, String> + Send + Sync>);
 
 impl fmt::Debug for OwnerKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,7 +39,8 @@ pub fn piece(
     codec: Codec,
     epoch: u64,
 ) -> Result<Piece, ImageError> {
-    let identities = owner.map(|keys| (keys.0)()).filter(|all| !all.is_empty()).ok_or(ImageError::NoOwner)?;
+    let none = || Err("expected an identity of the owner, found none".to_owned());
+    let identities = owner.map_or_else(none, |keys| (keys.0)()).map_err(ImageError::NoOwner)?;
     let opened = sealed.files.iter().map(|(path, _)| sealed.secrets.open(path, &identities));
     let opened = opened.collect::<Result<Vec<Plaintext>, _>>()?;
     let size: usize = opened.iter().map(|secret| secret.as_bytes().len() + OVERHEAD).sum();

@@ -52,7 +52,7 @@ pub fn build(
         source: None,
         signer: if own.unsigned { None } else { signing::image_signer(&target.system)? },
         agents: owner::agents(),
-        owner: Some(owner::keys()),
+        owner: Some(owner::keys(&target.system)),
     };
     let context = resources.context(progress);
     let result = if own.check || own.timings.is_some() {
@@ -95,7 +95,7 @@ pub fn current(
         source: None,
         signer: signing::image_signer(&target.system)?,
         agents: owner::agents(),
-        owner: Some(owner::keys()),
+        owner: Some(owner::keys(&target.system)),
     };
     Ok(road::build(target, &options, &mut runner, resources.context(observer))?.path)
 }

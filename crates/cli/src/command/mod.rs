@@ -187,12 +187,12 @@ fn catalogue(target: &Target, context: hoopy_build::context::Context<'_>) -> Res
 
 /// `$XDG_CACHE_HOME/hoopy`, or `~/.cache/hoopy` (XDG Base Directory Specification).
 fn cache() -> Option<PathBuf> {
-    base("XDG_CACHE_HOME", ".cache")
+    base("XDG_CACHE_HOME", ".cache").map(|dir| dir.join("hoopy"))
 }
 
 /// `$XDG_STATE_HOME/hoopy`, or `~/.local/state/hoopy`.
 fn state() -> Option<PathBuf> {
-    base("XDG_STATE_HOME", ".local/state")
+    base("XDG_STATE_HOME", ".local/state").map(|dir| dir.join("hoopy"))
 }
 
 /// Where scripts run.
@@ -247,8 +247,9 @@ fn ssh() -> SshConfig {
     SshConfig { program: "ssh".into(), batch, temp: temp(), limits: SshLimits::default() }
 }
 
+/// A base directory of the XDG specification: what `variable` says, or else `default` in the home directory.
 fn base(variable: &str, default: &str) -> Option<PathBuf> {
     let set = std::env::var_os(variable).map(PathBuf::from).filter(|p| p.is_absolute());
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(default));
-    set.or_else(home).map(|dir| dir.join("hoopy"))
+    set.or_else(home)
 }

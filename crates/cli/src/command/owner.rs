@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hoopy_base::input;
 use hoopy_boot::secrets::Open;
@@ -33,27 +34,23 @@ pub fn keep_to_itself() {
 
 /// `$XDG_CONFIG_HOME/age`, or `~/.config/age`.
 pub fn age_dir() -> Option<PathBuf> {
-    let set = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
-    set.or_else(|| Some(home()?.join(".config"))).map(|dir| dir.join("age"))
-}
-
-fn home() -> Option<PathBuf> {
-    std::env::var_os("HOME").map(PathBuf::from)
+    super::base("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("age"))
 }
 
 /// The files in which the owner may have identities.
 fn files() -> Vec<PathBuf> {
     let dir = age_dir().and_then(|dir| fs::read_dir(dir).ok());
     let mut found: Vec<PathBuf> = dir.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    found.retain(|path| path.is_file());
     found.sort();
-    found.extend(home().into_iter().flat_map(|home| SSH.map(|name| home.join(".ssh").join(name))));
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    found.extend(home.into_iter().flat_map(|home| SSH.map(|name| home.join(".ssh").join(name))));
     found.retain(|path| path.is_file());
     found
 }
 
-/// The identities of the files that were named, or those that the owner usually has.
-pub fn identities(given: &[PathBuf]) -> Result<Identities> {
+/// The identities of the files that were named, or those that the owner usually has. `secrets` is the system's directory
+/// `secrets/`, which may have one behind a passphrase.
+pub fn identities(given: &[PathBuf], secrets: &Path) -> Result<Identities> {
     let mut all = Identities::default();
     for file in given {
         let bytes = input::read_up_to(file, MAX_FILE).context(format!("cannot read {}", file.display()))?;
@@ -61,8 +58,7 @@ pub fn identities(given: &[PathBuf]) -> Result<Identities> {
         added.map_err(|error| CommandError::failed(format!("{}: {error}", file.display())))?;
     }
     if given.is_empty() {
-        let recovery = Path::new(super::HERE).join(NAME).join(RECOVERY);
-        for file in files().into_iter().chain([recovery]) {
+        for file in files().into_iter().chain([secrets.join(RECOVERY)]) {
             // What is no identity, or one whose plugin is not here, is not what was asked for.
             if let Ok(bytes) = input::read_up_to(&file, MAX_FILE) {
                 let _ = all.add_file(&bytes, &file.display().to_string(), &Terminal);
@@ -79,8 +75,7 @@ pub fn identities(given: &[PathBuf]) -> Result<Identities> {
 /// Those of the owner's usual identities that need no passphrase.
 pub fn silent_identities() -> Identities {
     let mut all = Identities::default();
-    let given = given();
-    for file in given.into_iter().chain(files()) {
+    for file in named().into_iter().chain(files()) {
         if let Ok(bytes) = input::read_up_to(&file, MAX_FILE) {
             let _ = all.add_file(&bytes, &file.display().to_string(), &NoPrompt);
         }
@@ -88,17 +83,20 @@ pub fn silent_identities() -> Identities {
     all
 }
 
-/// The same for a build, which asks for them when it needs them.
-pub fn keys() -> OwnerKeys {
-    OwnerKeys(std::sync::Arc::new(move || usual_identities().unwrap_or_default()))
+/// The identities for a build of `system`, which asks for them when it needs them.
+pub fn keys(system: &System) -> OwnerKeys {
+    let secrets = system.path(NAME);
+    OwnerKeys(Arc::new(move || usual_identities(&secrets).map_err(|error| error.to_string())))
 }
 
 /// Those that `HOOPY_IDENTITY` names, or else those that the owner usually has.
-pub fn usual_identities() -> Result<Identities> {
-    let given: Vec<PathBuf> = std::env::var_os("HOOPY_IDENTITY")
-        .map(|set| std::env::split_paths(&set).collect())
-        .unwrap_or_default();
-    identities(&given)
+pub fn usual_identities(secrets: &Path) -> Result<Identities> {
+    identities(&named(), secrets)
+}
+
+/// The files that `HOOPY_IDENTITY` names.
+fn named() -> Vec<PathBuf> {
+    std::env::var_os("HOOPY_IDENTITY").map(|set| std::env::split_paths(&set).collect()).unwrap_or_default()
 }
 
 /// The public halves of the identities that the owner usually has.
@@ -133,7 +131,7 @@ pub fn handover(system: &System) -> Result<Option<Handover>> {
         Some(Open::Disk | Open::Owner) => {}
     }
     let Some(secrets) = Secrets::read(&system.dir)? else { return Ok(None) };
-    let identity = secrets.machine_identity(&identities(&given())?)?;
+    let identity = secrets.machine_identity(&usual_identities(&secrets.dir)?)?;
     Ok(Some(Handover::new(MachineIdentity::file(&[identity]).as_bytes())?))
 }
 
@@ -160,13 +158,8 @@ pub fn on_disk(system: &System, fstab: &[u8], lasting: &Lasting) -> Result<Optio
         ));
         return Ok(None);
     }
-    let identity = secrets.machine_identity(&identities(&given())?)?;
+    let identity = secrets.machine_identity(&usual_identities(&secrets.dir)?)?;
     Ok(Some(DiskIdentity { mount_point, file: MachineIdentity::file(&[identity]) }))
-}
-
-/// The files that `HOOPY_IDENTITY` names.
-fn given() -> Vec<PathBuf> {
-    std::env::var_os("HOOPY_IDENTITY").map(|set| std::env::split_paths(&set).collect()).unwrap_or_default()
 }
 
 /// A new passphrase, typed twice.

@@ -118,7 +118,7 @@ fn private_key(system: &Path, name: KeyName) -> Result<Zeroizing<Vec<u8>>> {
     if !path.file(&secrets.dir).exists() {
         return Err(absent());
     }
-    let pem = secrets.open(&path, &owner::usual_identities()?)?;
+    let pem = secrets.open(&path, &owner::usual_identities(&secrets.dir)?)?;
     Ok(Zeroizing::new(pem.as_bytes().to_vec()))
 }
 

@@ -16,7 +16,7 @@ pub fn run(global: &Global, own: &Unlock) -> Result<Exit> {
     owner::keep_to_itself();
     let secrets = secret::open()?;
     let host = host::find(own.host.as_deref(), None, global)?;
-    let identities = owner::identities(&own.keys.identity)?;
+    let identities = owner::identities(&own.keys.identity, &secrets.dir)?;
     // Decrypted before the machine is asked: a passphrase is typed, and then the waiting begins.
     let (command, input) = match &own.name {
         None => {

@@ -195,7 +195,7 @@ impl Classify for ImageError {
             Self::Sign(error) => error.class(),
             Self::Layer(error) => error.class(),
             Self::Secrets(error) => error.class(),
-            Self::NoOwner => Failed
+            Self::NoOwner(_) => Failed
                 .hint("name the file with your key in HOOPY_IDENTITY: an age identity, or a private ssh key"),
             Self::Segment(error) => error.class(),
             Self::Store(error) => error.class(),

@@ -1,10 +1,10 @@
 //! `hoopy secret`, and what becomes of secrets in a build. tests/ship/secrets.rs boots machines with them.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use hoopy_testkit::Home;
 
@@ -266,6 +266,54 @@ fn a_build_without_the_owners_key_says_which_key_it_wants() {
     fs::remove_dir_all(system.home.path(".config")).unwrap();
     let said = system.fails(&["build", "."], "");
     assert!(said.contains("HOOPY_IDENTITY"), "{said}");
+}
+
+#[test]
+fn a_build_says_which_named_key_it_could_not_read() {
+    let system = System::with("build");
+    let mut command = system.home.command(&["build", "hello"]);
+    let output = command.env("HOOPY_IDENTITY", "nowhere/key").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("cannot read nowhere/key"), "{said}");
+}
+
+/// Runs hoopy on a terminal of its own, by script(1), and types this when it asks for a passphrase. What it said, and whether
+/// it went well.
+fn typing(home: &Home, command: &str, passphrase: &str) -> (String, bool) {
+    let line = format!("{} {command}", env!("CARGO_BIN_EXE_hoopy"));
+    let mut command = home.command_of(Path::new("script"), &["-qefc", &line, "/dev/null"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut said, mut asked) = (Vec::new(), false);
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = output.read(&mut buffer) {
+        said.extend(&buffer[..count]);
+        if !asked && has(&said.to_ascii_lowercase(), b"passphrase") && said.ends_with(b": ") {
+            asked = true;
+            input.write_all(format!("{passphrase}\r").as_bytes()).unwrap();
+        }
+    }
+    drop(input);
+    (String::from_utf8_lossy(&said).into_owned(), child.wait().unwrap().success())
+}
+
+#[test]
+fn the_recovery_passphrase_opens_the_secrets_of_a_system_in_another_directory() {
+    if Command::new("script").arg("--version").output().is_err() {
+        hoopy_testkit::skip("no script(1), which makes a terminal");
+        return;
+    }
+    let system = System::with("build");
+    let (key, recipient) = hoopy_secrets::owner::generate();
+    let recipients = fs::read_to_string(system.path("secrets/recipients")).unwrap();
+    system.write("secrets/recipients", &format!("{recipients}{}\n", recipient.as_str()));
+    system.ok(&["secret", "rekey"]);
+    let passphrase = hoopy_secrets::SecretString::from("open sesame".to_owned());
+    let sealed = hoopy_secrets::cipher::encrypt_with_passphrase(&key, passphrase).unwrap();
+    fs::write(system.path("secrets/recovery.age"), sealed).unwrap();
+    fs::remove_dir_all(system.home.path(".config")).unwrap();
+    let (said, went_well) = typing(&system.home, "build hello", "open sesame");
+    assert!(went_well, "{said}");
 }
 
 #[test]

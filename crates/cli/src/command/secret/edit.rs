@@ -20,7 +20,7 @@ const IN_MEMORY: [&str; 2] = ["/dev/shm", "/run/shm"];
 
 pub fn run(global: &Global, text: &str, keys: &Keys) -> Result<()> {
     let (secrets, path) = (super::open()?, super::path(text)?);
-    let before = match secrets.open(&path, &owner::identities(&keys.identity)?) {
+    let before = match secrets.open(&path, &owner::identities(&keys.identity, &secrets.dir)?) {
         Ok(secret) => secret,
         Err(SecretsError::Missing { .. }) => Plaintext::new(Vec::new()),
         Err(error) => return Err(error.into()),

@@ -20,7 +20,7 @@ const AGENT: &str = "/usr/libexec/hoopy/hoopyd";
 pub fn run(global: &Global, own: &Enroll) -> Result<()> {
     let secrets = super::open()?;
     let host = host::find(own.host.as_deref(), None, global)?;
-    let identity = secrets.machine_identity(&owner::identities(&own.keys.identity)?)?;
+    let identity = secrets.machine_identity(&owner::identities(&own.keys.identity, &secrets.dir)?)?;
     let file = MachineIdentity::file(&[identity]);
     let ssh = Ssh::connect(&host.name, &crate::command::ssh())?;
     let forget = if own.forget { " --forget" } else { "" };

@@ -10,7 +10,8 @@ use crate::output::note;
 pub fn run(global: &Global, own: &Rekey) -> Result<()> {
     let mut secrets = super::open()?;
     let options = Options { all: own.all, machine: own.machine };
-    let done = rekey(&mut secrets, &owner::identities(&own.keys.identity)?, options, &Terminal)?;
+    let identities = owner::identities(&own.keys.identity, &secrets.dir)?;
+    let done = rekey(&mut secrets, &identities, options, &Terminal)?;
     if global.quiet {
         return Ok(());
     }

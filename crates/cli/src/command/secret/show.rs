@@ -12,7 +12,7 @@ use crate::output::{print, print_bytes, print_json};
 
 pub fn show(text: &str, keys: &Keys) -> Result<()> {
     let (secrets, path) = (super::open()?, super::path(text)?);
-    let secret = secrets.open(&path, &owner::identities(&keys.identity)?)?;
+    let secret = secrets.open(&path, &owner::identities(&keys.identity, &secrets.dir)?)?;
     if io::stdout().is_terminal() {
         // A terminal gets nothing that it would act on; a pipe gets every byte as it is.
         print(String::from_utf8_lossy(secret.as_bytes()))
