@@ -23,31 +23,42 @@ struct Printed {
     to: Stream,
 }
 
-/// A character in UTF-8 has four bytes at most.
-const LONGEST_CHARACTER: usize = 4;
-
 impl Printed {
     fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
         for part in self.sequences.strip_next(bytes) {
             self.rest.extend(part.iter().filter(|byte| **byte != b'\r'));
         }
-        let whole = match std::str::from_utf8(&self.rest) {
-            Err(error) if self.rest.len() - error.valid_up_to() < LONGEST_CHARACTER => error.valid_up_to(),
-            _ => self.rest.len(),
-        };
+        let begun =
+            self.rest.utf8_chunks().last().map_or(0, |last| match std::str::from_utf8(last.invalid()) {
+                // Not wrong yet: its end may come.
+                Err(error) if error.error_len().is_none() => last.invalid().len(),
+                _ => 0,
+            });
+        let whole = self.rest.len() - begun;
         self.rest.drain(..whole).collect()
+    }
+
+    /// The beginning of a character whose end never came.
+    fn take_rest(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.rest)
+    }
+
+    /// Prints what is harmless of `bytes`.
+    fn print(&mut self, bytes: &[u8]) {
+        let text = harmless_bytes(bytes);
+        if let Some(last) = text.chars().last() {
+            self.in_line = last != '\n';
+        }
+        // Who listens to the console goes on without this: the stream keeps the error
+        let _ = self.to.write_all(text.as_bytes());
     }
 }
 
 impl Write for MachineOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut printed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = harmless_bytes(&printed.take(bytes));
-        if let Some(last) = text.chars().last() {
-            printed.in_line = last != '\n';
-        }
-        // Who listens to the console goes on without this: the stream keeps the error
-        let _ = printed.to.write_all(text.as_bytes());
+        let whole = printed.take(bytes);
+        printed.print(&whole);
         Ok(bytes.len())
     }
 
@@ -62,7 +73,9 @@ impl MachineOutput {
     /// # Errors
     /// That of the first write that failed.
     pub fn finish(self) -> Result<()> {
-        let printed = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut printed = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let rest = printed.take_rest();
+        printed.print(&rest);
         if printed.in_line && !printed.to.has_failed() {
             print("\n")?;
         }
@@ -76,7 +89,8 @@ mod tests {
 
     fn shown(chunks: &[&[u8]]) -> String {
         let mut printed = Printed::default();
-        chunks.iter().map(|chunk| harmless_bytes(&printed.take(chunk))).collect()
+        let taken: String = chunks.iter().map(|chunk| harmless_bytes(&printed.take(chunk))).collect();
+        taken + &harmless_bytes(&printed.take_rest())
     }
 
     #[test]
@@ -87,6 +101,18 @@ mod tests {
     #[test]
     fn a_character_that_comes_in_two_parts_is_one() {
         assert_eq!(shown(&[b"gr\xc3", b"\xbcn"]), "gr\u{fc}n");
+    }
+
+    #[test]
+    fn a_character_in_two_parts_is_one_after_bytes_that_are_no_text() {
+        assert!(shown(&[b"\xff gr\xc3", b"\xbcn"]).ends_with(" gr\u{fc}n"));
+        assert!(shown(&[b"\xff\xe2\x82", b"\xac"]).ends_with('\u{20ac}'));
+    }
+
+    #[test]
+    fn a_character_whose_end_never_comes_is_not_lost() {
+        assert_eq!(shown(&[b"gr\xc3"]), format!("gr{}", harmless_bytes(b"\xc3")));
+        assert_ne!(shown(&[b"gr\xc3"]), "gr");
     }
 
     #[test]
