@@ -18,10 +18,18 @@ use crate::chores;
 const PLACE: &str = "/mnt";
 
 /// uid and gid of `nobody`, who is in every `/etc/passwd`.
-const ENTER: &str = "mount --bind \"$0/ids\" /etc/subuid && mount --bind \"$0/ids\" /etc/subgid && \
-                     mount --bind \"$0\" /mnt && mount --bind \"$1\" /mnt/mirror && cd /mnt && \
-                     exec setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/mnt/home \
-                     XDG_CACHE_HOME=/mnt/home/cache XDG_STATE_HOME=/mnt/home/state /mnt/xtask bench --inside /mnt";
+const NOBODY: &str = "65534";
+
+/// What a shell does in that namespace, given the benchmark's directory and the mirror: it becomes `nobody` and starts
+/// this program again.
+fn enter() -> String {
+    format!(
+        "mount --bind \"$0/ids\" /etc/subuid && mount --bind \"$0/ids\" /etc/subgid && \
+         mount --bind \"$0\" {PLACE} && mount --bind \"$1\" {PLACE}/mirror && cd {PLACE} && \
+         exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups env HOME={PLACE}/home \
+         XDG_CACHE_HOME={PLACE}/home/cache XDG_STATE_HOME={PLACE}/home/state {PLACE}/xtask bench --inside {PLACE}"
+    )
+}
 
 /// What can be measured without the pipeline, which needs root.
 const FIGURES: [Figure; 4] = [Figure::Cold, Figure::NoChange, Figure::OneFile, Figure::Script];
@@ -43,9 +51,9 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Vec<Run>> {
         let gone = dir.join("work/hello").join(gone);
         let _ = fs::remove_dir_all(&gone).or_else(|_| fs::remove_file(&gone));
     }
-    chores::command(Command::new("chown").args(["-R", "65534:65534"]).arg(&dir))?;
+    chores::command(Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(&dir))?;
     let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", ENTER]).arg(&dir).arg(&bench.mirror);
+    command.args(["--mount", "sh", "-c", &enter()]).arg(&dir).arg(&bench.mirror);
     chores::command(&mut command).context("cannot build as an ordinary user")?;
     read(&dir.join("runs"))
 }
@@ -68,10 +76,13 @@ pub fn inside(dir: &Path) -> anyhow::Result<()> {
         bench.builds(round, &mut runs)?;
     }
     let line = |run: &Run| {
-        let figure = FIGURES.iter().position(|figure| *figure == run.figure).unwrap_or_default();
-        format!("{figure} {} {} {}\n", run.wall.as_nanos(), run.memory, run.size)
+        let figure = FIGURES.iter().position(|figure| *figure == run.figure);
+        let figure =
+            figure.with_context(|| format!("{:?} is not measured as an ordinary user", run.figure))?;
+        Ok(format!("{figure} {} {} {}\n", run.wall.as_nanos(), run.memory, run.size))
     };
-    fs::write(dir.join("runs"), runs.iter().map(line).collect::<String>()).map_err(Into::into)
+    let lines = runs.iter().map(line).collect::<anyhow::Result<String>>()?;
+    fs::write(dir.join("runs"), lines).map_err(Into::into)
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<Run>> {
