@@ -45,7 +45,7 @@ pub fn all(root: &Path) -> Result<(), AgentError> {
 pub fn with_identity(root: &Path, input: impl Read) -> Result<(), AgentError> {
     let map = map::read(root)?;
     let identities = identity::from_input(input)?;
-    let result = secrets::open(root, &map, &identities);
+    let result = secrets::timed(|| secrets::open(root, &map, &identities));
     outcome::write(root, &result)?;
     if result.state != State::Open {
         return Err(AgentError::NotOpen(result.failures));
