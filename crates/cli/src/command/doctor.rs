@@ -39,7 +39,7 @@ fn report(global: &Global) -> Report {
     let mut checks = vec![scripts::user_namespaces(global, &here)];
     checks.extend(scripts::foreign_programs(&places.programs, &here));
     checks.extend(machines::checks(&places, &here));
-    checks.extend(supplies::programs(&here));
+    checks.extend(supplies::programs(&places.programs, &here));
     let main = system.and_then(|system| system.repositories.into_iter().next());
     let main = main.unwrap_or_else(|| Repository::default_main(global.mirror.as_deref()));
     checks.push(supplies::mirror(&main, arch));

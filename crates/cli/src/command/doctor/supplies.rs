@@ -1,9 +1,10 @@
 //! What a build takes from elsewhere: programs, packages, and room.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use hoopy_base::arch::Arch;
+use hoopy_base::programs::Programs;
 use hoopy_base::size;
 use hoopy_build::config::Repository;
 use hoopy_build::fetch::{Client, FetchError};
@@ -20,12 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ROOM: u64 = 1 << 30;
 
 /// Programs that hoopy starts by their names.
-pub fn programs(here: &Distribution) -> Vec<Check> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path: Vec<PathBuf> = std::env::split_paths(&path).collect();
+pub fn programs(programs: &Programs, here: &Distribution) -> Vec<Check> {
     let check = |subject: Subject, name: &str, package: Package, without: &str| {
-        // Not `Programs`, which also looks beside PATH: these are looked up by the system
-        match path.iter().map(|dir| dir.join(name)).find(|file| file.is_file()) {
+        // Only there: these are looked up by the system, and not by `Programs::find`, which looks beside PATH too
+        match programs.path.iter().map(|dir| dir.join(name)).find(|file| file.is_file()) {
             Some(file) => Check::ok(subject, file.display().to_string()),
             None => Check::missing(subject, format!("not in PATH: {without}"), here.install(package)),
         }
