@@ -1,4 +1,4 @@
-//! What keeps a trial from being made. A machine that does not boot is a result, not an error.
+//! What keeps tests from being run. A machine that does not boot is a result, not an error.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::scripts::ScriptsError;
 
 /// Why nothing was tested.
 #[derive(Debug, thiserror::Error)]
-pub enum TrialError {
+pub enum TestRunError {
     /// The machine.
     #[error(transparent)]
     Vm(#[from] VmError),
@@ -45,7 +45,7 @@ pub enum TrialError {
     },
 }
 
-impl TrialError {
+impl TestRunError {
     pub(super) fn io(what: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { what, path, source }

@@ -12,7 +12,7 @@
 //! port the host types what that shell is to do (`channel`, `agent.sh`). What differs from a boot of the real thing:
 //! `/proc/cmdline`, one more process, and `/run/hoopy-test` while scripts run.
 //!
-//! The machine is not trusted: what it says is bounded, and every wait has an end. It is gone when the trial is over,
+//! The machine is not trusted: what it says is bounded, and every wait has an end. It is gone when the test run is over,
 //! or when this process is, in whatever way ([`hoopy_vm::process`]).
 
 mod bootstrap;
@@ -41,7 +41,7 @@ use hoopy_vm::{
 };
 
 pub use bootstrap::BootstrapError;
-pub use error::TrialError;
+pub use error::TestRunError;
 pub use junit::junit;
 pub use report::{Origin, Outcome, Phases, Report, Verdict};
 pub use scripts::{Directory, Part, ScriptsError, Test};
@@ -52,7 +52,7 @@ pub const SKIPPED: &str = "77";
 /// Longest command line that is read from an image: more than any kernel takes.
 const MAX_COMMAND_LINE: u64 = 64 << 10;
 
-/// A trial to be made.
+/// A test run to be made.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The image.
@@ -89,7 +89,7 @@ pub struct Settings {
     pub temp: PathBuf,
 }
 
-/// Who is told how a trial goes. Called from several threads.
+/// Who is told how a test run goes. Called from several threads.
 pub trait Watch: Sync {
     /// Something worth a line: the accelerator, a machine that is silent or is started again.
     fn note(&self, text: &str);
@@ -102,37 +102,37 @@ pub trait Watch: Sync {
 /// Which machines an image is for.
 ///
 /// # Errors
-/// [`TrialError::Image`], [`TrialError::Io`].
-pub fn arch(image: &Path) -> Result<Arch, TrialError> {
-    let mut file = File::open(image).map_err(TrialError::io("open", image))?;
+/// [`TestRunError::Image`], [`TestRunError::Io`].
+pub fn arch(image: &Path) -> Result<Arch, TestRunError> {
+    let mut file = File::open(image).map_err(TestRunError::io("open", image))?;
     let (headers, ..) =
-        read_headers(&mut file).map_err(|source| TrialError::Image { path: image.to_owned(), source })?;
+        read_headers(&mut file).map_err(|source| TestRunError::Image { path: image.to_owned(), source })?;
     Ok(headers.machine.into())
 }
 
-/// Makes the trial.
+/// Runs the tests.
 ///
 /// # Errors
-/// [`TrialError`] where nothing could be tested. That a machine does not boot, or a test fails, is in the report.
-pub fn run(settings: &Settings, watch: &dyn Watch) -> Result<Report, TrialError> {
+/// [`TestRunError`] where nothing could be tested. That a machine does not boot, or a test fails, is in the report.
+pub fn run(settings: &Settings, watch: &dyn Watch) -> Result<Report, TestRunError> {
     let started = Instant::now();
     let arch = arch(&settings.image)?;
     let line = command_line(&settings.image, arch)?;
     let dir = tempfile::Builder::new().prefix("hoopy-test-").tempdir_in(&settings.temp);
-    let dir = dir.map_err(TrialError::io("make a directory in", &settings.temp))?;
+    let dir = dir.map_err(TestRunError::io("make a directory in", &settings.temp))?;
     // The disks go even when this process is killed
     let _guard = process::Guard::new(&settings.temp, Some(dir.path()))?;
-    fs::create_dir_all(&settings.logs).map_err(TrialError::io("create", &settings.logs))?;
+    fs::create_dir_all(&settings.logs).map_err(TestRunError::io("create", &settings.logs))?;
     let (parts, scripts): (Vec<Test>, Vec<Test>) =
         settings.tests.tests.iter().cloned().partition(|test| test.parts.len() > 1);
     let choice = hoopy_vm::choose(settings.acceleration, arch, &settings.places, &settings.temp)?;
     watch.note(&choice.to_string());
-    let trial = Trial { settings, watch, arch, line, disks: dir.path().to_owned() };
+    let run = TestRun { settings, watch, arch, line, disks: dir.path().to_owned() };
     let first = Job::All(scripts);
     let jobs: Vec<Job> = std::iter::once(first).chain(parts.into_iter().map(Job::Parts)).collect();
-    let mut found = trial.all(&jobs)?;
+    let mut found = run.all(&jobs)?;
     let mut report = Report { took: started.elapsed(), ..Report::default() };
-    report.logs = jobs.iter().map(|job| trial.log(job)).collect();
+    report.logs = jobs.iter().map(|job| run.log(job)).collect();
     for ended in &mut found {
         report.outcomes.append(&mut ended.outcomes);
         report.boot = report.boot.or(ended.boot);
@@ -160,7 +160,7 @@ struct Ended {
     falls_back: Option<String>,
 }
 
-struct Trial<'a> {
+struct TestRun<'a> {
     settings: &'a Settings,
     watch: &'a dyn Watch,
     arch: Arch,
@@ -168,16 +168,16 @@ struct Trial<'a> {
     disks: PathBuf,
 }
 
-impl Trial<'_> {
+impl TestRun<'_> {
     /// Does all jobs, so many at a time; what came of them, in their order.
-    fn all(&self, jobs: &[Job]) -> Result<Vec<Ended>, TrialError> {
+    fn all(&self, jobs: &[Job]) -> Result<Vec<Ended>, TestRunError> {
         let numbered: Vec<(usize, &Job)> = jobs.iter().enumerate().collect();
         let threads = self.settings.jobs.clamp(1, jobs.len().max(1));
         parallel::map_on(threads, &numbered, |&(at, job)| self.job(at, job))
     }
 
     /// Does the job in a machine; where that stops under a KVM that was not asked for, once more from the start.
-    fn job(&self, at: usize, job: &Job) -> Result<Ended, TrialError> {
+    fn job(&self, at: usize, job: &Job) -> Result<Ended, TestRunError> {
         loop {
             let ended = self.attempt(at, job)?;
             match ended.falls_back {
@@ -188,7 +188,7 @@ impl Trial<'_> {
     }
 
     /// Starts a machine with empty disks, and does the job in it.
-    fn attempt(&self, at: usize, job: &Job) -> Result<Ended, TrialError> {
+    fn attempt(&self, at: usize, job: &Job) -> Result<Ended, TestRunError> {
         let settings = self.settings;
         let dir = self.disks.join(at.to_string());
         let disks =
@@ -229,20 +229,20 @@ impl Trial<'_> {
 }
 
 /// What the image is booted with.
-fn command_line(image: &Path, arch: Arch) -> Result<String, TrialError> {
-    let mut file = File::open(image).map_err(TrialError::io("open", image))?;
+fn command_line(image: &Path, arch: Arch) -> Result<String, TestRunError> {
+    let mut file = File::open(image).map_err(TestRunError::io("open", image))?;
     let own = read_section(&mut file, Section::Cmdline, MAX_COMMAND_LINE)
-        .map_err(|source| TrialError::Image { path: image.to_owned(), source })?;
+        .map_err(|source| TestRunError::Image { path: image.to_owned(), source })?;
     let own = String::from_utf8_lossy(&own);
     bootstrap::command_line(&own, arch)
-        .map_err(|source| TrialError::CommandLine { path: image.to_owned(), source })
+        .map_err(|source| TestRunError::CommandLine { path: image.to_owned(), source })
 }
 
 /// What no output holds by chance.
-fn secret() -> Result<String, TrialError> {
+fn secret() -> Result<String, TestRunError> {
     let path = Path::new("/dev/urandom");
     let mut bytes = [0; 12];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut bytes));
-    read.map_err(TrialError::io("read", path))?;
+    read.map_err(TestRunError::io("read", path))?;
     Ok(data_encoding::HEXLOWER.encode(&bytes))
 }

@@ -9,7 +9,7 @@ use hoopy_vm::{Accelerator, Console, Fault, Vm, VmConfig, VmError, silence};
 use super::bootstrap::PORT;
 use super::capture::{Captured, readable};
 use super::channel::{Channel, NoAnswer, Silence};
-use super::error::TrialError;
+use super::error::TestRunError;
 use super::facts::{self, Progress};
 use super::report::Phases;
 
@@ -75,16 +75,16 @@ struct Running {
 }
 
 /// An error is nobody's fault but the host's; trouble is the machine's.
-type Tried<T> = Result<Result<T, Trouble>, TrialError>;
+type Tried<T> = Result<Result<T, Trouble>, TestRunError>;
 
 impl Machine {
     /// Starts a machine that ends where it would reboot, and whose console is logged to `log`. Nothing is waited for
     /// but QEMU.
     ///
     /// # Errors
-    /// [`TrialError`]; and [`Trouble`] where QEMU ends.
+    /// [`TestRunError`]; and [`Trouble`] where QEMU ends.
     pub(super) fn start(config: VmConfig, log: &Path, secret: String) -> Tried<Self> {
-        let file = File::create(log).map_err(TrialError::io("create", log))?;
+        let file = File::create(log).map_err(TestRunError::io("create", log))?;
         let running = running(&config, file, log, &secret)?;
         let log = log.to_owned();
         Ok(running.map(|running| Self { config, secret, log, running }))
@@ -177,7 +177,8 @@ impl Machine {
         if let Err(trouble) = told {
             return Ok(Err(trouble));
         }
-        let file = File::options().append(true).open(&self.log).map_err(TrialError::io("open", &self.log))?;
+        let file =
+            File::options().append(true).open(&self.log).map_err(TestRunError::io("open", &self.log))?;
         let running = running(&self.config, file, &self.log, &self.secret)?;
         Ok(running.map(|running| self.running = running))
     }

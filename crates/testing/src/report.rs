@@ -1,4 +1,4 @@
-//! What a trial found.
+//! What a test run found.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -63,7 +63,7 @@ pub struct Phases {
     pub init: Option<Duration>,
 }
 
-/// What a trial found.
+/// What a test run found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// hoopy's checks and the scripts, in the order in which they are shown.

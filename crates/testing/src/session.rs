@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime};
 
 use super::capture::Captured;
 use super::checks::{self, Finding};
-use super::error::TrialError;
+use super::error::TestRunError;
 use super::facts;
 use super::machine::{Machine, Trouble, Up};
 use super::report::{Origin, Outcome, Verdict};
@@ -79,7 +79,7 @@ impl Session<'_> {
     }
 
     /// hoopy's checks, then the scripts; all once more after a reboot where that is wanted.
-    pub(super) fn all(&self, machine: Started, scripts: &[Test]) -> Result<Ended, TrialError> {
+    pub(super) fn all(&self, machine: Started, scripts: &[Test]) -> Result<Ended, TestRunError> {
         let mut told = self.told();
         let mut left = scripts;
         let done = machine.map_err(|trouble| told.trouble(Origin::Check, BOOT, trouble));
@@ -161,7 +161,7 @@ impl Session<'_> {
         told: &mut Told<'_>,
         left: &mut &[Test],
         boot: u32,
-    ) -> Result<Result<(), &'static str>, TrialError> {
+    ) -> Result<Result<(), &'static str>, TestRunError> {
         if left.is_empty() {
             return Ok(Ok(()));
         }
@@ -188,7 +188,7 @@ impl Session<'_> {
         Ok(Ok(()))
     }
 
-    fn put(&self, machine: &mut Machine) -> Result<Result<(), Trouble>, TrialError> {
+    fn put(&self, machine: &mut Machine) -> Result<Result<(), Trouble>, TestRunError> {
         let text = self.settings.tests.put(&self.settings.directory)?;
         Ok(machine.put(text).and_then(|put| {
             if put.status == "0" {
@@ -220,7 +220,7 @@ impl Session<'_> {
     }
 
     /// Runs a test whose parts have reboots between them.
-    pub(super) fn parts(&self, machine: Started, test: &Test) -> Result<Ended, TrialError> {
+    pub(super) fn parts(&self, machine: Started, test: &Test) -> Result<Ended, TestRunError> {
         let mut told = self.told();
         let mut output = String::new();
         let ended = match machine {
@@ -246,7 +246,7 @@ impl Session<'_> {
         mut machine: Machine,
         test: &'t Test,
         output: &mut String,
-    ) -> Result<Result<(Verdict, Option<&'t Part>), Trouble>, TrialError> {
+    ) -> Result<Result<(Verdict, Option<&'t Part>), Trouble>, TestRunError> {
         for (boot, part) in (1..).zip(&test.parts) {
             let up = if boot == 1 { Ok(()) } else { machine.reboot()? };
             let up = up.and_then(|()| machine.up(self.settings.boot_limit, &|text| self.watch.note(text)));

@@ -8,7 +8,7 @@ use hoopy_disk::esp::EspError;
 use hoopy_disk::mkfs::MkfsError;
 
 use super::accelerator::NoKvm;
-use super::fault::{Fault, WITHOUT_KVM};
+use super::fault::Fault;
 
 /// Why a machine was not made, not started, or did not do what was waited for.
 #[derive(Debug, thiserror::Error)]
@@ -165,29 +165,6 @@ impl VmError {
         match self {
             Self::Fault { fault, .. } if fault.falls_back => Some(fault.fall_back()),
             _ => None,
-        }
-    }
-
-    /// What the user can do about it, besides what the message says.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NoKvm(_) => Some(WITHOUT_KVM),
-            Self::Fault { fault, .. } => fault.hint(),
-            Self::TimedOut { facts, .. } => doubt(facts),
-            Self::NoQemu { .. }
-            | Self::NoFirmware { .. }
-            | Self::NoSwtpm
-            | Self::NoVariables
-            | Self::NotThere { .. }
-            | Self::Mkfs(_)
-            | Self::Port { .. }
-            | Self::PathNotUtf8(_)
-            | Self::Image { .. }
-            | Self::Esp(_)
-            | Self::Io { .. }
-            | Self::Start { .. }
-            | Self::Ended { .. }
-            | Self::Type(_) => None,
         }
     }
 }

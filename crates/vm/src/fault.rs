@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// What to do where KVM is the reason.
-pub(super) const WITHOUT_KVM: &str = "--accel tcg runs the machine without KVM, which is slower";
+pub const WITHOUT_KVM: &str = "--accel tcg runs the machine without KVM, which is slower";
 
 /// A machine that stopped by itself: QEMU paused it, or KVM is the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]

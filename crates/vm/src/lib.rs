@@ -49,7 +49,7 @@ pub use accelerator::{Acceleration, Accelerator, Choice, NoKvm};
 pub use choose::{choose, usual_cpus};
 pub use console::Console;
 pub use error::VmError;
-pub use fault::Fault;
+pub use fault::{Fault, WITHOUT_KVM};
 pub use handover::Handover;
 pub use network::Network;
 pub use platform::Platform;

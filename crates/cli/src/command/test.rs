@@ -11,7 +11,7 @@ use hoopy_build::config::{Overrides, System};
 use hoopy_secrets::Secrets;
 use hoopy_secrets::path::Use;
 use hoopy_testing as testing;
-use hoopy_testing::{Directory, Settings, TrialError};
+use hoopy_testing::{Directory, Settings, TestRunError};
 use hoopy_vm::usual_cpus;
 
 use self::show::{Report, Style};
@@ -30,7 +30,7 @@ pub fn run(global: &Global, own: &Test) -> Result<Exit> {
     let system = &target.system;
     // Before anything is built: a name that is not there is a typo.
     let directory = system.path("tests");
-    let tests = Directory::read(&directory).map_err(TrialError::from)?;
+    let tests = Directory::read(&directory).map_err(TestRunError::from)?;
     let tests = only(tests, &own.only)?;
     let image = match &own.image {
         Some(image) => image.clone(),

@@ -4,8 +4,9 @@ use hoopy_build::runner::virtual_machine::MachineError;
 
 use hoopy_disk::mkfs::MkfsError;
 use hoopy_sandbox::SandboxError;
-use hoopy_testing::{ScriptsError, TrialError};
-use hoopy_vm::VmError;
+use hoopy_testing::{ScriptsError, TestRunError};
+use hoopy_vm::error::doubt;
+use hoopy_vm::{VmError, WITHOUT_KVM};
 
 use super::ErrorKind::{Failed, Script, System};
 use super::{Class, Classify};
@@ -34,25 +35,25 @@ impl Classify for SandboxError {
 
 impl Classify for MachineError {
     fn class(&self) -> Class {
-        let class = match self {
+        match self {
             Self::NoKernel | Self::NoShell { .. } => System.into(),
             Self::Layer(error) => error.class(),
-            Self::Vm(_)
-            | Self::Module { .. }
+            // It is a script that could not be run, and what helps is what helps any machine.
+            Self::Vm(error) => Class { kind: Script, hints: error.class().hints },
+            Self::TimedOut { facts, .. } => Script.maybe(doubt(facts)),
+            Self::Module { .. }
             | Self::Send(_)
             | Self::Io { .. }
             | Self::Ended { .. }
-            | Self::TimedOut { .. }
             | Self::Answer(_)
             | Self::Path(_) => Script.into(),
-        };
-        self.hint().into_iter().fold(class, Class::and)
+        }
     }
 }
 
 impl Classify for VmError {
     fn class(&self) -> Class {
-        let class = match self {
+        match self {
             Self::NoQemu { .. }
             | Self::NoFirmware { .. }
             | Self::NoSwtpm
@@ -64,17 +65,15 @@ impl Classify for VmError {
             | Self::Io { .. }
             | Self::Start { .. }
             | Self::Ended { .. }
-            | Self::NoKvm(_)
-            | Self::Fault { .. }
-            | Self::TimedOut { .. }
             | Self::Type(_) => Failed.into(),
+            Self::NoKvm(_) => Failed.hint(WITHOUT_KVM),
+            Self::Fault { fault, .. } => Failed.maybe(fault.hint()),
+            Self::TimedOut { facts, .. } => Failed.maybe(doubt(facts)),
             Self::Mkfs(error) => error.class(),
             Self::Port { .. } => {
                 Failed.hint("forward another port with --port HOST:GUEST, or set `run.ports` in hoopy.toml")
             }
-        };
-        // What helps depends on the accelerator, which only the crate of virtual machines knows.
-        self.hint().into_iter().fold(class, Class::and)
+        }
     }
 }
 
@@ -87,7 +86,7 @@ impl Classify for MkfsError {
     }
 }
 
-impl Classify for TrialError {
+impl Classify for TestRunError {
     fn class(&self) -> Class {
         match self {
             Self::Vm(error) => error.class(),

@@ -121,6 +121,11 @@ impl ErrorKind {
     fn hint(self, hint: impl Into<String>) -> Class {
         Class { kind: self, hints: vec![hint.into()] }
     }
+
+    /// The same where there may be a hint.
+    fn maybe(self, hint: Option<&str>) -> Class {
+        Class { kind: self, hints: hint.into_iter().map(str::to_owned).collect() }
+    }
 }
 
 /// An error of a library.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hoopy_store::layer::BadPath;
 use hoopy_store::layer::stored::ReadLayerError;
-use hoopy_vm::{VmError, error};
+use hoopy_vm::VmError;
 
 use crate::segment::SegmentError;
 
@@ -82,23 +82,6 @@ impl MachineError {
     pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
-    }
-
-    /// What the user can do about it, besides what the message says.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Vm(error) => error.hint(),
-            Self::TimedOut { facts, .. } => error::doubt(facts),
-            Self::NoKernel
-            | Self::NoShell { .. }
-            | Self::Module { .. }
-            | Self::Layer(_)
-            | Self::Send(_)
-            | Self::Io { .. }
-            | Self::Ended { .. }
-            | Self::Answer(_)
-            | Self::Path(_) => None,
-        }
     }
 
     /// Where KVM failed and the next machine would run under TCG: what to tell the user.
