@@ -46,7 +46,7 @@ pub fn missing_of(mut named: Vec<MissingFile>, system: &System) -> Vec<MissingFi
     let is_there = |file: &MissingFile| std::fs::symlink_metadata(system.path("").join(&file.path)).is_ok();
     let is_secret = |file: &MissingFile| {
         let inside = file.path.strip_prefix("root").unwrap_or(&file.path);
-        system.path(&format!("secrets/{}.age", inside.display())).is_file()
+        system.has_secret(inside.display())
     };
     named.retain(|file: &MissingFile| !is_optional(file) && !is_there(file) && !is_secret(file));
     named

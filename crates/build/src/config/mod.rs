@@ -1,6 +1,7 @@
 //! The system directory: `hoopy.toml` as written ([`hoopy_toml`]), `packages` ([`world`]) and what they mean
 //! together with the command line ([`System`]).
 
+mod conversion;
 pub mod hoopy_toml;
 mod system;
 pub mod world;

@@ -1,4 +1,4 @@
-//! What a system directory and the command line mean together: the one conversion from as-written.
+//! What a system directory and the command line mean together. `conversion.rs` makes it of what is written.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,17 +6,13 @@ use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;
 use hoopy_base::digest::{Hasher, RecipeId};
-use hoopy_base::input::{Kind, read_text};
+use hoopy_boot::layout::Layout;
+use hoopy_boot::secrets::Open;
 use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
 
-use super::hoopy_toml::{HoopyToml, Port, Secrets};
-use hoopy_base::size;
-use hoopy_boot::layout::Layout;
-use hoopy_boot::secrets::Open;
-
-use super::{ConfigError, World};
+use super::World;
 
 /// The branch built from where `hoopy.toml` names none.
 pub const DEFAULT_BRANCH: &str = "3.23";
@@ -26,12 +22,6 @@ pub const DEFAULT_MIRROR: &str = "https://dl-cdn.alpinelinux.org/alpine";
 
 /// What `compression` says for the smallest image, whatever it costs to make and in memory.
 pub const BEST: &str = "best";
-
-/// The codec of the smallest image. Higher levels of zstd want more memory at boot than kernels give.
-const SMALLEST: Codec = Codec::Zstd { level: 19 };
-
-/// Memory of the machine where `hoopy.toml` does not say: the smallest that new hardware has.
-const DEFAULT_MEMORY: u64 = 1 << 30;
 
 /// What the command line says over `hoopy.toml`.
 #[derive(Debug, Clone, Default)]
@@ -58,7 +48,7 @@ pub struct Repository {
 }
 
 /// What the name of an index ends in that a repository names itself, as OpenWrt's feeds do: their packages lie beside it.
-const INDEX: &str = ".adb";
+pub(super) const INDEX: &str = ".adb";
 
 impl Repository {
     /// `main` of the default branch, on this mirror or Alpine's: what a system uses that says nothing of repositories.
@@ -83,9 +73,6 @@ impl Repository {
     }
 }
 
-/// The words that apk knows before an address (apk-repositories(5)). What kind of index there is, is seen there.
-const KINDS: [&str; 3] = ["ndx ", "v2 ", "v3 "];
-
 /// A program to build and copy.
 #[derive(Debug, Clone)]
 pub struct Program {
@@ -104,6 +91,20 @@ pub struct Forward {
     pub host: u16,
     /// The port of the guest.
     pub guest: u16,
+}
+
+impl std::str::FromStr for Forward {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = |t: &str| t.parse().ok();
+        let pair = match text.split_once(':') {
+            Some((host, guest)) => parse(host).zip(parse(guest)),
+            None => parse(text).map(|guest| (0, guest)),
+        };
+        let bad = || format!("{text:?} is not a port: write GUEST or HOST:GUEST, as 22 or 8080:80");
+        pair.map(|(host, guest)| Self { host, guest }).ok_or_else(bad)
+    }
 }
 
 /// How the machine opens its secrets.
@@ -177,20 +178,9 @@ pub struct System {
 }
 
 impl System {
-    /// Reads the system directory `dir`.
-    ///
-    /// # Errors
-    /// [`ConfigError`] with file, line and what was expected.
-    pub fn load(dir: &Path, over: &Overrides) -> Result<Self, ConfigError> {
-        let packages = dir.join("packages");
-        if !packages.exists() {
-            return Err(ConfigError::NotASystem(dir.to_owned()));
-        }
-        let world = World::parse(&packages, &read(&packages)?)?;
-        let file = dir.join("hoopy.toml");
-        let text = if file.exists() { read(&file)? } else { String::new() };
-        let written = parse(&file, &text)?;
-        Conversion { dir, file: &file, over }.of(written, world)
+    /// Whether `secrets/` has the file that is `path` in the image.
+    pub fn has_secret(&self, path: impl std::fmt::Display) -> bool {
+        self.path(&format!("secrets/{path}.age")).is_file()
     }
 
     /// What stands for all that an image can depend on.
@@ -261,238 +251,8 @@ impl System {
     }
 }
 
-/// A text without the byte order mark that editors of Windows put in front.
-fn read(path: &Path) -> Result<String, ConfigError> {
-    let read = |source| ConfigError::Read { path: path.to_owned(), source };
-    let text = read_text(path, Kind::Text).map_err(read)?;
-    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
-}
-
-fn parse(file: &Path, text: &str) -> Result<HoopyToml, ConfigError> {
-    toml::from_str(text).map_err(|e| {
-        let start = e.span().map_or(0, |s| s.start).min(text.len());
-        let before = text.get(..start).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        ConfigError::Toml {
-            path: file.to_owned(),
-            line: before.matches('\n').count() + 1,
-            column: before.len() - line_start + 1,
-            message: e.to_string().trim_end().to_owned(),
-        }
-    })
-}
-
-/// The conversion, with what its messages need.
-struct Conversion<'a> {
-    dir: &'a Path,
-    file: &'a Path,
-    over: &'a Overrides,
-}
-
-impl Conversion<'_> {
-    fn of(&self, w: HoopyToml, world: World) -> Result<System, ConfigError> {
-        let branch = w.branch.unwrap_or_else(|| DEFAULT_BRANCH.to_owned());
-        let mirror = self.over.mirror.clone().or(w.mirror).unwrap_or_else(|| DEFAULT_MIRROR.to_owned());
-        let repositories =
-            w.repositories.unwrap_or_else(|| ["main", "community"].map(str::to_owned).to_vec());
-        let memory = self.over.memory.clone().or(w.memory);
-        let codec = self.over.compression.clone().or(w.compression);
-        Ok(System {
-            name: self.name(w.name)?,
-            arch: w.arch,
-            repositories: repositories.iter().map(|r| self.repository(r, &mirror, &branch)).collect(),
-            mirror: self.local(&mirror),
-            keys: self.keys(w.keys),
-            cmdline: w.cmdline,
-            memory: match memory {
-                Some(text) => size::parse(&text).map_err(|e| self.value("memory", e))?,
-                None => DEFAULT_MEMORY,
-            },
-            unpacked_modules: codec.as_deref() == Some(BEST),
-            codec: match codec {
-                Some(text) if text == BEST => SMALLEST,
-                Some(text) => text.parse().map_err(|e| self.value("compression", e))?,
-                None => Codec::default(),
-            },
-            network: w.network,
-            modes: self.modes(w.modes)?,
-            optional: self.optional(&w.optional)?,
-            programs: w.programs.into_iter().map(|p| self.program(p)).collect::<Result<_, _>>()?,
-            cpus: w.run.cpus,
-            run_network: w.run.network,
-            forwards: self.forwards(w.run.ports)?,
-            layout: w.layout,
-            menu: self.menu(w.menu, w.layout)?,
-            host: w.deploy.host.map(|h| self.host(h)).transpose()?,
-            esp: w.deploy.esp.map(|e| self.esp(e)).transpose()?,
-            drift_ignore: w.drift.ignore,
-            sign_command: w.trust.sign,
-            signature_required: w.trust.required,
-            secrets: self.secrets(w.secrets)?,
-            dir: self.dir.to_owned(),
-            branch,
-            world,
-        })
-    }
-
-    fn value(&self, key: &str, message: impl ToString) -> ConfigError {
-        ConfigError::Value { path: self.file.to_owned(), key: key.to_owned(), message: message.to_string() }
-    }
-
-    /// Images, releases and FAT file names are made of it, so it is held to what all of them take.
-    fn name(&self, written: Option<String>) -> Result<String, ConfigError> {
-        let own = || {
-            let dir = self.dir.canonicalize().ok()?;
-            Some(dir.file_name()?.to_string_lossy().into_owned())
-        };
-        let name = written.or_else(own).unwrap_or_else(|| "hoopy".to_owned());
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.len() > 64 || !name.chars().all(fits) || name.starts_with(['.', '-']) {
-            let message = format!(
-                "{name:?} cannot name an image: use up to 64 letters, digits, `-`, `_` and `.`; the directory's \
-                 name is taken where `name` is absent"
-            );
-            return Err(self.value("name", message));
-        }
-        Ok(name)
-    }
-
-    /// Firmware that starts the image itself shows no menu of hoopy's.
-    fn menu(&self, written: Option<u16>, layout: Layout) -> Result<u16, ConfigError> {
-        match (written, layout) {
-            (Some(seconds @ 1..), Layout::Single) => {
-                let message = format!(
-                    "{seconds} seconds with `layout = \"single\"`: expected `layout = \"ab\"`, which has a menu"
-                );
-                Err(self.value("menu", message))
-            }
-            (written, _) => Ok(written.unwrap_or(0)),
-        }
-    }
-
-    /// ssh(1) takes a leading dash for an option.
-    fn host(&self, written: String) -> Result<String, ConfigError> {
-        let bad = written.is_empty() || written.starts_with('-') || written.contains(char::is_whitespace);
-        let message = || {
-            format!(
-                "{written:?} is not the name of a machine: expected what ssh takes, as nas or root@10.0.0.2"
-            )
-        };
-        if bad { Err(self.value("deploy.host", message())) } else { Ok(written) }
-    }
-
-    fn esp(&self, written: String) -> Result<String, ConfigError> {
-        let good = written.starts_with('/') && !written.contains(char::is_control);
-        let message = || {
-            format!("{written:?} is not an absolute path: expected a directory of the machine, as /media/usb")
-        };
-        if good { Ok(written) } else { Err(self.value("deploy.esp", message())) }
-    }
-
-    fn repository(&self, written: &str, mirror: &str, branch: &str) -> Repository {
-        let (tag, place) = match written.strip_prefix('@').and_then(|r| r.split_once(char::is_whitespace)) {
-            Some((tag, place)) => (Some(tag.to_owned()), place.trim()),
-            None => (None, written.trim()),
-        };
-        let place = KINDS.iter().find_map(|kind| place.strip_prefix(kind)).unwrap_or(place).trim();
-        let location = match place.split_once('/') {
-            _ if place.ends_with(INDEX) => self.local(place),
-            None => format!("{}/{}/{place}", self.local(mirror), release_dir(branch)),
-            Some((b, repo)) if !repo.contains('/') && (b == "edge" || b.starts_with('v')) => {
-                format!("{}/{b}/{repo}", self.local(mirror))
-            }
-            Some(_) => self.local(place),
-        };
-        Repository { name: place.to_owned(), tag, location }
-    }
-
-    /// An address as it is; a path relative to the system directory, without `file:`.
-    fn local(&self, place: &str) -> String {
-        let place = place.trim_end_matches('/');
-        if place.starts_with("http://") || place.starts_with("https://") {
-            return place.to_owned();
-        }
-        let path = without_scheme(place);
-        let base = if self.over.mirror.as_deref() == Some(place) { Path::new("") } else { self.dir };
-        base.join(path).to_string_lossy().into_owned()
-    }
-
-    fn keys(&self, written: Option<String>) -> Option<PathBuf> {
-        let own = self.dir.join("keys");
-        let written = written.map(|k| self.dir.join(k));
-        self.over.keys.clone().or(written).or_else(|| own.is_dir().then_some(own))
-    }
-
-    fn modes(&self, written: BTreeMap<String, String>) -> Result<BTreeMap<EntryPath, u32>, ConfigError> {
-        let mode = |path: &String, text: &String| {
-            let key = format!("modes.{path:?}");
-            let mode = u32::from_str_radix(text.trim_start_matches("0o"), 8).ok().filter(|&m| m <= 0o7777);
-            let mode = mode.ok_or_else(|| {
-                self.value(&key, format!("{text:?} is not a mode: write octal digits as \"0600\""))
-            });
-            Ok((EntryPath::new(path).map_err(|e| self.value(&key, e))?, mode?))
-        };
-        written.iter().map(|(path, text)| mode(path, text)).collect()
-    }
-
-    fn secrets(&self, written: Secrets) -> Result<SecretSettings, ConfigError> {
-        let Secrets { open, on, owners } = written;
-        if let Some(on) = on.as_ref().filter(|on| !on.starts_with('/')) {
-            let message = format!("{on:?} is not a mount point: expected an absolute path such as /persist");
-            return Err(self.value("secrets.on", message));
-        }
-        let owner = |(path, owner): (String, String)| {
-            let key = format!("secrets.owners.{path:?}");
-            Ok::<_, ConfigError>((EntryPath::new(&path).map_err(|e| self.value(&key, e))?, owner))
-        };
-        let on = on.map(|on| on.trim_end_matches('/').to_owned());
-        Ok(SecretSettings { open, on, owners: owners.into_iter().map(owner).collect::<Result<_, _>>()? })
-    }
-
-    fn optional(&self, written: &[String]) -> Result<Vec<EntryPath>, ConfigError> {
-        let path = |text: &String| {
-            let inside = text.strip_prefix("root/").unwrap_or(text);
-            EntryPath::new(inside).map_err(|e| self.value("optional", e))
-        };
-        written.iter().map(path).collect()
-    }
-
-    fn program(&self, written: super::hoopy_toml::Program) -> Result<Program, ConfigError> {
-        let dir = self.dir.join(written.dir.unwrap_or_default());
-        let copied = |(from, to): (&String, &String)| {
-            let to = EntryPath::new(to).map_err(|e| self.value("programs.copy", e))?;
-            Ok(Copied { from: dir.join(from), to })
-        };
-        let copy = written.copy.iter().map(copied).collect::<Result<_, ConfigError>>()?;
-        Ok(Program { run: written.run, dir, copy })
-    }
-
-    fn forwards(&self, written: Option<Vec<Port>>) -> Result<Vec<Forward>, ConfigError> {
-        let ports = written.unwrap_or_else(|| vec![Port::Guest(22), Port::Guest(80)]);
-        let forward = |port: &Port| match port {
-            Port::Guest(guest) => Ok(Forward { host: 0, guest: *guest }),
-            Port::Pair(text) => text.parse().map_err(|e: String| self.value("run.ports", e)),
-        };
-        ports.iter().map(forward).collect()
-    }
-}
-
-impl std::str::FromStr for Forward {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parse = |t: &str| t.parse().ok();
-        let pair = match text.split_once(':') {
-            Some((host, guest)) => parse(host).zip(parse(guest)),
-            None => parse(text).map(|guest| (0, guest)),
-        };
-        let bad = || format!("{text:?} is not a port: write GUEST or HOST:GUEST, as 22 or 8080:80");
-        pair.map(|(host, guest)| Self { host, guest }).ok_or_else(bad)
-    }
-}
-
 /// A path without `file:`; another address as it is.
-fn without_scheme(place: &str) -> &str {
+pub(super) fn without_scheme(place: &str) -> &str {
     place.strip_prefix("file://").or_else(|| place.strip_prefix("file:")).unwrap_or(place)
 }
 

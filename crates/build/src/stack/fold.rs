@@ -13,7 +13,7 @@ use hoopy_store::Store;
 use hoopy_store::layer::package::Package;
 use hoopy_store::layer::stored::Layer;
 use hoopy_store::layer::{Entry, EntryPath, files};
-use hoopy_store::tree::settle::{Directories, NO_MODES};
+use hoopy_store::tree::settle::{Accounts, Directories, NO_MODES};
 
 use super::conflict::{Conflict, Winner, winner};
 use super::directories::DirectoryOwners;
@@ -84,47 +84,19 @@ pub fn add_release_file(
     store: &Store,
 ) -> Result<(), StackError> {
     let layer = finish::release(release, epoch, store)?;
-    let layer = settle_on(
-        stack,
-        &layer,
-        &HashSet::new(),
-        Directories::Keep(&NO_MODES),
-        &Origin::Release,
-        epoch,
-        store,
-    )?;
+    let accounts = accounts::of(stack, &layer.entries, store)?;
+    let directories = Directories::Keep(&NO_MODES);
+    let layer = settled_layer(&layer, &stack.tree, &accounts, &HashSet::new(), directories, epoch);
+    let layer = layer.map_err(|source| StackError::Lost { origin: Origin::Release.label(), source })?;
+    store.put_layer(&layer.entries)?;
     stack.push(layer, Origin::Release);
     Ok(())
 }
 
-/// `layer` as it is on `stack`, without the paths that it yields.
-fn settle_on(
-    stack: &Stack,
-    layer: &Layer,
-    without: &HashSet<EntryPath>,
-    directories: Directories<'_>,
-    origin: &Origin,
-    epoch: u64,
-    store: &Store,
-) -> Result<Layer, StackError> {
-    let accounts = accounts::of(stack, &layer.entries, store)?;
-    let settled = settled_layer(layer, &stack.tree, &accounts, without, directories, epoch);
-    let settled = settled.map_err(|source| StackError::Lost { origin: origin.label(), source })?;
-    if settled.id != layer.id {
-        store.put_layer(&settled.entries)?;
-    }
-    Ok(settled)
-}
-
 /// Modes of what lies in `root/`: secrets have theirs in the same table.
 fn root_modes(system: &System) -> BTreeMap<EntryPath, u32> {
-    let is_secret = |path: &EntryPath| system.path(&format!("secrets/{path}.age")).is_file();
-    system
-        .modes
-        .iter()
-        .filter(|(path, _)| !is_secret(path))
-        .map(|(path, mode)| (path.clone(), *mode))
-        .collect()
+    let of_root = system.modes.iter().filter(|(path, _)| !system.has_secret(path));
+    of_root.map(|(path, mode)| (path.clone(), *mode)).collect()
 }
 
 /// What a package's script is called.
@@ -210,16 +182,16 @@ impl Fold<'_> {
         let layer = protect::spare(package, &self.stack, &mut yielded, self.scripts.context.store)?;
         // Settled, paths no longer go over links.
         let yielded = yielded.iter().filter_map(|path| self.stack.tree.through_links(path)).collect();
-        let kept = self.claim_directories(package)?;
+        let accounts = accounts::of(&self.stack, &package.layer.entries, self.scripts.context.store)?;
+        let kept = self.claim_directories(package, &accounts);
         let origin = Origin::Package(package.clone());
-        self.settle(&layer, &yielded, Directories::Except(&kept), origin)?;
+        self.settle(&layer, &accounts, &yielded, Directories::Except(&kept), origin)?;
         self.script(package, ScriptKind::PostInstall)
     }
 
     /// The directories of `package` that stay as they are below.
-    fn claim_directories(&mut self, package: &Arc<Package>) -> Result<HashSet<EntryPath>, StackError> {
-        let Self { stack, owners, scripts, .. } = self;
-        let accounts = accounts::of(stack, &package.layer.entries, scripts.context.store)?;
+    fn claim_directories(&mut self, package: &Arc<Package>, accounts: &Accounts) -> HashSet<EntryPath> {
+        let Self { stack, owners, .. } = self;
         // hoopy's own files of apk come first, and nobody asked for the directories that they are in.
         let configuration = stack.iter().next().map(|(layer, _)| layer.clone());
         let unclaimed = |path: &EntryPath| {
@@ -227,7 +199,7 @@ impl Fold<'_> {
                 |e: &Entry| e.path == *path && stack.tree.get(path).is_some_and(|t| t.access() == e.access());
             configuration.iter().any(|layer| layer.entries.iter().any(same))
         };
-        Ok(owners.claim(package, &stack.tree, &accounts, &unclaimed))
+        owners.claim(package, &stack.tree, accounts, &unclaimed)
     }
 
     /// The files that `package` yields to packages below. What they yield to it is simply overlaid.
@@ -272,7 +244,7 @@ impl Fold<'_> {
         let layers = [(root, Origin::Files), (others, Origin::Finish), (copied, Origin::Programs)];
         for (layer, origin) in layers {
             conflict::check_covers(&layer, &origin, &self.stack)?;
-            self.settle(&layer, &HashSet::new(), Directories::Keep(&modes), origin)?;
+            self.own_layer(&layer, Directories::Keep(&modes), origin)?;
         }
         Ok(())
     }
@@ -286,18 +258,35 @@ impl Fold<'_> {
     }
 
     fn files(&mut self, layer: Layer, origin: Origin) -> Result<(), StackError> {
-        self.settle(&layer, &HashSet::new(), Directories::Keep(&NO_MODES), origin)
+        self.own_layer(&layer, Directories::Keep(&NO_MODES), origin)
     }
 
+    /// Lays a layer on top that is no package's and yields nothing.
+    fn own_layer(
+        &mut self,
+        layer: &Layer,
+        directories: Directories<'_>,
+        origin: Origin,
+    ) -> Result<(), StackError> {
+        let accounts = accounts::of(&self.stack, &layer.entries, self.scripts.context.store)?;
+        self.settle(layer, &accounts, &HashSet::new(), directories, origin)
+    }
+
+    /// Lays `layer` on top as it is over what is below, without the paths that it yields.
     fn settle(
         &mut self,
         layer: &Layer,
+        accounts: &Accounts,
         without: &HashSet<EntryPath>,
         directories: Directories<'_>,
         origin: Origin,
     ) -> Result<(), StackError> {
         let (epoch, store) = (self.scripts.epoch, self.scripts.context.store);
-        let settled = settle_on(&self.stack, layer, without, directories, &origin, epoch, store)?;
+        let settled = settled_layer(layer, &self.stack.tree, accounts, without, directories, epoch);
+        let settled = settled.map_err(|source| StackError::Lost { origin: origin.label(), source })?;
+        if settled.id != layer.id {
+            store.put_layer(&settled.entries)?;
+        }
         (self.settled)(&settled, &origin);
         self.stack.push(settled, origin);
         Ok(())
