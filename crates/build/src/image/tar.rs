@@ -76,27 +76,14 @@ fn put<W: io::Write>(
             Some(carrier) => (carrier, tar::Kind::File(*size)),
             None => return Ok(()),
         },
-        Kind::File { size, .. } => (&entry.path, tar::Kind::File(*size)),
-        Kind::Dir { .. } => (&entry.path, tar::Kind::Dir),
-        Kind::Symlink(target) => (&entry.path, tar::Kind::Symlink(target.clone())),
-        Kind::Char { major, minor } => (&entry.path, tar::Kind::Char(*major, *minor)),
-        Kind::Block { major, minor } => (&entry.path, tar::Kind::Block(*major, *minor)),
-        Kind::Fifo => (&entry.path, tar::Kind::Fifo),
-        Kind::Whiteout => return Ok(()),
+        kind => match kind.to_tar() {
+            Some(kind) => (&entry.path, kind),
+            None => return Ok(()),
+        },
     };
     if masked.contains(&index) && !matches!(kind, tar::Kind::File(_)) {
         return Ok(());
     }
-    archive.entry(&tar::Entry {
-        kind,
-        mode: entry.mode,
-        uid: entry.user.id,
-        gid: entry.group.id,
-        uname: String::new(),
-        gname: String::new(),
-        mtime: entry.mtime,
-        xattrs: entry.xattrs.clone(),
-        ..tar::Entry::file(path.as_bytes(), 0)
-    })?;
+    archive.entry(&entry.tar_header(path, kind))?;
     io::copy(content, archive).map(|_| ())
 }

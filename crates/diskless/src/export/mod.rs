@@ -247,26 +247,13 @@ fn write(path: &Path, items: &BTreeMap<EntryPath, Item>) -> io::Result<()> {
 }
 
 fn header(path: &EntryPath, item: &Item) -> tar::Entry {
-    let entry = &item.entry;
-    let kind = match &entry.kind {
-        Kind::Dir { .. } | Kind::Whiteout => tar::Kind::Dir,
+    let kind = match item.entry.kind.to_tar() {
         // Other names of a file are files of their own here.
-        Kind::File { .. } | Kind::Hardlink(_) => tar::Kind::File(item.bytes.len() as u64),
-        Kind::Symlink(target) => tar::Kind::Symlink(target.clone()),
-        Kind::Char { major, minor } => tar::Kind::Char(*major, *minor),
-        Kind::Block { major, minor } => tar::Kind::Block(*major, *minor),
-        Kind::Fifo => tar::Kind::Fifo,
+        Some(tar::Kind::File(_) | tar::Kind::Hardlink(_)) => tar::Kind::File(item.bytes.len() as u64),
+        Some(kind) => kind,
+        None => tar::Kind::Dir,
     };
-    tar::Entry {
-        kind,
-        mode: entry.mode,
-        uid: entry.user.id,
-        gid: entry.group.id,
-        uname: String::new(),
-        gname: String::new(),
-        mtime: entry.mtime,
-        ..tar::Entry::file(path.as_bytes(), 0)
-    }
+    tar::Entry { xattrs: Default::default(), ..item.entry.tar_header(path, kind) }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod package;
 pub mod path;
 pub mod stored;
 pub mod stream;
+mod tar;
 
 pub use entry::{Entry, Kind, Owner, Xattrs};
 pub use path::{BadPath, EntryPath};
