@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use hoopy_base::arch::Arch;
 use hoopy_base::report::{Timings, shown_path};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a build made.
 #[derive(Debug, Clone, Serialize)]
@@ -12,7 +12,20 @@ pub struct Built {
     /// The file.
     #[serde(serialize_with = "shown_path")]
     pub path: PathBuf,
-    /// Its size in bytes.
+    /// What is in it.
+    #[serde(flatten)]
+    pub facts: ImageFacts,
+    /// Whether it was there already, made of the same.
+    pub unchanged: bool,
+    /// How long it took.
+    #[serde(skip)]
+    pub timings: Timings,
+}
+
+/// What is known of an image that was written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImageFacts {
+    /// The file's size in bytes.
     pub size: u64,
     /// The initramfs in it, in bytes.
     pub initramfs: u64,
@@ -26,15 +39,10 @@ pub struct Built {
     pub arch: Arch,
     /// Whom the certificate is for that it is signed under (`CN=Example`); absent where it is not signed.
     pub signed_by: Option<String>,
-    /// Whether it was there already, made of the same.
-    pub unchanged: bool,
-    /// How long it took.
-    #[serde(skip)]
-    pub timings: Timings,
 }
 
 /// A layer and its unpacked size.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LayerSize {
     /// What it is.
     pub name: String,

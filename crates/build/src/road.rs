@@ -8,26 +8,26 @@ use hoopy_base::report::{Event, Timings, Warnings};
 use hoopy_boot::release::Release;
 use hoopy_cpio::codec::Codec;
 use hoopy_lock::{Lock, Role};
-use hoopy_store::StoreError;
 use hoopy_store::layer::Layer;
 use hoopy_trust::image::{ImageSigner, SignImageError};
 
-use crate::built::{Built, LayerSize};
+use crate::built::Built;
+use crate::check;
 use crate::context::Context;
-use crate::fetch;
 use crate::image::{self, Identity, ImageError, Kernel, Spec, Version};
 use crate::segment::gather::Gather;
 use crate::segment::groups::Groups;
 use crate::segment::maker::SegmentMaker;
 use crate::stack::database::is_boot;
-use crate::stack::{self, Inputs, Origin, Runner, Stack};
+use crate::stack::{self, Origin, Runner, Stack};
 use crate::target::Target;
 use crate::working_tree::WorkingTree;
-use crate::{check, ignored, locking as lock, programs};
 
 mod assemble;
 mod error;
 mod fit;
+mod inputs;
+mod made;
 mod packages;
 mod previous;
 mod questions;
@@ -37,6 +37,8 @@ mod unchanged;
 pub use crate::image::{Output, OwnerKeys};
 use assemble::{Assembly, PreviousDraft, draft_of_previous};
 pub use error::BuildError;
+use inputs::{inputs, locked, refuse_missing};
+use made::{Made, built, remember};
 use previous::PreviousImage;
 use questions::GitQuestions;
 pub use tool::loader;
@@ -143,6 +145,7 @@ fn mending<T>(
 ) -> Result<T, BuildError> {
     match attempt() {
         Err(_) if context.store.take_damage() => {
+            // What the attempt came upon was removed there and then: verifying does not find it any more.
             let lost = context.store.verify()?.removed.len() + 1;
             let note = format!("the store was damaged: making {lost} of its files anew");
             context.observer.event(Event::Note(&note));
@@ -150,52 +153,6 @@ fn mending<T>(
         }
         result => result,
     }
-}
-
-/// What a root is made of, fetched; and how many bytes of the machine's memory modules take more, being unpacked.
-fn inputs<'a>(
-    target: &'a Target,
-    lock: &Lock,
-    tree: &'a WorkingTree,
-    boots: bool,
-    agents: &'a [PathBuf],
-    timings: &mut Timings,
-    context: Context<'_>,
-) -> Result<(Inputs<'a>, u64), BuildError> {
-    let (system, observer) = (&target.system, context.observer);
-    timings.step("fetch", observer, || tool::fetch(system, lock, &|_| true, context))?;
-    programs::build(&system.programs, observer)?;
-    let imported = timings.step("import", observer, || packages::import(system, lock, context));
-    let (packages, modules) = imported?;
-    let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
-    let arch = lock.arch;
-    Ok((Inputs { system, arch, epoch: lock.epoch, boots, packages, keys, agents, tree }, modules))
-}
-
-/// The lock: the one that is there, or a new one where there is none and `must_exist` does not say otherwise.
-fn locked(target: &Target, must_exist: bool, context: Context<'_>) -> Result<Lock, BuildError> {
-    let path = &target.lock.path;
-    if let Some(lock) = &target.lock.content {
-        let mismatch = lock::Mismatch::between(lock, &target.system);
-        return if mismatch.is_none() {
-            Ok(lock.clone())
-        } else {
-            Err(BuildError::Mismatch { path: path.clone(), mismatch })
-        };
-    }
-    if must_exist {
-        return Err(BuildError::NoLock(path.clone()));
-    }
-    context.observer.event(Event::Note(&format!("no {}: creating it", path.display())));
-    let lock = lock::make(target, lock::Keep::default(), context)?;
-    lock.write(path)?;
-    Ok(lock)
-}
-
-/// Refuses a directory without what `.gitignore` names: its image would lack that in silence.
-fn refuse_missing(target: &Target) -> Result<(), BuildError> {
-    let missing = ignored::missing(&target.system);
-    if missing.is_empty() { Ok(()) } else { Err(BuildError::Missing(missing)) }
 }
 
 /// An image that is asked for.
@@ -208,14 +165,6 @@ struct Request<'a> {
     tree: WorkingTree,
     /// The image, before its root is known.
     spec: Spec,
-}
-
-/// An image that was built, and the stack that it is made of.
-struct Made {
-    built: Built,
-    stack: Stack,
-    /// Whether every key that it should be signed with was at hand.
-    signed_as_requested: bool,
 }
 
 /// The root of an image, and what is known of it.
@@ -374,16 +323,6 @@ impl Request<'_> {
     }
 }
 
-/// Remembers an image that was written.
-fn remember(spec: &Spec, built: &Built, context: Context<'_>) -> Result<(), StoreError> {
-    let Some(image) = PreviousImage::of(spec, built, context.store) else { return Ok(()) };
-    match image.remember(spec, context.store) {
-        // The image is there, made of what the store had.
-        Err(StoreError::ReadOnly { .. }) => Ok(()),
-        result => result,
-    }
-}
-
 fn check_codec(codec: Codec, kernel: &Kernel) -> Result<(), ImageError> {
     let Some(config) = &kernel.config else { return Ok(()) };
     codec
@@ -395,29 +334,4 @@ fn check_codec(codec: Codec, kernel: &Kernel) -> Result<(), ImageError> {
 fn identity(spec: &Spec, day: &str) -> Identity {
     let next = || Version::next(&spec.images(), &spec.name, day).to_string();
     Identity { name: spec.name.clone(), version: spec.version.clone().unwrap_or_else(next) }
-}
-
-/// What was made.
-fn built(spec: &Spec, stack: &Stack, path: PathBuf, size: u64, initramfs: u64, modules: u64) -> Built {
-    let mut layers = largest(stack);
-    layers.truncate(5);
-    Built {
-        path: path.canonicalize().unwrap_or(path),
-        size,
-        initramfs,
-        packages: stack.packages().count(),
-        layers,
-        arch: spec.arch,
-        modules,
-        signed_by: spec.signer.as_ref().map(|signer| signer.subject.clone()),
-        unchanged: false,
-        timings: Timings::default(),
-    }
-}
-
-fn largest(stack: &Stack) -> Vec<LayerSize> {
-    let mut sizes: Vec<LayerSize> =
-        stack.iter().map(|(l, o)| LayerSize { name: o.label(), size: l.unpacked_size() }).collect();
-    sizes.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.name.cmp(&b.name)));
-    sizes
 }

@@ -42,6 +42,7 @@ pub fn uki_to(
     let total = plan.checksum(|_| sum);
     plan.set_checksum(total);
     let mut draft = draft().map_or_else(|| new(path), Ok).map_err(io)?;
+    // The kernel is the largest of what is no segment, and a draft made of the previous image often has it in its place.
     let linux = plan.data_range(Section::Linux);
     let is_kernel = |at, size| linux.as_ref().is_some_and(|linux| *linux == (at..at + size));
     let mut at = 0;

@@ -2,7 +2,7 @@
 
 use hoopy_base::size;
 
-use super::largest;
+use super::made::largest;
 use crate::image::{ImageError, Spec};
 use crate::stack::Stack;
 use crate::stack::database::is_boot;

@@ -5,13 +5,12 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
-use hoopy_base::arch::Arch;
 use hoopy_base::digest::RecipeId;
 use hoopy_base::report::Timings;
 use hoopy_store::{Seal, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::built::{Built, LayerSize};
+use crate::built::{Built, ImageFacts};
 use crate::image::{self, Output, Spec};
 
 /// An image of an earlier build.
@@ -22,15 +21,8 @@ pub struct PreviousImage {
     /// Where it is, as bytes: JSON has no other place for a path that is not UTF-8.
     #[serde(with = "path_as_bytes")]
     path: PathBuf,
-    size: u64,
-    initramfs: u64,
-    packages: usize,
-    /// The largest layers, unpacked.
-    layers: Vec<(String, u64)>,
-    modules: u64,
-    arch: Arch,
-    #[serde(default)]
-    signed_by: Option<String>,
+    /// What is in it.
+    facts: ImageFacts,
     /// Whether anybody wrote to it since.
     seal: Seal,
     /// The mode that it was written with. Images that an earlier hoopy wrote were open to all: what it remembered lacks
@@ -45,35 +37,9 @@ impl PreviousImage {
     pub fn of(spec: &Spec, built: &Built, store: &Store) -> Option<Self> {
         let file = File::open(&built.path).ok()?;
         let (seal, mode) = (store.seal(&file).ok()?, file.metadata().ok()?.mode());
-        let Built {
-            path,
-            size,
-            initramfs,
-            packages,
-            layers,
-            modules,
-            arch,
-            signed_by,
-            unchanged: _,
-            timings: _,
-        } = built.clone();
-        let kernel = fs::metadata(path.with_extension("vmlinuz")).ok().map(|meta| meta.len());
-        let layers = layers.into_iter().map(|LayerSize { name, size }| (name, size)).collect();
-        let name = spec.name.clone();
-        Some(Self {
-            name,
-            path,
-            size,
-            initramfs,
-            packages,
-            layers,
-            modules,
-            arch,
-            signed_by,
-            seal,
-            mode,
-            kernel,
-        })
+        let kernel = fs::metadata(built.path.with_extension("vmlinuz")).ok().map(|meta| meta.len());
+        let (path, facts) = (built.path.clone(), built.facts.clone());
+        Some(Self { name: spec.name.clone(), path, facts, seal, mode, kernel })
     }
 
     /// The image that was written of the same spec, where it is still there and whole.
@@ -110,7 +76,7 @@ impl PreviousImage {
     /// else is known by its size.
     fn is_whole(&self, spec: &Spec, store: &Store) -> bool {
         let Ok(mut file) = File::open(&self.path) else { return false };
-        let size = file.metadata().is_ok_and(|meta| meta.len() == self.size);
+        let size = file.metadata().is_ok_and(|meta| meta.len() == self.facts.size);
         let image = spec.output == Output::Uki;
         size && self.is_answer(spec)
             && (store.is_sealed(&file, &self.seal)
@@ -136,23 +102,7 @@ impl PreviousImage {
 
     /// What a build tells that has nothing else to do.
     pub fn into_built(self, timings: Timings) -> Built {
-        let Self {
-            name: _,
-            path,
-            size,
-            initramfs,
-            packages,
-            layers,
-            modules,
-            arch,
-            signed_by,
-            seal: _,
-            mode: _,
-            kernel: _,
-        } = self;
-        let layers = layers.into_iter().map(|(name, size)| LayerSize { name, size }).collect();
-        let unchanged = true;
-        Built { path, size, initramfs, packages, layers, modules, arch, signed_by, unchanged, timings }
+        Built { path: self.path, facts: self.facts, unchanged: true, timings }
     }
 }
 

@@ -1,4 +1,4 @@
-//! ScriptLocation scripts run: in the sandbox of this machine where it can, else in a virtual machine.
+//! Where scripts run: in this machine's sandbox where possible, otherwise in a virtual machine.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! LayerPrefetch large layers before a script needs them: while the first scripts run over small layers, another core
-//! unpacks the large packages that later scripts will run over, so that none waits for a kernel's modules.
+//! Unpacks large layers before a script needs them: while the first scripts run over small layers, another core unpacks
+//! the large packages that later scripts will run over, so that none waits for a kernel's modules.
 //!
 //! What is unpacked is what a package will be on the stack unless a script says otherwise; where one does, the work was
 //! for nothing and does no harm.

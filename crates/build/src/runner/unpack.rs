@@ -1,4 +1,4 @@
-//! LayerPrefetch one layer out of the store for scripts.
+//! Unpacks one layer from the store for scripts.
 
 use hoopy_sandbox::{SandboxError, Session};
 use hoopy_store::Store;

@@ -30,26 +30,28 @@ pub fn run(global: &Global, own: &Build, recording: Option<&Recording>) -> Resul
 /// The summary of a build.
 fn table(built: &Built) -> String {
     if built.unchanged {
-        return format!("{} is up to date ({})\n", built.path.display(), size::show(built.size));
+        return format!("{} is up to date ({})\n", built.path.display(), size::show(built.facts.size));
     }
     let mut out = format!("image     {}\n", built.path.display());
-    out += &match built.initramfs {
-        0 => format!("size      {}\n", size::show(built.size)),
-        initramfs => format!("size      {} (initramfs {})\n", size::show(built.size), size::show(initramfs)),
+    out += &match built.facts.initramfs {
+        0 => format!("size      {}\n", size::show(built.facts.size)),
+        initramfs => {
+            format!("size      {} (initramfs {})\n", size::show(built.facts.size), size::show(initramfs))
+        }
     };
-    out += &format!("packages  {}\n", built.packages);
-    built.signed_by.iter().for_each(|signer| out += &format!("signed    by {signer}\n"));
+    out += &format!("packages  {}\n", built.facts.packages);
+    built.facts.signed_by.iter().for_each(|signer| out += &format!("signed    by {signer}\n"));
     let steps: Vec<String> =
         built.timings.0.iter().map(|(step, took)| format!("{step} {:.2} s", took.as_secs_f64())).collect();
     out += &format!("time      {}\n", steps.join(", "));
-    if built.modules > 0 {
-        let more = size::show(built.modules);
+    if built.facts.modules > 0 {
+        let more = size::show(built.facts.modules);
         out += &format!(
             "memory    {more} more on the machine, since kernel modules are unpacked for a smaller image\n"
         );
     }
     let layers: Vec<String> =
-        built.layers.iter().map(|l| format!("{} {}", l.name, size::show(l.size))).collect();
+        built.facts.layers.iter().map(|l| format!("{} {}", l.name, size::show(l.size))).collect();
     out += &format!("largest   {}\n", layers.join(", "));
     out
 }

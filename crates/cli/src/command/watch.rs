@@ -61,7 +61,7 @@ impl Session<'_> {
             let took: Duration = built.timings.0.iter().map(|(_, took)| *took).sum();
             let how =
                 if built.unchanged { "up to date".into() } else { format!("{:.2} s", took.as_secs_f64()) };
-            print(format!("{} ({}): {how}\n", built.path.display(), size::show(built.size)))?;
+            print(format!("{} ({}): {how}\n", built.path.display(), size::show(built.facts.size)))?;
         }
         if !built.unchanged {
             self.replace(&built.path);
