@@ -53,6 +53,36 @@ fn crates_import_what_the_table_says() {
     assert!(gone.is_empty(), "ARCHITECTURE.md names crates that are not there: {gone:?}");
 }
 
+/// Every file and directory of the repository, directories with a slash at the end.
+fn everything(dir: &Path, at: &str, found: &mut Vec<String>) {
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let name = format!("{at}/{}", entry.file_name().to_string_lossy());
+        if !entry.file_type().unwrap().is_dir() {
+            found.push(name);
+        } else if !name.ends_with("/target") && !name.ends_with("/.git") {
+            everything(&entry.path(), &name, found);
+            found.push(name + "/");
+        }
+    }
+}
+
+#[test]
+fn every_path_that_the_architecture_names_exists() {
+    let mut found = Vec::new();
+    everything(&root(), "", &mut found);
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let spans = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    // A path may leave out its beginning, as `stack/fold.rs` does.
+    let is_path = |span: &&str| {
+        span.contains('/') && span.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
+    };
+    let missing: BTreeSet<&str> = spans
+        .filter(is_path)
+        .filter(|span| !found.iter().any(|path| path.ends_with(&format!("/{span}"))))
+        .collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names what is not there: {missing:?}");
+}
+
 /// A crate's files by their module's path; `a::b` is `a/b.rs` or `a/b/mod.rs`, and the crate's root is empty.
 fn modules(dir: &Path, at: &str, found: &mut BTreeMap<String, String>) {
     for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
