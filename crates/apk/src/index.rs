@@ -11,7 +11,7 @@ use crate::catalogue::{self, Sheaf, Text};
 use crate::gzip::{Digests, Member};
 use crate::record::Record;
 use crate::signature::{self, KeyRing, SignatureError, SigningKey, Verified};
-use crate::stanza::{Draft, LineError};
+use crate::stanza::{LineError, StanzaReader};
 use crate::tar::{self, TarError};
 
 /// Alpine's largest index inflates to about 15 MB; a bomb stops here.
@@ -237,7 +237,7 @@ fn string(mut from: impl Read) -> Result<String, IndexError> {
 /// [`IndexError::Line`].
 pub fn parse(text: &str) -> Result<Vec<Record>, IndexError> {
     let mut records = Vec::with_capacity(text.len() / 500);
-    let mut draft = Draft::default();
+    let mut draft = StanzaReader::default();
     let mut last = 0;
     for (line, content) in (1..).zip(text.lines()) {
         let at = |source| IndexError::Line { line, source };

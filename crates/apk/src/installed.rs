@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::index::IndexError;
 use crate::record::{Checksum, Record};
-use crate::stanza::{Draft, LineError, joined};
+use crate::stanza::{LineError, StanzaReader, joined};
 
 /// Owner and mode of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +104,7 @@ fn access(out: &mut Vec<u8>, letter: char, access: Access, usual: Access) {
 /// [`IndexError::Line`].
 pub fn parse(text: &str) -> Result<Vec<Installed>, IndexError> {
     let mut all = Vec::new();
-    let mut draft = Draft::default();
+    let mut draft = StanzaReader::default();
     let mut dirs: Vec<Dir> = Vec::new();
     for (line, content) in (1..).zip(text.lines().chain([""])) {
         let at = |source| IndexError::Line { line, source };

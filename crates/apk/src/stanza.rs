@@ -15,7 +15,7 @@ pub enum LineError {
     #[error("expected a letter, `:` and a value, found {0:?}")]
     Shape(String),
     /// A field in capitals, without which the package cannot be understood, that is not known.
-    #[error("field `{0}:` is not known, and capitals mean that it must be")]
+    #[error("unknown field `{0}:`: fields with a capital letter must be understood")]
     Unknown(char),
     /// A number that is none.
     #[error("field `{0}:` is not a number: {1:?}")]
@@ -39,19 +39,19 @@ const MAX_FILE_PART: usize = 200;
 
 /// A stanza being read.
 #[derive(Debug)]
-pub struct Draft {
+pub struct StanzaReader {
     record: Record,
     seen_checksum: bool,
     begun: bool,
 }
 
-impl Default for Draft {
+impl Default for StanzaReader {
     fn default() -> Self {
         Self { record: Record::empty(), seen_checksum: false, begun: false }
     }
 }
 
-impl Draft {
+impl StanzaReader {
     /// Takes one line that is not blank. Fields of the installed database's files (`F R M a Z`) are passed over.
     ///
     /// # Errors

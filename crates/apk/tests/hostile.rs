@@ -227,7 +227,7 @@ fn a_database_that_unfolds_to_far_more_than_itself_is_refused() {
         let info = adb.object(&fields);
         adb.object(&[info])
     });
-    assert!(error.contains("may be a bomb"), "{error}");
+    assert!(error.contains("may be a decompression bomb"), "{error}");
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn a_bomb_is_refused_before_it_is_inflated() {
     let control = member(&[info], false).unwrap();
     let data = member(&[(Entry::file(b"zeros", zeros.len() as u64), &zeros)], true).unwrap();
     let error = read(&[control, data].concat()).unwrap_err().to_string();
-    assert!(error.contains("may be a bomb"), "{error}");
+    assert!(error.contains("may be a decompression bomb"), "{error}");
 
     let script = (Entry::file(b".post-install", 20 << 20), &zeros[..20 << 20]);
     let error = read(&member(&[script], false).unwrap()).unwrap_err().to_string();

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use common::oracle::Oracle;
 use hoopy_apk::package::member::member;
-use hoopy_apk::package::write::{DataWriter, Draft, write};
+use hoopy_apk::package::write::{DataWriter, NewPackage, write};
 use hoopy_apk::package::{self, PackageInfo};
 use hoopy_apk::signature::{KeyRing, SigningKey};
 use hoopy_apk::tar::{Entry, Kind};
@@ -136,7 +136,7 @@ fn what_is_read_is_what_apk_installs() {
 
     let mut bytes = Vec::new();
     let info = PackageInfo::parse(INFO).unwrap();
-    let draft = Draft { info, scripts: Vec::new(), mtime: 0 };
+    let draft = NewPackage { info, scripts: Vec::new(), mtime: 0 };
     let record = write(&draft, data, Some(&key), &mut bytes).unwrap();
     package::verify(bytes.as_slice(), &record.checksum).unwrap();
 

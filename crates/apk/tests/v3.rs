@@ -307,7 +307,7 @@ fn its_index_names_it_and_vouches_for_it() {
 #[test]
 fn an_index_of_v3_has_packages_of_v2_too() {
     let Some(bench) = Bench::new("an_index_of_v3_has_packages_of_v2_too") else { return };
-    use hoopy_apk::package::write::{DataWriter, Draft, write};
+    use hoopy_apk::package::write::{DataWriter, NewPackage, write};
     let mut record = read(&bench.package("foo.apk", &[])).unwrap().info.record;
     record.replaces_priority = 0;
     let info = PackageInfo { record, triggers: Vec::new(), datahash: None };
@@ -316,7 +316,7 @@ fn an_index_of_v3_has_packages_of_v2_too() {
     let mut bytes = Vec::new();
     let pem = std::fs::read_to_string(bench.path("test.rsa")).unwrap();
     let key = SigningKey::from_pem(KEY, &pem).unwrap();
-    let draft = Draft { info, scripts: Vec::new(), mtime: 0 };
+    let draft = NewPackage { info, scripts: Vec::new(), mtime: 0 };
     let written = write(&draft, data, Some(&key), &mut bytes).unwrap();
     std::fs::write(bench.path("two.apk"), &bytes).unwrap();
     let index = index::read(&bench.index(&["two.apk"], &[]), &bench.keys).unwrap();

@@ -84,12 +84,12 @@ pub fn is_standard_output(path: &Path) -> bool {
 
 /// Something large that is written whole before it gets to where it is to be.
 #[derive(Debug)]
-pub struct Output {
+pub struct OutputFile {
     pending: Pending,
     to: Destination,
 }
 
-impl Output {
+impl OutputFile {
     /// One that is to be at `path`.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// What came of an import.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Report {
+pub struct TransferReport {
     /// What was done, in one line.
     pub headline: String,
     /// What was taken: a subject, and how much of it.
@@ -50,7 +50,7 @@ pub struct SecretFile {
     pub kept: Option<String>,
 }
 
-impl Report {
+impl TransferReport {
     /// One with this first line.
     pub fn of(headline: String) -> Self {
         Self { headline, ..Self::default() }
@@ -84,7 +84,7 @@ impl Report {
 const SECRETS_REFUSED: &str =
     "Secrets, not taken (--recipient KEY encrypts them; --plain-secrets puts them where git ignores them)";
 
-impl fmt::Display for Report {
+impl fmt::Display for TransferReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.headline)?;
         for Taken { what, detail } in &self.taken {

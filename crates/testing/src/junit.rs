@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use hoopy_base::markup::escaped;
 
-use super::report::{Origin, Outcome, Report, Verdict};
+use super::report::{Origin, TestOutcome, TestReport, Verdict};
 
 /// The report as XML. `suite` is what the tests are of: the image's name.
-pub fn junit(report: &Report, suite: &str) -> String {
+pub fn junit(report: &TestReport, suite: &str) -> String {
     let [_, failed, skipped] = report.counts();
     let counts = format!(
         "tests=\"{}\" failures=\"{failed}\" errors=\"0\" skipped=\"{skipped}\" time=\"{:.3}\"",
@@ -24,7 +24,7 @@ pub fn junit(report: &Report, suite: &str) -> String {
     out + "  </testsuite>\n</testsuites>\n"
 }
 
-fn case(out: &mut String, outcome: &Outcome, suite: &str) {
+fn case(out: &mut String, outcome: &TestOutcome, suite: &str) {
     let class = match outcome.origin {
         Origin::Check => "hoopy",
         Origin::Script => "tests",
@@ -64,8 +64,8 @@ mod tests {
 
     use super::*;
 
-    fn report() -> Report {
-        let outcome = |origin, name: &str, verdict, output: &str| Outcome {
+    fn report() -> TestReport {
+        let outcome = |origin, name: &str, verdict, output: &str| TestOutcome {
             origin,
             name: name.to_owned(),
             verdict,
@@ -83,7 +83,7 @@ mod tests {
             ),
             outcome(Origin::Script, "20", Verdict::Skipped("exit status 77".to_owned()), "no \"disk\""),
         ];
-        Report { outcomes, took: Duration::from_secs(30), ..Report::default() }
+        TestReport { outcomes, took: Duration::from_secs(30), ..TestReport::default() }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `hoopy test`: the image is booted as it is, looked at, and every script of `tests/` is run inside it.
 //!
 //! ```text
-//! image ── another command line ──▶ machine ◀── virtio port ──▶ checks, scripts ──▶ Report ──▶ JUnit
+//! image ── another command line ──▶ machine ◀── virtio port ──▶ checks, scripts ──▶ TestReport ──▶ JUnit
 //!          bootstrap                machine      channel         checks, session     report     junit
 //! ```
 //!
@@ -43,7 +43,7 @@ use hoopy_vm::{
 pub use bootstrap::BootstrapError;
 pub use error::TestRunError;
 pub use junit::junit;
-pub use report::{Origin, Outcome, Phases, Report, Verdict};
+pub use report::{Origin, Phases, TestOutcome, TestReport, Verdict};
 pub use scripts::{Directory, Part, ScriptsError, Test};
 
 /// The exit status by which a script says that it found nothing out, as automake's tests have it.
@@ -96,7 +96,7 @@ pub trait Watch: Sync {
     /// The machine of hoopy's own checks is up, for the first time.
     fn booted(&self, phases: &Phases);
     /// A test is over.
-    fn ended(&self, outcome: &Outcome);
+    fn ended(&self, outcome: &TestOutcome);
 }
 
 /// Which machines an image is for.
@@ -114,7 +114,7 @@ pub fn arch(image: &Path) -> Result<Arch, TestRunError> {
 ///
 /// # Errors
 /// [`TestRunError`] where nothing could be tested. That a machine does not boot, or a test fails, is in the report.
-pub fn run(settings: &Settings, watch: &dyn Watch) -> Result<Report, TestRunError> {
+pub fn run(settings: &Settings, watch: &dyn Watch) -> Result<TestReport, TestRunError> {
     let started = Instant::now();
     let arch = arch(&settings.image)?;
     let line = command_line(&settings.image, arch)?;
@@ -131,7 +131,7 @@ pub fn run(settings: &Settings, watch: &dyn Watch) -> Result<Report, TestRunErro
     let first = Job::All(scripts);
     let jobs: Vec<Job> = std::iter::once(first).chain(parts.into_iter().map(Job::Parts)).collect();
     let mut found = run.all(&jobs)?;
-    let mut report = Report { took: started.elapsed(), ..Report::default() };
+    let mut report = TestReport { took: started.elapsed(), ..TestReport::default() };
     report.logs = jobs.iter().map(|job| run.log(job)).collect();
     for ended in &mut found {
         report.outcomes.append(&mut ended.outcomes);
@@ -152,7 +152,7 @@ enum Job {
 /// What came of it.
 #[derive(Default)]
 struct Ended {
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<TestOutcome>,
     boot: Option<Phases>,
     /// What the machine ran with.
     accelerator: Option<Accelerator>,

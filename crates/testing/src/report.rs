@@ -31,7 +31,7 @@ pub enum Origin {
 
 /// A test that was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Outcome {
+pub struct TestOutcome {
     /// Where it comes from.
     pub origin: Origin,
     /// What it is called.
@@ -65,9 +65,9 @@ pub struct Phases {
 
 /// What a test run found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct TestReport {
     /// hoopy's checks and the scripts, in the order in which they are shown.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<TestOutcome>,
     /// How long the first boot of the first machine took.
     pub boot: Option<Phases>,
     /// What the machines ran with; none where none was started.
@@ -80,7 +80,7 @@ pub struct Report {
     pub took: Duration,
 }
 
-impl Report {
+impl TestReport {
     /// How many passed, failed and were skipped.
     pub fn counts(&self) -> [usize; 3] {
         let mut counts = [0; 3];

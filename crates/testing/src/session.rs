@@ -7,7 +7,7 @@ use super::checks::{self, Finding};
 use super::error::TestRunError;
 use super::facts;
 use super::machine::{Machine, Trouble, Up};
-use super::report::{Origin, Outcome, Verdict};
+use super::report::{Origin, TestOutcome, Verdict};
 use super::scripts::{Part, Test};
 use super::{Ended, SKIPPED, Settings, Watch};
 
@@ -47,7 +47,7 @@ impl Told<'_> {
         advice: Option<String>,
     ) {
         let name = format!("{name}{}", self.suffix);
-        let outcome = Outcome { origin, name, verdict, took: self.since.elapsed(), output, advice };
+        let outcome = TestOutcome { origin, name, verdict, took: self.since.elapsed(), output, advice };
         // Of a run that is begun again nothing more is told
         if self.ended.falls_back.is_none() {
             self.watch.ended(&outcome);

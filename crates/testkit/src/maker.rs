@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
-use hoopy_apk::package::write::{DataWriter, Draft, write};
+use hoopy_apk::package::write::{DataWriter, NewPackage, write};
 use hoopy_apk::package::{PackageInfo, ScriptKind};
 use hoopy_apk::signature::SigningKey;
 use hoopy_apk::tar::{Entry, Kind};
@@ -78,7 +78,7 @@ impl Maker {
     pub fn write(self, dir: &Path, key: &SigningKey) -> Record {
         let path = dir.join(format!("{}-{}.apk", self.record.name, self.record.version));
         let info = PackageInfo { record: self.record, triggers: Vec::new(), datahash: None };
-        let draft = Draft { info, scripts: self.scripts, mtime: TIME };
+        let draft = NewPackage { info, scripts: self.scripts, mtime: TIME };
         write(&draft, self.data, Some(key), &mut File::create(path).expect("a package"))
             .expect("write a package")
     }

@@ -88,7 +88,7 @@ pub enum MeasureError {
     )]
     NotSystemd,
     /// A version whose order nobody has compared.
-    #[error("its EFI stub is of systemd {found}: what it measures is known of 252 and 257")]
+    #[error("its EFI stub is from systemd {found}: expected 252 or 257, whose measurements hoopy knows")]
     UnknownVersion {
         /// As the stub says it.
         found: String,
@@ -255,8 +255,9 @@ mod tests {
         assert_eq!(Stub::from_magic(&magic("257.6")).unwrap(), Stub::V257);
         for other in ["253", "256.7-1", "257~rc1", "2570", "v257", ""] {
             let refusal = Stub::from_magic(&magic(other)).unwrap_err().to_string();
-            let expected =
-                format!("its EFI stub is of systemd {other}: what it measures is known of 252 and 257");
+            let expected = format!(
+                "its EFI stub is from systemd {other}: expected 252 or 257, whose measurements hoopy knows"
+            );
             assert_eq!(refusal, expected);
         }
         assert!(matches!(Stub::from_magic(b"#### LoaderInfo: sd-boot 257"), Err(MeasureError::NotSystemd)));

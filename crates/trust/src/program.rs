@@ -5,7 +5,7 @@ use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
 use hoopy_base::atomic::Readers;
-use hoopy_base::destination::Output;
+use hoopy_base::destination::OutputFile;
 
 use crate::CertifiedSigner;
 use crate::authenticode::{LayoutError, Refusal, Scan, SignError, attach, verify};
@@ -62,7 +62,7 @@ pub fn sign(from: &Path, to: &Path, by: CertifiedSigner<'_>) -> Result<(), Progr
     let (mut file, scan) = scan(from)?;
     let attachment =
         attach(&scan, by).map_err(|source| ProgramError::Sign { path: from.to_owned(), source })?;
-    let mut output = Output::new(to).map_err(io_of(to))?;
+    let mut output = OutputFile::new(to).map_err(io_of(to))?;
     attachment.write(&mut file, output.file()).map_err(io_of(to))?;
     // Who may not read the one without a signature may not read the one with it
     let readers = Readers::of_file(from).map_err(io_of(from))?;

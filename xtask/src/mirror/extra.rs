@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hoopy_apk::package::PackageInfo;
-use hoopy_apk::package::write::{DataWriter, Draft};
+use hoopy_apk::package::write::{DataWriter, NewPackage};
 use hoopy_apk::signature::SigningKey;
 use hoopy_apk::tar::{self, Kind};
 use hoopy_apk::{Record, Version};
@@ -271,6 +271,6 @@ impl Package {
         }
         let mtime = self.record.build_time;
         let info = PackageInfo { record: self.record, triggers: Vec::new(), datahash: None };
-        finish(&Draft { info, scripts: Vec::new(), mtime }, data, key, dir)
+        finish(&NewPackage { info, scripts: Vec::new(), mtime }, data, key, dir)
     }
 }

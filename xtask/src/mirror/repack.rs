@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use flate2::read::GzDecoder;
 use hoopy_apk::installed::{self, Access, Installed};
-use hoopy_apk::package::write::{DataWriter, Draft, write};
+use hoopy_apk::package::write::{DataWriter, NewPackage, write};
 use hoopy_apk::package::{PackageInfo, ScriptKind};
 use hoopy_apk::signature::SigningKey;
 use hoopy_apk::tar::{self, Kind};
@@ -24,7 +24,7 @@ pub fn all(image: &Image, dir: &Path, key: &SigningKey) -> anyhow::Result<Vec<Re
     let mut records = Vec::new();
     for package in installed::parse(&image.text("/lib/apk/db/installed")?)? {
         let id = package.record.checksum.to_string();
-        let draft = Draft {
+        let draft = NewPackage {
             mtime: package.record.build_time,
             info: PackageInfo {
                 record: package.record.clone(),
@@ -40,7 +40,7 @@ pub fn all(image: &Image, dir: &Path, key: &SigningKey) -> anyhow::Result<Vec<Re
 }
 
 /// Writes one package file into `dir`.
-pub fn finish(draft: &Draft, data: DataWriter, key: &SigningKey, dir: &Path) -> anyhow::Result<Record> {
+pub fn finish(draft: &NewPackage, data: DataWriter, key: &SigningKey, dir: &Path) -> anyhow::Result<Record> {
     let record = &draft.info.record;
     let mut file = File::create(dir.join(format!("{}-{}.apk", record.name, record.version)))?;
     Ok(write(draft, data, Some(key), &mut file)?)

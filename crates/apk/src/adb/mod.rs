@@ -58,7 +58,7 @@ pub enum AdbError {
     #[error("more than {MAX_SIGNATURES} signatures, or one of more than 2048 bytes")]
     Signatures,
     /// A database of another version.
-    #[error("a database of version {0}, and this hoopy reads version 0")]
+    #[error("expected a database of version 0, found version {0}")]
     Version(u8),
     /// A value that lies outside the database.
     #[error("a value at byte {0} of the database, beyond its end")]
@@ -73,7 +73,7 @@ pub enum AdbError {
     },
     /// The same values are used so often that they would fill the memory.
     #[error(
-        "its values refer to each other far more often than those of any real file: refused, it may be a bomb"
+        "its values refer to each other far more often than those of any real file: refused, since it may be a decompression bomb"
     )]
     Bomb,
     /// A field that does not hold what it should.

@@ -75,7 +75,9 @@ pub enum PackageError {
     #[error("over {} files, more than any package has", admit::MAX_FILES)]
     TooManyFiles,
     /// Files far larger than their compressed form can be.
-    #[error("its files hold far more bytes than a package of its size can: refused, it may be a bomb")]
+    #[error(
+        "its files are far larger than a package of its size can make them: refused, since it may be a decompression bomb"
+    )]
     TooLarge,
     /// A file's content is not what its checksum says.
     #[error("{path:?}: checksum mismatch: the content is not what the package lists")]

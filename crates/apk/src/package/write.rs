@@ -16,7 +16,7 @@ use crate::tar;
 
 /// A package to write.
 #[derive(Debug)]
-pub struct Draft {
+pub struct NewPackage {
     /// What it says of itself; sizes, checksum and datahash are found as it is written.
     pub info: PackageInfo,
     /// Its scripts.
@@ -74,7 +74,7 @@ impl DataWriter {
 /// # Errors
 /// [`PackageError`] when it cannot be written or signed.
 pub fn write(
-    draft: &Draft,
+    draft: &NewPackage,
     data: DataWriter,
     key: Option<&SigningKey>,
     out: &mut dyn Write,
@@ -106,7 +106,7 @@ pub fn write(
     Ok(record)
 }
 
-fn control(info: &PackageInfo, draft: &Draft) -> io::Result<Vec<u8>> {
+fn control(info: &PackageInfo, draft: &NewPackage) -> io::Result<Vec<u8>> {
     let text = info.text();
     let file = |name: &str, mode, bytes: &[u8]| tar::Entry {
         mode,

@@ -77,14 +77,14 @@ pub enum CheckError {
 
 /// What [`unbuilt`] finds.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Report {
+pub struct CheckReport {
     /// What is wrong, by file and line.
     pub findings: Vec<Finding>,
     /// What could not be checked and why, where something could not.
     pub unchecked: Option<String>,
 }
 
-impl Report {
+impl CheckReport {
     /// Whether anything keeps the machine from doing what the directory says.
     pub fn has_errors(&self) -> bool {
         self.findings.iter().any(|f| f.severity == Severity::Error)
@@ -110,14 +110,14 @@ fn directory(target: &Target, tree: &WorkingTree) -> Result<Vec<Finding>, CheckE
 ///
 /// # Errors
 /// [`CheckError`].
-pub fn unbuilt(target: &Target, context: Context<'_>) -> Result<Report, CheckError> {
+pub fn unbuilt(target: &Target, context: Context<'_>) -> Result<CheckReport, CheckError> {
     let store = context.store;
     let (system, arch) = (&target.system, target.arch);
     let (stack, unchecked) = match unbuilt::stack(target, context)? {
         unbuilt::KnownFiles::Packages(stack) => (stack, None),
         unbuilt::KnownFiles::Nothing(why) => {
             let unchecked = Some(format!("{why}: services and interpreters were not looked for"));
-            return Ok(Report { findings: self::system(target)?, unchecked });
+            return Ok(CheckReport { findings: self::system(target)?, unchecked });
         }
     };
     let tree = WorkingTree::ask(&system.dir);
@@ -127,7 +127,7 @@ pub fn unbuilt(target: &Target, context: Context<'_>) -> Result<Report, CheckErr
     let tree = tree.answer();
     let git = Git::of(system, &tree);
     let findings = all(&View { system, arch, own, texts, image: Some(image), git })?;
-    Ok(Report { findings, unchecked })
+    Ok(CheckReport { findings, unchecked })
 }
 
 /// What the image's tree shows, `setup.sh` and all.
@@ -170,7 +170,10 @@ fn missing(file: &MissingFile) -> Finding {
         severity: Severity::Error,
         file: file.named_by.clone(),
         line: Some(file.line),
-        message: format!("{} is not there, and no clone has it, since git ignores it", file.path.display()),
+        message: format!(
+            "{} is missing, and clones do not have it, since git ignores it",
+            file.path.display()
+        ),
         fix: "bring it from where it is kept, or name it in `optional` in hoopy.toml".to_owned(),
     }
 }

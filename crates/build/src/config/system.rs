@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hoopy_base::arch::Arch;
 use hoopy_base::digest::{Hasher, RecipeId};

@@ -21,7 +21,7 @@ pub(super) const STRETCH: u64 = 8 << 20;
 
 /// An image of which something is written.
 #[derive(Debug)]
-pub struct Draft {
+pub struct ImageDraft {
     pending: Pending,
     /// What lies where, in the order of the file.
     stretches: Vec<Stretch>,
@@ -37,7 +37,7 @@ struct Stretch {
     sha256: ContentId,
 }
 
-impl Draft {
+impl ImageDraft {
     /// Begins to copy the image at `previous`, which must be as it was written. Nothing comes of it where it cannot be
     /// copied.
     pub fn of_previous(previous: PathBuf, jobs: &Jobs) -> Task<Option<Self>> {
@@ -84,7 +84,7 @@ impl Draft {
     }
 }
 
-fn copy(previous: &Path, stop: &Stop) -> io::Result<Option<Draft>> {
+fn copy(previous: &Path, stop: &Stop) -> io::Result<Option<ImageDraft>> {
     let mut from = File::open(previous)?;
     let pieces = manifest::of_image(&mut from).ok().flatten().unwrap_or_default();
     let end = pieces.last().map_or(0, |piece| piece.range().end);
@@ -103,7 +103,7 @@ fn copy(previous: &Path, stop: &Stop) -> io::Result<Option<Draft>> {
         // Syncing is for speed here: the image is synced when it is whole.
         let _ = copied.send(());
     }
-    Ok(Some(Draft { pending, stretches, end: at }))
+    Ok(Some(ImageDraft { pending, stretches, end: at }))
 }
 
 /// Sends `file` to the disk whenever something is sent, on a thread of its own, which goes on while more is written.

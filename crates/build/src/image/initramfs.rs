@@ -15,7 +15,7 @@ use hoopy_uki::Checksum;
 use sha2::{Digest as _, Sha256};
 
 use super::arrange::arrange;
-use super::{Draft, ImageError, InitramfsWriter};
+use super::{ImageDraft, ImageError, InitramfsWriter};
 use crate::context::Context;
 use crate::segment::Segment;
 use crate::segment::groups::Groups;
@@ -44,7 +44,7 @@ pub enum Content {
 }
 
 /// The draft into which an initramfs is being written.
-pub type Written = Task<Option<Draft>>;
+pub type Written = Task<Option<ImageDraft>>;
 
 /// An initramfs, described.
 #[derive(Debug, Clone)]

@@ -1,5 +1,5 @@
 //! Writing the initramfs while its segments are made, for an image without a previous one to copy
-//! ([`super::Draft::of_previous`]).
+//! ([`super::ImageDraft::of_previous`]).
 //!
 //! Where the initramfs begins is known before what is in it. Segments come in any order and are written in theirs, and
 //! sent to the disk meanwhile. What fails here fails again, and is reported, when the image is written.
@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use hoopy_store::Store;
 
-use super::draft::{Draft, STRETCH, sync_beside};
+use super::draft::{ImageDraft, STRETCH, sync_beside};
 use super::initramfs::{Content, Piece};
 use super::write::put;
 use crate::segment::Segment;
@@ -20,7 +20,7 @@ use crate::segment::Segment;
 /// Writes the initramfs of a new draft.
 #[derive(Debug)]
 pub struct InitramfsWriter {
-    draft: Draft,
+    draft: ImageDraft,
     /// Where the next piece goes.
     at: u64,
     store: Arc<Store>,
@@ -36,14 +36,14 @@ impl InitramfsWriter {
     /// # Errors
     /// What the system says.
     pub fn begin(dir: &Path, at: u64, store: &Arc<Store>) -> io::Result<Self> {
-        let mut draft = Draft::empty(dir)?;
+        let mut draft = ImageDraft::empty(dir)?;
         let written = sync_beside(draft.file_at(0)?)?;
         Ok(Self { draft, at, store: Arc::clone(store), written, since: 0 })
     }
 
     /// Writes `first`, and behind it the segments that are `made`, until there are no more. Nothing where it cannot be
     /// written.
-    pub fn write(mut self, first: &[Piece], made: &Receiver<(usize, Segment)>) -> Option<Draft> {
+    pub fn write(mut self, first: &[Piece], made: &Receiver<(usize, Segment)>) -> Option<ImageDraft> {
         first.iter().try_for_each(|piece| self.put(&piece.content)).ok()?;
         let (mut waiting, mut next) = (BTreeMap::new(), 0);
         for (index, segment) in made {

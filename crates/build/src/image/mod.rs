@@ -27,7 +27,7 @@ use crate::segment::SegmentError;
 
 pub use command_line::{LongCommandLine, check_length, command_line};
 pub use describe::{Identity, os_release};
-pub use draft::Draft;
+pub use draft::ImageDraft;
 pub use initramfs::{Content, Initramfs, Piece, Written};
 pub use initramfs_writer::InitramfsWriter;
 pub use kernel::{Kernel, find as find_kernel, version as kernel_version};
@@ -57,7 +57,7 @@ pub enum ImageError {
         source: KernelCannotUnpack,
     },
     /// The package with the EFI stub or the boot loader has none for this architecture.
-    #[error("{package} has no /{path}, which hoopy takes it for")]
+    #[error("{package} has no /{path}, which hoopy needs from it")]
     NoEfi {
         /// The package.
         package: String,

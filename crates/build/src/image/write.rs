@@ -12,7 +12,7 @@ use hoopy_trust::image::ImageSigner;
 use hoopy_uki::{Extent, Plan, Section};
 
 use super::initramfs::Content;
-use super::{Draft, ImageError, Initramfs};
+use super::{ImageDraft, ImageError, Initramfs};
 
 /// How a finished image gets its name.
 pub struct Publication<'a> {
@@ -35,7 +35,7 @@ pub fn uki_to(
     kernel: ContentId,
     store: &Store,
     publication: &Publication<'_>,
-    draft: impl FnOnce() -> Option<Draft>,
+    draft: impl FnOnce() -> Option<ImageDraft>,
 ) -> Result<u64, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
     let sum = initramfs.checksum();
@@ -82,14 +82,14 @@ pub fn initramfs_to(
     keep(draft, end, initramfs, &Publication { signer: None, readers }, path)
 }
 
-fn new(path: &Path) -> io::Result<Draft> {
-    Draft::empty(directory_of(path))
+fn new(path: &Path) -> io::Result<ImageDraft> {
+    ImageDraft::empty(directory_of(path))
 }
 
 /// Puts a finished draft, which may be longer than what it came to, in its place; gives its size, signed. What holds secrets
 /// in the clear is for its owner alone.
 fn keep(
-    draft: Draft,
+    draft: ImageDraft,
     size: u64,
     initramfs: &Initramfs,
     publication: &Publication<'_>,
@@ -105,7 +105,7 @@ fn keep(
 }
 
 /// Writes what is not there of the initramfs, which starts at `at`; gives where it ends.
-fn lay(out: &mut Draft, mut at: u64, initramfs: &Initramfs, store: &Store) -> io::Result<u64> {
+fn lay(out: &mut ImageDraft, mut at: u64, initramfs: &Initramfs, store: &Store) -> io::Result<u64> {
     for piece in &initramfs.pieces {
         if !out.has(at, piece.size(), piece.digest()) {
             put(out.file_at(at)?, &piece.content, store)?;

@@ -16,7 +16,7 @@ use super::{BuildError, tool};
 use crate::context::Context;
 use crate::image::manifest::{Makers, describe};
 use crate::image::{
-    self, Contents, Draft, Identity, ImageError, Initramfs, InitramfsWriter, Kernel, Output, OwnerKeys,
+    self, Contents, Identity, ImageDraft, ImageError, Initramfs, InitramfsWriter, Kernel, Output, OwnerKeys,
     Publication, Spec, plaintext,
 };
 use crate::segment::groups::Groups;
@@ -24,13 +24,13 @@ use crate::segment::maker::SegmentMaker;
 use crate::stack::Stack;
 
 /// A draft of the image that `spec` asks for, copied from the previous one while the root is made.
-pub(super) type PreviousDraft = Task<Option<Draft>>;
+pub(super) type PreviousDraft = Task<Option<ImageDraft>>;
 
 /// Begins the draft, where there is a previous image as it was written.
 pub(super) fn draft_of_previous(spec: &Spec, context: Context<'_>) -> Option<PreviousDraft> {
     let previous = PreviousImage::last(spec, context.store).filter(|_| spec.output == Output::Uki)?;
     let untouched = previous.is_untouched(spec, context.store);
-    untouched.then(|| Draft::of_previous(previous.path().clone(), context.jobs))
+    untouched.then(|| ImageDraft::of_previous(previous.path().clone(), context.jobs))
 }
 
 /// The last step's inputs.

@@ -70,7 +70,7 @@ pub enum BuildError {
 }
 
 fn missing(files: &[MissingFile]) -> String {
-    let mut text = String::from("files that git ignores, and so no clone has, are not there:");
+    let mut text = String::from("files are missing that git ignores, so that a clone does not have them:");
     for file in files {
         text += &format!("\n  {file}");
     }

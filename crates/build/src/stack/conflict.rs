@@ -25,7 +25,7 @@ pub enum Conflict {
         second: String,
     },
     /// One has a directory where the other has something else.
-    #[error("/{path} is a directory in {directory} and none in {other}: leave one of them out of `packages`")]
+    #[error("/{path} is a directory in {directory}, but not in {other}: leave one of them out of `packages`")]
     Kind {
         /// The path.
         path: EntryPath,

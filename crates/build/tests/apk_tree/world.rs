@@ -19,7 +19,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use hoopy_apk::package::write::{DataWriter, Draft, write};
+use hoopy_apk::package::write::{DataWriter, NewPackage, write};
 use hoopy_apk::package::{PackageInfo, ScriptKind};
 use hoopy_apk::tar::{Entry, Kind};
 use hoopy_testkit::maker;
@@ -64,7 +64,7 @@ fn one(text: &str, dir: &Path) -> Made {
     }
     let info = PackageInfo { record, triggers, datahash: None };
     let path = dir.join(format!("{name}-{version}.apk"));
-    let draft = Draft { info, scripts, mtime: 0 };
+    let draft = NewPackage { info, scripts, mtime: 0 };
     write(&draft, data, None, &mut File::create(&path).unwrap()).unwrap();
     Made { label: format!("{name}-{version}"), bytes: std::fs::read(path).unwrap() }
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use hoopy_base::arch::Arch;
 use hoopy_build::config::{ConfigError, Overrides, Repository, System};
 
-use self::check::Report;
+use self::check::Diagnosis;
 use self::install::Distribution;
 use crate::args::{Doctor, Global};
 use crate::error::{Exit, Result};
@@ -28,7 +28,7 @@ pub fn run(global: &Global, own: &Doctor) -> Result<Exit> {
     Ok(if report.can_build { Exit::Success } else { Exit::System })
 }
 
-fn report(global: &Global) -> Report {
+fn report(global: &Global) -> Diagnosis {
     let os_release = ["/etc/os-release", "/usr/lib/os-release"];
     let os_release = os_release.iter().find_map(|path| std::fs::read_to_string(path).ok());
     let here = Distribution::new(&os_release.unwrap_or_default(), rustix::process::geteuid().is_root());
@@ -44,7 +44,7 @@ fn report(global: &Global) -> Report {
     let main = main.unwrap_or_else(|| Repository::default_main(global.mirror.as_deref()));
     checks.push(supplies::mirror(&main, arch));
     checks.push(supplies::store(global));
-    Report::new(format!("{}, {}", here.name, std::env::consts::ARCH), arch, checks)
+    Diagnosis::new(format!("{}, {}", here.name, std::env::consts::ARCH), arch, checks)
 }
 
 /// The system in the working directory, where it is one: it may name another mirror.

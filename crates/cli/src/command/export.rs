@@ -3,7 +3,7 @@
 use hoopy_base::destination;
 use hoopy_build::config::Overrides;
 use hoopy_diskless::export;
-use hoopy_diskless::report::Report;
+use hoopy_diskless::report::TransferReport;
 
 use super::Resources;
 use crate::args::{Export, Global};
@@ -14,7 +14,7 @@ use crate::progress::Progress;
 pub fn run(global: &Global, own: &Export) -> Result<Exit> {
     let target = super::target(&own.system.dir, global, Overrides::default())?;
     if own.world {
-        let mut report = Report::default();
+        let mut report = TransferReport::default();
         print(export::world(&target.system, &mut report))?;
         if !global.quiet {
             report.left.iter().for_each(|left| note(format!("left out {}: {}", left.what, left.why)));

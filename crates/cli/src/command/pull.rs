@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 
 use hoopy_build::config::System;
 use hoopy_inspect::diff::FileChange;
-use hoopy_inspect::drift::{self, AddedPackages, Allowed, DATABASES, DriftError, Outcome, Pulled, WORLD};
+use hoopy_inspect::drift::{self, AddedPackages, Allowed, DATABASES, DriftError, PullOutcome, Pulled, WORLD};
 use hoopy_store::layer::path::is_within;
 
 use super::drift::{Comparison, changed};
@@ -47,8 +47,10 @@ pub fn run(global: &Global, own: &Pull) -> Result<Exit> {
     let allowed = Allowed { secrets: own.secrets, outside_links: own.outside_links, setuid: own.setuid };
     let mut pulled = drift::pull(&system.dir, &chosen, &comparison.listing, allowed)?;
     let named = |change: &&FileChange| own.all || paths.iter().any(|path| is_named(&change.path, path));
-    let left =
-        |change: &FileChange| Pulled { path: change.path.clone(), outcome: Outcome::LeftOut(OF_A_PACKAGE) };
+    let left = |change: &FileChange| Pulled {
+        path: change.path.clone(),
+        outcome: PullOutcome::LeftOut(OF_A_PACKAGE),
+    };
     pulled.extend(packaged.into_iter().filter(named).map(left));
     if own.json {
         print_json(&pulled)?;
@@ -98,16 +100,16 @@ fn added_packages(
 }
 
 /// How to pull what was refused.
-fn hint(outcome: &Outcome) -> Option<&'static str> {
+fn hint(outcome: &PullOutcome) -> Option<&'static str> {
     match outcome {
-        Outcome::Secret(_) => Some(
+        PullOutcome::Secret(_) => Some(
             "pull files that look secret with --secrets; everyone who can read the repository can read them then",
         ),
-        Outcome::OutsideLink(_) => Some(
+        PullOutcome::OutsideLink(_) => Some(
             "pull such links with --outside-links; a program that writes to one here changes the file of this computer",
         ),
-        Outcome::Setuid(_) => Some("pull such files and bits with --setuid; look at what they are first"),
-        Outcome::Written | Outcome::WrittenAsRoot | Outcome::LeftOut(_) => None,
+        PullOutcome::Setuid(_) => Some("pull such files and bits with --setuid; look at what they are first"),
+        PullOutcome::Written | PullOutcome::WrittenAsRoot | PullOutcome::LeftOut(_) => None,
     }
 }
 
@@ -138,17 +140,17 @@ fn ask(change: &FileChange) -> Result<bool> {
 fn line(one: &Pulled, system: &System) -> String {
     let to = system.path("root").join(&one.path);
     match &one.outcome {
-        Outcome::Written => format!("pulled   {}\n", to.display()),
-        Outcome::WrittenAsRoot => {
+        PullOutcome::Written => format!("pulled   {}\n", to.display()),
+        PullOutcome::WrittenAsRoot => {
             format!("pulled   {} (owned by root: change that in setup.sh)\n", to.display())
         }
-        Outcome::Secret(what) => format!("refused  {}: it looks like {what}\n", one.path),
-        Outcome::OutsideLink(target) => {
+        PullOutcome::Secret(what) => format!("refused  {}: it looks like {what}\n", one.path),
+        PullOutcome::OutsideLink(target) => {
             format!("refused  {}: a link to {target}, which is outside root/ on this computer\n", one.path)
         }
-        Outcome::Setuid(mode) => {
+        PullOutcome::Setuid(mode) => {
             format!("refused  {}: its mode {mode:04o} has the setuid or setgid bit\n", one.path)
         }
-        Outcome::LeftOut(why) => format!("left out {}: {why}\n", one.path),
+        PullOutcome::LeftOut(why) => format!("left out {}: {why}\n", one.path),
     }
 }

@@ -14,7 +14,7 @@ use hoopy_testing as testing;
 use hoopy_testing::{Directory, Settings, TestRunError};
 use hoopy_vm::usual_cpus;
 
-use self::show::{Report, Style};
+use self::show::{Style, TestsShown};
 use super::image::{self, ImageRequest};
 use crate::args::{Global, Scripts, Test};
 use crate::error::{CommandError, Context as _, Exit, Result};
@@ -42,7 +42,7 @@ pub fn run(global: &Global, own: &Test) -> Result<Exit> {
     };
     let name = image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let settings = settings(global, own, system, directory, tests, image)?;
-    let shown = Report::new(Style::of(own.json || global.quiet, wants_colours()));
+    let shown = TestsShown::new(Style::of(own.json || global.quiet, wants_colours()));
     shown.begin(&name, &settings);
     let report = testing::run(&settings, &shown)?;
     if let Some(file) = &own.junit {

@@ -274,7 +274,7 @@ fn what_is_not_for_this_machine_is_refused() {
     let said = far.fails(&deploy);
     assert!(
         said.contains(
-            "far is aarch64, and the image is for x86_64\nhint: build the image with --arch aarch64"
+            "the image is for x86_64, but far is aarch64\nhint: build the image with --arch aarch64"
         ),
         "{said}"
     );

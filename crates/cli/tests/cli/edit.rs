@@ -92,7 +92,7 @@ fn logs_come_without_what_a_terminal_would_act_on() {
     assert_eq!(logs(&home, &["logs", "nas"]), (Some(0), "one\u{fffd}[2J\ttwo\nthree\n".to_owned()));
     let home = machine("echo none");
     let (code, said) = logs(&home, &["logs", "nas"]);
-    assert!(code == Some(1) && said.contains("nas keeps no log"), "{said}");
+    assert!(code == Some(1) && said.contains("nas has no system log"), "{said}");
 }
 
 #[test]

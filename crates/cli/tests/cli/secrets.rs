@@ -201,7 +201,7 @@ fn check_names_what_is_wrong_with_secrets_and_how_it_is_mended() {
     assert!(said.contains("hoopy secret import root/etc/ssl/site.key"), "{said}");
     system.write(".gitignore", "images/\nroot/etc/gone.key\n");
     let said = system.check();
-    assert!(said.contains(".gitignore:2: root/etc/gone.key is not there, and no clone has it"), "{said}");
+    assert!(said.contains(".gitignore:2: root/etc/gone.key is missing"), "{said}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::path::Path;
 use flate2::{Compression, GzBuilder};
 use hoopy_apk::tar::{self, Writer};
 use hoopy_base::atomic::Readers;
-use hoopy_base::destination::Output;
+use hoopy_base::destination::OutputFile;
 use hoopy_build::config::System;
 use hoopy_build::context::Context;
 use hoopy_build::fetch::{self, FetchError};
@@ -26,7 +26,7 @@ use hoopy_store::layer::{BadPath, Entry, EntryPath, Kind};
 
 pub use world::{repositories, world};
 
-use crate::report::Report;
+use crate::report::TransferReport;
 
 /// Accounts, always: without them packages' scripts would number users anew.
 const ACCOUNTS: [&str; 3] = ["etc/passwd", "etc/group", "etc/shadow"];
@@ -86,9 +86,10 @@ pub fn export(
     path: &Path,
     runner: &mut dyn Runner,
     context: Context<'_>,
-) -> Result<Report, ExportError> {
+) -> Result<TransferReport, ExportError> {
     let stack = road::root(target, runner, context)?;
-    let mut report = Report::of(format!("Wrote {} of {}", path.display(), target.system.dir.display()));
+    let mut report =
+        TransferReport::of(format!("Wrote {} of {}", path.display(), target.system.dir.display()));
     let mut items = own(&stack, context.store, &mut report)?;
     settings(target, &mut items, &mut report)?;
     parents(&stack, &mut items);
@@ -103,7 +104,11 @@ pub fn export(
 }
 
 /// What lies over the packages and their scripts.
-fn own(stack: &Stack, store: &Store, report: &mut Report) -> Result<BTreeMap<EntryPath, Item>, ExportError> {
+fn own(
+    stack: &Stack,
+    store: &Store,
+    report: &mut TransferReport,
+) -> Result<BTreeMap<EntryPath, Item>, ExportError> {
     let is_own = |layer: usize| {
         matches!(stack.origins.get(layer), Some(Origin::Files | Origin::Programs | Origin::Setup))
     };
@@ -155,7 +160,7 @@ fn changed_directories<'a>(stack: &'a Stack, is_own: &dyn Fn(usize) -> bool) -> 
 }
 
 /// Says what an overlay cannot: that a file of a package is not there.
-fn removed(stack: &Stack, is_own: &dyn Fn(usize) -> bool, report: &mut Report) {
+fn removed(stack: &Stack, is_own: &dyn Fn(usize) -> bool, report: &mut TransferReport) {
     for (index, layer) in stack.tree.layers().iter().enumerate().filter(|(index, _)| is_own(*index)) {
         let gone = layer.entries.iter().filter(|entry| entry.kind == Kind::Whiteout);
         for entry in gone.filter(|entry| stack.tree.get(&entry.path).is_none()) {
@@ -174,7 +179,7 @@ fn removed(stack: &Stack, is_own: &dyn Fn(usize) -> bool, report: &mut Report) {
 fn settings(
     target: &Target,
     items: &mut BTreeMap<EntryPath, Item>,
-    report: &mut Report,
+    report: &mut TransferReport,
 ) -> Result<(), ExportError> {
     let system = &target.system;
     let outside: Vec<String> = items
@@ -234,7 +239,7 @@ fn parents(stack: &Stack, items: &mut BTreeMap<EntryPath, Item>) {
 
 /// Writes the archive. Equal systems give equal bytes: gzip's header has neither name nor time.
 fn write(path: &Path, items: &BTreeMap<EntryPath, Item>) -> io::Result<()> {
-    let mut output = Output::new(path)?;
+    let mut output = OutputFile::new(path)?;
     let gzip = GzBuilder::new().mtime(0).write(output.file(), Compression::best());
     let mut archive = Writer::new(gzip);
     for (path, item) in items {

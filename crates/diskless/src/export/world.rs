@@ -3,13 +3,13 @@
 use hoopy_build::config::{DEFAULT_MIRROR, System, release_dir};
 use hoopy_build::fetch::is_remote;
 
-use crate::report::Report;
+use crate::report::TransferReport;
 
 /// Where a diskless machine has the packages of its boot medium.
 const MEDIUM: &str = "/media/usb/apks";
 
 /// The text of `etc/apk/world`: `packages` without the kernel, which is on the boot medium.
-pub fn world(system: &System, report: &mut Report) -> String {
+pub fn world(system: &System, report: &mut TransferReport) -> String {
     let mut lines = system.world.texts();
     lines.retain(|line| {
         let name = line.split(['=', '<', '>', '~', '@']).next().unwrap_or_default();
@@ -31,7 +31,7 @@ pub fn world(system: &System, report: &mut Report) -> String {
 
 /// The text of `etc/apk/repositories`. Where the mirror is a directory of this computer, Alpine's own repositories have
 /// Alpine's own address: their packages are the same.
-pub fn repositories(system: &System, report: &mut Report) -> String {
+pub fn repositories(system: &System, report: &mut TransferReport) -> String {
     let mut text = format!("{MEDIUM}\n");
     for repository in &system.repositories {
         let tag = repository.tag.as_ref().map(|tag| format!("@{tag} ")).unwrap_or_default();

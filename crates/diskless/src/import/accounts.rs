@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use hoopy_base::shell::quoted;
 
-use crate::report::Report;
+use crate::report::TransferReport;
 
 /// A line of passwd(5) or group(5), by its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct Accounts {
 
 impl Accounts {
     /// Reads passwd(5) and group(5). What is no account is passed over, and said.
-    pub fn parse(passwd: &str, group: &str, report: &mut Report) -> Self {
+    pub fn parse(passwd: &str, group: &str, report: &mut TransferReport) -> Self {
         let mut lines = |file: &str, text: &str, count: usize| {
             let mut lines: Vec<Line> = Vec::new();
             for text in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
@@ -106,7 +106,12 @@ const MAX_ADDED: u32 = 256_000;
 
 /// Lines of a shell script that make the accounts of `source` where those of `packages` are. `whole`: what is missing was
 /// removed.
-pub fn script(source: &Accounts, packages: &Accounts, whole: bool, report: &mut Report) -> Vec<String> {
+pub fn script(
+    source: &Accounts,
+    packages: &Accounts,
+    whole: bool,
+    report: &mut TransferReport,
+) -> Vec<String> {
     if source.is_empty() {
         return Vec::new();
     }
@@ -249,7 +254,7 @@ fn removed(
     packages: &Accounts,
     whole: bool,
     script: &mut Vec<String>,
-    report: &mut Report,
+    report: &mut TransferReport,
 ) {
     let gone = |theirs: &[Line], ours: &[Line]| -> Vec<String> {
         theirs.iter().map(Line::name).filter(|name| find(ours, name).is_none()).map(str::to_owned).collect()
@@ -309,7 +314,7 @@ mod tests {
     use super::*;
 
     fn accounts(passwd: &str, group: &str) -> Accounts {
-        Accounts::parse(passwd, group, &mut Report::default())
+        Accounts::parse(passwd, group, &mut TransferReport::default())
     }
 
     #[test]
@@ -325,12 +330,12 @@ mod tests {
             r"adduser -D -H -u 1000 -G me -h '/home/me' -s '/bin/sh' -g 'It'\''s me' me",
             "addgroup me wheel",
         ];
-        assert_eq!(script(&source, &packages, false, &mut Report::default()), expected);
+        assert_eq!(script(&source, &packages, false, &mut TransferReport::default()), expected);
     }
 
     #[test]
     fn a_name_that_a_shell_would_run_is_no_account() {
-        let mut report = Report::default();
+        let mut report = TransferReport::default();
         let found = Accounts::parse(
             "$(reboot):x:0:0::/:/bin/sh\n-f:x:1:1::/:\nok:x:2:2::/:\na$b:x:3:3::/:\npc$:x:4:4::/:\n",
             "",

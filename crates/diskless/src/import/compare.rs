@@ -13,12 +13,12 @@ use hoopy_store::layer::{Entry, EntryPath, Kind};
 use hoopy_store::tree::links;
 
 use super::accounts::Accounts;
-use super::draft::{Draft, Part, RootFile};
+use super::draft::{Part, RootFile, SystemDraft};
 use super::installed::Database;
 use super::rules::{self, Rule};
 use super::secrets::{self, Policy, Secret};
 use crate::overlay::{Node, NodeKind, Overlay, Scope};
-use crate::report::{Report, SecretFile};
+use crate::report::{SecretFile, TransferReport};
 
 /// Links to places that are there only while a machine runs.
 const AT_RUN_TIME: [&[u8]; 7] = [b"media", b"mnt", b"proc", b"run", b"dev", b"tmp", b"sys"];
@@ -43,9 +43,9 @@ pub struct Comparison<'a, 'p> {
     /// The system directory as it is being made.
     pub dir: &'a Path,
     /// Where to.
-    pub draft: &'a mut Draft,
+    pub draft: &'a mut SystemDraft,
     /// What is said.
-    pub report: &'a mut Report,
+    pub report: &'a mut TransferReport,
 }
 
 impl Comparison<'_, '_> {

@@ -56,7 +56,7 @@ impl Part {
 
 /// What a directory will hold.
 #[derive(Debug, Default)]
-pub struct Draft {
+pub struct SystemDraft {
     /// Files of `root/`.
     pub files: BTreeMap<EntryPath, RootFile>,
     /// Links of `root/`.
@@ -75,7 +75,7 @@ pub struct Draft {
     pub owners: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Draft {
+impl SystemDraft {
     /// Adds a line of `setup.sh`.
     pub fn line(&mut self, part: Part, line: impl Into<String>) {
         self.setup.entry(part).or_default().push(line.into());

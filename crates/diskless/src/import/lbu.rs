@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::overlay::{NodeKind, Overlay};
-use crate::report::Report;
+use crate::report::TransferReport;
 
 /// Where lbu's list is, and where apk looks for others.
 const LISTS: &str = "etc/apk/protected_paths.d";
@@ -21,7 +21,7 @@ pub struct Lbu {
 ///
 /// # Errors
 /// What reading fails with.
-pub fn read(overlay: &Overlay, report: &mut Report) -> io::Result<Lbu> {
+pub fn read(overlay: &Overlay, report: &mut TransferReport) -> io::Result<Lbu> {
     let mut lbu = Lbu::default();
     let lists: Vec<String> =
         overlay.below(LISTS).map(|(path, _)| path.to_string()).filter(|p| p.ends_with(".list")).collect();
@@ -58,7 +58,7 @@ pub fn read(overlay: &Overlay, report: &mut Report) -> io::Result<Lbu> {
     Ok(lbu)
 }
 
-fn settings(overlay: &Overlay, report: &mut Report) -> io::Result<()> {
+fn settings(overlay: &Overlay, report: &mut TransferReport) -> io::Result<()> {
     for line in overlay.text("etc/lbu/lbu.conf")?.lines().map(str::trim).filter(|line| !line.starts_with('#'))
     {
         let Some((key, value)) = line.split_once('=') else { continue };

@@ -33,7 +33,7 @@ use hoopy_store::layer::EntryPath;
 
 use accounts::Accounts;
 use compare::Comparison;
-use draft::{Draft, Part};
+use draft::{Part, SystemDraft};
 use installed::Database;
 use notes::notes;
 use secrets::{Policy, Secret};
@@ -46,7 +46,7 @@ pub use options::{MakeRunner, Options};
 pub use write::WriteError;
 
 use crate::overlay::{Overlay, Scope};
-use crate::report::{Report, SecretFile};
+use crate::report::{SecretFile, TransferReport};
 use crate::source::Source;
 
 /// Makes a system directory of `overlay`, which came from `source`.
@@ -59,10 +59,10 @@ pub fn import(
     mut options: Options<'_>,
     runner: &mut MakeRunner<'_>,
     context: Context<'_>,
-) -> Result<Report, ImportError> {
+) -> Result<TransferReport, ImportError> {
     let staging = Staging::begin(&options.dir)?;
-    let mut report = Report::of(format!("Imported {source} into {}", options.dir.display()));
-    let mut draft = Draft::default();
+    let mut report = TransferReport::of(format!("Imported {source} into {}", options.dir.display()));
+    let mut draft = SystemDraft::default();
     let mut settings = settings_of(source, overlay, &options, &mut report)?;
     let mut packages = packages_of(overlay, &options, &mut report)?;
     staging.file("hoopy.toml", 0o644, settings.text().as_bytes())?;
@@ -111,8 +111,8 @@ fn take(
     made: &Stack,
     policy: &mut Policy<'_>,
     staging: &Staging,
-    draft: &mut Draft,
-    report: &mut Report,
+    draft: &mut SystemDraft,
+    report: &mut TransferReport,
     context: Context<'_>,
 ) -> Result<(), ImportError> {
     let text = |path: &str| -> Result<String, ImportError> {
@@ -120,7 +120,8 @@ fn take(
         let bytes = made.read(&path, context.store)?.unwrap_or_default();
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let package_accounts = Accounts::parse(&text("etc/passwd")?, &text("etc/group")?, &mut Report::default());
+    let package_accounts =
+        Accounts::parse(&text("etc/passwd")?, &text("etc/group")?, &mut TransferReport::default());
     let own = Accounts::parse(&overlay.text("etc/passwd")?, &overlay.text("etc/group")?, report);
     let whole = overlay.scope == Scope::Root;
     for line in accounts::script(&own, &package_accounts, whole, report) {
@@ -151,8 +152,8 @@ fn passwords(
     overlay: &Overlay,
     policy: &mut Policy<'_>,
     staging: &Staging,
-    draft: &mut Draft,
-    report: &mut Report,
+    draft: &mut SystemDraft,
+    report: &mut TransferReport,
 ) -> Result<(), ImportError> {
     let shadow = overlay.text("etc/shadow")?;
     let found = accounts::passwords(&shadow, &overlay.text("etc/passwd")?);
@@ -189,8 +190,8 @@ fn write_down(
     staging: &Staging,
     source: &Source,
     settings: &Settings,
-    draft: &Draft,
-    report: &Report,
+    draft: &SystemDraft,
+    report: &TransferReport,
 ) -> Result<(), ImportError> {
     staging.root(draft)?;
     staging.file("hoopy.toml", 0o644, settings.text().as_bytes())?;

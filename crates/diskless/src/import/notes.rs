@@ -2,13 +2,13 @@
 
 use hoopy_base::size;
 
-use super::draft::Draft;
+use super::draft::SystemDraft;
 use super::error::ImportError;
 use crate::overlay::Overlay;
-use crate::report::Report;
+use crate::report::TransferReport;
 
 /// What a person should know that no single file says.
-pub fn notes(overlay: &Overlay, draft: &Draft, report: &mut Report) -> Result<(), ImportError> {
+pub fn notes(overlay: &Overlay, draft: &SystemDraft, report: &mut TransferReport) -> Result<(), ImportError> {
     for refused in &overlay.refused {
         report.left(refused.path.clone(), &refused.reason, "");
     }

@@ -7,7 +7,7 @@ use hoopy_build::stack::Stack;
 use hoopy_store::layer::{EntryPath, Kind};
 
 use crate::overlay::{NodeKind, Overlay, Scope};
-use crate::report::Report;
+use crate::report::TransferReport;
 
 /// Where runlevels are.
 pub const DIR: &str = "etc/runlevels";
@@ -33,7 +33,7 @@ const NO_USE: [(&str, &str); 3] = [
 type Levels = BTreeMap<String, BTreeSet<String>>;
 
 /// Lines of a shell script that make the runlevels of `overlay` out of those of `packages`.
-pub fn script(overlay: &Overlay, packages: &Stack, report: &mut Report) -> Vec<String> {
+pub fn script(overlay: &Overlay, packages: &Stack, report: &mut TransferReport) -> Vec<String> {
     let mut wanted = of_overlay(overlay, report);
     let there = of_stack(packages);
     if overlay.nodes.keys().any(|path| path.as_bytes() == DEFAULTS_MARKER.as_bytes()) || wanted.is_empty() {
@@ -94,7 +94,7 @@ fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && !name.starts_with(b"-") && !name.starts_with(b".") && name.iter().all(good)
 }
 
-fn of_overlay(overlay: &Overlay, report: &mut Report) -> Levels {
+fn of_overlay(overlay: &Overlay, report: &mut TransferReport) -> Levels {
     let mut levels = Levels::new();
     for (path, node) in overlay.below(DIR) {
         let mut parts = path.as_bytes().split(|&b| b == b'/').skip(2);

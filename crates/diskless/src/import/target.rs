@@ -15,7 +15,7 @@ use super::settings::{self, Settings};
 use super::world::{self, PackageLine};
 use super::write::Staging;
 use crate::overlay::{NodeKind, Overlay};
-use crate::report::Report;
+use crate::report::TransferReport;
 use crate::source::Source;
 
 /// The kernel where nothing says which: that of Alpine's standard medium.
@@ -39,7 +39,7 @@ pub fn settings_of(
     source: &Source,
     overlay: &Overlay,
     options: &Options<'_>,
-    report: &mut Report,
+    report: &mut TransferReport,
 ) -> Result<Settings, ImportError> {
     let mut repositories = overlay.text("etc/apk/repositories")?;
     for (path, _) in overlay.below("etc/apk/repositories.d") {
@@ -81,7 +81,7 @@ pub fn settings_of(
 pub fn packages_of(
     overlay: &Overlay,
     options: &Options<'_>,
-    report: &mut Report,
+    report: &mut TransferReport,
 ) -> Result<Vec<PackageLine>, ImportError> {
     let mut lines = world::packages(&overlay.text("etc/apk/world")?, report);
     report.took("packages", format!("{} lines of etc/apk/world", lines.len()));
@@ -118,7 +118,7 @@ pub fn keys(
     overlay: &Overlay,
     arch: Arch,
     staging: &Staging,
-    report: &mut Report,
+    report: &mut TransferReport,
 ) -> Result<(), ImportError> {
     let (_, shipped) = fetch::keyring(arch, None)?;
     let mut own = Vec::new();
@@ -155,7 +155,7 @@ pub fn fitting_target(
     options: &Options<'_>,
     settings: &mut Settings,
     packages: &mut Vec<PackageLine>,
-    report: &mut Report,
+    report: &mut TransferReport,
     context: Context<'_>,
 ) -> Result<Target, ImportError> {
     let load = || -> Result<Target, ImportError> {
@@ -210,7 +210,7 @@ fn kernel_that_is_there(
     options: &Options<'_>,
     packages: &mut Vec<PackageLine>,
     records: &[&Record],
-    report: &mut Report,
+    report: &mut TransferReport,
 ) {
     if options.kernel.is_some() || packages.iter().any(is_kernel) {
         return;

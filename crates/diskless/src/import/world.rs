@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use hoopy_apk::version::Op;
 use hoopy_apk::{Dependency, Record};
 
-use crate::report::Report;
+use crate::report::TransferReport;
 
 /// A line of `packages`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct PackageLine {
 }
 
 /// The lines of `packages` for the text of `etc/apk/world`.
-pub fn packages(world: &str, report: &mut Report) -> Vec<PackageLine> {
+pub fn packages(world: &str, report: &mut TransferReport) -> Vec<PackageLine> {
     let mut lines: Vec<PackageLine> = Vec::new();
     for word in world.split_whitespace() {
         match package(word) {
@@ -57,7 +57,7 @@ fn package(word: &str) -> Result<(String, Option<String>), String> {
 
 /// Takes out of `lines` what no repository has, so that all else can be installed; `records` is what they have.
 /// `tags` are those of its repositories.
-pub fn fit(lines: &mut Vec<PackageLine>, records: &[&Record], tags: &[&str], report: &mut Report) {
+pub fn fit(lines: &mut Vec<PackageLine>, records: &[&Record], tags: &[&str], report: &mut TransferReport) {
     let names: BTreeSet<&str> = records.iter().flat_map(|record| record.names()).collect();
     lines.retain_mut(|line| {
         let Ok(dependency) = line.text.parse::<Dependency>() else { return false };
@@ -124,7 +124,7 @@ pub fn repositories(
     text: &str,
     moved: Option<&str>,
     release: Option<&str>,
-    report: &mut Report,
+    report: &mut TransferReport,
 ) -> Repositories {
     let mut lines = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -163,7 +163,7 @@ pub fn repositories(
     Repositories { branch, mirror: mirror.filter(|m| !own(m)).map(str::to_owned), repositories }
 }
 
-fn branch(named: Option<&str>, release: Option<&str>, report: &mut Report) -> Option<String> {
+fn branch(named: Option<&str>, release: Option<&str>, report: &mut TransferReport) -> Option<String> {
     let of_release = release.and_then(|release| {
         let mut parts = release.split('.');
         Some(format!("{}.{}", parts.next()?, parts.next()?))
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn alpines_own_repositories_become_short_and_others_stay_addresses() {
-        let mut report = Report::default();
+        let mut report = TransferReport::default();
         let text = "#/media/usb/apks\n/media/usb/apks\nhttp://dl-cdn.alpinelinux.org/alpine/v3.22/main\n\
                     https://dl-cdn.alpinelinux.org/alpine/v3.22/community\n\
                     @edge http://dl-cdn.alpinelinux.org/alpine/edge/testing\n@me https://apk.example.org/x\n";
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_medium_without_addresses_takes_its_branch_from_the_release() {
-        let mut report = Report::default();
+        let mut report = TransferReport::default();
         let found = repositories("/media/mmcblk0p1/apks\n", None, Some("3.21.4"), &mut report);
         assert_eq!(found.branch.as_deref(), Some("3.21"));
         assert_eq!(found.repositories, ["main", "community"]);
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn pins_and_tags_stay_and_what_was_made_by_hand_is_named() {
-        let mut report = Report::default();
+        let mut report = TransferReport::default();
         let world =
             "nginx=1.28.0-r3\ntailscale@edge\n!dhcpcd\n.build-deps\nmine><Q1aGVsbG8gd29ybGQgaGVsbG8gd28=\n";
         let lines = packages(world, &mut report);

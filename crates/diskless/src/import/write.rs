@@ -11,7 +11,7 @@ use hoopy_base::beneath::Beneath;
 use rustix::fs::{Mode, OFlags};
 use tempfile::TempDir;
 
-use super::draft::{Draft, RootFile};
+use super::draft::{RootFile, SystemDraft};
 
 /// A directory in the making.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Staging {
     ///
     /// # Errors
     /// [`WriteError`].
-    pub fn root(&self, draft: &Draft) -> Result<(), WriteError> {
+    pub fn root(&self, draft: &SystemDraft) -> Result<(), WriteError> {
         let root = self.path().join("root");
         fs::create_dir_all(&root).map_err(failed(&root))?;
         let beneath = Beneath::open(&root, 0o755).map_err(failed(&root))?;

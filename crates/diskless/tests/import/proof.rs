@@ -2,7 +2,7 @@
 
 use hoopy_build::stack::Stack;
 use hoopy_diskless::overlay::{Node, NodeKind, Overlay};
-use hoopy_diskless::report::Report;
+use hoopy_diskless::report::TransferReport;
 use hoopy_store::Store;
 use hoopy_store::layer::{Entry, EntryPath, Kind};
 
@@ -11,7 +11,7 @@ pub fn lost(
     overlay: &Overlay,
     built: &Stack,
     store: &Store,
-    report: &Report,
+    report: &TransferReport,
     passwords: bool,
 ) -> Vec<String> {
     let mut lost = Vec::new();
@@ -33,7 +33,7 @@ pub fn lost(
     lost
 }
 
-fn is_named(path: &str, report: &Report) -> bool {
+fn is_named(path: &str, report: &TransferReport) -> bool {
     let within =
         |what: &str| path.strip_prefix(what).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     report.left.iter().any(|left| within(&left.what))
@@ -70,7 +70,7 @@ fn differs(
     there: &Entry,
     built: &Stack,
     store: &Store,
-    report: &Report,
+    report: &TransferReport,
 ) -> Vec<String> {
     let mut found = Vec::new();
     let mut say = |what: String| found.push(format!("{path}: {what}"));
@@ -146,7 +146,7 @@ fn accounts(overlay: &Overlay, built: &Stack, store: &Store) -> Vec<String> {
     lost
 }
 
-fn services(overlay: &Overlay, built: &Stack, report: &Report) -> Vec<String> {
+fn services(overlay: &Overlay, built: &Stack, report: &TransferReport) -> Vec<String> {
     let links = overlay.below("etc/runlevels").filter(|(_, node)| matches!(node.kind, NodeKind::Symlink(_)));
     let mut lost = Vec::new();
     for (path, _) in links {

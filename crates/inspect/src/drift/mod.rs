@@ -28,7 +28,7 @@ pub use ignore::Ignored;
 pub use installed::{AddedPackages, DATABASES, WORLD};
 pub use listing::{Listing, contents, list};
 pub use names::reserved;
-pub use pull::{Allowed, Outcome, Pulled, pull};
+pub use pull::{Allowed, PullOutcome, Pulled, pull};
 pub use secret::secret;
 
 /// Runs a script with `sh` on the machine; gives what it printed, of which so many bytes are read at most.

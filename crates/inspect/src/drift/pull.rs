@@ -31,13 +31,13 @@ pub struct Pulled {
     /// The path on the machine.
     pub path: String,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: PullOutcome,
 }
 
 /// What became of a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum PullOutcome {
     /// It is in `root/`.
     Written,
     /// It is in `root/`, and is root's there, whoever owns it on the machine.
@@ -92,7 +92,7 @@ pub fn pull(
                 for (path, mode) in one.modes(listing) {
                     // Of a directory above: the file itself would have been refused.
                     let refused = mode & SETUID != 0 && !allowed.setuid;
-                    let outcome = Outcome::Setuid(mode);
+                    let outcome = PullOutcome::Setuid(mode);
                     if refused && !all.iter().any(|pulled: &Pulled| pulled.path == path) {
                         all.push(Pulled { path: path.clone(), outcome });
                     }
@@ -116,46 +116,54 @@ struct One<'a> {
 
 impl One<'_> {
     /// Why it is not pulled, if it is not.
-    fn refusal(&self) -> Option<Outcome> {
+    fn refusal(&self) -> Option<PullOutcome> {
         let Some((entry, content)) = self.file else {
-            return Some(Outcome::LeftOut("it is gone on the machine: remove it in setup.sh, or from root/"));
+            return Some(PullOutcome::LeftOut(
+                "it is gone on the machine: remove it in setup.sh, or from root/",
+            ));
         };
         if self.change.became == Became::Removed {
-            return Some(Outcome::LeftOut("it is gone on the machine: remove it in setup.sh, or from root/"));
+            return Some(PullOutcome::LeftOut(
+                "it is gone on the machine: remove it in setup.sh, or from root/",
+            ));
         }
         if EntryPath::new(self.change.path.as_bytes()).is_err() {
-            return Some(Outcome::LeftOut("no image can hold a path like this"));
+            return Some(PullOutcome::LeftOut("no image can hold a path like this"));
         }
         if let Some(reason) = reserved(self.change.path.as_bytes()) {
-            return Some(Outcome::LeftOut(reason));
+            return Some(PullOutcome::LeftOut(reason));
         }
         if let Some(target) = entry.text.as_deref().filter(|_| entry.kind == FileType::Symlink)
             && !self.allowed.outside_links
             && leads_out(&self.change.path, target)
         {
-            return Some(Outcome::OutsideLink(target.to_owned()));
+            return Some(PullOutcome::OutsideLink(target.to_owned()));
         }
         if entry.kind == FileType::File && entry.mode & SETUID != 0 && !self.allowed.setuid {
-            return Some(Outcome::Setuid(entry.mode));
+            return Some(PullOutcome::Setuid(entry.mode));
         }
         match entry.kind {
             FileType::File if content.len() as u64 != entry.size => {
-                Some(Outcome::LeftOut("its content was not fetched: it is too large"))
+                Some(PullOutcome::LeftOut("its content was not fetched: it is too large"))
             }
             FileType::File | FileType::Symlink => {
                 let why = secret(self.change.path.as_bytes(), content).filter(|_| !self.allowed.secrets);
-                why.map(Outcome::Secret)
+                why.map(PullOutcome::Secret)
             }
             FileType::Dir => {
-                Some(Outcome::LeftOut("a directory comes with the files in it; git keeps no empty one"))
+                Some(PullOutcome::LeftOut("a directory comes with the files in it; git keeps no empty one"))
             }
-            _ => Some(Outcome::LeftOut("neither file nor symbolic link")),
+            _ => Some(PullOutcome::LeftOut("neither file nor symbolic link")),
         }
     }
 
-    fn outcome(&self) -> Outcome {
+    fn outcome(&self) -> PullOutcome {
         let owner = self.file.and_then(|(entry, _)| entry.owner);
-        if owner.is_none_or(|owner| owner == (0, 0)) { Outcome::Written } else { Outcome::WrittenAsRoot }
+        if owner.is_none_or(|owner| owner == (0, 0)) {
+            PullOutcome::Written
+        } else {
+            PullOutcome::WrittenAsRoot
+        }
     }
 
     /// Whole or not at all, in the place of what is there.

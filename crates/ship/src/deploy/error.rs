@@ -56,7 +56,7 @@ pub enum DeployError {
         tools: String,
     },
     /// The user on the machine may not mount.
-    #[error("on {host} you are {user}, and only root can change what it boots")]
+    #[error("not root on {host} but {user}: only root can change what the machine boots")]
     NotRoot {
         /// The machine.
         host: String,
@@ -80,7 +80,7 @@ pub enum DeployError {
         wanted: String,
     },
     /// It is for another machine.
-    #[error("{host} is {found}, and the image is for {wanted}")]
+    #[error("the image is for {wanted}, but {host} is {found}")]
     OtherArch {
         /// The machine.
         host: String,
@@ -233,7 +233,7 @@ pub enum DeployError {
     #[error(transparent)]
     Booted(#[from] BootedError),
     /// No syslog daemon keeps a log.
-    #[error("{host} keeps no log: it has no /var/log/messages, and logread has none")]
+    #[error("{host} has no system log: expected /var/log/messages or output of logread, found neither")]
     NoLog {
         /// The machine.
         host: String,

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;
 use hoopy_base::atomic::Readers;
-use hoopy_base::destination::Output;
+use hoopy_base::destination::OutputFile;
 use hoopy_base::programs::Programs;
 use hoopy_boot::layout::{self, Layout};
 use hoopy_boot::secrets::IDENTITY;
@@ -152,7 +152,7 @@ pub struct Part {
 /// # Errors
 /// [`DiskError`].
 pub fn write(out: &Path, config: &DiskConfig) -> Result<Disk, DiskError> {
-    let mut output = Output::new(out).map_err(DiskError::io("write", out))?;
+    let mut output = OutputFile::new(out).map_err(DiskError::io("write", out))?;
     if output.to().is_disk() {
         return Err(DiskError::IsDisk(out.to_owned()));
     }

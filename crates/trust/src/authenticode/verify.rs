@@ -40,7 +40,7 @@ pub enum Refusal {
         found: String,
     },
     /// The certificate's key did not make it.
-    #[error("a signature that says it is by {signer} and was not made with that key")]
+    #[error("its signature claims to be by {signer}, but was not made with that key")]
     Forged {
         /// Who is said to have made it.
         signer: String,

@@ -63,32 +63,32 @@ impl Check {
 /// Where the scripts of packages run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Scripts {
+pub enum ScriptPlace {
     Sandbox,
     Vm,
 }
 
 /// All of it, and what follows for one architecture.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct Diagnosis {
     /// The operating system's own name for itself.
     pub system: String,
     /// The architecture that the conclusions are about.
     pub arch: Arch,
     pub can_build: bool,
     pub can_run: bool,
-    pub scripts: Option<Scripts>,
+    pub scripts: Option<ScriptPlace>,
     pub checks: Vec<Check>,
 }
 
-impl Report {
+impl Diagnosis {
     pub fn new(system: String, arch: Arch, checks: Vec<Check>) -> Self {
         let is_ok = |subject| checks.iter().any(|check| check.subject == subject && check.ok);
         let native = is_ok(Subject::UserNamespaces)
             && (Arch::host() == Some(arch) || is_ok(Subject::ForeignPrograms(arch)));
         // The machine that runs scripts boots without firmware
-        let machine = is_ok(Subject::Qemu(arch)).then_some(Scripts::Vm);
-        let scripts = if native { Some(Scripts::Sandbox) } else { machine };
+        let machine = is_ok(Subject::Qemu(arch)).then_some(ScriptPlace::Vm);
+        let scripts = if native { Some(ScriptPlace::Sandbox) } else { machine };
         let can_build = scripts.is_some() && is_ok(Subject::Mirror) && is_ok(Subject::Store);
         let can_run = machine.is_some() && is_ok(Subject::Firmware(arch));
         Self { system, arch, can_build, can_run, scripts, checks }
@@ -106,16 +106,16 @@ mod tests {
 
     const ARCH: Arch = Arch::X86_64;
 
-    fn report(found: &[Subject]) -> Report {
+    fn report(found: &[Subject]) -> Diagnosis {
         let checks = found.iter().map(|subject| Check::ok(*subject, "")).collect();
-        Report::new(String::new(), ARCH, checks)
+        Diagnosis::new(String::new(), ARCH, checks)
     }
 
     #[test]
     fn a_build_needs_a_mirror_a_store_and_a_place_for_scripts() {
         use Subject::{Mirror, Qemu, Store};
         let complete = report(&[Mirror, Store, Qemu(ARCH)]);
-        assert!(complete.can_build && complete.scripts == Some(Scripts::Vm));
+        assert!(complete.can_build && complete.scripts == Some(ScriptPlace::Vm));
         for lacking in [&[Store, Qemu(ARCH)], &[Mirror, Qemu(ARCH)], &[Mirror, Store]] {
             assert!(!report(lacking).can_build, "{lacking:?}");
         }
@@ -128,12 +128,12 @@ mod tests {
         let other = if host == ARCH { Arch::Aarch64 } else { ARCH };
         let scripts = |found: &[Subject]| {
             let checks = found.iter().map(|subject| Check::ok(*subject, "")).collect();
-            Report::new(String::new(), other, checks).scripts
+            Diagnosis::new(String::new(), other, checks).scripts
         };
         let (namespaces, programs) = (Subject::UserNamespaces, Subject::ForeignPrograms(other));
         assert_eq!(scripts(&[namespaces]), None);
-        assert_eq!(scripts(&[namespaces, programs]), Some(Scripts::Sandbox));
-        assert_eq!(scripts(&[namespaces, Subject::Qemu(other)]), Some(Scripts::Vm));
+        assert_eq!(scripts(&[namespaces, programs]), Some(ScriptPlace::Sandbox));
+        assert_eq!(scripts(&[namespaces, Subject::Qemu(other)]), Some(ScriptPlace::Vm));
     }
 
     #[test]

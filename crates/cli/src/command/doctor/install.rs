@@ -22,34 +22,34 @@ pub struct Distribution {
 
 /// The names of a package: Debian's, Fedora's, Alpine's and Arch's. One that is empty has none there.
 #[derive(Debug, Clone, Copy)]
-pub struct Package {
+pub struct PackageNames {
     pub apt: &'static str,
     pub dnf: &'static str,
     pub apk: &'static str,
     pub pacman: &'static str,
 }
 
-pub const GIT: Package = Package::everywhere("git");
-const SWTPM: Package = Package::everywhere("swtpm");
-pub const SSH: Package = Package {
+pub const GIT: PackageNames = PackageNames::everywhere("git");
+const SWTPM: PackageNames = PackageNames::everywhere("swtpm");
+pub const SSH: PackageNames = PackageNames {
     apt: "openssh-client",
     dnf: "openssh-clients",
     apk: "openssh-client-default",
     pacman: "openssh",
 };
 /// newuidmap and newgidmap.
-pub const ID_MAPPING: Package =
-    Package { apt: "uidmap", dnf: "shadow-utils", apk: "shadow-subids", pacman: "shadow" };
+pub const ID_MAPPING: PackageNames =
+    PackageNames { apt: "uidmap", dnf: "shadow-utils", apk: "shadow-subids", pacman: "shadow" };
 /// QEMU for single programs, registered with the flag F that the sandbox needs. Whether Alpine sets it was not tried, so
 /// nothing is named there: scripts run in a virtual machine.
-pub const FOREIGN_PROGRAMS: Package = Package {
+pub const FOREIGN_PROGRAMS: PackageNames = PackageNames {
     apt: "qemu-user-static binfmt-support",
     dnf: "qemu-user-static",
     apk: "",
     pacman: "qemu-user-static qemu-user-static-binfmt",
 };
 
-impl Package {
+impl PackageNames {
     const fn everywhere(name: &'static str) -> Self {
         Self { apt: name, dnf: name, apk: name, pacman: name }
     }
@@ -89,7 +89,7 @@ impl Distribution {
     }
 
     /// The command that installs it; none where the distribution is not known, or does not have it.
-    pub fn install(&self, package: Package) -> Option<String> {
+    pub fn install(&self, package: PackageNames) -> Option<String> {
         let (command, name) = match self.manager? {
             Manager::Apt => ("apt install", package.apt),
             Manager::Dnf => ("dnf install", package.dnf),
@@ -101,7 +101,7 @@ impl Distribution {
 
     /// The command for what a virtual machine lacks.
     pub fn install_for(&self, error: &VmError) -> Option<String> {
-        self.install(Package::lacking(error)?)
+        self.install(PackageNames::lacking(error)?)
     }
 
     /// The command with root's rights, which Alpine gives by doas.

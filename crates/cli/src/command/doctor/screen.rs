@@ -3,14 +3,14 @@
 use hoopy_base::arch::Arch;
 use hoopy_base::terminal::harmless_line;
 
-use super::check::{Check, Report, Scripts, Subject};
+use super::check::{Check, Diagnosis, ScriptPlace, Subject};
 use crate::output::Colour;
 
 /// Wide enough for the longest name of a check.
 const NAME: usize = 17;
 
 /// The screen, in pieces with their colours. A quiet one has what is missing, and the conclusions.
-pub fn lines(report: &Report, quiet: bool) -> Vec<(Colour, String)> {
+pub fn lines(report: &Diagnosis, quiet: bool) -> Vec<(Colour, String)> {
     let mut pieces = Vec::new();
     if !quiet {
         pieces.push((Colour::Bold, format!("{}\n\n", report.system)));
@@ -32,11 +32,11 @@ fn line(check: &Check) -> String {
     }
 }
 
-fn conclusions(report: &Report) -> String {
+fn conclusions(report: &Diagnosis) -> String {
     format!("{}\n{}\n", build(report), machines(report))
 }
 
-fn build(report: &Report) -> String {
+fn build(report: &Diagnosis) -> String {
     let arch = report.arch;
     match report.scripts {
         None => {
@@ -49,14 +49,14 @@ fn build(report: &Report) -> String {
                 missing.map(|it| if it == Subject::Mirror { "the mirror" } else { "the store" }).collect();
             format!("`hoopy build` cannot work for {arch}: see {} above", missing.join(" and "))
         }
-        Some(Scripts::Sandbox) => format!("`hoopy build` works for {arch}: scripts run in the sandbox"),
-        Some(Scripts::Vm) => {
+        Some(ScriptPlace::Sandbox) => format!("`hoopy build` works for {arch}: scripts run in the sandbox"),
+        Some(ScriptPlace::Vm) => {
             format!("`hoopy build` works for {arch}: scripts run in a virtual machine, which is slower")
         }
     }
 }
 
-fn machines(report: &Report) -> String {
+fn machines(report: &Diagnosis) -> String {
     let arch = report.arch;
     if !report.can_run {
         return format!(

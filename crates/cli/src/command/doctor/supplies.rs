@@ -11,7 +11,7 @@ use hoopy_build::fetch::{Client, FetchError};
 use hoopy_build::locking;
 
 use super::check::{Check, Subject};
-use super::install::{self, Distribution, Package};
+use super::install::{self, Distribution, PackageNames};
 use crate::args::Global;
 
 /// How long a mirror may take to answer.
@@ -22,7 +22,7 @@ const ROOM: u64 = 1 << 30;
 
 /// Programs that hoopy starts by their names.
 pub fn programs(programs: &Programs, here: &Distribution) -> Vec<Check> {
-    let check = |subject: Subject, name: &str, package: Package, without: &str| {
+    let check = |subject: Subject, name: &str, package: PackageNames, without: &str| {
         // Only there: these are looked up by the system, and not by `Programs::find`, which looks beside PATH too
         match programs.path.iter().map(|dir| dir.join(name)).find(|file| file.is_file()) {
             Some(file) => Check::ok(subject, file.display().to_string()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hoopy_testing::{self as testing, Origin, Outcome, Phases, Settings, Verdict, Watch};
+use hoopy_testing::{self as testing, Origin, Phases, Settings, TestOutcome, Verdict, Watch};
 
 use crate::error::Result;
 use crate::output::{Colour, print_painted};
@@ -39,11 +39,11 @@ impl Style {
 }
 
 /// The report on standard output.
-pub(super) struct Report {
+pub(super) struct TestsShown {
     style: Style,
 }
 
-impl Report {
+impl TestsShown {
     pub(super) fn new(style: Style) -> Self {
         Self { style }
     }
@@ -65,7 +65,7 @@ impl Report {
         }
     }
 
-    pub(super) fn end(&self, report: &testing::Report) -> Result<()> {
+    pub(super) fn end(&self, report: &testing::TestReport) -> Result<()> {
         if self.style == Style::Quiet && !report.failed() {
             return Ok(());
         }
@@ -73,7 +73,7 @@ impl Report {
     }
 }
 
-impl Watch for Report {
+impl Watch for TestsShown {
     fn note(&self, text: &str) {
         self.line(text);
     }
@@ -82,7 +82,7 @@ impl Watch for Report {
         self.line(&bar(phases));
     }
 
-    fn ended(&self, outcome: &Outcome) {
+    fn ended(&self, outcome: &TestOutcome) {
         self.line(&line(outcome, self.style));
     }
 }
@@ -93,7 +93,7 @@ fn print(text: &str) -> Result<()> {
 }
 
 /// One test, one line.
-fn line(outcome: &Outcome, style: Style) -> String {
+fn line(outcome: &TestOutcome, style: Style) -> String {
     let (word, colour, why) = match &outcome.verdict {
         Verdict::Passed => ("ok  ", Colour::Green, ""),
         Verdict::Failed(why) => ("FAIL", Colour::Red, why.as_str()),
@@ -138,7 +138,7 @@ fn bar(phases: &Phases) -> String {
 }
 
 /// The failed tests with their output, and the counts.
-fn ending(report: &testing::Report, style: Style) -> String {
+fn ending(report: &testing::TestReport, style: Style) -> String {
     let mut out = String::new();
     for outcome in &report.outcomes {
         let Verdict::Failed(why) = &outcome.verdict else { continue };

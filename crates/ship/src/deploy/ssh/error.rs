@@ -23,7 +23,7 @@ pub enum SshError {
         source: io::Error,
     },
     /// The host key is not the one that is known, or none is known.
-    #[error("ssh does not know the host key of {host}, or knows another one:\n{words}")]
+    #[error("the host key of {host} is unknown to ssh, or has changed:\n{words}")]
     HostKey {
         /// The machine.
         host: String,

@@ -2,13 +2,13 @@ use insta::assert_snapshot;
 
 use super::*;
 
-fn outcome(origin: Origin, name: &str, verdict: Verdict, output: &str, advice: Option<&str>) -> Outcome {
+fn outcome(origin: Origin, name: &str, verdict: Verdict, output: &str, advice: Option<&str>) -> TestOutcome {
     let (name, output) = (name.to_owned(), output.to_owned());
     let advice = advice.map(str::to_owned);
-    Outcome { origin, name, verdict, took: Duration::from_millis(1234), output, advice }
+    TestOutcome { origin, name, verdict, took: Duration::from_millis(1234), output, advice }
 }
 
-fn report() -> testing::Report {
+fn report() -> testing::TestReport {
     let fails = |why: &str| Verdict::Failed(why.to_owned());
     let outcomes = vec![
         outcome(Origin::Check, "memory is left", Verdict::Passed, "140 of 512 MiB used\n", None),
@@ -31,7 +31,7 @@ fn report() -> testing::Report {
         outcome(Origin::Script, "30-long", fails("exit status 1"), &"line\n".repeat(100), None),
     ];
     let logs = vec!["console.log".into()];
-    testing::Report { outcomes, took: Duration::from_millis(45_678), logs, boot: None, accelerator: None }
+    testing::TestReport { outcomes, took: Duration::from_millis(45_678), logs, boot: None, accelerator: None }
 }
 
 #[test]
