@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: throws made-up bytes at what reads bytes from outside. The targets are `fuzz/fuzz_targets/`,
+//! `cargo xtask fuzz`: feeds random bytes to everything that parses bytes from outside. The targets are `fuzz/fuzz_targets/`,
 //! what they begin with is `fuzz/seeds/`; what is found along the way stays in `fuzz/corpus/`, out of git.
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! What building, testing and booting need, installed with apt where it is missing.
+//! Installs with apt what building, testing and booting need and this computer lacks.
 
 use std::path::Path;
 use std::process::Command;

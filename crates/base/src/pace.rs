@@ -1,4 +1,4 @@
-//! How long to wait for somebody else: no longer in silence than `idle`, and not for a trickle.
+//! Time limits for a remote end: at most `idle` without a byte, and no trickle of bytes for ever.
 //!
 //! A minimum rate is kept as a budget of time: it starts with `grace`, waiting spends it, and every `rate` bytes earn a
 //! second. It never grows beyond a few times `grace`, so that a fast start does not pay for an hour of trickling. Where

@@ -1,4 +1,4 @@
-//! What a build tells while it runs and when it is done. The library says it here and prints nothing.
+//! What a build reports while it runs and when it is done. The library reports it here and prints nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};

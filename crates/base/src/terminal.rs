@@ -1,4 +1,4 @@
-//! What may reach a terminal: text without the characters that a terminal, or a reader's eye, is steered by.
+//! What may reach a terminal: text without the characters that control a terminal or deceive a reader.
 //!
 //! Packages, mirrors, images and machines all bring text of their own: names, descriptions, what a script or `ssh`
 //! said. Escape sequences in it move the cursor, set the window's title or answer as if the user had typed; bidirectional

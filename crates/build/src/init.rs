@@ -1,4 +1,4 @@
-//! `hoopy init`: a small system to start from, with a comment beside everything that one would want to change.
+//! `hoopy init`: a small system to start from, with a comment beside everything that is likely to be changed.
 //!
 //! The files are in `init/`, as they come out but for the words between `@`.
 //!

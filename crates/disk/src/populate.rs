@@ -1,4 +1,4 @@
-//! A file of root's in a new filesystem, without root and without mounting it: by `debugfs`, which e2fsprogs bring. Other
+//! Puts a file that belongs to root into a new filesystem, without root and without mounting it: by `debugfs`, which e2fsprogs bring. Other
 //! filesystems have no such tool.
 
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! What came of an import, in words that a person acts on.
+//! The report of an import or export: what was taken, what was left out, and what to look at.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What came of the secrets at this boot, for the health check and for whoever asks.
+//! Whether the secrets were opened at this boot, for the health check and for programs that ask.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What this process leaves behind: nothing.
+//! Keeps this process from leaving secrets behind.
 
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};

@@ -1,4 +1,4 @@
-//! Why no answer is given. None of these says that a module is bad: only that depmod itself must be asked.
+//! Why depmod itself must be run. None of these errors means that a module is bad.
 
 /// A tree whose indexes cannot be told without running depmod.
 #[derive(Debug, thiserror::Error)]

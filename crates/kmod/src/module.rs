@@ -1,4 +1,4 @@
-//! What is to be known of one module: what it says of itself, the symbols that it has and those that it needs.
+//! One kernel module: its metadata, the symbols that it exports and those that it needs.
 //!
 //! ```text
 //! .modinfo            key=value NUL ...                        what it says of itself

@@ -1,4 +1,4 @@
-//! The files themselves.
+//! Writes the files that depmod writes.
 //!
 //! Source of the formats: depmod(8), modules.dep(5), modprobe.d(5); the order of lines is depmod's own.
 

@@ -1,4 +1,4 @@
-//! Encrypting what is there anew, for the recipients of now.
+//! Encrypting all secrets again, for the current recipients.
 //!
 //! Everything is opened before anything is written, so that a key which is missing changes nothing. Each file is replaced
 //! by itself: a kill in between leaves some for the old recipients and some for the new ones, all of them whole, and the

@@ -1,4 +1,4 @@
-//! The store: everything that a build can be spared from making again, keyed by digest.
+//! The store: everything that a build need not make again, keyed by digest.
 //!
 //! ```text
 //! STORE/

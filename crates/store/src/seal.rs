@@ -1,4 +1,4 @@
-//! Seals: whether a file is still the one that was digested, told without reading it.
+//! Seals: they tell whether a file has changed since it was digested, without reading it.
 //!
 //! A file that nobody wrote to keeps its inode, size and change time: the kernel sets the last, and no program can
 //! set it back. What had not reached the disk at a power cut can be lost in spite of all three, so a seal holds

@@ -1,4 +1,4 @@
-//! Looking through the whole store for what is not as its digest says.
+//! Comparing everything in the store with its digest.
 //!
 //! Downloads, layers, their contents, answers of recipes and segments are read whole. What is not looked at: a
 //! download that is not done (it is proved when it is), and unpacked layers, which last for one boot.

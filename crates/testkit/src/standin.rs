@@ -1,4 +1,4 @@
-//! A QEMU under which KVM is half there, and a file for KVM's device: so every computer has such a KVM in a test.
+//! A QEMU whose KVM works only in part, and a file for KVM's device, so that tests have such a KVM on every computer.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

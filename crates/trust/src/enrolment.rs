@@ -1,4 +1,4 @@
-//! The files by which firmware takes a directory's keys.
+//! The files with which firmware enrolls the keys of a system directory.
 //!
 //! ```text
 //! db.auth   db's certificates: the directory's, and Microsoft's    signed by KEK

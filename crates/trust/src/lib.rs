@@ -1,4 +1,4 @@
-//! Secure Boot and measured boot, at the desk: keys, signatures, what enrols keys, what a TPM will measure.
+//! Secure Boot and measured boot, as far as hoopy's computer goes: keys, signatures, files that enroll keys, what a TPM will measure.
 //!
 //! ```text
 //! key::PrivateKey, signer::CommandSigner ── signer::Signer

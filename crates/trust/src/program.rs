@@ -1,4 +1,4 @@
-//! Signing a program that lies in a file, and asking who signed one.
+//! Signing a program in a file, and reading who signed one.
 
 use std::fs::File;
 use std::io::{self, Cursor};

@@ -1,4 +1,4 @@
-//! What of a machine outlives it beside its disks: the firmware's variables, and a TPM.
+//! The state of a machine that is kept beside its disks: the firmware's variables, and a TPM.
 //!
 //! The TPM is swtpm's, one process for each run of QEMU. QEMU tells it when the machine is reset; its state (keys, seeds,
 //! counters) is in a directory, so a secret that was sealed opens at the next boot.

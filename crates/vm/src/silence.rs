@@ -1,4 +1,4 @@
-//! A machine that says nothing: told while it is waited for, so that nobody looks at an empty screen for minutes.
+//! A machine that prints nothing: hoopy says so while it waits, so that the user does not see an empty screen for minutes.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Raw deflate, without gzip's header and sum, as a stream that says when it was cut short.
+//! Raw deflate, without gzip's header and checksum, as a stream that reports when it was cut short.
 
 use std::io::{self, BufRead, Read};
 

@@ -1,4 +1,4 @@
-//! Work that is begun before anybody needs its result.
+//! Work that is begun before its result is needed.
 //!
 //! ```text
 //!           ┌ waiting ┐ ── a worker is free ──▶ running ──▶ done ──▶ whoever waits for it

@@ -1,4 +1,4 @@
-//! A `/dev` that stays as the image has it.
+//! Images in which nothing mounts `/dev`.
 //!
 //! The kernel mounts devtmpfs by itself on a root disk, never on an initramfs (drivers/base/devtmpfs.c), so `/dev`
 //! holds `console` and `null` until a service mounts it: OpenRC's `devfs`, which `mdev` and `udev` need and bring

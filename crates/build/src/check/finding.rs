@@ -1,4 +1,4 @@
-//! What a lint says: where, what is wrong, and how it is put right.
+//! What a lint reports: where, what is wrong, and how to fix it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

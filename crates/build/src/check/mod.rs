@@ -1,4 +1,4 @@
-//! What is wrong with a system directory though it builds: one lint a file.
+//! Mistakes in a system directory that builds all the same: one lint a file.
 //!
 //! Every lint looks at the same `View`: the files that the user answers for, and, as far as it is known, the
 //! image around them. Three ways lead to one:

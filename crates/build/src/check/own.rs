@@ -1,4 +1,4 @@
-//! The files that the user answers for: `root/`, what `setup.sh` changed, `programs`; and those beside `root/`.
+//! The user's own files: `root/`, what `setup.sh` changed, `programs`; and those beside `root/`.
 
 use std::fs;
 use std::io::{self, Read};

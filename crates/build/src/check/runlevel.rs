@@ -1,4 +1,4 @@
-//! Services that are to start and that nothing brings.
+//! Services in a runlevel that no package installs.
 //!
 //! An entry of `/etc/runlevels/LEVEL/` starts the service of its name: `/etc/init.d/NAME`. Where there is none,
 //! OpenRC says nothing and the machine comes up without it.

@@ -1,4 +1,4 @@
-//! One package file: downloaded, resumed, proved, kept.
+//! One package file: downloaded, resumed, verified, kept.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek as _, Write};

@@ -1,4 +1,4 @@
-//! The root tree as a tar archive: for containers, or to look into.
+//! The root tree as a tar archive, for containers or for reading.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{self, BufWriter, Read, Seek as _, Write as _};

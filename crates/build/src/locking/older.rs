@@ -1,4 +1,4 @@
-//! Whether a mirror has gone back in time.
+//! Whether a mirror serves an older index than before.
 //!
 //! An index stays validly signed for ever. A mirror, or whoever sits on the way to it, may give an old one, and with it
 //! packages whose faults are known since. So a new lock is compared with the one before: by when the newest package of

@@ -1,4 +1,4 @@
-//! Packages that stay where they are while others move: an update of some packages alone.
+//! Packages that keep their version while others are updated: `hoopy update PKG`.
 //!
 //! A pin takes the other versions of a package out of its repository. Where the packages that move cannot do with
 //! what is pinned, the pins that are in their way are given up, nearest first: those of packages that the moving

@@ -1,4 +1,4 @@
-//! What other repositories of the mirror have of what no configured one has.
+//! Packages that no configured repository has, and other repositories of the mirror do.
 //!
 //! Asked only when a world has been refused, and so as to cost little: first the repositories of the same branch
 //! that are not configured, and only for what they have not either the other architecture, edge and the branch

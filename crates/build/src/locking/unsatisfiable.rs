@@ -1,4 +1,4 @@
-//! A world that nothing fits, told with the lines of `packages` and with what is nearest.
+//! Packages that cannot be installed together, explained with the lines of `packages` and with suggestions.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Why two contents of the same file may differ, by how they do: a guess, which is shown as one.
+//! Why two contents of the same file may differ: a guess from how they differ, shown as a guess.
 
 use hoopy_store::layer::EntryPath;
 use serde::Serialize;

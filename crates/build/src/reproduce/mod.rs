@@ -1,4 +1,4 @@
-//! Building twice, in different places, and comparing: is the image made of nothing but its inputs?
+//! Building twice, in different places, and comparing: does the image depend on anything but its inputs?
 //!
 //! The second build has a store of its own with nothing in it but the locked packages, so every script runs anew; it
 //! works on a copy of the system directory elsewhere, whose files have other times; and it happens later. All of that

@@ -1,4 +1,4 @@
-//! What is remembered of an image that was built, and whether that image will do again. This is a format of the store:
+//! What is remembered of an image that was built, and whether that image is still up to date. This is a format of the store:
 //! what commands print is [`Built`].
 
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! Whether anything was touched since the last build, told without reading a file.
+//! Whether anything was changed since the last build, found without reading a file.
 //!
 //! A build reads the system directory, the trusted keys and what git says of the directory. Of each file, its name,
 //! inode, size, mode and change time are put into one digest before the build begins. Programs can set a file's

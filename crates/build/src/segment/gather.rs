@@ -1,4 +1,4 @@
-//! Offering segments to be made as soon as all that is in them is known.
+//! Starts making segments as soon as their contents are known.
 
 use std::cell::RefCell;
 

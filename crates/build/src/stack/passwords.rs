@@ -1,4 +1,4 @@
-//! Empty passwords, with which anybody gets in: the field becomes `*`, which nothing matches.
+//! Empty passwords, with which anybody can log in, are locked: the field becomes `*`, which no password matches.
 //!
 //! The accounts of packages are locked before `setup.sh` runs, as alpine-make-rootfs does it, and those of `root/` too, of
 //! which the user hears. What `setup.sh` empties after that (`passwd -d root`) is meant, and stays; of that, too, the user

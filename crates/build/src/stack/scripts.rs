@@ -1,4 +1,4 @@
-//! Running a script over the stack, or remembering what it made the last time.
+//! Running a script over the stack, or reusing what it made the last time.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `hoopy doctor`: looks at this computer, and asks the crates that know.
+//! `hoopy doctor`: checks this computer, with the functions that other commands use.
 
 mod check;
 mod install;

@@ -1,4 +1,4 @@
-//! The tools of each format are the judges.
+//! The tools of each format are the oracle.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::process::{Command, Stdio};

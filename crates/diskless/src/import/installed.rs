@@ -1,4 +1,4 @@
-//! What apk noted of a machine's packages: by it, a file of a package is known whatever its version.
+//! apk's database of a machine's packages: it tells which files belong to packages, whatever their version.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What the owner told lbu: which paths to keep, which not, and how. Each has a place here, and the report says which.
+//! The configuration of lbu: which paths to keep, which not, and how. Each setting has an equivalent here, which the report names.
 
 use std::io;
 

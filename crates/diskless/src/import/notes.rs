@@ -1,4 +1,4 @@
-//! What a person should know that no single file says.
+//! Notes in the report that are about more than one file.
 
 use hoopy_base::size;
 

@@ -1,4 +1,4 @@
-//! Where secrets go: nowhere, unless somebody is there to take them.
+//! Where secrets go: nowhere, unless an option says so.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! The comparison.
+//! Compares two sides: packages, files, texts.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};

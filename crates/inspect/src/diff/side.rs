@@ -1,4 +1,4 @@
-//! One of the two that are compared.
+//! One side of a comparison: an image, a lock, a revision or a machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};

@@ -1,4 +1,4 @@
-//! What is meant to change while a machine runs.
+//! Paths that are expected to change while a machine runs.
 //!
 //! A pattern is a path; `*` in it stands for any part of a name, and a directory for all that is in it.
 

@@ -1,4 +1,4 @@
-//! All that is said of an image at a glance, as people and as programs read it.
+//! The summary of an image, as text and as JSON.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Whether an image is signed by those who say so, and what a TPM will measure of it.
+//! Whether the signatures of an image are valid, and what a TPM will measure of it.
 
 use hoopy_trust::authenticode::{Scan, verify};
 use hoopy_trust::key::PublicKey;

@@ -1,4 +1,4 @@
-//! What is asked again, since the machine changed its partition between two questions.
+//! Asking again where the machine changed its partition between two questions.
 //!
 //! Its services give an image that they find good another name, at a moment of their own. Whatever a script looks for and
 //! does not find by the name that it had, it says so ([`DeployError::Gone`]) before it changes anything that starts.

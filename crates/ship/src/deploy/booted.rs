@@ -1,4 +1,4 @@
-//! The image that a machine booted, at hand again: a deploy backwards.
+//! Getting the image that a machine booted: a deploy in the other direction.
 //!
 //! ```text
 //! what the image says of itself ──▶ pieces ──┬─ in an image here, or in the store ──▶ copied ──┐

@@ -1,4 +1,4 @@
-//! What to send: the new image, less the pieces that lie in images at hand on the machine.
+//! What to send: the new image, without the pieces that images on the machine already contain.
 //!
 //! Pieces are found by digest. Neighbours that are neighbours in the old image too are copied as one, so that a
 //! change of one file makes a handful of lines however many pieces there are.

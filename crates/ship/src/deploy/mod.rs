@@ -1,4 +1,4 @@
-//! Ships an image to a machine that runs, over the user's own ssh, and sends what the machine lacks of it.
+//! Sends an image to a running machine, over the user's own ssh, without the parts that the machine has already.
 //!
 //! ```text
 //! Machine::ask ──▶ images::look ──▶ place + delta ──▶ ship ─────────────────────▶ back::wait

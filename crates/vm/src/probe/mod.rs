@@ -1,4 +1,4 @@
-//! Whether KVM carries firmware: found out by a small guest that does what firmware does.
+//! Whether KVM can run firmware: tested with a small guest that does what firmware does.
 //!
 //! A guest of a few real-mode instructions says too little. There are computers (virtual ones that pass half of KVM
 //! on) on which it gets through, and OVMF stops at its first floating point instruction: QEMU prints `KVM internal

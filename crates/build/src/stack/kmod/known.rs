@@ -1,4 +1,4 @@
-//! Which kmod is known to write what `hoopy-kmod` tells, and what keeps a stack from running it plainly.
+//! Which versions of kmod are known to write what `hoopy-kmod` writes, and which stacks would not run them as they are.
 
 use hoopy_apk::Record;
 use hoopy_base::digest::ContentId;

@@ -1,4 +1,4 @@
-//! Reading the modules that packages bring: begun as soon as the packages are there, done when the trigger asks.
+//! Reading the kernel modules of packages: begun as soon as the packages are there, needed by the trigger.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! What was found of this computer, one check after the other.
+//! The results of the checks of this computer.
 
 use hoopy_base::arch::Arch;
 use serde::Serialize;

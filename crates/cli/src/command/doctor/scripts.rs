@@ -1,4 +1,4 @@
-//! Where scripts of packages can run: tried, not guessed.
+//! Where scripts of packages can run: tested, not guessed.
 
 use hoopy_base::arch::Arch;
 use hoopy_base::programs::Programs;

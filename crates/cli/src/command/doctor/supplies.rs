@@ -1,4 +1,4 @@
-//! What a build takes from elsewhere: programs, packages, and room.
+//! What a build needs besides: programs, a mirror, and disk space.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Why the image that a machine booted cannot be had from it.
+//! Why the image that a machine booted could not be fetched.
 
 use hoopy_base::digest::ContentId;
 use hoopy_store::StoreError;
