@@ -89,6 +89,17 @@ pub enum VmError {
     /// The partition with the image.
     #[error("cannot make the EFI system partition: {0}")]
     Esp(#[from] EspError),
+    /// A disk of another machine that runs.
+    #[error("{}: the disk is in use: expected no other machine of this system to run", .0.display())]
+    InUse(PathBuf),
+    /// A kept partition that the image cannot be put on.
+    #[error("cannot put the image on {}: {source}", .path.display())]
+    KeptPartition {
+        /// The partition.
+        path: PathBuf,
+        /// Why.
+        source: EspError,
+    },
     /// A file.
     #[error("cannot {what} {}: {source}", .path.display())]
     Io {
@@ -174,6 +185,9 @@ impl VmError {
             Self::NoKvm(_) => Some(WITHOUT_KVM),
             Self::Fault { fault, .. } => fault.hint(),
             Self::TimedOut { facts, .. } => doubt(facts),
+            Self::KeptPartition { .. } => {
+                Some("remove the file, and what the machine kept there, to have it made anew")
+            }
             Self::NoQemu { .. }
             | Self::NoFirmware { .. }
             | Self::NoSwtpm
@@ -184,6 +198,7 @@ impl VmError {
             | Self::PathNotUtf8(_)
             | Self::Image { .. }
             | Self::Esp(_)
+            | Self::InUse(_)
             | Self::Io { .. }
             | Self::Start { .. }
             | Self::Ended { .. }

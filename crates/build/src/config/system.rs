@@ -14,6 +14,7 @@ use hoopy_store::layer::files::Copied;
 use super::hoopy_toml::{HoopyToml, Port, Secrets};
 use hoopy_base::size;
 use hoopy_boot::layout::Layout;
+use hoopy_boot::release::FILE as RELEASE;
 use hoopy_boot::secrets::Open;
 
 use super::{ConfigError, World};
@@ -32,6 +33,9 @@ const SMALLEST: Codec = Codec::Zstd { level: 19 };
 
 /// Memory of the machine where `hoopy.toml` does not say: the smallest that new hardware has.
 const DEFAULT_MEMORY: u64 = 1 << 30;
+
+/// Most network cards of a virtual machine: each takes one of the 32 places on its PCI bus.
+const MAX_NICS: u32 = 8;
 
 /// What the command line says over `hoopy.toml`.
 #[derive(Debug, Clone, Default)]
@@ -148,10 +152,14 @@ pub struct System {
     pub modes: BTreeMap<EntryPath, u32>,
     /// What `.gitignore` names below `root/` and the image may lack.
     pub optional: Vec<EntryPath>,
+    /// A file that gets the image's name, beside `/etc/hoopy-release`.
+    pub release_file: Option<EntryPath>,
     /// Programs to build.
     pub programs: Vec<Program>,
     /// Processors of the virtual machine, where that is said.
     pub cpus: Option<u32>,
+    /// How many network cards the virtual machine has.
+    pub nics: u32,
     /// Ports that `hoopy run` forwards.
     pub forwards: Vec<Forward>,
     /// Whether the virtual machine reaches other computers.
@@ -211,6 +219,7 @@ impl System {
             network,
             modes,
             optional,
+            release_file,
             programs,
             layout,
             world,
@@ -219,6 +228,7 @@ impl System {
             menu: _,
             // What concerns virtual machines and machines elsewhere is in no image.
             cpus: _,
+            nics: _,
             forwards: _,
             run_network: _,
             host: _,
@@ -243,6 +253,7 @@ impl System {
             network,
             modes,
             optional,
+            release_file,
             programs,
             layout,
             world,
@@ -317,8 +328,10 @@ impl Conversion<'_> {
             network: w.network,
             modes: self.modes(w.modes)?,
             optional: self.optional(&w.optional)?,
+            release_file: w.release_file.map(|file| self.release_file(&file)).transpose()?,
             programs: w.programs.into_iter().map(|p| self.program(p)).collect::<Result<_, _>>()?,
             cpus: w.run.cpus,
+            nics: self.nics(w.run.nics)?,
             run_network: w.run.network,
             forwards: self.forwards(w.run.ports)?,
             layout: w.layout,
@@ -368,6 +381,15 @@ impl Conversion<'_> {
             }
             (written, _) => Ok(written.unwrap_or(0)),
         }
+    }
+
+    fn nics(&self, written: Option<u32>) -> Result<u32, ConfigError> {
+        let nics = written.unwrap_or(1);
+        if (1..=MAX_NICS).contains(&nics) {
+            return Ok(nics);
+        }
+        let message = format!("a machine with {nics} network cards: expected 1 to {MAX_NICS}");
+        Err(self.value("run.nics", message))
     }
 
     /// ssh(1) takes a leading dash for an option.
@@ -455,6 +477,21 @@ impl Conversion<'_> {
             EntryPath::new(inside).map_err(|e| self.value("optional", e))
         };
         written.iter().map(path).collect()
+    }
+
+    fn release_file(&self, written: &str) -> Result<EntryPath, ConfigError> {
+        let path = EntryPath::new(written).map_err(|e| self.value("release-file", e))?;
+        if path.as_bytes() == RELEASE.as_bytes() {
+            let message =
+                format!("{written:?} is hoopy's own: expected another file, such as /etc/nas-release");
+            return Err(self.value("release-file", message));
+        }
+        let own = self.dir.join("root").join(path.as_path());
+        if std::fs::symlink_metadata(&own).is_ok() {
+            let message = format!("{} is there already: remove it, or name another file", own.display());
+            return Err(self.value("release-file", message));
+        }
+        Ok(path)
     }
 
     fn program(&self, written: super::hoopy_toml::Program) -> Result<Program, ConfigError> {

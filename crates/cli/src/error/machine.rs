@@ -61,6 +61,8 @@ impl Classify for VmError {
             | Self::PathNotUtf8(_)
             | Self::Image { .. }
             | Self::Esp(_)
+            | Self::InUse(_)
+            | Self::KeptPartition { .. }
             | Self::Io { .. }
             | Self::Start { .. }
             | Self::Ended { .. }
