@@ -13,6 +13,9 @@ use super::{Class, Classify};
 impl Classify for SandboxError {
     fn class(&self) -> Class {
         match self {
+            Self::ScriptFailed { .. } | Self::Unpack { .. } if self.refused_owner() => Script.hint(
+                "the sandbox has the ids 0 to 65535: a script that gives files to others runs with --scripts vm",
+            ),
             Self::ScriptFailed { .. } | Self::NoInterpreter { .. } | Self::NoShebang { .. } => Script.into(),
             Self::CannotExecute { .. } => Script.hint(
                 "register qemu-user with binfmt_misc (Debian: apt install qemu-user-static binfmt-support), or run \

@@ -22,6 +22,7 @@ mod errors;
 mod escape;
 mod faults;
 mod foreign;
+mod frood;
 mod import;
 mod inspect;
 mod log;
