@@ -181,7 +181,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(executable::check(view));
     findings.extend(runlevel::check(view));
     findings.extend(getty::check(view)?);
-    findings.extend(devices::check(view));
+    findings.extend(devices::check(view)?);
     findings.extend(fstab::check(view));
     findings.extend(keys::check(view));
     findings.extend(passwords::check(view)?);
