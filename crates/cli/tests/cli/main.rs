@@ -31,6 +31,7 @@ mod microcode;
 mod modules;
 mod network;
 mod output;
+mod outside_ids;
 mod packages;
 mod pages;
 mod parity;
