@@ -55,6 +55,8 @@ pub struct Record {
     pub replaces: Vec<Dependency>,
     /// `i:`
     pub install_if: Vec<Dependency>,
+    /// A field that has to be known and is not: the package cannot be installed.
+    pub unknown_field: Option<char>,
 }
 
 impl Record {

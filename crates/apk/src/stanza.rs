@@ -14,9 +14,6 @@ pub enum LineError {
     /// No letter and colon.
     #[error("expected a letter, `:` and a value, found {0:?}")]
     Shape(String),
-    /// A field in capitals, without which the package cannot be understood, that is not known.
-    #[error("unknown field `{0}:`: fields with a capital letter must be understood")]
-    Unknown(char),
     /// A number that is none.
     #[error("field `{0}:` is not a number: {1:?}")]
     Number(char, String),
@@ -106,11 +103,16 @@ impl StanzaReader {
             'r' => record.replaces = dependencies(letter, value)?,
             'i' => record.install_if = dependencies(letter, value)?,
             'F' | 'R' | 'M' | 'Z' => {}
-            c if c.is_ascii_uppercase() => return Err(LineError::Unknown(c)),
-            _ => {}
+            c => record.unknown_field = record.unknown_field.or(must_be_known(c).then_some(c)),
         }
         Ok(())
     }
+}
+
+/// Whether apk installs no package with such a field where it does not know the field. In small letters it would be one that
+/// can be passed over.
+pub(crate) fn must_be_known(letter: char) -> bool {
+    !letter.is_ascii_lowercase()
 }
 
 pub(crate) fn file_part(letter: char, value: &str) -> Result<&str, LineError> {
@@ -170,6 +172,7 @@ impl Record {
             provides: Vec::new(),
             replaces: Vec::new(),
             install_if: Vec::new(),
+            unknown_field: None,
         }
     }
 

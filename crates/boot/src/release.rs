@@ -1,5 +1,8 @@
 //! `/etc/hoopy-release`: which image a machine runs.
 
+/// Where it is, from the root.
+pub const FILE: &str = "etc/hoopy-release";
+
 /// What `/etc/hoopy-release` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Release {

@@ -1,8 +1,9 @@
 //! Files that `.gitignore` names below `root/` and that are not there: secrets that each machine's owner brings by hand. A
 //! clone has none of them, and an image without its host keys builds, boots and lets nobody in.
 //!
-//! A pattern without a wildcard that says where its file is names that very file (gitignore(5)); one with a wildcard, or
-//! without a directory, names whatever there may be.
+//! A pattern without a wildcard that says where its file is names that very file (gitignore(5)); one with a wildcard names
+//! whatever there may be. One without a directory, above `root/`, means a file there where something in `root/` says in which
+//! directory: see [`places`].
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
@@ -14,6 +15,8 @@ use hoopy_store::layer::files::MAX_DEPTH;
 use crate::check::litter;
 use crate::config::System;
 use crate::git;
+
+mod places;
 
 /// A file that `.gitignore` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +64,9 @@ pub fn named(system: &System) -> Vec<MissingFile> {
     let mut places: Vec<PathBuf> = above.collect();
     places.reverse();
     below(&dir.join("root"), 0, &mut places);
+    let mut places_of = places::Places::new(&dir);
     for place in &places {
-        patterns(place, &dir, &mut named);
+        patterns(place, &dir, &mut places_of, &mut named);
     }
     named
 }
@@ -86,7 +90,7 @@ fn below(dir: &Path, depth: usize, places: &mut Vec<PathBuf>) {
 }
 
 /// Adds to `named` what the `.gitignore` in `place` names, or takes out what it has an exception for.
-fn patterns(place: &Path, dir: &Path, named: &mut Vec<MissingFile>) {
+fn patterns(place: &Path, dir: &Path, places: &mut places::Places<'_>, named: &mut Vec<MissingFile>) {
     let file = place.join(".gitignore");
     let Ok(text) = read_text(&file, Kind::Text) else { return };
     for (number, line) in (1..).zip(text.lines()) {
@@ -95,14 +99,28 @@ fn patterns(place: &Path, dir: &Path, named: &mut Vec<MissingFile>) {
         if pattern.is_empty() || pattern.starts_with('#') {
             continue;
         }
-        let Some(path) = place_of(pattern, place, dir) else { continue };
+        let (path, name) = (place_of(pattern, place, dir), name_of(pattern, place, dir));
         if negated {
-            named.retain(|file| !file.path.starts_with(&path));
-        } else if !named.iter().any(|file| file.path == path) {
-            let named_by = file.strip_prefix(dir).map_or_else(|_| file.clone(), Path::to_owned);
-            named.push(MissingFile { path, named_by, line: number });
+            named.retain(|file| {
+                let is_named = name.is_some_and(|name| file.path.file_name() == Some(name.as_ref()));
+                !is_named && path.as_ref().is_none_or(|path| !file.path.starts_with(path))
+            });
+            continue;
+        }
+        let anywhere = name.map(|name| places.of(name)).unwrap_or_default();
+        for path in path.into_iter().chain(anywhere) {
+            if !named.iter().any(|file| file.path == path) {
+                let named_by = file.strip_prefix(dir).map_or_else(|_| file.clone(), Path::to_owned);
+                named.push(MissingFile { path, named_by, line: number });
+            }
         }
     }
+}
+
+/// The name that a pattern above `root/` ignores in every directory; `None` where it says in which, or is no one name.
+fn name_of<'p>(pattern: &'p str, place: &Path, dir: &Path) -> Option<&'p str> {
+    let is_name = !pattern.contains(['*', '?', '[', '\\', '/']) && !litter::is_litter(pattern.as_bytes());
+    (is_name && !place.starts_with(dir.join("root"))).then_some(pattern)
 }
 
 /// Where the file of a pattern is, from the system directory; `None` where it names no one file below `root/`.

@@ -297,7 +297,8 @@ impl Request<'_> {
     ) -> Result<Identity, BuildError> {
         let identity = identity(spec, &self.options.day);
         let release = Release { image: identity.image(), ..self.release.clone() };
-        stack::add_release_file(stack, &release, lock.epoch, context.store)?;
+        let name = self.target.system.release_file.as_ref();
+        stack::add_release_file(stack, &release, name, lock.epoch, context.store)?;
         Ok(identity)
     }
 

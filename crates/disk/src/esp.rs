@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt as _;
 
 use hadris_fat::format::{FatFormatOptions, FatTypeSelection, FatVolumeFormatter, SectorSize};
 use hadris_fat::time::{FatDateTime, StaticTimeProvider};
-use hadris_fat::{FatDir, FatType, FatVolume, FatVolumeWriteExt as _};
+use hadris_fat::{FatDir, FatType, FatVolume, FatVolumeWriteExt as _, FileEntry};
 
 use crate::window::Window;
 
@@ -176,6 +176,32 @@ pub fn write_at(
         write_item(&fat, item)?;
     }
     fat.sync().map_err(fat_error("the filesystem"))
+}
+
+/// Puts `item` into the partition that is all of `file`, in place of the file of its path. All else there stays.
+///
+/// # Errors
+/// [`EspError`]; the old file is gone then.
+pub fn replace(file: &File, mut item: Item<'_>) -> Result<(), EspError> {
+    check(&Volume::default(), std::slice::from_ref(&item))?;
+    let window = Window::new(file, 0, file.metadata()?.len());
+    let fat = FatVolume::builder(window).time_provider(&EPOCH).open().map_err(fat_error("the filesystem"))?;
+    if let Some(old) = find(&fat, &item.path)? {
+        fat.delete(&old).map_err(fat_error(&item.path))?;
+    }
+    write_item(&fat, &mut item)?;
+    fat.sync().map_err(fat_error("the filesystem"))
+}
+
+/// The file at `path`, where it is there.
+fn find(fat: &FatVolume<Window<'_>>, path: &str) -> Result<Option<FileEntry>, EspError> {
+    let mut dir = fat.root_dir();
+    let (dirs, name) = path.rsplit_once('/').unwrap_or(("", path));
+    for part in dirs.split('/').filter(|part| !part.is_empty()) {
+        let Some(entry) = dir.find(part).map_err(fat_error(path))? else { return Ok(None) };
+        dir = fat.open_dir_entry(&entry).map_err(fat_error(path))?;
+    }
+    dir.find(name).map_err(fat_error(path))
 }
 
 fn format(out: &File, start: u64, size: u64, volume: &Volume) -> Result<(), EspError> {

@@ -1,6 +1,7 @@
 //! Disk images: EFI system partitions and partition tables.
 
 pub mod esp;
+pub mod esp_line;
 pub mod fstab;
 pub mod gpt;
 pub mod mkfs;

@@ -171,7 +171,23 @@ pub enum SandboxError {
     },
 }
 
+/// What is said of an owner that the sandbox has no id for, and what that is known by.
+pub(super) const OUTSIDE: &str = "is outside of the subordinate ids";
+
 impl SandboxError {
+    /// Whether a file was to get an owner that the sandbox has no id for: what the kernel calls an invalid argument.
+    pub fn refused_owner(&self) -> bool {
+        match self {
+            Self::ScriptFailed { output, .. } => {
+                let output = String::from_utf8_lossy(output);
+                let changes_owners = |line: &str| ["chown", "chgrp"].iter().any(|word| line.contains(word));
+                output.lines().any(|line| line.contains("Invalid argument") && changes_owners(line))
+            }
+            Self::Unpack { message, .. } => message.contains(OUTSIDE),
+            _ => false,
+        }
+    }
+
     pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }

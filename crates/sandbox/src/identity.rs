@@ -101,6 +101,15 @@ impl Identity {
         (first(&self.users).unwrap_or(0), first(&self.groups).unwrap_or(0))
     }
 
+    /// Which users outside are those inside, from 0 upwards: `1000, 100000 to 165534`.
+    pub(super) fn shown(&self) -> String {
+        let range = |(first, count): &Range| match count {
+            1 => first.to_string(),
+            count => format!("{first} to {}", first + count - 1),
+        };
+        self.users.iter().map(range).collect::<Vec<_>>().join(", ")
+    }
+
     /// A name for this mapping: files made under one can't be used under another.
     pub(super) fn name(&self) -> String {
         let map = format!("{:?} {:?}", self.users, self.groups);
@@ -265,6 +274,13 @@ mod tests {
         assert_eq!(with_map("         0     100000      65536\n", ("", "")), Some(0));
         assert_eq!(with_map("         0       1000          1\n", ("", "")), None);
         assert_eq!(with_map("", ("", "")), None);
+    }
+
+    #[test]
+    fn a_mapping_is_shown_by_what_it_is_outside() {
+        let users = vec![(1000, 1), (100_000, WANTED)];
+        let identity = Identity { groups: users.clone(), users, root: false };
+        assert_eq!(identity.shown(), "1000, 100000 to 165534");
     }
 
     #[test]

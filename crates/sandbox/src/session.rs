@@ -81,6 +81,11 @@ impl Sandbox {
         Ok(Self { program, lowers, limits: config.limits, identity, boot })
     }
 
+    /// Which ids of this computer are 0 to 65535 in it: `1000, 100000 to 165534`.
+    pub fn ids(&self) -> String {
+        self.identity.shown()
+    }
+
     /// Starts a helper. Sessions are independent of each other: several may be open at a time.
     ///
     /// # Errors

@@ -34,10 +34,11 @@ use std::time::{Duration, Instant};
 
 use hoopy_base::arch::Arch;
 use hoopy_base::jobs as parallel;
-use hoopy_disk::fstab;
+use hoopy_disk::{esp_line, fstab};
 use hoopy_uki::{Section, read_headers, read_section};
 use hoopy_vm::{
-    Acceleration, Accelerator, Boot, Handover, Network, Places, Platform, VmConfig, process, scratch,
+    Acceleration, Accelerator, Boot, Handover, KeptPartition, Network, Places, Platform, VmConfig, process,
+    scratch,
 };
 
 pub use bootstrap::BootstrapError;
@@ -67,8 +68,12 @@ pub struct Settings {
     pub cpus: Option<u32>,
     /// What the machine reaches.
     pub network: Network,
+    /// How many network cards it has.
+    pub nics: u32,
     /// The image's `/etc/fstab`: the machine gets an empty disk for each that it names.
     pub fstab: Vec<u8>,
+    /// Where `hoopy.toml` says that the EFI system partition is mounted.
+    pub esp: Option<String>,
     /// The identity that opens the machine's secrets, where it gets one.
     pub identity: Option<Handover>,
     /// How long a script may run.
@@ -191,8 +196,9 @@ impl TestRun<'_> {
     fn attempt(&self, at: usize, job: &Job) -> Result<Ended, TestRunError> {
         let settings = self.settings;
         let dir = self.disks.join(at.to_string());
-        let disks =
-            scratch::make(&dir, &fstab::parse(&settings.fstab), scratch::DEFAULT_SIZE, &settings.places)?;
+        let mounts = fstab::parse(&settings.fstab);
+        let esp = esp_line::of(&mounts, settings.esp.as_deref(), &[]);
+        let disks = scratch::make(&dir, &mounts, esp, scratch::DEFAULT_SIZE, &settings.places)?;
         let unavailable = disks.skipped.iter().map(|(mount, _)| mount.spec.to_string()).collect();
         let config = VmConfig {
             arch: self.arch,
@@ -201,6 +207,8 @@ impl TestRun<'_> {
             cpus: settings.cpus,
             forwards: Vec::new(),
             network: settings.network,
+            nics: settings.nics,
+            partition: esp.map(|line| KeptPartition::of(line, &dir, scratch::DEFAULT_SIZE)),
             disks: disks.disks,
             platform: Platform::default(),
             identity: settings.identity.clone(),

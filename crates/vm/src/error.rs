@@ -89,6 +89,17 @@ pub enum VmError {
     /// The partition with the image.
     #[error("cannot make the EFI system partition: {0}")]
     Esp(#[from] EspError),
+    /// A disk of another machine that runs.
+    #[error("{}: the disk is in use: expected no other machine of this system to run", .0.display())]
+    InUse(PathBuf),
+    /// A kept partition that the image cannot be put on.
+    #[error("cannot put the image on {}: {source}", .path.display())]
+    KeptPartition {
+        /// The partition.
+        path: PathBuf,
+        /// Why.
+        source: EspError,
+    },
     /// A file.
     #[error("cannot {what} {}: {source}", .path.display())]
     Io {

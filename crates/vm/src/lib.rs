@@ -21,6 +21,7 @@ mod fault;
 mod handover;
 mod kvm;
 pub mod network;
+mod partition;
 mod platform;
 mod probe;
 pub mod process;
@@ -31,17 +32,12 @@ mod shown;
 pub mod silence;
 pub mod tools;
 
-use std::fs::File;
-use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use hoopy_base::arch::Arch;
-use hoopy_boot::layout;
-use hoopy_disk::esp::{self, Item, Volume};
-use hoopy_uki::{Replaced, Section};
 use qemu::{Qemu, Start};
 use tempfile::TempDir;
 
@@ -52,12 +48,11 @@ pub use error::VmError;
 pub use fault::{Fault, WITHOUT_KVM};
 pub use handover::Handover;
 pub use network::Network;
+pub use partition::KeptPartition;
 pub use platform::Platform;
 pub use scratch::ScratchDisk;
 pub use shown::Shown;
 pub use tools::{Firmware, Places};
-/// What is left free on the partition, so that a deploy can be tried from inside: one more image of usual size.
-const ESP_SPARE: u64 = 128 << 20;
 
 /// A port of the guest that is reachable from the host, on 127.0.0.1 only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +68,7 @@ pub struct Forward {
 /// What a machine boots.
 #[derive(Debug, Clone)]
 pub enum Boot {
-    /// This unified kernel image, from a partition made for it and gone with the machine.
+    /// This unified kernel image, from a partition made for it and gone with the machine, or [`VmConfig::partition`].
     Image(PathBuf),
     /// The same image with another command line: the file is as it was, and so is all else in the copy that is
     /// booted.
@@ -106,6 +101,10 @@ pub struct VmConfig {
     pub forwards: Vec<Forward>,
     /// What it reaches.
     pub network: Network,
+    /// How many network cards it has; at least one.
+    pub nics: u32,
+    /// The partition that an image is booted from, where that is to last; [`Boot::Disk`] has its own.
+    pub partition: Option<KeptPartition>,
     /// Disks beside the one that it boots from.
     pub disks: Vec<ScratchDisk>,
     /// What is kept of it beside disks.
@@ -130,6 +129,8 @@ impl VmConfig {
             cpus: None,
             forwards: Vec::new(),
             network: Network::default(),
+            nics: 1,
+            partition: None,
             disks: Vec::new(),
             platform: Platform::default(),
             identity: None,
@@ -165,8 +166,8 @@ impl Vm {
         let dir = tempfile::Builder::new().prefix("hoopy-vm-").tempdir_in(&config.temp);
         let dir = dir.map_err(VmError::io("make a directory in", &config.temp))?;
         let disk = match &config.boot {
-            Boot::Image(image) => write_esp(config.arch, image, None, dir.path())?,
-            Boot::WithCommandLine(image, line) => write_esp(config.arch, image, Some(line), dir.path())?,
+            Boot::Image(image) => partition(config, image, None, dir.path())?,
+            Boot::WithCommandLine(image, line) => partition(config, image, Some(line), dir.path())?,
             Boot::Disk(disk) => disk.clone(),
         };
         let firmware = match &config.platform.variables {
@@ -176,7 +177,7 @@ impl Vm {
         let (forwards, ports) = take_ports(&config.forwards)?;
         let accelerator = choice.accelerator;
         let mut args = args::machine(&args::Machine { config, firmware: &firmware, accelerator });
-        args.push(network::args(config.network, &forwards, dir.path())?);
+        args.push(network::args(config.network, config.nics, &forwards, dir.path())?);
         if config.platform.tpm.is_some() {
             args.push(platform::args(config.arch, dir.path())?);
         }
@@ -251,26 +252,9 @@ impl Vm {
     }
 }
 
-/// A partition with the image, with another command line where one is given.
-fn write_esp(arch: Arch, path: &Path, line: Option<&str>, dir: &Path) -> Result<PathBuf, VmError> {
-    let mut image = File::open(path).map_err(VmError::io("open", path))?;
-    let Some(line) = line else {
-        let size = image.metadata().map_err(VmError::io("read", path))?.len();
-        return esp_of(arch, &mut image, size, dir);
-    };
-    let unusable = |source| VmError::Image { path: path.to_owned(), source };
-    let other = Replaced::new(&mut image, Section::Cmdline, line.as_bytes()).map_err(unusable)?;
-    let mut content = other.stream(&mut image).map_err(VmError::io("read", path))?;
-    esp_of(arch, &mut content, other.size(), dir)
-}
-
-fn esp_of(arch: Arch, content: &mut dyn Read, size: u64, dir: &Path) -> Result<PathBuf, VmError> {
-    let esp = dir.join("esp.img");
-    let out = File::options().read(true).write(true).create_new(true).open(&esp);
-    let out = out.map_err(VmError::io("create", &esp))?;
-    let volume = Volume { spare: ESP_SPARE, ..Volume::default() };
-    esp::write(&out, &volume, &mut [Item { path: layout::started(arch), size, content }])?;
-    Ok(esp)
+fn partition(config: &VmConfig, image: &Path, line: Option<&str>, dir: &Path) -> Result<PathBuf, VmError> {
+    let content = partition::Content { arch: config.arch, image, line };
+    content.write(config.partition.as_ref(), dir)
 }
 
 /// Binds the ports, so that two machines that start at once do not choose the same.

@@ -53,12 +53,13 @@ pub enum Network {
     Outside,
 }
 
-/// Arguments for a machine with these forwarded ports. For [`Network::Outside`], the filter begins to wait in `dir`, and
-/// ends when that is gone.
+/// Arguments for a machine with so many network cards, and these ports forwarded to the first, which alone has `network`. The
+/// others are given an address by DHCP, each in a network of its own, without a gateway. For [`Network::Outside`], the
+/// filter begins to wait in `dir`, and ends when that is gone.
 ///
 /// # Errors
 /// [`VmError::Io`], [`VmError::PathNotUtf8`].
-pub fn args(network: Network, forwards: &[Forward], dir: &Path) -> Result<Vec<String>, VmError> {
+pub fn args(network: Network, nics: u32, forwards: &[Forward], dir: &Path) -> Result<Vec<String>, VmError> {
     let mut user = match network {
         Network::Forwards => "user,id=net,restrict=on".to_owned(),
         // The filter reads IPv4 alone.
@@ -79,6 +80,11 @@ pub fn args(network: Network, forwards: &[Forward], dir: &Path) -> Result<Vec<St
         args.extend(["-object", filter].map(str::to_owned));
         Filter::start(dir)?;
     }
+    // Bus addresses go up with the order here, and so do the kernel's names: the first is eth0.
+    args.extend((1..nics).flat_map(|n| {
+        let user = format!("user,id=net{n},restrict=on,net=10.0.{}.0/24", u32::from(NET[2]) + n);
+        ["-netdev".to_owned(), user, "-device".to_owned(), format!("virtio-net-pci,netdev=net{n},romfile=")]
+    }));
     Ok(args)
 }
 
@@ -240,12 +246,26 @@ mod tests {
     fn ports_are_forwarded_to_this_computer_alone() {
         let dir = tempfile::tempdir().unwrap();
         let forwards = [Forward { name: "SSH".to_owned(), guest: 22, host: 40022 }];
-        let line = |network| args(network, &forwards, dir.path()).unwrap().join(" ");
+        let line = |network| args(network, 1, &forwards, dir.path()).unwrap().join(" ");
         let closed = "-netdev user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:40022-:22 -device virtio-net-pci";
         assert!(line(Network::Forwards).starts_with(closed), "{}", line(Network::Forwards));
         let open = line(Network::Outside);
         assert!(open.starts_with("-netdev user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:40022-:22 "), "{open}");
         assert!(open.contains("-object filter-redirector,id=filter,netdev=net,queue=rx"), "{open}");
+    }
+
+    #[test]
+    fn further_network_cards_reach_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let line = args(Network::Outside, 3, &[], dir.path()).unwrap().join(" ");
+        for n in [1, 2] {
+            let card = format!("-netdev user,id=net{n},restrict=on,net=10.0.{}.0/24 ", 2 + n);
+            assert!(
+                line.contains(&(card + &format!("-device virtio-net-pci,netdev=net{n},romfile="))),
+                "{line}"
+            );
+        }
+        assert_eq!(line.matches("-netdev").count(), 3, "{line}");
     }
 
     #[test]
@@ -306,7 +326,7 @@ mod tests {
     #[test]
     fn frames_pass_through_the_filter_and_it_ends_with_the_machine() {
         let dir = tempfile::tempdir().unwrap();
-        args(Network::Outside, &[], dir.path()).unwrap();
+        args(Network::Outside, 1, &[], dir.path()).unwrap();
         let mut out = UnixStream::connect(dir.path().join("out.sock")).unwrap();
         let mut back = UnixStream::connect(dir.path().join("in.sock")).unwrap();
         let framed = |frame: &[u8]| [&(frame.len() as u32).to_be_bytes()[..], frame].concat();

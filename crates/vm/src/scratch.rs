@@ -35,15 +35,21 @@ pub struct Scratch {
     pub skipped: Vec<(Mount, &'static str)>,
 }
 
-/// Makes sure that there is a disk in `dir` for each device that `mounts` names by UUID or label. Lines that name
-/// the same device share one. `size` is that of new ones, in bytes.
+/// Makes sure that there is a disk in `dir` for each device that `mounts` names by UUID or label, but for `esp`, which the
+/// machine boots from. Lines that name the same device share one. `size` is that of new ones, in bytes.
 ///
 /// # Errors
 /// [`VmError::Mkfs`], [`VmError::Io`].
-pub fn make(dir: &Path, mounts: &[Mount], size: u64, places: &Places) -> Result<Scratch, VmError> {
+pub fn make(
+    dir: &Path,
+    mounts: &[Mount],
+    esp: Option<&Mount>,
+    size: u64,
+    places: &Places,
+) -> Result<Scratch, VmError> {
     fs::create_dir_all(dir).map_err(VmError::io("create", dir))?;
     let mut scratch = Scratch::default();
-    let mut seen = BTreeSet::new();
+    let mut seen: BTreeSet<Spec> = esp.into_iter().map(|line| line.spec.clone()).collect();
     for mount in mounts.iter().filter(|mount| mount.is_disk()) {
         let reason = match (&mount.spec, Maker::of(&mount.filesystem)) {
             (Spec::Other(device), _) if device.starts_with("PART") => {
@@ -89,7 +95,7 @@ fn disk(
 }
 
 /// A name that is safe in any directory, one for one.
-fn file_name(spec: &Spec) -> String {
+pub(super) fn file_name(spec: &Spec) -> String {
     let mut out = String::new();
     for b in spec.to_string().bytes() {
         match b {

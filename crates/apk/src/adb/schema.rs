@@ -59,6 +59,7 @@ pub fn record(info: Object<'_>) -> Result<Record, AdbError> {
         provides: dependencies(info, field::PROVIDES, "provides")?,
         replaces: dependencies(info, field::REPLACES, "replaces")?,
         install_if: dependencies(info, field::INSTALL_IF, "install-if")?,
+        unknown_field: None,
     })
 }
 

@@ -12,7 +12,7 @@ use super::{CONFLICT, EMPTY, INSTALLABLE, OPERATORS, WAITS};
 use crate::dependency::Parts;
 use crate::index::IndexError;
 use crate::record::Checksum;
-use crate::stanza::{LineError, file_part, number};
+use crate::stanza::{LineError, file_part, must_be_known, number};
 use crate::version;
 use crate::version::Op;
 
@@ -97,6 +97,8 @@ struct Stanza {
     depends: Span,
     provides: Span,
     install_if: Span,
+    /// Whether it has a field that has to be known and is not.
+    is_beyond_us: bool,
 }
 
 /// The version of a package that is being cut.
@@ -194,7 +196,8 @@ impl Cutter {
             provides,
             priority: stanza.priority as u16,
             waits: flag(WAITS, waits),
-            flags: flag(EMPTY, stanza.installed_size == 0) | flag(INSTALLABLE, fits && understood),
+            flags: flag(EMPTY, stanza.installed_size == 0)
+                | flag(INSTALLABLE, fits && understood && !stanza.is_beyond_us),
         });
         Ok(())
     }
@@ -275,8 +278,7 @@ impl Stanza {
             'i' => self.install_if = value,
             'r' => Parts::all_of(text)
                 .try_for_each(|word| word.map(|_| ()).map_err(|e| LineError::Dependency(letter, e)))?,
-            c if c.is_ascii_uppercase() => return Err(LineError::Unknown(c)),
-            _ => {}
+            c => self.is_beyond_us |= must_be_known(c),
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ const CONFLICT: u32 = 1 << 31;
 
 /// It installs nothing.
 const EMPTY: u32 = 1;
-/// The architecture fits, and apk understands all that it depends on.
+/// The architecture fits, and apk understands all that it depends on, and every field that it has to.
 const INSTALLABLE: u32 = 2;
 
 /// Beside the number of a package's name: apk understands its whole `install_if`.

@@ -131,7 +131,7 @@ impl<'a> Builder<'a, '_> {
         let waits = record.install_if.iter().all(is_understood);
         let install_if = self.mention(names_of(&record.install_if), waits)?;
         let fits = matches!(&*record.arch, "" | "noarch") || *record.arch == *self.arch;
-        let is_usable = fits && record.depends.iter().all(is_understood);
+        let is_usable = fits && record.unknown_field.is_none() && record.depends.iter().all(is_understood);
         let end = count(&self.mentions)?;
         self.packages.push(Package {
             record,

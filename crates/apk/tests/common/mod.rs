@@ -72,6 +72,7 @@ fn parse_stanza(stanza: &str) -> Record {
             "D" => record.depends = parse_list(value),
             "p" => record.provides = parse_list(value),
             "i" => record.install_if = parse_list(value),
+            "X" => record.unknown_field = Some('X'),
             _ => {}
         }
     }
@@ -103,6 +104,7 @@ pub fn empty_record() -> Record {
         provides: Vec::new(),
         replaces: Vec::new(),
         install_if: Vec::new(),
+        unknown_field: None,
     }
 }
 
@@ -131,6 +133,9 @@ pub fn print_index(records: &[Record], checksums: bool) -> String {
             if !deps.is_empty() {
                 writeln!(out, "{field}:{}", list(deps)).unwrap();
             }
+        }
+        if let Some(field) = record.unknown_field {
+            writeln!(out, "{field}:?").unwrap();
         }
         out.push('\n');
     }

@@ -1,6 +1,6 @@
 //! Repositories with all that an index may hold and hardly any does: broken versions, pins where none may be, checksums
 //! as demands, entries that repeat another's identity, names that share a bucket of apk's hash table, priorities that do
-//! not fit.
+//! not fit, fields that nobody knows.
 
 use super::random::Random;
 use super::{Case, Index, empty_record};
@@ -80,6 +80,9 @@ fn record(random: &mut Random, shape: &Shape, known: &[Record]) -> Record {
     }
     while random.chance(shape.install_if) && record.install_if.len() < 3 {
         record.install_if.push(dependency(random, shape.malformed, known));
+    }
+    if random.chance(4) {
+        record.unknown_field = Some(*random.pick(&['X', '1', '-']));
     }
     record
 }

@@ -80,16 +80,26 @@ pub fn run_parts_runs(name: &str) -> bool {
     !name.starts_with('.') && name.chars().all(is_plain)
 }
 
+/// What a word of the shell does not hold (POSIX, 2.2); OpenRC's `local` runs `eval "${file}"`.
+fn is_for_the_shell(c: char) -> bool {
+    c.is_whitespace() || "\"'\\$;&|<>()`".contains(c)
+}
+
 fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
 fn name(own: &Own, runner: Runner) -> Option<Finding> {
     let name = String::from_utf8_lossy(own.path.name()).into_owned();
-    if runner != Runner::RunParts || run_parts_runs(&name) {
-        return None;
-    }
+    let message = match runner {
+        Runner::RunParts if !run_parts_runs(&name) => {
+            "its name has more than letters, digits, `-`, `_` and `.`: run-parts passes it over"
+        }
+        Runner::Local if name.chars().any(is_for_the_shell) => {
+            "its name has characters that mean something to the shell, which OpenRC gives it to: it is not run"
+        }
+        _ => return None,
+    };
     let new = name.replace(|c| !is_plain(c), "-");
-    let message = "its name has more than letters, digits, `-`, `_` and `.`: run-parts passes it over";
     Some(own.finding(Severity::Error, None, message, format!("rename it to {new}")))
 }

@@ -32,6 +32,7 @@ pub mod secrets;
 mod shebang;
 mod strict;
 mod unbuilt;
+mod unrun_tests;
 mod view;
 
 use std::io;
@@ -183,7 +184,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(executable::check(view));
     findings.extend(runlevel::check(view));
     findings.extend(getty::check(view)?);
-    findings.extend(devices::check(view));
+    findings.extend(devices::check(view)?);
     findings.extend(fstab::check(view));
     findings.extend(keys::check(view));
     findings.extend(passwords::check(view)?);
@@ -198,6 +199,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(programs::check(view)?);
     findings.extend(kernel::check(view));
     findings.extend(strict::check(view));
+    findings.extend(unrun_tests::check(view));
     findings.extend(view.git.missing.iter().map(missing));
     findings.sort_by(|a, b| a.place().cmp(&b.place()));
     Ok(findings)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use hoopy_base::input::{Kind, read_text};
 use hoopy_base::size;
 use hoopy_boot::layout::Layout;
+use hoopy_boot::release::FILE as RELEASE;
 use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
@@ -22,6 +23,9 @@ const SMALLEST: Codec = Codec::Zstd { level: 19 };
 
 /// Memory of the machine where `hoopy.toml` does not say: the smallest that new hardware has.
 const DEFAULT_MEMORY: u64 = 1 << 30;
+
+/// Most network cards of a virtual machine: each takes one of the 32 places on its PCI bus.
+const MAX_NICS: u32 = 8;
 
 /// The words that apk knows before an address (apk-repositories(5)). What kind of index there is, is seen there.
 const KINDS: [&str; 3] = ["ndx ", "v2 ", "v3 "];
@@ -100,8 +104,10 @@ impl Conversion<'_> {
             network: w.network,
             modes: self.modes(w.modes)?,
             optional: self.optional(&w.optional)?,
+            release_file: w.release_file.map(|file| self.release_file(&file)).transpose()?,
             programs: w.programs.into_iter().map(|p| self.program(p)).collect::<Result<_, _>>()?,
             cpus: w.run.cpus,
+            nics: self.nics(w.run.nics)?,
             run_network: w.run.network,
             forwards: self.forwards(w.run.ports)?,
             layout: w.layout,
@@ -151,6 +157,15 @@ impl Conversion<'_> {
             }
             (written, _) => Ok(written.unwrap_or(0)),
         }
+    }
+
+    fn nics(&self, written: Option<u32>) -> Result<u32, ConfigError> {
+        let nics = written.unwrap_or(1);
+        if (1..=MAX_NICS).contains(&nics) {
+            return Ok(nics);
+        }
+        let message = format!("a machine with {nics} network cards: expected 1 to {MAX_NICS}");
+        Err(self.value("run.nics", message))
     }
 
     /// ssh(1) takes a leading dash for an option.
@@ -238,6 +253,21 @@ impl Conversion<'_> {
             EntryPath::new(inside).map_err(|e| self.value("optional", e))
         };
         written.iter().map(path).collect()
+    }
+
+    fn release_file(&self, written: &str) -> Result<EntryPath, ConfigError> {
+        let path = EntryPath::new(written).map_err(|e| self.value("release-file", e))?;
+        if path.as_bytes() == RELEASE.as_bytes() {
+            let message =
+                format!("{written:?} is hoopy's own: expected another file, such as /etc/nas-release");
+            return Err(self.value("release-file", message));
+        }
+        let own = self.dir.join("root").join(path.as_path());
+        if std::fs::symlink_metadata(&own).is_ok() {
+            let message = format!("{} is there already: remove it, or name another file", own.display());
+            return Err(self.value("release-file", message));
+        }
+        Ok(path)
     }
 
     fn program(&self, written: hoopy_toml::Program) -> Result<Program, ConfigError> {

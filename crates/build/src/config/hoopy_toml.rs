@@ -43,6 +43,9 @@ pub struct HoopyToml {
     /// Files that `.gitignore` names below `root/` and that an image may be built without, by their path in the image. All
     /// others must be there: a clone does not have them.
     pub optional: Vec<String>,
+    /// A file of the image that gets the image's name as its only line, as `/etc/nas-release`: for scripts that read it there.
+    /// `/etc/hoopy-release` says more, and is in every image.
+    pub release_file: Option<String>,
     /// Programs built on this machine and copied into the image.
     pub programs: Vec<Program>,
     /// How images lie on the EFI system partition: `single`, one image with the last one beside it, or `ab`,
@@ -119,6 +122,9 @@ pub struct Program {
 pub struct Run {
     /// Processors of the virtual machine. Default: 2, or 1 where they are emulated one after the other.
     pub cpus: Option<u32>,
+    /// Network cards of the machine of `hoopy run` and `hoopy test`, up to 8: `eth0` and so on, each in a network of its own
+    /// with an address by DHCP. Ports are forwarded to the first; the others reach nothing. Default: 1.
+    pub nics: Option<u32>,
     /// Ports of the machine to forward to this one: `22` (to a free port) or `"8080:80"`. Default: 22 and 80.
     pub ports: Option<Vec<Port>>,
     /// Whether the machine of `hoopy run` and `hoopy test` reaches other computers; this one it never does. Default: no.

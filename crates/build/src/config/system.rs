@@ -149,10 +149,14 @@ pub struct System {
     pub modes: BTreeMap<EntryPath, u32>,
     /// What `.gitignore` names below `root/` and the image may lack.
     pub optional: Vec<EntryPath>,
+    /// A file that gets the image's name, beside `/etc/hoopy-release`.
+    pub release_file: Option<EntryPath>,
     /// Programs to build.
     pub programs: Vec<Program>,
     /// Processors of the virtual machine, where that is said.
     pub cpus: Option<u32>,
+    /// How many network cards the virtual machine has.
+    pub nics: u32,
     /// Ports that `hoopy run` forwards.
     pub forwards: Vec<Forward>,
     /// Whether the virtual machine reaches other computers.
@@ -201,6 +205,7 @@ impl System {
             network,
             modes,
             optional,
+            release_file,
             programs,
             layout,
             world,
@@ -209,6 +214,7 @@ impl System {
             menu: _,
             // What concerns virtual machines and machines elsewhere is in no image.
             cpus: _,
+            nics: _,
             forwards: _,
             run_network: _,
             host: _,
@@ -233,6 +239,7 @@ impl System {
             network,
             modes,
             optional,
+            release_file,
             programs,
             layout,
             world,

@@ -10,6 +10,7 @@ use hoopy_store::layer::package::Package;
 use hoopy_vm::VmError;
 
 use super::native::Native;
+use super::outside_ids;
 use super::virtual_machine::{MachineConfig, MachineError, VirtualMachine};
 use crate::context::Context;
 use crate::stack::Runner;
@@ -115,6 +116,14 @@ impl Runner for ScriptRunner {
         if let Some(native) = &mut self.native {
             match native.run(layers, script, context) {
                 Err(e) if self.fall_back && is_obstacle(&e) => self.give_up(e),
+                Err(e) if self.fall_back => {
+                    let Some(why) = outside_ids::reason(&e, script) else { return Err(e) };
+                    context.observer.event(Event::Note(&why));
+                    return match self.machine.run(layers, script, context) {
+                        Err(other) if lacks_qemu(&other) => Err(e),
+                        done => done,
+                    };
+                }
                 done => return done,
             }
         }

@@ -3,6 +3,7 @@
 
 pub mod choose;
 pub mod native;
+mod outside_ids;
 mod prefetch;
 mod unpack;
 

@@ -94,21 +94,36 @@ pub fn check_links(package: &Package, yielded: &HashSet<EntryPath>) -> Result<()
 
 /// Refuses what is no directory in the place of one that has something in it: a link `bin` over `/bin` would take
 /// `/bin/sh` away.
+///
+/// And the reverse: a directory in the place of a file. Over a link it goes where the link leads, unless that is a file.
 pub fn check_covers(layer: &Layer, origin: &Origin, stack: &Stack) -> Result<(), StackError> {
+    for entry in layer.entries.iter().filter(|e| e.is_dir()) {
+        let there = stack.tree.through_links(&entry.path).and_then(|path| stack.tree.follow(&path));
+        let Some(there) = there.filter(|there| !there.is_dir()) else { continue };
+        return Err(StackError::CoversFile {
+            origin: origin.label(),
+            path: entry.path.clone(),
+            whose: whose(&there.path, stack),
+        });
+    }
     for entry in layer.entries.iter().filter(|e| !e.is_dir() && e.kind != Kind::Whiteout) {
         let Some(path) = stack.tree.through_links(&entry.path) else { continue };
         let lost =
             stack.tree.get(&path).filter(|there| there.is_dir()).and_then(|_| stack.tree.below(&path).next());
         let Some((lost, _)) = lost else { continue };
-        let whose = stack.tree.at(lost).and_then(|at| stack.origins.get(at.layer));
         return Err(StackError::Covers {
             origin: origin.label(),
             path: entry.path.clone(),
             lost: lost.clone(),
-            whose: whose.map_or_else(String::new, Origin::label),
+            whose: whose(lost, stack),
         });
     }
     Ok(())
+}
+
+fn whose(path: &EntryPath, stack: &Stack) -> String {
+    let origin = stack.tree.at(path).and_then(|at| stack.origins.get(at.layer));
+    origin.map_or_else(String::new, Origin::label)
 }
 
 /// Whose file stays.

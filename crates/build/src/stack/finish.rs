@@ -4,7 +4,7 @@
 //! mounted, and nothing else; no package cache, and no index of one.
 
 use hoopy_base::report::Observer;
-use hoopy_boot::release::Release;
+use hoopy_boot::release::{self, Release};
 use hoopy_store::Store;
 use hoopy_store::layer::builder::Builder;
 use hoopy_store::layer::stored::Layer;
@@ -38,14 +38,23 @@ pub fn layer(stack: &Stack, epoch: u64, store: &Store, observer: &dyn Observer) 
     Ok(layer.settled(store.put_layer(&entries)?, entries, &kept))
 }
 
-/// The layer with `/etc/hoopy-release`: lines of `KEY=value`, as `/etc/os-release` has them.
-pub fn release(release: &Release, epoch: u64, store: &Store) -> Result<Layer, StackError> {
+/// The layer with `/etc/hoopy-release`: lines of `KEY=value`, as `/etc/os-release` has them. `name` gets the image's name
+/// alone.
+pub fn release(
+    release: &Release,
+    name: Option<&EntryPath>,
+    epoch: u64,
+    store: &Store,
+) -> Result<Layer, StackError> {
     let mut text = format!("IMAGE={}\n", release.image);
     if let Some(commit) = &release.commit {
         text += &format!("COMMIT={commit}\nDIRTY={}\n", if release.dirty { "yes" } else { "no" });
     }
     let mut builder = Builder::new(store, epoch);
-    builder.add_bytes(&EntryPath::new("etc/hoopy-release")?, 0o644, text.as_bytes())?;
+    builder.add_bytes(&EntryPath::new(release::FILE)?, 0o644, text.as_bytes())?;
+    if let Some(name) = name {
+        builder.add_bytes(name, 0o644, format!("{}\n", release.image).as_bytes())?;
+    }
     Ok(builder.finish(store)?)
 }
 

@@ -74,16 +74,18 @@ pub fn fold(
 }
 
 /// Lays the release file on top, last: the image's name in it alone differs between two builds of the same.
+/// `name` is another file for the name alone.
 ///
 /// # Errors
 /// [`StackError`].
 pub fn add_release_file(
     stack: &mut Stack,
     release: &Release,
+    name: Option<&EntryPath>,
     epoch: u64,
     store: &Store,
 ) -> Result<(), StackError> {
-    let layer = finish::release(release, epoch, store)?;
+    let layer = finish::release(release, name, epoch, store)?;
     let accounts = accounts::of(stack, &layer.entries, store)?;
     let directories = Directories::Keep(&NO_MODES);
     let layer = settled_layer(&layer, &stack.tree, &accounts, &HashSet::new(), directories, epoch);

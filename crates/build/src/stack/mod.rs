@@ -149,6 +149,16 @@ pub enum StackError {
         /// Whose that is.
         whose: String,
     },
+    /// A directory takes the place of a file, which would be gone.
+    #[error("{origin}: /{path} is a directory and would replace a file: /{path} of {whose} would be lost")]
+    CoversFile {
+        /// Whose directory it is.
+        origin: String,
+        /// The directory.
+        path: EntryPath,
+        /// Whose the file is.
+        whose: String,
+    },
     /// `[modes]` names a path that is nowhere.
     #[error("hoopy.toml: `modes` names {0:?}, and neither root/ nor a package has that")]
     NoSuchMode(EntryPath),

@@ -11,6 +11,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
+mod local;
 mod run_parts;
 
 use std::fs;

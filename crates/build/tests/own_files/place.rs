@@ -26,6 +26,25 @@ fn a_file_over_a_directory_of_a_package_is_an_error_too() {
 }
 
 #[test]
+fn a_directory_over_a_file_of_a_package_is_an_error_that_names_both() {
+    let dir = Directory::new();
+    dir.write("root/etc/motd/mine", "x\n");
+    let error = dir.build("package base 1-r0\ndir etc 755 0:0\nfile etc/motd 644 0:0 hello\n").err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "root/: /etc/motd is a directory and would replace a file: /etc/motd of base-1-r0 would be lost"
+    );
+}
+
+#[test]
+fn a_directory_over_a_link_to_a_file_of_a_package_is_an_error_too() {
+    let dir = Directory::new();
+    dir.write("root/bin/sh/mine", "x\n");
+    let error = dir.build(BIN).err().unwrap().to_string();
+    assert!(error.contains("/bin/sh is a directory and would replace a file"), "{error}");
+}
+
+#[test]
 fn a_link_over_an_empty_directory_loses_nothing() {
     let dir = Directory::new();
     std::fs::create_dir_all(dir.path("root/var")).unwrap();

@@ -8,8 +8,8 @@ use std::time::Duration;
 use hoopy_base::input;
 use hoopy_build::config::{Overrides, System};
 use hoopy_build::target::Target;
-use hoopy_disk::fstab;
-use hoopy_vm::{Boot, Forward, Network, Platform, Vm, VmConfig, VmError, scratch};
+use hoopy_disk::{esp_line, fstab};
+use hoopy_vm::{Boot, Forward, KeptPartition, Network, Platform, Vm, VmConfig, VmError, scratch};
 
 use crate::args::{DiskContent, Global, Run};
 use crate::error::{CommandError, Context as _, Exit, Result};
@@ -146,7 +146,9 @@ pub fn config(global: &Global, target: &Target, own: &Run) -> Result<VmConfig> {
     let dir = state.join("disks").join(&system.name);
     let table = input::read(&system.path("root/etc/fstab"), input::Kind::Text).unwrap_or_default();
     fs::create_dir_all(&dir).context(format!("cannot create {}", dir.display()))?;
-    let disks = scratch::make(&dir, &fstab::parse(&table), SCRATCH, &places)?;
+    let mounts = fstab::parse(&table);
+    let esp = esp_line::of(&mounts, system.esp.as_deref(), &[]);
+    let disks = scratch::make(&dir, &mounts, esp, SCRATCH, &places)?;
     for (mount, why) in &disks.skipped {
         note(format!(
             "warning: root/etc/fstab:{}: no disk for {} on {}: {why}",
@@ -179,6 +181,8 @@ pub fn config(global: &Global, target: &Target, own: &Run) -> Result<VmConfig> {
             .map(|p| Forward { name: called(p.guest), guest: p.guest, host: p.host })
             .collect(),
         network: network(system),
+        nics: system.nics,
+        partition: esp.map(|line| KeptPartition::of(line, &dir, SCRATCH)),
         disks: disks.disks,
         platform,
         identity,

@@ -67,6 +67,11 @@ fn text(status: &Status, drift: Option<&std::result::Result<usize, String>>) -> 
         let reason = if health.reason.is_empty() { String::new() } else { format!(": {}", health.reason) };
         format!("{}{reason}", health.state)
     });
+    let failure = status.failure.as_ref().map(|failure| {
+        let image = failure.image.as_deref().unwrap_or("an image that is not known");
+        let after = failure.seconds.map_or_else(String::new, |seconds| format!(" after {seconds} s"));
+        format!("{image}{after}: {}", failure.reason)
+    });
     let drift = drift.map(|drift| match drift {
         Ok(0) => "none".to_owned(),
         Ok(1) => "1 path that the next reboot erases".to_owned(),
@@ -78,6 +83,7 @@ fn text(status: &Status, drift: Option<&std::result::Result<usize, String>>) -> 
         ("commit", commit),
         ("up", Some(up(status.uptime))),
         ("health", health),
+        ("failed", failure),
         ("slot", status.slot.as_ref().map(|slot| format!("{slot}{tries}"))),
         ("next", status.staged.clone()),
         ("drift", drift),

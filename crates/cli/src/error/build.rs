@@ -36,6 +36,7 @@ const DOWNGRADE: &str = "a mirror that gives old indexes withholds repairs: name
 const OPTIONAL: &str = "bring them from where they are kept, or name those that an image may lack in hoopy.toml: \
                         `optional = [\"etc/...\"]`";
 const COVERS: &str = "make it a directory, with only what it adds or replaces in it";
+const COVERS_FILE: &str = "rename the directory, or leave the package out of `packages`";
 const RELOCK: &str = "see and write what changes with `hoopy update`";
 
 impl Classify for BadSize {
@@ -175,6 +176,7 @@ impl Classify for StackError {
             }
             Self::Secrets(error) => error.class(),
             Self::Covers { .. } => System.hint(COVERS),
+            Self::CoversFile { .. } => System.hint(COVERS_FILE),
             Self::NoOpenrc | Self::NoSuchMode(_) => System.into(),
             Self::Io(_) => Failed.into(),
             Self::Path(error) => error.class(),

@@ -14,6 +14,9 @@ use super::{Class, Classify};
 impl Classify for SandboxError {
     fn class(&self) -> Class {
         match self {
+            Self::ScriptFailed { .. } | Self::Unpack { .. } if self.refused_owner() => Script.hint(
+                "the sandbox has the ids 0 to 65535: a script that gives files to others runs with --scripts vm",
+            ),
             Self::ScriptFailed { .. } | Self::NoInterpreter { .. } | Self::NoShebang { .. } => Script.into(),
             Self::CannotExecute { .. } => Script.hint(
                 "register qemu-user with binfmt_misc (Debian: apt install qemu-user-static binfmt-support), or run \
@@ -62,11 +65,15 @@ impl Classify for VmError {
             | Self::PathNotUtf8(_)
             | Self::Image { .. }
             | Self::Esp(_)
+            | Self::InUse(_)
             | Self::Io { .. }
             | Self::Start { .. }
             | Self::Ended { .. }
             | Self::Type(_) => Failed.into(),
             Self::NoKvm(_) => Failed.hint(WITHOUT_KVM),
+            Self::KeptPartition { .. } => {
+                Failed.hint("remove the file, and what the machine kept there, to have it made anew")
+            }
             Self::Fault { fault, .. } => Failed.maybe(fault.hint()),
             Self::TimedOut { facts, .. } => Failed.maybe(doubt(facts)),
             Self::Mkfs(error) => error.class(),

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use hoopy_testkit::Home;
-use hoopy_vm::{Boot, Console, Vm, VmConfig};
+use hoopy_vm::{Boot, Console, Platform, Vm, VmConfig};
 
 /// Generous: emulation on a busy machine, and reboots of it.
 const LONG: Duration = Duration::from_secs(600);
@@ -60,7 +60,12 @@ impl Machine {
     }
 
     fn boot(&self, disk: &Path) -> Console {
+        self.boot_on(disk, Platform::default())
+    }
+
+    fn boot_on(&self, disk: &Path, platform: Platform) -> Console {
         let config = VmConfig::new(self.arch.parse().unwrap(), Boot::Disk(disk.to_owned()), 1 << 30);
+        let config = VmConfig { platform, ..config };
         let log =
             std::env::var_os("HOOPY_CONSOLE_LOG").map(|path| Box::new(File::create(path).unwrap()) as _);
         Vm::prepare(&config).unwrap().console(log).unwrap()
@@ -216,5 +221,45 @@ fn images_that_panic_or_are_unwell_give_way_to_the_last_good_one() {
     for line in [&*format!("IMAGE=nas-{UNWELL}"), "REASON=health.d/never failed with 3", "no pool"] {
         assert!(report.lines().any(|l| l == line), "{line}: {report}");
     }
+    assert_clean(&disk, &machine.home.path(""));
+}
+
+/// Panics, unless the boot before did. Alpine's sysctl has the kernel wait for two minutes.
+const PANICKING: &str = "#!/sbin/openrc-run
+start() {
+	[ -z \"$(ls /sys/fs/pstore)\" ] || return 0
+	echo 1 >/proc/sys/kernel/panic
+	echo c >/proc/sysrq-trigger
+}
+";
+
+#[test]
+fn the_kernels_last_words_are_on_the_partition_after_the_next_boot() {
+    let machine = Machine::new("x86_64");
+    machine.set("root/etc/init.d/panicking", PANICKING, 0o755);
+    let link = machine.home.path("nas/root/etc/runlevels/default/panicking");
+    fs::create_dir_all(link.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/etc/init.d/panicking", link).unwrap();
+    machine.build(GOOD);
+    let disk = machine.disk();
+    let boot = || {
+        let variables = Some(machine.home.path("firmware"));
+        machine.boot_on(&disk, Platform { variables, tpm: None })
+    };
+    let mut console = boot();
+    console.expect("Kernel panic", LONG).unwrap();
+    console.wait(LONG).unwrap();
+    let mut console = boot();
+    console.expect(&format!("nas-{GOOD} panicked: see loader/hoopy-failed.txt"), LONG).unwrap();
+    log_in(&mut console);
+    assert_eq!(asks(&mut console, "ls /sys/fs/pstore"), "");
+    off(console);
+    let report = mtools(&disk, "mtype", &["::loader/hoopy-failed.txt"]);
+    let lines: Vec<&str> = report.lines().map(|line| line.trim_end_matches('\r')).collect();
+    assert_eq!(lines[0], format!("IMAGE=nas-{GOOD}"), "{report}");
+    assert_eq!(lines[1], format!("SLOT=nas-{GOOD}.efi"), "{report}");
+    assert_eq!(lines[3], "REASON=Kernel panic - not syncing: sysrq triggered crash", "{report}");
+    assert!(lines.iter().any(|line| line.contains("sysrq: Trigger a crash")), "{report}");
+    assert!(report.len() < 16 << 10, "{} bytes", report.len());
     assert_clean(&disk, &machine.home.path(""));
 }

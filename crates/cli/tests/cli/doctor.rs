@@ -51,6 +51,9 @@ fn plain(line: &str) -> String {
     if let Some(at) = ["apt ", "dnf ", "apk ", "pacman "].iter().find_map(|it| line.find(*it)) {
         return cut(at, "[install]");
     }
+    if let Some(at) = line.find("which are ").filter(|_| line.ends_with(" here")) {
+        return cut(at, "which are [ids] here");
+    }
     if let Some(at) = line.find(" free") {
         return cut(line[..at].rfind(", ").unwrap() + 2, "[room] free");
     }

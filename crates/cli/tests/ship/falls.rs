@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 
 use crate::choice::Choice;
-use crate::machine::{BOOT_LIMIT, Machine, WITHIN, toml};
+use crate::machine::{BOOT_LIMIT, Machine, WITHIN, succeeds, toml};
 
 /// The exit code of a deploy that was fallen back from.
 const FELL_BACK: i32 = 9;
@@ -21,6 +21,29 @@ pub fn an_image_that_panics_is_fallen_back_from(machine: &mut Machine, _: &Choic
     let said = falls_back(machine, "--reboot");
     assert!(said.contains("it left no log"), "{said}");
     machine.set("hoopy.toml", &toml("ab", ""), 0o644);
+}
+
+pub fn an_image_that_panics_while_services_start_leaves_the_kernels_last_words(
+    machine: &mut Machine,
+    _: &Choice,
+) {
+    let service = "root/etc/init.d/panics";
+    let link = machine.home.path("hello/root/etc/runlevels/default/panics");
+    // Alpine has the kernel wait for two minutes, which the kernel counts by loops: emulated, they are many more.
+    let panics = "start() { echo 1 >/proc/sys/kernel/panic; echo c >/proc/sysrq-trigger; }";
+    machine.set(service, &format!("#!/sbin/openrc-run\n{panics}\n"), 0o755);
+    std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+    symlink("/etc/init.d/panics", &link).unwrap();
+    let said = falls_back(machine, "--reboot");
+    assert!(said.contains("REASON=Kernel panic - not syncing: sysrq triggered crash"), "{said}");
+    let status = succeeds(machine.command("status", &["--drift-within", "0"]), "");
+    machine.quote("status", &status);
+    let failed = status.lines().find(|line| line.starts_with("failed")).unwrap();
+    assert!(failed.contains("vm-") && failed.contains("Kernel panic - not syncing: sysrq"), "{status}");
+    let left = machine.ssh("ls /sys/fs/pstore");
+    assert_eq!(String::from_utf8_lossy(&left.stdout), "");
+    std::fs::remove_file(link).unwrap();
+    machine.unset(service);
 }
 
 pub fn an_image_that_hangs_is_fallen_back_from(machine: &mut Machine, _: &Choice) {

@@ -85,6 +85,12 @@ const SCENARIOS: &[Scenario] = &[
     scenario!(good::a_deploy_keeps_the_image_before_and_rollback_swaps_them, ["single"], Short, Up),
     scenario!(falls::an_image_whose_check_fails_is_fallen_back_from, ["ab"], Short, Up),
     scenario!(falls::an_image_that_panics_is_fallen_back_from, ["ab"], Long, Up),
+    scenario!(
+        falls::an_image_that_panics_while_services_start_leaves_the_kernels_last_words,
+        ["ab"],
+        Long,
+        Up
+    ),
     scenario!(falls::an_image_that_hangs_is_fallen_back_from, ["ab"], Long, Up),
     scenario!(writes::every_sector_that_is_written_leaves_an_image_to_start, ["ab", "single"], Long, Any),
     scenario!(cut::a_network_that_is_cut_is_told_and_the_deploy_can_be_run_again, ["ab", "single"], Long, Up),

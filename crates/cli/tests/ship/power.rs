@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hoopy_base::arch::Arch;
-use hoopy_vm::{Boot, Forward, Places, Vm, VmConfig};
+use hoopy_vm::{Boot, Forward, Places, Platform, Vm, VmConfig};
 
 /// How often somebody looks whether the plug is pulled: so exact are the instants of power cuts. Each look costs a
 /// search through what the console said.
@@ -34,6 +34,8 @@ impl Plug {
             cpus: Some(1),
             forwards: vec![Forward { name: "SSH".to_owned(), guest: 22, host: 0 }],
             places: Places { qemu, ..Places::default() },
+            // The kernel's last words are among them.
+            platform: Platform { variables: Some(disk.with_file_name("firmware")), tpm: None },
             ..VmConfig::new(arch, Boot::Disk(disk.to_owned()), 512 << 20)
         };
         let first = Vm::prepare(&config).unwrap();

@@ -75,6 +75,29 @@ fn large_partitions_are_sparse_fat32_that_fsck_and_mtools_read() {
 }
 
 #[test]
+fn a_file_is_replaced_and_all_else_stays() {
+    for (spare, size) in [(8 << 20, 3_000_001), (300 << 20, 33 << 20)] {
+        let lasting = ("persist/seedrng/seed.credit", noise(512));
+        let image = made(
+            &Volume { spare, ..Volume::default() },
+            &[("EFI/BOOT/BOOTX64.EFI", noise(size)), (lasting.0, lasting.1.clone())],
+        );
+        // Smaller, larger, and one more.
+        for (path, len) in [
+            ("EFI/BOOT/BOOTX64.EFI", 70_000),
+            ("EFI/BOOT/BOOTX64.EFI", size + 1_000_000),
+            ("efi/new/a-longer-name.efi", 9),
+        ] {
+            let content = noise(len);
+            let mut cursor = Cursor::new(&content);
+            let item = Item { path: path.to_owned(), size: len as u64, content: &mut cursor };
+            replace(image.as_file(), item).unwrap();
+            assert_good(&image, &[(path, content), lasting.clone()]);
+        }
+    }
+}
+
+#[test]
 fn the_same_files_give_the_same_bytes() {
     let files = [("EFI/BOOT/BOOTX64.EFI", noise(100_000)), (LONG, noise(5))];
     let read = |image: tempfile::NamedTempFile| std::fs::read(image.path()).unwrap();

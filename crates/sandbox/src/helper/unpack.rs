@@ -21,6 +21,7 @@ use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
 use super::Result;
+use crate::error::OUTSIDE;
 use crate::wire::Doing as _;
 
 /// Marks a directory that hides what lower layers have below it.
@@ -285,7 +286,7 @@ fn unmapped(e: Errno, entry: &Entry) -> io::Error {
         return e.into();
     }
     let (user, group) = (entry.user.id, entry.group.id);
-    io::Error::other(format!("its owner {user}:{group} is outside of the subordinate ids (0 to 65535)"))
+    io::Error::other(format!("its owner {user}:{group} {OUTSIDE} (0 to 65535)"))
 }
 
 fn fifo(dir: &OwnedFd, entry: &Entry) -> io::Result<()> {

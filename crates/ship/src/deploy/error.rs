@@ -329,7 +329,7 @@ fn last_words(log: &str) -> String {
     if !log.is_empty() {
         return excerpt(log);
     }
-    "; it left no log: it panicked, hung before its services started, or the firmware refused it".to_owned()
+    "; it left no log: it panicked or hung before its services started, or the firmware refused it".to_owned()
 }
 
 fn excerpt(log: &str) -> String {

@@ -45,7 +45,7 @@ pub use images::{NewImage, RemoteImage};
 pub use machine::{Health, Machine, RemoteFile};
 pub use place::{Partition, SlotFile, Step, Steps};
 pub use ssh::{Call, Limits, Ssh, SshConfig, SshError};
-pub use status::{Status, status};
+pub use status::{Failure, Status, status};
 pub use wait::{BootResult, reboot, wait};
 
 const ASSEMBLE: &str = include_str!("remote/assemble.sh");

@@ -36,8 +36,36 @@ pub struct Status {
     pub staged: Option<String>,
     /// What the machine thinks of this boot, where it was asked.
     pub health: Option<Health>,
+    /// What it keeps of the last image that failed or panicked.
+    pub failure: Option<Failure>,
     /// All images, in the order in which they are started.
     pub images: Vec<Kept>,
+}
+
+/// An image that failed, as `loader/hoopy-failed.txt` begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// The image; none where the machine could not tell.
+    pub image: Option<String>,
+    /// Seconds since its kernel started.
+    pub seconds: Option<u64>,
+    /// What was wrong: `Kernel panic - not syncing: ...` where it panicked.
+    pub reason: String,
+}
+
+impl Failure {
+    /// Reads the lines up to the first that is empty.
+    fn read(text: &str) -> Option<Self> {
+        let value = |key: &str| {
+            let mut head = text.lines().take_while(|line| !line.is_empty());
+            head.find_map(|line| line.strip_prefix(key)).filter(|value| !value.is_empty())
+        };
+        Some(Self {
+            image: value("IMAGE=").map(str::to_owned),
+            seconds: value("SECONDS=").and_then(|seconds| seconds.parse().ok()),
+            reason: value("REASON=")?.to_owned(),
+        })
+    }
 }
 
 /// An image on the partition.
@@ -84,6 +112,7 @@ pub fn status(seen: MachineImages) -> Status {
         layout,
         esp: machine.esp,
         free: machine.free,
+        failure: Failure::read(&machine.failed),
         health: machine.health,
         images: kept,
     }
@@ -91,4 +120,23 @@ pub fn status(seen: MachineImages) -> Status {
 
 fn kept(file: &str, image: Option<String>, size: u64, tries_left: Option<u32>) -> Kept {
     Kept { file: file.to_owned(), image, size, tries_left }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_read_as_far_as_the_machine_knows_it() {
+        let text = "IMAGE=nas-2026112201\nSLOT=nas-2026112201+0-3.efi\nSECONDS=12\nREASON=Kernel panic - x\n\nREASON=y\n";
+        let known = Failure {
+            image: Some("nas-2026112201".to_owned()),
+            seconds: Some(12),
+            reason: "Kernel panic - x".to_owned(),
+        };
+        assert_eq!(Failure::read(text), Some(known));
+        let unknown = Failure { reason: "z".to_owned(), ..Failure::default() };
+        assert_eq!(Failure::read("IMAGE=\nSECONDS=\nREASON=z\n"), Some(unknown));
+        assert_eq!(Failure::read("\nREASON=z\n"), None);
+    }
 }

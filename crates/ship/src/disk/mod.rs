@@ -28,6 +28,7 @@ use hoopy_base::programs::Programs;
 use hoopy_boot::layout::{self, Layout};
 use hoopy_boot::secrets::IDENTITY;
 use hoopy_disk::esp::{self, Item, Volume};
+use hoopy_disk::esp_line;
 use hoopy_disk::gpt::{self, ALIGNMENT, EFI_SYSTEM, Partition, Table};
 use hoopy_secrets::Plaintext;
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -270,10 +271,9 @@ fn volume(config: &DiskConfig) -> Volume {
     let own = mkfs::derived("esp", &config.name).to_bytes_le();
     let id = own.iter().take(4).fold(0_u32, |id, byte| (id << 8) | u32::from(*byte));
     let plain = Volume { id, spare: 0, ..Volume::default() };
-    match config.lasting.esp.as_ref().map(|mount| &mount.spec) {
-        Some(Spec::Uuid(uuid)) => Volume { id: mkfs::fat_id(uuid).unwrap_or(id), ..plain },
-        Some(Spec::Label(label)) => Volume { label: label.clone(), ..plain },
-        _ => plain,
+    match &config.lasting.esp {
+        Some(line) => esp_line::volume(line, plain),
+        None => plain,
     }
 }
 

@@ -1,12 +1,10 @@
 //! Which lines of an `fstab` are on the disk: the one of the EFI system partition, and those that outlive a boot.
 
+use hoopy_disk::esp_line;
 use hoopy_disk::fstab::{Mount, Spec};
 use hoopy_disk::mkfs::{self, Maker};
 
 use super::error::DiskError;
-
-/// Where an EFI system partition is mounted by custom. `deploy.esp` of `hoopy.toml` is one too.
-const ESP_MOUNTS: [&str; 4] = ["/boot", "/boot/efi", "/efi", "/esp"];
 
 /// The partitions that an `fstab` wants.
 #[derive(Debug, Clone, Default)]
@@ -25,10 +23,7 @@ pub struct Lasting {
 pub fn choose(fstab: &[Mount], wanted: Option<&[String]>, esp: Option<&str>) -> Result<Lasting, DiskError> {
     // The root is in memory, though an installed machine's fstab mounts a disk there.
     let named = |m: &&Mount| matches!(m.spec, Spec::Uuid(_) | Spec::Label(_)) && m.mount_point != "/";
-    let is_esp = |m: &&Mount| {
-        m.filesystem == "vfat" && (esp == Some(&*m.mount_point) || ESP_MOUNTS.contains(&&*m.mount_point))
-    };
-    let own = fstab.iter().filter(named).find(is_esp);
+    let own = esp_line::of(fstab, esp, wanted.unwrap_or_default());
     own.map_or(Ok(()), check)?;
     // Lines that mount the same filesystem are one partition.
     let mut lines: Vec<&Mount> = Vec::new();
@@ -108,6 +103,20 @@ mod tests {
         let lasting = chosen("LABEL=data /data ext4\n/dev/sda1 /mnt ext4\n", None).unwrap();
         assert_eq!(points(&lasting), ["/data"]);
         assert!(points(&chosen("tmpfs /tmp tmpfs\n", None).unwrap()).is_empty());
+    }
+
+    #[test]
+    fn a_filesystem_that_is_the_efi_system_partition_gets_no_other() {
+        let stick = "UUID=B61B-19E7 /media/usb vfat noatime,rw,fmask=177 0 0\n";
+        let lasting = chosen(stick, None).unwrap();
+        assert_eq!(
+            (points(&lasting), lasting.esp.as_ref().unwrap().mount_point.as_str()),
+            (vec![], "/media/usb")
+        );
+        let apart = chosen(stick, Some(&["/media/usb"])).unwrap();
+        assert!(apart.esp.is_none() && points(&apart) == ["/media/usb"]);
+        let bare = chosen(stick, Some(&[])).unwrap();
+        assert!(bare.esp.is_some() && bare.mounts.is_empty());
     }
 
     #[test]

@@ -19,7 +19,7 @@ fn blkid(path: &Path) -> Option<String> {
 
 /// Makes the disks, or says which tool is missing.
 fn made(dir: &Path, fstab: &str) -> Option<Scratch> {
-    match make(dir, &parse(fstab.as_bytes()), DEFAULT_SIZE, &Places::default()) {
+    match make(dir, &parse(fstab.as_bytes()), None, DEFAULT_SIZE, &Places::default()) {
         Ok(scratch) => Some(scratch),
         Err(VmError::Mkfs(e @ MkfsError::NoTool { .. })) => {
             hoopy_testkit::skip(e);
@@ -75,6 +75,14 @@ fn a_line_that_wants_a_partition_is_told_and_one_without_a_disk_is_not() {
 }
 
 #[test]
+fn what_the_machine_boots_from_is_no_disk_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let mounts = parse(b"UUID=12AB-34CD /media/usb vfat\nUUID=12AB-34CD /again vfat\n");
+    let scratch = make(dir.path(), &mounts, mounts.first(), 1 << 20, &Places::default()).unwrap();
+    assert!(scratch.disks.is_empty() && scratch.skipped.is_empty());
+}
+
+#[test]
 fn refuses_names_that_a_filesystem_cannot_have() {
     let dir = tempfile::tempdir().unwrap();
     for fstab in [
@@ -85,7 +93,8 @@ fn refuses_names_that_a_filesystem_cannot_have() {
         "LABEL=-x /a ext4",
         "LABEL= /a ext4",
     ] {
-        let error = make(dir.path(), &parse(fstab.as_bytes()), 1 << 20, &Places::default()).unwrap_err();
+        let error =
+            make(dir.path(), &parse(fstab.as_bytes()), None, 1 << 20, &Places::default()).unwrap_err();
         assert!(error.to_string().starts_with("fstab line 1: "), "{error}");
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);

@@ -72,6 +72,9 @@ impl Problem {
                 tags => write!(f, "no repository has that tag, there is only {}", list(tags, "and")),
             },
             Self::WrongArchitecture { package, arch } => write!(f, "{package} is built for {arch}"),
+            Self::UnknownField { package, field } => {
+                write!(f, "{package} has the field `{field}:` in its index, which this hoopy does not know")
+            }
             Self::MisplacedTag { package, dependency } => {
                 write!(f, "{package} pins {dependency}, which only `packages` may do")
             }

@@ -100,6 +100,13 @@ pub enum Problem {
         /// What it is built for.
         arch: Box<str>,
     },
+    /// The index says something of it that hoopy has to know, and does not.
+    UnknownField {
+        /// The package, as `name-version`.
+        package: Box<str>,
+        /// The letter of the field.
+        field: char,
+    },
     /// A package pins a dependency to a tag, which only the world may do.
     MisplacedTag {
         /// The package, as `name-version`.
@@ -133,6 +140,7 @@ impl Problem {
             | Self::OnlyTagged { .. }
             | Self::NoSuchTag { .. }
             | Self::WrongArchitecture { .. }
+            | Self::UnknownField { .. }
             | Self::MisplacedTag { .. }
             | Self::ProvidedTwice { .. }
             | Self::NotFound { .. } => &[],

@@ -55,6 +55,7 @@ fn rank(problem: &Problem) -> u8 {
         Problem::BadVersion | Problem::NoSuchTag { .. } | Problem::NoSuchName { .. } => 0,
         Problem::NoSuchVersion { .. }
         | Problem::WrongArchitecture { .. }
+        | Problem::UnknownField { .. }
         | Problem::MisplacedTag { .. }
         | Problem::ProvidedTwice { .. }
         | Problem::OnlyTagged { .. } => 1,

@@ -249,6 +249,9 @@ impl Trace<'_, '_> {
             return Step::Broken(Source::Package { package, place });
         }
         let label = label::package(self.universe, package);
+        if let Some(field) = record.unknown_field {
+            return Step::End(Problem::UnknownField { package: label, field });
+        }
         Step::End(match record.depends.iter().find(|dependency| dependency.tag.is_some()) {
             Some(pinned) => Problem::MisplacedTag { package: label, dependency: pinned.clone() },
             None => Problem::WrongArchitecture { package: label, arch: record.arch.clone() },

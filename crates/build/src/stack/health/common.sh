@@ -100,7 +100,9 @@ bless() {
 			say "there are both $good and $SLOT: remove one"
 		elif mv "$AT/$LINUX_DIR/$SLOT" "$AT/$LINUX_DIR/$good"; then
 			done=0
-			grep -qsx "IMAGE=$IMAGE" "$AT/$FAILED" && rm -f "$AT/$FAILED"
+			# A panic is not undone by a boot that went well.
+			! grep -qsx "IMAGE=$IMAGE" "$AT/$FAILED" || grep -qs '^REASON=Kernel panic' "$AT/$FAILED" ||
+				rm -f "$AT/$FAILED"
 		fi
 		close_esp
 		exit $done

@@ -6,6 +6,7 @@
 HEALTH_TIMEOUT=60 HEALTH_SETTLE=5
 [ ! -r /etc/conf.d/hoopy-health ] || . /etc/conf.d/hoopy-health
 . /usr/libexec/hoopy/common.sh
+. /usr/libexec/hoopy/panic.sh
 
 LOG=$RUN/health.log
 : >$LOG
@@ -58,6 +59,7 @@ until find_slot; do
 	sleep 2
 done
 tell checking nothing
+[ -z "$DEVICE" ] || take_panic
 
 wrong=$(services | tee -a $LOG | head -n 1)
 [ -n "$wrong" ] || wrong=$(checks)

@@ -6,6 +6,9 @@
 BOOT_LIMIT=600 WATCHDOG_DEV=/dev/watchdog
 [ ! -r /etc/conf.d/hoopy-watchdog ] || . /etc/conf.d/hoopy-watchdog
 . /usr/libexec/hoopy/common.sh
+. /usr/libexec/hoopy/panic.sh
+
+listen_for_panics
 
 # `V` before the end disarms the device (Documentation/watchdog/watchdog-api.rst). Not when the machine goes down: a
 # shutdown that hangs is caught too.

@@ -12,7 +12,9 @@ use crate::args::Global;
 pub fn user_namespaces(global: &Global, here: &Distribution) -> Check {
     let subject = Subject::UserNamespaces;
     match start(global) {
-        Ok(()) => Check::ok(subject, "with the 65536 ids that scripts of packages need"),
+        Ok(ids) => {
+            Check::ok(subject, format!("scripts of packages have the ids 0 to 65535, which are {ids} here"))
+        }
         Err(error) => {
             let (why, fix) = explain(&error, here);
             Check::missing(subject, why, fix)
@@ -20,8 +22,9 @@ pub fn user_namespaces(global: &Global, here: &Distribution) -> Check {
     }
 }
 
-/// Starts one, in the store where there is one: that is where its filesystem must be able to do what it needs.
-fn start(global: &Global) -> Result<(), SandboxError> {
+/// Starts one; its ids as they are outside. It is in the store where there is one, since the filesystem must be able to do
+/// what it needs.
+fn start(global: &Global) -> Result<String, SandboxError> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |source| SandboxError::Io { what, source }
@@ -30,7 +33,9 @@ fn start(global: &Global) -> Result<(), SandboxError> {
     let temporary = tempfile::tempdir_in(super::super::temp()).map_err(failed("make a directory"))?;
     let store = super::super::store(global).map(|store| store.lowers());
     let lowers = store.unwrap_or_else(|_| temporary.path().to_owned());
-    Sandbox::new(SandboxConfig { helper, lowers, limits: Limits::default() })?.session().map(drop)
+    let sandbox = Sandbox::new(SandboxConfig { helper, lowers, limits: Limits::default() })?;
+    sandbox.session()?;
+    Ok(sandbox.ids())
 }
 
 /// Why there is none, shorter than the error, and the command that changes it.

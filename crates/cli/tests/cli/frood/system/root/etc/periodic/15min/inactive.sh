@@ -1,0 +1,2 @@
+#!/bin/sh
+test -e /media/usb/persist || logger "the stick is gone"
