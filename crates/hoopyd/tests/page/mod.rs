@@ -1,0 +1,6 @@
+mod alerts;
+mod clients;
+mod content;
+mod load;
+mod scripts;
+mod server;
