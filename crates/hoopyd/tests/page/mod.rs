@@ -1,4 +1,5 @@
 mod alerts;
+mod browser;
 mod clients;
 mod content;
 mod load;

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use hoopy_boot::monitor::Settings;
-use hoopyd::http::server;
+use hoopyd::http::{Site, server};
 use hoopyd::serve::{Collector, MachineSite, Shared};
 use tempfile::TempDir;
 
@@ -43,6 +43,11 @@ impl Page {
 
     /// With these files beside those of the kernel.
     pub fn with(files: &[(&str, &str)]) -> Self {
+        Self::serving(Self::machine(files), |site, _, _| site)
+    }
+
+    /// The files of a machine.
+    pub fn machine(files: &[(&str, &str)]) -> TempDir {
         let dir = tempfile::tempdir().unwrap();
         for (path, text) in FILES.iter().chain(files) {
             let path = dir.path().join(path);
@@ -52,9 +57,18 @@ impl Page {
             fs::set_permissions(&path, fs::Permissions::from_mode(if executable { 0o755 } else { 0o644 }))
                 .unwrap();
         }
+        dir
+    }
+
+    /// The same with another site in front.
+    pub fn serving<S: Site + Send + 'static>(
+        dir: TempDir,
+        site: impl FnOnce(MachineSite, PathBuf, Shared) -> S,
+    ) -> Self {
         let settings = Settings { names: vec!["nas.example.org".to_owned()], ..Settings::default() };
         let shared = Shared::new(Collector::new(dir.path(), settings.clone()));
-        let site = MachineSite::new(dir.path(), &settings, shared.clone());
+        let own = MachineSite::new(dir.path(), &settings, shared.clone());
+        let site = site(own, dir.path().to_owned(), shared.clone());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || server::serve(&[listener], &site));
