@@ -6,7 +6,7 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
-pub use text::{duration, rows, text, volume_state};
+pub use text::{duration, rows, text, verdict, volume_state};
 
 /// The version of [`Status`] that is written.
 pub const VERSION: u32 = 1;

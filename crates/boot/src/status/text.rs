@@ -9,8 +9,14 @@ use super::{Severity, Status};
 
 /// A status as lines: the sentence, what needs doing, and a row for each thing. Nothing in it acts on a terminal.
 pub fn text(status: &Status) -> String {
+    format!("{}\n{}", verdict(status), rows(status))
+}
+
+/// The sentence, and what needs doing.
+pub fn verdict(status: &Status) -> String {
     let mut out = format!("{}\n", harmless_line(&status.summary));
-    for problem in &status.problems {
+    // One alone is in the sentence.
+    for problem in status.problems.iter().filter(|_| status.problems.len() > 1) {
         let mark = match problem.severity {
             Severity::Critical => "!!",
             Severity::Warning => "!",
@@ -18,8 +24,7 @@ pub fn text(status: &Status) -> String {
         let _ =
             writeln!(out, "{mark:<3}{}: {}", harmless_line(&problem.what), harmless_line(&problem.remedy));
     }
-    out.push('\n');
-    out + &rows(status)
+    out
 }
 
 /// The rows alone.
