@@ -55,8 +55,8 @@ pub fn charts(status: &Status, rings: &Rings) -> String {
     let hottest = status.temperatures.iter().max_by(|a, b| a.celsius.total_cmp(&b.celsius));
     if let Some(hottest) = hottest {
         let chart = Chart {
-            title: "Hottest",
-            now: format!("{:.0} °C, {}", hottest.celsius, escaped(&hottest.name)),
+            title: &format!("Hottest: {}", escaped(&hottest.name)),
+            now: format!("{:.0} °C", hottest.celsius),
             description: spoken("The hottest thermometer", "degrees Celsius", &[("", &rings.temperature)]),
             lines: &[Line { class: "one", ring: &rings.temperature }],
             at_least: 60.0,
@@ -140,7 +140,7 @@ pub fn storage(status: &Status) -> String {
         let class = if used >= 90.0 && !file.read_only { "bar full" } else { "bar" };
         let access = if file.read_only { ", read-only" } else { "" };
         format!(
-            "<tr><th scope=\"row\">{}</th><td><svg class=\"{class}\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" \
+            "<tr><th scope=\"row\">{}</th><td class=\"wide\"><svg class=\"{class}\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" \
             aria-hidden=\"true\"><rect width=\"{used:.0}\" height=\"8\"/></svg></td>\
             <td class=\"number\">{used:.0}% of {}</td><td>{}{access}</td></tr>\n",
             escaped(&file.mount),
@@ -202,7 +202,7 @@ pub fn log(status: &Status) -> String {
         return String::new();
     };
     let log = escaped(&health.log);
-    format!("<details><summary>What the checks of this boot said</summary>\n<pre>{log}</pre></details>\n")
+    format!("<details><summary>What the checks of this boot said</summary>\n<pre tabindex=\"0\">{log}</pre></details>\n")
 }
 
 /// Links to the scripts.
