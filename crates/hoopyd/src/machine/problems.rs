@@ -119,9 +119,11 @@ fn pools(status: &Status, all: &mut Vec<Problem>) {
 
 fn filesystems(status: &Status, all: &mut Vec<Problem>) {
     for file in &status.filesystems {
-        let is_root = file.mount == "/";
-        let remedy =
-            if is_root { "find what fills it (it is in memory) with hoopy drift" } else { "make room on it" };
+        let in_memory = ["tmpfs", "rootfs", "ramfs"].contains(&&*file.kind);
+        let remedy = match &*file.mount {
+            "/" if in_memory => "find what fills it (it is in memory) with hoopy drift",
+            _ => "make room on it",
+        };
         let used = file.used_percent();
         let full = used >= FULL && file.free < ROOM && is_writable(file);
         let files_used = used_files(file);
