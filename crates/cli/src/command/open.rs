@@ -3,7 +3,7 @@
 //! Each connection of the browser becomes a `hoopyd connect` over the one connection of ssh. So nothing of the machine has
 //! to be reachable, and its sshd need not allow forwarding.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -98,29 +98,32 @@ fn serve(listener: &TcpListener, ssh: &Arc<Ssh>) -> Result<Exit> {
 
 /// One connection, in both directions, to its end.
 fn pass(browser: TcpStream, mut child: Child) -> io::Result<Option<i32>> {
-    let (mut from, mut to) = (browser.try_clone()?, browser);
+    let (from, to) = (browser.try_clone()?, browser);
     let input = child.stdin.take();
     // It ends when the browser's half does, which is closed below at the latest.
-    let forth = thread::spawn(move || {
-        if let Some(mut input) = input {
-            let _ = io::copy(&mut from, &mut input);
-        }
-    });
-    let mut buffer = [0; 16 << 10];
-    let mut gone = false;
-    while let Some(output) = &mut child.stdout {
-        let read = output.read(&mut buffer).unwrap_or(0);
-        if read == 0 {
-            break;
-        }
-        gone = to.write_all(buffer.get(..read).unwrap_or_default()).is_err();
-        if gone {
-            let _ = child.kill();
-            break;
-        }
+    let forth = thread::spawn(move || input.map(|input| copy(from, input)));
+    let back = child.stdout.take().map(|output| copy(output, &to));
+    let gone = matches!(back, Some(Err(_)));
+    if gone {
+        let _ = child.kill();
     }
     let _ = to.shutdown(Shutdown::Both);
     let _ = forth.join();
     let status = child.wait()?;
     Ok(status.code().filter(|_| !gone))
+}
+
+/// Passes on what is there as soon as it is there. (`std::io::copy` between a socket and a pipe uses splice(2), which waits
+/// for more.)
+fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
+    let mut buffer = [0; 16 << 10];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => to.write_all(buffer.get(..read).unwrap_or_default())?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // As an end: nothing more comes of it.
+            Err(_) => return Ok(()),
+        }
+    }
 }

@@ -89,7 +89,12 @@ pub fn connect(
         dialled.map_err(AgentError::io("reach", "the page (rc-service hoopy-serve status)"))?;
     // It ends with this process, where the page closes first.
     thread::spawn(move || {
-        let _ = io::copy(&mut input, &mut to);
+        let mut buffer = [0; 4096];
+        while let Ok(read @ 1..) = input.read(&mut buffer) {
+            if to.write_all(buffer.get(..read).unwrap_or_default()).is_err() {
+                break;
+            }
+        }
         let _ = to.shutdown(Shutdown::Both);
     });
     // As it comes: nothing waits for a buffer to be full.

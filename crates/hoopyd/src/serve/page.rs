@@ -17,8 +17,7 @@ pub const STYLE: &str = include_str!("page/style.css");
 pub const LIVE: &str = include_str!("page/live.js");
 
 /// What stands before the output of `index.sh`.
-pub const BEFORE_SCRIPT: &str =
-    "<section aria-labelledby=\"index\"><h2 id=\"index\"><a href=\"/index.sh\">index.sh</a></h2>\n<pre tabindex=\"0\">";
+pub const BEFORE_SCRIPT: &str = "<section aria-labelledby=\"index\"><h2 id=\"index\"><a href=\"/index.sh\">index.sh</a></h2>\n<pre tabindex=\"0\">";
 
 /// What stands behind it.
 pub const AFTER_SCRIPT: &str = "</pre></section>\n</body>\n</html>\n";

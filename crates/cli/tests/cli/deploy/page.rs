@@ -96,7 +96,8 @@ impl Drop for Machine {
 fn get(address: &str, path: &str) -> String {
     let mut page = TcpStream::connect(address).unwrap();
     page.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/html\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/html\r\nConnection: close\r\n\r\n");
     page.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     page.read_to_string(&mut answer).unwrap();
@@ -117,7 +118,10 @@ fn status_shows_what_the_page_shows_first_whether_something_needs_doing() {
     let machine = Machine::serving();
     let text = machine.status();
     // The newest package of this image is of 1970.
-    assert!(text.contains("The newest package is ") && text.contains(" days old: run hoopy update"), "{text}");
+    assert!(
+        text.contains("The newest package is ") && text.contains(" days old: run hoopy update"),
+        "{text}"
+    );
     assert!(text.contains("\nimage      s-1\n") && text.contains("\nmemory     "), "{text}");
     let said = json(&machine.far.ok(&["-C", "s", "status", "--drift-within", "0", "--json"]));
     assert_eq!(said["machine"]["version"], 1, "{said}");
@@ -127,7 +131,10 @@ fn status_shows_what_the_page_shows_first_whether_something_needs_doing() {
 #[test]
 fn a_page_that_does_not_run_is_something_that_needs_doing_and_the_rest_is_still_known() {
     let text = Machine::with_page().status();
-    assert!(text.contains("The machine's page does not answer: run rc-service hoopy-serve restart"), "{text}");
+    assert!(
+        text.contains("The machine's page does not answer: run rc-service hoopy-serve restart"),
+        "{text}"
+    );
     assert!(text.contains("\nmemory     "), "{text}");
 }
 

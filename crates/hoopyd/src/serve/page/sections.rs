@@ -202,7 +202,9 @@ pub fn log(status: &Status) -> String {
         return String::new();
     };
     let log = escaped(&health.log);
-    format!("<details><summary>What the checks of this boot said</summary>\n<pre tabindex=\"0\">{log}</pre></details>\n")
+    format!(
+        "<details><summary>What the checks of this boot said</summary>\n<pre tabindex=\"0\">{log}</pre></details>\n"
+    )
 }
 
 /// Links to the scripts.
