@@ -19,7 +19,8 @@ pub struct Page {
     dir: TempDir,
 }
 
-/// What the kernel of a small machine says.
+/// What the kernel of a small machine says. Sizes of filesystems are those of this computer, whose disk may be full: so
+/// the root is one that nobody has to make room on.
 const FILES: [(&str, &str); 10] = [
     ("proc/meminfo", "MemTotal:        1000000 kB\nMemAvailable:     600000 kB\nShmem:  100000 kB\n"),
     ("proc/loadavg", "0.50 0.40 0.30 1/100 1234\n"),
@@ -33,7 +34,7 @@ const FILES: [(&str, &str); 10] = [
         "Inter-|   Receive\n face |bytes\n    lo: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n  eth0: 5000 5 1 0 0 0 0 0 700 7 2 0 0 0 0 0\n",
     ),
     ("etc/hoopy-release", "IMAGE=nas-2026112101\nCOMMIT=abc123\nDIRTY=yes\n"),
-    ("proc/self/mountinfo", "1 1 0:1 / / rw - tmpfs none rw\n2 1 8:1 / /nfs rw - nfs4 far:/ rw\n"),
+    ("proc/self/mountinfo", "1 1 0:1 / / ro - tmpfs none rw\n2 1 8:1 / /nfs rw - nfs4 far:/ rw\n"),
 ];
 
 impl Page {
