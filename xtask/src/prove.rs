@@ -42,6 +42,8 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
     };
     if amount.only.is_empty() {
         chores::command(test("cli").arg("deploy::").env("HOOPY_KILL_EVERY", "1"))?;
+        // A minute of readers of a machine's page.
+        chores::command(test("serve").arg("load::").env("HOOPY_LOAD_SECONDS", "60"))?;
     }
     let mut ship = test("ship");
     if !amount.only.is_empty() || amount.layout.is_some() {

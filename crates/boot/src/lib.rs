@@ -2,10 +2,12 @@
 //! Nothing here builds or ships anything, so that programs on the machine can use it.
 
 pub mod layout;
+pub mod monitor;
 pub mod os_release;
 pub mod release;
 pub mod secrets;
 pub mod shell;
 pub mod slots;
+pub mod status;
 pub mod variables;
 pub mod version;

@@ -5,6 +5,9 @@
 //! hoopyd unlock      give each program of /etc/hoopy/unlock.d the key of its volume
 //! hoopyd enroll      keep a new identity of the machine, which comes on standard input
 //! hoopyd status      what came of it at this boot, for the health check
+//! hoopyd serve       the machine's page, status.json and metrics; alerts
+//! hoopyd machine     the same status.json on standard output
+//! hoopyd connect     a connection to the page over standard input and output
 //! ```
 //!
 //! Nothing secret is ever an argument, in the environment, or in a file that is not the secret's own place. Whatever
@@ -12,10 +15,14 @@
 
 pub mod enroll;
 pub mod error;
+pub mod http;
 pub mod identity;
+pub mod machine;
 pub mod map;
 pub mod outcome;
 pub mod place;
 pub mod process;
+pub mod program;
 pub mod secrets;
+pub mod serve;
 pub mod unlock;

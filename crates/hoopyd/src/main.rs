@@ -1,20 +1,24 @@
-//! The agent's command line. It is called by services, and by `hoopy` over ssh: the manual is docs/secrets.md.
+//! The agent's command line. It is called by services, and by `hoopy` over ssh: the manuals are docs/secrets.md
+//! and docs/agent.md.
 
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use hoopyd::{enroll, outcome, process, secrets, unlock};
+use hoopyd::{enroll, outcome, process, secrets, serve, unlock};
 
 /// What `hoopyd secrets` ends with where the owner has to unlock the machine first.
 const LOCKED: u8 = 3;
 
-const USAGE: &str = "usage: hoopyd secrets | status | unlock [NAME] [--identity | --key] | enroll [--forget]";
+const USAGE: &str = "usage: hoopyd secrets | status [--json] | unlock [NAME] [--identity | --key] | enroll [--forget] | serve | connect";
 
 fn main() -> ExitCode {
-    process::keep_to_itself();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    // What the page shows is no secret, and it runs for ever: it may be swapped out.
+    if !matches!(args.as_slice(), ["serve" | "connect"] | ["status", "--json"]) {
+        process::keep_to_itself();
+    }
     let root = Path::new("/");
     let result = match args.as_slice() {
         ["secrets"] => secrets::at_boot(root).map(|outcome| code(&outcome)),
@@ -22,6 +26,12 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stdout(), "{}", outcome::text(&outcome));
             u8::from(outcome.state == hoopy_boot::secrets::State::Failed)
         }),
+        ["status", "--json"] => serve::ask::status(root).map(|status| {
+            let _ = io::stdout().write_all(&status);
+            0
+        }),
+        ["serve"] => serve::serve(root).map(|()| 0),
+        ["connect"] => serve::ask::connect(root, io::stdin(), &mut io::stdout()).map(|()| 0),
         ["unlock"] => unlock::all(root).map(|()| 0),
         ["unlock", "--identity"] => unlock::with_identity(root, std::io::stdin()).map(|()| 0),
         ["unlock", name, "--key"] => unlock::with_key(root, name, std::io::stdin()).map(|()| 0),

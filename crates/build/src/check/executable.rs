@@ -14,6 +14,7 @@ enum Runner {
     OpenRc,
     Local,
     RunParts,
+    Agent,
     Shell,
 }
 
@@ -39,6 +40,8 @@ fn runner(own: &Own) -> Option<Runner> {
         ["etc", "network", phase] if phase.starts_with("if-") && phase.ends_with(".d") => {
             Some(Runner::RunParts)
         }
+        ["etc", "monitor.d"] if name.ends_with(".sh") => Some(Runner::Agent),
+        ["etc", "hoopy", "alert.d"] => Some(Runner::Agent),
         ["usr", "local", "bin" | "sbin"] if is_program(&own.text) => Some(Runner::Shell),
         _ => None,
     }
@@ -56,6 +59,7 @@ fn mode(view: &View<'_>, own: &Own, runner: Runner) -> Option<Finding> {
     let message = match runner {
         Runner::OpenRc | Runner::Local => "not executable: OpenRC passes it over",
         Runner::RunParts => "not executable: run-parts passes it over",
+        Runner::Agent => "not executable: hoopyd passes it over",
         Runner::Shell => "not executable: it cannot be run",
     };
     let fix = match own.from {

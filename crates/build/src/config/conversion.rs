@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use hoopy_base::input::{Kind, read_text};
 use hoopy_base::size;
 use hoopy_boot::layout::Layout;
+use hoopy_boot::monitor::Settings as MonitorSettings;
 use hoopy_boot::release::FILE as RELEASE;
 use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
 
-use super::hoopy_toml::{self, HoopyToml, Port, Secrets};
+use super::hoopy_toml::{self, Access, HoopyToml, Monitor, Port, Secrets};
 use super::system::{
     BEST, DEFAULT_BRANCH, DEFAULT_MIRROR, Forward, INDEX, Overrides, Program, Repository, SecretSettings,
     System, release_dir, without_scheme,
@@ -118,6 +119,7 @@ impl Conversion<'_> {
             sign_command: w.trust.sign,
             signature_required: w.trust.required,
             secrets: self.secrets(w.secrets)?,
+            monitor: w.monitor.map(|m| self.monitor(m)).transpose()?,
             dir: self.dir.to_owned(),
             branch,
             world,
@@ -245,6 +247,38 @@ impl Conversion<'_> {
         };
         let on = on.map(|on| on.trim_end_matches('/').to_owned());
         Ok(SecretSettings { open, on, owners: owners.into_iter().map(owner).collect::<Result<_, _>>()? })
+    }
+
+    /// `built` is known once there is a lock.
+    fn monitor(&self, written: Monitor) -> Result<MonitorSettings, ConfigError> {
+        let Monitor { listen, access, names, update_days } = written;
+        let mut settings = MonitorSettings::default();
+        if let Some(listen) = listen {
+            let address = |text: &String| {
+                let hint = "expected an address and a port, as 127.0.0.1:8080 or [::]:80";
+                text.parse::<std::net::SocketAddr>()
+                    .map_err(|_| self.value("monitor.listen", format!("{text:?} is no address: {hint}")))
+            };
+            settings.listen = listen.iter().map(address).collect::<Result<_, _>>()?;
+        }
+        if settings.listen.is_empty() {
+            return Err(self.value("monitor.listen", "expected at least one address, found none".to_owned()));
+        }
+        let beyond = settings.listen.iter().find(|address| !address.ip().is_loopback());
+        if let (Some(address), None) = (beyond, access) {
+            let message = format!(
+                "{address} can be reached from elsewhere: expected `access = \"anyone\"` beside it, found none. \
+                 Without `listen`, `hoopy open` reaches the page over ssh"
+            );
+            return Err(self.value("monitor.listen", message));
+        }
+        // A match, so that another way does not compile before something is made of it.
+        match access {
+            Some(Access::Anyone) | None => {}
+        }
+        settings.names = names;
+        settings.update_days = update_days.unwrap_or(settings.update_days);
+        Ok(settings)
     }
 
     fn optional(&self, written: &[String]) -> Result<Vec<EntryPath>, ConfigError> {

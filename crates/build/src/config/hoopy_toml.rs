@@ -65,6 +65,30 @@ pub struct HoopyToml {
     pub trust: Trust,
     /// How the machine opens what lies in `secrets/`.
     pub secrets: Secrets,
+    /// The machine's page. Images without this table have none.
+    pub monitor: Option<Monitor>,
+}
+
+/// The machine's page: how it is, `/etc/monitor.d`, and alerts.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Monitor {
+    /// Where it listens: `ADDRESS:PORT` each. Default: `127.0.0.1:8080`, which `hoopy open` reaches over ssh.
+    pub listen: Option<Vec<String>>,
+    /// Who may read it where it listens beyond the machine itself: `anyone`, over plain HTTP.
+    pub access: Option<Access>,
+    /// Names by which browsers reach it, beside addresses, `localhost` and the machine's name at home: `nas.example.org`.
+    pub names: Vec<String>,
+    /// After how many days the newest package counts as old; 0 for never. Default: 60.
+    pub update_days: Option<u32>,
+}
+
+/// Who may read the machine's page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Whoever reaches the address.
+    Anyone,
 }
 
 /// Secure Boot. Its public keys are in `trust/`.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use hoopy_base::arch::Arch;
 use hoopy_base::digest::{Hasher, RecipeId};
 use hoopy_boot::layout::Layout;
+use hoopy_boot::monitor::Settings as MonitorSettings;
 use hoopy_boot::secrets::Open;
 use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::EntryPath;
@@ -177,6 +178,8 @@ pub struct System {
     pub signature_required: bool,
     /// How the machine opens its secrets.
     pub secrets: SecretSettings,
+    /// The machine's page, where it has one.
+    pub monitor: Option<MonitorSettings>,
     /// What `packages` asks for.
     pub world: World,
 }
@@ -210,6 +213,7 @@ impl System {
             layout,
             world,
             secrets,
+            monitor,
             // It is on the disk, beside the images.
             menu: _,
             // What concerns virtual machines and machines elsewhere is in no image.
@@ -244,6 +248,7 @@ impl System {
             layout,
             world,
             secrets,
+            monitor,
         ];
         let mut hasher = Hasher::new("hoopy system directory 1");
         for field in fields {

@@ -22,8 +22,8 @@ use super::package_layer::settled_layer;
 use super::scripts::{Job, Runner, Scripts, apply, environment};
 use super::secrets::{self, SecretInputs, SecretLayer};
 use super::{
-    Origin, Stack, StackError, accounts, configuration, conflict, database, finish, health, modes, passwords,
-    protect, root_mount, setup, triggers,
+    Origin, Stack, StackError, accounts, configuration, conflict, database, finish, health, modes, monitor,
+    passwords, protect, root_mount, setup, triggers,
 };
 use crate::config::System;
 use crate::context::Context;
@@ -145,6 +145,10 @@ impl Fold<'_> {
                 self.files(health::layer(&self.stack, epoch, store)?, Origin::Health)?;
             }
             self.secrets(inputs)?;
+            if let Some(settings) = system.monitor.as_ref().filter(|_| inputs.boots) {
+                let page = monitor::Page { settings, arch: inputs.arch, epoch, agents: inputs.agents };
+                self.files(page.layer(&self.stack, store)?, Origin::Monitor)?;
+            }
             let layer = finish::layer(&self.stack, epoch, store, observer)?;
             self.stack.push(layer, Origin::Finish);
             Ok(())

@@ -1,7 +1,7 @@
 //! The stack: an image as an ordered list of layers, made by a fold from the bottom up.
 //!
 //! ```text
-//! configuration ▸ (pre-install ▸ package ▸ post-install)* ▸ triggers ▸ database ▸ root/ ▸ programs ▸ setup.sh ▸ init ▸ health ▸ secrets/ ▸ finish
+//! configuration ▸ (pre-install ▸ package ▸ post-install)* ▸ triggers ▸ database ▸ root/ ▸ programs ▸ setup.sh ▸ init ▸ health ▸ secrets/ ▸ monitor ▸ finish
 //! ```
 //!
 //! A script's layer depends on all below it. What it made is remembered under what it could see: the script,
@@ -21,6 +21,7 @@ mod fold;
 pub mod health;
 mod kmod;
 mod modes;
+pub mod monitor;
 mod package_layer;
 mod passwords;
 mod protect;
@@ -68,6 +69,8 @@ pub enum Origin {
     Health,
     /// `secrets/`, encrypted, and what opens them on the machine; or what they replace, where they are opened at build.
     Secrets,
+    /// The machine's page.
+    Monitor,
     /// What every image gets at the end.
     Finish,
     /// The image's name, inside it.
@@ -88,6 +91,7 @@ impl Origin {
             Self::Init => "hoopy-init".to_owned(),
             Self::Health => "hoopy-health".to_owned(),
             Self::Secrets => "secrets/".to_owned(),
+            Self::Monitor => "hoopy-serve".to_owned(),
             Self::Finish => "finish".to_owned(),
             Self::Release => "hoopy-release".to_owned(),
         }
@@ -168,6 +172,9 @@ pub enum StackError {
          /sbin/openrc-run: add `openrc` or `alpine-base` to `packages`"
     )]
     NoOpenrc,
+    /// Nothing could run the machine's page.
+    #[error("[monitor] needs OpenRC, whose service shows the page, and no package brings /sbin/openrc-run")]
+    NoOpenrcForMonitor,
     /// A temporary file failed.
     #[error("a layer could not be written: {0}")]
     Io(#[from] io::Error),

@@ -9,7 +9,17 @@ Example: hoopy status root@nas
          hoopy -C nas status --drift-within 0 --json
 
 `drift` is the number of paths that the next reboot erases; `hoopy drift` lists them. Where it is not known, the reason \
-is shown instead.";
+is shown instead.
+
+A machine with `[monitor]` in its hoopy.toml also tells what its page shows: first whether something needs doing. With \
+--json, that is `machine`, as docs/status.schema.json describes it. Ctrl-C ends --watch.";
+
+pub const OPEN: &str = "\
+Example: hoopy open root@nas
+         hoopy -C nas open --no-browser
+
+The page comes through the connection of ssh: nothing of the machine has to be reachable, and sshd need not allow \
+forwarding. Whoever uses this computer can read it meanwhile. Ctrl-C ends it.";
 
 pub const LOGS: &str = "\
 Example: hoopy logs root@nas
@@ -69,6 +79,23 @@ pub struct Status {
     /// Print the status as JSON
     #[arg(long)]
     pub json: bool,
+    /// Show it again and again, without counting drift each time
+    #[arg(long, short, conflicts_with = "json")]
+    pub watch: bool,
+}
+
+/// Options of `open`.
+#[derive(Debug, Args)]
+pub struct OpenPage {
+    /// Machine, as ssh knows it: nas, root@10.0.0.2 [default: deploy.host in hoopy.toml]
+    #[arg(value_hint = ValueHint::Hostname)]
+    pub host: Option<String>,
+    /// Port of this computer to show the page on [default: a free one]
+    #[arg(long, short, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    pub port: u16,
+    /// Print the address, and start no browser
+    #[arg(long)]
+    pub no_browser: bool,
 }
 
 /// Options of `rollback`.

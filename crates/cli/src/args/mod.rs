@@ -24,7 +24,7 @@ pub use build::{Build, Check, Init, Output, Run, Scripts, Test};
 pub use diskless::{Export, Import};
 pub use doctor::Doctor;
 pub use images::{Diff, Inspect, Look};
-pub use machines::{Drift, Host, Logs, Pull, Reboot, Rollback, Status};
+pub use machines::{Drift, Host, Logs, OpenPage, Pull, Reboot, Rollback, Status};
 pub use packages::{About, Change, Lock, Search, Tree, Update, Vendor};
 pub use parse::{correction, parse};
 pub use secrets::{Enroll, Keys, Open, Rekey, SecretCommand, SecretInit, Unlock};
@@ -123,6 +123,9 @@ pub enum Command {
     /// Show the state of a machine: image, health, drift, what starts next
     #[command(after_help = machines::STATUS)]
     Status(Status),
+    /// Open the page of a machine in the browser, through ssh
+    #[command(after_help = machines::OPEN)]
+    Open(OpenPage),
     /// Return to the previous image of a machine
     #[command(after_help = "Example: hoopy rollback root@nas --reboot")]
     Rollback(Rollback),

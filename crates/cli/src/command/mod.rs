@@ -1,6 +1,7 @@
 //! One file per command; each calls one function of a library.
 
 mod add;
+mod agent;
 mod build;
 mod check;
 mod deploy;
@@ -22,6 +23,7 @@ mod keys;
 mod lock;
 mod logs;
 mod man;
+mod open;
 mod owner;
 mod packages;
 mod pull;
@@ -85,6 +87,7 @@ pub fn run(args: Args) -> Result<Exit> {
         Command::Run(own) => run::run(&global, &own),
         Command::Deploy(own) => deploy::run(&global, &own),
         Command::Status(own) => status::run(&global, &own),
+        Command::Open(own) => open::run(&global, &own),
         Command::Rollback(own) => rollback::run(&global, &own),
         Command::Logs(own) => logs::run(&global, &own),
         Command::Test(own) => test::run(&global, &own),

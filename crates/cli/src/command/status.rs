@@ -1,13 +1,15 @@
 //! `hoopy status`.
 
+use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use hoopy_base::size;
 use hoopy_boot::layout::Layout;
-use hoopy_ship::deploy::{self, MachineImages, Ssh, Status};
+use hoopy_boot::status::{self as machine, duration};
+use hoopy_ship::deploy::{self, Machine, MachineImages, Ssh, Status};
 use serde::Serialize;
 
-use super::{drift, host};
+use super::{agent, drift, host};
 use crate::args::{self, Global};
 use crate::error::{CommandError, Exit, Result};
 use crate::output::{print, print_json};
@@ -21,7 +23,14 @@ struct Answer<'a> {
     drift: Option<usize>,
     /// Why that is unknown.
     drift_unknown: Option<String>,
+    /// What its page shows; nothing where it has none.
+    machine: Option<machine::Status>,
+    /// Why that is unknown.
+    machine_unknown: Option<String>,
 }
+
+/// Between two looks of `--watch`: the machine itself looks no more often than every ten seconds.
+const WATCH: Duration = Duration::from_secs(5);
 
 pub fn run(global: &Global, own: &args::Status) -> Result<Exit> {
     let host = host::find(own.host.host.as_deref(), own.host.esp.as_deref(), global)?;
@@ -32,16 +41,39 @@ pub fn run(global: &Global, own: &args::Status) -> Result<Exit> {
         let until = Instant::now() + within;
         drift::count(global, &host, &ssh, &seen, until).map_err(|e| why(&e, until, within))
     });
-    let status = deploy::status(seen);
+    let mut status = deploy::status(seen);
+    let mut machine = agent::status(&ssh)?;
+    if own.watch {
+        loop {
+            print(frame(&text(&status, drift.as_ref(), &machine)))?;
+            std::thread::sleep(WATCH);
+            let now = Machine::peek(&ssh)?;
+            if now.image != status.image {
+                status = deploy::status(MachineImages::ask(&ssh, host.esp.as_deref())?);
+            }
+            status.health = now.health;
+            machine = agent::status(&ssh)?;
+            if let agent::Answer::Status(machine) = &machine {
+                status.uptime = machine.uptime;
+            } else {
+                status.uptime += WATCH.as_secs();
+            }
+        }
+    }
     if own.json {
         let (drift, drift_unknown) = match drift {
             Some(Ok(count)) => (Some(count), None),
             Some(Err(reason)) => (None, Some(reason)),
             None => (None, None),
         };
-        print_json(&Answer { status: &status, drift, drift_unknown })?;
+        let (machine, machine_unknown) = match machine {
+            agent::Answer::Status(machine) => (Some(*machine), None),
+            agent::Answer::Unknown(reason) => (None, Some(reason)),
+            agent::Answer::NoAgent => (None, None),
+        };
+        print_json(&Answer { status: &status, drift, drift_unknown, machine, machine_unknown })?;
     } else {
-        print(text(&status, drift.as_ref()))?;
+        print(text(&status, drift.as_ref(), &machine))?;
     }
     Ok(Exit::Success)
 }
@@ -54,7 +86,27 @@ fn why(error: &CommandError, until: Instant, within: Duration) -> String {
     error.to_string().lines().collect::<Vec<_>>().join(" ")
 }
 
-fn text(status: &Status, drift: Option<&std::result::Result<usize, String>>) -> String {
+/// In place of what the terminal shows; below it where this is no terminal.
+fn frame(text: &str) -> String {
+    if std::io::stdout().is_terminal() { format!("\u{1b}[H\u{1b}[2J{text}") } else { format!("{text}\n") }
+}
+
+fn text(
+    status: &Status,
+    drift: Option<&std::result::Result<usize, String>>,
+    machine: &agent::Answer,
+) -> String {
+    let (top, below) = match machine {
+        agent::Answer::NoAgent => (String::new(), String::new()),
+        agent::Answer::Unknown(reason) => (String::new(), format!("{:<11}unknown: {reason}\n", "page")),
+        agent::Answer::Status(machine) => {
+            (format!("{}\n", machine::verdict(machine)), machine::rows(machine))
+        }
+    };
+    top + &images(status, drift) + &below
+}
+
+fn images(status: &Status, drift: Option<&std::result::Result<usize, String>>) -> String {
     let dirty = if status.dirty { ", with changes" } else { "" };
     let commit = status.commit.as_ref().map(|commit| format!("{commit}{dirty}"));
     let layout = match status.layout {
@@ -81,7 +133,7 @@ fn text(status: &Status, drift: Option<&std::result::Result<usize, String>>) -> 
     let rows = [
         ("image", Some(status.image.clone().unwrap_or_else(|| "unknown: not an image of hoopy".to_owned()))),
         ("commit", commit),
-        ("up", Some(up(status.uptime))),
+        ("up", Some(duration(status.uptime))),
         ("health", health),
         ("failed", failure),
         ("slot", status.slot.as_ref().map(|slot| format!("{slot}{tries}"))),
@@ -98,13 +150,4 @@ fn text(status: &Status, drift: Option<&std::result::Result<usize, String>>) -> 
         text += &format!("{:<11}{} ({name}, {}{tries})\n", "on disk", kept.file, size::show(kept.size));
     }
     text
-}
-
-fn up(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours) {
-        (0, 0) => format!("{minutes} min"),
-        (0, _) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
-    }
 }

@@ -178,6 +178,7 @@ impl Classify for StackError {
             Self::Covers { .. } => System.hint(COVERS),
             Self::CoversFile { .. } => System.hint(COVERS_FILE),
             Self::NoOpenrc | Self::NoSuchMode(_) => System.into(),
+            Self::NoOpenrcForMonitor => System.hint("add `openrc` or `alpine-base` to `packages`"),
             Self::Io(_) => Failed.into(),
             Self::Path(error) => error.class(),
         }

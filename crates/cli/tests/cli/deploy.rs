@@ -1,6 +1,7 @@
 //! `hoopy deploy`, `status` and `rollback`, against a far side that is a directory with the real BusyBox in it.
 
 mod kexec;
+mod page;
 mod remote;
 
 use std::fs;

@@ -29,6 +29,7 @@ mod log;
 mod login;
 mod microcode;
 mod modules;
+mod monitor;
 mod network;
 mod output;
 mod outside_ids;

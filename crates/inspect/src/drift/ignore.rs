@@ -5,7 +5,7 @@
 use hoopy_base::glob::stars;
 
 /// What no drift is, on any machine: what the boot and the services make anew each time.
-const USUAL: [&str; 26] = [
+const USUAL: [&str; 27] = [
     "proc",
     "sys",
     "dev",
@@ -19,6 +19,7 @@ const USUAL: [&str; 26] = [
     "var/spool",
     "var/lib/misc",
     "var/lib/dhcp*",
+    "var/lib/hoopy",
     "var/db/dhcpcd",
     "var/lib/seedrng",
     "var/lib/random-seed",

@@ -192,6 +192,16 @@ impl Ssh {
         Ok(said)
     }
 
+    /// Starts a command whose input and output are this computer's to use, for as long as it runs.
+    ///
+    /// # Errors
+    /// [`SshError`] where `ssh` cannot be started.
+    pub fn start(&self, remote: &str) -> Result<Child, SshError> {
+        let mut command = command(&self.config, &self.host, self.socket.as_deref(), false);
+        command.arg(remote).stderr(Stdio::null());
+        command.spawn().map_err(|e| SshError::start(&self.config.program, e))
+    }
+
     fn stalled(&self, stall: Stall) -> SshError {
         let host = self.host.clone();
         match stall {

@@ -11,7 +11,7 @@ mod place;
 
 pub use place::choose as keeps_identity;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hoopy_base::arch::Arch;
 use hoopy_base::digest::{ContentId, Hasher};
@@ -251,14 +251,17 @@ impl Machine<'_> {
 
     fn agent(&self, builder: &mut Builder) -> Result<(), StackError> {
         let SecretInputs { arch, agents, .. } = *self.inputs;
-        let found = agent(agents, arch);
-        let path = found.ok_or_else(|| SecretLayerError::NoAgent { arch, looked: agents.to_vec() })?;
-        let bytes = read_agent(&path).map_err(|source| SecretLayerError::Agent { path, source })?;
-        builder.add_bytes(&EntryPath::new(AGENT)?, 0o755, &bytes)?;
+        builder.add_bytes(&EntryPath::new(AGENT)?, 0o755, &read_agent(agents, arch)?)?;
         Ok(())
     }
 }
 
-fn read_agent(path: &Path) -> std::io::Result<Vec<u8>> {
-    input::read_up_to(path, MAX_AGENT)
+/// The program of the agent for `arch`.
+///
+/// # Errors
+/// [`SecretLayerError`] where none of the directories has it.
+pub fn read_agent(dirs: &[PathBuf], arch: Arch) -> Result<Vec<u8>, SecretLayerError> {
+    let found = agent(dirs, arch);
+    let path = found.ok_or_else(|| SecretLayerError::NoAgent { arch, looked: dirs.to_vec() })?;
+    input::read_up_to(&path, MAX_AGENT).map_err(|source| SecretLayerError::Agent { path, source })
 }

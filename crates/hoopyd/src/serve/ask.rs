@@ -1,0 +1,111 @@
+//! Asking the page from the machine itself, for `hoopy status` and `hoopy open`, which come over ssh.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use hoopy_boot::monitor::Settings;
+use hoopy_boot::status::{Problem, Severity};
+
+use super::settings;
+use crate::error::AgentError;
+use crate::machine::{self, problems, volumes};
+
+/// How long the page may take to answer what it has ready.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// More than any status has.
+const MAX_ANSWER: u64 = 4 << 20;
+
+/// Where the page can be reached from here.
+fn address(settings: &Settings) -> Option<SocketAddr> {
+    let loopback = settings.listen.iter().find(|address| address.ip().is_loopback());
+    let mut address = *loopback.or(settings.listen.first())?;
+    if address.ip().is_unspecified() {
+        let here = if address.is_ipv4() {
+            IpAddr::from(Ipv4Addr::LOCALHOST)
+        } else {
+            IpAddr::from(Ipv6Addr::LOCALHOST)
+        };
+        address.set_ip(here);
+    }
+    Some(address)
+}
+
+fn dial(settings: &Settings) -> io::Result<TcpStream> {
+    let address = address(settings).ok_or(io::ErrorKind::AddrNotAvailable)?;
+    TcpStream::connect_timeout(&address, PATIENCE)
+}
+
+/// `status.json` as the page has it; where that does not run, looked at now, and said to be so.
+///
+/// # Errors
+/// [`AgentError`] where the image has no settings.
+pub fn status(root: &Path) -> Result<Vec<u8>, AgentError> {
+    let settings = settings(root)?;
+    if let Ok(answer) = fetch(&settings) {
+        return Ok(answer);
+    }
+    let mut status = machine::look(root, &settings, &volumes::look(root));
+    status.problems.push(Problem {
+        id: "agent".to_owned(),
+        severity: Severity::Warning,
+        what: "The machine's page does not answer".to_owned(),
+        remedy: "run rc-service hoopy-serve restart".to_owned(),
+    });
+    status.problems.sort_by_key(|problem| problem.severity);
+    status.summary = problems::summary(&status.problems);
+    let mut text = serde_json::to_vec_pretty(&status).unwrap_or_default();
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn fetch(settings: &Settings) -> io::Result<Vec<u8>> {
+    let mut page = dial(settings)?;
+    page.set_read_timeout(Some(PATIENCE))?;
+    page.write_all(b"GET /status.json HTTP/1.0\r\n\r\n")?;
+    let mut answer = Vec::new();
+    page.take(MAX_ANSWER).read_to_end(&mut answer)?;
+    let end = answer.windows(4).position(|at| at == b"\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
+    let good = answer.starts_with(b"HTTP/1.1 200 ");
+    let body = answer.split_off(end + 4);
+    if good { Ok(body) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
+/// A connection to the page, over these two.
+///
+/// # Errors
+/// [`AgentError`] where the page does not answer.
+pub fn connect(
+    root: &Path,
+    mut input: impl Read + Send + 'static,
+    output: &mut impl Write,
+) -> Result<(), AgentError> {
+    let settings = settings(root)?;
+    let dialled = dial(&settings).and_then(|page| Ok((page.try_clone()?, page)));
+    let (mut to, mut from) =
+        dialled.map_err(AgentError::io("reach", "the page (rc-service hoopy-serve status)"))?;
+    // It ends with this process, where the page closes first.
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(read @ 1..) = input.read(&mut buffer) {
+            if to.write_all(buffer.get(..read).unwrap_or_default()).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+    });
+    // As it comes: nothing waits for a buffer to be full.
+    let mut buffer = [0; 16 << 10];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(read) => {
+                let written = output.write_all(buffer.get(..read).unwrap_or_default());
+                written.and_then(|()| output.flush()).map_err(AgentError::io("write", "standard output"))?;
+            }
+        }
+    }
+}

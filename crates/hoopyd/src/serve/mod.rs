@@ -1,0 +1,69 @@
+//! `hoopyd serve`: the machine's page.
+//!
+//! ```text
+//! collector (every 10 s) ─▶ Status ─▶ rendered once: page, status.json, metrics ─▶ the HTTP loop hands them out
+//!                                 └─▶ alerts (its own thread: programs may take their time)
+//! ```
+
+pub mod alerts;
+pub mod ask;
+mod chart;
+mod collector;
+mod listen;
+mod metrics;
+mod page;
+mod rings;
+mod site;
+
+use std::path::Path;
+
+use hoopy_base::input;
+use hoopy_boot::monitor::{SETTINGS, Settings, VERSION};
+
+use crate::error::AgentError;
+use crate::http::server;
+
+pub use collector::{Collector, Shared};
+pub use site::MachineSite;
+
+/// More than settings have.
+const MAX_SETTINGS: u64 = 64 << 10;
+
+/// Threads need little; what is not used is not there.
+const STACK: usize = 256 << 10;
+
+/// The settings that the image brings.
+///
+/// # Errors
+/// [`AgentError`].
+pub fn settings(root: &Path) -> Result<Settings, AgentError> {
+    let path = root.join(SETTINGS);
+    let bytes = input::read_up_to(&path, MAX_SETTINGS).map_err(AgentError::io("read", &path))?;
+    let settings: Settings = serde_json::from_slice(&bytes)
+        .map_err(|error| AgentError::Map { path: path.clone(), reason: error.to_string() })?;
+    if settings.version != VERSION {
+        let reason = format!("expected version {VERSION}, found {}", settings.version);
+        return Err(AgentError::Map { path, reason });
+    }
+    Ok(settings)
+}
+
+/// Serves until it is ended.
+///
+/// # Errors
+/// [`AgentError`] where it cannot begin.
+pub fn serve(root: &Path) -> Result<(), AgentError> {
+    let settings = settings(root)?;
+    let listeners = listen::all(&settings.listen)?;
+    let shared = Shared::new(Collector::new(root, settings.clone()));
+    let begin = |name: &str, work: Box<dyn FnOnce() + Send>| {
+        let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK);
+        builder.spawn(work).map(|_| ()).map_err(AgentError::io("start a thread for", name))
+    };
+    let collected = shared.clone();
+    begin("collector", Box::new(move || collected.collect_for_ever()))?;
+    let (seen, at) = (shared.clone(), root.to_owned());
+    begin("alerts", Box::new(move || alerts::watch(&at, &seen)))?;
+    let site = MachineSite::new(root, &settings, shared);
+    server::serve(&listeners, &site).map_err(AgentError::io("wait for clients at", "the network"))
+}
