@@ -7,5 +7,6 @@ pub mod release;
 pub mod secrets;
 pub mod shell;
 pub mod slots;
+pub mod state;
 pub mod variables;
 pub mod version;

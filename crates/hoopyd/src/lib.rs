@@ -5,17 +5,25 @@
 //! hoopyd unlock      give each program of /etc/hoopy/unlock.d the key of its volume
 //! hoopyd enroll      keep a new identity of the machine, which comes on standard input
 //! hoopyd status      what came of it at this boot, for the health check
+//! hoopyd state       at boot: put the directories that outlive it over those of the image
+//! hoopyd backup      write all of that as one archive, to a directory or to standard output
+//! hoopyd restore     take such an archive, which comes on standard input, for the next boot
 //! ```
 //!
 //! Nothing secret is ever an argument, in the environment, or in a file that is not the secret's own place. Whatever
 //! fails is told with the secret's name and never ends a boot.
 
+pub mod backup;
 pub mod enroll;
 pub mod error;
+pub mod files;
+pub mod hooks;
 pub mod identity;
 pub mod map;
 pub mod outcome;
 pub mod place;
 pub mod process;
 pub mod secrets;
+pub mod state;
+pub mod time;
 pub mod unlock;

@@ -65,6 +65,28 @@ pub struct HoopyToml {
     pub trust: Trust,
     /// How the machine opens what lies in `secrets/`.
     pub secrets: Secrets,
+    /// Where the directories that the file `state` lists are kept.
+    pub state: State,
+    /// Backups that the machine makes of them by itself.
+    pub backup: Backup,
+}
+
+/// Where the directories that the file `state` lists are kept.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct State {
+    /// Where `fstab` mounts the filesystem that keeps them: `/persist`. Default: the only one that can.
+    pub on: Option<String>,
+}
+
+/// Backups that the machine makes by itself, when a script of yours calls `hoopyd backup`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Backup {
+    /// The directory of the machine that they go to: `/tank/backups`.
+    pub to: Option<String>,
+    /// How many are kept. Default: 7.
+    pub keep: Option<u32>,
 }
 
 /// Secure Boot. Its public keys are in `trust/`.

@@ -1,7 +1,7 @@
 //! The stack: an image as an ordered list of layers, made by a fold from the bottom up.
 //!
 //! ```text
-//! configuration ▸ (pre-install ▸ package ▸ post-install)* ▸ triggers ▸ database ▸ root/ ▸ programs ▸ setup.sh ▸ init ▸ health ▸ secrets/ ▸ finish
+//! configuration ▸ (pre-install ▸ package ▸ post-install)* ▸ triggers ▸ database ▸ root/ ▸ programs ▸ setup.sh ▸ init ▸ health ▸ secrets/ ▸ state ▸ finish
 //! ```
 //!
 //! A script's layer depends on all below it. What it made is remembered under what it could see: the script,
@@ -29,6 +29,7 @@ pub mod root_mount;
 mod scripts;
 pub mod secrets;
 mod setup;
+pub mod state;
 mod triggers;
 
 use std::io;
@@ -68,6 +69,8 @@ pub enum Origin {
     Health,
     /// `secrets/`, encrypted, and what opens them on the machine; or what they replace, where they are opened at build.
     Secrets,
+    /// The service that puts what outlives a boot in its place.
+    State,
     /// What every image gets at the end.
     Finish,
     /// The image's name, inside it.
@@ -88,6 +91,7 @@ impl Origin {
             Self::Init => "hoopy-init".to_owned(),
             Self::Health => "hoopy-health".to_owned(),
             Self::Secrets => "secrets/".to_owned(),
+            Self::State => "state".to_owned(),
             Self::Finish => "finish".to_owned(),
             Self::Release => "hoopy-release".to_owned(),
         }
@@ -134,6 +138,9 @@ pub enum StackError {
     /// Secrets cannot be part of the image.
     #[error(transparent)]
     Secrets(#[from] secrets::SecretLayerError),
+    /// What `state` lists cannot be kept.
+    #[error(transparent)]
+    State(#[from] state::StateLayerError),
     /// A package cannot be laid over those below it.
     #[error(transparent)]
     Conflict(#[from] conflict::Conflict),

@@ -174,6 +174,7 @@ impl Classify for StackError {
             Self::Conflict(_) => {
                 System.hint("leave one of them out of `packages`: apk would refuse them too")
             }
+            Self::State(error) => error.class(),
             Self::Secrets(error) => error.class(),
             Self::Covers { .. } => System.hint(COVERS),
             Self::CoversFile { .. } => System.hint(COVERS_FILE),

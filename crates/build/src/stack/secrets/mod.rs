@@ -10,6 +10,7 @@ mod owners;
 mod place;
 
 pub use place::choose as keeps_identity;
+pub use place::{STATE, choose_for as filesystem_for};
 
 use std::path::{Path, PathBuf};
 
@@ -233,7 +234,7 @@ impl Machine<'_> {
             builder.add_bytes(&path, 0o644, &ciphertext)?;
         }
         self.services(builder, unlocks)?;
-        self.agent(builder)
+        add_agent(builder, self.inputs.agents, self.inputs.arch)
     }
 
     fn services(&self, builder: &mut Builder, unlocks: bool) -> Result<(), StackError> {
@@ -248,15 +249,15 @@ impl Machine<'_> {
         runlevel("sysinit", "hoopy-secrets")?;
         if unlocks { runlevel("boot", "hoopy-unlock") } else { Ok(()) }
     }
+}
 
-    fn agent(&self, builder: &mut Builder) -> Result<(), StackError> {
-        let SecretInputs { arch, agents, .. } = *self.inputs;
-        let found = agent(agents, arch);
-        let path = found.ok_or_else(|| SecretLayerError::NoAgent { arch, looked: agents.to_vec() })?;
-        let bytes = read_agent(&path).map_err(|source| SecretLayerError::Agent { path, source })?;
-        builder.add_bytes(&EntryPath::new(AGENT)?, 0o755, &bytes)?;
-        Ok(())
-    }
+/// Adds the agent for `arch`, of the first of the directories that has it.
+pub(super) fn add_agent(builder: &mut Builder, agents: &[PathBuf], arch: Arch) -> Result<(), StackError> {
+    let found = agent(agents, arch);
+    let path = found.ok_or_else(|| SecretLayerError::NoAgent { arch, looked: agents.to_vec() })?;
+    let bytes = read_agent(&path).map_err(|source| SecretLayerError::Agent { path, source })?;
+    builder.add_bytes(&EntryPath::new(AGENT)?, 0o755, &bytes)?;
+    Ok(())
 }
 
 fn read_agent(path: &Path) -> std::io::Result<Vec<u8>> {
