@@ -22,6 +22,9 @@ pub enum BackupError {
     /// The archive ends early, or its bytes are not what was written.
     #[error("the backup is damaged or cut short: {0}")]
     Damaged(String),
+    /// It could not be encrypted.
+    #[error("encrypt the backup: {0}")]
+    Encrypt(#[from] hoopy_secrets::cipher::EncryptError),
     /// It is an archive of something else.
     #[error("not a backup of hoopy's: expected {expected}, found {found}")]
     NotABackup {

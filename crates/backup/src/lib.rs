@@ -20,6 +20,7 @@ mod header;
 mod manifest;
 mod pax;
 mod read;
+mod sealed;
 mod tree;
 mod unpack;
 
@@ -27,4 +28,5 @@ pub use error::BackupError;
 pub use frame::{check, unpack, write};
 pub use manifest::{MANIFEST, Manifest, Source};
 pub use read::Contents;
+pub use sealed::seal;
 pub use tree::copy;

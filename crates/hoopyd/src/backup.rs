@@ -7,11 +7,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hoopy_backup::{Contents, Manifest, Source};
+use hoopy_backup::{Contents, Manifest, Source, seal};
 use hoopy_base::atomic::{Pending, Readers};
-use hoopy_base::digest::{HashingWriter, of_reader};
 use hoopy_boot::state::{Map, RESTORE};
-use hoopy_secrets::stream::encrypting;
 use hoopy_secrets::{NoPrompt, Recipients};
 use rustix::fs::{Advice, fadvise};
 
@@ -48,33 +46,12 @@ pub fn to_directory(root: &Path) -> Result<PathBuf, AgentError> {
     if root == Path::new("/") && fs::metadata(root).map_err(failed("open"))?.dev() == device {
         return Err(AgentError::Filesystem { on: backup.to.clone(), reason: "it lies in memory".to_owned() });
     }
-    let recipients = Recipients::parse(&backup.recipients).map_err(|e| AgentError::Encrypt(e.to_string()))?;
+    let recipients =
+        Recipients::parse(&backup.recipients).map_err(|e| AgentError::Recipients(e.to_string()))?;
     let path = dir.join(format!("{}-{}{ENDING}", map.name, time::stamp(now())));
-    hooks::around(root, || seal(root, &map, &recipients, &path))?;
+    hooks::around(root, || seal(&path, &recipients, &NoPrompt, |out| archive(root, &map, out).map(|_| ())))?;
     prune(&dir, &map.name, backup.keep)?;
     Ok(path)
-}
-
-/// Without a name until it is whole and was read back.
-fn seal(root: &Path, map: &Map, recipients: &Recipients, path: &Path) -> Result<(), AgentError> {
-    let dir = path.parent().unwrap_or(root);
-    let failed = |what| AgentError::io(what, path);
-    let mut pending = Pending::new_in(dir).map_err(failed("write"))?;
-    let out = HashingWriter::new(BufWriter::new(pending.file()));
-    let sealed = encrypting(recipients, &NoPrompt, out).map_err(|e| AgentError::Encrypt(e.to_string()))?;
-    let sealed = archive(root, map, sealed)?;
-    let (out, written, _) = sealed.finish().map_err(failed("write"))?.finish();
-    let file = out.into_inner().map_err(|error| failed("write")(error.into_error()))?;
-    file.sync_all().map_err(failed("write"))?;
-    // From the disk, and not from memory.
-    let _ = fadvise(&*file, 0, None, Advice::DontNeed);
-    io::Seek::rewind(file).map_err(failed("read"))?;
-    let (read, _) = of_reader(&mut BufReader::new(file)).map_err(failed("read"))?;
-    if read != written {
-        let differs = io::Error::new(io::ErrorKind::InvalidData, format!("expected {written}, found {read}"));
-        return Err(failed("read back")(differs));
-    }
-    pending.keep(path, Readers::Owner).map_err(failed("write"))
 }
 
 fn archive<W: Write>(root: &Path, map: &Map, out: W) -> Result<W, AgentError> {

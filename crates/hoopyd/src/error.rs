@@ -49,9 +49,9 @@ pub enum AgentError {
         "this image makes no backups of its own: expected `to` under [backup] in hoopy.toml, found nothing"
     )]
     NoBackup,
-    /// A backup could not be encrypted.
-    #[error("encrypt the backup: {0}")]
-    Encrypt(String),
+    /// Nobody to encrypt a backup for.
+    #[error("the recipients of backups: {0}")]
+    Recipients(String),
     /// A program of `backup.d` failed.
     #[error("{} {when}: {reason}", .program.display())]
     Hook {

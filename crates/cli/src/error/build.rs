@@ -60,6 +60,7 @@ impl Classify for ConfigError {
             Self::Read { .. } | Self::Value { .. } => System.into(),
             Self::Toml { .. } => System.hint("`hoopy schema` prints every key of hoopy.toml"),
             Self::Package(error) => error.class(),
+            Self::State(_) => System.hint("docs/state.md says what `state` may list"),
         }
     }
 }
