@@ -117,6 +117,7 @@ fn is_kept_from_the_first_boot(machine: &mut Machine) {
     machine.quote("drift", &drift);
     let (_, refused) = machine.fails("pull", &["/var/lib/app/data"]);
     machine.quote("pull /var/lib/app/data", &refused);
+    assert!(refused.contains("it lies on /var/lib/app, a mount of its own"), "{refused}");
     // The secret that is damaged is named, the other is open.
     let ailing = ails(machine, "secrets");
     assert!(ailing.contains("/etc/app/broken: the payload is damaged"), "{ailing}");
