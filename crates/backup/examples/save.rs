@@ -15,6 +15,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = encrypting(&Recipients::parse(&recipient)?, &NoPrompt, io::stdout().lock())?;
     let manifest = Manifest::new("bench", "", 0, vec!["data".to_owned()]);
     let source = Source { path: "data".to_owned(), dir: PathBuf::from(dir) };
-    write(out, &manifest, &[source])?.finish()?;
+    std::io::Write::flush(&mut write(out, &manifest, &[source])?.finish()?)?;
     Ok(())
 }

@@ -87,12 +87,12 @@ impl Read for Content<'_> {
     }
 }
 
+/// The same of a backup, whose manifest is known by then.
+pub type BackupSink<'a> = dyn FnMut(&Manifest, &Entry<'_>, &mut dyn Read) -> Result<(), BackupError> + 'a;
+
 /// Reads the entries of a backup: the manifest first, then what lies below its directories. Those go to `sink`, each with the
 /// number of its directory, and with its path below that.
-pub fn backup(
-    input: &mut dyn Read,
-    sink: &mut dyn FnMut(&Manifest, &Entry<'_>, &mut dyn Read) -> Result<(), BackupError>,
-) -> Result<Contents, BackupError> {
+pub fn backup(input: &mut dyn Read, sink: &mut BackupSink<'_>) -> Result<Contents, BackupError> {
     let mut contents: Option<Contents> = None;
     entries(input, &mut |header, content| {
         let Some(contents) = &mut contents else {

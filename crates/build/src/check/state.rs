@@ -30,14 +30,14 @@ fn forgotten(view: &View<'_>) -> Vec<Finding> {
     if filesystem_for(&STATE, &mounts, state.on.as_deref()).is_err() {
         return Vec::new();
     }
-    let is_installed =
-        |known: &Known| image.stack.packages().any(|package| &*package.record.name == known.package);
-    let runs = |known: &Known| {
-        let starts = |service: &&str| {
-            ["boot", "default"].iter().any(|level| image.has(&format!("etc/runlevels/{level}/{service}")))
-        };
-        // Before `setup.sh` has run nobody knows what it enables.
-        known.services.is_empty() || !image.built || known.services.iter().any(starts)
+    let starts = |service: &&str| {
+        ["boot", "default"].iter().any(|level| image.has(&format!("etc/runlevels/{level}/{service}")))
+            || view.setup_may_touch(service)
+    };
+    // One without a service is started by other things, or by hand.
+    let runs = |known: &Known| match known.services {
+        [] => image.stack.packages().any(|package| &*package.record.name == known.package),
+        services => services.iter().any(|name| starts(name) && image.has(&format!("etc/init.d/{name}"))),
     };
     let is_kept = |known: &Known| {
         let path = known.directory.trim_start_matches('/');
@@ -49,9 +49,7 @@ fn forgotten(view: &View<'_>) -> Vec<Finding> {
             || state.forgotten.iter().any(|dir| above(dir.as_bytes()))
             || mounts.iter().filter(|mount| mount.mount_point != "/").any(on_disk)
     };
-    let tells = |known: &&Known| {
-        (state.is_there || known.waits) && is_installed(known) && runs(known) && !is_kept(known)
-    };
+    let tells = |known: &&Known| (state.is_there || known.waits) && runs(known) && !is_kept(known);
     let finding = |known: &Known| {
         let Known { package, directory, lost, .. } = known;
         let message = format!("{package} keeps state in {directory}, which each boot erases: {lost}");
