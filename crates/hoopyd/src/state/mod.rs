@@ -70,7 +70,9 @@ fn all(root: &Path, map: &Map, keep: &Keep, result: &mut Outcome) {
 fn lost(root: &Path, directory: &Directory, reason: &str, result: &mut Outcome) {
     let said = format!("/{}: {reason}", directory.path);
     if directory.optional {
-        result.missing.push(said);
+        // Its service begins anew there, in memory.
+        let made = std::fs::create_dir_all(root.join(&directory.path));
+        result.missing.push(made.err().map_or(said.clone(), |error| format!("{said}; make it: {error}")));
         return;
     }
     result.failures.push(said);
