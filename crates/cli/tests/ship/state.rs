@@ -102,6 +102,7 @@ fn state_outlives_boots_is_saved_and_makes_the_machine_again() {
     a_restore_takes_the_place_of_the_state_at_the_next_boot(&mut machine);
     without_its_filesystem_the_machine_says_so(&mut machine);
     another_disk_and_the_backup_make_the_machine_again(&mut machine);
+    the_rehearsal_passes_with_the_backup_and_fails_without_it(&mut machine);
 }
 
 fn is_kept_from_the_first_boot(machine: &mut Machine) {
@@ -215,4 +216,21 @@ fn another_disk_and_the_backup_make_the_machine_again(machine: &mut Machine) {
     assert_eq!(asks(machine, "stat -c %a /var/lib/app /var/lib/app/config"), "750\n640");
     assert_eq!(asks(machine, "cat /etc/app/token"), CANARY, "the new disk has the right identity");
     machine.say("another disk and the backup make the machine again");
+}
+
+fn the_rehearsal_passes_with_the_backup_and_fails_without_it(machine: &mut Machine) {
+    machine.kill();
+    // What is damaged fails the boot of every machine.
+    fs::remove_file(machine.home.path("hello/secrets/etc/app/broken.age")).unwrap();
+    machine.set("tests/40-state.sh", "#!/bin/sh\ngrep -q precious /var/lib/app/data\n", 0o755);
+    let test = |more: &[&str]| {
+        let args = [&["--only", "40-state", "--boot-timeout", "900", "--quiet"], more].concat();
+        let output = machine.command("test", &args).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, said) = test(&["--restore", "../nas.tar.zst.age"]);
+    machine.quote("test --restore", &said);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(test(&[]).0, Some(6), "there is nothing to be found on an empty disk");
+    machine.say("the rehearsal passes with the backup, and fails without it");
 }
