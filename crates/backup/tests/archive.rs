@@ -116,7 +116,11 @@ fn the_real_zstd_and_tar_read_it() {
 #[test]
 fn an_archive_that_is_cut_short_damaged_or_longer_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("a"), (0..9000_u32).map(|n| (n.wrapping_mul(n) >> 3) as u8).collect::<Vec<_>>()).unwrap();
+    fs::write(
+        dir.path().join("a"),
+        (0..9000_u32).map(|n| (n.wrapping_mul(n) >> 3) as u8).collect::<Vec<_>>(),
+    )
+    .unwrap();
     let bytes = archive(dir.path());
     assert!(check(&*bytes).is_ok());
     for end in (0..bytes.len()).step_by(7) {

@@ -14,9 +14,8 @@ use hoopy_store::layer::files::Copied;
 use super::hoopy_toml::{self, HoopyToml, Port, Secrets};
 use super::state::{self, StateFile};
 use super::system::{
-    BackupSettings, StateSettings,
-    BEST, DEFAULT_BRANCH, DEFAULT_MIRROR, Forward, INDEX, Overrides, Program, Repository, SecretSettings,
-    System, release_dir, without_scheme,
+    BEST, BackupSettings, DEFAULT_BRANCH, DEFAULT_MIRROR, Forward, INDEX, Overrides, Program, Repository,
+    SecretSettings, StateSettings, System, release_dir, without_scheme,
 };
 use super::{ConfigError, World};
 
@@ -273,7 +272,9 @@ impl Conversion<'_> {
         let backup = match (backup.to, backup.keep) {
             (None, None) => None,
             (None, Some(_)) => {
-                return Err(self.value("backup.keep", "expected `to` beside it, the directory of the backups"));
+                return Err(
+                    self.value("backup.keep", "expected `to` beside it, the directory of the backups")
+                );
             }
             (Some(_), Some(0)) => return Err(self.value("backup.keep", "expected 1 or more, found 0")),
             (Some(to), keep) => {

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, PipeReader, Read, Seek as _, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use hoopy_backup::{BackupError, Contents, check, seal};
 use hoopy_base::size;
+use hoopy_secrets::directory::NAME;
 use hoopy_secrets::stream::decrypting;
 use hoopy_secrets::{Identities, Recipients};
 use hoopy_ship::deploy::Ssh;
@@ -40,13 +41,15 @@ struct Shown {
 pub fn run(global: &Global, own: &Backup) -> Result<Exit> {
     owner::keep_to_itself();
     let (file, contents, decrypted) = match (&own.verify, &own.output) {
-        (Some(file), _) => (file, verified(file, &owner::identities(&own.keys.identity)?)?, true),
+        (Some(file), _) => {
+            (file, verified(file, &owner::identities(&own.keys.identity, &secrets_dir())?)?, true)
+        }
         (None, Some(file)) => {
             let contents = make(global, own, file)?;
             let identities = if own.keys.identity.is_empty() {
                 owner::silent_identities()
             } else {
-                owner::identities(&own.keys.identity)?
+                owner::identities(&own.keys.identity, &secrets_dir())?
             };
             let decrypted = !identities.is_empty() && could_be_decrypted(file, &identities)?;
             (file, contents, decrypted)
@@ -80,6 +83,11 @@ fn show(global: &Global, own: &Backup, file: &Path, contents: Contents, decrypte
         manifest.image,
         size::show(bytes),
     ))
+}
+
+/// Where the system of the working directory has its secrets, and perhaps an identity behind a passphrase.
+pub fn secrets_dir() -> PathBuf {
+    Path::new(super::HERE).join(NAME)
 }
 
 /// Gets the state of the machine into `file`.

@@ -9,6 +9,7 @@ use hoopy_build::config::System;
 use hoopy_build::stack::secrets::{STATE, filesystem_for};
 use hoopy_disk::fstab;
 use hoopy_disk::populate;
+use hoopy_secrets::directory::NAME;
 use hoopy_ship::deploy::{Call, Ssh};
 use hoopy_ship::disk::{DiskRestore, Lasting};
 
@@ -26,7 +27,7 @@ const DONE: &str = "hoopy-done\n";
 
 pub fn run(global: &Global, own: &Restore) -> Result<Exit> {
     owner::keep_to_itself();
-    let identities = owner::identities(&own.keys.identity)?;
+    let identities = owner::identities(&own.keys.identity, &backup::secrets_dir())?;
     // All of it before the machine is asked: a wrong key or a damaged file changes nothing there.
     let contents = backup::verified(&own.file, &identities)?;
     let host = host::find(Some(&own.host), None, global)?;
@@ -92,7 +93,7 @@ pub fn on_disk(
         ))
         .hint("boot the new disk, and give it the backup with `hoopy restore HOST FILE`"));
     }
-    let (file, contents) = backup::in_the_clear(file, &owner::usual_identities()?, temp)?;
+    let (file, contents) = backup::in_the_clear(file, &owner::usual_identities(&system.path(NAME))?, temp)?;
     if contents.manifest.name != system.name {
         note(format!(
             "warning: this is a backup of {}, and the disk is for {}",

@@ -99,8 +99,11 @@ fn settings(
     let restore = match &own.restore {
         Some(file) => {
             let spec = super::restore::filesystem(system, &fstab)?.spec;
-            let (file, contents) =
-                super::backup::in_the_clear(file, &super::owner::usual_identities()?, &temp)?;
+            let (file, contents) = super::backup::in_the_clear(
+                file,
+                &super::owner::usual_identities(&system.path(hoopy_secrets::directory::NAME))?,
+                &temp,
+            )?;
             Some(testing::Restore { spec, file: std::sync::Arc::new(file), room: contents.bytes })
         }
         None => None,
