@@ -11,7 +11,7 @@ runlevel() {
 }
 
 runlevel sysinit devfs sysfs dmesg mdev hwdrivers
-runlevel boot bootmisc fsck hostname hwclock localmount modules networking sysctl syslog
+runlevel boot bootmisc fsck hostname hwclock localmount modules networking seedrng sysctl syslog
 runlevel default acpid chronyd crond hostkeys local smartd sshd
 runlevel shutdown killprocs mount-ro savecache
 

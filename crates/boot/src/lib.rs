@@ -8,6 +8,7 @@ pub mod release;
 pub mod secrets;
 pub mod shell;
 pub mod slots;
+pub mod state;
 pub mod status;
 pub mod variables;
 pub mod version;

@@ -38,8 +38,12 @@ pub fn put(image: &Path, from: &Path, to: (&str, &str), programs: &Programs) -> 
     let stat = debugfs(image, &["-R", &format!("stat {path}")], "", programs).map_err(failed)?;
     let fields: Vec<&str> = stat.split_whitespace().collect();
     let has = |name: &str, value: &str| fields.windows(2).any(|pair| pair == [name, value]);
+    let size = std::fs::metadata(from).map_err(|error| failed(error.to_string()))?.len().to_string();
     if has("Mode:", "0600") && has("User:", "0") && has("Group:", "0") {
-        return Ok(());
+        return match has("Size:", &size) {
+            true => Ok(()),
+            false => Err(failed(format!("expected room for {size} bytes, found less: make the disk larger"))),
+        };
     }
     Err(failed(format!("expected a file of root's with mode 0600, found {:?}", stat.lines().next())))
 }

@@ -33,6 +33,38 @@ pub enum AgentError {
     /// Some volumes were not unlocked.
     #[error("{}", .0.join("; "))]
     Volumes(Vec<String>),
+    /// The filesystem that something lies on is not there.
+    #[error("{on}: not mounted: {reason}")]
+    Filesystem {
+        /// Its mount point.
+        on: String,
+        /// Why.
+        reason: String,
+    },
+    /// A directory that has no state yet.
+    #[error("/{0}: its state is not there")]
+    NoState(String),
+    /// The image says nothing of backups.
+    #[error(
+        "this image makes no backups of its own: expected `to` under [backup] in hoopy.toml, found nothing"
+    )]
+    NoBackup,
+    /// Nobody to encrypt a backup for.
+    #[error("the recipients of backups: {0}")]
+    Recipients(String),
+    /// A program of `backup.d` failed.
+    #[error("{} {when}: {reason}", .program.display())]
+    Hook {
+        /// The program.
+        program: PathBuf,
+        /// What it was called with.
+        when: &'static str,
+        /// How it failed.
+        reason: String,
+    },
+    /// An archive was not made, or is not whole.
+    #[error(transparent)]
+    Backup(#[from] hoopy_backup::BackupError),
     /// The secrets were not opened.
     #[error("secrets are not open: {}", .0.join("; "))]
     NotOpen(Vec<String>),

@@ -8,13 +8,19 @@
 //! hoopyd serve       the machine's page, status.json and metrics; alerts
 //! hoopyd machine     the same status.json on standard output
 //! hoopyd connect     a connection to the page over standard input and output
+//! hoopyd state       at boot: put the directories that outlive it over those of the image
+//! hoopyd backup      write all of that as one archive, to a directory or to standard output
+//! hoopyd restore     take such an archive, which comes on standard input, for the next boot
 //! ```
 //!
 //! Nothing secret is ever an argument, in the environment, or in a file that is not the secret's own place. Whatever
 //! fails is told with the secret's name and never ends a boot.
 
+pub mod backup;
 pub mod enroll;
 pub mod error;
+pub mod files;
+pub mod hooks;
 pub mod http;
 pub mod identity;
 pub mod machine;
@@ -25,4 +31,6 @@ pub mod process;
 pub mod program;
 pub mod secrets;
 pub mod serve;
+pub mod state;
+pub mod time;
 pub mod unlock;

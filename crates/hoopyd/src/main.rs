@@ -5,12 +5,13 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use hoopyd::{enroll, outcome, process, secrets, serve, unlock};
+use hoopyd::{backup, enroll, outcome, process, secrets, serve, state, unlock};
 
 /// What `hoopyd secrets` ends with where the owner has to unlock the machine first.
 const LOCKED: u8 = 3;
 
-const USAGE: &str = "usage: hoopyd secrets | status [--json] | unlock [NAME] [--identity | --key] | enroll [--forget] | serve | connect";
+const USAGE: &str = "usage: hoopyd secrets | status [--json] | unlock [NAME] [--identity | --key] | enroll [--forget] | \
+     state [--status] | backup [--plain] | restore | serve | connect";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +38,27 @@ fn main() -> ExitCode {
         ["unlock", name, "--key"] => unlock::with_key(root, name, std::io::stdin()).map(|()| 0),
         ["enroll"] => enroll::enroll(root, std::io::stdin(), false).map(|()| 0),
         ["enroll", "--forget"] => enroll::enroll(root, std::io::stdin(), true).map(|()| 0),
+        ["state"] => state::at_boot(root).map(|result| {
+            result.failures.iter().for_each(|failure| complain(&format!("hoopyd: {failure}")));
+            match result.failures.is_empty() {
+                true => 0,
+                false if state::waits_for_owner(root, &result) => LOCKED,
+                false => 1,
+            }
+        }),
+        ["state", "--status"] => state::read(root).map(|result| {
+            let _ = writeln!(io::stdout(), "{}", state::text(&result));
+            u8::from(!result.failures.is_empty() && !state::waits_for_owner(root, &result))
+        }),
+        ["backup"] => backup::to_directory(root).map(|path| {
+            let _ = writeln!(io::stdout(), "{}", path.display());
+            0
+        }),
+        ["backup", "--plain"] => backup::to_owner(root, io::stdout()).map(|()| 0),
+        ["restore"] => backup::restore(root, io::stdin()).map(|contents| {
+            let _ = writeln!(io::stdout(), "{} files, restored at the next boot", contents.entries);
+            0
+        }),
         _ => {
             complain(USAGE);
             return ExitCode::from(2);

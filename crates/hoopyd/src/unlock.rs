@@ -50,8 +50,10 @@ pub fn with_identity(root: &Path, input: impl Read) -> Result<(), AgentError> {
     if result.state != State::Open {
         return Err(AgentError::NotOpen(result.failures));
     }
-    tell_services(root);
-    volumes(root, &map, &identities)
+    start_service(root, "hoopy-secrets");
+    let unlocked = volumes(root, &map, &identities);
+    start_service(root, "hoopy-state");
+    unlocked
 }
 
 /// Unlocks one volume with the key that comes on standard input.
@@ -65,7 +67,9 @@ pub fn with_key(root: &Path, name: &str, input: impl Read) -> Result<(), AgentEr
     }
     let key = Plaintext::read(input, MAX_PLAINTEXT);
     let key = key.map_err(|error| AgentError::Volumes(vec![format!("{name}: {error}")]))?;
-    one(root, name, &key).map_err(|reason| AgentError::Volumes(vec![reason]))
+    one(root, name, &key).map_err(|reason| AgentError::Volumes(vec![reason]))?;
+    start_service(root, "hoopy-state");
+    Ok(())
 }
 
 fn volumes(root: &Path, map: &Map, identities: &[MachineIdentity]) -> Result<(), AgentError> {
@@ -91,7 +95,8 @@ fn one(root: &Path, name: &str, key: &Plaintext) -> Result<(), String> {
     run(&program, &[], Some(key)).map_err(|reason| format!("{name}: {reason}"))
 }
 
-fn run(program: &PathBuf, args: &[&str], key: Option<&Plaintext>) -> Result<(), String> {
+/// Runs a program of the owner's, with nothing of this one's environment, and waits for it within bounds.
+pub(crate) fn run(program: &PathBuf, args: &[&str], key: Option<&Plaintext>) -> Result<(), String> {
     let mut command = Command::new(program);
     command.args(args).env_clear().env("PATH", PATH).stdout(Stdio::null()).stderr(Stdio::piped());
     command.stdin(if key.is_some() { Stdio::piped() } else { Stdio::null() });
@@ -141,12 +146,12 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The most of a program's complaint that is passed on.
 const MAX_SAID: u64 = 4096;
 
-/// Services that wait for the secrets are started now: this one was marked inactive at boot.
-fn tell_services(root: &Path) {
+/// Services that wait for this one are started with it now, where it was marked inactive at boot.
+fn start_service(root: &Path, name: &str) {
     if root != Path::new("/") {
         return;
     }
     let mut service = Command::new("rc-service");
-    service.args(["--quiet", "hoopy-secrets", "start"]).env("IN_BACKGROUND", "yes");
+    service.args(["--quiet", name, "start"]).env("IN_BACKGROUND", "yes");
     let _ = service.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
 }

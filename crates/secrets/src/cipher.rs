@@ -103,7 +103,7 @@ fn seal(bytes: &[u8], to: &dyn age::Recipient) -> Result<Vec<u8>, EncryptError> 
     writer.finish().map_err(io)
 }
 
-fn encrypt_error(error: age::EncryptError) -> EncryptError {
+pub(crate) fn encrypt_error(error: age::EncryptError) -> EncryptError {
     match error {
         age::EncryptError::PluginResolve(ResolveError::MissingPlugin { binary_name }) => {
             EncryptError::NoPlugin(binary_name)
@@ -141,7 +141,7 @@ fn payload(reader: impl std::io::Read, most: usize) -> Result<Plaintext, Decrypt
     Plaintext::read(reader, most).map_err(|_| DecryptError::Payload)
 }
 
-fn header_error(error: age::DecryptError) -> DecryptError {
+pub(crate) fn header_error(error: age::DecryptError) -> DecryptError {
     match error {
         age::DecryptError::InvalidMac => DecryptError::Mac,
         _ => DecryptError::Header,

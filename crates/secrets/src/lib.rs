@@ -27,6 +27,7 @@ pub mod path;
 pub mod plaintext;
 pub mod recipients;
 pub mod rekey;
+pub mod stream;
 
 pub use age::Callbacks as Prompt;
 pub use age::NoCallbacks as NoPrompt;

@@ -33,6 +33,9 @@ pub enum TestRunError {
         /// Why.
         source: BootstrapError,
     },
+    /// A backup that cannot be put on the machine's disk.
+    #[error("restore the backup: {0}")]
+    Restore(String),
     /// The console's log.
     #[error("cannot {what} {}: {source}", .path.display())]
     Io {

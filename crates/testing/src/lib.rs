@@ -29,12 +29,15 @@ mod session;
 
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hoopy_base::arch::Arch;
 use hoopy_base::jobs as parallel;
-use hoopy_disk::{esp_line, fstab};
+use hoopy_boot::state;
+use hoopy_disk::{esp_line, fstab, populate};
 use hoopy_uki::{Section, read_headers, read_section};
 use hoopy_vm::{
     Acceleration, Accelerator, Boot, Handover, KeptPartition, Network, Places, Platform, VmConfig, process,
@@ -76,6 +79,8 @@ pub struct Settings {
     pub esp: Option<String>,
     /// The identity that opens the machine's secrets, where it gets one.
     pub identity: Option<Handover>,
+    /// A backup that the machine restores at its first boot.
+    pub restore: Option<Restore>,
     /// How long a script may run.
     pub limit: Duration,
     /// How long a boot may take.
@@ -92,6 +97,36 @@ pub struct Settings {
     pub places: Places,
     /// Where temporary directories are made.
     pub temp: PathBuf,
+}
+
+/// A backup for the machine under test.
+#[derive(Debug, Clone)]
+pub struct Restore {
+    /// The filesystem that it goes to, as `fstab` names it.
+    pub spec: String,
+    /// The archive, in the clear.
+    pub file: Arc<File>,
+    /// Bytes that it holds once it is unpacked.
+    pub room: u64,
+}
+
+impl Restore {
+    /// How large a disk must be: the archive, what it holds, and as much again to work with.
+    fn size(&self) -> u64 {
+        let packed = self.file.metadata().map_or(0, |meta| meta.len());
+        (2 * (packed + self.room)).max(scratch::DEFAULT_SIZE)
+    }
+
+    /// Puts it on the new disk that keeps the state.
+    fn put(&self, disks: &[scratch::ScratchDisk], places: &Places) -> Result<(), TestRunError> {
+        let Some(disk) = disks.iter().find(|disk| disk.spec.to_string() == self.spec) else {
+            return Err(TestRunError::Restore(format!("expected a disk for {}, found none", self.spec)));
+        };
+        let path = format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd());
+        let put =
+            populate::put(&disk.path, Path::new(&path), (state::HOME, state::RESTORE), &places.programs);
+        put.map_err(|error| TestRunError::Restore(error.to_string()))
+    }
 }
 
 /// Who is told how a test run goes. Called from several threads.
@@ -196,9 +231,13 @@ impl TestRun<'_> {
     fn attempt(&self, at: usize, job: &Job) -> Result<Ended, TestRunError> {
         let settings = self.settings;
         let dir = self.disks.join(at.to_string());
+        let size = settings.restore.as_ref().map_or(scratch::DEFAULT_SIZE, Restore::size);
         let mounts = fstab::parse(&settings.fstab);
         let esp = esp_line::of(&mounts, settings.esp.as_deref(), &[]);
-        let disks = scratch::make(&dir, &mounts, esp, scratch::DEFAULT_SIZE, &settings.places)?;
+        let disks = scratch::make(&dir, &mounts, esp, size, &settings.places)?;
+        if let Some(restore) = &settings.restore {
+            restore.put(&disks.disks, &settings.places)?;
+        }
         let unavailable = disks.skipped.iter().map(|(mount, _)| mount.spec.to_string()).collect();
         let config = VmConfig {
             arch: self.arch,

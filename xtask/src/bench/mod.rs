@@ -7,6 +7,7 @@ mod ordinary_user;
 mod report;
 pub mod scale;
 mod solve;
+mod state;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ pub enum What {
     Solve,
     /// Systems of up to 1,000 packages and 2 GB: whether time grows with them and no faster, and memory not at all.
     Scale,
+    /// Backups beside `tar | zstd -3 | age`, and what fifty secrets cost.
+    State,
 }
 
 /// Runs the benchmarks, or the one that is asked for. What is measured and its chart are put into `docs/bench/` where
@@ -54,6 +57,9 @@ pub fn run(
     }
     if wanted(What::Scale) {
         scale::run(&mirror::run()?, packages)?;
+    }
+    if wanted(What::State) {
+        state::run(&mirror::run()?)?;
     }
     if published { publish() } else { Ok(()) }
 }

@@ -30,6 +30,7 @@ mod programs;
 mod runlevel;
 pub mod secrets;
 mod shebang;
+mod state;
 mod strict;
 mod unbuilt;
 mod unrun_tests;
@@ -189,6 +190,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(keys::check(view));
     findings.extend(passwords::check(view)?);
     findings.extend(secrets::check(view));
+    findings.extend(state::check(view));
     findings.extend(command_line::check(view));
     findings.extend(crlf::check(view));
     findings.extend(shebang::check(view));

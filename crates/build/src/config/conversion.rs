@@ -13,9 +13,10 @@ use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
 
 use super::hoopy_toml::{self, Access, HoopyToml, Monitor, Port, Secrets};
+use super::state::{self, StateFile};
 use super::system::{
-    BEST, DEFAULT_BRANCH, DEFAULT_MIRROR, Forward, INDEX, Overrides, Program, Repository, SecretSettings,
-    System, release_dir, without_scheme,
+    BEST, BackupSettings, DEFAULT_BRANCH, DEFAULT_MIRROR, Forward, INDEX, Overrides, Program, Repository,
+    SecretSettings, StateSettings, System, release_dir, without_scheme,
 };
 use super::{ConfigError, World};
 
@@ -31,6 +32,9 @@ const MAX_NICS: u32 = 8;
 /// The words that apk knows before an address (apk-repositories(5)). What kind of index there is, is seen there.
 const KINDS: [&str; 3] = ["ndx ", "v2 ", "v3 "];
 
+/// How many backups of its own a machine keeps: a week of them.
+const DEFAULT_KEEP: u32 = 7;
+
 impl System {
     /// Reads the system directory `dir`.
     ///
@@ -45,7 +49,9 @@ impl System {
         let file = dir.join("hoopy.toml");
         let text = if file.exists() { read(&file)? } else { String::new() };
         let written = parse(&file, &text)?;
-        Conversion { dir, file: &file, over }.of(written, world)
+        let kept = dir.join("state");
+        let kept = if kept.exists() { Some(state::parse(&kept, &read(&kept)?)?) } else { None };
+        Conversion { dir, file: &file, over }.of(written, world, kept)
     }
 }
 
@@ -78,7 +84,7 @@ struct Conversion<'a> {
 }
 
 impl Conversion<'_> {
-    fn of(&self, w: HoopyToml, world: World) -> Result<System, ConfigError> {
+    fn of(&self, w: HoopyToml, world: World, state: Option<StateFile>) -> Result<System, ConfigError> {
         let branch = w.branch.unwrap_or_else(|| DEFAULT_BRANCH.to_owned());
         let mirror = self.over.mirror.clone().or(w.mirror).unwrap_or_else(|| DEFAULT_MIRROR.to_owned());
         let repositories =
@@ -120,6 +126,7 @@ impl Conversion<'_> {
             signature_required: w.trust.required,
             secrets: self.secrets(w.secrets)?,
             monitor: w.monitor.map(|m| self.monitor(m)).transpose()?,
+            state: self.state(state, w.state, w.backup)?,
             dir: self.dir.to_owned(),
             branch,
             world,
@@ -237,15 +244,11 @@ impl Conversion<'_> {
 
     fn secrets(&self, written: Secrets) -> Result<SecretSettings, ConfigError> {
         let Secrets { open, on, owners } = written;
-        if let Some(on) = on.as_ref().filter(|on| !on.starts_with('/')) {
-            let message = format!("{on:?} is not a mount point: expected an absolute path such as /persist");
-            return Err(self.value("secrets.on", message));
-        }
+        let on = on.map(|on| self.absolute("secrets.on", &on, "/persist")).transpose()?;
         let owner = |(path, owner): (String, String)| {
             let key = format!("secrets.owners.{path:?}");
             Ok::<_, ConfigError>((EntryPath::new(&path).map_err(|e| self.value(&key, e))?, owner))
         };
-        let on = on.map(|on| on.trim_end_matches('/').to_owned());
         Ok(SecretSettings { open, on, owners: owners.into_iter().map(owner).collect::<Result<_, _>>()? })
     }
 
@@ -279,6 +282,47 @@ impl Conversion<'_> {
         settings.names = names;
         settings.update_days = update_days.unwrap_or(settings.update_days);
         Ok(settings)
+    }
+
+    /// A directory of the machine, without a slash at its end.
+    fn absolute(&self, key: &str, path: &str, example: &str) -> Result<String, ConfigError> {
+        let trimmed = path.trim_end_matches('/');
+        if trimmed.starts_with('/') && !trimmed.contains(char::is_control) {
+            return Ok(trimmed.to_owned());
+        }
+        let message = format!(
+            "{path:?} is not a directory of the machine: expected an absolute path such as {example}"
+        );
+        Err(self.value(key, message))
+    }
+
+    fn state(
+        &self,
+        file: Option<StateFile>,
+        written: hoopy_toml::State,
+        backup: hoopy_toml::Backup,
+    ) -> Result<StateSettings, ConfigError> {
+        let on = written.on.map(|on| self.absolute("state.on", &on, "/persist")).transpose()?;
+        let backup = match (backup.to, backup.keep) {
+            (None, None) => None,
+            (None, Some(_)) => {
+                return Err(
+                    self.value("backup.keep", "expected `to` beside it, the directory of the backups")
+                );
+            }
+            (Some(_), Some(0)) => return Err(self.value("backup.keep", "expected 1 or more, found 0")),
+            (Some(to), keep) => {
+                let to = self.absolute("backup.to", &to, "/tank/backups")?;
+                Some(BackupSettings { to, keep: keep.unwrap_or(DEFAULT_KEEP) })
+            }
+        };
+        let is_there = file.is_some();
+        let StateFile { lines, forgotten } = file.unwrap_or_default();
+        if backup.is_some() && lines.is_empty() {
+            let message = "expected the file `state`, which says what a backup holds, found none";
+            return Err(self.value("backup.to", message));
+        }
+        Ok(StateSettings { lines, forgotten, is_there, on, backup })
     }
 
     fn optional(&self, written: &[String]) -> Result<Vec<EntryPath>, ConfigError> {

@@ -67,6 +67,10 @@ pub struct HoopyToml {
     pub secrets: Secrets,
     /// The machine's page. Images without this table have none.
     pub monitor: Option<Monitor>,
+    /// Where the directories that the file `state` lists are kept.
+    pub state: State,
+    /// Backups that the machine makes of them by itself.
+    pub backup: Backup,
 }
 
 /// The machine's page: how it is, `/etc/monitor.d`, and alerts.
@@ -89,6 +93,24 @@ pub struct Monitor {
 pub enum Access {
     /// Whoever reaches the address.
     Anyone,
+}
+
+/// Where the directories that the file `state` lists are kept.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct State {
+    /// Where `fstab` mounts the filesystem that keeps them: `/persist`. Default: the only one that can.
+    pub on: Option<String>,
+}
+
+/// Backups that the machine makes by itself, when a script of yours calls `hoopyd backup`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Backup {
+    /// The directory of the machine that they go to: `/tank/backups`.
+    pub to: Option<String>,
+    /// How many are kept. Default: 7.
+    pub keep: Option<u32>,
 }
 
 /// Secure Boot. Its public keys are in `trust/`.

@@ -3,11 +3,13 @@
 
 mod conversion;
 pub mod hoopy_toml;
+pub mod state;
 mod system;
 pub mod world;
 
 pub use system::{
-    BEST, DEFAULT_MIRROR, Forward, Overrides, Program, Repository, SecretSettings, System, release_dir,
+    BEST, BackupSettings, DEFAULT_MIRROR, Forward, Overrides, Program, Repository, SecretSettings,
+    StateSettings, System, release_dir,
 };
 pub use world::World;
 
@@ -58,4 +60,7 @@ pub enum ConfigError {
     /// A line of `packages` that is no package.
     #[error(transparent)]
     Package(#[from] world::BadPackage),
+    /// A line of `state` that is no directory to keep.
+    #[error(transparent)]
+    State(#[from] state::BadState),
 }

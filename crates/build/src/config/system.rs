@@ -14,6 +14,7 @@ use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
 
 use super::World;
+use super::state::StateLine;
 
 /// The branch built from where `hoopy.toml` names none.
 pub const DEFAULT_BRANCH: &str = "3.23";
@@ -119,6 +120,30 @@ pub struct SecretSettings {
     pub owners: BTreeMap<EntryPath, String>,
 }
 
+/// Backups that the machine makes by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupSettings {
+    /// The directory of the machine that they go to.
+    pub to: String,
+    /// How many are kept.
+    pub keep: u32,
+}
+
+/// What outlives a boot.
+#[derive(Debug, Clone, Default)]
+pub struct StateSettings {
+    /// What `state` lists.
+    pub lines: Vec<StateLine>,
+    /// What it says is lost.
+    pub forgotten: Vec<EntryPath>,
+    /// Whether there is such a file.
+    pub is_there: bool,
+    /// The mount point of the filesystem that keeps it, where it is said, without a slash at its end.
+    pub on: Option<String>,
+    /// Backups of the machine's own.
+    pub backup: Option<BackupSettings>,
+}
+
 /// A system directory, understood.
 #[derive(Debug, Clone)]
 pub struct System {
@@ -180,6 +205,8 @@ pub struct System {
     pub secrets: SecretSettings,
     /// The machine's page, where it has one.
     pub monitor: Option<MonitorSettings>,
+    /// What outlives a boot.
+    pub state: StateSettings,
     /// What `packages` asks for.
     pub world: World,
 }
@@ -214,6 +241,7 @@ impl System {
             world,
             secrets,
             monitor,
+            state,
             // It is on the disk, beside the images.
             menu: _,
             // What concerns virtual machines and machines elsewhere is in no image.
@@ -249,6 +277,7 @@ impl System {
             world,
             secrets,
             monitor,
+            state,
         ];
         let mut hasher = Hasher::new("hoopy system directory 1");
         for field in fields {

@@ -89,7 +89,7 @@ impl Snapshot {
         if let Some(keys) = &system.keys {
             look.top(&keys.canonicalize().ok()?)?;
         }
-        let has_agent = Secrets::are_in(&dir) || system.monitor.is_some();
+        let has_agent = Secrets::are_in(&dir) || system.monitor.is_some() || !system.state.lines.is_empty();
         if let Some(agent) = has_agent.then(|| agent(agents, target.arch)).flatten() {
             look.hasher.field(agent.as_os_str().as_bytes());
             look.file(&fs::metadata(&agent).ok()?);

@@ -21,6 +21,7 @@ use super::kmod::Modules;
 use super::package_layer::settled_layer;
 use super::scripts::{Job, Runner, Scripts, apply, environment};
 use super::secrets::{self, SecretInputs, SecretLayer};
+use super::state::{self, StateInputs};
 use super::{
     Origin, Stack, StackError, accounts, configuration, conflict, database, finish, health, modes, monitor,
     passwords, protect, root_mount, setup, triggers,
@@ -145,6 +146,7 @@ impl Fold<'_> {
                 self.files(health::layer(&self.stack, epoch, store)?, Origin::Health)?;
             }
             self.secrets(inputs)?;
+            self.state(inputs)?;
             if let Some(settings) = system.monitor.as_ref().filter(|_| inputs.boots) {
                 let page = monitor::Page { settings, arch: inputs.arch, epoch, agents: inputs.agents };
                 self.files(page.layer(&self.stack, store)?, Origin::Monitor)?;
@@ -165,6 +167,16 @@ impl Fold<'_> {
         };
         self.stack.sealed = sealed;
         self.files(layer, Origin::Secrets)
+    }
+
+    fn state(&mut self, inputs: &Inputs<'_>) -> Result<(), StackError> {
+        let Inputs { system, arch, epoch, agents, .. } = *inputs;
+        if system.state.lines.is_empty() {
+            return Ok(());
+        }
+        let inputs = StateInputs { system, arch, epoch, agents };
+        let layer = state::layer(&inputs, &self.stack, self.scripts.context.store)?;
+        self.files(layer, Origin::State)
     }
 
     fn configuration(&mut self, inputs: &Inputs<'_>) -> Result<(), StackError> {

@@ -1,7 +1,7 @@
 //! The stack: an image as an ordered list of layers, made by a fold from the bottom up.
 //!
 //! ```text
-//! configuration ▸ (pre-install ▸ package ▸ post-install)* ▸ triggers ▸ database ▸ root/ ▸ programs ▸ setup.sh ▸ init ▸ health ▸ secrets/ ▸ monitor ▸ finish
+//! configuration ▸ (pre-install ▸ package ▸ post-install)* ▸ triggers ▸ database ▸ root/ ▸ programs ▸ setup.sh ▸ init ▸ health ▸ secrets/ ▸ state ▸ monitor ▸ finish
 //! ```
 //!
 //! A script's layer depends on all below it. What it made is remembered under what it could see: the script,
@@ -30,6 +30,7 @@ pub mod root_mount;
 mod scripts;
 pub mod secrets;
 mod setup;
+pub mod state;
 mod triggers;
 
 use std::io;
@@ -71,6 +72,8 @@ pub enum Origin {
     Secrets,
     /// The machine's page.
     Monitor,
+    /// The service that puts what outlives a boot in its place.
+    State,
     /// What every image gets at the end.
     Finish,
     /// The image's name, inside it.
@@ -92,6 +95,7 @@ impl Origin {
             Self::Health => "hoopy-health".to_owned(),
             Self::Secrets => "secrets/".to_owned(),
             Self::Monitor => "hoopy-serve".to_owned(),
+            Self::State => "state".to_owned(),
             Self::Finish => "finish".to_owned(),
             Self::Release => "hoopy-release".to_owned(),
         }
@@ -138,6 +142,9 @@ pub enum StackError {
     /// Secrets cannot be part of the image.
     #[error(transparent)]
     Secrets(#[from] secrets::SecretLayerError),
+    /// What `state` lists cannot be kept.
+    #[error(transparent)]
+    State(#[from] state::StateLayerError),
     /// A package cannot be laid over those below it.
     #[error(transparent)]
     Conflict(#[from] conflict::Conflict),

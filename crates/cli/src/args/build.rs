@@ -177,6 +177,9 @@ pub struct Test {
     /// Leave the secrets closed, and list what is not tested
     #[arg(long)]
     pub without_secrets: bool,
+    /// Restore this backup first: the rehearsal that the system and this file make the machine again
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub restore: Option<PathBuf>,
     /// Write the results as JUnit XML
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub junit: Option<PathBuf>,

@@ -3,6 +3,7 @@
 //! One rule: commands about a system alone take its directory; commands with another subject (a machine, a package,
 //! a device) take that, and the system by `-C`.
 
+mod backup;
 mod build;
 mod diskless;
 mod doctor;
@@ -20,6 +21,7 @@ mod trust;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+pub use backup::{Backup, Restore};
 pub use build::{Build, Check, Init, Output, Run, Scripts, Test};
 pub use diskless::{Export, Import};
 pub use doctor::Doctor;
@@ -147,6 +149,12 @@ pub enum Command {
     /// Unlock a machine that waits for its owner, or one of its volumes
     #[command(after_help = secrets::UNLOCK)]
     Unlock(Unlock),
+    /// Save the state of a machine: one encrypted file
+    #[command(after_help = backup::BACKUP)]
+    Backup(Backup),
+    /// Give a machine the state of a backup, at its next boot
+    #[command(after_help = backup::RESTORE)]
+    Restore(Restore),
     /// Add packages to a system
     #[command(after_help = packages::ADD)]
     Add(Change),

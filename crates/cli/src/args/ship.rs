@@ -33,6 +33,9 @@ pub struct DiskContent {
     /// Enroll the keys of trust/ at the first boot, where the firmware is in setup mode
     #[arg(long)]
     pub enroll: bool,
+    /// Restore this backup at the first boot
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "no_persist")]
+    pub restore: Option<PathBuf>,
 }
 
 /// Options of `disk`.

@@ -8,7 +8,7 @@ use hoopy_build::target::Target;
 use hoopy_disk::fstab;
 use hoopy_ship::disk::{self, Disk, DiskConfig};
 
-use super::signing;
+use super::{restore, signing};
 use crate::args::{self, DiskContent, Global};
 use crate::error::{Context as _, Exit, Result};
 use crate::output::{note, print, print_json};
@@ -53,8 +53,11 @@ pub fn config(target: &Target, global: &Global, own: &DiskContent) -> Result<Dis
         signing::can_enroll(system, &keys)?;
     }
     let identity = super::owner::on_disk(system, &table, &lasting)?;
+    let temp = super::temp();
+    let restore = own.restore.as_ref().map(|file| restore::on_disk(system, &table, &lasting, file, &temp));
     Ok(DiskConfig {
         identity,
+        restore: restore.transpose()?,
         arch: target.arch,
         name: target.image_name.clone(),
         layout: system.layout,

@@ -2,6 +2,7 @@
 
 mod add;
 mod agent;
+mod backup;
 mod build;
 mod check;
 mod deploy;
@@ -29,6 +30,7 @@ mod packages;
 mod pull;
 mod remove;
 mod reproduce;
+mod restore;
 mod rollback;
 mod run;
 mod search;
@@ -95,6 +97,8 @@ pub fn run(args: Args) -> Result<Exit> {
         Command::Flash(own) => flash::run(&global, &own),
         Command::Secret { command } => secret::run(&global, &command),
         Command::Unlock(own) => unlock::run(&global, &own),
+        Command::Backup(own) => backup::run(&global, &own),
+        Command::Restore(own) => restore::run(&global, &own),
         Command::Add(own) => add::run(&global, &own),
         Command::Remove(own) => remove::run(&global, &own),
         Command::Lock(own) => lock::lock(&global, &own),

@@ -39,7 +39,11 @@ pub fn run(global: &Global, own: &Pull) -> Result<Exit> {
     }
     let untouched = |path: &&String| !found.files.iter().any(|change| is_named(&change.path, path));
     if let Some(path) = paths.iter().find(untouched) {
-        return Err(DriftError::NotChanged { host: comparison.host, path: path.clone() }.into());
+        let (host, path) = (comparison.host, path.clone());
+        return Err(match drift::mounted_at(&comparison.listing, &path) {
+            Some(at) => DriftError::Mounted { host, path, at }.into(),
+            None => DriftError::NotChanged { host, path }.into(),
+        });
     }
     let contents: Vec<_> =
         changed(&found).into_iter().filter(|path| chosen.iter().any(|c| c.path.as_bytes() == path)).collect();

@@ -123,6 +123,7 @@ fn enrolling(global: &Global, target: &Target, own: &Run, state: &Path) -> Resul
         persist: Vec::new(),
         no_persist: true,
         enroll: true,
+        restore: None,
     };
     let dir = state.join("machines").join(&target.system.name);
     fs::create_dir_all(&dir).context(format!("cannot create {}", dir.display()))?;

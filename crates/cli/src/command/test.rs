@@ -95,6 +95,19 @@ fn settings(
         super::owner::handover(system)
             .map_err(|error| error.hint("test without what needs secrets: --without-secrets"))?
     };
+    let fstab = input::read(&system.path("root/etc/fstab"), input::Kind::Text).unwrap_or_default();
+    let restore = match &own.restore {
+        Some(file) => {
+            let spec = super::restore::filesystem(system, &fstab)?.spec;
+            let (file, contents) = super::backup::in_the_clear(
+                file,
+                &super::owner::usual_identities(&system.path(hoopy_secrets::directory::NAME))?,
+                &temp,
+            )?;
+            Some(testing::Restore { spec, file: std::sync::Arc::new(file), room: contents.bytes })
+        }
+        None => None,
+    };
     let cores = super::jobs(global).cores();
     let machines = own.machines.unwrap_or_else(|| (cores / each.max(1) as usize).clamp(1, MAX_MACHINES));
     Ok(Settings {
@@ -105,12 +118,14 @@ fn settings(
         cpus,
         network: super::run::network(system),
         nics: system.nics,
-        fstab: input::read(&system.path("root/etc/fstab"), input::Kind::Text).unwrap_or_default(),
+        fstab,
         esp: system.esp.clone(),
         identity,
         limit: Duration::from_secs(own.timeout),
         boot_limit: Duration::from_secs(own.boot_timeout),
-        reboot: own.reboot,
+        // State is tried on an empty disk, and on the one that this leaves.
+        reboot: own.reboot || !system.state.lines.is_empty(),
+        restore,
         jobs: machines,
         logs: logs.ok_or_else(|| {
             CommandError::failed("no directory for console logs: HOME is not set")

@@ -60,6 +60,7 @@ impl Classify for ConfigError {
             Self::Read { .. } | Self::Value { .. } => System.into(),
             Self::Toml { .. } => System.hint("`hoopy schema` prints every key of hoopy.toml"),
             Self::Package(error) => error.class(),
+            Self::State(_) => System.hint("docs/state.md says what `state` may list"),
         }
     }
 }
@@ -174,6 +175,7 @@ impl Classify for StackError {
             Self::Conflict(_) => {
                 System.hint("leave one of them out of `packages`: apk would refuse them too")
             }
+            Self::State(error) => error.class(),
             Self::Secrets(error) => error.class(),
             Self::Covers { .. } => System.hint(COVERS),
             Self::CoversFile { .. } => System.hint(COVERS_FILE),

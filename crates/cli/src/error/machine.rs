@@ -96,6 +96,7 @@ impl Classify for MkfsError {
 impl Classify for TestRunError {
     fn class(&self) -> Class {
         match self {
+            Self::Restore(_) => Failed.into(),
             Self::Vm(error) => error.class(),
             Self::Scripts(error) => error.class(),
             Self::Image { .. } | Self::CommandLine { .. } | Self::Io { .. } => Failed.into(),

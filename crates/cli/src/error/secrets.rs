@@ -1,6 +1,7 @@
 //! Secrets.
 
 use hoopy_build::stack::secrets::SecretLayerError;
+use hoopy_build::stack::state::StateLayerError;
 use hoopy_secrets::cipher::{DecryptError, EncryptError};
 use hoopy_secrets::directory::SecretsError;
 
@@ -62,6 +63,18 @@ impl Classify for SecretLayerError {
                 .and("name the directory that has it in HOOPY_AGENTS"),
             Self::Agent { .. } => Failed.into(),
             Self::Filesystem(_) | Self::Owner { .. } => System.into(),
+            Self::NoOpenrc => System.hint("add `openrc` or `alpine-base` to `packages`"),
+        }
+    }
+}
+
+impl Classify for StateLayerError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Secrets(error) => error.class(),
+            Self::Filesystem(_) => System.hint("docs/state.md says what a machine needs to keep state"),
+            Self::Path { .. } => System.hint("correct the file `state`: one absolute directory a line"),
+            Self::NoRecipients => System.hint("set it up with `hoopy secret init`"),
             Self::NoOpenrc => System.hint("add `openrc` or `alpine-base` to `packages`"),
         }
     }

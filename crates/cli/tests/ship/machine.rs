@@ -17,7 +17,7 @@ use crate::esp::{Esp, digest_of};
 use crate::power::{Plug, Treated};
 
 /// Generous: emulation on a busy machine.
-const LONG: Duration = Duration::from_secs(400);
+const LONG: Duration = Duration::from_secs(700);
 
 /// How long a deploy waits for the machine: a fall is three boots and one more.
 pub const WITHIN: &str = "1500";

@@ -25,6 +25,7 @@ mod machine;
 mod power;
 mod refused;
 mod secrets;
+mod state;
 mod writes;
 
 use std::time::Instant;

@@ -75,6 +75,18 @@ pub enum DriftError {
         /// The path.
         path: String,
     },
+    /// What is asked for lies on a filesystem of its own.
+    #[error(
+        "{path} on {host} is not part of its image: it lies on {at}, a mount of its own, which a reboot does not erase"
+    )]
+    Mounted {
+        /// The machine.
+        host: String,
+        /// The path.
+        path: String,
+        /// The mount point.
+        at: String,
+    },
     /// A file of the system directory could not be written.
     #[error("{}: {source}", .path.display())]
     Write {
@@ -111,15 +123,25 @@ pub fn drift(
     difference.facts.clear();
     let mounts: HashSet<&[u8]> = listing.mounts.iter().map(Vec::as_slice).collect();
     let secrets = secrets(image)?;
-    let is_mounted = |path: &[u8]| {
-        let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-        above.chain([path.len()]).any(|end| end > 0 && path.get(..end).is_some_and(|at| mounts.contains(at)))
-    };
+    let is_mounted = |path: &[u8]| mount_of(&mounts, path).is_some();
     difference.files.retain(|file| {
         let path = file.path.as_bytes();
         !ignored.matches(path) && !is_mounted(path) && !secrets.contains(path)
     });
     Ok(difference)
+}
+
+/// The mount point of the machine, other than its root, that `path` lies on.
+pub fn mounted_at(listing: &Listing, path: &str) -> Option<String> {
+    let mounts: HashSet<&[u8]> = listing.mounts.iter().map(Vec::as_slice).collect();
+    let at = mount_of(&mounts, path.trim_matches('/').as_bytes())?;
+    Some(format!("/{}", String::from_utf8_lossy(at)))
+}
+
+fn mount_of<'p>(mounts: &HashSet<&[u8]>, path: &'p [u8]) -> Option<&'p [u8]> {
+    let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    let ends = above.chain([path.len()]).filter(|end| *end > 0);
+    ends.filter_map(|end| path.get(..end)).find(|at| mounts.contains(at))
 }
 
 /// The paths of the image's secrets: what they hold on the machine is neither compared, shown nor pulled.

@@ -15,6 +15,7 @@ mod error;
 mod follow;
 mod limits;
 mod pipes;
+mod stream;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -27,6 +27,7 @@ use hoopy_base::destination::OutputFile;
 use hoopy_base::programs::Programs;
 use hoopy_boot::layout::{self, Layout};
 use hoopy_boot::secrets::IDENTITY;
+use hoopy_boot::state;
 use hoopy_disk::esp::{self, Item, Volume};
 use hoopy_disk::esp_line;
 use hoopy_disk::gpt::{self, ALIGNMENT, EFI_SYSTEM, Partition, Table};
@@ -106,6 +107,8 @@ pub struct DiskConfig {
     pub size: Option<u64>,
     /// The machine's identity, where one of the partitions is to keep it.
     pub identity: Option<DiskIdentity>,
+    /// A backup that the machine restores at its first boot.
+    pub restore: Option<DiskRestore>,
     /// Where the filesystems' tools are.
     pub programs: Programs,
 }
@@ -117,6 +120,15 @@ pub struct DiskIdentity {
     pub mount_point: String,
     /// The file, as the machine reads it.
     pub file: Plaintext,
+}
+
+/// A backup in the clear, and where it goes.
+#[derive(Debug)]
+pub struct DiskRestore {
+    /// Where `fstab` mounts the filesystem.
+    pub mount_point: String,
+    /// The archive.
+    pub file: File,
 }
 
 /// A disk that was written.
@@ -159,11 +171,11 @@ pub fn write(out: &Path, config: &DiskConfig) -> Result<Disk, DiskError> {
     }
     let dir = output.directory();
     let disk = write_to(output.file(), config, &dir)?;
-    let readers = match config.identity {
-        // Whoever reads the disk can open the machine's secrets
-        Some(_) => Readers::Owner,
+    let readers = match (&config.identity, &config.restore) {
+        // Whoever reads the disk can open the machine's secrets, or has its state
+        (Some(_), _) | (_, Some(_)) => Readers::Owner,
         // The image is in it: who may not read that may not read this
-        None => Readers::of_file(&config.image).map_err(DiskError::io("read", &config.image))?,
+        (None, None) => Readers::of_file(&config.image).map_err(DiskError::io("read", &config.image))?,
     };
     output.finish(readers).map_err(DiskError::io("write", out))?;
     Ok(disk)
@@ -195,6 +207,9 @@ pub fn write_to(out: &File, config: &DiskConfig, temp: &Path) -> Result<Disk, Di
         if let Some(identity) = config.identity.as_ref().filter(|own| own.mount_point == mount.mount_point) {
             keep_identity(made.path(), &identity.file, &config.programs)?;
         }
+        if let Some(restore) = config.restore.as_ref().filter(|own| own.mount_point == mount.mount_point) {
+            put(made.path(), &restore.file, (state::HOME, state::RESTORE), &config.programs)?;
+        }
         // Some tools write a new file in place of the one they were given
         let from = File::open(made.path()).map_err(DiskError::io("open", made.path()))?;
         let data = copy(&from, out, partition).map_err(DiskError::Write)?;
@@ -212,8 +227,12 @@ fn keep_identity(image: &Path, file: &Plaintext, programs: &Programs) -> Result<
     let memory = memfd_create("hoopy-identity", MemfdFlags::CLOEXEC);
     let mut memory = File::from(memory.map_err(|error| DiskError::Write(error.into()))?);
     memory.write_all(file.as_bytes()).map_err(DiskError::Write)?;
-    let path = format!("/proc/{}/fd/{}", std::process::id(), memory.as_raw_fd());
-    let to = IDENTITY.split_once('/').unwrap_or(("", IDENTITY));
+    put(image, &memory, IDENTITY.split_once('/').unwrap_or(("", IDENTITY)), programs)
+}
+
+/// A file that has no name here.
+fn put(image: &Path, file: &File, to: (&str, &str), programs: &Programs) -> Result<(), DiskError> {
+    let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
     Ok(populate::put(image, Path::new(&path), to, programs)?)
 }
 

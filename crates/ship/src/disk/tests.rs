@@ -34,6 +34,7 @@ fn config(dir: &Path, layout: Layout, fstab: &str) -> DiskConfig {
         lasting: choose(&parse(fstab.as_bytes()), None, None).unwrap(),
         size: None,
         identity: None,
+        restore: None,
         programs: Programs::default(),
     }
 }

@@ -172,6 +172,7 @@ fn config(dir: &Path) -> DiskConfig {
         lasting: choose(&parse(b"LABEL=data /data ext4\n"), None, None).unwrap(),
         size: None,
         identity: None,
+        restore: None,
         programs: Programs::default(),
     }
 }

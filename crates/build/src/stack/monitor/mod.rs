@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use hoopy_base::arch::Arch;
 use hoopy_boot::monitor::{SETTINGS, Settings};
-use hoopy_boot::secrets::AGENT;
 use hoopy_store::Store;
 use hoopy_store::layer::builder::Builder;
 use hoopy_store::layer::stored::Layer;
 use hoopy_store::layer::{EntryPath, Kind};
 
-use super::secrets::read_agent;
+use super::secrets::add_agent;
 use super::{Stack, StackError};
 
 /// The service.
@@ -49,7 +48,7 @@ impl Page<'_> {
         let mut text = serde_json::to_vec_pretty(&settings).map_err(std::io::Error::from)?;
         text.push(b'\n');
         builder.add_bytes(&EntryPath::new(SETTINGS)?, 0o644, &text)?;
-        builder.add_bytes(&EntryPath::new(AGENT)?, 0o755, &read_agent(self.agents, self.arch)?)?;
+        add_agent(&mut builder, self.agents, self.arch)?;
         let (path, mode, text) = SERVICE;
         builder.add_bytes(&EntryPath::new(path)?, mode, text.as_bytes())?;
         let (link, target) = RUNLEVEL;

@@ -10,6 +10,7 @@ mod owners;
 mod place;
 
 pub use place::choose as keeps_identity;
+pub use place::{STATE, choose_for as filesystem_for};
 
 use std::path::PathBuf;
 
@@ -233,7 +234,7 @@ impl Machine<'_> {
             builder.add_bytes(&path, 0o644, &ciphertext)?;
         }
         self.services(builder, unlocks)?;
-        self.agent(builder)
+        add_agent(builder, self.inputs.agents, self.inputs.arch)
     }
 
     fn services(&self, builder: &mut Builder, unlocks: bool) -> Result<(), StackError> {
@@ -248,20 +249,14 @@ impl Machine<'_> {
         runlevel("sysinit", "hoopy-secrets")?;
         if unlocks { runlevel("boot", "hoopy-unlock") } else { Ok(()) }
     }
-
-    fn agent(&self, builder: &mut Builder) -> Result<(), StackError> {
-        let SecretInputs { arch, agents, .. } = *self.inputs;
-        builder.add_bytes(&EntryPath::new(AGENT)?, 0o755, &read_agent(agents, arch)?)?;
-        Ok(())
-    }
 }
 
-/// The program of the agent for `arch`.
-///
-/// # Errors
-/// [`SecretLayerError`] where none of the directories has it.
-pub fn read_agent(dirs: &[PathBuf], arch: Arch) -> Result<Vec<u8>, SecretLayerError> {
-    let found = agent(dirs, arch);
-    let path = found.ok_or_else(|| SecretLayerError::NoAgent { arch, looked: dirs.to_vec() })?;
-    input::read_up_to(&path, MAX_AGENT).map_err(|source| SecretLayerError::Agent { path, source })
+/// Adds the agent for `arch`, of the first of the directories that has it.
+pub(super) fn add_agent(builder: &mut Builder, agents: &[PathBuf], arch: Arch) -> Result<(), StackError> {
+    let found = agent(agents, arch);
+    let path = found.ok_or_else(|| SecretLayerError::NoAgent { arch, looked: agents.to_vec() })?;
+    let bytes =
+        input::read_up_to(&path, MAX_AGENT).map_err(|source| SecretLayerError::Agent { path, source })?;
+    builder.add_bytes(&EntryPath::new(AGENT)?, 0o755, &bytes)?;
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Which filesystem keeps the machine's identity, with `open = "disk"`.
+//! Which filesystem keeps the machine's identity, with `open = "disk"`, or its state.
 
 use hoopy_boot::secrets::Device;
 use hoopy_disk::fstab::{self, Mount};
@@ -22,11 +22,38 @@ pub(super) fn device(system: &System, stack: &Stack, store: &Store) -> Result<De
     choose(&mounts, system.secrets.on.as_deref()).map_err(|e| SecretLayerError::Filesystem(e).into())
 }
 
-/// The same of an `fstab` at hand.
+/// What a filesystem is chosen for.
+#[derive(Debug)]
+pub struct Purpose {
+    /// The table of `hoopy.toml` whose `on` names it.
+    pub table: &'static str,
+    /// What it keeps.
+    pub what: &'static str,
+    /// What else can be done where there is none.
+    pub or: &'static str,
+}
+
+/// The machine's identity.
+const IDENTITY: Purpose =
+    Purpose { table: "secrets", what: "the machine's identity", or: ", or use open = \"owner\"" };
+
+/// The state that outlives a boot.
+pub const STATE: Purpose = Purpose { table: "state", what: "what `state` lists", or: "" };
+
+/// The one for the machine's identity, of an `fstab` at hand.
 ///
 /// # Errors
 /// Why there is none, or not one.
 pub fn choose(mounts: &[Mount], on: Option<&str>) -> Result<Device, String> {
+    choose_for(&IDENTITY, mounts, on)
+}
+
+/// The one that `on` names, or the only one that keeps owners and modes.
+///
+/// # Errors
+/// Why there is none, or not one.
+pub fn choose_for(purpose: &Purpose, mounts: &[Mount], on: Option<&str>) -> Result<Device, String> {
+    let Purpose { table, what, or } = purpose;
     let keeps = |mount: &&Mount| {
         mount.is_disk() && mount.filesystem != "swap" && !WITHOUT_MODES.contains(&mount.filesystem.as_str())
     };
@@ -40,16 +67,12 @@ pub fn choose(mounts: &[Mount], on: Option<&str>) -> Result<Device, String> {
             "{} is a filesystem of the kind {}: expected one of a disk that keeps owners and modes, as ext4",
             one.mount_point, one.filesystem
         )),
-        ([], None) => {
-            Err("root/etc/fstab mounts no filesystem that could keep the machine's identity: add one, \
-                           or use open = \"owner\""
-                .to_owned())
-        }
-        ([], Some(on)) => Err(format!("`secrets.on` is {on}, and root/etc/fstab mounts nothing there")),
+        ([], None) => Err(format!("root/etc/fstab mounts no filesystem that could keep {what}: add one{or}")),
+        ([], Some(on)) => Err(format!("`{table}.on` is {on}, and root/etc/fstab mounts nothing there")),
         (several, _) => {
             let points: Vec<&str> = several.iter().map(|mount| mount.mount_point.as_str()).collect();
             Err(format!(
-                "root/etc/fstab mounts {}: say which keeps the machine's identity with `on = \"{}\"` under [secrets]",
+                "root/etc/fstab mounts {}: say which keeps {what} with `on = \"{}\"` under [{table}]",
                 points.join(", "),
                 points.first().copied().unwrap_or_default()
             ))

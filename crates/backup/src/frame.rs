@@ -1,0 +1,85 @@
+//! The archive in its frame of zstd: one frame with a checksum, and nothing behind it.
+
+use std::io::{BufReader, Read, Write};
+use std::path::Path;
+
+use hoopy_boot::state::stored_name;
+
+use super::error::BackupError;
+use super::manifest::{Manifest, Source};
+use super::read::{self, Contents};
+use super::tree::Archive;
+use super::unpack as files;
+
+/// As `zstd -3`: as fast as a disk of the machine.
+const LEVEL: i32 = 3;
+
+/// The largest window that is taken: the decoder's memory. Level 3 asks for 2 MiB.
+const WINDOW_LOG: u32 = 23;
+
+/// Writes the backup of `sources` to `out`. Where it fails, `out` has no whole archive.
+///
+/// # Errors
+/// [`BackupError`].
+pub fn write<W: Write>(out: W, manifest: &Manifest, sources: &[Source]) -> Result<W, BackupError> {
+    let mut encoder = zstd::Encoder::new(out, LEVEL).map_err(BackupError::Write)?;
+    encoder.include_checksum(true).map_err(BackupError::Write)?;
+    let mut archive = Archive::new(encoder, manifest)?;
+    for source in sources {
+        archive.tree(source)?;
+    }
+    let mut out = archive.finish()?.finish().map_err(BackupError::Write)?;
+    out.flush().map_err(BackupError::Write)?;
+    Ok(out)
+}
+
+/// Reads a backup to its very end, and writes nothing.
+///
+/// # Errors
+/// [`BackupError`] where it is not a whole backup.
+pub fn check(input: impl Read) -> Result<Contents, BackupError> {
+    framed(input, |archive| read::backup(archive, &mut |_, _, _| Ok(())))
+}
+
+/// Unpacks a backup: each of its directories becomes one of `dir`, called as [`stored_name`] says. `dir` must be there, and
+/// they must not.
+///
+/// # Errors
+/// [`BackupError`]; whatever was written until then is there.
+pub fn unpack(input: impl Read, manifest: &Manifest, dir: &Path) -> Result<Contents, BackupError> {
+    let to: Vec<_> = manifest.directories.iter().map(|path| dir.join(stored_name(path))).collect();
+    let contents = framed(input, |archive| files::entries(archive, &to))?;
+    if contents.manifest != *manifest {
+        let found = "another manifest".to_owned();
+        return Err(BackupError::NotABackup { expected: "the same backup as before", found });
+    }
+    Ok(contents)
+}
+
+/// Gives what is in the frame to `read`, and sees that the frame ends and nothing follows.
+fn framed(
+    input: impl Read,
+    read: impl FnOnce(&mut dyn Read) -> Result<Contents, BackupError>,
+) -> Result<Contents, BackupError> {
+    let mut decoder = zstd::Decoder::new(input).map_err(|e| BackupError::damaged(&e))?.single_frame();
+    decoder.window_log_max(WINDOW_LOG).map_err(|e| BackupError::damaged(&e))?;
+    let mut archive = BufReader::new(decoder);
+    let contents = read(&mut archive)?;
+    let mut rest = [0; 4096];
+    loop {
+        let count = archive.read(&mut rest).map_err(|e| BackupError::damaged(&e))?;
+        match rest.get(..count).unwrap_or_default() {
+            [] => break,
+            part if part.iter().any(|&byte| byte != 0) => {
+                return Err(BackupError::Damaged("something follows the end of the archive".to_owned()));
+            }
+            _ => {}
+        }
+    }
+    // What the frame is in has an end of its own, which says that nothing was cut off.
+    let mut input = archive.into_inner().finish();
+    match input.read(&mut rest).map_err(|e| BackupError::damaged(&e))? {
+        0 => Ok(contents),
+        _ => Err(BackupError::Damaged("something follows the end of the backup".to_owned())),
+    }
+}

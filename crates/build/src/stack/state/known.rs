@@ -1,0 +1,125 @@
+//! Packages of Alpine Linux that keep state: where, for which services, and what is lost without it.
+
+/// A directory in which a package keeps state.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// The package.
+    pub package: &'static str,
+    /// Its directory.
+    pub directory: &'static str,
+    /// The services that use it.
+    pub services: &'static [&'static str],
+    /// What a machine without it has lost after a boot.
+    pub lost: &'static str,
+    /// Whether its services had better not start without it. Not where the machine is reached by them, nor where it is but
+    /// slower or less exact.
+    pub waits: bool,
+}
+
+const fn known(
+    package: &'static str,
+    directory: &'static str,
+    services: &'static [&'static str],
+    lost: &'static str,
+    waits: bool,
+) -> Known {
+    Known { package, directory, services, lost, waits }
+}
+
+/// All that are known, by package.
+pub const KNOWN: [Known; 26] = [
+    known(
+        "acme-client",
+        "/var/lib/acme",
+        &[],
+        "its account and certificates are asked for anew at each boot, until the authority refuses",
+        true,
+    ),
+    known("avahi", "/var/lib/avahi-autoipd", &["avahi-autoipd"], "its address changes", false),
+    known("bluez", "/var/lib/bluetooth", &["bluetooth"], "devices must be paired anew", true),
+    known(
+        "chrony",
+        "/var/lib/chrony",
+        &["chronyd"],
+        "the clock's drift is measured anew, and the time is wrong until then",
+        false,
+    ),
+    known(
+        "dhcpcd",
+        "/var/lib/dhcpcd",
+        &["dhcpcd"],
+        "its DUID changes, and with it addresses that routers give by it",
+        false,
+    ),
+    known("docker", "/var/lib/docker", &["docker"], "its containers, images and volumes", true),
+    known(
+        "dropbear",
+        "/etc/dropbear",
+        &["dropbear"],
+        "its host keys: ssh warns of another machine at each boot",
+        false,
+    ),
+    known("fail2ban", "/var/lib/fail2ban", &["fail2ban"], "whom it has banned", false),
+    known("grafana", "/var/lib/grafana", &["grafana"], "its dashboards and users", true),
+    known(
+        "home-assistant",
+        "/var/lib/homeassistant",
+        &["homeassistant"],
+        "its devices, users and history",
+        true,
+    ),
+    known("influxdb", "/var/lib/influxdb", &["influxdb"], "its databases", true),
+    known("iwd", "/var/lib/iwd", &["iwd"], "the wireless networks that it knows", false),
+    known("libvirt-daemon", "/var/lib/libvirt", &["libvirtd"], "its networks and snapshots", true),
+    known("mariadb", "/var/lib/mysql", &["mariadb"], "its databases", true),
+    known("mosquitto", "/var/lib/mosquitto", &["mosquitto"], "retained messages and subscriptions", true),
+    known("networkmanager", "/var/lib/NetworkManager", &["networkmanager"], "its leases and secrets", false),
+    known(
+        "openrc",
+        "/var/lib/seedrng",
+        &["seedrng"],
+        "the seed of the random number generator: keys made early in a boot wait, or are weaker",
+        false,
+    ),
+    known(
+        "openssh-server",
+        "/etc/ssh",
+        &["sshd"],
+        "its host keys: ssh warns of another machine at each boot",
+        false,
+    ),
+    known("podman", "/var/lib/containers", &["podman"], "its containers, images and volumes", true),
+    known("postgresql", "/var/lib/postgresql", &["postgresql"], "its databases", true),
+    known("prometheus", "/var/lib/prometheus", &["prometheus"], "what it has measured", true),
+    known("redis", "/var/lib/redis", &["redis"], "its data", true),
+    known(
+        "samba",
+        "/var/lib/samba",
+        &["samba"],
+        "its users' passwords, and its membership of a domain",
+        true,
+    ),
+    known("syncthing", "/var/lib/syncthing", &["syncthing"], "its identity and folders", true),
+    known(
+        "tailscale",
+        "/var/lib/tailscale",
+        &["tailscale"],
+        "its node key: each boot is another machine that must be approved",
+        true,
+    ),
+    known("unbound", "/var/lib/unbound", &["unbound"], "the root's trust anchor is fetched anew", false),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_such_as_state_can_list() {
+        for known in KNOWN {
+            let lines = crate::config::state::parse(std::path::Path::new("state"), known.directory);
+            assert!(lines.is_ok_and(|file| file.lines.len() == 1), "{}", known.package);
+        }
+        assert!(KNOWN.is_sorted_by_key(|known| known.package));
+    }
+}

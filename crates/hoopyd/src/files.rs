@@ -1,0 +1,31 @@
+//! Small files of JSON, read within bounds and written whole.
+
+use std::path::Path;
+
+use hoopy_base::{atomic, input};
+use serde_json::{from_slice, to_vec_pretty};
+
+use crate::error::AgentError;
+
+/// More than a line for each of thousands of directories takes.
+const MAX: u64 = 4 << 20;
+
+/// Reads one.
+///
+/// # Errors
+/// [`AgentError`].
+pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, AgentError> {
+    let bytes = input::read_up_to(path, MAX).map_err(AgentError::io("read", path))?;
+    from_slice(&bytes).map_err(|error| AgentError::Map { path: path.to_owned(), reason: error.to_string() })
+}
+
+/// Writes one that everybody may read; the directory is made.
+///
+/// # Errors
+/// [`AgentError::Io`].
+pub fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), AgentError> {
+    let dir = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(dir).map_err(AgentError::io("make", dir))?;
+    let text = to_vec_pretty(value).unwrap_or_default();
+    atomic::replace_file(path, &text, atomic::Readers::Exactly(0o644)).map_err(AgentError::io("write", path))
+}

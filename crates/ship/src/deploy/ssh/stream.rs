@@ -1,0 +1,80 @@
+//! A script whose output is bytes of any number, given on while they come.
+
+use std::io::{self, Write as _};
+use std::time::{Duration, Instant};
+
+use hoopy_base::pace::{Pace, Patience};
+
+use super::pipes::{self, Words};
+use super::{PAUSE, Process, Ssh, SshError, command, read_script};
+
+/// So much is read at a time.
+const PART: usize = 256 << 10;
+
+impl Ssh {
+    /// Runs a script and gives what it prints to `sink`. The script says by its exit status whether that is all.
+    ///
+    /// # Errors
+    /// [`SshError`] when the connection breaks, or the script is silent or slow; [`SshError::Words`] with what it said where
+    /// it failed.
+    pub fn stream(
+        &self,
+        script: &str,
+        patience: Patience,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), SshError> {
+        let mut command = command(&self.config, &self.host, self.socket.as_deref(), false);
+        command.arg(read_script(script));
+        let mut child = Process(command.spawn().map_err(|e| SshError::start(&self.config.program, e))?);
+        let words = Words::listen(child.0.stderr.take());
+        if let Some(input) = &mut child.0.stdin.take() {
+            // A script that does not start says so by its exit status.
+            let _ = input.write_all(script.as_bytes());
+        }
+        self.parts(&mut child, patience, sink)?;
+        let ended = Instant::now();
+        let status = loop {
+            match child.0.try_wait().map_err(SshError::Io)? {
+                Some(status) => break status,
+                None if ended.elapsed() > patience.idle => return Err(SshError::Late(self.host.clone())),
+                None => std::thread::sleep(PAUSE),
+            }
+        };
+        match status.code() {
+            Some(0) => Ok(()),
+            // What ssh itself fails with (ssh(1)).
+            None | Some(255) => Err(SshError::of(&self.host, &words.all(), true)),
+            Some(_) => Err(SshError::Words { host: self.host.clone(), words: words.all() }),
+        }
+    }
+
+    fn parts(
+        &self,
+        child: &mut Process,
+        patience: Patience,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), SshError> {
+        let Some(mut out) = child.0.stdout.take() else { return Ok(()) };
+        let mut pace = Pace::new(patience, Instant::now());
+        let (mut buffer, mut exited) = (vec![0; PART], false);
+        // How much came, and how long `sink` took: a slow disk here is not the machine's fault.
+        let (mut moved, mut held) = (0, Duration::ZERO);
+        loop {
+            match pipes::read(&mut out, &mut buffer).map_err(SshError::Io)? {
+                Some(0) => return Ok(()),
+                Some(n) => {
+                    moved += n as u64;
+                    let began = Instant::now();
+                    sink(buffer.get(..n).unwrap_or_default()).map_err(SshError::Io)?;
+                    held += began.elapsed();
+                }
+                // What it started may hold the pipe; what it said itself has been read by now.
+                None if exited => return Ok(()),
+                None => exited = child.0.try_wait().map_err(SshError::Io)?.is_some(),
+            }
+            if let Some(stall) = pace.check(Instant::now() - held, moved) {
+                return Err(self.stalled(stall));
+            }
+        }
+    }
+}
