@@ -11,12 +11,11 @@ use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
 
+use super::branch::{BranchSource, EDGE, FALLBACK_BRANCH};
 use super::hoopy_toml::{self, HoopyToml, Port, Secrets};
-use super::system::{
-    BEST, DEFAULT_BRANCH, DEFAULT_MIRROR, Forward, INDEX, Overrides, Program, Repository, SecretSettings,
-    System, release_dir, without_scheme,
-};
-use super::{ConfigError, World};
+use super::repository::{DEFAULT_MIRROR, INDEX, KINDS, Repository, without_scheme};
+use super::system::{BEST, Forward, Overrides, Program, SecretSettings, System};
+use super::{ConfigError, World, release_dir};
 
 /// The codec of the smallest image. Higher levels of zstd want more memory at boot than kernels give.
 const SMALLEST: Codec = Codec::Zstd { level: 19 };
@@ -26,9 +25,6 @@ const DEFAULT_MEMORY: u64 = 1 << 30;
 
 /// Most network cards of a virtual machine: each takes one of the 32 places on its PCI bus.
 const MAX_NICS: u32 = 8;
-
-/// The words that apk knows before an address (apk-repositories(5)). What kind of index there is, is seen there.
-const KINDS: [&str; 3] = ["ndx ", "v2 ", "v3 "];
 
 impl System {
     /// Reads the system directory `dir`.
@@ -78,7 +74,10 @@ struct Conversion<'a> {
 
 impl Conversion<'_> {
     fn of(&self, w: HoopyToml, world: World) -> Result<System, ConfigError> {
-        let branch = w.branch.unwrap_or_else(|| DEFAULT_BRANCH.to_owned());
+        let (branch, branch_source) = match w.branch {
+            Some(written) => (written, BranchSource::HoopyToml),
+            None => (FALLBACK_BRANCH.to_owned(), BranchSource::Unknown),
+        };
         let mirror = self.over.mirror.clone().or(w.mirror).unwrap_or_else(|| DEFAULT_MIRROR.to_owned());
         let repositories =
             w.repositories.unwrap_or_else(|| ["main", "community"].map(str::to_owned).to_vec());
@@ -120,6 +119,7 @@ impl Conversion<'_> {
             secrets: self.secrets(w.secrets)?,
             dir: self.dir.to_owned(),
             branch,
+            branch_source,
             world,
         })
     }
@@ -196,7 +196,7 @@ impl Conversion<'_> {
         let location = match place.split_once('/') {
             _ if place.ends_with(INDEX) => self.local(place),
             None => format!("{}/{}/{place}", self.local(mirror), release_dir(branch)),
-            Some((b, repo)) if !repo.contains('/') && (b == "edge" || b.starts_with('v')) => {
+            Some((b, repo)) if !repo.contains('/') && (b == EDGE || b.starts_with('v')) => {
                 format!("{}/{b}/{repo}", self.local(mirror))
             }
             Some(_) => self.local(place),

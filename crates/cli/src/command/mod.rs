@@ -1,6 +1,7 @@
 //! One file per command; each calls one function of a library.
 
 mod add;
+mod branch;
 mod build;
 mod check;
 mod deploy;

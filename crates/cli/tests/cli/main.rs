@@ -9,6 +9,7 @@ mod accelerator;
 mod best;
 mod boot;
 mod booted;
+mod branches;
 mod build;
 mod check;
 mod deploy;
