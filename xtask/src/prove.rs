@@ -32,6 +32,7 @@ pub struct Amount {
 /// The far side's scripts killed at every program that they start, then machines that are deployed to.
 pub fn run(amount: &Amount) -> anyhow::Result<()> {
     setup::run()?;
+    setup::for_proof()?;
     mirror::run()?;
     let test = |name: &str| {
         let mut command = Command::new("cargo");
@@ -42,6 +43,7 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
     };
     if amount.only.is_empty() {
         chores::command(test("cli").arg("deploy::").env("HOOPY_KILL_EVERY", "1"))?;
+        chores::command(&mut test("dist"))?;
     }
     let mut ship = test("ship");
     if !amount.only.is_empty() || amount.layout.is_some() {

@@ -52,6 +52,9 @@ const NEEDED: &[(&str, &str)] = &[
     ("/usr/bin/chromium", "chromium"),
 ];
 
+/// What `cargo xtask prove` needs beside that: a Debian of its own, and containers.
+const FOR_PROOF: &[(&str, &str)] = &[("/usr/sbin/debootstrap", "debootstrap")];
+
 const PIP: &str = "python3-pip";
 
 /// Installs what is missing, and lets this machine run programs of the other architecture.
@@ -82,6 +85,12 @@ pub fn for_demo() -> anyhow::Result<()> {
 /// Installs what making the stand-in mirror needs.
 pub fn for_stand_in() -> anyhow::Result<()> {
     install(STAND_IN)
+}
+
+/// Installs what the proof needs beside what tests do.
+pub fn for_proof() -> anyhow::Result<()> {
+    let absent = || FOR_PROOF.iter().filter(|(file, _)| !Path::new(file).exists());
+    install_missing(|| absent().map(|(_, package)| *package).collect())
 }
 
 fn is_debian() -> bool {
