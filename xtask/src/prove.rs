@@ -44,6 +44,7 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
     if amount.only.is_empty() {
         chores::command(test("cli").arg("deploy::").env("HOOPY_KILL_EVERY", "1"))?;
         chores::command(&mut test("dist"))?;
+        chores::command(&mut test("action"))?;
     }
     let mut ship = test("ship");
     if !amount.only.is_empty() || amount.layout.is_some() {

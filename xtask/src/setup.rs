@@ -46,6 +46,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("/usr/bin/ssh-keygen", "openssh-client"),
     ("/usr/bin/age", "age"),
     ("/usr/bin/strace", "strace"),
+    ("/usr/bin/curl", "curl"),
+    ("/usr/bin/jq", "jq"),
     ("/usr/bin/xz", "xz-utils"),
     ("/usr/bin/zstd", "zstd"),
     ("/usr/bin/lz4", "lz4"),
