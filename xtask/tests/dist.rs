@@ -134,16 +134,17 @@ fn the_deb_is_installed_in_a_debian_of_its_own() {
     fs::copy(deb(dist), to).unwrap();
     let inside = |args: &[&str]| {
         let mut command = Command::new("chroot");
-        command.arg(&root).args(args).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command
+            .arg(&root)
+            .args(args)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", "/root");
         command
     };
     ok(&mut inside(&["dpkg", "-i", "/hoopy.deb"]));
     assert_eq!(said(&mut inside(&["hoopy", "--version"])), format!("hoopy {VERSION}\n"));
-    ok(&mut inside(&[
-        "sh",
-        "-c",
-        "cd /root && rm -rf nas && hoopy init nas && hoopy check nas --quiet || test $? = 3",
-    ]));
+    ok(&mut inside(&["sh", "-c", "cd /root && rm -rf nas && hoopy init nas && hoopy check nas"]));
     assert!(root.join("root/nas/packages").exists());
     assert_eq!(said(&mut inside(&["dpkg", "-V", "hoopy"])), "");
     ok(&mut inside(&["dpkg", "-r", "hoopy"]));
