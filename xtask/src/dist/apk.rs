@@ -2,7 +2,7 @@
 //! have to be brought to every machine first, and the checksums say the same.
 
 use hoopy_apk::package::PackageInfo;
-use hoopy_apk::package::write::{DataWriter, Draft, write as write_package};
+use hoopy_apk::package::write::{DataWriter, NewPackage, write as write_package};
 use hoopy_apk::tar::{Entry, Kind};
 use hoopy_apk::{Record, Version};
 
@@ -27,7 +27,7 @@ pub fn write(release: &Release) -> anyhow::Result<Vec<u8>> {
         data.add(entry, &file.content)?;
     }
     let info = PackageInfo { record: record(release), triggers: Vec::new(), datahash: None };
-    let draft = Draft { info, scripts: Vec::new(), mtime: release.epoch };
+    let draft = NewPackage { info, scripts: Vec::new(), mtime: release.epoch };
     let mut out = Vec::new();
     write_package(&draft, data, None, &mut out)?;
     Ok(out)
