@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::{chores, mirror, setup};
 
 /// What tells that a mirror of Alpine's answers.
-const PROBE: &str = "https://dl-cdn.alpinelinux.org/alpine/v3.23/main/x86_64/APKINDEX.tar.gz";
+const PROBE: &str = "https://dl-cdn.alpinelinux.org/alpine/latest-stable/main/x86_64/APKINDEX.tar.gz";
 
 /// Builds hoopy, installs what `examples/hello` needs, looks at this computer, builds the example and boots it.
 pub fn run() -> anyhow::Result<()> {

@@ -39,7 +39,7 @@ pub fn run(arch: &str) -> anyhow::Result<()> {
 }
 
 /// The first of the targets for `arch` whose standard library is installed.
-fn target(arch: &str) -> anyhow::Result<String> {
+pub fn target(arch: &str) -> anyhow::Result<String> {
     let sysroot = Command::new("rustc").args(["--print", "sysroot"]).current_dir(chores::root()).output()?;
     let sysroot = String::from_utf8_lossy(&sysroot.stdout).trim().to_owned();
     let installed =

@@ -1,5 +1,5 @@
 //! The project's own chores: `cargo xtask mirror`, `demo`, `test`, `lint`, `record`, `book`, `oracle`, `prove`, `bench`,
-//! `fuzz`, `hoopyd`, `setup`.
+//! `fuzz`, `hoopyd`, `dist`, `setup`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "chores talk to the developer")]
 
@@ -7,6 +7,7 @@ mod bench;
 mod book;
 mod chores;
 mod demo;
+mod dist;
 mod fuzz;
 mod hoopyd;
 mod links;
@@ -41,6 +42,8 @@ enum Chore {
         #[arg(default_value = std::env::consts::ARCH)]
         arch: String,
     },
+    /// Make what a release consists of: static programs, a .tar.gz, a .deb, an .apk, checksums.
+    Dist(dist::Options),
     /// Run everything that CI runs: format, lints, unit, integration and boot tests.
     Test,
     /// Run the linters: format, warnings, documentation, spelling, links, workflows, licenses.
@@ -96,6 +99,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         Chore::Mirror => mirror::run().map(|_| ()),
         Chore::Demo => demo::run(),
         Chore::Hoopyd { arch } => hoopyd::run(&arch),
+        Chore::Dist(options) => dist::run(&options),
         Chore::Test => test::run(),
         Chore::Lint => lint::run(),
         Chore::Advisories => lint::advisories(),

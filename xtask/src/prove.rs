@@ -32,6 +32,7 @@ pub struct Amount {
 /// The far side's scripts killed at every program that they start, then machines that are deployed to.
 pub fn run(amount: &Amount) -> anyhow::Result<()> {
     setup::run()?;
+    setup::for_proof()?;
     mirror::run()?;
     let test = |name: &str| {
         let mut command = Command::new("cargo");
@@ -44,6 +45,8 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
         chores::command(test("cli").arg("deploy::").env("HOOPY_KILL_EVERY", "1"))?;
         // A minute of readers of a machine's page.
         chores::command(test("serve").arg("load::").env("HOOPY_LOAD_SECONDS", "60"))?;
+        chores::command(&mut test("dist"))?;
+        chores::command(&mut test("action"))?;
     }
     let mut ship = test("ship");
     if !amount.only.is_empty() || amount.layout.is_some() {

@@ -46,11 +46,16 @@ const NEEDED: &[(&str, &str)] = &[
     ("/usr/bin/ssh-keygen", "openssh-client"),
     ("/usr/bin/age", "age"),
     ("/usr/bin/strace", "strace"),
+    ("/usr/bin/curl", "curl"),
+    ("/usr/bin/jq", "jq"),
     ("/usr/bin/xz", "xz-utils"),
     ("/usr/bin/zstd", "zstd"),
     ("/usr/bin/lz4", "lz4"),
     ("/usr/bin/chromium", "chromium"),
 ];
+
+/// What `cargo xtask prove` needs beside that: a Debian of its own, and containers.
+const FOR_PROOF: &[(&str, &str)] = &[("/usr/sbin/debootstrap", "debootstrap")];
 
 const PIP: &str = "python3-pip";
 
@@ -82,6 +87,12 @@ pub fn for_demo() -> anyhow::Result<()> {
 /// Installs what making the stand-in mirror needs.
 pub fn for_stand_in() -> anyhow::Result<()> {
     install(STAND_IN)
+}
+
+/// Installs what the proof needs beside what tests do.
+pub fn for_proof() -> anyhow::Result<()> {
+    let absent = || FOR_PROOF.iter().filter(|(file, _)| !Path::new(file).exists());
+    install_missing(|| absent().map(|(_, package)| *package).collect())
 }
 
 fn is_debian() -> bool {

@@ -4,6 +4,9 @@
 //! meant. `hoopy.lock` is for the directory's own architecture: what `hoopy.toml` says, else what the lock says, else
 //! this machine's. `--arch` with another one has a lock and images of its own beside it (`hoopy-aarch64.lock`,
 //! `NAME-aarch64-VERSION.efi`). Where `hoopy.toml`, `--arch` and a lock contradict each other, no target is resolved.
+//!
+//! The Alpine branch is what `hoopy.toml` says, else what the lock says, else that of the directory's own lock; without
+//! any of them it is not known before the mirror was asked (`locking/newest.rs`).
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +15,7 @@ use hoopy_base::digest::{ContentId, Hasher, RecipeId};
 use hoopy_lock::{Lock, LockError};
 
 use crate::config::System;
+use crate::config::branch::BranchSource;
 
 /// The lock of a directory's own architecture.
 const OWN_LOCK: &str = "hoopy.lock";
@@ -91,6 +95,7 @@ impl Target {
 
     fn of(system: System, asked: Option<Arch>, own: LockFile) -> Result<Self, TargetError> {
         let locked = own.content.as_ref().map(|lock| lock.arch);
+        let own_branch = own.content.as_ref().map(|lock| lock.branch.clone());
         let home = system.arch.or(locked).or_else(Arch::host);
         let arch = asked.or(home).ok_or(TargetError::NoArch)?;
         let name = system.name.clone();
@@ -100,7 +105,17 @@ impl Target {
             }
             _ => (own, name),
         };
+        let branch = lock.content.as_ref().map(|lock| lock.branch.clone()).or(own_branch);
+        let system = match branch.filter(|_| system.branch_source == BranchSource::Unknown) {
+            Some(locked) => system.on_branch(&locked, BranchSource::Lock),
+            None => system,
+        };
         Ok(Self { system, arch, lock, image_name })
+    }
+
+    /// The same target on another branch than `hoopy.toml` and the lock say.
+    pub fn on_branch(self, branch: &str) -> Self {
+        Self { system: self.system.on_branch(branch, BranchSource::Chosen), ..self }
     }
 
     /// What stands for all that an image can depend on, but for files that a build reads by itself.
@@ -122,6 +137,14 @@ impl Target {
         let system = System { dir: dir.to_owned(), ..self.system.clone() };
         Ok(Self { system, lock, ..self.clone() })
     }
+}
+
+/// The locks of the directory for other architectures than that of `target`, by name. One that cannot be read is left to
+/// who works on it.
+pub fn other_locks(target: &Target) -> Vec<(String, Lock)> {
+    let beside = Arch::ALL.iter().map(|arch| format!("hoopy-{arch}.lock"));
+    let names = std::iter::once(OWN_LOCK.to_owned()).chain(beside).filter(|name| *name != target.lock.name());
+    names.filter_map(|name| Some((name.clone(), Lock::read(&target.system.path(&name)).ok()??))).collect()
 }
 
 impl LockFile {

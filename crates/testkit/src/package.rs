@@ -32,14 +32,36 @@ use crate::mirror;
 /// The stand-in's public key, in `--keys`.
 const KEY: &str = "hoopy-stand-in.rsa.pub";
 
+/// The stand-in's branch.
+const BRANCH: &str = "3.23";
+
 /// Makes a mirror at `to`: the stand-in's packages of `arch`, and those in `text`, which take the place
 /// of the stand-in's of the same name.
 ///
 /// # Panics
 /// When it cannot be made.
 pub fn extended_mirror(to: &Path, arch: &str, text: &str) {
+    extended_branch(to, BRANCH, arch, text);
+    latest_stable(to, BRANCH);
+}
+
+/// Makes a branch of a mirror at `to` in the same way.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn extended_branch(to: &Path, branch: &str, arch: &str, text: &str) {
     let packages = text.split("package ").filter(|p| !p.trim().is_empty());
-    extended_mirror_with(to, arch, |dir, key| packages.map(|text| package(text, arch, dir, key)).collect());
+    branch_with(to, branch, arch, |dir, key| packages.map(|text| package(text, arch, dir, key)).collect());
+}
+
+/// Lets `latest-stable` of the mirror at `to` be this branch.
+///
+/// # Panics
+/// When it cannot be linked.
+pub fn latest_stable(to: &Path, branch: &str) {
+    let link = to.join("latest-stable");
+    let _ = fs::remove_file(&link);
+    std::os::unix::fs::symlink(format!("v{branch}"), link).expect("link latest-stable");
 }
 
 /// The same with packages that `make` puts into a directory, signed with a key.
@@ -47,24 +69,30 @@ pub fn extended_mirror(to: &Path, arch: &str, text: &str) {
 /// # Panics
 /// When it cannot be made.
 pub fn extended_mirror_with(to: &Path, arch: &str, make: impl FnOnce(&Path, &SigningKey) -> Vec<Record>) {
+    branch_with(to, BRANCH, arch, make);
+    latest_stable(to, BRANCH);
+}
+
+fn branch_with(to: &Path, branch: &str, arch: &str, make: impl FnOnce(&Path, &SigningKey) -> Vec<Record>) {
     let mirror = mirror();
     let key = key();
     let mut ring = KeyRing::default();
     ring.add(KEY, &fs::read(mirror.keys.join(KEY)).expect("a public key")).expect("a public key");
     for part in ["main", "community"] {
-        let from = mirror.alpine.join("v3.23").join(part).join(arch);
-        let dir = to.join("v3.23").join(part).join(arch);
+        let from = mirror.alpine.join(format!("v{BRANCH}")).join(part).join(arch);
+        let dir = to.join(format!("v{branch}")).join(part).join(arch);
         fs::create_dir_all(&dir).expect("make the mirror");
         for file in fs::read_dir(&from).expect("the stand-in").flatten() {
             let _ = std::os::unix::fs::symlink(file.path(), dir.join(file.file_name()));
         }
     }
-    let dir = to.join("v3.23/main").join(arch);
+    let dir = to.join(format!("v{branch}/main")).join(arch);
     let path = dir.join("APKINDEX.tar.gz");
     let mut index = index::read(&fs::read(&path).expect("the index"), &ring).expect("an index");
     let own = make(&dir, &key);
     index.records.retain(|r| own.iter().all(|o| o.name != r.name));
     index.records.extend(own);
+    index.description = format!("v{branch} stand-in of a test");
     fs::remove_file(&path).expect("replace the index");
     fs::write(&path, index::write(&index, &key).expect("sign the index")).expect("write the index");
 }

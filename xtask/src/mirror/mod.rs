@@ -21,6 +21,9 @@ use crate::chores;
 /// The key's name says what it is.
 const KEY: &str = "hoopy-stand-in.rsa.pub";
 
+/// The directory of the branch that its packages are of.
+const BRANCH: &str = "v3.23";
+
 /// Changes whenever the mirror's contents do.
 const STAMP: &str = "3";
 
@@ -59,6 +62,7 @@ pub fn run() -> anyhow::Result<PathBuf> {
 pub fn of_host() -> anyhow::Result<PathBuf> {
     let all = chores::target().join("mirror");
     if is_made(&all) {
+        link_latest(&all)?;
         return Ok(all);
     }
     let host: Vec<&Target> = TARGETS.iter().filter(|target| target.arch == std::env::consts::ARCH).collect();
@@ -73,6 +77,7 @@ fn is_made(mirror: &Path) -> bool {
 fn make(name: &str, targets: Vec<&Target>) -> anyhow::Result<PathBuf> {
     let mirror = chores::target().join(name);
     if is_made(&mirror) {
+        link_latest(&mirror)?;
         return Ok(mirror);
     }
     println!("mirror: making a STAND-IN for an Alpine mirror in {}", mirror.display());
@@ -90,6 +95,7 @@ fn make(name: &str, targets: Vec<&Target>) -> anyhow::Result<PathBuf> {
     for target in targets {
         build(target, &work, &key).with_context(|| format!("the mirror of {}", target.arch))?;
     }
+    link_latest(&work)?;
     fs::write(work.join("stamp"), STAMP)?;
     let _ = fs::remove_dir_all(&mirror);
     fs::rename(&work, &mirror)?;
@@ -97,18 +103,28 @@ fn make(name: &str, targets: Vec<&Target>) -> anyhow::Result<PathBuf> {
     Ok(mirror)
 }
 
+/// Calls the one branch there is what Alpine's mirrors call their newest. A mirror that was made before hoopy asked for it
+/// is not made again for a link.
+fn link_latest(mirror: &Path) -> anyhow::Result<()> {
+    let link = mirror.join("alpine/latest-stable");
+    if fs::symlink_metadata(&link).is_err() {
+        std::os::unix::fs::symlink(BRANCH, link)?;
+    }
+    Ok(())
+}
+
 fn build(target: &Target, work: &Path, key: &SigningKey) -> anyhow::Result<()> {
     println!("mirror: {}: fetching the image that holds the packages", target.arch);
     let raw = source::raw_image(target)?;
     let image = image::Image::open(&raw)?;
-    let branch = work.join("alpine/v3.23");
+    let branch = work.join("alpine").join(BRANCH);
     let main = branch.join("main").join(target.arch);
     fs::create_dir_all(&main)?;
     let mut records = repack::all(&image, &main, key)?;
     println!("mirror: {}: {} packages repacked", target.arch, records.len());
     records.extend(extra::all(target, &main, key, &records)?);
     records.sort_by(|a, b| a.name.cmp(&b.name));
-    let description = "v3.23 stand-in made by hoopy".to_owned();
+    let description = format!("{BRANCH} stand-in made by hoopy");
     fs::write(
         main.join("APKINDEX.tar.gz"),
         index::write(&Index { description: description.clone(), records }, key)?,

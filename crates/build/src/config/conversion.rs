@@ -12,13 +12,14 @@ use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
 
+use super::branch::{BranchSource, EDGE, FALLBACK_BRANCH};
 use super::hoopy_toml::{self, Access, HoopyToml, Monitor, Port, Secrets};
+use super::repository::{DEFAULT_MIRROR, INDEX, KINDS, Repository, without_scheme};
 use super::state::{self, StateFile};
 use super::system::{
-    BEST, BackupSettings, DEFAULT_BRANCH, DEFAULT_MIRROR, Forward, INDEX, Overrides, Program, Repository,
-    SecretSettings, StateSettings, System, release_dir, without_scheme,
+    BEST, BackupSettings, Forward, Overrides, Program, SecretSettings, StateSettings, System,
 };
-use super::{ConfigError, World};
+use super::{ConfigError, World, release_dir};
 
 /// The codec of the smallest image. Higher levels of zstd want more memory at boot than kernels give.
 const SMALLEST: Codec = Codec::Zstd { level: 19 };
@@ -28,9 +29,6 @@ const DEFAULT_MEMORY: u64 = 1 << 30;
 
 /// Most network cards of a virtual machine: each takes one of the 32 places on its PCI bus.
 const MAX_NICS: u32 = 8;
-
-/// The words that apk knows before an address (apk-repositories(5)). What kind of index there is, is seen there.
-const KINDS: [&str; 3] = ["ndx ", "v2 ", "v3 "];
 
 /// How many backups of its own a machine keeps: a week of them.
 const DEFAULT_KEEP: u32 = 7;
@@ -85,7 +83,10 @@ struct Conversion<'a> {
 
 impl Conversion<'_> {
     fn of(&self, w: HoopyToml, world: World, state: Option<StateFile>) -> Result<System, ConfigError> {
-        let branch = w.branch.unwrap_or_else(|| DEFAULT_BRANCH.to_owned());
+        let (branch, branch_source) = match w.branch {
+            Some(written) => (written, BranchSource::HoopyToml),
+            None => (FALLBACK_BRANCH.to_owned(), BranchSource::Unknown),
+        };
         let mirror = self.over.mirror.clone().or(w.mirror).unwrap_or_else(|| DEFAULT_MIRROR.to_owned());
         let repositories =
             w.repositories.unwrap_or_else(|| ["main", "community"].map(str::to_owned).to_vec());
@@ -129,6 +130,7 @@ impl Conversion<'_> {
             state: self.state(state, w.state, w.backup)?,
             dir: self.dir.to_owned(),
             branch,
+            branch_source,
             world,
         })
     }
@@ -205,7 +207,7 @@ impl Conversion<'_> {
         let location = match place.split_once('/') {
             _ if place.ends_with(INDEX) => self.local(place),
             None => format!("{}/{}/{place}", self.local(mirror), release_dir(branch)),
-            Some((b, repo)) if !repo.contains('/') && (b == "edge" || b.starts_with('v')) => {
+            Some((b, repo)) if !repo.contains('/') && (b == EDGE || b.starts_with('v')) => {
                 format!("{}/{b}/{repo}", self.local(mirror))
             }
             Some(_) => self.local(place),

@@ -18,7 +18,8 @@ pub struct HoopyToml {
     /// `x86_64` or `aarch64`. Default: what the lock says, else this machine's.
     #[schemars(with = "Option<schema::Arch>")]
     pub arch: Option<Arch>,
-    /// The Alpine branch, as `3.23` or `edge`. Default: 3.23.
+    /// The Alpine branch, as `3.23` or `edge`. Default: what the lock says; a first lock takes what the mirror calls
+    /// `latest-stable`, by its number, or 3.23 from a mirror without it. `hoopy update --branch` moves to another one.
     pub branch: Option<String>,
     /// Where packages come from: an address or a directory that holds `vBRANCH/main/ARCH/`.
     pub mirror: Option<String>,

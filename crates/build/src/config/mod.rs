@@ -1,16 +1,18 @@
 //! The system directory: `hoopy.toml` as written ([`hoopy_toml`]), `packages` ([`world`]) and what they mean
 //! together with the command line ([`System`]).
 
+pub mod branch;
 mod conversion;
+pub mod edit;
 pub mod hoopy_toml;
+mod repository;
 pub mod state;
 mod system;
 pub mod world;
 
-pub use system::{
-    BEST, BackupSettings, DEFAULT_MIRROR, Forward, Overrides, Program, Repository, SecretSettings,
-    StateSettings, System, release_dir,
-};
+pub use branch::release_dir;
+pub use repository::{DEFAULT_MIRROR, Repository};
+pub use system::{BEST, BackupSettings, Forward, Overrides, Program, SecretSettings, StateSettings, System};
 pub use world::World;
 
 use std::io;

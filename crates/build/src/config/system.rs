@@ -14,13 +14,9 @@ use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
 
 use super::World;
+use super::branch::BranchSource;
+use super::repository::Repository;
 use super::state::StateLine;
-
-/// The branch built from where `hoopy.toml` names none.
-pub const DEFAULT_BRANCH: &str = "3.23";
-
-/// Alpine's own mirror network.
-pub const DEFAULT_MIRROR: &str = "https://dl-cdn.alpinelinux.org/alpine";
 
 /// What `compression` says for the smallest image, whatever it costs to make and in memory.
 pub const BEST: &str = "best";
@@ -36,43 +32,6 @@ pub struct Overrides {
     pub compression: Option<String>,
     /// `--memory`
     pub memory: Option<String>,
-}
-
-/// A repository to resolve from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repository {
-    /// What the lock calls it: `main`, `community`, or as written.
-    pub name: String,
-    /// The tag of packages that may come from it; none means every package.
-    pub tag: Option<String>,
-    /// An address or a directory, with `ARCH/APKINDEX.tar.gz` below it; or that of an index.
-    pub location: String,
-}
-
-/// What the name of an index ends in that a repository names itself, as OpenWrt's feeds do: their packages lie beside it.
-pub(super) const INDEX: &str = ".adb";
-
-impl Repository {
-    /// `main` of the default branch, on this mirror or Alpine's: what a system uses that says nothing of repositories.
-    pub fn default_main(mirror: Option<&str>) -> Self {
-        let mirror = mirror.unwrap_or(DEFAULT_MIRROR).trim_end_matches('/');
-        let mirror = without_scheme(mirror);
-        let location = format!("{mirror}/{}/main", release_dir(DEFAULT_BRANCH));
-        Self { name: "main".to_owned(), tag: None, location }
-    }
-
-    /// Where its index is, if it says: it is in a directory for each architecture otherwise.
-    pub fn own_index(&self) -> Option<&str> {
-        Some(&*self.location).filter(|location| location.ends_with(INDEX))
-    }
-
-    /// Where its package file `file` is.
-    pub fn package_place(&self, arch: Arch, file: &str) -> String {
-        match self.own_index() {
-            Some(index) => index.rsplit_once('/').map_or(file.to_owned(), |(dir, _)| format!("{dir}/{file}")),
-            None => format!("{}/{arch}/{file}", self.location),
-        }
-    }
 }
 
 /// A program to build and copy.
@@ -155,6 +114,8 @@ pub struct System {
     pub arch: Option<Arch>,
     /// The Alpine branch.
     pub branch: String,
+    /// What said so.
+    pub branch_source: BranchSource,
     /// The mirror: an address or a directory, with a directory for each branch below it.
     pub mirror: String,
     /// Where packages come from, in order of preference.
@@ -217,6 +178,20 @@ impl System {
         self.path(&format!("secrets/{path}.age")).is_file()
     }
 
+    /// Whether any of its repositories is that of the system's branch on its mirror.
+    pub fn follows_branch(&self) -> bool {
+        self.repositories.iter().any(Repository::follows_branch)
+    }
+
+    /// The same system on another branch, with all its repositories that are not of a branch of their own.
+    pub fn on_branch(mut self, branch: &str, source: BranchSource) -> Self {
+        for repository in self.repositories.iter_mut().filter(|r| r.follows_branch()) {
+            let there = Repository::of_branch(&repository.name, &self.mirror, branch);
+            repository.location = there.location;
+        }
+        Self { branch: branch.to_owned(), branch_source: source, ..self }
+    }
+
     /// What stands for all that an image can depend on.
     pub fn fingerprint(&self) -> RecipeId {
         // Without `..`: a new field does not compile before somebody has decided whether it belongs here.
@@ -225,6 +200,8 @@ impl System {
             name,
             arch,
             branch,
+            // Whoever said so, the branch is the same.
+            branch_source: _,
             mirror,
             repositories,
             keys,
@@ -290,14 +267,4 @@ impl System {
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
-}
-
-/// A path without `file:`; another address as it is.
-pub(super) fn without_scheme(place: &str) -> &str {
-    place.strip_prefix("file://").or_else(|| place.strip_prefix("file:")).unwrap_or(place)
-}
-
-/// `v3.23` of `3.23`; `edge` as it is.
-pub fn release_dir(branch: &str) -> String {
-    if branch.starts_with(|c: char| c.is_ascii_digit()) { format!("v{branch}") } else { branch.to_owned() }
 }

@@ -39,6 +39,9 @@ pub enum MakeError {
     /// No repository has the boot loader.
     #[error("no repository has the package `{LOADER}` for {0}, which layout = \"ab\" starts images with")]
     NoLoader(Arch),
+    /// `--branch latest-stable` of a mirror that has none, or does not say which it is.
+    #[error("{0} does not say which release is its latest-stable")]
+    NoLatest(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -13,7 +13,7 @@ use hoopy_base::jobs;
 use hoopy_base::report::{Event, Observer};
 
 use super::indexes;
-use crate::config::{System, release_dir};
+use crate::config::{System, branch, release_dir};
 use crate::fetch::{self, Client};
 
 /// How long a repository may take: longer than an index takes on a slow line, shorter than a user's patience.
@@ -152,7 +152,7 @@ fn places(system: &System, arch: Arch) -> (Vec<Place>, Vec<Place>) {
     if branch != "edge" {
         far.extend(repositories("edge").iter().map(|r| place(Kind::Edge, "edge", *r, arch)));
     }
-    if let Some(before) = before(branch) {
+    if let Some(before) = branch::previous(branch) {
         far.extend(repositories(&before).iter().map(|r| place(Kind::PreviousBranch, &before, *r, arch)));
     }
     far.retain(|p| !configured(p));
@@ -162,12 +162,6 @@ fn places(system: &System, arch: Arch) -> (Vec<Place>, Vec<Place>) {
 /// Alpine's repositories of a branch.
 fn repositories(branch: &str) -> &'static [&'static str] {
     if branch == "edge" { &["main", "community", "testing"] } else { &["main", "community"] }
-}
-
-/// `3.22` of `3.23`.
-fn before(branch: &str) -> Option<String> {
-    let (major, minor) = branch.trim_start_matches('v').split_once('.')?;
-    Some(format!("{major}.{}", minor.parse::<u32>().ok()?.checked_sub(1)?))
 }
 
 fn location(system: &System, place: &Place) -> String {

@@ -52,7 +52,8 @@ impl Set {
         let Some(lock) = &target.lock.content else {
             let note = format!("no {}: showing what `hoopy lock` would write", path.display());
             context.observer.event(Event::Note(&note));
-            return Self::resolved(system, target.arch, path, context);
+            let target = lock::with_branch(target.clone(), context)?;
+            return Self::resolved(&target.system, target.arch, path, context);
         };
         let mismatch = Mismatch::between(lock, system);
         if !mismatch.is_none() {

@@ -51,6 +51,7 @@ impl From<RepositoryIndex<'_>> for Shelf {
 /// # Errors
 /// [`QueryError`] when neither can be had.
 pub fn shelves(target: &Target, context: Context<'_>) -> Result<Vec<Shelf>, QueryError> {
+    let target = &lock::with_branch(target.clone(), context)?;
     let (system, arch, lock) = (&target.system, target.arch, target.lock.content.as_ref());
     let (keys, _) = fetch::keyring(arch, system.keys.as_deref())?;
     let error = match lock::indexes(system, arch, &keys, context) {

@@ -1,6 +1,7 @@
 //! Commands about packages.
 
 use clap::Args;
+use hoopy_build::config::branch::BranchRequest;
 
 use super::System;
 
@@ -18,7 +19,12 @@ Removes the package from `packages`, writes the lock and shows what changes in i
 
 pub const UPDATE: &str = "\
 Example: hoopy -C nas update
-         hoopy -C nas update dropbear --dry-run";
+         hoopy -C nas update dropbear --dry-run
+         hoopy -C nas update --branch 3.24
+
+Packages come from the branch of Alpine that hoopy.toml names, or else from that of the lock: a new release changes \
+nothing by itself. --branch moves to another one. It writes the lock, and hoopy.toml where that names a branch; neither \
+where a package of `packages` is not to be had there.";
 
 /// Options of `add` and `remove`.
 #[derive(Debug, Args)]
@@ -50,6 +56,9 @@ pub struct Update {
     /// Update only these packages [default: all]
     #[arg(value_name = "PKG")]
     pub packages: Vec<String>,
+    /// Move to another branch of Alpine: 3.24, edge or latest-stable
+    #[arg(long, value_name = "N", conflicts_with_all = ["packages", "allow_downgrade"])]
+    pub branch: Option<BranchRequest>,
     /// Show what would change, and write nothing
     #[arg(long, short = 'n')]
     pub dry_run: bool,

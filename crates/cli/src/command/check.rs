@@ -15,6 +15,7 @@ use crate::output::{note, print, print_json};
 pub fn run(global: &Global, own: &Check) -> Result<Exit> {
     let target = super::target(&own.system.dir, global, Overrides::default())?;
     let mut report = check::unbuilt(&target, super::Resources::open(global)?.context(&Silent))?;
+    report.findings.extend(super::branch::check(&target)?);
     report.findings.extend(opened(&target.system.dir));
     if own.json {
         print_json(&report)?;

@@ -10,7 +10,9 @@ mod supplies;
 use std::path::Path;
 
 use hoopy_base::arch::Arch;
+use hoopy_build::config::branch::BranchSource;
 use hoopy_build::config::{ConfigError, Overrides, Repository, System};
+use hoopy_build::target::Target;
 
 use self::check::Diagnosis;
 use self::install::Distribution;
@@ -40,11 +42,19 @@ fn report(global: &Global) -> Diagnosis {
     checks.extend(scripts::foreign_programs(&places.programs, &here));
     checks.extend(machines::checks(&places, &here));
     checks.extend(supplies::programs(&places.programs, &here));
-    let main = system.and_then(|system| system.repositories.into_iter().next());
-    let main = main.unwrap_or_else(|| Repository::default_main(global.mirror.as_deref()));
-    checks.push(supplies::mirror(&main, arch));
+    checks.push(supplies::mirror(&repositories(system, global, arch), arch));
     checks.push(supplies::store(global));
     Diagnosis::new(format!("{}, {}", here.name, std::env::consts::ARCH), arch, checks)
+}
+
+/// The repository whose index shows whether the mirror answers, and where else it may be.
+fn repositories(system: Option<System>, global: &Global, arch: Arch) -> Vec<Repository> {
+    let Some(system) = system else { return Repository::default_main(global.mirror.as_deref()).into() };
+    let system = Target::to_lock(system.clone(), Some(arch)).map_or(system, |target| target.system);
+    if system.branch_source == BranchSource::Unknown && system.follows_branch() {
+        return Repository::default_main(Some(&system.mirror)).into();
+    }
+    system.repositories.into_iter().take(1).collect()
 }
 
 /// The system in the working directory, where it is one: it may name another mirror.

@@ -12,7 +12,7 @@ use crate::progress::Progress;
 pub fn run(global: &Global, own: &About) -> Result<Exit> {
     let target = super::target(super::HERE.as_ref(), global, Overrides::default())?;
     let resources = super::Resources::open(global)?;
-    let catalogue = super::catalogue(&target, resources.context(&Progress::new(global.quiet)))?;
+    let catalogue = super::catalogue(&target, resources.context(&Progress::new(global.quiet || own.json)))?;
     let found = query::info(&catalogue.shelves, &own.package, catalogue.lock.as_ref())?;
     if own.json {
         print_json(&found)?;

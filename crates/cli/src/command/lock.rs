@@ -1,9 +1,11 @@
-//! `hoopy lock` and `hoopy update`, and what they share with `add` and `remove`.
+//! `hoopy lock` and `hoopy update`, and what they share with `add` and `remove`. Moving to another branch of Alpine is in
+//! `branch.rs`.
 
 use std::path::Path;
 
 use hoopy_build::config::{Overrides, System};
-use hoopy_build::locking::{self, Keep, Older};
+use hoopy_build::context::Context;
+use hoopy_build::locking::{self, BranchMove, Keep, Kernel, Older};
 use hoopy_build::target::{LockFile, Target};
 use hoopy_lock::{Change, Lock, LockedPackage};
 use serde::Serialize;
@@ -23,6 +25,9 @@ pub fn lock(global: &Global, own: &args::Lock) -> Result<Exit> {
 }
 
 pub fn update(global: &Global, own: &Update) -> Result<Exit> {
+    if let Some(branch) = &own.branch {
+        return super::branch::update(global, own, branch);
+    }
     let system = super::system(super::HERE.as_ref(), global, Overrides::default())?;
     let moving = if own.packages.is_empty() { Moving::All } else { Moving::Only(&own.packages) };
     let relocked = Relocked::new(global, system, moving, own.json)?;
@@ -51,19 +56,30 @@ pub enum Moving<'a> {
 pub struct Relocked {
     lock: LockFile,
     new: Lock,
+    /// Where the branch changes.
+    moved: Option<BranchMove>,
 }
 
 impl Relocked {
     pub fn new(global: &Global, system: System, moving: Moving<'_>, quiet: bool) -> Result<Self> {
-        let target = Target::to_lock(system, global.arch)?;
         let resources = super::Resources::open(global)?;
+        let progress = Progress::new(global.quiet || quiet);
+        let target = Target::to_lock(system, global.arch)?;
+        let target = locking::with_branch(target, resources.context(&progress))?;
         let keep = match (&target.lock.content, moving) {
             (Some(old), Moving::Only(moving)) => Keep { packages: &old.packages, moving },
             _ => Keep::default(),
         };
-        let progress = Progress::new(global.quiet || quiet);
         let new = locking::make(&target, keep, resources.context(&progress))?;
-        Ok(Self { lock: target.lock, new })
+        Ok(Self { lock: target.lock, new, moved: None })
+    }
+
+    /// The lock of a target on another branch, with whatever its mirror has now.
+    pub fn moved(target: Target, context: Context<'_>) -> Result<Self> {
+        let new = locking::make(&target, Keep::default(), context)?;
+        let old = target.lock.content.as_ref();
+        let moved = old.map(|old| BranchMove::between(old, &new, context.store)).transpose()?.flatten();
+        Ok(Self { lock: target.lock, new, moved })
     }
 
     fn has(&self, name: &str) -> bool {
@@ -93,12 +109,18 @@ impl Relocked {
         if json {
             return print_json(&Answer {
                 lock: &self.lock.path,
+                branch: &self.new.branch,
                 packages: self.new.packages.len(),
+                moved: self.moved.as_ref().map(Moved::of),
                 changes: changes.iter().map(Entry::of).collect(),
             });
         }
+        if let Some(moved) = &self.moved {
+            print(moved.to_string())?;
+        }
         match self.old() {
             None => print(format!("{}: {} packages\n", self.lock.path.display(), self.new.packages.len())),
+            Some(_) if changes.is_empty() && self.moved.is_some() => Ok(()),
             Some(_) if changes.is_empty() => print(format!("{}: no changes\n", self.lock.path.display())),
             Some(_) => print(changes.iter().map(|change| format!("{change}\n")).collect::<String>()),
         }
@@ -109,8 +131,37 @@ impl Relocked {
 #[derive(Serialize)]
 struct Answer<'a> {
     lock: &'a Path,
+    branch: &'a str,
     packages: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved: Option<Moved<'a>>,
     changes: Vec<Entry<'a>>,
+}
+
+/// What a move to another branch brings.
+#[derive(Serialize)]
+struct Moved<'a> {
+    old: &'a str,
+    new: &'a str,
+    renamed: Vec<[&'a str; 2]>,
+    kernels: Vec<Entry<'a>>,
+}
+
+impl<'a> Moved<'a> {
+    fn of(moved: &'a BranchMove) -> Self {
+        let kernel = |kernel: &'a Kernel| Entry {
+            change: "kernel",
+            name: &kernel.new.name,
+            old: kernel.old.as_ref().map(|old| &*old.version),
+            new: Some(&kernel.new.version),
+        };
+        Self {
+            old: &moved.old,
+            new: &moved.new,
+            renamed: moved.renamed.iter().map(|both| [&*both.old.name, &*both.new.name]).collect(),
+            kernels: moved.kernels.iter().map(kernel).collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]

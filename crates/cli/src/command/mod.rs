@@ -3,6 +3,7 @@
 mod add;
 mod agent;
 mod backup;
+mod branch;
 mod build;
 mod check;
 mod deploy;

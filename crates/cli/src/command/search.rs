@@ -11,7 +11,7 @@ use crate::progress::Progress;
 pub fn run(global: &Global, own: &Search) -> Result<Exit> {
     let target = super::target(super::HERE.as_ref(), global, Overrides::default())?;
     let resources = super::Resources::open(global)?;
-    let catalogue = super::catalogue(&target, resources.context(&Progress::new(global.quiet)))?;
+    let catalogue = super::catalogue(&target, resources.context(&Progress::new(global.quiet || own.json)))?;
     let hits = query::search(&catalogue.shelves, &own.pattern, catalogue.lock.as_ref());
     if own.json {
         print_json(&hits)?;

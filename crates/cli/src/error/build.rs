@@ -5,6 +5,7 @@ use hoopy_apk::signature::SignatureError;
 use hoopy_base::size::BadSize;
 use hoopy_build::check::CheckError;
 use hoopy_build::config::ConfigError;
+use hoopy_build::config::edit::EditError;
 use hoopy_build::config::world::BadPackage;
 use hoopy_build::fetch::FetchError;
 use hoopy_build::image::ImageError;
@@ -87,6 +88,12 @@ impl Classify for BuildError {
     }
 }
 
+impl Classify for EditError {
+    fn class(&self) -> Class {
+        System.hint("write the new branch there yourself, and run `hoopy update`")
+    }
+}
+
 impl Classify for TargetError {
     fn class(&self) -> Class {
         match self {
@@ -110,6 +117,7 @@ impl Classify for MakeError {
         match self {
             Self::Fetch(error) => error.class(),
             Self::Index { source, .. } => of_index(source),
+            Self::NoLatest(_) => Fetch.hint("name a branch by its number, as --branch 3.24"),
             Self::Unsatisfiable(_) | Self::Universe(_) | Self::NoStub(_) | Self::NoLoader(_) => System.into(),
             Self::Store(error) => error.class(),
         }

@@ -10,6 +10,7 @@ mod backup;
 mod best;
 mod boot;
 mod booted;
+mod branches;
 mod build;
 mod check;
 mod deploy;

@@ -31,6 +31,7 @@ fn message(case: &[(String, String)]) -> String {
     for repository in ["main", "community"] {
         package::index_alone(&mirror.join("v3.23").join(repository).join("x86_64"), "x86_64", "");
     }
+    package::latest_stable(&mirror, "3.23");
     fs::create_dir(home.path("s")).unwrap();
     for (name, body) in case.iter().filter(|(name, _)| name != "message") {
         match name.as_str() {
@@ -48,7 +49,9 @@ fn message(case: &[(String, String)]) -> String {
     };
     let said = home.fails(3, &[&["lock", "s", "--mirror", "mirror"], arch].concat());
     assert!(!home.path("s/hoopy.lock").exists(), "a lock was written");
-    said.replace(home.path("").to_str().unwrap(), "HOME/")
+    // Said of every first lock
+    said.replace("latest-stable of mirror is Alpine 3.23\n", "")
+        .replace(home.path("").to_str().unwrap(), "HOME/")
 }
 
 fn cases() -> Vec<PathBuf> {
@@ -118,6 +121,7 @@ fn a_mirror_that_keeps_silent_about_other_repositories_holds_nothing_up_for_long
     }
     fs::create_dir(home.path("s")).unwrap();
     fs::write(home.path("s/packages"), "newcomer\n").unwrap();
+    fs::write(home.path("s/hoopy.toml"), "branch = \"3.23\"\n").unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {

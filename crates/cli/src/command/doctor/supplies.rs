@@ -36,9 +36,22 @@ pub fn programs(programs: &Programs, here: &Distribution) -> Vec<Check> {
     ]
 }
 
-/// Whether the mirror answers and has packages of this architecture.
-pub fn mirror(main: &Repository, arch: Arch) -> Check {
-    match locking::locate(main, arch, &Client::impatient(PATIENCE)) {
+/// Whether the mirror answers and has packages of this architecture, in the first of these places that is there.
+pub fn mirror(places: &[Repository], arch: Arch) -> Check {
+    let client = Client::impatient(PATIENCE);
+    let mut found = None;
+    for place in places {
+        let located = locking::locate(place, arch, &client);
+        let missing = matches!(located, Err(FetchError::Missing { .. }));
+        found = Some(located);
+        if !missing {
+            break;
+        }
+    }
+    let Some(found) = found else {
+        return Check::missing(Subject::Mirror, "hoopy.toml names no repository".to_owned(), None);
+    };
+    match found {
         Ok(place) => Check::ok(Subject::Mirror, place),
         Err(FetchError::Stalled { place, .. }) => {
             let why = format!("{place}: no answer within {} s", PATIENCE.as_secs());

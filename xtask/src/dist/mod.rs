@@ -1,0 +1,157 @@
+//! `cargo xtask dist`: what a release consists of, made here: static programs, an archive to unpack, packages for Debian and
+//! Alpine Linux, and their checksums.
+//!
+//! ```text
+//! cargo build ──▶ hoopy, hoopyd ──▶ manual pages, completions ──▶ files ──▶ .tar.gz, .deb, .apk ──▶ SHA256SUMS
+//! ```
+//!
+//! The same commit gives the same bytes: every time is that of the commit, owners are root, order is that of names, and
+//! programs do not hold the paths of whoever built them.
+
+mod apk;
+mod deb;
+mod files;
+mod program;
+mod tarball;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
+use crate::{chores, hoopyd};
+use files::File;
+
+const ARCHES: [&str; 2] = ["x86_64", "aarch64"];
+
+/// What is made, and of what.
+#[derive(Args)]
+pub struct Options {
+    /// Architectures: x86_64, aarch64 [default: both, as far as they can be built here].
+    #[arg(long, value_delimiter = ',')]
+    arch: Vec<String>,
+    /// Where the files go.
+    #[arg(long, short, default_value = "target/dist")]
+    output: PathBuf,
+    /// Pack this program for the architecture of this computer, with the agent that is there, and build nothing.
+    #[arg(long, conflicts_with = "arch")]
+    program: Option<PathBuf>,
+}
+
+/// What is packed, for one architecture.
+pub struct Release {
+    /// The version in `Cargo.toml`.
+    pub version: String,
+    /// Alpine's and Rust's name of the architecture.
+    pub arch: String,
+    /// Seconds since 1970 that every file has: those of the commit.
+    pub epoch: u64,
+    /// The files, sorted by path.
+    pub files: Vec<File>,
+}
+
+/// Makes all of it.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let output = chores::root().join(&options.output);
+    let programs = match &options.program {
+        Some(program) => {
+            let own = (std::env::consts::ARCH.to_owned(), program.clone());
+            Programs { built: vec![own], missing: Vec::new() }
+        }
+        None => build(&options.arch)?,
+    };
+    let Programs { built, missing } = programs;
+    let Some((_, first)) = built.first() else { bail!("no program could be built: {}", missing.join("; ")) };
+    // Words are the same for every architecture, and only one of them runs here.
+    let own = built.iter().find(|(arch, _)| arch == std::env::consts::ARCH);
+    let words = files::words(own.map_or(first, |(_, program)| program))?;
+    let (version, epoch) = (env!("CARGO_PKG_VERSION").to_owned(), epoch()?);
+    let _ = fs::remove_dir_all(&output);
+    fs::create_dir_all(&output).with_context(|| format!("make {}", output.display()))?;
+    for (arch, program) in &built {
+        let files = files::all(program, &hoopyd::dir().join(format!("hoopyd-{arch}")), arch, &words)?;
+        let release = Release { version: version.clone(), arch: arch.clone(), epoch, files };
+        write(&output, &release.tarball_name(), &tarball::write(&release)?)?;
+        write(&output, &deb::file_name(&release), &deb::write(&release)?)?;
+        write(&output, &apk::file_name(&release), &apk::write(&release)?)?;
+    }
+    checksums(&output)?;
+    for what in &missing {
+        println!("dist: MISSING: {what}");
+    }
+    println!("dist: done: {}", output.display());
+    Ok(())
+}
+
+/// What there is to pack.
+struct Programs {
+    /// The programs, by architecture.
+    built: Vec<(String, PathBuf)>,
+    /// Those that cannot be built here, and what to do about it.
+    missing: Vec<String>,
+}
+
+fn build(asked: &[String]) -> anyhow::Result<Programs> {
+    let mut programs = Programs { built: Vec::new(), missing: Vec::new() };
+    let all: Vec<String> = ARCHES.map(str::to_owned).into();
+    for arch in if asked.is_empty() { &all } else { asked } {
+        match program::target(arch) {
+            Ok(target) => {
+                programs.built.push((arch.clone(), program::build(arch, &target)?));
+                hoopyd::run(arch)?;
+            }
+            // Who names an architecture wants it.
+            Err(error) if !asked.is_empty() => return Err(error),
+            Err(error) => programs.missing.push(format!("{error:#}")),
+        }
+    }
+    Ok(programs)
+}
+
+impl Release {
+    /// What the archive is called, and the directory in it.
+    fn stem(&self) -> String {
+        format!("hoopy-{}-{}-linux", self.version, self.arch)
+    }
+
+    fn tarball_name(&self) -> String {
+        format!("{}.tar.gz", self.stem())
+    }
+}
+
+/// The time of the commit, or `SOURCE_DATE_EPOCH` (reproducible-builds.org).
+fn epoch() -> anyhow::Result<u64> {
+    if let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") {
+        return text.parse().with_context(|| format!("SOURCE_DATE_EPOCH is {text:?}: expected seconds"));
+    }
+    let mut git = std::process::Command::new("git");
+    let out =
+        git.args(["log", "-1", "--format=%ct"]).current_dir(chores::root()).output().context("start git")?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    text.trim().parse().context("no time of a commit: expected a clone, or SOURCE_DATE_EPOCH")
+}
+
+fn write(output: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    let file = output.join(name);
+    fs::write(&file, bytes).with_context(|| format!("write {}", file.display()))?;
+    println!("dist: {name} ({} KB)", bytes.len() / 1024);
+    Ok(())
+}
+
+/// What `sha256sum --check` reads.
+fn checksums(output: &Path) -> anyhow::Result<()> {
+    let mut names: Vec<String> = Vec::new();
+    for entry in fs::read_dir(output)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    let line = |name: &String| {
+        let digest = Sha256::digest(fs::read(output.join(name))?);
+        Ok::<_, anyhow::Error>(format!("{}  {name}\n", HEXLOWER.encode(&digest)))
+    };
+    let text: String = names.iter().map(line).collect::<anyhow::Result<_>>()?;
+    write(output, "SHA256SUMS", text.as_bytes())
+}

@@ -1,0 +1,46 @@
+//! Building hoopy as a static program, which runs on any Linux of its architecture.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Context as _;
+
+use crate::{chores, hoopyd};
+
+/// The target to build for `arch`: with musl where its standard library is installed, else with glibc.
+pub fn target(arch: &str) -> anyhow::Result<String> {
+    let target = hoopyd::target(arch).with_context(|| {
+        format!(
+            "{arch}: run `rustup target add {arch}-unknown-linux-musl`, and install a C compiler for it (apt install \
+             {}), or run `cargo xtask dist` on a computer that is {arch}",
+            if arch == std::env::consts::ARCH { "musl-tools" } else { "gcc-aarch64-linux-gnu" }
+        )
+    })?;
+    if target.ends_with("-gnu") {
+        println!(
+            "dist: {arch}: the standard library for musl is not installed: the program is static with glibc, which looks \
+             up names of hosts only on computers with the same glibc. For releases: rustup target add \
+             {arch}-unknown-linux-musl"
+        );
+    }
+    Ok(target)
+}
+
+/// Builds it; where it is.
+pub fn build(arch: &str, target: &str) -> anyhow::Result<PathBuf> {
+    println!("dist: {arch}: building hoopy for {target}");
+    // A directory of its own: other flags would make everything else be built anew.
+    let built = chores::target().join("dist-build");
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    // Messages of panics name files: not below the directory of whoever builds.
+    flags.push(format!("--remap-path-prefix={}=hoopy", chores::root().display()));
+    flags.extend(home.map(|home| format!("--remap-path-prefix={}=cargo", home.display())));
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--locked", "--release", "--package", "hoopy", "--target", target]);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}")).env("CARGO_TARGET_DIR", &built);
+    cargo.env("CARGO_PROFILE_RELEASE_STRIP", "true");
+    chores::command(cargo.current_dir(chores::root()))?;
+    Ok(built.join(target).join("release/hoopy"))
+}
