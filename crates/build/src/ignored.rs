@@ -3,7 +3,7 @@
 //!
 //! A pattern without a wildcard that says where its file is names that very file (gitignore(5)); one with a wildcard names
 //! whatever there may be. One without a directory, above `root/`, means a file there where something in `root/` says in which
-//! directory: see [`places`].
+//! directory: see `places`.
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;

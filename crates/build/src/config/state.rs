@@ -153,7 +153,7 @@ mod tests {
     fn what_cannot_be_meant_is_named_with_its_line() {
         for (text, found) in [
             ("var/lib/a", "state:1: expected an absolute directory"),
-            ("\n/var/lib/a optionl", "state:2: expected an absolute directory"),
+            ("\n/var/lib/a sometimes", "state:2: expected an absolute directory"),
             ("/run/app", "each boot"),
             ("/etc", "each boot"),
             ("/var/lib/../../etc", "state:1: expected an absolute directory"),
