@@ -50,7 +50,7 @@ fn control(release: &Release) -> String {
         "Package: hoopy\n\
          Version: {}\n\
          Architecture: {}\n\
-         Maintainer: The hoopy authors <hoopy@example.org>\n\
+         Maintainer: The hoopy authors\n\
          Installed-Size: {size}\n\
          Recommends: ca-certificates, git, openssh-client, uidmap, {qemu}, ipxe-qemu\n\
          Suggests: btrfs-progs, e2fsprogs, qemu-user-static, swtpm, xfsprogs\n\
