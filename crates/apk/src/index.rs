@@ -20,7 +20,7 @@ const MAX_TEXT: u64 = 512 << 20;
 /// Alpine's is 30 bytes.
 const MAX_DESCRIPTION: u64 = 4096;
 
-/// So much is inflated at a time: it stays in the processor's own memory until it is read.
+/// How much is inflated at a time: it stays in the processor's own memory until it is read.
 const CHUNK: usize = 128 << 10;
 
 /// What a repository has.

@@ -1,4 +1,4 @@
-//! The archive in its frame of zstd: one frame with a checksum, and nothing behind it.
+//! The archive in its zstd frame: one frame with a checksum, and nothing after it.
 
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
@@ -76,7 +76,7 @@ fn framed(
             _ => {}
         }
     }
-    // What the frame is in has an end of its own, which says that nothing was cut off.
+    // The stream around the frame, such as age, has an end of its own: only that shows that nothing was cut off.
     let mut input = archive.into_inner().finish();
     match input.read(&mut rest).map_err(|e| BackupError::damaged(&e))? {
         0 => Ok(contents),

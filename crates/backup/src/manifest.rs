@@ -36,7 +36,7 @@ impl Manifest {
         Self { version: VERSION, name: name.to_owned(), image: image.to_owned(), made, directories }
     }
 
-    /// Reads one, and refuses what cannot be meant.
+    /// Reads a manifest, and refuses one that is not valid.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, BackupError> {
         let wrong = |found: String| BackupError::NotABackup { expected: "a manifest of version 1", found };
         let manifest: Self = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;

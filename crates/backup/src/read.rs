@@ -18,7 +18,7 @@ pub struct Contents {
     pub bytes: u64,
 }
 
-/// Who gets the entries of an archive, each with its content.
+/// Receives the entries of an archive, each with its content.
 pub type Sink<'a> = dyn FnMut(&Header, &mut dyn Read) -> Result<(), BackupError> + 'a;
 
 /// Reads all entries of `input`, in their order; what follows the end of the archive is left unread.
@@ -47,7 +47,7 @@ pub fn entries(input: &mut dyn Read, sink: &mut Sink<'_>) -> Result<(), BackupEr
     }
 }
 
-/// So many bytes fill the last block of a content.
+/// How many bytes fill up the last block of a content of `size` bytes.
 pub fn padding(size: u64) -> u64 {
     let block = BLOCK as u64;
     (block - size % block) % block
@@ -87,7 +87,7 @@ impl Read for Content<'_> {
     }
 }
 
-/// The same of a backup, whose manifest is known by then.
+/// Receives the entries of a backup, with its manifest.
 pub type BackupSink<'a> = dyn FnMut(&Manifest, &Entry<'_>, &mut dyn Read) -> Result<(), BackupError> + 'a;
 
 /// Reads the entries of a backup: the manifest first, then what lies below its directories. Those go to `sink`, each with the
@@ -127,7 +127,7 @@ pub struct Entry<'a> {
     pub directory: usize,
     /// Its path below that; empty for the directory itself.
     pub path: &'a [u8],
-    /// The same of the file that a hard link is another name of.
+    /// For a hard link, the same path of the file that it links to; otherwise empty.
     pub first: &'a [u8],
 }
 

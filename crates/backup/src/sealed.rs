@@ -12,8 +12,8 @@ use rustix::fs::{Advice, fadvise};
 
 use super::error::BackupError;
 
-/// Writes what `fill` writes to the file `path`, encrypted to `recipients`; gives what it gave, and the size of the file.
-/// A file that was there stays where anything fails.
+/// Writes what `fill` writes to the file `path`, encrypted to `recipients`. Returns what `fill` returned, and the
+/// size of the file. If anything fails, a file that was there before stays.
 ///
 /// # Errors
 /// That of `fill`, or [`BackupError`].
@@ -31,7 +31,7 @@ pub fn seal<T, E: From<BackupError>>(
     let (out, written, size) = sealed.finish().map_err(failed("write"))?.finish();
     let file: &mut File = out.into_inner().map_err(|error| failed("write")(error.into_error()))?;
     file.sync_all().map_err(failed("write"))?;
-    // From the disk, and not from memory.
+    // Read back from the disk, not from the page cache.
     let _ = fadvise(&*file, 0, None, Advice::DontNeed);
     file.rewind().map_err(failed("read"))?;
     let (read, _) = of_reader(&mut BufReader::new(file)).map_err(failed("read"))?;

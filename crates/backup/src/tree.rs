@@ -1,4 +1,4 @@
-//! A directory as entries of tar, and copied as such.
+//! Writes directories as tar entries, and copies a directory by way of them.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
@@ -18,20 +18,20 @@ use super::{pax, unpack};
 /// The most names of extended attributes that a file has (`XATTR_LIST_MAX`, xattr(7)), and the largest of them.
 const MAX_ATTRIBUTE: usize = 64 << 10;
 
-/// Between two files, so much of one is in memory.
+/// How much of a file is in memory at a time while it is copied.
 const BUFFER: usize = 256 << 10;
 
-/// What the directory is called in a copy of it.
+/// The name of the directory in the archive that [`copy`] makes.
 const COPY: &str = "copy";
 
-/// An archive that is written.
+/// Writes an archive.
 pub struct Archive<W> {
     out: W,
     buffer: Vec<u8>,
 }
 
 impl<W: Write> Archive<W> {
-    /// One that begins with `manifest`.
+    /// Starts an archive with `manifest`.
     pub fn new(out: W, manifest: &Manifest) -> Result<Self, BackupError> {
         let mut archive = Self { out, buffer: vec![0; BUFFER] };
         let text = serde_json::to_vec_pretty(manifest).map_err(|e| BackupError::Write(e.into()))?;
@@ -42,13 +42,13 @@ impl<W: Write> Archive<W> {
         Ok(archive)
     }
 
-    /// Ends it: two empty blocks.
+    /// Ends the archive with two empty blocks.
     pub fn finish(mut self) -> Result<W, BackupError> {
         self.out.write_all(&[0; 2 * BLOCK]).map_err(BackupError::Write)?;
         Ok(self.out)
     }
 
-    /// Adds a directory with all that is in it, as far as it is on one filesystem.
+    /// Adds a directory with all that is in it on the same filesystem.
     pub fn tree(&mut self, source: &Source) -> Result<(), BackupError> {
         let meta = fs::symlink_metadata(&source.dir).map_err(BackupError::io("read", &source.dir))?;
         if !meta.is_dir() {
@@ -107,7 +107,7 @@ impl<W: Write> Walk<'_, W> {
         }
         match header.kind {
             Kind::File => {
-                // A file that is gone since its directory was read is not missed.
+                // A file that was removed after its directory was read is left out.
                 let Some(mut file) = open(at).map_err(failed())? else { return Ok(()) };
                 header.size = file.metadata().map_err(failed())?.len();
                 self.archive.entry(&header)?;
@@ -187,7 +187,7 @@ fn attributes(path: &Path) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut found = Vec::new();
     for name in names {
         let mut value = vec![0; MAX_ATTRIBUTE];
-        // What the kernel makes up for this process alone, or hides from it, is not the file's own.
+        // Attributes that the kernel lists but does not let this process read are left out.
         if let Ok(size) = lgetxattr(path, name, &mut value[..]) {
             value.truncate(size);
             found.push((name.to_vec(), value));
@@ -213,7 +213,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
             archive.finish()?.flush().map_err(BackupError::Write)
         });
         let unpacked = unpack::entries(&mut BufReader::with_capacity(BUFFER, reader), &[to.to_owned()]);
-        // Where reading failed the archive ends early, and why is what counts.
+        // If reading failed, the archive ends early: report the reason, not the early end.
         match archived.join() {
             Ok(Err(error @ BackupError::Io { .. })) => Err(error),
             _ => unpacked.map(|_| ()),

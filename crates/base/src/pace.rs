@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-/// So many times `grace` can be saved up.
+/// How many times `grace` can be saved up.
 const SAVED: u32 = 3;
 
 /// How long to wait.

@@ -6,7 +6,7 @@ const UNITS: [(char, u32); 4] = [('K', 1), ('M', 2), ('G', 3), ('T', 4)];
 /// A text that is not a size.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{0:?} is not a size: expected a whole number with a unit, as 512M or 4GiB (powers of 1024) or 500MB (powers of 1000)"
+    "{0:?} is not a size: expected a whole number with a unit, such as 512M or 4GiB (powers of 1024) or 500MB (powers of 1000)"
 )]
 pub struct BadSize(String);
 

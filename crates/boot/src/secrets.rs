@@ -4,7 +4,7 @@
 //! /usr/libexec/hoopy/secrets.json       this map
 //! /usr/libexec/hoopy/secrets/etc/x.age  what becomes /etc/x
 //! /usr/libexec/hoopy/secrets/unlock/NAME.age
-//! /run/hoopy/secrets.json               what came of it at this boot
+//! /run/hoopy/secrets.json               the outcome of this boot
 //! ```
 //!
 //! Neither holds anything secret.
@@ -103,7 +103,7 @@ pub struct Map {
 /// What an image's description of itself calls the part of it with secrets in the clear.
 pub const IN_THE_CLEAR: &str = "secrets/ in the clear";
 
-/// Where the agent says what came of it, at every boot anew.
+/// Where the agent writes the outcome of each boot.
 pub const OUTCOME: &str = "/run/hoopy/secrets.json";
 
 /// What came of the secrets at this boot.

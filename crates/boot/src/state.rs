@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /usr/libexec/hoopy/state.json     this map
-//! /run/hoopy/state.json             what came of it at this boot
+//! /run/hoopy/state.json             the outcome of this boot
 //!
 //! ON/hoopy/state/var-lib-app        what is bound over /var/lib/app
 //! ON/hoopy/state.new/               a first copy that is not whole yet
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 /// Where the map lies, below the root.
 pub const MAP: &str = "usr/libexec/hoopy/state.json";
 
-/// Where the agent says what came of it, at every boot anew.
+/// Where the agent writes the outcome of each boot.
 pub const OUTCOME: &str = "/run/hoopy/state.json";
 
 /// The version of [`Map`] that is written.
@@ -51,7 +51,7 @@ pub const READY: &str = "restore.ready";
 pub struct Directory {
     /// Its path on the machine, without the slash in front; no part of it is a symbolic link.
     pub path: String,
-    /// Whether the machine is well without it.
+    /// Whether the machine is healthy without it.
     pub optional: bool,
 }
 

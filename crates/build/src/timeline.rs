@@ -16,7 +16,7 @@ mod recorder;
 
 pub use self::recorder::{Recorder, Recording};
 
-/// So many of the longest pieces of work are in the table.
+/// How many of the longest pieces of work are in the table.
 const LONGEST: usize = 40;
 
 /// A bar is labelled when it takes this part of the width: shorter ones have no room.

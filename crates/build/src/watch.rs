@@ -23,7 +23,7 @@ const QUIET: Duration = Duration::from_millis(60);
 /// Whoever writes without a pause is not waited for any longer.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// How often is looked whether a directory that is gone as a whole is there again.
+/// How often to check whether a directory that was removed as a whole exists again.
 const GONE: Duration = Duration::from_millis(300);
 
 /// More directories than this are not watched: far more than a system has, and below what Linux allows.

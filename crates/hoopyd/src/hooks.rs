@@ -9,8 +9,8 @@ use crate::unlock::run;
 /// Where they are, below the root.
 const PROGRAMS: &str = "etc/hoopy/backup.d";
 
-/// Does `work` between the two calls. One that fails before keeps the work from being done; each that was called before is
-/// called after, whatever failed.
+/// Does `work` between the two calls. If a program fails with `before`, the work is not done. Each program that was called
+/// with `before` is called with `after`, whatever failed.
 ///
 /// # Errors
 /// That of the work, else of the first program that failed.
@@ -43,7 +43,7 @@ fn hook(program: &Path, when: &'static str, reason: String) -> AgentError {
     AgentError::Hook { program: program.to_owned(), when, reason }
 }
 
-/// By name, and executable: what is not was put there to be left out.
+/// The executable files, sorted by name. Others are left out on purpose: that switches a program off.
 fn programs(root: &Path) -> Vec<PathBuf> {
     use std::os::unix::fs::PermissionsExt as _;
     let entries = std::fs::read_dir(root.join(PROGRAMS)).into_iter().flatten().flatten();

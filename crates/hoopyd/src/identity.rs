@@ -23,7 +23,7 @@ const MOUNT_POINT: &str = "/run/hoopy/identity";
 /// How long a disk may take to turn up: a stick takes its time.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How often it is looked for.
+/// How often to look for it.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Permission bits of everybody but the owner.

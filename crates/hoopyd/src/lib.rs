@@ -4,17 +4,17 @@
 //! hoopyd secrets     at boot: identity ─▶ open every encrypted file of the image ─▶ put it in its place
 //! hoopyd unlock      give each program of /etc/hoopy/unlock.d the key of its volume
 //! hoopyd enroll      keep a new identity of the machine, which comes on standard input
-//! hoopyd status      what came of it at this boot, for the health check
+//! hoopyd status      the outcome of this boot, for the health check
 //! hoopyd serve       the machine's page, status.json and metrics; alerts
 //! hoopyd machine     the same status.json on standard output
 //! hoopyd connect     a connection to the page over standard input and output
-//! hoopyd state       at boot: put the directories that outlive it over those of the image
-//! hoopyd backup      write all of that as one archive, to a directory or to standard output
+//! hoopyd state       at boot: mount the directories that outlive it over those of the image
+//! hoopyd backup      write all of these as one archive, to a directory or to standard output
 //! hoopyd restore     take such an archive, which comes on standard input, for the next boot
 //! ```
 //!
 //! Nothing secret is ever an argument, in the environment, or in a file that is not the secret's own place. Whatever
-//! fails is told with the secret's name and never ends a boot.
+//! fails is reported with the secret's name and never stops a boot.
 
 pub mod backup;
 pub mod enroll;

@@ -8,7 +8,7 @@ use hoopy_secrets::cipher::MAX_CIPHERTEXT;
 
 use crate::error::AgentError;
 
-/// More than the map of thousands of secrets has.
+/// The largest map that is read: thousands of secrets fit.
 const MAX_MAP: u64 = 4 << 20;
 
 /// Reads the map.

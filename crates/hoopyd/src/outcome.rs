@@ -7,7 +7,7 @@ use hoopy_boot::secrets::{OUTCOME, Outcome, State};
 
 use crate::error::AgentError;
 
-/// More than a failure for each of thousands of secrets takes.
+/// The largest outcome that is read: a failure for each of thousands of secrets fits.
 const MAX: u64 = 4 << 20;
 
 fn file(root: &Path) -> std::path::PathBuf {
@@ -37,7 +37,7 @@ pub fn read(root: &Path) -> Result<Outcome, AgentError> {
     serde_json::from_slice(&bytes).map_err(|error| AgentError::Map { path, reason: error.to_string() })
 }
 
-/// What a person reads.
+/// The outcome as text for people.
 pub fn text(outcome: &Outcome) -> String {
     match outcome.state {
         State::Open => "secrets are open".to_owned(),

@@ -10,7 +10,7 @@ use hoopy_boot::secrets::SecretFile;
 use hoopy_secrets::Plaintext;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, fchmod, fchown, openat, renameat, unlinkat};
 
-/// Rights of directories that are made on the way.
+/// The mode of missing parent directories, which are created.
 const DIRECTORY: u32 = 0o755;
 
 /// What the file is called while it is written.
@@ -19,11 +19,11 @@ const TEMPORARY: &str = ".hoopy-secret";
 /// Writes a secret to its place below `root`.
 ///
 /// # Errors
-/// What the system says; whatever was there stays then.
+/// The error of the system. The file that was there before stays in place.
 pub fn put(root: &Path, file: &SecretFile, secret: &Plaintext) -> io::Result<()> {
     let top = Beneath::open(root, DIRECTORY)?;
     let (dir, name) = top.place(file.path.as_bytes())?;
-    // Of an agent that was killed.
+    // Left behind by an agent that was killed.
     let _ = unlinkat(&dir, TEMPORARY, AtFlags::empty());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut written = File::from(openat(&dir, TEMPORARY, flags, Mode::from_raw_mode(0o600))?);

@@ -14,10 +14,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 /// What programs find others with.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// How often is looked whether a program has ended.
+/// How often to check whether a program has ended.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The most of a program's complaint that is kept.
+/// The most of a program's error output that is kept.
 const MAX_SAID: usize = 4096;
 
 /// How to call a program.
@@ -36,7 +36,7 @@ pub struct Call<'a> {
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
-    /// Whether it said that all is well.
+    /// Whether it exited with 0.
     pub success: bool,
     /// Whether it ended by itself.
     pub in_time: bool,

@@ -14,7 +14,7 @@ use crate::{map, outcome, place};
 /// What the service does: finds the identity, and opens everything with it. What fails is in the outcome.
 ///
 /// # Errors
-/// [`AgentError`], where not even that could be written down.
+/// [`AgentError`] where the outcome could not be written either.
 pub fn at_boot(root: &Path) -> Result<Outcome, AgentError> {
     // Unlocked by the owner already, and the service is started once more to say so.
     if let Ok(before) = outcome::read(root)

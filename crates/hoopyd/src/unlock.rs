@@ -22,7 +22,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// How long a program may take: a key that is stretched costs seconds, a large pool some more.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// How often is looked whether it has ended.
+/// How often to check whether it has ended.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Unlocks every volume with the machine's own identity, as the service does at boot. A machine that waits for its
@@ -140,10 +140,10 @@ pub(crate) fn run(program: &PathBuf, args: &[&str], key: Option<&Plaintext>) -> 
     Err(if said.is_empty() { status.to_string() } else { format!("{status}: {said}") })
 }
 
-/// How long is waited for what a program said before it ended.
+/// How long to wait for the rest of a program's error output after it ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The most of a program's complaint that is passed on.
+/// The most of a program's error output that is passed on.
 const MAX_SAID: u64 = 4096;
 
 /// Services that wait for this one are started with it now, where it was marked inactive at boot.

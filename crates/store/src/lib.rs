@@ -94,7 +94,7 @@ pub fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
 /// Layers have at most this many entries: a million files is over ten times the largest package of Alpine.
 const MAX_ENTRIES: usize = 1 << 20;
 
-/// So many bytes of scratch are held in memory: most layers that hoopy makes itself are smaller.
+/// How many bytes of scratch are held in memory: most layers that hoopy makes itself are smaller.
 const MAX_IN_MEMORY: usize = 256 << 10;
 
 /// The parts of the store: directories of files that are called by a digest.

@@ -24,7 +24,7 @@ use super::{StoreError, at};
 const CLOSED: Duration = Duration::from_secs(5);
 /// How long it is open in between: enough for all that wait to come in.
 const OPEN: Duration = Duration::from_secs(1);
-/// How often is looked whether the last build has ended.
+/// How often to check whether the last build has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Lets a build in. What killed builds left under `tmp/` is swept where nobody else is in.

@@ -65,7 +65,7 @@ pub enum ScriptsError {
     #[error("{}: expected the name of a test to be printable UTF-8", .0.display())]
     Name(PathBuf),
     /// Parts of a test are missing.
-    #[error("{}: test {name} has the parts {found}: expected {name}.1.sh, {name}.2.sh and so on", .dir.display())]
+    #[error("{}: test {name}: expected the parts 1, 2 and so on ({name}.1.sh, {name}.2.sh), found {found}", .dir.display())]
     Parts {
         /// `tests/`.
         dir: PathBuf,

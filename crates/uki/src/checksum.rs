@@ -15,7 +15,7 @@ pub struct Checksum {
     len: u64,
 }
 
-/// So many words add up in 32 bits without an overflow.
+/// How many words add up in 32 bits without an overflow.
 const RUN: usize = 2 << 15;
 
 impl Checksum {

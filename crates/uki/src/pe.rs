@@ -17,7 +17,7 @@ use object::pod::{self, Pod};
 
 use crate::Section;
 
-/// So many sections are the most that other loaders accept; ours have twenty.
+/// The most sections that other loaders accept; ours have twenty.
 pub const MAX_SECTIONS: usize = 96;
 
 /// The most directories that the format defines.

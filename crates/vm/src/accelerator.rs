@@ -1,4 +1,4 @@
-//! What runs a guest's instructions: KVM or TCG, what QEMU is told for each, and why it is not KVM.
+//! What runs a guest's instructions: KVM or TCG, QEMU's options for each, and why a machine does not use KVM.
 
 use std::fmt;
 
@@ -76,13 +76,13 @@ impl fmt::Display for NoKvm {
     }
 }
 
-/// Two processors, as what goes wrong with more than one does so with two. But one where they are emulated one after
-/// the other: the second costs a fifth of the time and more then, and wins nothing.
+/// Two processors, since faults that need more than one show with two. But only one where QEMU emulates them in turn: a
+/// second one then costs at least a fifth of the time, and gains nothing.
 pub(super) fn cpus(arch: Arch, accelerator: Accelerator) -> u32 {
     if accelerator == Accelerator::Tcg && arch == Arch::X86_64 { 1 } else { 2 }
 }
 
-/// The processor that the machine has. Under KVM the host's own, as a guest there is to be as fast as can be.
+/// The machine and its processor. Under KVM that is the host's own, which is fastest.
 pub(super) fn machine_args(arch: Arch, accelerator: Accelerator) -> Vec<&'static str> {
     match (arch, accelerator) {
         (Arch::X86_64, Accelerator::Kvm) => vec!["-M", "q35", "-accel", "kvm", "-cpu", "host"],

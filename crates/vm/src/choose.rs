@@ -24,7 +24,7 @@ pub fn choose(wanted: Acceleration, arch: Arch, places: &Places, temp: &Path) ->
     let chosen = |accelerator, no_kvm| Choice { accelerator, no_kvm };
     match wanted {
         Acceleration::Only(Accelerator::Tcg) => Ok(chosen(Accelerator::Tcg, None)),
-        // Not tried: the machine itself will show what is wrong
+        // Not probed: the machine itself will show what is wrong
         Acceleration::Only(Accelerator::Kvm) => {
             available(arch, places).map(|()| chosen(Accelerator::Kvm, None)).map_err(VmError::NoKvm)
         }
@@ -35,7 +35,7 @@ pub fn choose(wanted: Acceleration, arch: Arch, places: &Places, temp: &Path) ->
     }
 }
 
-/// Whether there is a KVM for machines of this architecture that may be used.
+/// Whether this process can use KVM for machines of this architecture.
 fn available(arch: Arch, places: &Places) -> Result<(), NoKvm> {
     let device = places.kvm.as_deref().unwrap_or(Path::new("/dev/kvm"));
     if Arch::host() != Some(arch) {
@@ -52,7 +52,8 @@ fn works(arch: Arch, places: &Places, qemu: &Path, temp: &Path) -> Result<(), No
     kvm::known(qemu, || probe::run(arch, qemu, temp, Accelerator::Kvm)).map_err(NoKvm::Broken)
 }
 
-/// How many processors a machine of this architecture gets unless a number is given: two under KVM, one where processors are emulated one after the other.
+/// How many processors a machine of this architecture gets unless a number is given: two, or one where processors are
+/// emulated one after the other.
 ///
 /// # Errors
 /// No QEMU, and as [`choose`].

@@ -15,16 +15,16 @@ use super::process::{Guard, Guarded};
 use super::qemu::{Qemu, STDERR};
 use super::silence::Silence;
 
-/// Most that is kept of what a machine says and nobody waited for yet; older text goes.
+/// The most unread console output that is kept; older text is dropped.
 const MAX_KEPT: usize = 4 << 20;
 
 /// How much of the console an error shows.
 const TAIL: usize = 2000;
 
-/// How often a silent machine is looked after: has it ended?
+/// How often to check whether a silent machine has ended.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Where all that a machine says goes, as it comes.
+/// Receives everything that a machine's console shows, as it comes.
 pub type Log = Box<dyn std::io::Write + Send>;
 
 /// A running machine. Dropping it ends it.
@@ -54,7 +54,7 @@ impl Runs {
         }
     }
 
-    /// What an error adds of a QEMU that runs.
+    /// What an error says about a running QEMU.
     fn facts(&self) -> String {
         let Self::Qemu(qemu) = self else { return String::new() };
         let said = qemu.telling_line().map_or_else(String::new, |line| format!("; QEMU said: {line}"));
@@ -92,7 +92,7 @@ impl Console {
         Ok(Self { runs, keys, heard, words, started: Instant::now(), commands: 0, _dir: dir })
     }
 
-    /// Talks with any program that has a machine's console on its standard streams. Temporary files go to `temp`.
+    /// Starts a program that has a machine's console on its standard streams. Temporary files go to `temp`.
     ///
     /// # Errors
     /// [`VmError::Start`], [`VmError::Io`].
@@ -113,7 +113,7 @@ impl Console {
         std::fs::read_to_string(&self.words).unwrap_or_default()
     }
 
-    /// Waits until the machine says `wanted`. Gives what it said before; what it says after is for the next call.
+    /// Waits until the console shows `wanted`. Returns the text before it; the text after it is for the next call.
     ///
     /// # Errors
     /// [`VmError::TimedOut`], [`VmError::Ended`] and [`VmError::Fault`], with the end of what it did say.
@@ -185,7 +185,7 @@ impl Console {
         VmError::Ended { status, wanted, words, tail }
     }
 
-    /// Whether the machine stopped though nobody told it to, or never said a word.
+    /// The fault of a machine that stopped by itself, or has shown nothing at all.
     pub fn fault(&mut self) -> Option<Fault> {
         let Runs::Qemu(qemu) = &mut self.runs else { return None };
         if let Some(fault) = qemu.fault() {
@@ -206,7 +206,7 @@ impl Console {
         if qemu.exit_status().is_some() { None } else { self.fault() }
     }
 
-    /// What is to be told of a machine that says nothing.
+    /// A note about a silent machine, when it is time for one.
     pub fn silent(&self, silence: &mut Silence) -> Option<String> {
         let Runs::Qemu(qemu) = &self.runs else { return None };
         let last = lock(&self.heard.0).last;
@@ -238,7 +238,7 @@ impl Console {
         self.run("stty -echo; PS1=; PS2=; dmesg -n 1", within).map(drop)
     }
 
-    /// Runs a command in the shell at the other end. Gives its exit status and what it wrote.
+    /// Runs a command in the shell on the console. Returns its exit status and its output.
     ///
     /// # Errors
     /// As [`Console::expect`].

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What to do where KVM is the reason.
+/// The hint for a machine that KVM stopped.
 pub const WITHOUT_KVM: &str = "--accel tcg runs the machine without KVM, which is slower";
 
 /// A machine that stopped by itself: QEMU paused it, or KVM is the reason.
@@ -12,7 +12,7 @@ pub struct Fault {
     pub what: String,
     /// Whether KVM is the reason.
     pub kvm: bool,
-    /// Whether the machine, prepared anew, would run under TCG.
+    /// Whether the machine can be started again under TCG.
     pub falls_back: bool,
 }
 
@@ -23,7 +23,7 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// What is told of a machine that is started again under TCG.
+    /// The message about a machine that is started again under TCG.
     pub fn fall_back(&self) -> String {
         format!("{self}. Starting again with TCG, which is slower")
     }

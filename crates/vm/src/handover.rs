@@ -1,4 +1,4 @@
-//! The identity of a system's secrets, for a machine that is tried out: a small read-only disk that lies in memory.
+//! The identity that opens a system's secrets, for a virtual machine: a small read-only disk in memory.
 //!
 //! It has no name in any directory, and is gone with this process. The machine knows it by its serial number.
 
@@ -12,7 +12,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::error::VmError;
 
-/// The least that is a disk: whole sectors, and some more.
+/// The size of the disk is a multiple of this: whole sectors.
 const SIZE: usize = 4096;
 
 /// A disk with an identity.

@@ -16,7 +16,7 @@ pub(super) fn remember_failure(qemu: &Path, why: &str) {
     all().insert(qemu.to_owned(), Err(why.to_owned()));
 }
 
-/// Whether KVM works with this QEMU; `probe` finds out where nothing is known.
+/// Whether KVM works with this QEMU; `probe` finds out, once.
 ///
 /// # Errors
 /// Why it does not.

@@ -40,7 +40,7 @@ const DNS: u16 = 53;
 /// The largest frame that QEMU hands on (`NET_BUFSIZE`, net/net.h).
 const MAX_FRAME: usize = (4 << 10) + (64 << 10);
 
-/// How often it is looked whether the machine is gone.
+/// How often to check whether the machine is gone.
 const TICK: Duration = Duration::from_millis(100);
 
 /// What a machine reaches.

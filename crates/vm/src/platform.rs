@@ -19,7 +19,7 @@ use super::tools::Places;
 /// How long swtpm may take to be there.
 const START: Duration = Duration::from_secs(10);
 
-/// How often is looked.
+/// How often to check for it.
 const TICK: Duration = Duration::from_millis(10);
 
 /// The socket, in the machine's directory.

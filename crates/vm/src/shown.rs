@@ -13,7 +13,7 @@ pub(super) const SERIAL: &[&str] = &["-serial", "stdio", "-monitor", "none"];
 /// With QEMU's own monitor: Ctrl-A X ends it, Ctrl-A H shows help.
 const SERIAL_AND_MONITOR: &[&str] = &["-serial", "mon:stdio"];
 
-/// How often is looked whether the machine has ended.
+/// How often to check whether the machine has ended.
 const TICK: Duration = Duration::from_millis(50);
 
 impl Vm {
@@ -59,8 +59,8 @@ impl Shown {
         Ok(Self { qemu: Some(start(&mut vm, console)?), terminal, vm, console })
     }
 
-    /// How it ended, if it did. One that was reset is started again, and one that stopped under a KVM that was not
-    /// asked for; `tell` hears of the latter, and what QEMU said.
+    /// How it ended, if it did. A machine that was reset is started again. So is one that stopped under KVM when KVM was
+    /// not asked for: `tell` gets a message about that, and what QEMU said.
     ///
     /// # Errors
     /// [`VmError::Start`] when QEMU does not start again; [`VmError::Fault`] and [`VmError::Ended`] where it stopped by

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a machine may be silent before that is told; again after twice as long, and so on.
+/// How long a machine may be silent before there is a note; the next one comes after twice as long, and so on.
 const AFTER: Duration = Duration::from_secs(30);
 
-/// Whether it is time to tell.
+/// When the next note about a silent machine is due.
 #[derive(Debug)]
 pub struct Silence {
     since: Instant,
@@ -14,13 +14,13 @@ pub struct Silence {
 }
 
 impl Silence {
-    /// For something that is waited for no longer than `within`: half of that at the latest.
+    /// For a wait of at most `within`: the first note comes after half of that at the latest.
     pub fn new(within: Duration) -> Self {
         let after = AFTER.min(within / 2);
         Self { since: Instant::now(), after, next: after }
     }
 
-    /// What is to be told now of a machine whose last word was at `last`.
+    /// The note that is due now about a machine whose last output was at `last`.
     pub fn note(&mut self, last: Option<Instant>, facts: impl FnOnce() -> String) -> Option<String> {
         if let Some(last) = last.filter(|last| *last > self.since) {
             (self.since, self.next) = (last, self.after);

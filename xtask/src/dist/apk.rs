@@ -1,5 +1,5 @@
-//! The package for Alpine Linux, in apk's format 2, which apk 3 reads too. It is not signed: a key of the project's own would
-//! have to be brought to every machine first, and the checksums say the same.
+//! The package for Alpine Linux, in apk's format 2, which apk 3 reads too. It is not signed: every
+//! machine would need the project's key first, and the checksums serve as well.
 
 use hoopy_apk::package::PackageInfo;
 use hoopy_apk::package::write::{DataWriter, NewPackage, write as write_package};

@@ -4,7 +4,7 @@ use super::Release;
 use super::files::{DOCUMENT_DIR, File, packed};
 use super::tarball::archive;
 
-/// The path of Debian's own zsh for completions of packages.
+/// Where zsh looks for completions, and where Debian's zsh looks for those of packages.
 const ZSH: (&str, &str) = ("share/zsh/site-functions/", "share/zsh/vendor-completions/");
 
 /// `hoopy_VERSION_amd64.deb`.
@@ -34,7 +34,7 @@ fn files(release: &Release) -> Vec<File> {
             file.path = format!("{}{rest}", ZSH.1);
         }
     }
-    // Debian's policy wants the terms under this name.
+    // Debian's policy requires the licenses in a file of this name.
     let terms = files.iter().filter(|file| file.path.contains("/LICENSE-"));
     let content = terms.flat_map(|file| [&b"\n"[..], &file.content].concat()).collect();
     files.push(File { path: format!("{DOCUMENT_DIR}/copyright"), mode: 0o644, content });

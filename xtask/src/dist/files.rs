@@ -31,7 +31,7 @@ pub const COMPLETIONS: [(&str, &str); 3] = [
 /// Texts of the repository that come with the program.
 const DOCUMENTS: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
 
-/// Where they are put.
+/// The directory of these texts.
 pub const DOCUMENT_DIR: &str = "share/doc/hoopy";
 
 /// Manual pages and completions, which the program prints itself.
@@ -51,8 +51,8 @@ pub fn words(program: &Path) -> anyhow::Result<Vec<File>> {
     Ok(files)
 }
 
-/// All files, sorted by path. Without an agent for this architecture, images of systems with secrets cannot be built: that
-/// is said.
+/// All files, sorted by path. Prints a line if there is no agent for this architecture: systems with secrets, state or a
+/// page cannot be built then.
 pub fn all(program: &Path, agent: &Path, arch: &str, words: &[File]) -> anyhow::Result<Vec<File>> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("read {}", path.display()));
     let mut files = words.to_vec();

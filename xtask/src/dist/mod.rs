@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: what a release consists of, made here: static programs, an archive to unpack, packages for Debian and
+//! `cargo xtask dist`: makes the files of a release: static programs, an archive to unpack, packages for Debian and
 //! Alpine Linux, and their checksums.
 //!
 //! ```text
@@ -27,7 +27,7 @@ use files::File;
 
 const ARCHES: [&str; 2] = ["x86_64", "aarch64"];
 
-/// What is made, and of what.
+/// Options of `cargo xtask dist`.
 #[derive(Args)]
 pub struct Options {
     /// Architectures: x86_64, aarch64 [default: both, as far as they can be built here].
@@ -41,7 +41,7 @@ pub struct Options {
     program: Option<PathBuf>,
 }
 
-/// What is packed, for one architecture.
+/// A release for one architecture, before it is packed.
 pub struct Release {
     /// The version in `Cargo.toml`.
     pub version: String,
@@ -53,7 +53,7 @@ pub struct Release {
     pub files: Vec<File>,
 }
 
-/// Makes all of it.
+/// Builds and packs the release.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let output = chores::root().join(&options.output);
     let programs = match &options.program {
@@ -65,7 +65,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     };
     let Programs { built, missing } = programs;
     let Some((_, first)) = built.first() else { bail!("no program could be built: {}", missing.join("; ")) };
-    // Words are the same for every architecture, and only one of them runs here.
+    // Manual pages and completions are the same for every architecture; the program of this one can print them.
     let own = built.iter().find(|(arch, _)| arch == std::env::consts::ARCH);
     let words = files::words(own.map_or(first, |(_, program)| program))?;
     let (version, epoch) = (env!("CARGO_PKG_VERSION").to_owned(), epoch()?);
@@ -86,7 +86,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What there is to pack.
+/// The programs to pack.
 struct Programs {
     /// The programs, by architecture.
     built: Vec<(String, PathBuf)>,
@@ -103,7 +103,7 @@ fn build(asked: &[String]) -> anyhow::Result<Programs> {
                 programs.built.push((arch.clone(), program::build(arch, &target)?));
                 hoopyd::run(arch)?;
             }
-            // Who names an architecture wants it.
+            // An architecture that was named must be built.
             Err(error) if !asked.is_empty() => return Err(error),
             Err(error) => programs.missing.push(format!("{error:#}")),
         }

@@ -26,15 +26,15 @@ pub fn target(arch: &str) -> anyhow::Result<String> {
     Ok(target)
 }
 
-/// Builds it; where it is.
+/// Builds the program, and returns its path.
 pub fn build(arch: &str, target: &str) -> anyhow::Result<PathBuf> {
     println!("dist: {arch}: building hoopy for {target}");
-    // A directory of its own: other flags would make everything else be built anew.
+    // A target directory of its own, since these flags would make cargo build everything else again.
     let built = chores::target().join("dist-build");
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
-    // Messages of panics name files: not below the directory of whoever builds.
+    // Panic messages name source files: keep the builder's directories out of them.
     flags.push(format!("--remap-path-prefix={}=hoopy", chores::root().display()));
     flags.extend(home.map(|home| format!("--remap-path-prefix={}=cargo", home.display())));
     let mut cargo = Command::new("cargo");

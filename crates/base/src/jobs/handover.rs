@@ -5,7 +5,7 @@
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
-/// So many pieces wait to be taken: enough for either side to be late for a while.
+/// How many pieces may wait to be taken: enough for either side to be late for a while.
 const WAITING: usize = 4;
 
 /// Where pieces are put.

@@ -1,4 +1,4 @@
-//! What editors and systems leave behind, and repositories in the repository: none of it belongs into an image.
+//! What editors and systems leave behind, and repositories in the repository: none of it belongs in an image.
 
 use super::finding::{Finding, Severity};
 use super::own::{From, Own};

@@ -14,11 +14,11 @@ pub const EDGE: &str = "edge";
 /// released before this version of hoopy.
 pub const FALLBACK_BRANCH: &str = "3.23";
 
-/// So many days before its end a branch is said to end soon: time for an update in peace.
+/// How many days before its end a branch counts as ending soon: enough time to plan an update.
 const SOON: i32 = 90;
 
 /// Until when Alpine supports its branches: the day on which each ends, as <https://alpinelinux.org/releases/> has it,
-/// newest first. What is older than the last one has ended too; of what is newer nothing is known here.
+/// newest first. Branches older than the last one have ended too; nothing is known here about newer ones.
 const SUPPORTED_UNTIL: [(&str, Date); 14] = [
     ("3.23", date(2027, 11, 1)),
     ("3.22", date(2027, 5, 1)),
@@ -36,14 +36,14 @@ const SUPPORTED_UNTIL: [(&str, Date); 14] = [
     ("3.10", date(2021, 5, 1)),
 ];
 
-/// What said which branch a system is of.
+/// Where the branch of a system comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BranchSource {
     /// `hoopy.toml`.
     HoopyToml,
     /// The lock, as `hoopy.toml` does not.
     Lock,
-    /// The mirror, or the command line: there was neither.
+    /// The mirror or the command line: neither `hoopy.toml` nor a lock names one.
     Chosen,
     /// Nothing: it is [`FALLBACK_BRANCH`] until the mirror is asked.
     Unknown,
@@ -103,12 +103,12 @@ impl Support {
         }
     }
 
-    /// What the owner should know; none where there is nothing to do.
+    /// A warning for the owner; `None` where there is nothing to do.
     pub fn warning(self, branch: &str) -> Option<String> {
         match self {
-            Self::Ended(Some(end)) => Some(format!("Alpine {branch} gets no repairs any more, since {end}")),
-            Self::Ended(None) => Some(format!("Alpine {branch} gets no repairs any more")),
-            Self::EndsSoon(end) => Some(format!("Alpine {branch} gets repairs until {end} and no longer")),
+            Self::Ended(Some(end)) => Some(format!("Alpine {branch} has had no fixes since {end}")),
+            Self::Ended(None) => Some(format!("Alpine {branch} gets no fixes any more")),
+            Self::EndsSoon(end) => Some(format!("Alpine {branch} gets fixes only until {end}")),
             Self::Until(_) | Self::Unknown => None,
         }
     }
@@ -129,7 +129,7 @@ fn days_between(from: Date, to: Date) -> i32 {
     to.since(from).map_or(i32::MAX, |span| span.get_days())
 }
 
-/// A branch's number; none of `edge` and what is no release.
+/// The number of a branch; `None` for `edge` and anything that is not a release.
 fn number(branch: &str) -> Option<(u32, u32)> {
     let (major, minor) = branch.split_once('.')?;
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?;

@@ -184,7 +184,7 @@ impl Conversion<'_> {
         let bad = written.is_empty() || written.starts_with('-') || written.contains(char::is_whitespace);
         let message = || {
             format!(
-                "{written:?} is not the name of a machine: expected what ssh takes, as nas or root@10.0.0.2"
+                "{written:?} is not the name of a machine: expected what ssh takes, such as nas or root@10.0.0.2"
             )
         };
         if bad { Err(self.value("deploy.host", message())) } else { Ok(written) }

@@ -1,4 +1,4 @@
-//! Writing one value of `hoopy.toml` anew, and leaving every other byte of it as its owner wrote it.
+//! Changes `branch` in `hoopy.toml`, and leaves every other byte of it as its owner wrote it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,8 @@ pub struct EditError(PathBuf);
 
 /// The text of the `hoopy.toml` at `file` with another branch; `None` where it names no branch.
 ///
-/// The line is found by its looks, since nothing else keeps comments and order, and the result is read again: nothing but
-/// the branch may have changed.
+/// The line is found by its text, since a TOML writer would not keep comments and order. The result is parsed again, to
+/// check that nothing but the branch has changed.
 ///
 /// # Errors
 /// [`EditError`] where the branch is written in a way that is not understood.
@@ -32,7 +32,7 @@ pub fn with_branch(file: &Path, text: &str, branch: &str) -> Result<Option<Strin
     if same { Ok(Some(new)) } else { Err(bad()) }
 }
 
-/// The line with another branch, where it is the one that names it.
+/// The line with another branch, if it is the line that sets `branch`.
 fn replaced(line: &str, branch: &str) -> Option<String> {
     let (key, rest) = line.split_once('=')?;
     if key.trim().trim_matches('"') != "branch" {

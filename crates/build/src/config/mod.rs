@@ -23,7 +23,7 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(hoopy_toml::HoopyToml).to_value()
 }
 
-/// A system directory that does not say what to build.
+/// A system directory that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// No such directory, or no `packages` in it.
@@ -49,7 +49,7 @@ pub enum ConfigError {
         /// What was expected and what was found, with the line drawn.
         message: String,
     },
-    /// A value of `hoopy.toml` or of the command line that cannot be meant.
+    /// A value of `hoopy.toml` or of the command line that is not valid.
     #[error("{}: `{key}`: {message}", .path.display())]
     Value {
         /// The file.
@@ -59,10 +59,10 @@ pub enum ConfigError {
         /// What was expected and what was found.
         message: String,
     },
-    /// A line of `packages` that is no package.
+    /// A line of `packages` that is not a package or constraint.
     #[error(transparent)]
     Package(#[from] world::BadPackage),
-    /// A line of `state` that is no directory to keep.
+    /// A line of `state` that does not name a directory to keep.
     #[error(transparent)]
     State(#[from] state::BadState),
 }

@@ -1,22 +1,22 @@
-//! `state`: directories that outlive a boot, one absolute path a line, `#` comments. A word may follow:
+//! `state`: directories that outlive a boot, one absolute path per line, `#` comments. A word may follow:
 //!
 //! | word | meaning |
 //! |---|---|
-//! | `optional` | the machine is well without it |
-//! | `forget` | it is lost at each boot, and that is known: `check` does not tell of it |
+//! | `optional` | the machine is healthy without it |
+//! | `forget` | it is lost at each boot, on purpose: `check` does not warn about it |
 
 use std::path::{Path, PathBuf};
 
 use hoopy_boot::state::stored_name;
 use hoopy_store::layer::EntryPath;
 
-/// What a directory's line may say behind it.
+/// The word after a directory that the machine is healthy without.
 const OPTIONAL: &str = "optional";
 
-/// The same of one that is not kept.
+/// The word after a directory that is not kept.
 const FORGET: &str = "forget";
 
-/// The longest name of a file: what a directory is called on the filesystem that keeps it.
+/// The longest name of a file (`NAME_MAX`): each directory is kept under one name.
 const MAX_NAME: usize = 255;
 
 /// Directories of the machine itself: the kernel's, and those that each boot makes anew.
@@ -27,13 +27,13 @@ const NEVER: [&str; 8] = ["proc", "sys", "dev", "run", "tmp", "boot", "usr", "li
 pub struct StateLine {
     /// The directory.
     pub path: EntryPath,
-    /// Whether the machine is well without it.
+    /// Whether the machine is healthy without it.
     pub optional: bool,
     /// The line of `state`, from 1.
     pub line: usize,
 }
 
-/// A line of `state` that is no such directory.
+/// A line of `state` that does not name a directory to keep.
 #[derive(Debug, thiserror::Error)]
 #[error("{}:{line}: {message}", .file.display())]
 pub struct BadState {
@@ -50,14 +50,14 @@ pub struct BadState {
 pub struct StateFile {
     /// What is kept.
     pub lines: Vec<StateLine>,
-    /// What is known to be lost.
+    /// Directories that are lost at each boot, on purpose.
     pub forgotten: Vec<EntryPath>,
 }
 
 /// Reads the text of `state`; `file` is for messages.
 ///
 /// # Errors
-/// [`BadState`] for the first line that cannot be meant.
+/// [`BadState`] for the first line that is not valid.
 pub fn parse(file: &Path, text: &str) -> Result<StateFile, BadState> {
     let (mut found, mut forgotten) = (Vec::<StateLine>::new(), Vec::new());
     for (line, text) in (1..).zip(text.lines()) {
@@ -98,7 +98,7 @@ fn parse_line(line: usize, text: &str) -> Result<Option<Line>, String> {
     };
     if !path.starts_with('/') || path.contains(char::is_whitespace) {
         return Err(format!(
-            "expected an absolute directory, as /var/lib/tailscale, and perhaps `optional`, found {text:?}"
+            "expected an absolute directory, such as /var/lib/tailscale, and perhaps `optional` or `forget`, found {text:?}"
         ));
     }
     let path = EntryPath::new(path).map_err(|_| format!("expected an absolute directory, found {path:?}"))?;
@@ -124,7 +124,7 @@ fn parse_line(line: usize, text: &str) -> Result<Option<Line>, String> {
     Ok(Some(Line::Keep(StateLine { path, optional: rest.is_some(), line })))
 }
 
-/// Whether one of them is the other, or in it.
+/// Whether the two are equal, or one is inside the other.
 fn overlap(one: &EntryPath, other: &EntryPath) -> bool {
     let below = |path: &[u8], dir: &[u8]| {
         path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))

@@ -1,10 +1,10 @@
-//! `packages`: the world, one package or constraint a line, `#` comments. Several on a line are several.
+//! `packages`: the world, one package or constraint per line, `#` comments. A line may also have several.
 
 use std::path::{Path, PathBuf};
 
 use hoopy_apk::Dependency;
 
-/// One package asked for, and where.
+/// A package that `packages` asks for, and its line.
 #[derive(Debug, Clone)]
 pub struct PackageLine {
     /// What is asked for.
@@ -19,7 +19,7 @@ pub struct PackageLine {
 #[derive(Debug, Clone, Default)]
 pub struct World(pub Vec<PackageLine>);
 
-/// A line of `packages` that is no package.
+/// A word of `packages` that is not a package or constraint.
 #[derive(Debug, thiserror::Error)]
 #[error("{}:{line}: {text:?} is not a package name or constraint: {reason}", .file.display())]
 pub struct BadPackage {

@@ -16,7 +16,7 @@ use hoopy_base::digest::ContentId;
 use hoopy_base::jobs::{Jobs, Stop, Task};
 use hoopy_uki::manifest::{self, Piece};
 
-/// So much is copied before it is sent to the disk, which takes what comes meanwhile.
+/// How much is copied before it is sent to the disk, so that the disk writes while more is copied.
 pub(super) const STRETCH: u64 = 8 << 20;
 
 /// An image of which something is written.

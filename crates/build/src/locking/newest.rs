@@ -40,7 +40,7 @@ pub fn with_branch(target: Target, context: Context<'_>) -> Result<Target, MakeE
     }
     let mirror = &system.mirror;
     let fallback = |why: &str| {
-        let said = format!("{LATEST_STABLE} of {mirror} {why}: taking Alpine {FALLBACK_BRANCH}");
+        let said = format!("{LATEST_STABLE} of {mirror} {why}: using Alpine {FALLBACK_BRANCH}");
         (FALLBACK_BRANCH.to_owned(), said)
     };
     let (branch, said) = match ask(system, *arch, context)? {

@@ -9,7 +9,7 @@ use std::fmt;
 
 use hoopy_lock::{Change, Lock, changes};
 
-/// So many packages are named.
+/// How many packages are named.
 const NAMED: usize = 5;
 
 /// What is older than in the lock before.

@@ -16,10 +16,10 @@ use crate::stack::{Origin, Stack};
 /// Contents up to this size are read to show how they differ; of larger ones is only said that they do.
 const MAX_SHOWN: u64 = 64 << 20;
 
-/// So many bytes of a difference are shown.
+/// How many bytes of a difference are shown.
 const EXCERPT: usize = 60;
 
-/// So many other paths of the layer that differ are named.
+/// How many other differing paths of the layer are named.
 const OTHERS: usize = 8;
 
 /// Two builds of the same that came out otherwise.

@@ -10,16 +10,16 @@ pub const BACKUP: &str = "\
 Example: hoopy -C nas backup root@nas -o nas.tar.zst.age
          hoopy backup --verify nas.tar.zst.age
 
-Holds the directories that the file `state` lists, encrypted to secrets/recipients. It is checked while it arrives, read \
-back from the disk, and decrypted where a key is at hand that needs no passphrase. Without hoopy: age -d -i KEY FILE | \
+A backup holds the directories that the file `state` lists, encrypted to secrets/recipients. It is checked while it \
+arrives, read back from the disk, and decrypted if there is a key that needs no passphrase. Without hoopy: age -d -i KEY FILE | \
 zstd -d | tar -t. docs/state.md has the manual.";
 
 pub const RESTORE: &str = "\
 Example: hoopy restore root@nas nas.tar.zst.age
 
 The whole file is decrypted and checked before anything is sent. The machine keeps it until its next boot, and puts it in \
-place of its state before any service starts; what it replaces stays in hoopy/state.before of the filesystem. A new disk: \
-hoopy disk --restore FILE. A rehearsal: hoopy test --restore FILE.";
+place of its state before any service starts; what it replaces stays in hoopy/state.before of the filesystem. For a new disk: \
+hoopy disk --restore FILE. To rehearse: hoopy test --restore FILE.";
 
 /// Options of `backup`.
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ pub struct Backup {
     /// Write the backup to FILE
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "verify")]
     pub output: Option<PathBuf>,
-    /// Decrypt and check a backup that was made before, and write nothing
+    /// Decrypt and check this existing backup, and write nothing
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "output")]
     pub verify: Option<PathBuf>,
     /// Print the result as JSON

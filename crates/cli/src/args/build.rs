@@ -16,8 +16,8 @@ Example: hoopy test nas --junit results.xml
          hoopy test nas --only web --only ssh
 
 Every *.sh and every program in tests/ is a test, and runs as root in the machine: exit status 0 is a pass, 77 is a skip \
-(the last line of output says why), all else is a failure. NAME.1.sh, NAME.2.sh are one test with a reboot in between, \
-in a machine of its own. hoopy checks the system itself, too: the runlevel is reached, services are up, fstab is \
+(the last line of output says why), all else is a failure. NAME.1.sh and NAME.2.sh are one test with a reboot in \
+between, in a machine of its own. hoopy checks the system itself, too: the runlevel is reached, services are up, fstab is \
 mounted, the clock is set, the root filesystem is in memory. The exit code is 6 where a test fails.";
 
 /// Options of `init`.
@@ -26,7 +26,7 @@ pub struct Init {
     /// Directory to create the system in
     #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
-    /// Log in over SSH with this public key, as ~/.ssh/id_ed25519.pub, and never with a password
+    /// Log in over SSH with this public key, such as ~/.ssh/id_ed25519.pub, and never with a password
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub key: Option<PathBuf>,
 }
@@ -177,7 +177,7 @@ pub struct Test {
     /// Leave the secrets closed, and list what is not tested
     #[arg(long)]
     pub without_secrets: bool,
-    /// Restore this backup first: the rehearsal that the system and this file make the machine again
+    /// Restore this backup first, to rehearse making the machine again from the system and this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub restore: Option<PathBuf>,
     /// Write the results as JUnit XML

@@ -11,8 +11,8 @@ Example: hoopy import /media/usb/nas.apkovl.tar.gz
          hoopy import ssh:root@nas -o nas --plain-secrets
 
 SOURCE is an overlay (NAME.apkovl.tar.gz, also one that lbu encrypted), a boot medium with one overlay, a directory with \
-the root of a machine, an address (https:...), or ssh:HOST, a running machine, which nothing is written to. Packages are \
-fetched to tell the files of the machine's owner from theirs. The report, also in DIR/IMPORT.md, says what was taken, \
+the root of a machine, an address (https:...), or ssh:HOST, a running machine, to which nothing is written. Packages are \
+fetched to tell the owner's files from those of packages. The report, also in DIR/IMPORT.md, says what was taken, \
 what was left out and why, and what to look at.";
 
 pub const EXPORT: &str = "\
@@ -28,10 +28,10 @@ pub struct Import {
     /// Directory to create the system in [default: the name of the machine]
     #[arg(long, short, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub output: Option<PathBuf>,
-    /// Kernel of the machine, as lts or virt: an overlay does not name it [default: that of the medium, or lts]
+    /// Kernel of the machine, such as lts or virt: an overlay does not name it [default: that of the medium, or lts]
     #[arg(long, value_name = "FLAVOR")]
     pub kernel: Option<String>,
-    /// Alpine branch to move to, as 3.23 [default: that of the machine]
+    /// Alpine branch to move to, such as 3.23 [default: that of the machine]
     #[arg(long, value_name = "BRANCH")]
     pub branch: Option<String>,
     /// Take secrets too, encrypted for this public key: age1... or ssh-ed25519 ...; can be repeated
@@ -43,7 +43,7 @@ pub struct Import {
     /// Read the passphrase of an encrypted overlay from the first line of FILE [default: ask]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub passphrase_file: Option<PathBuf>,
-    /// Where package scripts run: native is a sandbox, vm a virtual machine, auto the sandbox where it works
+    /// Where to run package scripts
     #[arg(long, value_enum, default_value_t = Scripts::Auto, value_name = "WHERE")]
     pub scripts: Scripts,
     /// Print the report as JSON
@@ -60,13 +60,13 @@ pub struct Export {
     /// Write an overlay for a diskless Alpine Linux
     #[arg(long)]
     pub apkovl: bool,
-    /// Print /etc/apk/world alone
+    /// Print only /etc/apk/world
     #[arg(long)]
     pub world: bool,
     /// File to write [default: NAME.apkovl.tar.gz]
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "world")]
     pub output: Option<PathBuf>,
-    /// Where package scripts and setup.sh run
+    /// Where to run package scripts and setup.sh
     #[arg(long, value_enum, default_value_t = Scripts::Auto, value_name = "WHERE")]
     pub scripts: Scripts,
     /// Print the report as JSON

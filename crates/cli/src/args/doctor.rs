@@ -6,7 +6,7 @@ pub const DOCTOR: &str = "\
 Example: hoopy doctor
          hoopy doctor --arch aarch64 --json
 
-Exits with 3 where `hoopy build` cannot work. What else is missing makes machines slower, or one option impossible. The \
+Exits with 3 if `hoopy build` cannot work. Anything else that is missing makes machines slower, or one option impossible. The \
 mirror is that of hoopy.toml in the working directory, of --mirror, or Alpine's, and has 5 seconds to answer.";
 
 /// Options of `doctor`.

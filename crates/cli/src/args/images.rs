@@ -36,10 +36,10 @@ pub struct Inspect {
     /// Image: a unified kernel image or another EFI program, or an initramfs
     #[arg(required = true, value_hint = ValueHint::FilePath)]
     pub image: Option<PathBuf>,
-    /// Print all of it as JSON
+    /// Print the contents as JSON
     #[arg(long)]
     pub json: bool,
-    /// Write a page (HTML) that shows what takes the space
+    /// Write a report (HTML) of what takes the space
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub html: Option<PathBuf>,
 }

@@ -11,15 +11,15 @@ Example: hoopy status root@nas
 `drift` is the number of paths that the next reboot erases; `hoopy drift` lists them. Where it is not known, the reason \
 is shown instead.
 
-A machine with `[monitor]` in its hoopy.toml also tells what its page shows: first whether something needs doing. With \
---json, that is `machine`, as docs/status.schema.json describes it. Ctrl-C ends --watch.";
+For a machine with `[monitor]` in its hoopy.toml, it also shows what the page shows: first whether something needs doing. \
+With --json, that is `machine`, as docs/status.schema.json describes it. Ctrl-C ends --watch.";
 
 pub const OPEN: &str = "\
 Example: hoopy open root@nas
          hoopy -C nas open --no-browser
 
-The page comes through the connection of ssh: nothing of the machine has to be reachable, and sshd need not allow \
-forwarding. Whoever uses this computer can read it meanwhile. Ctrl-C ends it.";
+The page comes through the ssh connection: the machine needs no other open port, and sshd need not allow forwarding. \
+While this runs, anyone who uses this computer can read the page. Ctrl-C ends it.";
 
 pub const LOGS: &str = "\
 Example: hoopy logs root@nas
@@ -31,7 +31,7 @@ pub const DRIFT: &str = "\
 Example: hoopy drift root@nas
          hoopy -C nas drift -p
 
-Logs, leases and files that each boot makes anew are left out, and what hoopy.toml lists: [drift] ignore = \
+Left out are logs, leases, files that each boot makes anew, and what hoopy.toml lists: [drift] ignore = \
 [\"/var/lib/app\"]. The exit code is 0 either way, or with --exit-code 8 where something changed.
 
 The image that the machine booted is read from images/ of the system; else what is needed of it is fetched from the \
@@ -46,7 +46,7 @@ not keep to [modes] of hoopy.toml: review them with `git diff`, and commit.
 
 The machine is not trusted. These are refused, and the exit code is 1 then: files that look secret (keys, password \
 hashes, tokens), since git never forgets; links that lead out of root/ on this computer; setuid and setgid bits. \
---secrets, --outside-links and --setuid allow them. Files that git or hoopy would take for their own (.git, .gitignore, \
+--secrets, --outside-links and --setuid allow them. Files that git or hoopy would treat as their own (.git, .gitignore, \
 hoopy.toml) are never pulled.";
 
 /// Which machine.
@@ -79,7 +79,7 @@ pub struct Status {
     /// Print the status as JSON
     #[arg(long)]
     pub json: bool,
-    /// Show it again and again, without counting drift each time
+    /// Keep showing the status, without counting drift each time
     #[arg(long, short, conflicts_with = "json")]
     pub watch: bool,
 }

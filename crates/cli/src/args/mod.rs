@@ -98,7 +98,7 @@ pub enum Command {
     /// Create a system from a diskless Alpine Linux, or another Alpine machine
     #[command(after_help = diskless::IMPORT)]
     Import(Import),
-    /// Write an overlay for a diskless Alpine Linux: the way back
+    /// Write an overlay for a diskless Alpine Linux: the reverse of import
     #[command(after_help = diskless::EXPORT)]
     Export(Export),
     /// Check a system for mistakes, without building it
@@ -128,7 +128,7 @@ pub enum Command {
     /// Open the page of a machine in the browser, through ssh
     #[command(after_help = machines::OPEN)]
     Open(OpenPage),
-    /// Return to the previous image of a machine
+    /// Roll back a machine to its previous image
     #[command(after_help = "Example: hoopy rollback root@nas --reboot")]
     Rollback(Rollback),
     /// Show the system log of a machine
@@ -149,10 +149,10 @@ pub enum Command {
     /// Unlock a machine that waits for its owner, or one of its volumes
     #[command(after_help = secrets::UNLOCK)]
     Unlock(Unlock),
-    /// Save the state of a machine: one encrypted file
+    /// Save the state of a machine in one encrypted file
     #[command(after_help = backup::BACKUP)]
     Backup(Backup),
-    /// Give a machine the state of a backup, at its next boot
+    /// Restore a backup on a machine, at its next boot
     #[command(after_help = backup::RESTORE)]
     Restore(Restore),
     /// Add packages to a system
@@ -238,7 +238,7 @@ pub struct System {
 /// Options of `man`.
 #[derive(Debug, ClapArgs)]
 pub struct Man {
-    /// Command to print the page of, instead of hoopy's own
+    /// Command whose page to print, instead of hoopy's own
     pub command: Option<String>,
     /// Write the pages of hoopy and all commands to DIR
     #[arg(long, short, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "command")]

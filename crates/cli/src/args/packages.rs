@@ -9,13 +9,13 @@ pub const ADD: &str = "\
 Example: hoopy -C nas add dropbear 'e2fsprogs>1.47'
 
 Adds a line to `packages` for each, writes the lock and shows what changes in it. Locked packages stay at their version. \
-A package that is there already with another constraint gets the new one. Nothing is changed where the packages cannot \
+A package that is listed already with another constraint gets the new one. Nothing is changed if the packages cannot \
 be installed together.";
 
 pub const REMOVE: &str = "\
 Example: hoopy -C nas remove dropbear
 
-Removes the package from `packages`, writes the lock and shows what changes in it. Comments of a line of their own stay.";
+Removes the package from `packages`, writes the lock and shows what changes in it. Comments on lines of their own stay.";
 
 pub const UPDATE: &str = "\
 Example: hoopy -C nas update
@@ -23,8 +23,8 @@ Example: hoopy -C nas update
          hoopy -C nas update --branch 3.24
 
 Packages come from the branch of Alpine that hoopy.toml names, or else from that of the lock: a new release changes \
-nothing by itself. --branch moves to another one. It writes the lock, and hoopy.toml where that names a branch; neither \
-where a package of `packages` is not to be had there.";
+nothing by itself. --branch moves to another one. It writes the lock, and hoopy.toml if that names a branch; it writes \
+neither if a package of `packages` does not exist there.";
 
 /// Options of `add` and `remove`.
 #[derive(Debug, Args)]
@@ -57,7 +57,7 @@ pub struct Update {
     #[arg(value_name = "PKG")]
     pub packages: Vec<String>,
     /// Move to another branch of Alpine: 3.24, edge or latest-stable
-    #[arg(long, value_name = "N", conflicts_with_all = ["packages", "allow_downgrade"])]
+    #[arg(long, value_name = "BRANCH", conflicts_with_all = ["packages", "allow_downgrade"])]
     pub branch: Option<BranchRequest>,
     /// Show what would change, and write nothing
     #[arg(long, short = 'n')]

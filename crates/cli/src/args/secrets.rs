@@ -80,7 +80,7 @@ in ~/.config/age and ~/.ssh are used; where there are none, a new key is written
         /// Path on the machine, or unlock/NAME, or trust/NAME
         path: String,
     },
-    /// Encrypt secrets anew that are not for the recipients of now
+    /// Encrypt again the secrets that are not for the current recipients
     #[command(
         after_help = "Example: hoopy -C nas secret rekey\n         hoopy -C nas secret rekey --machine && hoopy -C nas secret enroll root@nas"
     )]
@@ -88,7 +88,7 @@ in ~/.config/age and ~/.ssh are used; where there are none, a new key is written
     /// Move files of root/ into secrets/
     #[command(
         after_help = "Example: hoopy -C nas secret import root/etc/ssh/ssh_host_ed25519_key\n\nThe file is removed from root/ once it \
-is encrypted. What git has of it stays in its history."
+is encrypted. What was committed stays in git's history."
     )]
     Import {
         /// Files below root/, or their paths on the machine
@@ -97,7 +97,7 @@ is encrypted. What git has of it stays in its history."
     },
     /// Give a running machine its identity over ssh
     #[command(
-        after_help = "Example: hoopy -C nas secret enroll root@nas\n\nIdentities that are there stay behind the new one, since images to \
+        after_help = "Example: hoopy -C nas secret enroll root@nas\n\nExisting identities are kept after the new one, since images to \
 fall back to may need them; --forget removes them."
     )]
     Enroll(Enroll),
@@ -112,7 +112,7 @@ pub struct SecretInit {
     /// Encrypt for this public key: age1... or ssh-ed25519 ...; can be repeated
     #[arg(long, short, value_name = "KEY")]
     pub recipient: Vec<String>,
-    /// Also make a key behind a passphrase that opens everything: secrets/recovery.age
+    /// Also make a recovery key, protected by a passphrase, that opens everything: secrets/recovery.age
     #[arg(long)]
     pub recovery: bool,
 }
@@ -120,7 +120,7 @@ pub struct SecretInit {
 /// Options of `secret rekey`.
 #[derive(Debug, Args)]
 pub struct Rekey {
-    /// Encrypt everything anew, also what is for the right recipients
+    /// Encrypt everything again, even what is already for the right recipients
     #[arg(long)]
     pub all: bool,
     /// Give the machine a new identity

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 pub const GC: &str = "\
 Example: hoopy gc --keep-days 7 --max-size 2G
 
-Waits for running builds, and new builds wait for it. What it removes is made or fetched again when it is needed.";
+Waits for running builds; new builds wait for it. Builds make or fetch again what they need of what it removed.";
 
 /// Options of `gc`.
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ Example: hoopy -C nas sign images/nas-2026112101.efi
          hoopy -C nas sign /usr/lib/systemd/boot/efi/systemd-bootx64.efi -o systemd-bootx64.efi
          hoopy sign tool.efi --key db.key --certificate db.crt
 
-The key is that of trust/db.crt in the system directory, or the one that is given. Signatures of others stay, and signing \
+The key is that of trust/db.crt in the system directory, unless --key names another. Other signatures stay, and signing \
 twice gives the same file.";
 
 pub const KEYS: &str = "\
@@ -17,7 +17,7 @@ Example: hoopy -C nas keys new && hoopy build nas && hoopy disk nas --enroll
          hoopy -C nas keys status
          hoopy -C nas keys export stick
 
-docs/trust.md tells what the keys are for.";
+docs/trust.md explains what the keys are for.";
 
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
@@ -34,7 +34,7 @@ the owner's keys in secrets/recipients and never part of an image. Keys that are
     /// Sign the lists of keys that firmware takes, in trust/: PK.auth, KEK.auth, db.auth
     #[command(
         after_help = "Example: hoopy -C nas keys enroll\n\n`hoopy disk --enroll` and `hoopy flash --enroll` write disks that \
-enroll them. Lists are newer than those before, so firmware that has these keys takes them too."
+enroll them. The lists are newer than earlier ones, so firmware that already has these keys accepts them, too."
     )]
     Enroll {
         /// Leave out Microsoft's certificates: option ROMs, and other systems, may not start any more
@@ -69,7 +69,7 @@ pub struct Sign {
     /// Sign with this private key (PEM)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "certificate")]
     pub key: Option<PathBuf>,
-    /// Certificate of that key (PEM)
+    /// Use this certificate of the key (PEM)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "key")]
     pub certificate: Option<PathBuf>,
 }

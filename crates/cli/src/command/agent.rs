@@ -8,7 +8,7 @@ use hoopy_ship::deploy::Ssh;
 
 use crate::error::Result;
 
-/// More than any status has.
+/// The largest status that is read: none is as long.
 const MAX_ANSWER: u64 = 4 << 20;
 
 /// What stands in front of an answer: a login shell may say something first.

@@ -19,13 +19,13 @@ use crate::args::{Backup, Global};
 use crate::error::{CommandError, Context as _, Exit, Result};
 use crate::output::{print, print_json};
 
-/// Where the agent is.
+/// Where the agent is on the machine.
 pub const AGENT: &str = "/usr/libexec/hoopy/hoopyd";
 
-/// Hooks on the machine may take their time before the first byte: as long as writing so much to a slow stick.
+/// Programs of `backup.d` may run before the first byte arrives: wait as long as writing this much to a slow stick takes.
 const SILENCE: u64 = 100 << 20;
 
-/// What is printed of a backup.
+/// A backup as `--json` prints it.
 #[derive(Debug, Serialize)]
 struct Shown {
     file: String,
@@ -85,12 +85,12 @@ fn show(global: &Global, own: &Backup, file: &Path, contents: Contents, decrypte
     ))
 }
 
-/// Where the system of the working directory has its secrets, and perhaps an identity behind a passphrase.
+/// `secrets/` of the system in the working directory, which may have an identity that a passphrase protects.
 pub fn secrets_dir() -> PathBuf {
     Path::new(super::HERE).join(NAME)
 }
 
-/// Gets the state of the machine into `file`.
+/// Saves the state of the machine in `file`, encrypted and checked.
 fn make(global: &Global, own: &Backup, file: &Path) -> Result<Contents> {
     let recipients: Recipients = secret::open()?.recipients;
     let host = host::find(own.host.as_deref(), None, global)?;
@@ -104,7 +104,7 @@ fn make(global: &Global, own: &Backup, file: &Path) -> Result<Contents> {
             let (checker, mut copy) = checker(scope).context("cannot make a pipe")?;
             let streamed = ssh.stream(&script, patience, &mut |part| {
                 out.write_all(part)?;
-                // Where the check has ended early, it says why.
+                // If the check ended early, its own error says why.
                 let _ = copy.write_all(part);
                 Ok(())
             });
@@ -117,7 +117,7 @@ fn make(global: &Global, own: &Backup, file: &Path) -> Result<Contents> {
     Ok(contents)
 }
 
-/// What came of a check in a thread.
+/// The result of a check in a thread.
 type Checked = std::result::Result<Contents, BackupError>;
 
 /// Checks in a thread what is written to the other end.
@@ -128,7 +128,7 @@ fn checker<'scope>(
     let work = |reader: PipeReader| {
         let mut reader = BufReader::new(reader);
         let checked = check(&mut reader);
-        // Whoever writes must not be stopped by what is wrong.
+        // The writer must not block or fail because the check found something.
         let _ = io::copy(&mut reader, &mut io::sink());
         checked
     };
@@ -157,7 +157,7 @@ pub fn verified(file: &Path, with: &Identities) -> Result<Contents> {
     Ok(check(decrypting(BufReader::new(&input), with)?)?)
 }
 
-/// The archive of a backup, once all of it was checked: in the clear, in a file without a name in `dir`.
+/// Decrypts a backup into an unnamed file in `dir`, after all of it was checked.
 pub fn in_the_clear(file: &Path, with: &Identities, dir: &Path) -> Result<(File, Contents)> {
     let contents = verified(file, with)?;
     let mut plain = tempfile::tempfile_in(dir).context(format!("cannot make a file in {}", dir.display()))?;
@@ -166,7 +166,7 @@ pub fn in_the_clear(file: &Path, with: &Identities, dir: &Path) -> Result<(File,
     Ok((plain, contents))
 }
 
-/// Writes the archive of a backup, in the clear, to `out`.
+/// Writes the decrypted archive of a backup to `out`.
 pub fn copy(file: &Path, with: &Identities, out: &mut dyn Write) -> Result<()> {
     let input = open(file)?;
     let mut plain: Box<dyn Read + '_> = decrypting(BufReader::new(&input), with)?;

@@ -19,7 +19,7 @@ pub fn run(global: &Global, own: &args::Disk) -> Result<Exit> {
     let config = config(&target, global, &own.content)?;
     let out = own.output.clone().unwrap_or_else(|| config.image.with_extension("img"));
     let disk = disk::write(&out, &config)?;
-    // What is not the disk itself must not get into it.
+    // With `-o -`, standard output is the disk: everything else goes to standard error.
     let piped = destination::is_standard_output(&out);
     match (own.json, global.quiet) {
         _ if piped && global.quiet => {}
@@ -32,7 +32,7 @@ pub fn run(global: &Global, own: &args::Disk) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// What the disk of a system is made of.
+/// Collects what goes onto the disk of a system.
 pub fn config(target: &Target, global: &Global, own: &DiskContent) -> Result<DiskConfig> {
     let system = &target.system;
     let image = super::image::newest(target, own.image.as_deref())?;
@@ -79,7 +79,7 @@ fn fstab(path: &Path) -> Result<Vec<u8>> {
     }
 }
 
-/// What is on the disk.
+/// The contents of the disk, as lines for people.
 pub fn table(disk: &Disk) -> String {
     let mut out = format!("size       {}\nstarts     {}\n", size::show(disk.size), disk.started);
     for part in &disk.partitions {

@@ -92,7 +92,7 @@ fn enroll(global: &Global, system: &System, no_microsoft: bool) -> Result<()> {
         others: if no_microsoft { Others::None } else { Others::Microsoft },
         time: super::image::now()?,
     };
-    // All of them before the first is written: lists of one time belong together.
+    // Sign all lists before the first is written, since lists with the same time belong together.
     for (variable, list) in enrolment.files()? {
         let path = system.path(&list_file(variable));
         replace_file(&path, &list, Readers::Umask).context(format!("cannot write {}", path.display()))?;
@@ -116,7 +116,7 @@ struct KeyStatus {
     /// The last day of the certificate, at which firmware does not look.
     #[serde(skip_serializing_if = "Option::is_none")]
     ends: Option<String>,
-    /// What has the private half: `command`, or the age file; absent where neither does.
+    /// Where the private half is: `command`, or the age file; absent where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     private: Option<String>,
     /// What the signed list for its variable holds.

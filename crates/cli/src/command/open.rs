@@ -21,13 +21,13 @@ use crate::args::{Global, OpenPage};
 use crate::error::{CommandError, Context as _, Exit, Result};
 use crate::output::{note, print};
 
-/// Browsers make six at once.
+/// Browsers open six to one host at once: enough for two and a few more.
 const MAX_CONNECTIONS: usize = 16;
 
-/// How often is looked whether the machine is still there.
+/// How often to check whether the machine is still there.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What `ssh` ends with where it fails itself (ssh(1)).
+/// The exit status of `ssh` when ssh itself fails (ssh(1)).
 const SSH_FAILED: i32 = 255;
 
 pub fn run(global: &Global, own: &OpenPage) -> Result<Exit> {
@@ -67,7 +67,7 @@ fn browse(address: &str) -> bool {
     desktop && command.status().is_ok_and(|status| status.success())
 }
 
-/// Passes connections on until the machine is gone.
+/// Passes connections on until the connection to the machine is lost.
 fn serve(listener: &TcpListener, ssh: &Arc<Ssh>) -> Result<Exit> {
     let (lost, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let wait = Timespec::try_from(LOOK).unwrap_or_default();
@@ -122,7 +122,7 @@ fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
             Ok(0) => return Ok(()),
             Ok(read) => to.write_all(buffer.get(..read).unwrap_or_default())?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // As an end: nothing more comes of it.
+            // The same as the end: nothing more will come.
             Err(_) => return Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! The owner at this computer: where the identities are, how a passphrase is asked for, and where the agent is.
+//! The owner at this computer: where the identities are, how hoopy asks for a passphrase, and where the agent is.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader};
@@ -49,7 +49,7 @@ fn files() -> Vec<PathBuf> {
 }
 
 /// The identities of the files that were named, or those that the owner usually has. `secrets` is the system's directory
-/// `secrets/`, which may have one behind a passphrase.
+/// `secrets/`, which may have one that a passphrase protects.
 pub fn identities(given: &[PathBuf], secrets: &Path) -> Result<Identities> {
     let mut all = Identities::default();
     for file in given {
@@ -59,7 +59,7 @@ pub fn identities(given: &[PathBuf], secrets: &Path) -> Result<Identities> {
     }
     if given.is_empty() {
         for file in files().into_iter().chain([secrets.join(RECOVERY)]) {
-            // What is no identity, or one whose plugin is not here, is not what was asked for.
+            // A file that is no identity, or whose plugin is missing, is skipped: the user did not name it.
             if let Ok(bytes) = input::read_up_to(&file, MAX_FILE) {
                 let _ = all.add_file(&bytes, &file.display().to_string(), &Terminal);
             }
@@ -166,9 +166,9 @@ pub fn on_disk(system: &System, fstab: &[u8], lasting: &Lasting) -> Result<Optio
 pub fn new_passphrase() -> Result<SecretString> {
     use hoopy_secrets::ExposeSecret as _;
     let ask = |text: &str| Terminal.request_passphrase(text);
-    let (first, second) = ask("New recovery passphrase").zip(ask("The same once more")).ok_or_else(|| {
-        CommandError::failed("a passphrase is asked for on the terminal, and there is none")
-    })?;
+    let (first, second) = ask("New recovery passphrase")
+        .zip(ask("Repeat the passphrase"))
+        .ok_or_else(|| CommandError::failed("cannot ask for a passphrase: no terminal"))?;
     let (one, other) = (first.expose_secret(), second.expose_secret());
     if one != other || one.is_empty() {
         return Err(CommandError::failed("the two passphrases differ, or are empty: nothing was written"));

@@ -67,7 +67,7 @@ pub fn run(global: &Global, own: &Restore) -> Result<Exit> {
 pub fn filesystem(system: &System, table: &[u8]) -> Result<hoopy_boot::secrets::Device> {
     if system.state.lines.is_empty() {
         return Err(CommandError::system("this system keeps no state: it has no file `state`")
-            .hint("list what outlives a boot in the file `state`, one directory a line"));
+            .hint("list what outlives a boot in the file `state`, one directory per line"));
     }
     let device = filesystem_for(&STATE, &fstab::parse(table), system.state.on.as_deref());
     device.map_err(|reason| CommandError::system(format!("state: {reason}")))

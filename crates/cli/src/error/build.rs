@@ -34,11 +34,11 @@ const KEYS: &str = "trust the mirror's key: put its public key into keys/, or na
 const LOCK: &str = "write one with `hoopy lock`";
 const DOWNGRADE: &str = "a mirror that gives old indexes withholds repairs: name another one with --mirror; where it is \
                          right, as after a package was taken back, run `hoopy update --allow-downgrade`";
-const OPTIONAL: &str = "bring them from where they are kept, or name those that an image may lack in hoopy.toml: \
+const OPTIONAL: &str = "copy them from where you keep them, or list those that an image may lack in hoopy.toml: \
                         `optional = [\"etc/...\"]`";
 const COVERS: &str = "make it a directory, with only what it adds or replaces in it";
 const COVERS_FILE: &str = "rename the directory, or leave the package out of `packages`";
-const RELOCK: &str = "see and write what changes with `hoopy update`";
+const RELOCK: &str = "update the lock, and see what changes, with `hoopy update`";
 
 impl Classify for BadSize {
     fn class(&self) -> Class {

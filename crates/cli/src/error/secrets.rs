@@ -18,7 +18,9 @@ impl Classify for SecretsError {
             Self::AlreadyInitialised(_) => {
                 System.hint("give the machine a new one with `hoopy secret rekey --machine`")
             }
-            Self::Recipients { .. } => System.hint("write one public key a line: age1... or ssh-ed25519 ..."),
+            Self::Recipients { .. } => {
+                System.hint("write one public key per line: age1... or ssh-ed25519 ...")
+            }
             Self::Unexpected { .. } => System.hint("encrypt a file with `hoopy secret set PATH <FILE`"),
             Self::Missing { .. } => System.hint("`hoopy secret list` shows what is there"),
             Self::Decrypt { source, .. } => source.class(),
@@ -73,7 +75,7 @@ impl Classify for StateLayerError {
         match self {
             Self::Secrets(error) => error.class(),
             Self::Filesystem(_) => System.hint("docs/state.md says what a machine needs to keep state"),
-            Self::Path { .. } => System.hint("correct the file `state`: one absolute directory a line"),
+            Self::Path { .. } => System.hint("correct the file `state`: one absolute directory per line"),
             Self::NoRecipients => System.hint("set it up with `hoopy secret init`"),
             Self::NoOpenrc => System.hint("add `openrc` or `alpine-base` to `packages`"),
         }

@@ -148,7 +148,7 @@ impl Classify for EspError {
 impl Classify for FlashError {
     fn class(&self) -> Class {
         match self {
-            Self::NotADevice(_) => Failed.hint("name the whole device, as /dev/sdb; `lsblk` lists them"),
+            Self::NotADevice(_) => Failed.hint("name the whole device, such as /dev/sdb; `lsblk` lists them"),
             Self::Partition { disk, .. } => Failed.hint(format!("name the whole disk: /dev/{disk}")),
             Self::System { .. } | Self::Sectors { .. } => Failed.into(),
             Self::Busy { .. } => Failed.hint("unmount it first"),

@@ -76,7 +76,7 @@ fn a_mirror_without_latest_stable_gives_the_fallback_and_says_so() {
     let home = home("");
     fs::remove_file(home.path("mirror/latest-stable")).unwrap();
     let (_, said) = says(&home, &["lock"]);
-    assert!(said.contains("latest-stable of ../mirror is not there: taking Alpine 3.23\n"), "{said}");
+    assert!(said.contains("latest-stable of ../mirror is not there: using Alpine 3.23\n"), "{said}");
     assert_eq!(branch(&home), "branch = \"3.23\"");
     let said =
         home.fails(5, &["-C", "s", "update", "--branch", "latest-stable", "--mirror", "../mirror", "-q"]);
@@ -185,8 +185,8 @@ fn check_says_when_the_support_of_a_branch_has_ended_or_soon_will() {
     assert_eq!(check("2027-08-02"), "");
     assert_eq!(
         check("2027-08-03"),
-        "warning: hoopy.lock: Alpine 3.23 gets repairs until 2027-11-01 and no longer (fix: move to a newer one with \
+        "warning: hoopy.lock: Alpine 3.23 gets fixes only until 2027-11-01 (fix: move to a newer one with \
          `hoopy update --branch latest-stable`)"
     );
-    assert!(check("2027-11-01").contains("Alpine 3.23 gets no repairs any more, since 2027-11-01"));
+    assert!(check("2027-11-01").contains("Alpine 3.23 has had no fixes since 2027-11-01"));
 }

@@ -137,6 +137,9 @@ fn a_test_that_is_not_there_and_one_in_pieces_are_refused_before_anything_is_bui
     fs::write(home.path("s/tests/data.2.sh"), "true\n").unwrap();
     let (code, said) = run(&[]);
     assert_eq!(code, Some(3), "{said}");
-    assert!(said.starts_with("error: s/tests: test data has the parts 2: expected data.1.sh"), "{said}");
+    assert!(
+        said.starts_with("error: s/tests: test data: expected the parts 1, 2 and so on (data.1.sh"),
+        "{said}"
+    );
     assert!(!home.path("s/images").exists());
 }

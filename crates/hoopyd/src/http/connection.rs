@@ -16,10 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a client may take to read a response, from the last that was added to it.
 pub const WRITING: Duration = Duration::from_secs(60);
 
-/// So much of a program's output is kept until it is known whether it succeeds: the head says so.
+/// How much of a program's output is kept until its exit status is known, for the head of the answer.
 const HELD: usize = 16 << 10;
 
-/// So much waits for a client before no more is read from its program.
+/// How much output may wait for a client before no more is read from its program.
 const AHEAD: usize = 64 << 10;
 
 /// After so many requests a client connects anew.

@@ -12,7 +12,7 @@ use crate::program;
 /// How long a program may take.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
-/// So much of what it says is passed on.
+/// The most of a program's output that is passed on.
 pub const MAX_OUTPUT: usize = 1 << 20;
 
 /// How many run at once.

@@ -18,7 +18,7 @@ pub const MAX_CONNECTIONS: usize = 64;
 /// How long nothing is accepted after that failed: the reason is not gone in a moment.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often is looked whether a program has ended that has not closed its output.
+/// How often to check whether a program has ended that has not closed its output.
 const PROGRAM_PAUSE: Duration = Duration::from_millis(100);
 
 /// A client that got no further for so long may have to make room for another.

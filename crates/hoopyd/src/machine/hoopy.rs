@@ -10,7 +10,7 @@ use hoopy_boot::status::{Health, Image, Secrets};
 use super::{line, text};
 use crate::outcome;
 
-/// So many bytes of what the checks said are shown.
+/// How many bytes of the checks' output are shown.
 const MAX_LOG: usize = 4096;
 
 /// The value of `KEY=value` in a file of such lines.

@@ -14,7 +14,7 @@ const ROOM: u64 = 50 << 30;
 /// Less memory than this, in percent, and programs are about to be killed.
 const SCARCE: f64 = 4.0;
 
-/// So many degrees below the limit of the hardware is too warm.
+/// A thermometer this many degrees below the limit of the hardware is too warm.
 const WARM: f64 = 5.0;
 
 /// Without a limit of its own, hardware is too hot from here.

@@ -13,10 +13,10 @@ use super::settings;
 use crate::error::AgentError;
 use crate::machine::{self, problems, volumes};
 
-/// How long the page may take to answer what it has ready.
+/// How long the page may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// More than any status has.
+/// The largest answer that is read: no status is as long.
 const MAX_ANSWER: u64 = 4 << 20;
 
 /// Where the page can be reached from here.
@@ -39,7 +39,7 @@ fn dial(settings: &Settings) -> io::Result<TcpStream> {
     TcpStream::connect_timeout(&address, PATIENCE)
 }
 
-/// `status.json` as the page has it; where that does not run, looked at now, and said to be so.
+/// `status.json` from the page. If the page does not answer, looks at the machine itself and adds that as a problem.
 ///
 /// # Errors
 /// [`AgentError`] where the image has no settings.
@@ -74,7 +74,7 @@ fn fetch(settings: &Settings) -> io::Result<Vec<u8>> {
     if good { Ok(body) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
-/// A connection to the page, over these two.
+/// Connects `input` and `output` to the page, until the page closes the connection.
 ///
 /// # Errors
 /// [`AgentError`] where the page does not answer.
@@ -87,7 +87,7 @@ pub fn connect(
     let dialled = dial(&settings).and_then(|page| Ok((page.try_clone()?, page)));
     let (mut to, mut from) =
         dialled.map_err(AgentError::io("reach", "the page (rc-service hoopy-serve status)"))?;
-    // It ends with this process, where the page closes first.
+    // If the page closes first, this thread ends with the process.
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(read @ 1..) = input.read(&mut buffer) {
@@ -97,7 +97,7 @@ pub fn connect(
         }
         let _ = to.shutdown(Shutdown::Both);
     });
-    // As it comes: nothing waits for a buffer to be full.
+    // Passes on every part as it arrives, without waiting for a full buffer.
     let mut buffer = [0; 16 << 10];
     loop {
         match from.read(&mut buffer) {

@@ -8,7 +8,7 @@ use super::rings::{Ring, SAMPLES};
 const WIDTH: f32 = 360.0;
 const HEIGHT: f32 = 64.0;
 
-/// So many samples are one point: its highest.
+/// How many samples make one point, which is the highest of them.
 const STEP: usize = 3;
 
 /// A line of a chart.

@@ -16,7 +16,7 @@ use crate::error::AgentError;
 /// How long a disk may take to turn up, after all others were mounted: a stick takes its time.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How often it is looked for.
+/// How often to look for it.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// What `/proc/mounts` calls the directory that stands for state that is not there.

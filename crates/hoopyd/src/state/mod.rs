@@ -1,12 +1,12 @@
 //! `hoopyd state`: puts the directories that outlive a boot over those of the image.
 //!
 //! ```text
-//! filesystem there? ─▶ finish a restore ─▶ copy what it lacks from the image ─▶ bind each ─▶ say what came of it
+//! filesystem there? ─▶ finish a restore ─▶ copy what it lacks from the image ─▶ bind each ─▶ write the outcome
 //! ```
 //!
-//! Whatever fails is told with the directory's name and never ends a boot. A directory whose state is not there gets an
-//! empty one over it that cannot be written to: a service that would begin anew there fails, and what it would have lost is
-//! still on the disk.
+//! Whatever fails is reported with the directory's name and never stops a boot. Where the state of a directory is missing,
+//! an empty, read-only directory is mounted over it: a service that would start afresh there fails, and what it would have
+//! lost is still on the disk.
 
 mod bind;
 mod keep;
@@ -21,10 +21,10 @@ use crate::{files, outcome};
 
 pub use keep::Keep;
 
-/// What the service does. What fails is in the outcome; an image without `state` has nothing to do.
+/// What the service `hoopy-state` does at boot. Failures of single directories are in the outcome.
 ///
 /// # Errors
-/// [`AgentError`], where not even that could be written down.
+/// [`AgentError`] where the image has no map of state, or the outcome cannot be written.
 pub fn at_boot(root: &Path) -> Result<Outcome, AgentError> {
     let map = map(root)?;
     let mut result = Outcome::default();
@@ -47,7 +47,7 @@ fn all(root: &Path, map: &Map, keep: &Keep, result: &mut Outcome) {
     let restore_failed = !result.failures.is_empty() && !keep.has_any();
     for directory in &map.directories {
         if restore_failed {
-            // A first copy now would be taken for the state from then on.
+            // A copy from the image made now would count as the state at the next boot.
             lost(root, directory, "the backup that was to be restored could not be", result);
             continue;
         }
@@ -66,22 +66,22 @@ fn all(root: &Path, map: &Map, keep: &Keep, result: &mut Outcome) {
     }
 }
 
-/// A directory whose state is not there.
+/// Records that the state of a directory is missing; unless it is optional, nothing may write to it.
 fn lost(root: &Path, directory: &Directory, reason: &str, result: &mut Outcome) {
     let said = format!("/{}: {reason}", directory.path);
     if directory.optional {
-        // Its service begins anew there, in memory.
+        // Its service starts with an empty directory, in memory.
         let made = std::fs::create_dir_all(root.join(&directory.path));
         result.missing.push(made.err().map_or(said.clone(), |error| format!("{said}; make it: {error}")));
         return;
     }
     result.failures.push(said);
     if let Err(error) = bind::guard(&root.join(&directory.path)) {
-        result.failures.push(format!("/{}: not even kept from being written to: {error}", directory.path));
+        result.failures.push(format!("/{}: cannot be made read-only either: {error}", directory.path));
     }
 }
 
-/// What the filesystem keeps, which is mounted if it is not.
+/// Opens the filesystem that keeps the state, and mounts it first if needed.
 ///
 /// # Errors
 /// [`AgentError`].
@@ -107,7 +107,7 @@ pub fn map(root: &Path) -> Result<Map, AgentError> {
     Ok(map)
 }
 
-/// What came of it at this boot.
+/// The outcome that the service wrote at this boot.
 ///
 /// # Errors
 /// [`AgentError`]; also where the service did not run.
@@ -122,7 +122,7 @@ pub fn waits_for_owner(root: &Path, result: &Outcome) -> bool {
         && outcome::read(root).is_ok_and(|secrets| secrets.state == SecretsState::Locked)
 }
 
-/// What a person reads.
+/// The outcome as text for people.
 pub fn text(result: &Outcome) -> String {
     let mut lines: Vec<String> = Vec::new();
     if result.failures.is_empty() {

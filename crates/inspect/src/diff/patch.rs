@@ -7,7 +7,7 @@ use super::{Became, DiffError, FileChange, Side};
 /// Larger texts are told of, and not compared line by line.
 const MAX_TEXT: u64 = 1 << 20;
 
-/// So many texts at most: a diff that nobody reads to its end.
+/// The most texts that are compared: nobody reads a longer diff to its end.
 const MAX_PATCHES: usize = 2000;
 
 /// Unchanged lines around those that changed.

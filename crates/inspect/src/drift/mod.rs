@@ -152,5 +152,5 @@ fn secrets(image: &Side) -> Result<HashSet<Vec<u8>>, DriftError> {
     Ok(files.map(|file| file.path.into_bytes()).chain(image.in_the_clear()).collect())
 }
 
-/// More than the map of thousands of secrets has.
+/// The largest map that is read: thousands of secrets fit.
 const MAX_MAP: u64 = 4 << 20;

@@ -90,7 +90,7 @@ pub struct Counts {
     pub bytes: u64,
 }
 
-/// So many lost files are told of by name.
+/// How many lost files are named.
 const LOST_TOLD: usize = 20;
 
 impl Image {

@@ -17,7 +17,7 @@ use super::{Image, Packages};
 /// The page, with places for what it shows.
 const TEMPLATE: &str = include_str!("page.html");
 
-/// So many files of a directory are shown one by one; the smaller ones are one together. A page stays within some
+/// How many files of a directory are shown one by one; the smaller ones are one together. A page stays within some
 /// megabytes so.
 const MAX_CHILDREN: usize = 200;
 

@@ -34,7 +34,7 @@ use super::images::{self, RemoteImage, fetch_until};
 use super::machine::Machine;
 use super::ssh::Ssh;
 
-/// So much is asked for at once, and held in memory.
+/// How much is requested at once, and held in memory.
 const BATCH: u64 = 16 << 20;
 
 /// What is in no piece: headers, padding, the section `.hoopy` itself, which has [`manifest::MAX_SIZE`] at most.

@@ -56,7 +56,7 @@ pub enum DeployError {
         tools: String,
     },
     /// The user on the machine may not mount.
-    #[error("not root on {host} but {user}: only root can change what the machine boots")]
+    #[error("logged in to {host} as {user}: expected root, who alone can change what the machine boots")]
     NotRoot {
         /// The machine.
         host: String,

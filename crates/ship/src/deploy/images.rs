@@ -20,7 +20,7 @@ use super::ssh::{Call, Ssh};
 
 const FETCH: &str = include_str!("remote/fetch.sh");
 
-/// So much of each file is read for its headers: those of a unified kernel image end within a page or two.
+/// How much of each file is read for its headers: those of a unified kernel image end within a page or two.
 const HEAD: u64 = 8 << 10;
 
 /// An os-release has some hundred bytes.

@@ -223,7 +223,7 @@ fn read_script(script: &str) -> String {
 pub struct Call<'a> {
     /// The script.
     pub script: &'a str,
-    /// So many bytes of its answer are read at most.
+    /// The most bytes of its answer that are read.
     pub limit: u64,
     /// How long it may be silent or slow.
     pub patience: Patience,

@@ -65,9 +65,9 @@ fn a_directory_that_is_not_there_has_no_tests() {
 fn says_which_part_is_missing_and_which_name_is_taken() {
     assert_eq!(
         refusal(&[("data.1.sh", ""), ("data.3.sh", "")]),
-        "tests: test data has the parts 1, 3: expected data.1.sh, data.2.sh and so on"
+        "tests: test data: expected the parts 1, 2 and so on (data.1.sh, data.2.sh), found 1, 3"
     );
-    assert!(refusal(&[("v1.2.3.sh", "")]).contains("test v1.2 has the parts 3"));
+    assert!(refusal(&[("v1.2.3.sh", "")]).contains("(v1.2.1.sh, v1.2.2.sh), found 3"));
     assert_eq!(refusal(&[("a+", ""), ("a.sh", "")]), "tests: two tests are called a: rename one");
     assert!(refusal(&[("a\nb.sh", "")]).ends_with("expected the name of a test to be printable UTF-8"));
 }

@@ -25,7 +25,7 @@ use super::qemu::{Qemu, Start};
 /// A guest under KVM needs some 50 ms. One that needs longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// How often is looked whether it has ended.
+/// How often to check whether it has ended.
 const TICK: Duration = Duration::from_millis(5);
 
 /// The flash: sixteen pages.

@@ -40,7 +40,7 @@ const CONSOLE_TAIL: usize = 2 << 10;
 /// A line that the guest sends is a word.
 const LINE_MAX: u64 = 64;
 
-/// How often is looked whether a guest that is waited for still runs.
+/// How often to check, while waiting for a guest, whether it still runs.
 const TICK: Duration = Duration::from_millis(250);
 
 /// The file with what the console said, in the machine's directory.

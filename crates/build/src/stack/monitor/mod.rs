@@ -12,19 +12,19 @@ use hoopy_store::layer::{EntryPath, Kind};
 use super::secrets::add_agent;
 use super::{Stack, StackError};
 
-/// The service.
+/// The service that runs the agent: path, mode and text.
 const SERVICE: (&str, u32, &str) = ("etc/init.d/hoopy-serve", 0o755, include_str!("hoopy-serve.initd"));
 
-/// What starts it.
+/// The link that starts it in the runlevel `default`, and its target.
 const RUNLEVEL: (&str, &str) = ("etc/runlevels/default/hoopy-serve", "/etc/init.d/hoopy-serve");
 
-/// What runs it.
+/// The interpreter of the service, which OpenRC brings.
 const OPENRC: &str = "sbin/openrc-run";
 
-/// A page for an image.
+/// The page of an image, as a layer.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
-    /// As `hoopy.toml` has them.
+    /// `[monitor]` of `hoopy.toml`.
     pub settings: &'a Settings,
     /// The architecture of the agent.
     pub arch: Arch,

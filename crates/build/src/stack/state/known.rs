@@ -9,10 +9,10 @@ pub struct Known {
     pub directory: &'static str,
     /// The services that use it.
     pub services: &'static [&'static str],
-    /// What a machine without it has lost after a boot.
+    /// What a machine loses at each boot without it.
     pub lost: &'static str,
-    /// Whether its services had better not start without it. Not where the machine is reached by them, nor where it is but
-    /// slower or less exact.
+    /// Whether its services must not start without it. False where the machine is reached through them, or where they
+    /// are only slower or less exact.
     pub waits: bool,
 }
 
@@ -26,7 +26,7 @@ const fn known(
     Known { package, directory, services, lost, waits }
 }
 
-/// All that are known, by package.
+/// All known directories, sorted by package.
 pub const KNOWN: [Known; 26] = [
     known(
         "acme-client",

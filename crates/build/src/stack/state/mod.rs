@@ -32,10 +32,10 @@ const NEEDS: &str = "etc/rc.conf.d/hoopy-state.conf";
 /// State that cannot be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum StateLayerError {
-    /// No filesystem to keep it on, or not one.
+    /// No filesystem to keep the state on, or several.
     #[error("state: {0}")]
     Filesystem(String),
-    /// A path that leads over a link to a directory which is listed too, or to none.
+    /// A path that overlaps another one after links are followed, or that is not a directory in memory.
     #[error("state:{line}: /{path}: {message}")]
     Path {
         /// The line.
@@ -51,12 +51,12 @@ pub enum StateLayerError {
     /// `secrets/` cannot be read.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
-    /// Nothing could run the service.
+    /// The image has no OpenRC to run the service.
     #[error("`state` needs OpenRC, whose service binds it, and no package brings /sbin/openrc-run")]
     NoOpenrc,
 }
 
-/// What the layer is made of.
+/// The inputs of the layer.
 pub struct StateInputs<'a> {
     /// The system directory.
     pub system: &'a System,
@@ -68,7 +68,7 @@ pub struct StateInputs<'a> {
     pub agents: &'a [PathBuf],
 }
 
-/// The layer over `stack`.
+/// Makes the layer that goes over `stack`: the map, the services and the agent.
 ///
 /// # Errors
 /// [`StackError`].
@@ -99,7 +99,7 @@ pub fn layer(inputs: &StateInputs<'_>, stack: &Stack, store: &Store) -> Result<L
     Ok(builder.finish(store)?)
 }
 
-/// What is kept; links in the paths are followed now, so that nothing is followed on the machine.
+/// The directories to keep. Links in the paths are followed here, so that none is followed on the machine.
 fn directories(system: &System, stack: &Stack, on: &str) -> Result<Vec<Directory>, StateLayerError> {
     let mut found: Vec<Directory> = Vec::new();
     for line in &system.state.lines {
@@ -134,7 +134,7 @@ fn backup(system: &System) -> Result<Option<Backup>, StateLayerError> {
     Ok(Some(Backup { to: settings.to.clone(), keep: settings.keep, recipients }))
 }
 
-/// Services that are known to keep their state in what is listed start only where it is there.
+/// The lines that let services start only if the state that they are known to keep is there.
 fn needs(system: &System, stack: &Stack) -> String {
     let required = |directory: &str| {
         system.state.lines.iter().any(|line| !line.optional && line.path.as_bytes() == directory.as_bytes())

@@ -1,21 +1,21 @@
-//! What is known of problems, and what is still to be told of them. No clock and no file: both come from outside.
+//! The known problems, and the events that are still to be sent. Reads no clock and no file: the caller brings both.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use hoopy_boot::status::{Problem, Severity, Status};
 use serde::{Deserialize, Serialize};
 
-/// So many seconds a problem has to last: a moment's is none.
+/// How many seconds a problem must last before it is reported: what is over in a moment needs no alert.
 const LASTS: u64 = 30;
 
-/// So many seconds it has to be away before it is over: what comes and goes is told once.
+/// How many seconds a problem must be gone before it counts as over: one that comes and goes is reported once.
 const OVER: u64 = 300;
 
-/// No more events than this in an hour: beyond that, nobody reads them. What is left out is counted and told.
+/// The most events in an hour: more would not be read. Those left out are counted, and their number is reported.
 const STORM: usize = 12;
 const HOUR: u64 = 3600;
 
-/// So many wait for a program that fails; the oldest give way.
+/// The most events that wait for a program that fails; the oldest are dropped first.
 const MAX_QUEUE: usize = 50;
 
 /// Seconds before a program that failed is tried again: the first time, and at most.
@@ -25,7 +25,7 @@ const RETRY_MAX: u64 = 3600;
 /// The version of [`Event`] that is written.
 const VERSION: u32 = 1;
 
-/// What programs are told.
+/// What a program of `alert.d` gets on standard input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// The version of this format.
@@ -36,7 +36,7 @@ pub struct Event {
     pub host: String,
     /// When, in seconds since 1970.
     pub time: u64,
-    /// What the problem is called as long as it lasts.
+    /// Identifies the problem, from its first event to `over`.
     pub id: String,
     /// `critical`, `warning` or `info`.
     pub severity: String,
@@ -55,7 +55,7 @@ struct Known {
     what: String,
 }
 
-/// An event that a program has yet to be told.
+/// An event that a program has yet to receive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
     /// The event.
@@ -66,7 +66,7 @@ pub struct Pending {
     pub due: u64,
 }
 
-/// Everything that is known.
+/// The known problems, and the events that each program has yet to receive.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Book {
@@ -75,12 +75,12 @@ pub struct Book {
     /// When events were made, for storms.
     recent: Vec<u64>,
     left_out: u64,
-    /// What each program has yet to be told.
+    /// The events that each program has yet to receive, oldest first.
     pub queues: BTreeMap<String, VecDeque<Pending>>,
 }
 
 impl Book {
-    /// Takes a look at the machine: what is new becomes events for these programs.
+    /// Compares `status` with what is known, and queues events for `programs` about what is new.
     pub fn observe(&mut self, status: &Status, programs: &[String], now: u64) {
         self.queues.retain(|program, _| programs.contains(program));
         self.recent.retain(|time| now.saturating_sub(*time) < HOUR);
@@ -125,12 +125,12 @@ impl Book {
         }
     }
 
-    /// Whether the problem has lasted long enough, and is told for the first time.
+    /// Whether the problem has lasted long enough and has not been reported yet.
     fn is_new(&mut self, problem: &Problem, now: u64) -> bool {
         let new = || Known { since: now, last: now, told: false, what: String::new() };
         let known = self.known.entry(problem.id.clone()).or_insert_with(new);
         known.last = now;
-        // A boot that failed may end in a moment, and with it this.
+        // The machine may reboot right after a failed boot, so this is reported at once.
         let lasts = problem.id == "health" || now.saturating_sub(known.since) >= LASTS;
         let is_new = lasts && !known.told;
         if is_new {
@@ -140,7 +140,7 @@ impl Book {
         is_new
     }
 
-    /// What was not seen for long enough leaves the book.
+    /// Removes the problems that have been gone for long enough, and returns them.
     fn take_over(&mut self, now: u64) -> Vec<(String, Known)> {
         let gone = |known: &Known| {
             let patience = if known.told { OVER } else { LASTS };
@@ -189,7 +189,7 @@ impl Book {
         (first.due <= now).then_some(&first.event)
     }
 
-    /// The first event of a program was told, or was not.
+    /// Records whether a program took its first event: removes it, or sets when to try again.
     pub fn done(&mut self, program: &str, success: bool, now: u64) {
         let Some(queue) = self.queues.get_mut(program) else { return };
         if success {

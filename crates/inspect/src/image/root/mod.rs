@@ -95,7 +95,7 @@ pub struct Root {
 /// What makes two entries of one archive hard links: device, inode, type.
 type LinkKey = ((u32, u32), u32, u32);
 
-/// So many lost entries are named; the rest are counted.
+/// How many lost entries are named; the rest are counted.
 pub const MAX_LOST: usize = 1000;
 
 /// Symbolic links in one path (`MAXSYMLINKS`, include/linux/namei.h).

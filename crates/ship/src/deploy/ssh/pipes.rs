@@ -13,13 +13,13 @@ use hoopy_base::terminal::harmless;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-/// How often it is looked whether to wait any longer.
+/// How often to check whether to wait any longer.
 pub const TICK: Duration = Duration::from_millis(50);
 
 /// How long words on standard error may come behind the end of the process that said them.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
-/// So much of what ssh and the machine say on standard error is kept.
+/// How much of the standard error of ssh and the machine is kept.
 const MAX_WORDS: usize = 64 << 10;
 
 fn ready(fd: impl AsFd, flags: PollFlags) -> io::Result<bool> {

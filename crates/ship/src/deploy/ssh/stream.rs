@@ -8,7 +8,7 @@ use hoopy_base::pace::{Pace, Patience};
 use super::pipes::{self, Words};
 use super::{PAUSE, Process, Ssh, SshError, command, read_script};
 
-/// So much is read at a time.
+/// How much is read at a time.
 const PART: usize = 256 << 10;
 
 impl Ssh {
