@@ -18,7 +18,7 @@ pub const MAX_NAME: usize = 100;
 pub enum Kind {
     /// A regular file.
     File,
-    /// Another name of a file before it.
+    /// Another name of an earlier file.
     Hardlink,
     /// A symbolic link.
     Symlink,
@@ -72,7 +72,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// One of this kind, with nothing in it.
+    /// An empty entry of this kind.
     pub fn new(path: &[u8], kind: Kind) -> Self {
         let (path, target, attributes) = (path.to_vec(), Vec::new(), Vec::new());
         let (mode, user, group, size, modified, device) = (0o600, 0, 0, 0, 0, (0, 0));
@@ -111,7 +111,7 @@ impl Header {
         block
     }
 
-    /// What a block says; an error is what was found where a header must be.
+    /// Decodes a block; the error says what was found where a header must be.
     pub fn decode(block: &[u8; BLOCK]) -> Result<Self, String> {
         let field = |at: usize, size: usize| block.get(at..at + size).unwrap_or_default();
         let number =

@@ -12,10 +12,10 @@ pub const MANIFEST: &str = "hoopy-backup.json";
 /// The version that is written.
 pub const VERSION: u32 = 1;
 
-/// More than thousands of directories take.
+/// The largest manifest that is read: thousands of directories fit.
 pub const MAX: u64 = 1 << 20;
 
-/// What a backup says of itself.
+/// The description at the start of a backup: whose state it is, and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The version of this format.
@@ -31,7 +31,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// One of a machine that runs `image`.
+    /// The manifest of a machine that runs `image`.
     pub fn new(name: &str, image: &str, made: u64, directories: Vec<String>) -> Self {
         Self { version: VERSION, name: name.to_owned(), image: image.to_owned(), made, directories }
     }

@@ -10,7 +10,7 @@ use super::pax;
 /// What an archive holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contents {
-    /// What it says of itself.
+    /// Its manifest.
     pub manifest: Manifest,
     /// How many files, directories and links.
     pub entries: u64,

@@ -18,7 +18,7 @@ use super::read::{self, Contents, Entry};
 /// A block of zeros of this size becomes a hole.
 const HOLE: usize = 4096;
 
-/// Directories get their owner and mode when all is in them.
+/// Directories get their owner and mode after their contents.
 struct Finished {
     directory: OwnedFd,
     header: Header,
@@ -132,13 +132,13 @@ fn fill(from: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Gives a file what is its own: the owner first, since giving it away takes bits of its mode and its capabilities.
+/// Sets the owner, mode and attributes of a file: the owner first, since giving it away takes bits of its mode and its capabilities.
 fn finish(file: impl AsFd, header: &Header) -> io::Result<()> {
     fchown(&file, Some(Uid::from_raw(header.user)), Some(Gid::from_raw(header.group)))?;
     fchmod(&file, Mode::from_raw_mode(header.mode))?;
     for (name, value) in &header.attributes {
         match fsetxattr(&file, name.as_slice(), value, XattrFlags::empty()) {
-            // A filesystem without them: what they said is lost there whoever copies.
+            // A filesystem without extended attributes loses them, whatever program copies.
             Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error.into()),
         }

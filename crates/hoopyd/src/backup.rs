@@ -23,7 +23,7 @@ const ENDING: &str = ".tar.zst.age";
 /// The image's own description.
 const RELEASE: &str = "etc/hoopy-release";
 
-/// Gives the archive to `out`, in the clear: what carries it is ssh, and the owner's computer encrypts it.
+/// Writes the archive to `out`, unencrypted: ssh carries it, and the owner's computer encrypts it.
 ///
 /// # Errors
 /// [`AgentError`]; the archive has no end then.
@@ -33,7 +33,7 @@ pub fn to_owner(root: &Path, out: impl Write) -> Result<(), AgentError> {
 }
 
 /// Writes an encrypted backup to the directory that the image names, reads it back, and removes the oldest beyond the number
-/// to keep. Gives its path.
+/// to keep. Returns its path.
 ///
 /// # Errors
 /// [`AgentError`]; no backup is removed then.
@@ -79,7 +79,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Removes the oldest backups of this machine but `keep`. Their names sort by time.
+/// Removes the oldest backups of this machine, all but `keep`. Their names sort by time.
 fn prune(dir: &Path, name: &str, keep: u32) -> Result<(), AgentError> {
     let failed = |what| AgentError::io(what, dir);
     let mut found = Vec::new();

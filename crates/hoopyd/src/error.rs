@@ -33,7 +33,7 @@ pub enum AgentError {
     /// Some volumes were not unlocked.
     #[error("{}", .0.join("; "))]
     Volumes(Vec<String>),
-    /// The filesystem that something lies on is not there.
+    /// A filesystem that is needed is not mounted.
     #[error("{on}: not mounted: {reason}")]
     Filesystem {
         /// Its mount point.
@@ -42,14 +42,14 @@ pub enum AgentError {
         reason: String,
     },
     /// A directory that has no state yet.
-    #[error("/{0}: its state is not there")]
+    #[error("/{0}: its state is missing")]
     NoState(String),
-    /// The image says nothing of backups.
+    /// The image has no settings for backups.
     #[error(
         "this image makes no backups of its own: expected `to` under [backup] in hoopy.toml, found nothing"
     )]
     NoBackup,
-    /// Nobody to encrypt a backup for.
+    /// The recipients in the image's settings cannot be used.
     #[error("the recipients of backups: {0}")]
     Recipients(String),
     /// A program of `backup.d` failed.

@@ -1,4 +1,4 @@
-//! Small files of JSON, read within bounds and written whole.
+//! Small JSON files: read up to a limit, and written whole or not at all.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use serde_json::{from_slice, to_vec_pretty};
 
 use crate::error::AgentError;
 
-/// More than a line for each of thousands of directories takes.
+/// The largest file that is read: a line for each of thousands of directories fits.
 const MAX: u64 = 4 << 20;
 
-/// Reads one.
+/// Reads a file.
 ///
 /// # Errors
 /// [`AgentError`].
@@ -19,7 +19,7 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Agent
     from_slice(&bytes).map_err(|error| AgentError::Map { path: path.to_owned(), reason: error.to_string() })
 }
 
-/// Writes one that everybody may read; the directory is made.
+/// Writes a file that everybody may read, and creates its directory.
 ///
 /// # Errors
 /// [`AgentError::Io`].

@@ -1,4 +1,4 @@
-//! Running a program of the machine's owner, within limits: of time, and of what it may say.
+//! Runs a program of the machine's owner, with a limit for its time and its output.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// What programs find others with.
+/// The `PATH` of these programs.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How often to check whether a program has ended.
@@ -128,7 +128,7 @@ impl Pipes<'_> {
                 Ok(read) => {
                     let room = MAX_SAID.saturating_sub(self.text.len()).min(read);
                     self.text.extend(buffer.get(..room).unwrap_or_default());
-                    // It may say more than anybody can read, but not faster than it is looked after.
+                    // A program that writes without end must not keep this loop from the clock.
                     if room == 0 {
                         break;
                     }

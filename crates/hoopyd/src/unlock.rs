@@ -16,7 +16,7 @@ use crate::{identity, map, outcome, secrets};
 /// Where the programs are, below the root.
 const PROGRAMS: &str = "etc/hoopy/unlock.d";
 
-/// What they find programs with.
+/// The `PATH` of these programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How long a program may take: a key that is stretched costs seconds, a large pool some more.

@@ -253,6 +253,6 @@ fn a_directory_whose_state_is_not_there_is_named_and_no_backup_is_made() {
     machine.boots();
     fs::remove_dir_all(machine.path("persist/hoopy/state/var-lib-app")).unwrap();
     let error = backup::to_directory(machine.root()).unwrap_err().to_string();
-    assert_eq!(error, "/var/lib/app: its state is not there");
+    assert_eq!(error, "/var/lib/app: its state is missing");
     assert!(machine.backups().is_empty());
 }

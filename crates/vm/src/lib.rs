@@ -57,7 +57,7 @@ pub use tools::{Firmware, Places};
 /// A port of the guest that is reachable from the host, on 127.0.0.1 only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forward {
-    /// What it is called when it is shown: `SSH`, `HTTP`.
+    /// The name to show: `SSH`, `HTTP`.
     pub name: String,
     /// The port in the guest.
     pub guest: u16,
@@ -95,7 +95,7 @@ pub struct VmConfig {
     pub boot: Boot,
     /// Bytes of memory; rounded up to MiB.
     pub memory: u64,
-    /// How many processors; none for as many as are usual with its accelerator.
+    /// How many processors; `None` for the usual number with its accelerator.
     pub cpus: Option<u32>,
     /// Ports to forward.
     pub forwards: Vec<Forward>,
@@ -109,7 +109,7 @@ pub struct VmConfig {
     pub disks: Vec<ScratchDisk>,
     /// What is kept of it beside disks.
     pub platform: Platform,
-    /// The identity that opens its secrets, where it gets one.
+    /// The identity that opens its secrets, if it gets one.
     pub identity: Option<Handover>,
     /// Which accelerator.
     pub acceleration: Acceleration,
@@ -120,7 +120,7 @@ pub struct VmConfig {
 }
 
 impl VmConfig {
-    /// A machine with nothing but what it boots; temporary files are where the system keeps them.
+    /// A machine with only what it boots; temporary files go where the system keeps them.
     pub fn new(arch: Arch, boot: Boot, memory: u64) -> Self {
         Self {
             arch,

@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 use super::error::VmError;
 use super::scratch;
 
-/// What is left free, so that a deploy can be tried from inside: one more image of usual size.
+/// The free space, so that a deploy can be tried from inside: one more image of usual size.
 const SPARE: u64 = 128 << 20;
 
 /// A partition that is kept.
@@ -24,7 +24,7 @@ const SPARE: u64 = 128 << 20;
 pub struct KeptPartition {
     /// The image: raw, one filesystem, no partition table.
     pub path: PathBuf,
-    /// What it is called, so that the `fstab` finds it.
+    /// The UUID or label by which the `fstab` finds it.
     pub volume: Volume,
     /// How large a new one is, at least.
     pub size: u64,

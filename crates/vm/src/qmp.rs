@@ -27,18 +27,18 @@ use serde::Deserialize;
 use super::error::VmError;
 use super::escape::escaped;
 
-/// Before this nothing is reported.
+/// Ends QEMU's negotiation: before this command, it reports nothing.
 const HELLO: &[u8] = b"{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"query-status\"}\n";
 const ASK: &[u8] = b"{\"execute\":\"query-status\"}\n";
 
-/// The states in which a machine waits for somebody to mend something. `paused` is not among them: that is what
+/// The states in which a machine stands still until a fault is fixed. `paused` is not among them: that is what
 /// `stop` in QEMU's own monitor does.
 const PAUSED: [&str; 4] = ["internal-error", "io-error", "guest-panicked", "watchdog"];
 
 /// What QEMU calls a KVM that cannot go on.
 pub(super) const INTERNAL_ERROR: &str = "internal-error";
 
-/// For what QEMU, which has ended, said last.
+/// How long to wait for the last message of a QEMU that has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A connection.
@@ -48,7 +48,7 @@ pub(super) struct Qmp {
     state: Shared,
 }
 
-/// What is known of the machine; for several to look at.
+/// The state of the machine, shared between threads.
 #[derive(Debug, Clone, Default)]
 pub struct Shared(Arc<(Mutex<State>, Condvar)>);
 
@@ -71,7 +71,7 @@ pub(super) enum Ended {
     Off,
 }
 
-/// A machine that waits for somebody to mend something.
+/// A machine that stands still until a fault is fixed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paused {
     /// QEMU's word for it: `internal-error`, `io-error`, `guest-panicked`, `watchdog`.
@@ -81,7 +81,7 @@ pub struct Paused {
 }
 
 impl Qmp {
-    /// Listens in the directory `dir`, where nobody listens any more.
+    /// Listens in the directory `dir`, where no other listener is left.
     ///
     /// # Errors
     /// [`VmError::Io`], [`VmError::Start`].
@@ -101,7 +101,7 @@ impl Qmp {
         Ok(Self { path, state })
     }
 
-    /// What QEMU is to be told.
+    /// QEMU's options for this connection.
     ///
     /// # Errors
     /// [`VmError::PathNotUtf8`].
@@ -110,12 +110,12 @@ impl Qmp {
         Ok(["-qmp".to_owned(), format!("unix:{}", escaped(socket))])
     }
 
-    /// What is known now.
+    /// The current state.
     pub fn state(&self) -> Shared {
         self.state.clone()
     }
 
-    /// Why QEMU, whose process has ended, did; none where it did not say.
+    /// Why the process of QEMU ended; `None` where it did not say.
     pub fn ended(&self) -> Option<Ended> {
         // A QEMU that did not come so far never called.
         drop(UnixStream::connect(&self.path));
@@ -141,7 +141,7 @@ impl Shared {
         self.lock().status.clone()
     }
 
-    /// Whether the machine waits for somebody to mend something.
+    /// Whether the machine stands still until a fault is fixed.
     pub fn paused(&self) -> Option<Paused> {
         let state = self.lock();
         let status = state.status.clone().filter(|status| PAUSED.contains(&status.as_str()))?;

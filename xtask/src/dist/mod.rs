@@ -69,16 +69,22 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let own = built.iter().find(|(arch, _)| arch == std::env::consts::ARCH);
     let words = files::words(own.map_or(first, |(_, program)| program))?;
     let (version, epoch) = (env!("CARGO_PKG_VERSION").to_owned(), epoch()?);
-    let _ = fs::remove_dir_all(&output);
+    // It may be any directory of the user's: what lies there and is not of a release stays.
     fs::create_dir_all(&output).with_context(|| format!("make {}", output.display()))?;
+    let mut names = Vec::new();
     for (arch, program) in &built {
         let files = files::all(program, &hoopyd::dir().join(format!("hoopyd-{arch}")), arch, &words)?;
         let release = Release { version: version.clone(), arch: arch.clone(), epoch, files };
-        write(&output, &release.tarball_name(), &tarball::write(&release)?)?;
-        write(&output, &deb::file_name(&release), &deb::write(&release)?)?;
-        write(&output, &apk::file_name(&release), &apk::write(&release)?)?;
+        for (name, content) in [
+            (release.tarball_name(), tarball::write(&release)?),
+            (deb::file_name(&release), deb::write(&release)?),
+            (apk::file_name(&release), apk::write(&release)?),
+        ] {
+            write(&output, &name, &content)?;
+            names.push(name);
+        }
     }
-    checksums(&output)?;
+    checksums(&output, names)?;
     for what in &missing {
         println!("dist: MISSING: {what}");
     }
@@ -142,11 +148,7 @@ fn write(output: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 /// What `sha256sum --check` reads.
-fn checksums(output: &Path) -> anyhow::Result<()> {
-    let mut names: Vec<String> = Vec::new();
-    for entry in fs::read_dir(output)? {
-        names.push(entry?.file_name().to_string_lossy().into_owned());
-    }
+fn checksums(output: &Path, mut names: Vec<String>) -> anyhow::Result<()> {
     names.sort();
     let line = |name: &String| {
         let digest = Sha256::digest(fs::read(output.join(name))?);

@@ -54,7 +54,7 @@ fn forgotten(view: &View<'_>) -> Vec<Finding> {
         let Known { package, directory, lost, .. } = known;
         let message = format!("{package} keeps state in {directory}, which each boot erases: {lost}");
         let fix =
-            format!("add the line `{directory}` to `state`, or `{directory} forget` where that is meant");
+            format!("add the line `{directory}` to `state`, or `{directory} forget` if that is intended");
         warning("state".to_owned(), None, message, fix)
     };
     KNOWN.iter().filter(tells).map(finding).collect()

@@ -262,7 +262,7 @@ impl Conversion<'_> {
             let address = |text: &String| {
                 let hint = "expected an address and a port, as 127.0.0.1:8080 or [::]:80";
                 text.parse::<std::net::SocketAddr>()
-                    .map_err(|_| self.value("monitor.listen", format!("{text:?} is no address: {hint}")))
+                    .map_err(|_| self.value("monitor.listen", format!("{text:?} is not an address: {hint}")))
             };
             settings.listen = listen.iter().map(address).collect::<Result<_, _>>()?;
         }

@@ -63,7 +63,7 @@ impl std::str::FromStr for Forward {
             Some((host, guest)) => parse(host).zip(parse(guest)),
             None => parse(text).map(|guest| (0, guest)),
         };
-        let bad = || format!("{text:?} is not a port: write GUEST or HOST:GUEST, as 22 or 8080:80");
+        let bad = || format!("{text:?} is not a port: write GUEST or HOST:GUEST, such as 22 or 8080:80");
         pair.map(|(host, guest)| Self { host, guest }).ok_or_else(bad)
     }
 }

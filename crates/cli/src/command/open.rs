@@ -53,18 +53,22 @@ pub fn run(global: &Global, own: &OpenPage) -> Result<Exit> {
     if !global.quiet {
         note(format!("{}: {summary}", host.name));
     }
-    if !own.no_browser && !browse(&address) && !global.quiet {
-        note("no browser could be started here: open the address by hand");
+    if !own.no_browser {
+        browse(&address, global.quiet);
     }
     serve(&listener, &ssh)
 }
 
-/// Starts the browser of this computer's desktop.
-fn browse(address: &str) -> bool {
+/// Starts the browser of this computer's desktop. It may stay for as long as the page is open, so nothing waits for it.
+fn browse(address: &str, quiet: bool) {
     let desktop = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
     let mut command = Command::new("xdg-open");
     command.arg(address).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    desktop && command.status().is_ok_and(|status| status.success())
+    thread::spawn(move || {
+        if !(desktop && command.status().is_ok_and(|status| status.success())) && !quiet {
+            note("no browser could be started here: open the address by hand");
+        }
+    });
 }
 
 /// Passes connections on until the connection to the machine is lost.

@@ -65,7 +65,7 @@ impl Classify for SignerError {
     fn class(&self) -> Class {
         match self {
             Self::Key(error) => error.class(),
-            Self::EmptyCommand => System.hint("write the program and its arguments, as sign = [\"sign-with-token\", \"{key}\"]"),
+            Self::EmptyCommand => System.hint("write the program and its arguments, such as sign = [\"sign-with-token\", \"{key}\"]"),
             Self::Run { .. } | Self::Failed { .. } => {
                 Script.hint("`hoopy build --unsigned` leaves the signatures out")
             }

@@ -88,7 +88,7 @@ fn secrets(status: &Status, all: &mut Vec<Problem>) {
                     "secrets".to_owned(),
                     Critical,
                     what,
-                    "run hoopyd status on the machine for all",
+                    "run /usr/libexec/hoopy/hoopyd status on the machine for all",
                 ));
             }
             _ => {}
