@@ -52,6 +52,11 @@ impl Pace {
         self.patience
     }
 
+    /// How long it goes on waiting where nothing more comes.
+    pub fn left(&self) -> Duration {
+        self.patience.idle.min(self.budget)
+    }
+
     /// Takes note that `total` bytes have come by `now`; says so where that is too few.
     pub fn check(&mut self, now: Instant, total: u64) -> Option<Stall> {
         let came = total.saturating_sub(self.last.1);

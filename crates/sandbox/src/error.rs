@@ -144,6 +144,8 @@ pub enum SandboxError {
         id: LayerId,
         /// What went wrong, and with which path.
         message: String,
+        /// What the system calls it.
+        kind: io::ErrorKind,
     },
     /// The kernel refused a step of making the sandbox.
     #[error("cannot {what}: {source}")]
@@ -186,6 +188,16 @@ impl SandboxError {
             Self::Unpack { message, .. } => message.contains(OUTSIDE),
             _ => false,
         }
+    }
+
+    /// Whether a disk or a quota was full, or the memory that stands for a disk.
+    pub fn is_full(&self) -> bool {
+        let kind = match self {
+            Self::Unpack { kind, .. } => *kind,
+            Self::Setup { source, .. } | Self::Io { source, .. } => source.kind(),
+            _ => return false,
+        };
+        matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
     pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {

@@ -262,7 +262,7 @@ impl Session {
         }
         let contents = contents.map(|path| {
             let message = |e: io::Error| format!("cannot open {}: {e}", path.display());
-            File::open(path).map_err(|e| SandboxError::Unpack { id, message: message(e) })
+            File::open(path).map_err(|e| SandboxError::Unpack { id, kind: e.kind(), message: message(e) })
         });
         let contents = contents.transpose()?;
         let mut failed = None;
@@ -280,10 +280,11 @@ impl Session {
             (Err(died), Some(e)) if e.kind() == io::ErrorKind::BrokenPipe => Err(died),
             (Err(_), Some(source)) => Err(SandboxError::Io { what: format!("read layer {id}"), source }),
             (Err(died), None) => Err(died),
-            (Ok(()), _) => self
-                .answer()?
-                .map(drop)
-                .map_err(|failure| SandboxError::Unpack { id, message: failure.to_string() }),
+            (Ok(()), _) => self.answer()?.map(drop).map_err(|failure| SandboxError::Unpack {
+                id,
+                kind: failure.source.kind(),
+                message: failure.to_string(),
+            }),
         }
     }
 

@@ -5,7 +5,6 @@ use std::io::{self, BufReader, Read, Seek as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::sleep;
 
 use hoopy_apk::Checksum;
 use hoopy_base::digest::{ContentId, Hasher, of_reader};
@@ -72,13 +71,7 @@ pub fn package(
     let file = download.location.rsplit('/').next().unwrap_or_default();
     let _span = tracing::debug_span!("fetch", what = file).entered();
     let mut part = Part::open(download, store)?;
-    let mut waits = client.limits().waits.iter();
-    while let Err(e) = part.grow(download, client, progress) {
-        match waits.next().filter(|_| e.may_pass()) {
-            Some(wait) => sleep(*wait),
-            None => return Err(e),
-        }
-    }
+    client.retry(|| part.grow(download, client, progress))?;
     part.prove(download).and_then(|id| part.keep(store, id)).inspect_err(|_| part.discard())
 }
 

@@ -43,14 +43,20 @@ pub enum FetchError {
         reason: String,
     },
     /// The mirror was reached, and sent nothing, or next to nothing.
-    #[error("{place}: waited {} s {what}", .waited.as_secs_f64().ceil())]
+    #[error(
+        "{place}: waited {} s {what}{}",
+        .waited.as_secs_f64().round().max(1.0),
+        if *.tries > 1 { format!(" ({tries} tries)") } else { String::new() }
+    )]
     Stalled {
         /// The address.
         place: String,
-        /// How long it was waited for.
+        /// How long it was waited for, in the last try.
         waited: Duration,
         /// For what.
         what: String,
+        /// How often it was tried.
+        tries: u32,
     },
     /// The mirror gives another size than the index or the lock says.
     #[error("{place}: expected {expected} bytes, found {found}")]
@@ -112,7 +118,15 @@ impl FetchError {
                 return Self::Unreachable { place: place.to_owned(), reason: error.to_string() };
             }
         };
-        Self::Stalled { place: place.to_owned(), waited, what }
+        Self::Stalled { place: place.to_owned(), waited, what, tries: 1 }
+    }
+
+    /// The same, after so many tries.
+    fn after(self, tries: u32) -> Self {
+        match self {
+            Self::Stalled { place, waited, what, .. } => Self::Stalled { place, waited, what, tries },
+            other => other,
+        }
     }
 
     /// Whether it may go well when it is tried again.

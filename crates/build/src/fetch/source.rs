@@ -1,5 +1,7 @@
 //! Opening what a mirror has: an HTTP(S) address or a file.
 
+mod deadline;
+
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::time::{Duration, Instant};
@@ -90,7 +92,8 @@ impl Client {
             .timeout_per_read(Some(limits.body.idle))
             .user_agent(concat!("hoopy/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self { agent: config.into(), limits }
+        let resolver = ureq::unversioned::resolver::DefaultResolver::default();
+        Self { agent: ureq::Agent::with_parts(config, deadline::connector(), resolver), limits }
     }
 
     /// Opens `location` from `offset` on.
@@ -107,14 +110,17 @@ impl Client {
             request = request.header("Range", format!("bytes={offset}-"));
         }
         let place = || address.to_owned();
-        let response = match request.call() {
+        let started = Instant::now();
+        // Redirects have the time of one answer together: each begins the limits of the client anew.
+        let until = started + self.limits.connect * 2 + self.limits.answer;
+        let response = match deadline::within(until, || request.call()) {
             Ok(response) => response,
             // The part on disk is as long as the whole file, or longer: begin again.
             Err(ureq::Error::StatusCode(416)) if offset > 0 => return self.open_remote(address, 0),
             Err(ureq::Error::StatusCode(status @ (404 | 410))) => {
                 return Err(FetchError::Missing { place: place(), status: Some(status) });
             }
-            Err(ureq::Error::Timeout(phase)) => return Err(self.late(address, phase)),
+            Err(ureq::Error::Timeout(phase)) => return Err(late(address, started, until, phase)),
             Err(e) => return Err(FetchError::Unreachable { place: place(), reason: e.to_string() }),
         };
         let partial = response.status().as_u16() == 206;
@@ -124,31 +130,30 @@ impl Client {
         })
     }
 
-    /// Which limit it was that ran out.
-    fn late(&self, address: &str, phase: ureq::Timeout) -> FetchError {
-        let (waited, what) = match phase {
-            ureq::Timeout::Resolve => (self.limits.connect, "for its name to be looked up"),
-            ureq::Timeout::Connect => (self.limits.connect, "to be connected"),
-            ureq::Timeout::PerRead => (self.limits.body.idle, "for an answer"),
-            _ => (self.limits.answer, "for an answer"),
-        };
-        FetchError::Stalled { place: address.to_owned(), waited, what: what.to_owned() }
-    }
-
     /// All of `location`, up to `limit` bytes. A mirror that breaks off is asked again.
     ///
     /// # Errors
     /// [`FetchError`] when it is not there, breaks off, or is larger.
     pub fn read(&self, location: &str, limit: u64) -> Result<Vec<u8>, FetchError> {
+        self.retry(|| self.read_once(location, limit))
+    }
+
+    /// Fetches again where that may go well.
+    ///
+    /// # Errors
+    /// What `fetch` failed with the last time.
+    pub(super) fn retry<T>(&self, mut fetch: impl FnMut() -> Result<T, FetchError>) -> Result<T, FetchError> {
         let mut waits = self.limits.waits.iter();
+        let mut tries = 1;
         loop {
-            match self.read_once(location, limit) {
+            match fetch() {
                 Err(e) if e.may_pass() => match waits.next().filter(|wait| !wait.is_zero()) {
                     Some(wait) => std::thread::sleep(*wait),
-                    None => return Err(e),
+                    None => return Err(e.after(tries)),
                 },
                 other => return other,
             }
+            tries += 1;
         }
     }
 
@@ -163,7 +168,19 @@ impl Client {
     }
 }
 
-/// An answer that has to come fast enough.
+/// What was waited for too long, and how long it really was.
+fn late(address: &str, started: Instant, until: Instant, phase: ureq::Timeout) -> FetchError {
+    let what = match phase {
+        _ if Instant::now() >= until => "for an answer, redirects included",
+        ureq::Timeout::Resolve => "for its name to be looked up",
+        ureq::Timeout::Connect => "to be connected",
+        _ => "for an answer",
+    };
+    let (place, what) = (address.to_owned(), what.to_owned());
+    FetchError::Stalled { place, waited: started.elapsed(), what, tries: 1 }
+}
+
+/// An answer that has to come fast enough: bytes of it count, and not what HTTP puts around them.
 struct Paced<R> {
     inner: R,
     pace: Pace,
@@ -178,7 +195,7 @@ impl<R> Paced<R> {
 
 impl<R: Read> Read for Paced<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer);
+        let read = deadline::within(Instant::now() + self.pace.left(), || self.inner.read(buffer));
         if let Ok(n) = read {
             self.total += n as u64;
             if n == 0 {

@@ -7,6 +7,7 @@ use std::path::Path;
 use hoopy_apk::tar::{self, Writer};
 use hoopy_base::atomic::{Pending, directory_of};
 use hoopy_store::Store;
+use hoopy_store::layer::stored::ReadLayerError;
 use hoopy_store::layer::{Entry, EntryPath, Kind};
 
 use super::ImageError;
@@ -26,17 +27,23 @@ pub fn tar_to(path: &Path, stack: &Stack, store: &Store) -> Result<u64, ImageErr
         let masked: BTreeSet<usize> = stack.tree.masked(index, &is_boot).into_iter().collect();
         let mut carriers = carriers(&layer.entries, &masked);
         let mut at = 0;
-        layer.stream(store, &mut |entry, content| {
-            // A directory stands in every layer that has something in it: once in the archive, as it is in the end.
-            let entry = if entry.is_dir() { stack.tree.get(&entry.path).unwrap_or(entry) } else { entry };
-            let told = entry.is_dir() && !masked.contains(&at) && !dirs.insert(entry.path.clone());
-            let result = match told {
-                true => Ok(()),
-                false => put(&mut archive, at, entry, content, &masked, &mut carriers),
-            };
-            at += 1;
-            result
-        })?;
+        layer
+            .stream(store, &mut |entry, content| {
+                // A directory stands in every layer that has something in it: once in the archive, as it is in the end.
+                let entry = if entry.is_dir() { stack.tree.get(&entry.path).unwrap_or(entry) } else { entry };
+                let told = entry.is_dir() && !masked.contains(&at) && !dirs.insert(entry.path.clone());
+                let result = match told {
+                    true => Ok(()),
+                    false => put(&mut archive, at, entry, content, &masked, &mut carriers),
+                };
+                at += 1;
+                result
+            })
+            .map_err(|e| match e {
+                // The archive could not be written: which one, the system does not say.
+                ReadLayerError::Sink(source) => io(source),
+                other => other.into(),
+            })?;
     }
     archive.finish(true).and_then(|mut out| out.flush()).map_err(io)?;
     let size = pending.file().stream_position().map_err(io)?;

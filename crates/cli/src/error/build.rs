@@ -22,6 +22,7 @@ use hoopy_build::vendor::VendorError;
 use hoopy_build::watch::WatchError;
 
 use super::ErrorKind::{Failed, Fetch, Script, System, Usage};
+use super::store::{of_output, of_store};
 use super::{Class, Classify};
 
 const NETWORK: &str = "check the network, or name another mirror with --mirror: an address or a directory";
@@ -157,7 +158,8 @@ impl Classify for FetchError {
             Self::Unreachable { .. } | Self::Stalled { .. } => Fetch.hint(NETWORK),
             Self::WrongSize { .. } | Self::TooLarge { .. } | Self::Package { .. } => Fetch.hint(BAD_MIRROR),
             Self::Key { .. } => System.into(),
-            Self::Io { .. } => Failed.into(),
+            // What is being downloaded grows in the store.
+            Self::Io { source, .. } => of_store(source),
             Self::Store(error) => error.class(),
         }
     }
@@ -202,9 +204,8 @@ impl Classify for ImageError {
             Self::CommandLine(_) => {
                 System.hint("shorten `cmdline`: what the kernel would cut is the end of it")
             }
-            Self::NoEfi { .. } | Self::Uki(_) | Self::DoesNotFit(_) | Self::Archive(_) | Self::Io { .. } => {
-                Failed.into()
-            }
+            Self::NoEfi { .. } | Self::Uki(_) | Self::DoesNotFit(_) | Self::Archive(_) => Failed.into(),
+            Self::Io { source, .. } => of_output(source),
             Self::Sign(error) => error.class(),
             Self::Layer(error) => error.class(),
             Self::Secrets(error) => error.class(),
@@ -221,7 +222,7 @@ impl Classify for SegmentError {
         match self {
             Self::Layer(error) => error.class(),
             Self::Store(error) => error.class(),
-            Self::Write(_) => Failed.into(),
+            Self::Write(source) => of_store(source),
         }
     }
 }

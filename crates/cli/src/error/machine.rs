@@ -9,11 +9,14 @@ use hoopy_vm::error::doubt;
 use hoopy_vm::{VmError, WITHOUT_KVM};
 
 use super::ErrorKind::{Failed, Script, System};
+use super::store::FULL;
 use super::{Class, Classify};
 
 impl Classify for SandboxError {
     fn class(&self) -> Class {
         match self {
+            // No script is to blame: layers are unpacked into the store.
+            _ if self.is_full() => Failed.hint(FULL),
             Self::ScriptFailed { .. } | Self::Unpack { .. } if self.refused_owner() => Script.hint(
                 "the sandbox has the ids 0 to 65535: a script that gives files to others runs with --scripts vm",
             ),
@@ -113,6 +116,36 @@ impl Classify for ScriptsError {
             | Self::Twice { .. }
             | Self::TooMuch(_)
             | Self::Pack { .. } => System.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use hoopy_base::digest::LayerId;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_fault_of_a_script() {
+        let error = |errno| {
+            let source = io::Error::from_raw_os_error(errno);
+            let unpack = SandboxError::Unpack {
+                id: LayerId::from_bytes([0; 32]),
+                message: format!("cannot write usr/bin/a: {source}"),
+                kind: source.kind(),
+            };
+            [unpack, SandboxError::Setup { what: "write usr/bin/a".to_owned(), source }]
+        };
+        // ENOSPC and EDQUOT (errno(3)).
+        for full in error(28).iter().chain(&error(122)) {
+            let Class { kind, hints } = full.class();
+            assert_eq!((kind, hints), (Failed, vec![FULL.to_owned()]), "{full}");
+        }
+        for other in &error(13) {
+            assert_eq!(other.class().kind, Script, "{other}");
         }
     }
 }

@@ -82,6 +82,7 @@ impl Classify for SshError {
             ),
             Self::Cut { .. } => Failed.hint(AGAIN),
             Self::NoLogin { host, .. } => Failed.hint(format!("check whether `ssh {host}` gets in")),
+            Self::NoGreeting { host } => Failed.hint(format!("look at what `ssh {host} true` prints, which should be nothing")),
             Self::Silent { host, .. } | Self::Slow { host, .. } => {
                 Failed.hint(format!("check whether `ssh {host} true` answers, then run the command again"))
             }

@@ -14,7 +14,8 @@ use hoopy_store::tree::settle::LostPath;
 use super::ErrorKind::{Failed, Fetch, System};
 use super::{Class, Classify};
 
-const FULL: &str = "free some space with `hoopy gc`, or name a store on another disk with --store";
+pub(super) const FULL: &str = "free some space with `hoopy gc`, or name a store on another disk with --store";
+const FULL_OUTPUT: &str = "free some space on the disk of that file: older images can go";
 const NO_ACCESS: &str = "name a store that you can write to with --store";
 
 impl Classify for io::Error {
@@ -32,10 +33,19 @@ impl Classify for StoreError {
     }
 }
 
+/// Of a file that is written where the user said, which is no part of the store.
+pub(super) fn of_output(source: &io::Error) -> Class {
+    if is_full(source) { Failed.hint(FULL_OUTPUT) } else { Failed.into() }
+}
+
+fn is_full(source: &io::Error) -> bool {
+    matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// By the two reasons that the user can do something about.
-fn of_store(source: &io::Error) -> Class {
+pub(super) fn of_store(source: &io::Error) -> Class {
     match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Failed.hint(FULL),
+        _ if is_full(source) => Failed.hint(FULL),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Failed.hint(NO_ACCESS),
         _ => Failed.into(),
     }

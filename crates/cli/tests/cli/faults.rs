@@ -160,16 +160,44 @@ fn a_full_disk_is_said_and_the_next_build_with_room_works() {
     }
     let home = home();
     home.ok(&["lock", "s", "--store", "store"]);
-    let script =
-        "mkdir -p small && mount -t tmpfs -o size=70m none small && cp -r store/blob small/ && \"$@\"";
+    // While packages come; and while layers are made and unpacked for scripts, which was said to be a script's fault.
+    for script in [
+        "mkdir -p small && mount -t tmpfs -o size=1m none small && \"$@\"",
+        "mkdir -p small && mount -t tmpfs -o size=70m none small && cp -r store/blob small/ && \"$@\"",
+    ] {
+        let message = full(&home, script, &["--store", "small"]);
+        assert!(message.contains("hint: free some space with `hoopy gc`"), "{message}");
+        assert_eq!(files(&home.path("s/images")), Vec::<PathBuf>::new());
+    }
+    home.ok(&[&BUILD[..], &["--store", "store"]].concat());
+}
+
+/// What a build says for which `script` makes too small a disk.
+fn full(home: &Home, script: &str, more: &[&str]) -> String {
     let hoopy = env!("CARGO_BIN_EXE_hoopy");
     let mut command = home.command_of(Path::new("unshare"), &["--mount", "sh", "-c", script, "sh", hoopy]);
-    let out = command.args(BUILD).args(["--store", "small"]).output().unwrap();
+    let out = command.args(BUILD).args(more).output().unwrap();
     let message = String::from_utf8_lossy(&out.stderr).into_owned();
     assert_eq!(out.status.code(), Some(1), "{message}");
     assert!(message.contains("No space left on device"), "{message}");
-    assert_eq!(files(&home.path("s/images")), Vec::<PathBuf>::new());
-    home.ok(&[&BUILD[..], &["--store", "store"]].concat());
+    message
+}
+
+/// For an archive it was said without the file.
+#[test]
+fn a_full_disk_for_images_is_said_with_the_file_that_does_not_fit() {
+    if !is_root() {
+        hoopy_testkit::skip("only root may mount a small disk");
+        return;
+    }
+    let home = home();
+    home.ok(&["lock", "s", "--store", "store"]);
+    let script = "mkdir -p s/images && mount -t tmpfs -o size=200k none s/images && \"$@\"";
+    for (output, file) in [("tar", "small-1.tar"), ("uki", "small-1.efi")] {
+        let message = full(&home, script, &["--store", "store", "--output", output]);
+        assert!(message.contains(&format!("images/{file}: No space left on device")), "{message}");
+        assert!(message.contains("hint: free some space on the disk of that file"), "{message}");
+    }
 }
 
 /// Runs hoopy as an ordinary user, with these lines as /etc/subuid and /etc/subgid.

@@ -104,11 +104,12 @@ impl Ssh {
         let limit = connect + if config.batch { login } else { typing };
         match greeted(&mut child.0, Instant::now() + limit) {
             Ok(true) => {}
-            Ok(false) => return Err(SshError::of(host, &words.all(), false)),
+            Ok(false) => return Err(SshError::of(host, &words.last(), false)),
             Err(Greeting::Late) => {
                 drop(child);
-                return Err(SshError::NoLogin { host: host.to_owned(), waited: limit, words: words.all() });
+                return Err(SshError::NoLogin { host: host.to_owned(), waited: limit, words: words.last() });
             }
+            Err(Greeting::Flood) => return Err(SshError::NoGreeting { host: host.to_owned() }),
             Err(Greeting::Io(e)) => return Err(SshError::Io(e)),
         }
         let input = child.0.stdin.take();
@@ -182,9 +183,11 @@ impl Ssh {
             Err(Ended::Late) => return Err(SshError::Late(host())),
             Err(Ended::Stalled(stall)) => return Err(self.stalled(stall)),
         };
-        let words = words.all();
+        let words = words.last();
+        // No more of it is read, and ssh may have died of that: whoever set the limit says what is too much.
+        let full = said.len() as u64 >= call.limit;
         // What ssh itself fails with (ssh(1)); a script of ours never does.
-        if status.code().is_none_or(|code| code == 255) {
+        if !full && status.code().is_none_or(|code| code == 255) {
             return Err(SshError::of(&self.host, &words, true));
         }
         if said.is_empty() && !words.is_empty() {
@@ -282,8 +285,11 @@ fn attend(
     }
 }
 
+/// Why not to wait for a greeting any longer.
 enum Greeting {
     Late,
+    /// [`MAX_GREETING`] came, and the greeting did not.
+    Flood,
     Io(io::Error),
 }
 
@@ -294,7 +300,7 @@ fn greeted(child: &mut Child, until: Instant) -> Result<bool, Greeting> {
     let ready = format!("{READY}\n");
     if let Some(out) = &mut child.stdout {
         // A login shell may greet first.
-        while said.len() < MAX_GREETING {
+        loop {
             match pipes::read(out, &mut buffer).map_err(Greeting::Io)? {
                 Some(0) => break,
                 Some(n) => said.extend(buffer.get(..n).unwrap_or_default()),
@@ -304,13 +310,19 @@ fn greeted(child: &mut Child, until: Instant) -> Result<bool, Greeting> {
             if text == ready || text.ends_with(&format!("\n{ready}")) {
                 return Ok(true);
             }
+            if said.len() >= MAX_GREETING {
+                return Err(Greeting::Flood);
+            }
             if Instant::now() >= until {
                 return Err(Greeting::Late);
             }
         }
     }
     // It ends by itself, with what it has to say about it.
-    while Instant::now() < until && matches!(child.try_wait(), Ok(None)) {
+    while matches!(child.try_wait(), Ok(None)) {
+        if Instant::now() >= until {
+            return Err(Greeting::Late);
+        }
         std::thread::sleep(PAUSE);
     }
     Ok(false)

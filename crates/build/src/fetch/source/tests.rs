@@ -56,7 +56,7 @@ fn failure(address: &str) -> String {
 #[test]
 fn a_mirror_that_accepts_and_says_nothing_is_given_up_after_four_tries() {
     let (address, asked) = mirror(|_| silent());
-    assert_eq!(failure(&address), format!("{address}: waited 1 s for an answer"));
+    assert_eq!(failure(&address), format!("{address}: waited 1 s for an answer (4 tries)"));
     assert_eq!(asked.load(Ordering::Relaxed), 4);
 }
 
@@ -70,7 +70,7 @@ fn a_mirror_that_sends_its_headers_letter_by_letter_is_given_up() {
             std::thread::sleep(Duration::from_millis(100));
         }
     });
-    assert_eq!(failure(&address), format!("{address}: waited 1 s for an answer"));
+    assert_eq!(failure(&address), format!("{address}: waited 1 s for an answer (4 tries)"));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_mirror_that_stops_in_the_middle_is_given_up() {
         let _ = stream.write_all(&[HEAD, &[b'x'; 1000]].concat());
         silent();
     });
-    assert_eq!(failure(&address), format!("{address}: waited 1 s for the next byte of it"));
+    assert_eq!(failure(&address), format!("{address}: waited 1 s for the next byte of it (4 tries)"));
     assert_eq!(asked.load(Ordering::Relaxed), 4);
 }
 
@@ -107,4 +107,57 @@ fn a_mirror_that_breaks_off_once_is_asked_again() {
     });
     assert_eq!(short().read(&address, 10).unwrap(), b"abc");
     assert_eq!(asked.load(Ordering::Relaxed), 2);
+}
+
+/// Sends the headers of an answer in chunks, `first`, and `again` over and over.
+fn trickle(first: &'static [u8], again: &'static [u8]) -> (String, Arc<AtomicUsize>) {
+    mirror(move |stream| {
+        let _ = stream.write_all(&[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", first].concat());
+        while stream.write_all(again).is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    })
+}
+
+/// Such a mirror kept `hoopy lock` for ever: each byte began the time limit anew, and none was one of the answer.
+#[test]
+fn a_mirror_that_trickles_inside_the_framing_of_chunks_is_given_up() {
+    let framings: [(&str, &[u8], &[u8]); 3] =
+        [("extension", b"1;", b"x"), ("size", b"", b"0"), ("trailers", b"3\r\nabc\r\n0\r\n", b"X-a: b\r\n")];
+    for (framing, first, again) in framings {
+        let (address, asked) = trickle(first, again);
+        let expected = format!("{address}: waited 1 s for the next byte of it (4 tries)");
+        assert_eq!(failure(&address), expected, "{framing}");
+        assert_eq!(asked.load(Ordering::Relaxed), 4, "{framing}");
+    }
+}
+
+/// Ten redirects, each of which is in time, had ten times the time.
+#[test]
+fn redirects_have_the_time_of_one_answer_together() {
+    let (address, asked) = mirror(|stream| {
+        std::thread::sleep(Duration::from_millis(200));
+        let _ = stream.write_all(
+            b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        );
+    });
+    assert_eq!(
+        failure(&address),
+        format!("{address}: waited 1 s for an answer, redirects included (4 tries)")
+    );
+    // 900 ms in each of four tries.
+    assert!(asked.load(Ordering::Relaxed) <= 4 * 5, "{asked:?}");
+}
+
+#[test]
+fn a_redirect_that_is_in_time_is_followed() {
+    let first = AtomicUsize::new(0);
+    let (address, _) = mirror(move |stream| {
+        let _ = stream.write_all(if first.fetch_add(1, Ordering::Relaxed) == 0 {
+            b"HTTP/1.1 302 Found\r\nLocation: /y\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        } else {
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nX-a: b\r\n\r\n"
+        });
+    });
+    assert_eq!(short().read(&address, 10).unwrap(), b"abc");
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hoopy_base::size;
 
+use super::MAX_GREETING;
 use super::limits::Limits;
 
 /// The connection was not made, or broke. `words` are what ssh printed.
@@ -69,6 +70,15 @@ pub enum SshError {
         waited: Duration,
         /// What ssh said.
         words: String,
+    },
+    /// It says so much before it is ready that nothing else is to be expected.
+    #[error(
+        "{host} did not finish the login: expected the greeting of a login shell, found {} KiB of something else",
+        MAX_GREETING >> 10
+    )]
+    NoGreeting {
+        /// The machine.
+        host: String,
     },
     /// It is connected, and nothing comes.
     #[error(

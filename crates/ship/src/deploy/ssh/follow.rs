@@ -41,7 +41,7 @@ impl Ssh {
         drop(input);
         // What ssh itself fails with (ssh(1)).
         if self.end(&mut child)?.code().is_none_or(|code| code == 255) {
-            return Err(SshError::of(&self.host, &words.all(), true));
+            return Err(SshError::of(&self.host, &words.last(), true));
         }
         Ok(())
     }

@@ -19,8 +19,11 @@ pub const TICK: Duration = Duration::from_millis(50);
 /// How long words on standard error may come behind the end of the process that said them.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
-/// How much of the standard error of ssh and the machine is kept.
-const MAX_WORDS: usize = 64 << 10;
+/// How much of the standard error of ssh and the machine is kept: its end, where ssh says why it failed.
+const MAX_WORDS: usize = 4 << 10;
+
+/// How many lines of that are shown: all that ssh says of a host key that has changed, and no endless banner.
+const MAX_LINES: usize = 20;
 
 fn ready(fd: impl AsFd, flags: PollFlags) -> io::Result<bool> {
     let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(TICK.subsec_nanos()) };
@@ -104,18 +107,21 @@ impl Words {
             let mut buffer = [0; 4096];
             while let Ok(n @ 1..) = from.read(&mut buffer) {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                let room = MAX_WORDS.saturating_sub(kept.len()).min(n);
-                kept.extend(buffer.get(..room).unwrap_or_default());
+                kept.extend(buffer.get(..n).unwrap_or_default());
+                let excess = kept.len().saturating_sub(MAX_WORDS);
+                kept.drain(..excess);
             }
             let _ = end.send(());
         });
         Self { said, ended }
     }
 
-    /// All of it, made harmless: ssh passes on what a server says, banners too.
-    pub fn all(self) -> String {
+    /// The end of it, made harmless: ssh passes on what a server says, banners too.
+    pub fn last(self) -> String {
         let _ = self.ended.recv_timeout(LAST_WORDS);
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        harmless(&String::from_utf8_lossy(&said).replace("\r\n", "\n")).trim().to_owned()
+        let text = harmless(&String::from_utf8_lossy(&said).replace("\r\n", "\n"));
+        let lines: Vec<&str> = text.trim().lines().collect();
+        lines.get(lines.len().saturating_sub(MAX_LINES)..).unwrap_or_default().join("\n")
     }
 }

@@ -43,8 +43,8 @@ impl Ssh {
         match status.code() {
             Some(0) => Ok(()),
             // What ssh itself fails with (ssh(1)).
-            None | Some(255) => Err(SshError::of(&self.host, &words.all(), true)),
-            Some(_) => Err(SshError::Words { host: self.host.clone(), words: words.all() }),
+            None | Some(255) => Err(SshError::of(&self.host, &words.last(), true)),
+            Some(_) => Err(SshError::Words { host: self.host.clone(), words: words.last() }),
         }
     }
 

@@ -125,8 +125,11 @@ fn a_machine_that_takes_nothing_of_what_is_sent_is_not_waited_for() {
 
 #[test]
 fn a_flood_is_read_up_to_its_limit() {
-    let machine = machine("ready $1; exec cat /dev/zero");
-    assert_eq!(machine.asks("true", 100_000).unwrap_or_default().len(), 0, "it was killed by its pipe");
+    // Killed by its pipe, and where ssh itself tells of that with its own status.
+    for does in ["ready $1; exec cat /dev/zero", "ready $1; cat /dev/zero; exit 255"] {
+        let machine = self::machine(does);
+        assert!(matches!(machine.asks("true", 100_000), Ok(said) if said.len() == 100_000), "{does}");
+    }
     let machine = self::machine("ready $1; exec head -c 1000000 /dev/zero");
     assert!(matches!(machine.asks("true", 1_000_000), Ok(said) if said.len() == 1_000_000));
 }
@@ -139,4 +142,29 @@ fn what_a_server_says_does_nothing_to_a_terminal() {
     let said = error.to_string();
     assert_eq!(hoopy_base::terminal::harmless(&said), said);
     assert!(said.contains("banner \u{fffd}]0;owned\u{fffd}\n\u{fffd}Permission denied"), "{said}");
+}
+
+/// It was waited for a minute, and then said to have ended without a message.
+#[test]
+fn a_flood_instead_of_a_greeting_fails_at_once_and_is_called_one() {
+    let mut machine = machine("cat /dev/zero");
+    machine.config.limits.login = Duration::from_secs(60);
+    let error = machine.failure();
+    let expected = "nas did not finish the login: expected the greeting of a login shell, found 64 KiB of something else";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn a_machine_that_closes_its_output_and_stays_is_late() {
+    let error = machine("exec >&-; exec sleep 100").failure();
+    assert!(matches!(error, SshError::NoLogin { .. }), "{error}");
+}
+
+#[test]
+fn of_a_banner_without_an_end_the_last_lines_are_told() {
+    let error = machine("seq 1 100000 >&2; echo Permission denied >&2; exit 255").failure();
+    assert!(matches!(error, SshError::NotAllowed { .. }), "{error}");
+    let said = error.to_string();
+    assert!(said.ends_with("\n99999\n100000\nPermission denied"), "{said}");
+    assert_eq!(said.lines().count(), 21, "{said}");
 }
