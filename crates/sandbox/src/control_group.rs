@@ -41,13 +41,13 @@ impl ControlGroup {
     /// Makes groups with `limits` and begins to move process `pid` there. There is none where that is not allowed.
     /// `program` is started once, to remove what this process leaves.
     pub(super) fn of(pid: u32, limits: &Limits, program: &Path) -> Self {
+        static ENDING: OnceLock<Option<ChildStdin>> = OnceLock::new();
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let parents = parents(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"));
         let dirs: Vec<PathBuf> = parents.iter().filter_map(|parent| make(parent, limits).ok()).collect();
         if dirs.is_empty() {
             return Self::default();
         }
-        static ENDING: OnceLock<Option<ChildStdin>> = OnceLock::new();
         ENDING.get_or_init(|| start_keeper(program, &parents).ok().flatten());
         let to = dirs.clone();
         let moving =

@@ -46,9 +46,6 @@ pub use session::{Sandbox, SandboxConfig, Session};
 /// Most that is kept of what a script writes, from its end.
 pub const MAX_OUTPUT: usize = 1 << 20;
 
-/// Most paths that a script may change: more than any image has.
-pub const MAX_ENTRIES: usize = names::MAX_ENTRIES;
-
 /// The `main` of a helper. A program that uses [`Sandbox`] calls it before anything else, and above all before it
 /// starts a thread, when its first argument is `__sandbox`, and ends with what it returns.
 ///

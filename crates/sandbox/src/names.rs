@@ -8,7 +8,7 @@ use std::io;
 use hoopy_store::layer::{Entry, Kind, Xattrs};
 
 /// Most paths that a script may change: more than any image has.
-pub(super) const MAX_ENTRIES: usize = 1 << 20;
+const MAX_ENTRIES: usize = 1 << 20;
 
 /// Most bytes of names: those of a million paths of 256 bytes.
 const MAX_NAMES: usize = 256 << 20;
