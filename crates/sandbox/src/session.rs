@@ -370,7 +370,9 @@ impl Session {
             SandboxError::AroundScript { name, what, source, output }
         };
         let entries = match failed {
-            Some(source) if source.kind() != io::ErrorKind::UnexpectedEof => return Err(error(source, output)),
+            Some(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
+                return Err(error(source, output));
+            }
             _ => entries?,
         };
         let rewound = contents.into_inner().map_err(io::IntoInnerError::into_error).and_then(|mut file| {
