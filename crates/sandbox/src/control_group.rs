@@ -1,19 +1,30 @@
 //! Control groups (cgroups(7)): what bounds the memory and processes of a session with all that runs in it, where this
 //! user may make one. Elsewhere the limits of each process count (setrlimit(2)).
 //!
+//! A group is removed when its session ends. Where hoopy is killed, or ended by a signal, that is left to a process of its
+//! own, which waits for the end of hoopy by a pipe: no handler of signals can be relied on, and no other helper has the
+//! right.
+//!
 //! A process is moved to its group beside what else is done to start a session: the kernel waits for every core then.
 
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Limits;
+use super::helper::MARK;
 
 /// The beginning of a group's name, behind which the process id of its owner stands.
 const PREFIX: &str = "hoopy-";
+
+/// The second argument of the helper that removes groups in the end.
+pub(super) const KEEPER: &str = "groups";
 
 /// How often, and after which time each, it is tried to remove a group whose last process is just ending.
 const TRIES: u32 = 100;
@@ -28,13 +39,16 @@ pub(super) struct ControlGroup {
 
 impl ControlGroup {
     /// Makes groups with `limits` and begins to move process `pid` there. There is none where that is not allowed.
-    pub(super) fn of(pid: u32, limits: &Limits) -> Self {
+    /// `program` is started once, to remove what this process leaves.
+    pub(super) fn of(pid: u32, limits: &Limits, program: &Path) -> Self {
+        static ENDING: OnceLock<Option<ChildStdin>> = OnceLock::new();
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let parents = parents(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"));
         let dirs: Vec<PathBuf> = parents.iter().filter_map(|parent| make(parent, limits).ok()).collect();
         if dirs.is_empty() {
             return Self::default();
         }
+        ENDING.get_or_init(|| start_keeper(program, &parents).ok().flatten());
         let to = dirs.clone();
         let moving =
             move || to.iter().for_each(|dir| drop(fs::write(dir.join("cgroup.procs"), pid.to_string())));
@@ -81,6 +95,34 @@ impl Drop for ControlGroup {
             }
         }
     }
+}
+
+/// Starts the helper that removes this process's groups in `parents` when it has ended: when the pipe closes that it gives.
+fn start_keeper(program: &Path, parents: &[PathBuf]) -> io::Result<Option<ChildStdin>> {
+    let mut command = Command::new(program);
+    let parents = parents.iter().filter_map(|parent| parent.to_str());
+    command.arg0("hoopy").args([MARK, KEEPER]).arg(std::process::id().to_string()).args(parents);
+    // Nothing of it keeps a terminal, a pipe or a mount busy
+    command.env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(command.spawn()?.stdin)
+}
+
+/// The `main` of that helper, with the process and the directories in which its groups are.
+pub(super) fn remove_after(mut arguments: impl Iterator<Item = String>) -> io::Result<()> {
+    // Not in the terminal's group: Ctrl-C is for hoopy
+    let _ = rustix::process::setsid();
+    let own = format!("{PREFIX}{}-", arguments.next().unwrap_or_default());
+    let parents: Vec<PathBuf> = arguments.map(PathBuf::from).collect();
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    for _ in 0..TRIES {
+        if parents.iter().map(|parent| remove_named(parent, |name| name.starts_with(&own))).sum::<usize>()
+            == 0
+        {
+            break;
+        }
+        std::thread::sleep(PAUSE * 10);
+    }
+    Ok(())
 }
 
 /// The directories in which groups that bound memory or processes can be made.
@@ -139,14 +181,17 @@ fn make(parent: &Path, limits: &Limits) -> io::Result<PathBuf> {
 
 /// Removes the groups of those that were killed.
 fn remove_left(parent: &Path) {
-    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let owner =
-            name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse::<u32>().ok());
-        if owner.is_some_and(|owner| !Path::new("/proc").join(owner.to_string()).exists()) {
-            let _ = fs::remove_dir(entry.path());
-        }
-    }
+    remove_named(parent, |name| {
+        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        owner.is_some_and(|owner| !Path::new("/proc").join(owner.to_string()).exists())
+    });
+}
+
+/// Removes the groups in `parent` that are of these; gives how many stay, since processes are still in them.
+fn remove_named(parent: &Path, is_of_these: impl Fn(&str) -> bool) -> usize {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    let these = entries.filter(|entry| entry.file_name().to_str().is_some_and(&is_of_these));
+    these.filter(|entry| fs::remove_dir(entry.path()).is_err()).count()
 }
 
 #[cfg(test)]

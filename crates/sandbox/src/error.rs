@@ -1,5 +1,6 @@
 //! What can go wrong in the sandbox, and what the user can do about it.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::{fmt, io};
 
@@ -58,6 +59,18 @@ pub enum SandboxError {
         /// Which limit.
         limit: Limit,
         /// What it wrote: the last MiB of standard output and error.
+        output: Vec<u8>,
+    },
+    /// A step around the script failed: what it runs in could not be made, or what it changed not be captured.
+    #[error("{name}: cannot {what}: {source}{}", after_newline(.output))]
+    AroundScript {
+        /// The script's name.
+        name: String,
+        /// The step.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+        /// What the script wrote until then.
         output: Vec<u8>,
     },
     /// The script's `#!` line names a program that is not there.
@@ -131,6 +144,14 @@ pub enum SandboxError {
         /// How many there are.
         count: usize,
     },
+    /// A layer could not be read to be unpacked.
+    #[error("cannot read layer {id}: {source}")]
+    Read {
+        /// Which layer.
+        id: LayerId,
+        /// What went wrong.
+        source: io::Error,
+    },
     /// The virtual machine for scripts could not be had, or failed.
     #[error("the virtual machine for scripts: {0}")]
     Machine(Box<dyn std::error::Error + Send + Sync>),
@@ -200,6 +221,14 @@ impl SandboxError {
         matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
+    /// The layer that could not be read or unpacked.
+    pub fn layer(&self) -> Option<LayerId> {
+        match self {
+            Self::Read { id, .. } | Self::Unpack { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+
     pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
@@ -210,15 +239,25 @@ fn at_line(line: Option<u32>) -> String {
     line.map(|n| format!(" at line {n}")).unwrap_or_default()
 }
 
-/// What a person reads of an output: its last lines.
+/// What a person reads of an output: its last lines, and of a long one its beginning.
 fn ending(output: &[u8]) -> String {
     const LINES: usize = 40;
     let text = String::from_utf8_lossy(output);
     let lines: Vec<&str> = text.trim_end().lines().collect();
-    match lines.len().checked_sub(LINES) {
-        Some(cut @ 1..) => format!("({cut} lines before these)\n{}", lines[cut..].join("\n")),
-        _ => lines.join("\n"),
+    let cut = lines.len().saturating_sub(LINES);
+    let shown: Vec<_> = lines.iter().skip(cut).map(|line| beginning(line)).collect();
+    match cut {
+        0 => shown.join("\n"),
+        cut => format!("({cut} lines before these)\n{}", shown.join("\n")),
     }
+}
+
+/// A line as far as it is shown: progress bars and binary files have some of a MiB.
+fn beginning(line: &str) -> Cow<'_, str> {
+    const CHARACTERS: usize = 1000;
+    let Some((end, _)) = line.char_indices().nth(CHARACTERS) else { return line.into() };
+    let (shown, rest) = line.split_at(end);
+    format!("{shown} ({} characters more)", rest.chars().count()).into()
 }
 
 fn after_newline(output: &[u8]) -> String {
@@ -243,5 +282,13 @@ mod tests {
             "{shown}"
         );
         assert_eq!(ending(b"one\ntwo\n"), "one\ntwo");
+    }
+
+    #[test]
+    fn a_long_line_is_shown_from_its_beginning() {
+        let line = "\u{e9}".repeat(1000);
+        assert_eq!(ending(format!("{line}\n").as_bytes()), line);
+        let shown = ending(format!("before\n{line}{}\nbehind", "A".repeat(1 << 20)).as_bytes());
+        assert_eq!(shown, format!("before\n{line} (1048576 characters more)\nbehind"));
     }
 }

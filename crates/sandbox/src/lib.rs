@@ -24,6 +24,7 @@ mod identity;
 mod leftovers;
 mod limits;
 mod lowers;
+mod names;
 pub mod restriction;
 mod sealed_program;
 pub mod session;
@@ -38,14 +39,12 @@ use hoopy_store::layer::Entry;
 pub use error::{Ended, SandboxError};
 pub use limits::{Limit, Limits};
 pub use lowers::Lowers;
+pub use names::Names;
 pub use restriction::Restriction;
 pub use session::{Sandbox, SandboxConfig, Session};
 
 /// Most that is kept of what a script writes, from its end.
 pub const MAX_OUTPUT: usize = 1 << 20;
-
-/// Most paths that a script may change: more than any image has, and few enough to hold their names in memory.
-pub const MAX_ENTRIES: usize = 1 << 20;
 
 /// The `main` of a helper. A program that uses [`Sandbox`] calls it before anything else, and above all before it
 /// starts a thread, when its first argument is `__sandbox`, and ends with what it returns.

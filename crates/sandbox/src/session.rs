@@ -21,8 +21,7 @@ use super::identity::Identity;
 use super::sealed_program::SealedProgram;
 use super::wire::{self, Failure, Message, Part, Run, Start, Tag, Upper};
 use super::{
-    Captured, Ended, Limit, Limits, Lowers, MAX_ENTRIES, Restriction, SandboxError, Script, descriptors,
-    leftovers,
+    Captured, Ended, Limit, Limits, Lowers, Names, Restriction, SandboxError, Script, descriptors, leftovers,
 };
 
 /// Buffers before the pipes: as much as a pipe holds at first.
@@ -113,7 +112,7 @@ impl Sandbox {
         };
         // For speed alone: the two of them then wait less for each other
         let _ = rustix::pipe::fcntl_setpipe_size(&to, PIPE);
-        let group = ControlGroup::of(child.id(), &self.limits);
+        let group = ControlGroup::of(child.id(), &self.limits, &self.program.to_start());
         let pipes =
             Pipes { to: BufWriter::with_capacity(BUFFER, to), from: BufReader::with_capacity(BUFFER, from) };
         let root = self.identity.is_root();
@@ -241,7 +240,7 @@ impl Session {
     /// before what they hold; it is not called where there is nothing to do. What comes must have the digest `id`.
     ///
     /// # Errors
-    /// [`SandboxError::Unpack`] for a layer that can't be unpacked and [`SandboxError::Io`] where `fill` fails;
+    /// [`SandboxError::Unpack`] for a layer that can't be unpacked and [`SandboxError::Read`] where `fill` fails;
     /// after that one, the session is of no more use.
     pub fn unpack(&mut self, id: LayerId, fill: Fill<'_>) -> Result<(), SandboxError> {
         self.unpack_from(id, None, fill)
@@ -278,7 +277,7 @@ impl Session {
         });
         match (sent, failed) {
             (Err(died), Some(e)) if e.kind() == io::ErrorKind::BrokenPipe => Err(died),
-            (Err(_), Some(source)) => Err(SandboxError::Io { what: format!("read layer {id}"), source }),
+            (Err(_), Some(source)) => Err(SandboxError::Read { id, source }),
             (Err(died), None) => Err(died),
             (Ok(()), _) => self.answer()?.map(drop).map_err(|failure| SandboxError::Unpack {
                 id,
@@ -322,7 +321,7 @@ impl Session {
         let parts = message.ended().and_then(|ended| Ok((ended, message.bytes()?)));
         let (ended, output) = parts.map_err(SandboxError::io(ANSWER))?;
         if ended == Ended::Exit(0) {
-            return self.receive(output);
+            return self.receive(&script.name, output);
         }
         if let Some(limit) = self.reached_meanwhile(counts) {
             return Err(SandboxError::LimitReached { name: script.name.clone(), limit, output });
@@ -357,7 +356,7 @@ impl Session {
         self.answer()?.map_err(|failure| explain(failure, script))
     }
 
-    fn receive(&mut self, output: Vec<u8>) -> Result<Captured, SandboxError> {
+    fn receive(&mut self, name: &str, output: Vec<u8>) -> Result<Captured, SandboxError> {
         let contents =
             tempfile::tempfile_in(&self.lowers).map_err(SandboxError::io("make a temporary file"))?;
         let mut contents = BufWriter::with_capacity(BUFFER, contents);
@@ -367,16 +366,24 @@ impl Session {
             receive_entries(&mut reader, &mut contents)
                 .inspect_err(|e| failed = Some(io::Error::new(e.kind(), e.to_string())))
         });
-        let what = "take what a script changed";
+        let error = |source, output| {
+            let (name, what) = (name.to_owned(), "take what it changed".to_owned());
+            SandboxError::AroundScript { name, what, source, output }
+        };
         let entries = match failed {
             Some(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
-                Err(SandboxError::io(what)(source))?
+                return Err(error(source, output));
             }
             _ => entries?,
         };
-        let mut contents = contents.into_inner().map_err(|e| SandboxError::io(what)(e.into_error()))?;
-        contents.rewind().map_err(SandboxError::io(what))?;
-        Ok(Captured { entries, contents, output })
+        let rewound = contents.into_inner().map_err(io::IntoInnerError::into_error).and_then(|mut file| {
+            file.rewind()?;
+            Ok(file)
+        });
+        match rewound {
+            Ok(contents) => Ok(Captured { entries, contents, output }),
+            Err(source) => Err(error(source, output)),
+        }
     }
 
     /// Does something with the pipes. After a failure they are closed, which ends the helper.
@@ -429,11 +436,9 @@ impl Drop for Session {
 }
 
 fn receive_entries<R: Read>(reader: &mut Reader<R>, contents: &mut dyn Write) -> io::Result<Vec<Entry>> {
-    let mut entries = Vec::new();
+    let (mut entries, mut names) = (Vec::new(), Names::default());
     while let Some(mut entry) = reader.next_entry()? {
-        if entries.len() >= MAX_ENTRIES {
-            return Err(io::Error::other(format!("a script changed more than {MAX_ENTRIES} paths")));
-        }
+        names.entry(&entry)?;
         if let Kind::File { size, content } = &mut entry.kind {
             let mut hashing = HashingWriter::new(&mut *contents);
             io::copy(&mut reader.content(), &mut hashing)?;
@@ -455,12 +460,17 @@ fn general(failure: Failure) -> SandboxError {
     }
 }
 
-/// The start of a script fails in ways that have names.
+/// What kept a script from running to its end. Its start fails in ways that have names.
 fn explain(failure: Failure, script: &Script) -> SandboxError {
-    if failure.part != Part::Exec {
-        return general(failure);
-    }
     let name = script.name.clone();
+    match failure.part {
+        Part::Namespaces => return general(failure),
+        Part::Other => {
+            let Failure { what, source, output, .. } = failure;
+            return SandboxError::AroundScript { name, what, source, output };
+        }
+        Part::Exec => {}
+    }
     let line = script.body.split(|&b| b == b'\n').next().unwrap_or_default();
     let interpreter = line.strip_prefix(b"#!").unwrap_or(b"its loader");
     let interpreter = String::from_utf8_lossy(interpreter).trim().to_owned();

@@ -354,6 +354,8 @@ pub(super) struct Failure {
     /// What it was doing: "mount /proc".
     pub(super) what: String,
     pub(super) source: io::Error,
+    /// What the script wrote until then, where one ran.
+    pub(super) output: Vec<u8>,
 }
 
 impl fmt::Display for Failure {
@@ -371,8 +373,8 @@ impl Failure {
         };
         let errno = self.source.raw_os_error().unwrap_or(0);
         let message = self.source.to_string();
-        let strings =
-            [&part.to_le_bytes()[..], self.what.as_bytes(), &errno.to_le_bytes(), message.as_bytes()];
+        let (what, message) = (self.what.as_bytes(), message.as_bytes());
+        let strings = [&part.to_le_bytes()[..], what, &errno.to_le_bytes(), message, &self.output];
         send(out, Tag::Failed, &strings)
     }
 
@@ -385,7 +387,12 @@ impl Failure {
         let what = message.text()?;
         let (errno, text) = (message.number()?, message.text()?);
         let source = if errno == 0 { io::Error::other(text) } else { io::Error::from_raw_os_error(errno) };
-        Ok(Self { part, what, source })
+        Ok(Self { part, what, source, output: message.bytes()? })
+    }
+
+    /// The same, of a script that wrote `output` before.
+    pub(super) fn after(self, output: &[u8]) -> Self {
+        Self { output: output.to_vec(), ..self }
     }
 }
 
@@ -397,7 +404,12 @@ pub(super) trait Doing<T> {
 
 impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
     fn doing(self, what: impl fmt::Display) -> Result<T, Failure> {
-        self.map_err(|e| Failure { part: Part::Other, what: what.to_string(), source: e.into() })
+        self.map_err(|e| Failure {
+            part: Part::Other,
+            what: what.to_string(),
+            source: e.into(),
+            output: Vec::new(),
+        })
     }
 }
 

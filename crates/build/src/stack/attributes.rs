@@ -12,6 +12,9 @@ use super::{Stack, StackError, database};
 /// What sets attributes: of the package `attr`. BusyBox has nothing for it.
 const PROGRAM: &str = "usr/bin/setfattr";
 
+/// As many of the files that lose attributes are named: a script can give them to each of a million.
+const SHOWN: usize = 5;
+
 /// The service, in the runlevel where nothing else runs yet.
 const SERVICE: &str = "etc/init.d/hoopy-attributes";
 const RUNLEVEL: &str = "etc/runlevels/sysinit/hoopy-attributes";
@@ -24,11 +27,15 @@ pub fn restore(stack: &Stack, builder: &mut Builder, observer: &dyn Observer) ->
         return Ok(());
     }
     if stack.tree.follow(&EntryPath::new(PROGRAM)?).is_none() {
-        let paths: Vec<String> = losing.iter().map(|(path, _)| format!("/{path}")).collect();
+        let shown: Vec<String> = losing.iter().take(SHOWN).map(|(path, _)| format!("/{path}")).collect();
+        let more = match losing.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
         observer.event(Event::Warning(&format!(
-            "an initramfs cannot hold the capabilities or attributes of {}: add `attr` to `packages`, and they are \
+            "an initramfs cannot hold the capabilities or attributes of {}{more}: add `attr` to `packages`, and they are \
              set at boot",
-            paths.join(", ")
+            shown.join(", ")
         )));
         return Ok(());
     }
@@ -76,14 +83,20 @@ mod tests {
 
     /// What `restore` adds to a stack with a capable file, with or without `attr`, and what it warns of.
     fn restored(with_program: bool) -> (Vec<String>, String) {
+        restored_of(&["bin/it's"], with_program)
+    }
+
+    fn restored_of(paths: &[&str], with_program: bool) -> (Vec<String>, String) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let mut stack = Stack::default();
         let mut below = Builder::new(&store, 0);
-        let ping = EntryPath::new("bin/it's").unwrap();
-        below.add_bytes(&ping, 0o755, b"x").unwrap();
-        let capability = (b"security.capability".to_vec(), vec![1, 0, 0, 2]);
-        below.get_mut(&ping).unwrap().xattrs.extend([capability]);
+        for path in paths {
+            let path = EntryPath::new(path).unwrap();
+            below.add_bytes(&path, 0o755, b"x").unwrap();
+            let capability = (b"security.capability".to_vec(), vec![1, 0, 0, 2]);
+            below.get_mut(&path).unwrap().xattrs.extend([capability]);
+        }
         if with_program {
             below.add_bytes(&EntryPath::new(PROGRAM).unwrap(), 0o755, b"x").unwrap();
         }
@@ -109,5 +122,13 @@ mod tests {
         let (service, warning) = restored(false);
         assert!(service.is_empty());
         assert!(warning.contains("/bin/it's") && warning.contains("`attr`"), "{warning}");
+    }
+
+    #[test]
+    fn of_many_that_would_lose_theirs_five_are_named() {
+        let (_, warning) = restored_of(&["a", "b", "c", "d", "e"], false);
+        assert!(warning.contains(" of /a, /b, /c, /d, /e: add"), "{warning}");
+        let (_, warning) = restored_of(&["a", "b", "c", "d", "e", "f", "g"], false);
+        assert!(warning.contains(" of /a, /b, /c, /d, /e and 2 more: add"), "{warning}");
     }
 }

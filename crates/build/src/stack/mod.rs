@@ -128,6 +128,14 @@ pub enum StackError {
     /// A script failed, or could not be run.
     #[error(transparent)]
     Sandbox(#[from] hoopy_sandbox::SandboxError),
+    /// A layer could not be unpacked for a script.
+    #[error("{origin}: {source}")]
+    Unpack {
+        /// Whose layer it is: most often a package's.
+        origin: String,
+        /// Why not.
+        source: hoopy_sandbox::SandboxError,
+    },
     /// `root/` or a program could not be read.
     #[error(transparent)]
     Files(#[from] hoopy_store::layer::files::FilesError),

@@ -82,7 +82,8 @@ pub fn apply(stack: &mut Stack, job: Job, scripts: &mut Scripts<'_>) -> Result<(
     let layer = match remembered {
         Some(layer) => layer,
         None => {
-            let captured = scripts.runner.run(stack.tree.layers(), &job.script, scripts.context)?;
+            let captured = scripts.runner.run(stack.tree.layers(), &job.script, scripts.context);
+            let captured = captured.map_err(|e| named(e, stack))?;
             let layer = capture::keep(captured, stack, scripts.epoch, store)?;
             store.remember(recipe, &layer.id)?;
             layer
@@ -90,6 +91,16 @@ pub fn apply(stack: &mut Stack, job: Job, scripts: &mut Scripts<'_>) -> Result<(
     };
     stack.push(layer, job.origin);
     Ok(())
+}
+
+/// A layer's id means nothing to anybody: whose it is, is said where an error is about one.
+fn named(error: SandboxError, stack: &Stack) -> StackError {
+    let whose =
+        |(layer, origin): (&Layer, &Origin)| (Some(layer.id) == error.layer()).then(|| origin.label());
+    match stack.iter().find_map(whose) {
+        Some(origin) => StackError::Unpack { origin, source: error },
+        None => error.into(),
+    }
 }
 
 /// All that the script can see, digested. It sees which kernel runs it: uname(2) has no namespace for that.
@@ -162,5 +173,24 @@ mod tests {
         let mut stack = Stack::default();
         stack.push(Layer::whole(LayerId::from_bytes([1; 32]), entry.into_iter().collect()), Origin::Files);
         assert_ne!(recipe(&stack, &job(), Arch::X86_64, b"6.12.1"), same, "another layer was not noticed");
+    }
+
+    #[test]
+    fn a_layer_that_cannot_be_unpacked_is_called_by_whose_it_is() {
+        let mut stack = Stack::default();
+        let [first, second, other] = [1, 2, 3].map(|n| LayerId::from_bytes([n; 32]));
+        stack.push(Layer::whole(first, Vec::new()), Origin::Files);
+        stack.push(Layer::whole(second, Vec::new()), Origin::Script("a-1.post-install".to_owned()));
+        let read = |id| SandboxError::Read { id, source: std::io::Error::other("too large") };
+        let unpack = |id| SandboxError::Unpack {
+            id,
+            kind: std::io::ErrorKind::Other,
+            message: "too large".to_owned(),
+        };
+        let said = named(unpack(first), &stack).to_string();
+        assert_eq!(said, format!("root/: cannot unpack layer {first}: too large"));
+        let said = named(read(second), &stack).to_string();
+        assert_eq!(said, format!("a-1.post-install: cannot read layer {second}: too large"));
+        assert_eq!(named(read(other), &stack).to_string(), read(other).to_string());
     }
 }

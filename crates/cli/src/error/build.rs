@@ -179,7 +179,7 @@ impl Classify for StackError {
             Self::Store(error) => error.class(),
             Self::Layer(error) => error.class(),
             Self::Package(error) => error.class(),
-            Self::Sandbox(error) => error.class(),
+            Self::Sandbox(error) | Self::Unpack { source: error, .. } => error.class(),
             Self::Files(error) => error.class(),
             Self::Lost { source, .. } => source.class(),
             Self::Conflict(_) => {

@@ -28,9 +28,10 @@ impl Classify for SandboxError {
             Self::NoSubordinateIds { .. } | Self::NoMapTool { .. } | Self::MapTool { .. } | Self::Restricted(_) => {
                 Script.hint("scripts can run in a virtual machine instead: --scripts vm")
             }
-            Self::LimitReached { .. } | Self::TooManyLayers { .. } => Script.into(),
+            Self::LimitReached { .. } | Self::AroundScript { .. } | Self::TooManyLayers { .. } => Script.into(),
             Self::Machine(error) => error.downcast_ref::<MachineError>().map_or(Script.into(), Classify::class),
             Self::MissingLayer(_)
+            | Self::Read { .. }
             | Self::Unpack { .. }
             | Self::Setup { .. }
             | Self::HelperDied { .. }

@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use hoopy_base::digest::ContentId;
-use hoopy_store::layer::stream::Writer;
+use hoopy_store::layer::stream::{self, Writer};
 use hoopy_store::layer::{Entry, EntryPath, Kind, Owner, Xattrs};
 use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, Stat, fgetxattr, flistxattr, openat, readlinkat, statat,
@@ -19,7 +19,7 @@ use rustix::fs::{
 
 use super::unpack::OPAQUE;
 use super::{Result, device_nodes, resolver};
-use crate::MAX_ENTRIES;
+use crate::Names;
 use crate::wire::Doing as _;
 
 /// XATTR_LIST_MAX and XATTR_SIZE_MAX (include/uapi/linux/limits.h).
@@ -29,13 +29,21 @@ const XATTR_MAX: usize = 64 << 10;
 const HOSTS: [&[u8]; 5] =
     [b"security.selinux", b"security.SMACK64", b"security.apparmor", b"security.ima", b"security.evm"];
 
+/// What was being done when there are too many names.
+const WHAT: &str = "capture what it changed";
+
 const OPEN: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 
 /// All entries below `upper`, in the order of their paths. Regular files carry their size and no digest: who
 /// receives the content makes it on the way.
 pub(super) fn list(upper: &Path) -> Result<Vec<Entry>> {
     let root = rustix::fs::open(upper, OPEN | OFlags::DIRECTORY, Mode::empty()).doing("open what changed")?;
-    let mut list = List { entries: Vec::new(), links: HashMap::new() };
+    let mut list = List {
+        entries: Vec::new(),
+        links: HashMap::new(),
+        names: Names::default(),
+        value: Vec::with_capacity(XATTR_MAX),
+    };
     list.walk(&root, &mut Vec::new())?;
     Ok(list.entries)
 }
@@ -44,12 +52,17 @@ struct List {
     entries: Vec<Entry>,
     /// The first name of each regular file with several, by device and inode.
     links: HashMap<(u64, u64), EntryPath>,
+    names: Names,
+    /// The value of an attribute on its way.
+    value: Vec<u8>,
 }
 
 impl List {
     fn walk(&mut self, dir: &OwnedFd, path: &mut Vec<u8>) -> Result<()> {
         let shown = String::from_utf8_lossy(path).into_owned();
-        for name in names(dir).doing(format_args!("list /{shown}"))? {
+        // Counted before any is looked at, since those of all directories above are held meanwhile
+        let listed = names(dir, &mut self.names).doing(format_args!("list /{shown}"))?;
+        for name in listed {
             let len = path.len();
             if len > 0 {
                 path.push(b'/');
@@ -63,10 +76,7 @@ impl List {
 
     fn entry(&mut self, dir: &OwnedFd, name: &[u8], path: &mut Vec<u8>) -> Result<()> {
         let entry_path = EntryPath::new(&path[..]).map_err(io::Error::other).doing("capture a path")?;
-        if self.entries.len() >= MAX_ENTRIES {
-            return Err(io::Error::other(format!("there are more than {MAX_ENTRIES}")))
-                .doing("capture paths");
-        }
+        self.names.more(path.len()).doing(WHAT)?;
         let what = format_args!("read {entry_path}");
         let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).doing(what)?;
         if resolver::is_as_lent(path, &stat) {
@@ -81,10 +91,18 @@ impl List {
             FileType::Socket => return Ok(()),
             _ => None,
         };
-        let xattrs = opened.as_ref().map_or(Ok(Xattrs::new()), attributes).doing(what)?;
-        let kind = self
-            .kind(kind, &stat, &entry_path, &xattrs, || Ok(readlinkat(dir, name, Vec::new())?.into_bytes()));
-        self.entries.push(entry(entry_path, kind.doing("capture a path")?, &stat, xattrs));
+        let mut xattrs = Xattrs::new();
+        if let Some(opened) = &opened {
+            xattrs = attributes(opened, &mut self.value).doing(what)?;
+        }
+        self.names.attributes(&xattrs).doing(WHAT)?;
+        let target = || Ok(readlinkat(dir, name, Vec::new())?.into_bytes());
+        let kind = self.kind(kind, &stat, &entry_path, &xattrs, target).doing("capture a path")?;
+        self.names.target(&kind).doing(WHAT)?;
+        let entry = entry(entry_path, kind, &stat, xattrs);
+        // Said here: once what changed is being sent there is no way to
+        stream::check(&entry).doing("capture a path")?;
+        self.entries.push(entry);
         match opened {
             Some(opened) if FileType::from_raw_mode(stat.st_mode).is_dir() => self.walk(&opened, path),
             _ => Ok(()),
@@ -114,6 +132,7 @@ impl List {
                     if let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino)) {
                         return Ok(Kind::Hardlink(first.clone()));
                     }
+                    self.names.more(path.as_bytes().len())?;
                     self.links.insert((stat.st_dev, stat.st_ino), path.clone());
                 }
                 let size = u64::try_from(stat.st_size).unwrap_or(0);
@@ -153,22 +172,21 @@ fn entry(path: EntryPath, kind: Kind, stat: &Stat, mut xattrs: Xattrs) -> Entry 
     }
 }
 
-fn names(dir: &OwnedFd) -> io::Result<Vec<Vec<u8>>> {
+fn names(dir: &OwnedFd, counted: &mut Names) -> io::Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(dir)? {
         let name = entry?.file_name().to_bytes().to_vec();
         if !matches!(&name[..], b"." | b"..") {
+            counted.path(&name)?;
             names.push(name);
-        }
-        if names.len() > MAX_ENTRIES {
-            return Err(io::Error::other("too many entries"));
         }
     }
     names.sort_unstable();
     Ok(names)
 }
 
-fn attributes(file: &OwnedFd) -> io::Result<Xattrs> {
+/// The attributes of a file, by way of a buffer for a value: one has room for 64 KiB, and a script may set many of a byte.
+fn attributes(file: &OwnedFd, value: &mut Vec<u8>) -> io::Result<Xattrs> {
     let mut list = Vec::with_capacity(XATTR_MAX);
     match flistxattr(file, rustix::buffer::spare_capacity(&mut list)) {
         Ok(0) | Err(rustix::io::Errno::OPNOTSUPP) => return Ok(Xattrs::new()),
@@ -177,9 +195,9 @@ fn attributes(file: &OwnedFd) -> io::Result<Xattrs> {
     }
     let mut found = Xattrs::new();
     for name in list.split(|&b| b == 0).filter(|name| !name.is_empty()) {
-        let mut value = Vec::with_capacity(XATTR_MAX);
-        fgetxattr(file, name, rustix::buffer::spare_capacity(&mut value))?;
-        found.insert(name.to_vec(), value);
+        value.clear();
+        fgetxattr(file, name, rustix::buffer::spare_capacity(value))?;
+        found.insert(name.to_vec(), value.as_slice().to_vec());
     }
     Ok(found)
 }

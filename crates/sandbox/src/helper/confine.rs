@@ -56,8 +56,10 @@ pub(super) fn this_process(limits: &Limits, filter: &BpfProgram) -> Result<Owned
 
 fn bound(limits: &Limits) -> rustix::io::Result<()> {
     let most = |value| Rlimit { current: Some(value), maximum: Some(value) };
-    // A crash leaves no core file in what is captured
-    setrlimit(Resource::Core, most(0))?;
+    // A crash leaves no core file in what is captured. Not 0: that does not keep the kernel from handing the memory of the
+    // crashed process to the host's program where `core_pattern` is a pipe; 1 does (core(5), fs/coredump.c), and for a file
+    // it is less than a page, of which nothing is written
+    setrlimit(Resource::Core, most(1))?;
     lower(Resource::Nproc, limits.processes.into())?;
     lower(Resource::Data, limits.memory)?;
     lower(Resource::Fsize, limits.disk)

@@ -120,7 +120,7 @@ fn become_script(world: &World<'_>, program: &Path, to: &UnixStream) -> Failure 
         Err(failure) => failure,
         Ok(mut command) => {
             let what = format!("start {}", run.script.name);
-            Failure { part: Part::Exec, what, source: command.exec() }
+            Failure { part: Part::Exec, what, source: command.exec(), output: Vec::new() }
         }
     }
 }
@@ -146,6 +146,7 @@ fn failure_of(said: &[u8]) -> Failure {
         part: Part::Other,
         what: "start a process for the script".into(),
         source: io::Error::other("it ended unexpectedly"),
+        output: Vec::new(),
     })
 }
 

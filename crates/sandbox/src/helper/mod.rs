@@ -1,6 +1,7 @@
 //! The processes below hoopy: one for a session ([`session`]), which is this same program started again with
 //! [`MARK`] as its first argument, and its copies: one for each script in it ([`run`]), and PID 1 of the script's
-//! own namespaces ([`init`]). Each has one thread.
+//! own namespaces ([`init`]). Each has one thread. Another one waits for the end of hoopy where there are control groups to
+//! remove ([`super::control_group`]).
 
 mod capture;
 mod confine;
@@ -25,7 +26,8 @@ use std::process::ExitCode;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 
-use super::wire::Failure;
+use super::control_group;
+use super::wire::{Doing as _, Failure};
 
 /// The first argument of a helper.
 pub const MARK: &str = "__sandbox";
@@ -36,6 +38,7 @@ pub fn main() -> ExitCode {
     let role = arguments.next().unwrap_or_default();
     let result = match role.as_str() {
         "session" => session::main(),
+        control_group::KEEPER => control_group::remove_after(arguments).doing("remove control groups"),
         _ => {
             let _ = writeln!(io::stderr(), "{MARK} is internal: hoopy starts itself with it");
             return ExitCode::from(2);

@@ -76,7 +76,8 @@ fn run_in(job: &Job<'_>, to: &File) -> Result<Result<()>> {
     if overlay.was_too_small(ended, &output) {
         return Ok(wire::send(&mut &*to, Tag::Full, &[]).doing("answer"));
     }
-    let paths = if ended == Ended::Exit(0) { Some(capture::list(&overlay.upper)?) } else { None };
+    let listed = (ended == Ended::Exit(0)).then(|| capture::list(&overlay.upper)).transpose();
+    let paths = listed.map_err(|failure| failure.after(&output))?;
     if let Some(limit) = watch.reached().or_else(|| watch.explains(ended, &output, paths.as_deref())) {
         let (number, most) = limit.to_numbers();
         let strings = [&number.to_le_bytes()[..], &most.to_le_bytes(), &output];
@@ -124,13 +125,13 @@ fn start(
     let output = output.doing("read what the script writes")?;
     let last = if watch.reached().is_some() { None } else { Some(answer(&mut answers)) };
     wait_for(pid).doing("wait for the sandbox's PID 1")?;
-    match last.transpose()? {
+    match last.transpose().map_err(|failure| failure.after(&output))? {
         None => Ok((Ended::Signal(Signal::KILL.as_raw()), output)),
         Some(Some(ended)) => Ok((ended, output)),
         Some(None) => {
-            let said = String::from_utf8_lossy(&output).trim().to_owned();
-            Err(io::Error::other(format!("it ended unexpectedly: {said}")))
-                .doing("go on without the sandbox's PID 1")
+            let ended: Result<_> =
+                Err(io::Error::other("it ended unexpectedly")).doing("go on without the sandbox's PID 1");
+            ended.map_err(|failure| failure.after(&output))
         }
     }
 }

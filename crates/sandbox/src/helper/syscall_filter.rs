@@ -137,6 +137,8 @@ pub(super) fn program() -> io::Result<BpfProgram> {
     }
     let typing = TYPING.into_iter().map(|request| rule(&[condition(1, Op::Eq, request)?]));
     rules.insert(libc::SYS_ioctl, typing.collect::<io::Result<_>>()?);
+    // Limits of another process, PID 1's above all: every libc names its own by 0
+    rules.insert(libc::SYS_prlimit64, vec![rule(&[condition(0, Op::Ne, 0)?])?]);
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch).map_err(io::Error::other)?;
     let listed = BpfProgram::try_from(filter).map_err(io::Error::other)?;

@@ -57,15 +57,8 @@ impl<W: Write> Writer<W> {
     }
 
     fn frame(&mut self, entry: &Entry, behind: &[u8]) -> io::Result<()> {
-        entry.check().map_err(|e| invalid(e.to_string()))?;
         self.piece.clear();
-        entry.encode(&mut self.piece);
-        self.piece.extend(behind);
-        if self.piece.len() > Kind::Entry.most() {
-            let (len, most) = (self.piece.len(), Kind::Entry.most());
-            let what = format!("{}: its attributes have {len} bytes, expected at most {most}", entry.path);
-            return Err(invalid(what));
-        }
+        encode(entry, behind, &mut self.piece)?;
         frame::write(&mut self.out, Kind::Entry, &self.piece)
     }
 
@@ -78,6 +71,30 @@ impl<W: Write> Writer<W> {
         self.out.flush()?;
         Ok(self.out)
     }
+}
+
+/// Whether a reader takes this entry.
+///
+/// # Errors
+/// `InvalidData` where not: the message says what it has too much of.
+pub fn check(entry: &Entry) -> io::Result<()> {
+    // Without attributes it is far from the bound of a frame
+    if entry.xattrs.is_empty() {
+        return entry.check().map_err(|e| invalid(e.to_string()));
+    }
+    encode(entry, &[], &mut Vec::new())
+}
+
+fn encode(entry: &Entry, behind: &[u8], to: &mut Vec<u8>) -> io::Result<()> {
+    entry.check().map_err(|e| invalid(e.to_string()))?;
+    entry.encode(to);
+    to.extend(behind);
+    let (len, most) = (to.len(), Kind::Entry.most());
+    if len > most {
+        let what = format!("{}: its attributes have {len} bytes, expected at most {most}", entry.path);
+        return Err(invalid(what));
+    }
+    Ok(())
 }
 
 /// Reads a layer. Frames are bounded ([`Kind::most`]); contents are passed on, never held.

@@ -9,7 +9,7 @@ use std::io::{self, BufRead, Read, Seek as _, SeekFrom, Write as _};
 
 use hoopy_base::digest::HashingWriter;
 use hoopy_cpio::{Entry as Packed, ReadError, Reader, file_type};
-use hoopy_sandbox::{Captured, MAX_ENTRIES, MAX_OUTPUT};
+use hoopy_sandbox::{Captured, MAX_OUTPUT, Names};
 use hoopy_store::Store;
 use hoopy_store::layer::{Entry, EntryPath, Kind, Owner};
 
@@ -106,6 +106,8 @@ struct Changes {
     entries: BTreeMap<EntryPath, (Entry, Place)>,
     /// The names of each file that has several, by its inode number.
     linked: BTreeMap<u32, Vec<EntryPath>>,
+    /// How much the names take.
+    names: Names,
     contents: File,
     written: u64,
     most: u64,
@@ -114,15 +116,12 @@ struct Changes {
 impl Changes {
     fn new(most: u64, store: &Store) -> Result<Self, MachineError> {
         let contents = scratch(store)?;
-        Ok(Self { entries: BTreeMap::new(), linked: BTreeMap::new(), contents, written: 0, most })
+        let (entries, linked) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { entries, linked, names: Names::default(), contents, written: 0, most })
     }
 
     fn add(&mut self, packed: &Packed, data: &mut impl Read) -> Result<(), Failure> {
         let path = EntryPath::new(&packed.name).map_err(MachineError::from)?;
-        if self.entries.len() >= MAX_ENTRIES {
-            let what = format!("a script changed more than {MAX_ENTRIES} paths");
-            return Err(MachineError::Answer(what).into());
-        }
         let Some(kind) = self.kind(packed, data)? else { return Ok(()) };
         if packed.nlink > 1 && packed.mode & file_type::MASK == file_type::FILE {
             self.linked.entry(packed.ino).or_default().push(path.clone());
@@ -138,6 +137,7 @@ impl Changes {
                 ..Entry::new(path.clone(), kind, 0)
             },
         };
+        self.names.entry(&entry).map_err(|e| MachineError::Answer(e.to_string()))?;
         self.entries.insert(path, (entry, place));
         Ok(())
     }

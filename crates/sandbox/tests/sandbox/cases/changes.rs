@@ -114,3 +114,21 @@ pub fn captures_device_nodes(scene: &Scene) {
     let (_, seen) = scene.change(&[&layer], "ls /var/empty/dev");
     assert_eq!(seen, "");
 }
+
+pub fn names_the_script_whose_changes_no_layer_can_have(scene: &Scene) {
+    let error =
+        scene.run(&[], "echo its own words; touch \"/etc/$(printf 'a\\nb')\"").unwrap_err().to_string();
+    let expected = "test-1.0-r0.post-install: cannot capture a path: \"etc/a\\nb\": ";
+    assert!(error.starts_with(expected) && error.ends_with("\nits own words"), "{error}");
+}
+
+/// 70,000 paths of 3.9 KB: files below 16 directories, each of which has a name of 240 bytes.
+pub fn bounds_what_the_names_of_changes_take(scene: &Scene) {
+    let body = "cd /etc; name=$(printf %0240d 0); for n in 0 1 2 3 4 5 6 7 8 9 a b c d e f; do mkdir $name; cd $name; done
+                n=0; while [ $n -lt 70 ]; do mkdir $n; n=$((n+1)); done
+                echo its own words; for n in *; do cd $n; busybox seq 1000 | busybox xargs touch; cd ..; done";
+    let error = scene.run(&[], body).unwrap_err().to_string();
+    let start = "test-1.0-r0.post-install: cannot capture what it changed: ";
+    let expected = "paths and attributes take more than 256 MiB: expected at most 256 MiB\nits own words";
+    assert_eq!(error, format!("{start}{expected}"));
+}

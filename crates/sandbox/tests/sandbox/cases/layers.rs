@@ -109,7 +109,7 @@ pub fn refuses_a_layer_cut_short(scene: &Scene) {
     let id = scene.base.id();
     let error =
         session.unpack(id, &mut |_| Err(std::io::Error::other("the package is corrupt"))).unwrap_err();
-    assert_eq!(error.to_string(), format!("read layer {id}: the package is corrupt"));
+    assert_eq!(error.to_string(), format!("cannot read layer {id}: the package is corrupt"));
     assert!(!scene.session().has(id));
 }
 

@@ -55,7 +55,7 @@ pub fn goes_on_after_a_failed_script(scene: &Scene) {
     let mut elsewhere = script("true");
     elsewhere.cwd = "/no/such".into();
     let error = session.run(&base, &elsewhere).unwrap_err();
-    assert!(error.to_string().starts_with("cannot enter /no/such: "), "{error}");
+    assert!(error.to_string().starts_with("test-1.0-r0.post-install: cannot enter /no/such: "), "{error}");
     assert!(session.run(&base, &script("true")).is_ok());
 }
 
@@ -91,9 +91,11 @@ pub fn leaves_nothing_behind_when_killed(scene: &Scene) {
     }
     let victim = Command::new(std::env::current_exe().unwrap()).arg("--victim").arg(dir).spawn().unwrap();
     let mut victim = Victim(victim);
-    // Two helpers, PID 1, the script's shell and what it started
-    wait_until("the script runs", || descendants(victim.0.id()).len() >= 6);
+    // Two helpers, PID 1, the script's shell and what it started; root's has one more, which removes control groups
+    let is_root = rustix::process::geteuid().is_root();
+    wait_until("the script runs", || descendants(victim.0.id()).len() >= 6 + usize::from(is_root));
     let family = descendants(victim.0.id());
+    assert_eq!(!groups(victim.0.id()).is_empty(), is_root, "root's scripts have control groups");
     assert_eq!(work_dirs(&scene.lowers).len(), 1);
     victim.0.kill().unwrap();
     victim.0.wait().unwrap();
@@ -102,6 +104,7 @@ pub fn leaves_nothing_behind_when_killed(scene: &Scene) {
             .iter()
             .all(|pid| !fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty()))
     });
+    wait_until("all control groups are gone", || groups(victim.0.id()).is_empty());
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(&*scene.lowers.to_string_lossy()), "{mounts}");
     // Whatever is left of the directory, the next session takes away
@@ -120,6 +123,22 @@ fn work_dirs(lowers: &Path) -> Vec<std::path::PathBuf> {
             dirs(&boot).filter(|path| path.to_string_lossy().contains("/work-")).collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// The control groups that a process made, wherever they are.
+fn groups(of: u32) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut left = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
+    while let Some(dir) = left.pop() {
+        let is_dir = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let below =
+            fs::read_dir(dir).into_iter().flatten().flatten().filter(is_dir).map(|entry| entry.path());
+        left.extend(below);
+        found.extend(
+            left.iter().filter(|path| path.to_string_lossy().contains(&format!("/hoopy-{of}-"))).cloned(),
+        );
+    }
+    found
 }
 
 fn descendants(of: u32) -> Vec<u32> {

@@ -25,6 +25,8 @@ pub const ALL: &[Case] = cases! {
     changes::captures_hard_links_as_links
     changes::keeps_file_capabilities_through_a_copy_up
     changes::captures_device_nodes
+    changes::names_the_script_whose_changes_no_layer_can_have
+    changes::bounds_what_the_names_of_changes_take
     world::gives_no_network_but_a_loopback_device
     world::gives_the_hosts_network_where_it_is_asked_for
     world::shows_nothing_of_the_host
