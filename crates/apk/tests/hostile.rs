@@ -65,6 +65,7 @@ type Evil = (&'static str, Vec<Entry>, &'static str, Option<&'static str>);
 
 fn evils() -> Vec<Evil> {
     let nul = [&b"etc/"[..], &[b'd'; 120], b"/a\0b"].concat();
+    let deep = [b"d/".repeat(128), b"x".to_vec()].concat();
     // v3 lists a directory before the files in it.
     let twice = Some("has it twice");
     vec![
@@ -94,6 +95,7 @@ fn evils() -> Vec<Evil> {
         ("newline", vec![file(b"etc/a\nb")], "a NUL or a newline", None),
         ("NUL", vec![file(&nul)], "a NUL or a newline", None),
         ("long name", vec![file(&[b'n'; 300])], "longer than 255 bytes", None),
+        ("deep", vec![file(&deep)], "more than 128 directories deep", None),
         ("dot", vec![file(b"etc/./x")], "an empty or `.` component", None),
         ("empty component", vec![file(b"etc//x")], "an empty or `.` component", None),
         ("a terabyte", vec![entry(b"x", Kind::File(1 << 40))], "far larger", None),

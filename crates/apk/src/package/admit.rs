@@ -1,7 +1,8 @@
 //! Which files a package may have.
 //!
 //! What is refused here would leave the root or be lost in silence: paths that are absolute or hold `..`, a path
-//! below what the package itself made a link or a file, a path twice, a hard link to nothing.
+//! below what the package itself made a link or a file, a path twice, a hard link to nothing. Paths that are deeper than
+//! any package's would make everything that looks at directories slow.
 
 use std::collections::HashMap;
 
@@ -20,6 +21,10 @@ const MAX_RATIO: (u64, u64) = (200, 64 << 20);
 
 /// NAME_MAX of every filesystem it may be unpacked on.
 const MAX_NAME: usize = 255;
+
+/// How many names a path may have: as many as one of `root/`, and several times what any package of Alpine has. Whoever
+/// reads a tree looks at each directory above each file.
+pub const MAX_DEPTH: usize = 128;
 
 /// What a file of a package is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +108,9 @@ fn normal(path: &[u8]) -> Result<Vec<u8>, PackageError> {
     }
     if inner.contains(&0) || inner.contains(&b'\n') {
         return bad("a path with a NUL or a newline");
+    }
+    if inner.iter().filter(|&&b| b == b'/').count() >= MAX_DEPTH {
+        return bad("a path more than 128 directories deep");
     }
     for name in inner.split(|&b| b == b'/') {
         match name {

@@ -272,6 +272,10 @@ mod tests {
             ("etc/motd", "../../x", true),
             ("etc/motd", "a/../../../x", true),
             ("motd", "..", true),
+            // `up` of the first leads to root/ itself, from where the second goes on.
+            ("etc/a/b/up", "../../..", false),
+            ("etc/a/b/esc", "up/../../victim", true),
+            ("etc/a/b/esc", "up/../victim", true),
             ("etc/motd", "../srv/x", false),
             ("etc/a/b", "../../srv", false),
             ("etc/runlevels/default/sshd", "/etc/init.d/sshd", false),

@@ -11,6 +11,7 @@ pub mod settle;
 
 use std::collections::BTreeMap;
 
+use self::links::Links;
 use crate::layer::{Entry, EntryPath, Kind, Layer};
 
 /// Where an entry is: the layer's place in the stack, and the entry's in the layer.
@@ -27,6 +28,7 @@ pub struct At {
 pub struct Tree {
     layers: Vec<Layer>,
     nodes: BTreeMap<EntryPath, At>,
+    links: Links,
 }
 
 impl Tree {
@@ -40,6 +42,9 @@ impl Tree {
                 Kind::Dir { opaque: false } if existing.is_some_and(Entry::is_dir) => {}
                 _ if existing.is_some() => self.remove(&entry.path),
                 _ => {}
+            }
+            if let Kind::Symlink(_) = entry.kind {
+                self.links.insert(&entry.path);
             }
             if entry.kind != Kind::Whiteout {
                 self.nodes.insert(entry.path.clone(), At { layer: index, entry: entry_index });
@@ -97,7 +102,7 @@ impl Tree {
     /// `path` as it is once symbolic links among its parents are followed inside the tree; `None` where they
     /// lead to nothing, round in circles, or to something that is no directory.
     pub fn through_links(&self, path: &EntryPath) -> Option<EntryPath> {
-        links::resolve(path, |p| match self.get(p).map(|e| &e.kind) {
+        links::resolve(path, &self.links, |p| match self.get(p).map(|e| &e.kind) {
             Some(Kind::Symlink(target)) => Some(target.as_slice()),
             _ => None,
         })
