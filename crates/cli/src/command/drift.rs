@@ -68,6 +68,10 @@ impl Comparison {
                 let observer = &Progress::new(global.quiet || quiet);
                 host.booted(&Connection { global, ssh: &ssh, until: None, observer }, name)?
             }
+            (None, Some(name)) => {
+                let found = name.chars().take(80).collect();
+                return Err(DriftError::ImageName { host: host.name, found }.into());
+            }
             _ => return Err(DriftError::NoImage { host: host.name }.into()),
         };
         let Host { name: host, system, .. } = host;

@@ -45,7 +45,9 @@ impl Classify for DriftError {
             Self::Mounted { .. } => {
                 Failed.hint("what the file `state` lists is saved by `hoopy backup`, and is not for root/")
             }
-            Self::NoImage { .. } => Failed.hint("name the image that it booted with --image FILE"),
+            Self::NoImage { .. } | Self::ImageName { .. } => {
+                Failed.hint("name the image that it booted with --image FILE")
+            }
             Self::Toml { .. } => System.into(),
             Self::Diff(error) => error.class(),
         }

@@ -211,7 +211,7 @@ fn what_goes_wrong_is_said(machine: &Entered) {
     );
     fs::write(machine.far("etc/hoopy-release"), "IMAGE=../../etc\n").unwrap();
     machine.answers(SSH);
-    refused(&["-C", "s", "drift"], "does not say which image it runs");
+    refused(&["-C", "s", "drift"], "expected a name in IMAGE of /etc/hoopy-release, found \"../../etc\"");
     fs::write(machine.far("etc/hoopy-release"), "IMAGE=other-7\n").unwrap();
     let told = "runs other-7, ./images/other-7.efi does not exist, and it cannot be fetched from the machine";
     refused(&["-C", "s", "drift"], told);

@@ -67,6 +67,16 @@ pub enum DriftError {
         /// The machine.
         host: String,
     },
+    /// What it says is no name of an image.
+    #[error(
+        "{host} does not say which image it runs: expected a name in IMAGE of /etc/hoopy-release, found {found:?}"
+    )]
+    ImageName {
+        /// The machine.
+        host: String,
+        /// What it says.
+        found: String,
+    },
     /// What is asked for has not changed.
     #[error("{path} on {host} has not changed, or does not exist")]
     NotChanged {

@@ -92,9 +92,8 @@ pub fn pull(
                 for (path, mode) in one.modes(listing) {
                     // Of a directory above: the file itself would have been refused.
                     let refused = mode & SETUID != 0 && !allowed.setuid;
-                    let outcome = PullOutcome::Setuid(mode);
-                    if refused && !all.iter().any(|pulled: &Pulled| pulled.path == path) {
-                        all.push(Pulled { path: path.clone(), outcome });
+                    if refused {
+                        refuse(&path, mode, &mut all);
                     }
                     modes.push((path, if refused { mode & !SETUID } else { mode }));
                 }
@@ -107,6 +106,15 @@ pub fn pull(
     Ok(all)
 }
 
+/// Tells once that the directory `path` loses a bit of its mode, in the place of what was said of it as a directory.
+fn refuse(path: &str, mode: u32, all: &mut Vec<Pulled>) {
+    let outcome = PullOutcome::Setuid(mode);
+    match all.iter_mut().find(|pulled| pulled.path == path) {
+        Some(pulled) => pulled.outcome = outcome,
+        None => all.push(Pulled { path: path.to_owned(), outcome }),
+    }
+}
+
 /// A path that is to be pulled.
 struct One<'a> {
     change: &'a FileChange,
@@ -117,16 +125,20 @@ struct One<'a> {
 impl One<'_> {
     /// Why it is not pulled, if it is not.
     fn refusal(&self) -> Option<PullOutcome> {
-        let Some((entry, content)) = self.file else {
-            return Some(PullOutcome::LeftOut(
-                "it is gone on the machine: remove it in setup.sh, or from root/",
-            ));
+        let (entry, content) = match self.file {
+            Some(file) if self.change.became != Became::Removed => file,
+            // A change has its path as text: what is no UTF-8 is not found by it.
+            None if self.change.became != Became::Removed
+                && self.change.path.contains(char::REPLACEMENT_CHARACTER) =>
+            {
+                return Some(PullOutcome::LeftOut("its name is not UTF-8: copy it under another name"));
+            }
+            _ => {
+                return Some(PullOutcome::LeftOut(
+                    "it is gone on the machine: remove it in setup.sh, or from root/",
+                ));
+            }
         };
-        if self.change.became == Became::Removed {
-            return Some(PullOutcome::LeftOut(
-                "it is gone on the machine: remove it in setup.sh, or from root/",
-            ));
-        }
         if EntryPath::new(self.change.path.as_bytes()).is_err() {
             return Some(PullOutcome::LeftOut("no image can hold a path like this"));
         }
@@ -262,6 +274,7 @@ fn set_modes(path: &Path, modes: &[(String, u32)]) -> Result<(), DriftError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -284,5 +297,45 @@ mod tests {
         ] {
             assert_eq!(leads_out(path, target), out, "{path} -> {target}");
         }
+    }
+
+    fn change(path: &str) -> FileChange {
+        FileChange {
+            path: path.to_owned(),
+            became: Became::Added,
+            what: Vec::new(),
+            old_size: None,
+            new_size: None,
+            package: None,
+            patch: None,
+        }
+    }
+
+    fn node(kind: FileType, mode: u32) -> (Entry, Vec<u8>) {
+        let entry = Entry { kind, mode, owner: Some((0, 0)), size: 0, text: None, digest: None, place: None };
+        (entry, Vec::new())
+    }
+
+    #[test]
+    fn a_directory_that_loses_its_setgid_bit_is_told_of_and_a_name_that_is_no_text_too() {
+        let mut listing = Listing::default();
+        listing.files.insert(b"srv/sg".to_vec(), node(FileType::Dir, 0o2775));
+        listing.files.insert(b"srv/sg/x".to_vec(), node(FileType::File, 0o644));
+        listing.files.insert(b"srv/\xff".to_vec(), node(FileType::File, 0o644));
+        let changes = ["srv/sg", "srv/sg/x", "srv/\u{fffd}", "srv/gone"].map(change);
+        let dir = tempfile::tempdir().unwrap();
+        let pulled = pull(dir.path(), &changes.each_ref(), &listing, Allowed::default()).unwrap();
+        let outcomes: Vec<_> = pulled.iter().map(|one| (one.path.as_str(), &one.outcome)).collect();
+        let not_text = PullOutcome::LeftOut("its name is not UTF-8: copy it under another name");
+        let gone = PullOutcome::LeftOut("it is gone on the machine: remove it in setup.sh, or from root/");
+        let expected = [
+            ("srv/sg", &PullOutcome::Setuid(0o2775)),
+            ("srv/sg/x", &PullOutcome::Written),
+            ("srv/\u{fffd}", &not_text),
+            ("srv/gone", &gone),
+        ];
+        assert_eq!(outcomes, expected);
+        let toml = std::fs::read_to_string(dir.path().join("hoopy.toml")).unwrap();
+        assert!(toml.contains("\"srv/sg\" = \"0775\"") || toml.contains("\"/srv/sg\" = \"0775\""), "{toml}");
     }
 }
