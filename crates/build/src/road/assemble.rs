@@ -1,6 +1,7 @@
 //! The last step: the image that was described is written.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use hoopy_base::atomic::Readers;
@@ -203,6 +204,11 @@ fn images(spec: &Spec) -> Result<PathBuf, ImageError> {
     let images = spec.images();
     match fs::create_dir_all(&images) {
         Ok(()) => Ok(images),
+        // The kernel only says that something is there.
+        Err(_) if images.is_symlink() && !images.exists() => {
+            let source = io::Error::new(io::ErrorKind::NotFound, "a symbolic link that leads to nothing");
+            Err(ImageError::Io { path: images, source })
+        }
         Err(source) => Err(ImageError::Io { path: images, source }),
     }
 }

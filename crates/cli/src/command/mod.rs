@@ -256,8 +256,8 @@ fn ssh() -> SshConfig {
 }
 
 /// A base directory of the XDG specification: what `variable` says, or else `default` in the home directory.
+/// One that is not absolute counts as not set: it would lie in whatever directory hoopy is called in.
 fn base(variable: &str, default: &str) -> Option<PathBuf> {
-    let set = std::env::var_os(variable).map(PathBuf::from).filter(|p| p.is_absolute());
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(default));
-    set.or_else(home)
+    let set = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|p| p.is_absolute());
+    set(variable).or_else(|| set("HOME").map(|home| home.join(default)))
 }

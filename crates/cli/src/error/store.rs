@@ -77,7 +77,8 @@ impl Classify for FilesError {
     fn class(&self) -> Class {
         match self {
             Self::Io { .. } => Failed.into(),
-            Self::Path { .. } | Self::Special(_) | Self::TooDeep(_) => System.into(),
+            Self::Path { .. } | Self::Special(_) | Self::TooDeep(_) | Self::NoDirectory(_) => System.into(),
+            Self::LeadsOut { .. } => System.hint("copy the files that the image needs into root/"),
             Self::Store(error) => error.class(),
         }
     }

@@ -41,6 +41,17 @@ pub enum FilesError {
     /// Neither file, directory nor symbolic link.
     #[error("{}: a socket, pipe or device: `root/` may hold files, directories and symbolic links", .0.display())]
     Special(PathBuf),
+    /// `root/` is something else.
+    #[error("{}: expected a directory, found another kind of file", .0.display())]
+    NoDirectory(PathBuf),
+    /// `root/` is a link to a place of this computer.
+    #[error("{}: a link to {}, which is outside the system directory", .path.display(), .to.display())]
+    LeadsOut {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        to: PathBuf,
+    },
     /// Directories nested too deep.
     #[error("{}: more than {MAX_DEPTH} directories deep", .0.display())]
     TooDeep(PathBuf),
@@ -67,10 +78,29 @@ pub type ModeOf<'a> = &'a dyn Fn(&EntryPath, u32) -> u32;
 /// [`FilesError`].
 pub fn skeleton(root: &Path, mode_of: ModeOf<'_>, mtime: u64, store: &Store) -> Result<Layer, FilesError> {
     let mut builder = Builder::new(store, mtime);
-    if root.is_dir() {
+    if is_own_directory(root)? {
         walk(root, None, 0, mode_of, &mut builder)?;
     }
     Ok(builder.finish(store)?)
+}
+
+/// Whether there is a directory `root`. A link to one is as good, as long as it stays in the directory that holds the
+/// link: a clone has nothing else, and `root -> /etc` would bring this computer's own files into the image.
+fn is_own_directory(root: &Path) -> Result<bool, FilesError> {
+    let io = |source| FilesError::Io { path: root.to_owned(), source };
+    let kind = match fs::symlink_metadata(root) {
+        Ok(found) => found.file_type(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(io(e)),
+    };
+    if kind.is_symlink() {
+        let dir = root.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let to = root.canonicalize().map_err(io)?;
+        if !to.starts_with(dir.canonicalize().map_err(io)?) {
+            return Err(FilesError::LeadsOut { path: root.to_owned(), to });
+        }
+    }
+    if root.is_dir() { Ok(true) } else { Err(FilesError::NoDirectory(root.to_owned())) }
 }
 
 /// Files copied into the image, executable, as a layer.
@@ -147,4 +177,33 @@ fn add_file(path: &Path, target: &EntryPath, mode: u32, builder: &mut Builder) -
     // Regular when it was looked at; by now it may be a pipe.
     let mut file = input::open(path).map_err(io)?;
     builder.add_file(target, mode, &mut file).map_err(io)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn root_is_a_directory_of_the_system_or_is_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        assert!(!is_own_directory(&root).unwrap());
+        fs::create_dir(dir.path().join("files")).unwrap();
+        symlink("files", &root).unwrap();
+        assert!(is_own_directory(&root).unwrap());
+        let mut refused = |target: &str| {
+            fs::remove_file(&root).unwrap();
+            symlink(target, &root).unwrap();
+            is_own_directory(&root).unwrap_err()
+        };
+        assert!(matches!(refused("/etc"), FilesError::LeadsOut { .. }));
+        assert!(matches!(refused(".."), FilesError::LeadsOut { .. }));
+        assert!(matches!(refused("nothing"), FilesError::Io { .. }));
+        fs::remove_file(&root).unwrap();
+        fs::write(&root, "x").unwrap();
+        assert!(matches!(is_own_directory(&root).unwrap_err(), FilesError::NoDirectory(_)));
+    }
 }
