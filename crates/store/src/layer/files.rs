@@ -194,7 +194,7 @@ mod tests {
         fs::create_dir(dir.path().join("files")).unwrap();
         symlink("files", &root).unwrap();
         assert!(is_own_directory(&root).unwrap());
-        let mut refused = |target: &str| {
+        let refused = |target: &str| {
             fs::remove_file(&root).unwrap();
             symlink(target, &root).unwrap();
             is_own_directory(&root).unwrap_err()
