@@ -65,7 +65,8 @@ fn browse(address: &str, quiet: bool) {
     let mut command = Command::new("xdg-open");
     command.arg(address).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     thread::spawn(move || {
-        if !(desktop && command.status().is_ok_and(|status| status.success())) && !quiet {
+        let started = desktop && command.status().is_ok_and(|status| status.success());
+        if !started && !quiet {
             note("no browser could be started here: open the address by hand");
         }
     });
