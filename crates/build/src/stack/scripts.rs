@@ -179,8 +179,10 @@ mod tests {
     fn a_layer_that_cannot_be_unpacked_is_called_by_whose_it_is() {
         let mut stack = Stack::default();
         let [first, second, other] = [1, 2, 3].map(|n| LayerId::from_bytes([n; 32]));
-        stack.push(Layer::whole(first, Vec::new()), Origin::Files);
-        stack.push(Layer::whole(second, Vec::new()), Origin::Script("a-1.post-install".to_owned()));
+        // A layer without entries is not kept.
+        let entries = || vec![Entry::new(EntryPath::new("etc").unwrap(), Kind::Dir { opaque: false }, 0o755)];
+        stack.push(Layer::whole(first, entries()), Origin::Files);
+        stack.push(Layer::whole(second, entries()), Origin::Script("a-1.post-install".to_owned()));
         let read = |id| SandboxError::Read { id, source: std::io::Error::other("too large") };
         let unpack = |id| SandboxError::Unpack {
             id,

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use hoopy_testkit::Home;
 
 /// A cheap use of every command: most print something, none needs a machine.
-const COMMANDS: [&[&str]; 41] = [
+const COMMANDS: [&[&str]; 44] = [
     &["--help"],
     &["--version"],
     &["deploy", "--help"],
@@ -25,6 +25,9 @@ const COMMANDS: [&[&str]; 41] = [
     &["-C", "s", "status", "far"],
     &["-C", "s", "rollback", "far"],
     &["-C", "s", "logs", "far"],
+    &["-C", "s", "open", "far"],
+    &["-C", "s", "backup", "far", "-o", "backup.age"],
+    &["-C", "s", "restore", "far", "initrd"],
     &["-C", "s", "drift", "far"],
     &["-C", "s", "pull", "far", "/etc"],
     &["-C", "s", "add", "musl", "--dry-run"],
