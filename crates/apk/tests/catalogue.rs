@@ -74,7 +74,6 @@ fn refuses_what_an_index_may_not_hold() {
         ("C:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=\nP:../a\nV:1\n\n", "file name"),
         (&format!("{begin}D:a<>=1\n\n"), "operator"),
         (&format!("{begin}I:many\n\n"), "not a number"),
-        (&format!("{begin}X:1\n\n"), "not known"),
         (&format!("{begin}rubbish\n\n"), "letter"),
     ] {
         let error = read(text).unwrap_err().to_string();

@@ -18,13 +18,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Limits;
-use super::helper::MARK;
+use super::arguments::{KEEPER, MARK};
 
 /// The beginning of a group's name, behind which the process id of its owner stands.
 const PREFIX: &str = "hoopy-";
-
-/// The second argument of the helper that removes groups in the end.
-pub(super) const KEEPER: &str = "groups";
 
 /// How often, and after which time each, it is tried to remove a group whose last process is just ending.
 const TRIES: u32 = 100;

@@ -14,6 +14,7 @@
 //!
 //! `docs/security-model.md` says what a script can and cannot do; `tests/escape/` tries it.
 
+mod arguments;
 mod bind_directory;
 pub mod binfmt;
 mod control_group;

@@ -14,9 +14,10 @@ use hoopy_store::layer::stream::{Reader, Writer};
 use hoopy_store::layer::{Entry, Kind};
 use hoopy_store::spread;
 
+use super::arguments::{MARK, SESSION};
 use super::bind_directory::{self, BindDirectory};
 use super::control_group::ControlGroup;
-use super::helper::{self, MARK};
+use super::helper;
 use super::identity::Identity;
 use super::sealed_program::SealedProgram;
 use super::wire::{self, Failure, Message, Part, Run, Start, Tag, Upper};
@@ -98,7 +99,7 @@ impl Sandbox {
         let identity = self.identity.name();
         let layers = self.lowers.join(format!("{}-{identity}", self.boot));
         let mut command = Command::new(self.program.to_start());
-        command.arg0("hoopy").args([MARK, "session"]).env_clear();
+        command.arg0("hoopy").args([MARK, SESSION]).env_clear();
         // Where it works, since it can't find the way there: it has none of this user's rights soon
         command.current_dir(&layers);
         command.stdin(Stdio::piped()).stdout(OwnedFd::from(answers)).stderr(errors);

@@ -180,7 +180,8 @@ mod tests {
         let mut stack = Stack::default();
         let [first, second, other] = [1, 2, 3].map(|n| LayerId::from_bytes([n; 32]));
         // A layer without entries is not kept.
-        let entries = || vec![Entry::new(EntryPath::new("etc").unwrap(), Kind::Dir { opaque: false }, 0o755)];
+        let entries =
+            || vec![Entry::new(EntryPath::new("etc").expect("a path"), Kind::Dir { opaque: false }, 0o755)];
         stack.push(Layer::whole(first, entries()), Origin::Files);
         stack.push(Layer::whole(second, entries()), Origin::Script("a-1.post-install".to_owned()));
         let read = |id| SandboxError::Read { id, source: std::io::Error::other("too large") };

@@ -12,7 +12,7 @@ use hoopy_build::locking;
 use hoopy_build::target::Target;
 
 use super::image;
-use super::lock::Relocked;
+use super::relocked::Relocked;
 use crate::args::{Global, Update};
 use crate::error::{Context as _, Exit, Result};
 use crate::output::note;

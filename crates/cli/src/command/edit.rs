@@ -6,7 +6,7 @@ use std::path::Path;
 use hoopy_build::config::System;
 use hoopy_build::config::world::World;
 
-use super::lock::{Moving, Relocked};
+use super::relocked::{Moving, Relocked};
 use crate::args::{Change, Global};
 use crate::error::{Context as _, Exit, Result};
 

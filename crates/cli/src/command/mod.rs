@@ -29,6 +29,7 @@ mod open;
 mod owner;
 mod packages;
 mod pull;
+mod relocked;
 mod remove;
 mod reproduce;
 mod restore;

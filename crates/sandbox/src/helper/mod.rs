@@ -26,19 +26,17 @@ use std::process::ExitCode;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 
+use super::arguments::{KEEPER, MARK, SESSION};
 use super::control_group;
 use super::wire::{Doing as _, Failure};
-
-/// The first argument of a helper.
-pub const MARK: &str = "__sandbox";
 
 /// The helper as whom this process was started, by its second argument.
 pub fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(2);
     let role = arguments.next().unwrap_or_default();
     let result = match role.as_str() {
-        "session" => session::main(),
-        control_group::KEEPER => control_group::remove_after(arguments).doing("remove control groups"),
+        SESSION => session::main(),
+        KEEPER => control_group::remove_after(arguments).doing("remove control groups"),
         _ => {
             let _ = writeln!(io::stderr(), "{MARK} is internal: hoopy starts itself with it");
             return ExitCode::from(2);

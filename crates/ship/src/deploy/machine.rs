@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn what_is_wrong_on_the_far_side_is_told() {
         let refusal = |said: &str| Machine::parse("nas", said).unwrap_err().to_string();
-        assert!(refusal("arch x86_64\nerror user joe\n").contains("you are joe"));
+        assert!(refusal("arch x86_64\nerror user joe\n").contains("as joe"));
         assert!(refusal("lacks flock\nlacks dd\nerror user joe\n").contains("flock, dd"));
         assert!(refusal("error noesp \n").contains("no EFI system partition"));
         assert!(refusal("error which /dev/sda1 /dev/sdb1\n").contains("/dev/sda1 /dev/sdb1"));

@@ -1,0 +1,164 @@
+//! A new lock beside the old one: what `hoopy lock`, `update`, `add` and `remove` make, say and write.
+
+use std::path::Path;
+
+use hoopy_build::config::System;
+use hoopy_build::context::Context;
+use hoopy_build::locking::{self, BranchMove, Keep, Kernel, Older};
+use hoopy_build::target::{LockFile, Target};
+use hoopy_lock::{Change, Lock, LockedPackage};
+use serde::Serialize;
+
+use crate::args::Global;
+use crate::error::{Context as _, Result};
+use crate::output::{print, print_json};
+use crate::progress::Progress;
+
+/// Which locked packages may change their version.
+#[derive(Clone, Copy)]
+pub enum Moving<'a> {
+    All,
+    Only(&'a [String]),
+}
+
+/// A new lock and the old one; nothing is written yet.
+pub struct Relocked {
+    lock: LockFile,
+    new: Lock,
+    /// Where the branch changes.
+    moved: Option<BranchMove>,
+}
+
+impl Relocked {
+    pub fn new(global: &Global, system: System, moving: Moving<'_>, quiet: bool) -> Result<Self> {
+        let resources = super::Resources::open(global)?;
+        let progress = Progress::new(global.quiet || quiet);
+        let target = Target::to_lock(system, global.arch)?;
+        let target = locking::with_branch(target, resources.context(&progress))?;
+        let keep = match (&target.lock.content, moving) {
+            (Some(old), Moving::Only(moving)) => Keep { packages: &old.packages, moving },
+            _ => Keep::default(),
+        };
+        let new = locking::make(&target, keep, resources.context(&progress))?;
+        Ok(Self { lock: target.lock, new, moved: None })
+    }
+
+    /// The lock of a target on another branch, with whatever its mirror has now.
+    pub fn moved(target: Target, context: Context<'_>) -> Result<Self> {
+        let new = locking::make(&target, Keep::default(), context)?;
+        let old = target.lock.content.as_ref();
+        let moved = old.map(|old| BranchMove::between(old, &new, context.store)).transpose()?.flatten();
+        Ok(Self { lock: target.lock, new, moved })
+    }
+
+    /// The file of the lock.
+    pub fn path(&self) -> &Path {
+        &self.lock.path
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        let locked = self.old().into_iter().flat_map(|old| &old.packages).chain(&self.new.packages);
+        locked.into_iter().any(|package| package.name == name)
+    }
+
+    fn old(&self) -> Option<&Lock> {
+        self.lock.content.as_ref()
+    }
+
+    /// Fails where the mirror has gone back in time; with what would change, which tells by how much.
+    pub fn refuse_older(&self, json: bool) -> Result<()> {
+        match self.old().and_then(|old| Older::than(old, &self.new)) {
+            Some(older) => self.show(json).and(Err(older.into())),
+            None => Ok(()),
+        }
+    }
+
+    pub fn write(&self) -> Result<()> {
+        self.new.write(&self.lock.path).context("cannot write the lock")
+    }
+
+    /// Prints what changes.
+    pub fn show(&self, json: bool) -> Result<()> {
+        let changes = self.old().map(|old| hoopy_lock::changes(old, &self.new)).unwrap_or_default();
+        if json {
+            return print_json(&Answer {
+                lock: &self.lock.path,
+                branch: &self.new.branch,
+                packages: self.new.packages.len(),
+                moved: self.moved.as_ref().map(Moved::of),
+                changes: changes.iter().map(Entry::of).collect(),
+            });
+        }
+        if let Some(moved) = &self.moved {
+            print(moved.to_string())?;
+        }
+        match self.old() {
+            None => print(format!("{}: {} packages\n", self.lock.path.display(), self.new.packages.len())),
+            Some(_) if changes.is_empty() && self.moved.is_some() => Ok(()),
+            Some(_) if changes.is_empty() => print(format!("{}: no changes\n", self.lock.path.display())),
+            Some(_) => print(changes.iter().map(|change| format!("{change}\n")).collect::<String>()),
+        }
+    }
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Answer<'a> {
+    lock: &'a Path,
+    branch: &'a str,
+    packages: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved: Option<Moved<'a>>,
+    changes: Vec<Entry<'a>>,
+}
+
+/// What a move to another branch brings.
+#[derive(Serialize)]
+struct Moved<'a> {
+    old: &'a str,
+    new: &'a str,
+    renamed: Vec<[&'a str; 2]>,
+    kernels: Vec<Entry<'a>>,
+}
+
+impl<'a> Moved<'a> {
+    fn of(moved: &'a BranchMove) -> Self {
+        let kernel = |kernel: &'a Kernel| Entry {
+            change: "kernel",
+            name: &kernel.new.name,
+            old: kernel.old.as_ref().map(|old| &*old.version),
+            new: Some(&kernel.new.version),
+        };
+        Self {
+            old: &moved.old,
+            new: &moved.new,
+            renamed: moved.renamed.iter().map(|both| [&*both.old.name, &*both.new.name]).collect(),
+            kernels: moved.kernels.iter().map(kernel).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    change: &'static str,
+    name: &'a str,
+    old: Option<&'a str>,
+    new: Option<&'a str>,
+}
+
+impl<'a> Entry<'a> {
+    fn of(change: &'a Change) -> Self {
+        let entry = |change, old: Option<&'a LockedPackage>, new: Option<&'a LockedPackage>| {
+            let name = new.or(old).map_or("", |package| &package.name);
+            let version = |package: &'a LockedPackage| &*package.version;
+            Self { change, name, old: old.map(version), new: new.map(version) }
+        };
+        match change {
+            Change::In(new) => entry("in", None, Some(new)),
+            Change::Out(old) => entry("out", Some(old), None),
+            Change::Up(old, new) => entry("up", Some(old), Some(new)),
+            Change::Down(old, new) => entry("down", Some(old), Some(new)),
+            Change::Rebuilt(old, new) => entry("rebuilt", Some(old), Some(new)),
+        }
+    }
+}
