@@ -148,23 +148,23 @@ impl Assembly<'_> {
     /// sections before it have their size, and one behind it has any.
     fn sections(&self, initramfs: Option<&Initramfs>) -> Result<Vec<(Section, SectionData)>, BuildError> {
         let unknown = SectionData::External { size: 1 };
-        let kernel = initramfs.map(|_| self.kernel.read(self.stack, self.context.store)).transpose()?;
+        let mut kernel = initramfs.map(|_| self.kernel.read(self.stack, self.context.store)).transpose()?;
+        let release = kernel.as_ref().map(|kernel| image::kernel_version(kernel, self.stack));
         let mut sections = Vec::new();
         for (section, contents) in &self.spec.sections {
             let data = match contents {
                 Contents::OsRelease { branch } => Some(SectionData::Bytes(self.os_release(branch)?)),
                 Contents::Text(text) => Some(SectionData::Bytes(text.clone().into_bytes())),
                 // Sections lie in whole blocks: a release fills one.
-                Contents::KernelRelease => match &kernel {
+                Contents::KernelRelease => match &release {
                     None => Some(unknown.clone()),
-                    Some(kernel) => image::kernel_version(kernel, self.stack)
-                        .map(|release| SectionData::Bytes(release.into_bytes())),
+                    Some(release) => release.clone().map(|text| SectionData::Bytes(text.into_bytes())),
                 },
                 Contents::Initramfs(_) => {
                     let size = initramfs.map_or(1, Initramfs::size);
                     Some(SectionData::External { size })
                 }
-                Contents::Kernel(_) => Some(kernel.clone().map_or(unknown.clone(), SectionData::Bytes)),
+                Contents::Kernel(_) => Some(kernel.take().map_or(unknown.clone(), SectionData::Bytes)),
                 // They are of the others: they are added when those are there.
                 Contents::PolicySignature | Contents::Manifest => {
                     initramfs.is_none().then(|| unknown.clone())
