@@ -112,6 +112,23 @@ impl Bench {
         )?;
         let _ = fs::remove_dir_all(system.join("images"));
         let _ = fs::remove_file(system.join("hoopy.lock"));
+        // As its owner has it: in a repository of its own, and not in ours, which ignores everything below `target`.
+        for arguments in [
+            &["init", "--quiet"][..],
+            &["add", "."],
+            &[
+                "-c",
+                "user.name=bench",
+                "-c",
+                "user.email=bench@localhost",
+                "commit",
+                "--quiet",
+                "--message",
+                "hello",
+            ],
+        ] {
+            chores::command(Command::new("git").arg("-C").arg(&system).args(arguments))?;
+        }
         let stub = PathBuf::from("/usr/lib/systemd/boot/efi/linuxx64.efi.stub");
         if std::env::consts::ARCH != "x86_64" {
             bail!("the benchmark's pipeline is written for x86_64");
