@@ -170,7 +170,7 @@ impl Console {
     }
 
     fn failed(&mut self, wanted: &str, after: Duration, tail: String, closed: bool) -> VmError {
-        let wanted = wanted.to_owned();
+        let wanted = Some(wanted.to_owned());
         if !closed {
             return match self.paused() {
                 Some(fault) => VmError::Fault { fault, tail },
@@ -262,7 +262,7 @@ impl Console {
         let never = "\0the end of the machine\0";
         match self.expect(never, within) {
             Err(VmError::TimedOut { after, facts, tail, .. }) => {
-                Err(VmError::TimedOut { wanted: "goodbye".to_owned(), after, facts, tail })
+                Err(VmError::TimedOut { wanted: None, after, facts, tail })
             }
             Err(fault @ VmError::Fault { .. }) => Err(fault),
             _ => Ok(()),

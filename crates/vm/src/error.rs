@@ -119,12 +119,12 @@ pub enum VmError {
         source: io::Error,
     },
     /// The machine ended while something was expected of it.
-    #[error("the machine stopped ({status}) before its console showed {wanted:?}{}", said(.words, .tail))]
+    #[error("the machine stopped ({status}){}{}", before(.wanted.as_deref()), said(.words, .tail))]
     Ended {
         /// How QEMU ended.
         status: String,
-        /// What was waited for.
-        wanted: String,
+        /// The text that was waited for.
+        wanted: Option<String>,
         /// What QEMU itself said.
         words: String,
         /// The end of what the guest said.
@@ -142,10 +142,10 @@ pub enum VmError {
         tail: String,
     },
     /// What was expected did not come in time.
-    #[error("timed out: the console did not show {wanted:?} within {} s{facts}{}", .after.as_secs(), heard(.tail))]
+    #[error("timed out: {} within {} s{facts}{}", missing(.wanted.as_deref()), .after.as_secs(), heard(.tail))]
     TimedOut {
-        /// What was waited for.
-        wanted: String,
+        /// The text that was waited for; none where it was the machine's own end.
+        wanted: Option<String>,
         /// How long.
         after: Duration,
         /// Accelerator, state, what QEMU said; empty of a program that is not QEMU.
@@ -184,6 +184,16 @@ impl VmError {
 pub fn doubt(facts: &str) -> Option<&'static str> {
     let hint = "if it comes up with --accel tcg, KVM does not work on this computer";
     facts.contains("accelerator: KVM").then_some(hint)
+}
+
+fn before(wanted: Option<&str>) -> String {
+    wanted.map(|text| format!(" before its console showed {text:?}")).unwrap_or_default()
+}
+
+fn missing(wanted: Option<&str>) -> String {
+    wanted.map_or("the machine did not power off".to_owned(), |text| {
+        format!("the console did not show {text:?}")
+    })
 }
 
 fn heard(tail: &str) -> String {

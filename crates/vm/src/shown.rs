@@ -87,8 +87,8 @@ impl Shown {
                     return Ok(Some(status));
                 }
                 End::Died(status) => {
-                    let (status, wanted) = (status.to_string(), "goodbye".to_owned());
-                    return Err(VmError::Ended { status, wanted, words, tail: String::new() });
+                    let status = status.to_string();
+                    return Err(VmError::Ended { status, wanted: None, words, tail: String::new() });
                 }
                 End::Reset | End::Paused(_) => {}
             }

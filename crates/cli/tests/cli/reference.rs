@@ -15,19 +15,36 @@ fn said(args: &[&str]) -> String {
 /// The commands that `--help` lists.
 fn commands(help: &str) -> Vec<String> {
     let list = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    let names = list.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    // What is further in goes on with a description.
+    let lines = list.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
+    let names = lines.filter_map(|line| line.split_whitespace().next());
     names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+/// What a command says of itself and of its own commands. The options that all have are at the top alone.
+fn section(command: &[&str]) -> String {
+    let help = said(&[command, &["--help"]].concat());
+    let (before, global) = help.split_once("Global options:\n").unwrap();
+    let after = global.split_once("\n\n").map_or("", |(_, after)| after);
+    let title = format!("\n{} hoopy {}\n", "#".repeat(command.len() + 1), command.join(" "));
+    let mut text = format!("{title}\n```\n{}```\n", format!("{before}{after}").replace("\n\n\n", "\n\n"));
+    if help.contains("\nCommands:\n") {
+        for name in commands(&help) {
+            text += &section(&[command, &[&*name]].concat());
+        }
+    }
+    text
 }
 
 #[test]
 fn the_reference_is_what_help_says() {
     let help = said(&["--help"]);
     let mut text = format!(
-        "# Commands\n\nWhat `hoopy --help` and `hoopy COMMAND --help` say. A test compares; `HOOPY_BLESS=1` writes \
-         it anew.\n\n```\n{help}```\n"
+        "# Commands\n\nWhat `hoopy --help` and `hoopy COMMAND --help` say; the global options, which every command \
+         has, are here once. A test compares; `HOOPY_BLESS=1` writes it anew.\n\n```\n{help}```\n"
     );
     for name in commands(&help) {
-        text += &format!("\n## hoopy {name}\n\n```\n{}```\n", said(&[&name, "--help"]));
+        text += &section(&[&name]);
     }
     let file = repository().join("docs/reference.md");
     if std::env::var_os("HOOPY_BLESS").is_some() {
