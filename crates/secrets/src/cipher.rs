@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 
 use age::armor::ArmoredReader;
 use age::plugin::ResolveError;
+use age::stream::StreamReader;
 use age::{Decryptor, Encryptor};
 use age_core::format::{FileKey, Stanza};
 
@@ -118,11 +119,20 @@ pub(crate) fn encrypt_error(error: age::EncryptError) -> EncryptError {
 /// [`DecryptError`]; that of an identity which could not be used counts only where no other opens the file.
 pub fn decrypt(ciphertext: &[u8], with: &Identities) -> Result<Plaintext, DecryptError> {
     let binary = binary(ciphertext)?;
+    let reader = opened(with, || &*binary)?;
+    Plaintext::read(reader, binary.len()).map_err(|_| DecryptError::Payload)
+}
+
+/// The payload of a file, opened by the first of the identities that can. Each that is tried reads the file from its start.
+pub(crate) fn opened<R: Read>(
+    with: &Identities,
+    file: impl Fn() -> R,
+) -> Result<StreamReader<R>, DecryptError> {
     let mut unusable = None;
     for identity in with.iter() {
-        let decryptor = Decryptor::new_buffered(&*binary).map_err(header_error)?;
+        let decryptor = Decryptor::new(file()).map_err(header_error)?;
         match decryptor.decrypt(std::iter::once(identity.key())) {
-            Ok(reader) => return payload(reader, binary.len()),
+            Ok(payload) => return Ok(payload),
             Err(age::DecryptError::NoMatchingKeys) => {}
             Err(age::DecryptError::InvalidMac) => return Err(DecryptError::Mac),
             Err(age::DecryptError::InvalidHeader) => return Err(DecryptError::Header),
@@ -133,15 +143,11 @@ pub fn decrypt(ciphertext: &[u8], with: &Identities) -> Result<Plaintext, Decryp
         }
     }
     // An age file that nobody here can open is one still; something else is not.
-    Decryptor::new_buffered(&*binary).map_err(header_error)?;
+    Decryptor::new(file()).map_err(header_error)?;
     Err(unusable.unwrap_or(DecryptError::NoMatch))
 }
 
-fn payload(reader: impl std::io::Read, most: usize) -> Result<Plaintext, DecryptError> {
-    Plaintext::read(reader, most).map_err(|_| DecryptError::Payload)
-}
-
-pub(crate) fn header_error(error: age::DecryptError) -> DecryptError {
+fn header_error(error: age::DecryptError) -> DecryptError {
     match error {
         age::DecryptError::InvalidMac => DecryptError::Mac,
         _ => DecryptError::Header,

@@ -4,11 +4,10 @@ use std::cell::RefCell;
 use std::io::{self, Cursor, Read, Write};
 use std::rc::Rc;
 
-use age::Decryptor;
 use age::Encryptor;
 use age::stream::StreamWriter;
 
-use crate::cipher::{DecryptError, EncryptError, MAX_HEADER, encrypt_error, header_error};
+use crate::cipher::{DecryptError, EncryptError, MAX_HEADER, encrypt_error, opened};
 use crate::{Identities, Prompt, Recipients};
 
 /// What the last line of a header begins with.
@@ -43,24 +42,8 @@ pub fn decrypting<'a, R: Read + 'a>(
 ) -> Result<Box<dyn Read + 'a>, DecryptError> {
     let head = head(&mut input)?;
     let input = Shared(Rc::new(RefCell::new(input)));
-    let mut unusable = None;
-    for identity in with.iter() {
-        let reader = Cursor::new(head.clone()).chain(input.clone());
-        let decryptor = Decryptor::new(reader).map_err(header_error)?;
-        match decryptor.decrypt(std::iter::once(identity.key())) {
-            Ok(payload) => return Ok(Box::new(payload)),
-            Err(age::DecryptError::NoMatchingKeys) => {}
-            Err(age::DecryptError::InvalidMac) => return Err(DecryptError::Mac),
-            Err(age::DecryptError::InvalidHeader) => return Err(DecryptError::Header),
-            Err(other) => {
-                let identity = identity.name().to_owned();
-                unusable = unusable.or(Some(DecryptError::Identity { identity, reason: other.to_string() }));
-            }
-        }
-    }
-    // An age file that nobody here can open is one still; something else is not.
-    Decryptor::new(&*head).map_err(header_error)?;
-    Err(unusable.unwrap_or(DecryptError::NoMatch))
+    let payload = opened(with, || Cursor::new(head.clone()).chain(input.clone()))?;
+    Ok(Box::new(payload))
 }
 
 /// The header and the nonce behind it, so that several identities can be tried.

@@ -2,7 +2,8 @@
 
 mod show;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hoopy_base::atomic::Readers;
@@ -12,7 +13,7 @@ use hoopy_secrets::Secrets;
 use hoopy_secrets::path::Use;
 use hoopy_testing as testing;
 use hoopy_testing::{Directory, Settings, TestRunError};
-use hoopy_vm::usual_cpus;
+use hoopy_vm::{Handover, usual_cpus};
 
 use self::show::{Style, TestsShown};
 use super::image::{self, ImageRequest};
@@ -70,6 +71,27 @@ fn only(tests: Directory, names: &[String]) -> Result<Directory> {
     Ok(tests.only(names))
 }
 
+/// What opens the secrets of the machine.
+fn identity(own: &Test, system: &System) -> Result<Option<Handover>> {
+    if !own.without_secrets {
+        return super::owner::handover(system)
+            .map_err(|error| error.hint("test without what needs secrets: --without-secrets"));
+    }
+    let names = Secrets::read(&system.dir)?.map(|secrets| secrets.paths).unwrap_or_default();
+    for path in names.iter().filter(|path| path.purpose() != Use::Trust) {
+        note(format!("not tested: {path}"));
+    }
+    Ok(None)
+}
+
+/// The backup with which the machine begins, decrypted.
+fn restore(file: &Path, system: &System, fstab: &[u8], temp: &Path) -> Result<testing::Restore> {
+    let spec = super::restore::filesystem(system, fstab)?.spec;
+    let identities = super::owner::usual_identities(&system.path(hoopy_secrets::directory::NAME))?;
+    let (file, contents) = super::backup::in_the_clear(file, &identities, temp)?;
+    Ok(testing::Restore { spec, file: Arc::new(file), room: contents.bytes })
+}
+
 fn settings(
     global: &Global,
     own: &Test,
@@ -85,29 +107,9 @@ fn settings(
         None => usual_cpus(acceleration, testing::arch(&image)?, &places, &temp)?,
     };
     let logs = own.logs.clone().or_else(|| Some(super::state()?.join("tests").join(&system.name)));
-    let identity = if own.without_secrets {
-        let names = Secrets::read(&system.dir)?.map(|secrets| secrets.paths).unwrap_or_default();
-        for path in names.iter().filter(|path| path.purpose() != Use::Trust) {
-            note(format!("not tested: {path}"));
-        }
-        None
-    } else {
-        super::owner::handover(system)
-            .map_err(|error| error.hint("test without what needs secrets: --without-secrets"))?
-    };
+    let identity = identity(own, system)?;
     let fstab = input::read(&system.path("root/etc/fstab"), input::Kind::Text).unwrap_or_default();
-    let restore = match &own.restore {
-        Some(file) => {
-            let spec = super::restore::filesystem(system, &fstab)?.spec;
-            let (file, contents) = super::backup::in_the_clear(
-                file,
-                &super::owner::usual_identities(&system.path(hoopy_secrets::directory::NAME))?,
-                &temp,
-            )?;
-            Some(testing::Restore { spec, file: std::sync::Arc::new(file), room: contents.bytes })
-        }
-        None => None,
-    };
+    let restore = own.restore.as_deref().map(|file| restore(file, system, &fstab, &temp)).transpose()?;
     let cores = super::jobs(global).cores();
     let machines = own.machines.unwrap_or_else(|| (cores / each.max(1) as usize).clamp(1, MAX_MACHINES));
     Ok(Settings {

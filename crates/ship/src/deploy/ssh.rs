@@ -155,10 +155,7 @@ impl Ssh {
     /// # Errors
     /// [`SshError`]; [`SshError::Late`] when it is not done by the time that was set for it.
     pub fn run(&self, call: &Call<'_>, feed: &mut Feed<'_>) -> Result<Vec<u8>, SshError> {
-        let mut command = command(&self.config, &self.host, self.socket.as_deref(), false);
-        command.arg(read_script(call.script));
-        let mut child = Process(command.spawn().map_err(|e| SshError::start(&self.config.program, e))?);
-        let words = Words::listen(child.0.stderr.take());
+        let (mut child, words) = self.start_script(call.script)?;
         let (moved, stop) = (AtomicU64::new(0), AtomicBool::new(false));
         let mut said = Vec::new();
         let ended = std::thread::scope(|scope| {
@@ -204,6 +201,26 @@ impl Ssh {
         let mut command = command(&self.config, &self.host, self.socket.as_deref(), false);
         command.arg(remote).stderr(Stdio::null());
         command.spawn().map_err(|e| SshError::start(&self.config.program, e))
+    }
+
+    /// Starts the command that reads `script`.
+    fn start_script(&self, script: &str) -> Result<(Process, Words), SshError> {
+        let mut command = command(&self.config, &self.host, self.socket.as_deref(), false);
+        command.arg(read_script(script));
+        let mut child = Process(command.spawn().map_err(|e| SshError::start(&self.config.program, e))?);
+        let words = Words::listen(child.0.stderr.take());
+        Ok((child, words))
+    }
+
+    /// Starts `script`, and gives what it reads after itself.
+    fn begin(&self, script: &str) -> Result<(Process, Option<ChildStdin>, Words), SshError> {
+        let (mut child, words) = self.start_script(script)?;
+        let mut input = child.0.stdin.take();
+        if let Some(input) = &mut input {
+            // A script that does not start says so by its exit status.
+            let _ = input.write_all(script.as_bytes());
+        }
+        Ok((child, input, words))
     }
 
     fn stalled(&self, stall: Stall) -> SshError {

@@ -1,13 +1,13 @@
 //! A script whose output is read line by line, while it runs.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::process::{ChildStdout, ExitStatus};
 use std::time::{Duration, Instant};
 
 use hoopy_base::pace::Pace;
 
-use super::pipes::{self, Words};
-use super::{PAUSE, Process, Ssh, SshError, command, read_script};
+use super::pipes;
+use super::{PAUSE, Process, Ssh, SshError};
 
 /// A longer line comes in parts.
 const MAX_LINE: usize = 64 << 10;
@@ -24,15 +24,7 @@ impl Ssh {
         open: bool,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), SshError> {
-        let mut command = command(&self.config, &self.host, self.socket.as_deref(), false);
-        command.arg(read_script(script));
-        let mut child = Process(command.spawn().map_err(|e| SshError::start(&self.config.program, e))?);
-        let words = Words::listen(child.0.stderr.take());
-        let mut input = child.0.stdin.take();
-        if let Some(input) = &mut input {
-            // A script that does not start says so by its exit status.
-            let _ = input.write_all(script.as_bytes());
-        }
+        let (mut child, input, words) = self.begin(script)?;
         let input = input.filter(|_| open);
         let out = child.0.stdout.take();
         if !self.lines(&mut child, out, open, sink)? {

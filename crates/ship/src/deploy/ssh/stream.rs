@@ -1,12 +1,12 @@
 //! A script whose output is bytes of any number, given on while they come.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::time::{Duration, Instant};
 
 use hoopy_base::pace::{Pace, Patience};
 
-use super::pipes::{self, Words};
-use super::{PAUSE, Process, Ssh, SshError, command, read_script};
+use super::pipes;
+use super::{PAUSE, Process, Ssh, SshError};
 
 /// How much is read at a time.
 const PART: usize = 256 << 10;
@@ -23,14 +23,8 @@ impl Ssh {
         patience: Patience,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), SshError> {
-        let mut command = command(&self.config, &self.host, self.socket.as_deref(), false);
-        command.arg(read_script(script));
-        let mut child = Process(command.spawn().map_err(|e| SshError::start(&self.config.program, e))?);
-        let words = Words::listen(child.0.stderr.take());
-        if let Some(input) = &mut child.0.stdin.take() {
-            // A script that does not start says so by its exit status.
-            let _ = input.write_all(script.as_bytes());
-        }
+        let (mut child, input, words) = self.begin(script)?;
+        drop(input);
         self.parts(&mut child, patience, sink)?;
         let ended = Instant::now();
         let status = loop {
