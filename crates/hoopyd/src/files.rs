@@ -7,7 +7,7 @@ use serde_json::{from_slice, to_vec_pretty};
 
 use crate::error::AgentError;
 
-/// The largest file that is read: a line for each of thousands of directories fits.
+/// The largest file that is read: a line for each of thousands of directories or secrets fits.
 const MAX: u64 = 4 << 20;
 
 /// Reads a file.

@@ -7,9 +7,7 @@ use hoopy_boot::secrets::{CIPHERTEXTS, MAP, Map, VERSION};
 use hoopy_secrets::cipher::MAX_CIPHERTEXT;
 
 use crate::error::AgentError;
-
-/// The largest map that is read: thousands of secrets fit.
-const MAX_MAP: u64 = 4 << 20;
+use crate::files::read_json;
 
 /// Reads the map.
 ///
@@ -17,9 +15,7 @@ const MAX_MAP: u64 = 4 << 20;
 /// [`AgentError`].
 pub fn read(root: &Path) -> Result<Map, AgentError> {
     let path = root.join(MAP);
-    let bytes = input::read_up_to(&path, MAX_MAP).map_err(AgentError::io("read", &path))?;
-    let map: Map = serde_json::from_slice(&bytes)
-        .map_err(|error| AgentError::Map { path: path.clone(), reason: error.to_string() })?;
+    let map: Map = read_json(&path)?;
     if map.version != VERSION {
         let reason = format!("expected version {VERSION}, found {}", map.version);
         return Err(AgentError::Map { path, reason });

@@ -31,6 +31,8 @@ pub struct Call<'a> {
     pub input: &'a [u8],
     /// When it is ended, with all that it started.
     pub limit: Duration,
+    /// Whether what it left running stays when it has ended by itself.
+    pub leave: bool,
 }
 
 /// How it ended.
@@ -87,7 +89,9 @@ pub fn run(program: &Path, call: &Call<'_>) -> io::Result<Ended> {
         }
     };
     pipes.turn();
-    end(&mut child);
+    if status.is_none() || !call.leave {
+        end(&mut child);
+    }
     let said = String::from_utf8_lossy(&pipes.text).trim().to_owned();
     let how = match status {
         Some(status) => status.to_string(),
@@ -150,6 +154,7 @@ mod tests {
             environment: &[],
             input: &[b'x'; 1 << 20],
             limit: Duration::from_millis(limit),
+            leave: false,
         };
         run(Path::new("/bin/sh"), &call).unwrap_or_else(|error| unreachable!("{error}"))
     }

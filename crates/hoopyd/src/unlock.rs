@@ -1,29 +1,22 @@
 //! `hoopyd unlock`: gives the programs of `/etc/hoopy/unlock.d` the keys of their volumes, on standard input.
 
-use std::io::{self, Read, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hoopy_boot::secrets::{Map, State};
 use hoopy_secrets::cipher::{MAX_PLAINTEXT, decrypt};
 use hoopy_secrets::{Identities, MachineIdentity, Plaintext};
 
 use crate::error::AgentError;
-use crate::{identity, map, outcome, secrets};
+use crate::{identity, map, outcome, program, secrets};
 
 /// Where the programs are, below the root.
 const PROGRAMS: &str = "etc/hoopy/unlock.d";
 
-/// The `PATH` of these programs.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /// How long a program may take: a key that is stretched costs seconds, a large pool some more.
 const PATIENCE: Duration = Duration::from_secs(180);
-
-/// How often to check whether it has ended.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Unlocks every volume with the machine's own identity, as the service does at boot. A machine that waits for its
 /// owner has nothing to do.
@@ -95,56 +88,16 @@ fn one(root: &Path, name: &str, key: &Plaintext) -> Result<(), String> {
     run(&program, &[], Some(key)).map_err(|reason| format!("{name}: {reason}"))
 }
 
-/// Runs a program of the owner's, with nothing of this one's environment, and waits for it within bounds.
-pub(crate) fn run(program: &PathBuf, args: &[&str], key: Option<&Plaintext>) -> Result<(), String> {
-    let mut command = Command::new(program);
-    command.args(args).env_clear().env("PATH", PATH).stdout(Stdio::null()).stderr(Stdio::piped());
-    command.stdin(if key.is_some() { Stdio::piped() } else { Stdio::null() });
-    let mut child = command.spawn().map_err(|error| error.to_string())?;
-    let (input, mut said) = (child.stdin.take(), child.stderr.take());
-    // A program that does not read its key, or says much, must not make this one wait.
-    let key = key.cloned();
-    let writer = thread::spawn(move || match (input, key) {
-        (Some(mut input), Some(key)) => input.write_all(key.as_bytes()),
-        _ => Ok(()),
-    });
-    let reader = thread::spawn(move || {
-        let mut text = Vec::new();
-        let _ = said.as_mut().map(|said| said.take(MAX_SAID).read_to_end(&mut text));
-        let _ = said.as_mut().map(|said| io::copy(said, &mut io::sink()));
-        String::from_utf8_lossy(&text).trim().to_owned()
-    });
-    let begun = Instant::now();
-    let status = loop {
-        match child.try_wait().map_err(|error| error.to_string())? {
-            Some(status) => break status,
-            None if begun.elapsed() < PATIENCE => thread::sleep(PAUSE),
-            None => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(format!("it did not end within {} s", PATIENCE.as_secs()));
-            }
-        }
-    };
-    // It may have closed its standard input early: what counts is how it ended.
-    let _ = writer.join();
-    if status.success() {
-        return Ok(());
+/// Runs a program of the owner's and says how it failed. What it leaves running stays: a volume's daemon may serve it.
+pub(crate) fn run(program: &Path, arguments: &[&str], key: Option<&Plaintext>) -> Result<(), String> {
+    let input = key.map_or(&[][..], Plaintext::as_bytes);
+    let call = program::Call { arguments, environment: &[], input, limit: PATIENCE, leave: true };
+    match program::run(program, &call) {
+        Ok(ended) if ended.success => Ok(()),
+        Ok(ended) => Err(ended.said),
+        Err(error) => Err(error.to_string()),
     }
-    // What it leaves running may hold standard error open.
-    let end = Instant::now();
-    while !reader.is_finished() && end.elapsed() < LAST_WORDS {
-        thread::sleep(PAUSE);
-    }
-    let said = if reader.is_finished() { reader.join().unwrap_or_default() } else { String::new() };
-    Err(if said.is_empty() { status.to_string() } else { format!("{status}: {said}") })
 }
-
-/// How long to wait for the rest of a program's error output after it ended.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// The most of a program's error output that is passed on.
-const MAX_SAID: u64 = 4096;
 
 /// Services that wait for this one are started with it now, where it was marked inactive at boot.
 fn start_service(root: &Path, name: &str) {

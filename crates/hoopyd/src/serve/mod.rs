@@ -17,17 +17,14 @@ mod site;
 
 use std::path::Path;
 
-use hoopy_base::input;
 use hoopy_boot::monitor::{SETTINGS, Settings, VERSION};
 
 use crate::error::AgentError;
+use crate::files::read_json;
 use crate::http::server;
 
 pub use collector::{Collector, Shared};
 pub use site::MachineSite;
-
-/// More than settings have.
-const MAX_SETTINGS: u64 = 64 << 10;
 
 /// Threads need little; what is not used is not there.
 const STACK: usize = 256 << 10;
@@ -38,9 +35,7 @@ const STACK: usize = 256 << 10;
 /// [`AgentError`].
 pub fn settings(root: &Path) -> Result<Settings, AgentError> {
     let path = root.join(SETTINGS);
-    let bytes = input::read_up_to(&path, MAX_SETTINGS).map_err(AgentError::io("read", &path))?;
-    let settings: Settings = serde_json::from_slice(&bytes)
-        .map_err(|error| AgentError::Map { path: path.clone(), reason: error.to_string() })?;
+    let settings: Settings = read_json(&path)?;
     if settings.version != VERSION {
         let reason = format!("expected version {VERSION}, found {}", settings.version);
         return Err(AgentError::Map { path, reason });

@@ -47,7 +47,7 @@ fn tell(path: &Path, event: &Event) -> Result<(), String> {
         ("HOOPY_TITLE", &*event.title),
         ("HOOPY_TEXT", &*event.text),
     ];
-    let call = program::Call { arguments: &[], environment: &environment, input: &input, limit: PATIENCE };
+    let call = program::Call { arguments: &[], environment: &environment, input: &input, limit: PATIENCE, leave: false };
     let ended = program::run(path, &call).map_err(|error| error.to_string())?;
     if ended.success { Ok(()) } else { Err(ended.said) }
 }
