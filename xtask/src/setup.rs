@@ -52,6 +52,9 @@ const NEEDED: &[(&str, &str)] = &[
     ("/usr/bin/zstd", "zstd"),
     ("/usr/bin/lz4", "lz4"),
     ("/usr/bin/chromium", "chromium"),
+    ("/usr/bin/certutil", "libnss3-tools"),
+    ("/usr/bin/npm", "npm"),
+    ("/usr/sbin/ip", "iproute2"),
 ];
 
 /// What `cargo xtask prove` needs beside that: a Debian of its own, and containers.

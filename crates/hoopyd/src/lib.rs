@@ -23,6 +23,7 @@ pub mod files;
 pub mod hooks;
 pub mod http;
 pub mod identity;
+mod log;
 pub mod machine;
 pub mod map;
 pub mod outcome;

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use hoopy_base::input::{Kind, read_text};
 use hoopy_base::size;
 use hoopy_boot::layout::Layout;
-use hoopy_boot::monitor::Settings as MonitorSettings;
 use hoopy_boot::release::FILE as RELEASE;
 use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
 
 use super::branch::{BranchSource, EDGE, FALLBACK_BRANCH};
-use super::hoopy_toml::{self, Access, HoopyToml, Monitor, Port, Secrets};
+use super::hoopy_toml::{self, HoopyToml, Port, Secrets};
+use super::monitor;
 use super::repository::{DEFAULT_MIRROR, INDEX, KINDS, Repository, without_scheme};
 use super::state::{self, StateFile};
 use super::system::{
@@ -126,7 +126,10 @@ impl Conversion<'_> {
             sign_command: w.trust.sign,
             signature_required: w.trust.required,
             secrets: self.secrets(w.secrets)?,
-            monitor: w.monitor.map(|m| self.monitor(m)).transpose()?,
+            monitor: w
+                .monitor
+                .map(|m| monitor::settings(m).map_err(|e| self.value("monitor.listen", e)))
+                .transpose()?,
             state: self.state(state, w.state, w.backup)?,
             dir: self.dir.to_owned(),
             branch,
@@ -252,38 +255,6 @@ impl Conversion<'_> {
             Ok::<_, ConfigError>((EntryPath::new(&path).map_err(|e| self.value(&key, e))?, owner))
         };
         Ok(SecretSettings { open, on, owners: owners.into_iter().map(owner).collect::<Result<_, _>>()? })
-    }
-
-    /// `built` is known once there is a lock.
-    fn monitor(&self, written: Monitor) -> Result<MonitorSettings, ConfigError> {
-        let Monitor { listen, access, names, update_days } = written;
-        let mut settings = MonitorSettings::default();
-        if let Some(listen) = listen {
-            let address = |text: &String| {
-                let hint = "expected an address and a port, as 127.0.0.1:8080 or [::]:80";
-                text.parse::<std::net::SocketAddr>()
-                    .map_err(|_| self.value("monitor.listen", format!("{text:?} is not an address: {hint}")))
-            };
-            settings.listen = listen.iter().map(address).collect::<Result<_, _>>()?;
-        }
-        if settings.listen.is_empty() {
-            return Err(self.value("monitor.listen", "expected at least one address, found none".to_owned()));
-        }
-        let beyond = settings.listen.iter().find(|address| !address.ip().is_loopback());
-        if let (Some(address), None) = (beyond, access) {
-            let message = format!(
-                "{address} can be reached from elsewhere: expected `access = \"anyone\"` beside it, found none. \
-                 Without `listen`, `hoopy open` reaches the page over ssh"
-            );
-            return Err(self.value("monitor.listen", message));
-        }
-        // A match, so that another way does not compile before something is made of it.
-        match access {
-            Some(Access::Anyone) | None => {}
-        }
-        settings.names = names;
-        settings.update_days = update_days.unwrap_or(settings.update_days);
-        Ok(settings)
     }
 
     /// A directory of the machine, without a slash at its end.

@@ -78,9 +78,10 @@ pub struct HoopyToml {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Monitor {
-    /// Where it listens: `ADDRESS:PORT` each. Default: `127.0.0.1:8080`, which `hoopy open` reaches over ssh.
+    /// Where it listens: `ADDRESS:PORT` or `INTERFACE:PORT` each, with `https://` or `http://` in front. Default:
+    /// `127.0.0.1:8080`, which `hoopy open` reaches over ssh.
     pub listen: Option<Vec<String>>,
-    /// Who may read it where it listens beyond the machine itself: `anyone`, over plain HTTP.
+    /// Who may read it where it listens beyond the machine itself: whoever knows the `password`, or `anyone`.
     pub access: Option<Access>,
     /// Names by which browsers reach it, beside addresses, `localhost` and the machine's name at home: `nas.example.org`.
     pub names: Vec<String>,
@@ -94,6 +95,8 @@ pub struct Monitor {
 pub enum Access {
     /// Whoever reaches the address.
     Anyone,
+    /// Whoever knows the password, whose hash is the secret `/etc/hoopy/page.password`.
+    Password,
 }
 
 /// Where the directories that the file `state` lists are kept.

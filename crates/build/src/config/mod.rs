@@ -5,6 +5,7 @@ pub mod branch;
 mod conversion;
 pub mod edit;
 pub mod hoopy_toml;
+mod monitor;
 mod repository;
 pub mod state;
 mod system;

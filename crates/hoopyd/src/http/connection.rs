@@ -1,14 +1,18 @@
 //! One client: what it has sent, what it still gets, and the program that it waits for.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io;
+use std::net::{IpAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
+use rustls::ServerConfig;
+use zeroize::Zeroize as _;
 
 use super::program::{End, Running};
-use super::request::{Head, MAX_HEAD, Request, parse};
+use super::request::{Head, MAX_BODY, MAX_HEAD, Peer, Request, parse};
 use super::response::{self, HTML, LAST_CHUNK, Length, Response, TEXT, head};
+use super::stream::Stream;
 
 /// How long a head may take from its first byte, and how long a client may be silent before it asks.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,7 +32,8 @@ const MAX_REQUESTS: u32 = 1000;
 /// A client.
 #[derive(Debug)]
 pub struct Connection {
-    pub socket: TcpStream,
+    pub stream: Stream,
+    peer: Peer,
     pub deadline: Instant,
     /// Since when it has been asking for nothing; none while it gets a response.
     pub idle_since: Option<Instant>,
@@ -53,11 +58,11 @@ struct Streamed {
 }
 
 impl Connection {
-    pub fn new(socket: TcpStream) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
-        let _ = socket.set_nodelay(true);
+    pub fn new(socket: TcpStream, address: IpAddr, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
+        let stream = Stream::new(socket, tls)?;
         Ok(Self {
-            socket,
+            peer: Peer { address, tls: stream.is_tls() },
+            stream,
             deadline: Instant::now() + PATIENCE,
             idle_since: Some(Instant::now()),
             closed: false,
@@ -72,7 +77,7 @@ impl Connection {
 
     /// What to wait for at the socket.
     pub fn interest(&self) -> PollFlags {
-        if self.sent < self.output.len() {
+        if self.sent < self.output.len() || self.stream.has_more() {
             PollFlags::OUT
         } else if self.streamed.is_some() {
             // Whoever leaves is noticed; what it sends meanwhile can wait.
@@ -100,12 +105,17 @@ impl Connection {
 
     /// Reads what is there; gives the next request.
     pub fn read(&mut self) -> Option<Request> {
+        self.fill();
+        self.next()
+    }
+
+    fn fill(&mut self) {
         let mut buffer = [0; 4096];
-        while self.input.len() < MAX_HEAD {
-            match self.socket.read(&mut buffer) {
+        while self.input.len() < MAX_HEAD + MAX_BODY {
+            match self.stream.read(&mut buffer) {
                 Ok(0) => {
                     self.closed = true;
-                    return None;
+                    break;
                 }
                 Ok(read) => {
                     if self.input.is_empty() {
@@ -117,22 +127,29 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => {
                     self.closed = true;
-                    return None;
+                    break;
                 }
             }
         }
-        self.next()
+        buffer.zeroize();
     }
 
     /// The next request of what was read, once the response before it is out.
     pub fn next(&mut self) -> Option<Request> {
-        if self.idle_since.is_none() || self.input.is_empty() {
+        if self.idle_since.is_some() && !self.closed && self.stream.has_decrypted() {
+            self.fill();
+        }
+        if self.idle_since.is_none() || self.closed || self.input.is_empty() {
             return None;
         }
         match parse(&self.input) {
             Head::Partial => None,
-            Head::Whole(request, length) => {
-                self.input.drain(..length.min(self.input.len()));
+            Head::Whole(mut request, length) => {
+                request.peer = self.peer;
+                let rest = self.input.split_off(length.min(self.input.len()));
+                // A body may have been a key.
+                self.input.zeroize();
+                self.input = rest;
                 self.requests += 1;
                 self.keep_alive = request.keep_alive && self.requests < MAX_REQUESTS;
                 self.begin();
@@ -220,8 +237,11 @@ impl Connection {
 
     /// Writes what the client takes now.
     pub fn write(&mut self) {
+        if self.stream.flush().is_err() {
+            return self.closed = true;
+        }
         while self.sent < self.output.len() {
-            match self.socket.write(self.output.get(self.sent..).unwrap_or_default()) {
+            match self.stream.write(self.output.get(self.sent..).unwrap_or_default()) {
                 Ok(0) => return self.closed = true,
                 Ok(written) => self.sent += written,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -229,12 +249,17 @@ impl Connection {
                 Err(_) => return self.closed = true,
             }
         }
+        // Of a handshake there is more to come in, and no response is out.
+        if self.stream.has_more() || self.idle_since.is_some() {
+            return;
+        }
         // The memory goes back with it.
         (self.output, self.sent) = (Vec::new(), 0);
         if self.streamed.is_some() {
             return;
         }
         if !self.keep_alive {
+            self.stream.close();
             return self.closed = true;
         }
         self.idle_since = Some(Instant::now());

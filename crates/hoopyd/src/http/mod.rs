@@ -7,18 +7,22 @@
 //!
 //! One thread waits for everything (poll(2)), so that a slow client costs a slot of a fixed table and nothing else:
 //! where the table is full, the connection that has waited longest without asking for anything makes room. There are
-//! no bodies of requests, no upgrades, and no state between two requests.
+//! no upgrades, and no state between two requests. Bodies of requests are small, and taken below [`request::BODIES`]
+//! alone.
 
+pub mod door;
 pub mod program;
 pub mod request;
 pub mod response;
 pub mod server;
 
 mod connection;
+mod stream;
 
 use std::path::PathBuf;
 
-pub use request::Request;
+pub use door::{Certificate, Door};
+pub use request::{Peer, Request};
 pub use response::Response;
 
 /// What there is to see.

@@ -1,6 +1,11 @@
 //! Reading the head of a request. Whatever two servers could understand differently is refused (RFC 9112, sections 6.3
 //! and 11.2): bodies, repeated lengths or hosts, other forms of the target.
 
+use std::fmt;
+use std::net::IpAddr;
+
+use zeroize::Zeroizing;
+
 /// The largest head: four times what browsers send.
 pub const MAX_HEAD: usize = 8 << 10;
 
@@ -10,8 +15,30 @@ const MAX_FIELDS: usize = 64;
 /// The longest path: no name here is near it.
 const MAX_PATH: usize = 256;
 
-/// A request for something to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Below this path, a request may have a body.
+pub const BODIES: &str = "/unlock/";
+
+/// The largest body: what a passkey says, or the key of a volume, and a name.
+pub const MAX_BODY: usize = 8 << 10;
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// From where.
+    pub address: IpAddr,
+    /// Whether TLS is spoken.
+    pub tls: bool,
+}
+
+impl Peer {
+    /// Whether it is a program of this machine, or ssh, which encrypts.
+    pub fn is_local(&self) -> bool {
+        !self.tls && self.address.to_canonical().is_loopback()
+    }
+}
+
+/// A request. What it sends may be a key: it is overwritten when it is dropped, and never shown.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// The path, `/` at its front, of letters, digits and `._-/` alone.
     pub path: String,
@@ -25,6 +52,28 @@ pub struct Request {
     pub keep_alive: bool,
     /// Whether it understands a body in chunks: HTTP/1.1.
     pub chunks: bool,
+    /// `Authorization`: who it says it is.
+    pub authorization: Option<Zeroizing<String>>,
+    /// `Origin` and the whole of `Host`: what was sent from a page of another origin is not meant.
+    pub origin: Option<(String, String)>,
+    /// What it sends; none where it only asks.
+    pub body: Option<Zeroizing<Vec<u8>>>,
+    /// Who asks.
+    pub peer: Peer,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("path", &self.path).field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+impl Request {
+    /// Whether a page of this very site sent it. Browsers say so in `Origin` with every body.
+    pub fn is_of_this_site(&self) -> bool {
+        let scheme = if self.peer.tls { "https" } else { "http" };
+        self.origin.as_ref().is_some_and(|(origin, host)| *origin == format!("{scheme}://{host}"))
+    }
 }
 
 /// What the bytes so far are.
@@ -48,39 +97,59 @@ pub fn parse(bytes: &[u8]) -> Head {
         Ok(_) | Err(httparse::Error::TooManyHeaders) => return Head::Refused(431),
         Err(_) => return Head::Refused(400),
     };
-    match request(&head) {
-        Ok(request) => Head::Whole(request, length),
-        Err(status) => Head::Refused(status),
+    let (mut request, expected) = match request(&head) {
+        Ok(request) => request,
+        Err(status) => return Head::Refused(status),
+    };
+    let end = length + expected;
+    let Some(body) = bytes.get(length..end) else { return Head::Partial };
+    if let Some(own) = &mut request.body {
+        own.extend(body);
     }
+    Head::Whole(request, end)
 }
 
-fn request(head: &httparse::Request<'_, '_>) -> Result<Request, u16> {
+/// The request, and how long its body is.
+fn request(head: &httparse::Request<'_, '_>) -> Result<(Request, usize), u16> {
     let new = head.version == Some(1);
     let fields = Fields(head.headers);
-    if fields.all("transfer-encoding").next().is_some()
-        || fields.one("content-length")?.is_some_and(|n| n != "0")
-    {
+    let sends = head.method == Some("POST") && head.path.is_some_and(|path| path.starts_with(BODIES));
+    let digits = |n: &str| n.bytes().all(|byte| byte.is_ascii_digit());
+    let expected = match fields.one("content-length")? {
+        Some(n) if !digits(n) => return Err(400),
+        Some(n) => n.parse().ok().filter(|n| *n == 0 || sends && *n <= MAX_BODY).ok_or(413_u16)?,
+        None if sends => return Err(411),
+        None => 0,
+    };
+    if fields.all("transfer-encoding").next().is_some() {
         return Err(413);
     }
     let head_only = match head.method {
         Some("GET") => false,
         Some("HEAD") => true,
+        Some("POST") if sends => false,
         _ => return Err(405),
     };
     let host = match fields.one("host")? {
-        Some(host) => without_port(host).to_owned(),
+        Some(host) => host,
         None if new => return Err(400),
-        None => String::new(),
+        None => "",
     };
     let connection = fields.joined("connection");
-    Ok(Request {
+    let request = Request {
         path: path(head.path.unwrap_or_default())?,
         head_only,
-        host,
+        host: without_port(host).to_owned(),
         accepts_html: fields.joined("accept").contains("text/html"),
         keep_alive: new && !connection.contains("close"),
         chunks: new,
-    })
+        authorization: fields.one("authorization")?.map(|text| Zeroizing::new(text.to_owned())),
+        origin: fields.one("origin")?.map(|origin| (origin.to_owned(), host.to_owned())),
+        // Room from the beginning: one that grows leaves a copy behind.
+        body: sends.then(|| Zeroizing::new(Vec::with_capacity(expected))),
+        peer: Peer { address: IpAddr::from([127, 0, 0, 1]), tls: false },
+    };
+    Ok((request, expected))
 }
 
 /// The path without what is asked of it. Nothing here has a name that would have to be encoded.
@@ -171,6 +240,15 @@ mod tests {
         assert_eq!(status("GET / HTTP/1.0\r\n\r\n"), 200);
         assert_eq!(status("POST / HTTP/1.1\r\nHost: a\r\n\r\n"), 405);
         assert_eq!(status("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), 400);
+        let post = |fields: &str| status(&format!("POST /unlock/x HTTP/1.1\r\nHost: a\r\n{fields}\r\nabc"));
+        assert_eq!(post("Content-Length: 3\r\n"), 200);
+        assert_eq!(post("Content-Length: 4\r\n"), 0);
+        assert_eq!(post(""), 411);
+        assert_eq!(post("Content-Length: 3\r\nContent-Length: 3\r\n"), 400);
+        assert_eq!(post("Content-Length: +3\r\n"), 400);
+        assert_eq!(post("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"), 413);
+        assert_eq!(post(&format!("Content-Length: {}\r\n", MAX_BODY + 1)), 413);
+        assert_eq!(post(&format!("Content-Length: {}\r\n", u64::MAX)), 413);
         assert_eq!(status("\u{16}\u{3}\u{1}\u{2}nonsense"), 400);
     }
 

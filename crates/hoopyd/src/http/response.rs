@@ -56,7 +56,9 @@ pub fn head(status: u16, content_type: &str, length: Length, keep_alive: bool) -
         Length::Close => String::new(),
     };
     let more = match status {
+        401 => "WWW-Authenticate: Basic realm=\"this machine\", charset=\"UTF-8\"\r\n",
         405 => "Allow: GET, HEAD\r\n",
+        429 => "Retry-After: 60\r\n",
         503 => "Retry-After: 2\r\n",
         _ => "",
     };
@@ -83,14 +85,18 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        202 => "Accepted",
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        411 => "Length Required",
         413 => "Content Too Large",
         414 => "URI Too Long",
         421 => "Misdirected Request",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         503 => "Service Unavailable",

@@ -1,12 +1,15 @@
 //! The loop that waits for everything.
 
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustls::ServerConfig;
 
 use super::connection::Connection;
+use super::door::{Certificate, Door};
 use super::program::{AT_ONCE, Running};
 use super::request::Request;
 use super::response::Response;
@@ -21,6 +24,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often to check whether a program has ended that has not closed its output.
 const PROGRAM_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often to look whether an interface has come or gone.
+const RENEW: Duration = Duration::from_secs(5);
+
 /// A client that got no further for so long may have to make room for another.
 const STUCK: Duration = Duration::from_secs(5);
 
@@ -28,18 +34,18 @@ const STUCK: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Where waiting fails, which it does not.
-pub fn serve(listeners: &[TcpListener], site: &dyn Site) -> io::Result<()> {
-    listeners.iter().try_for_each(|listener| listener.set_nonblocking(true))?;
-    let mut server = Server { listeners, site, connections: Vec::new() };
+pub fn serve(doors: Vec<Door>, site: &dyn Site) -> io::Result<()> {
+    let mut server = Server { doors, site, connections: Vec::new(), renewed: None };
     loop {
         server.turn()?;
     }
 }
 
 struct Server<'a> {
-    listeners: &'a [TcpListener],
+    doors: Vec<Door>,
     site: &'a dyn Site,
     connections: Vec<Connection>,
+    renewed: Option<Instant>,
 }
 
 /// What is waited for.
@@ -52,6 +58,7 @@ enum Source {
 
 impl Server<'_> {
     fn turn(&mut self) -> io::Result<()> {
+        self.renew()?;
         // Newcomers come last: they may take the place of others.
         for (source, events) in self.wait()? {
             match source {
@@ -62,8 +69,22 @@ impl Server<'_> {
         }
         self.look_at_clocks();
         self.connections.retain(|connection| !connection.closed);
-        for index in 0..self.listeners.len() {
+        for index in 0..self.doors.len() {
             self.accept(index);
+        }
+        Ok(())
+    }
+
+    /// Looks after interfaces that come and go.
+    fn renew(&mut self) -> io::Result<()> {
+        if self.renewed.is_none_or(|renewed| renewed.elapsed() >= RENEW) {
+            for door in &mut self.doors {
+                if let Some(renew) = &mut door.renew {
+                    renew(&mut door.listener);
+                }
+                door.listener.iter().try_for_each(|listener| listener.set_nonblocking(true))?;
+            }
+            self.renewed = Some(Instant::now());
         }
         Ok(())
     }
@@ -71,13 +92,13 @@ impl Server<'_> {
     fn wait(&self) -> io::Result<Vec<(Source, PollFlags)>> {
         let mut sources = Vec::new();
         let mut fds = Vec::new();
-        for listener in self.listeners {
+        for listener in self.doors.iter().filter_map(|door| door.listener.as_ref()) {
             sources.push(Source::Listener);
             fds.push(PollFd::new(listener, PollFlags::IN));
         }
         for (index, connection) in self.connections.iter().enumerate() {
             sources.push(Source::Socket(index));
-            fds.push(PollFd::new(&connection.socket, connection.interest()));
+            fds.push(PollFd::new(&connection.stream, connection.interest()));
             if let Some(pipe) = connection.running().and_then(Running::pipe) {
                 sources.push(Source::Pipe(index));
                 fds.push(PollFd::new(pipe, PollFlags::IN));
@@ -91,9 +112,11 @@ impl Server<'_> {
         Ok(ready.filter(|(_, events)| !events.is_empty()).collect())
     }
 
-    /// Until the first connection has to be looked at; for ever where there is none.
+    /// Until the first connection, or interface, has to be looked at; for ever where there is none.
     fn timeout(&self) -> Option<Timespec> {
-        let first = self.connections.iter().map(Connection::next_look).min()?;
+        let renews = self.doors.iter().any(|door| door.renew.is_some());
+        let renew = self.renewed.filter(|_| renews).map(|renewed| renewed + RENEW);
+        let first = self.connections.iter().map(Connection::next_look).chain(renew).min()?;
         let mut wait = first.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         if self.connections.iter().any(Connection::has_program) {
             wait = wait.min(PROGRAM_PAUSE);
@@ -173,11 +196,18 @@ impl Server<'_> {
     }
 
     fn accept(&mut self, index: usize) {
-        let Some(listener) = self.listeners.get(index) else { return };
         // So many at a time, so that those who are there get their turn.
         for _ in 0..MAX_CONNECTIONS {
+            let Some(door) = self.doors.get(index) else { return };
+            let Some(listener) = &door.listener else { return };
             match listener.accept() {
-                Ok((socket, _)) => self.take(socket),
+                Ok((socket, peer)) => {
+                    let tls = door.certificate.as_ref().map(Certificate::current);
+                    // Without a certificate there is nothing to say to anybody.
+                    if !matches!(tls, Some(None)) {
+                        self.take(socket, peer.ip(), tls.flatten());
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(_) => return std::thread::sleep(PAUSE),
@@ -186,7 +216,7 @@ impl Server<'_> {
     }
 
     /// Takes a client, in the place of another where there is no room. Without any, it is left to try again.
-    fn take(&mut self, socket: TcpStream) {
+    fn take(&mut self, socket: TcpStream, peer: IpAddr, tls: Option<Arc<ServerConfig>>) {
         if self.connections.len() >= MAX_CONNECTIONS {
             let now = Instant::now();
             let stuck = |c: &Connection| {
@@ -198,6 +228,6 @@ impl Server<'_> {
             let Some((_, index)) = oldest.or_else(slowest) else { return };
             self.connections.swap_remove(index);
         }
-        self.connections.extend(Connection::new(socket));
+        self.connections.extend(Connection::new(socket, peer, tls));
     }
 }

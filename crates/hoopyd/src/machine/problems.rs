@@ -39,6 +39,13 @@ pub fn of(status: &Status, update_days: u32) -> Vec<Problem> {
     all
 }
 
+/// Adds what was found elsewhere.
+pub fn add(status: &mut Status, more: Vec<Problem>) {
+    status.problems.extend(more);
+    status.problems.sort_by_key(|problem| problem.severity);
+    status.summary = summary(&status.problems);
+}
+
 /// One sentence: whether something needs doing, and what.
 pub fn summary(problems: &[Problem]) -> String {
     match problems {

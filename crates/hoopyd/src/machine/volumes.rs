@@ -17,7 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub fn look(root: &Path) -> Vec<Volume> {
     let volumes = map::read(root).map(|map| map.volumes).unwrap_or_default();
     let ask = |name: String| {
-        let call = program::Call { arguments: &["--status"], environment: &[], input: &[], limit: PATIENCE, leave: false };
+        let call = program::Call {
+            arguments: &["--status"],
+            environment: &[],
+            input: &[],
+            limit: PATIENCE,
+            leave: false,
+        };
         let ended = program::run(&root.join(PROGRAMS).join(&name), &call);
         let open = match ended {
             Ok(ended) if ended.success => Some(true),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use hoopy_boot::monitor::Settings;
+use hoopy_boot::monitor::{Place, Settings};
 use hoopy_boot::status::{Problem, Severity};
 
 use super::settings;
@@ -19,10 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest answer that is read: no status is as long.
 const MAX_ANSWER: u64 = 4 << 20;
 
-/// Where the page can be reached from here.
+/// Where the page can be reached from here, without TLS.
 fn address(settings: &Settings) -> Option<SocketAddr> {
-    let loopback = settings.listen.iter().find(|address| address.ip().is_loopback());
-    let mut address = *loopback.or(settings.listen.first())?;
+    let plain = settings.listen.iter().filter(|listen| !listen.tls);
+    let addresses = plain.filter_map(|listen| match listen.place {
+        Place::Address(address) => Some(address),
+        Place::Interface { .. } => None,
+    });
+    let loopback = addresses.clone().find(|address| address.ip().is_loopback());
+    let mut address = loopback.or(addresses.clone().next())?;
     if address.ip().is_unspecified() {
         let here = if address.is_ipv4() {
             IpAddr::from(Ipv4Addr::LOCALHOST)
@@ -49,14 +54,13 @@ pub fn status(root: &Path) -> Result<Vec<u8>, AgentError> {
         return Ok(answer);
     }
     let mut status = machine::look(root, &settings, &volumes::look(root));
-    status.problems.push(Problem {
+    let problem = Problem {
         id: "agent".to_owned(),
         severity: Severity::Warning,
         what: "The machine's page does not answer".to_owned(),
         remedy: "run rc-service hoopy-serve restart".to_owned(),
-    });
-    status.problems.sort_by_key(|problem| problem.severity);
-    status.summary = problems::summary(&status.problems);
+    };
+    problems::add(&mut status, vec![problem]);
     let mut text = serde_json::to_vec_pretty(&status).unwrap_or_default();
     text.push(b'\n');
     Ok(text)

@@ -6,11 +6,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hoopy_boot::monitor::{SCRIPTS, Settings};
-use hoopy_boot::status::{Status, Volume};
+use hoopy_boot::status::{Problem, Severity, Status, Volume};
 
+use super::certificate::CertificateFiles;
 use super::rings::{EVERY, Rings};
-use super::{metrics, page};
-use crate::machine::{self, volumes};
+use super::{metrics, page, password};
+use crate::http::Certificate;
+use crate::machine::{self, problems, volumes};
 
 /// How often the programs of volumes are asked.
 const VOLUMES_EVERY: Duration = Duration::from_secs(60);
@@ -35,12 +37,25 @@ pub struct Collector {
     rings: Rings,
     volumes: Vec<Volume>,
     asked: Option<Instant>,
+    certificate: CertificateFiles,
 }
 
 impl Collector {
     /// Looks at the machine whose root this is.
     pub fn new(root: &Path, settings: Settings) -> Self {
-        Self { root: root.to_owned(), settings, rings: Rings::default(), volumes: Vec::new(), asked: None }
+        Self {
+            root: root.to_owned(),
+            settings,
+            rings: Rings::default(),
+            volumes: Vec::new(),
+            asked: None,
+            certificate: CertificateFiles::new(root),
+        }
+    }
+
+    /// What TLS is spoken with: each look finds whether its files were exchanged.
+    pub fn certificate(&self) -> Certificate {
+        self.certificate.used()
     }
 
     /// One look.
@@ -49,7 +64,8 @@ impl Collector {
             self.volumes = volumes::look(&self.root);
             self.asked = Some(Instant::now());
         }
-        let status = machine::look(&self.root, &self.settings, &self.volumes);
+        let mut status = machine::look(&self.root, &self.settings, &self.volumes);
+        problems::add(&mut status, self.problems());
         self.rings.push(&status);
         let scripts = scripts(&self.root);
         let page = page::parts(&status, &self.rings, &scripts);
@@ -57,6 +73,30 @@ impl Collector {
         json.push(b'\n');
         let metrics = metrics::text(&status).into_bytes().into();
         Seen { status, json: json.into(), metrics, page }
+    }
+}
+
+impl Collector {
+    /// What keeps readers out who should get in.
+    fn problems(&mut self) -> Vec<Problem> {
+        let problem = |id: &str, what: String, remedy: &str| Problem {
+            id: id.to_owned(),
+            severity: Severity::Warning,
+            what,
+            remedy: remedy.to_owned(),
+        };
+        let tls = self.settings.listen.iter().any(|listen| listen.tls);
+        let certificate = tls.then(|| self.certificate.look()).flatten().map(|reason| {
+            let remedy =
+                "put a certificate into root/etc/hoopy/page.crt and hoopy secret set etc/hoopy/page.key";
+            problem("certificate", format!("The page has no certificate that it can use ({reason})"), remedy)
+        });
+        let password =
+            self.settings.password.then(|| password::problem(&self.root)).flatten().map(|reason| {
+                let remedy = "run openssl passwd -6 | hoopy secret set etc/hoopy/page.password";
+                problem("password", format!("The page has no password that it can use ({reason})"), remedy)
+            });
+        [certificate, password].into_iter().flatten().collect()
     }
 }
 

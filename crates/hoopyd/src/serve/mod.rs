@@ -7,13 +7,17 @@
 
 pub mod alerts;
 pub mod ask;
+mod attempts;
+mod certificate;
 mod chart;
 mod collector;
 mod listen;
 mod metrics;
 mod page;
+mod password;
 mod rings;
 mod site;
+mod watched;
 
 use std::path::Path;
 
@@ -24,6 +28,7 @@ use crate::files::read_json;
 use crate::http::server;
 
 pub use collector::{Collector, Shared};
+pub use listen::all as listen;
 pub use site::MachineSite;
 
 /// Threads need little; what is not used is not there.
@@ -49,8 +54,9 @@ pub fn settings(root: &Path) -> Result<Settings, AgentError> {
 /// [`AgentError`] where it cannot begin.
 pub fn serve(root: &Path) -> Result<(), AgentError> {
     let settings = settings(root)?;
-    let listeners = listen::all(&settings.listen)?;
-    let shared = Shared::new(Collector::new(root, settings.clone()));
+    let collector = Collector::new(root, settings.clone());
+    let doors = listen::all(&settings.listen, &collector.certificate())?;
+    let shared = Shared::new(collector);
     let begin = |name: &str, work: Box<dyn FnOnce() + Send>| {
         let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK);
         builder.spawn(work).map(|_| ()).map_err(AgentError::io("start a thread for", name))
@@ -60,5 +66,5 @@ pub fn serve(root: &Path) -> Result<(), AgentError> {
     let (seen, at) = (shared.clone(), root.to_owned());
     begin("alerts", Box::new(move || alerts::watch(&at, &seen)))?;
     let site = MachineSite::new(root, &settings, shared);
-    server::serve(&listeners, &site).map_err(AgentError::io("wait for clients at", "the network"))
+    server::serve(doors, &site).map_err(AgentError::io("wait for clients at", "the network"))
 }

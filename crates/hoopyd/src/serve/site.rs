@@ -8,6 +8,7 @@ use hoopy_boot::monitor::{SCRIPTS, Settings};
 use hoopy_boot::status;
 
 use super::collector::{Seen, Shared};
+use super::password::{Gate, Verdict};
 use super::{metrics, page};
 use crate::http::response::{HTML, TEXT};
 use crate::http::{Answer, Request, Response, Site};
@@ -26,13 +27,19 @@ const STALE: u64 = 60;
 pub struct MachineSite {
     root: PathBuf,
     names: Vec<String>,
+    gate: Option<Gate>,
     shared: Shared,
 }
 
 impl MachineSite {
     /// The page of the machine whose root this is.
     pub fn new(root: &Path, settings: &Settings, shared: Shared) -> Self {
-        Self { root: root.to_owned(), names: settings.names.clone(), shared }
+        Self {
+            root: root.to_owned(),
+            names: settings.names.clone(),
+            gate: settings.password.then(|| Gate::new(root)),
+            shared,
+        }
     }
 
     /// Whether a browser may ask by this name. A page elsewhere can make any name of its own lead here, and would read
@@ -78,6 +85,24 @@ impl Site for MachineSite {
         if !self.is_known(&request.host, &seen) {
             let text = "this machine does not know that name: `names` under [monitor] in hoopy.toml lists those that it answers to";
             return Answer::Ready(Response::text(421, text));
+        }
+        // From the machine itself come ssh and those who may log in.
+        if let Some(gate) = self.gate.as_ref().filter(|_| !request.peer.is_local()) {
+            match gate.ask(request) {
+                Verdict::Welcome => {}
+                Verdict::Unknown => {
+                    return Answer::Ready(Response::text(
+                        401,
+                        "this page wants a password; any user name will do",
+                    ));
+                }
+                Verdict::TooMany => {
+                    return Answer::Ready(Response::text(
+                        429,
+                        "too many wrong passwords: try again in a minute",
+                    ));
+                }
+            }
         }
         match &*request.path {
             "/" if request.accepts_html => self.page(&seen),

@@ -1,7 +1,9 @@
 mod alerts;
+mod authority;
 mod browser;
 mod clients;
 mod content;
 mod load;
 mod scripts;
 mod server;
+mod tls;

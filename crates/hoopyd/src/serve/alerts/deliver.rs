@@ -7,7 +7,7 @@ use std::time::Duration;
 use hoopy_boot::monitor::ALERTS;
 
 use super::book::{Book, Event};
-use crate::{machine, program};
+use crate::{log, machine, program};
 
 /// How long a program may take: a mail server that does not answer costs as much.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,7 +27,7 @@ pub fn due(root: &Path, book: &mut Book, now: u64, keep: &mut dyn FnMut(&Book)) 
         while let Some(event) = book.due(&name, now).cloned() {
             let told = tell(&root.join(ALERTS).join(&name), &event);
             if let Err(reason) = &told {
-                complain(&name, reason);
+                log::line(&format!("alert.d/{name}: {reason}; it is tried again"));
             }
             book.done(&name, told.is_ok(), now);
             keep(book);
@@ -47,15 +47,13 @@ fn tell(path: &Path, event: &Event) -> Result<(), String> {
         ("HOOPY_TITLE", &*event.title),
         ("HOOPY_TEXT", &*event.text),
     ];
-    let call = program::Call { arguments: &[], environment: &environment, input: &input, limit: PATIENCE, leave: false };
+    let call = program::Call {
+        arguments: &[],
+        environment: &environment,
+        input: &input,
+        limit: PATIENCE,
+        leave: false,
+    };
     let ended = program::run(path, &call).map_err(|error| error.to_string())?;
     if ended.success { Ok(()) } else { Err(ended.said) }
-}
-
-/// To standard error, which the service sends to the log.
-fn complain(name: &str, reason: &str) {
-    let _ = std::io::Write::write_fmt(
-        &mut std::io::stderr(),
-        format_args!("hoopyd: alert.d/{name}: {reason}; it is tried again\n"),
-    );
 }

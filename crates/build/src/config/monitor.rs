@@ -1,0 +1,86 @@
+//! `[monitor]` as it is meant: where the page listens, and who may read it there.
+
+use hoopy_boot::monitor::{Listen, PORT, Place, Settings};
+
+use super::hoopy_toml::{Access, Monitor};
+
+/// The settings of a page; what is wrong is with `listen`. When the image was built is known once there is a lock.
+pub fn settings(written: Monitor) -> Result<Settings, String> {
+    let Monitor { listen, access, names, update_days } = written;
+    let mut settings = Settings::default();
+    if let Some(texts) = listen {
+        settings.listen.clear();
+        for text in &texts {
+            let listen = text.parse::<Listen>().map_err(|error| error.to_string())?;
+            may_listen(text, &listen, access)?;
+            settings.listen.push(listen);
+        }
+    }
+    if settings.listen.is_empty() {
+        return Err("expected at least one address, found none".to_owned());
+    }
+    add_local(&mut settings.listen);
+    settings.password = access == Some(Access::Password);
+    settings.names = names;
+    settings.update_days = update_days.unwrap_or(settings.update_days);
+    Ok(settings)
+}
+
+/// Beyond the machine itself, somebody must have said who may read the page; and with a password, HTTP in the clear has
+/// to be meant.
+fn may_listen(text: &str, listen: &Listen, access: Option<Access>) -> Result<(), String> {
+    let expected = match access {
+        _ if listen.is_loopback() => return Ok(()),
+        Some(Access::Anyone) => return Ok(()),
+        Some(Access::Password) if listen.tls || text.starts_with("http://") => return Ok(()),
+        Some(Access::Password) => format!(
+            "expected https:// in front of it, found neither that nor http://. http://{text} sends the password in the \
+             clear: that is for tunnels, which encrypt it"
+        ),
+        None => "expected `access = \"password\"` or `access = \"anyone\"` beside it, found none. Without `listen`, \
+             `hoopy open` reaches the page over ssh"
+            .to_owned(),
+    };
+    Err(format!("{text} can be reached from elsewhere: {expected}"))
+}
+
+/// `hoopy status` and `hoopy open` ask the page from the machine itself, without TLS: ssh encrypts.
+fn add_local(listen: &mut Vec<Listen>) {
+    let local = |listen: &Listen| match &listen.place {
+        Place::Address(address) => address.ip().is_loopback() || address.ip().is_unspecified(),
+        Place::Interface { .. } => false,
+    };
+    if !listen.iter().any(|listen| !listen.tls && local(listen)) {
+        let taken: Vec<u16> = listen.iter().map(Listen::port).collect();
+        let port = (PORT..).find(|port| !taken.contains(port)).unwrap_or(PORT);
+        listen.push(Listen { place: Place::Address(([127, 0, 0, 1], port).into()), tls: false });
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn listens(listen: &[&str], access: Option<Access>) -> Result<Vec<String>, String> {
+        let listen = Some(listen.iter().map(|text| (*text).to_owned()).collect());
+        let settings = settings(Monitor { listen, access, ..Monitor::default() })?;
+        Ok(settings.listen.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn beyond_the_machine_it_is_said_who_may_read() {
+        let password = Some(Access::Password);
+        assert!(listens(&["0.0.0.0:80"], None).unwrap_err().contains("access = \"password\""));
+        assert!(listens(&["wg0:80"], password).unwrap_err().contains("https://"));
+        assert_eq!(listens(&["http://wg0:80"], password).unwrap(), ["wg0:80", "127.0.0.1:8080"]);
+        assert_eq!(listens(&["0.0.0.0:80"], Some(Access::Anyone)).unwrap(), ["0.0.0.0:80"]);
+        assert_eq!(listens(&["[::1]:80"], None).unwrap(), ["[::1]:80"]);
+    }
+
+    #[test]
+    fn the_machine_itself_can_always_ask_without_tls() {
+        let listen = listens(&["https://[::]:8080"], Some(Access::Password)).unwrap();
+        assert_eq!(listen, ["https://[::]:8080", "127.0.0.1:8081"]);
+    }
+}

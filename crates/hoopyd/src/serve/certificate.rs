@@ -1,0 +1,79 @@
+//! The page's certificate: read again when its files are exchanged, without a restart and without losing a client.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hoopy_base::input;
+use hoopy_boot::monitor::{CERTIFICATE, KEY};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
+
+use super::watched::Stamp;
+use crate::http::Certificate;
+
+/// More than a chain of certificates has.
+const MAX_FILE: u64 = 256 << 10;
+
+/// The only protocol that is spoken inside.
+const HTTP_1: &[u8] = b"http/1.1";
+
+/// The two files, and what was made of them.
+pub struct CertificateFiles {
+    certificate: PathBuf,
+    key: PathBuf,
+    stamps: Option<[Option<Stamp>; 2]>,
+    problem: Option<String>,
+    used: Certificate,
+}
+
+impl CertificateFiles {
+    /// Those of the machine whose root this is.
+    pub fn new(root: &Path) -> Self {
+        let (certificate, key) = (root.join(CERTIFICATE), root.join(KEY));
+        Self { certificate, key, stamps: None, problem: None, used: Certificate::default() }
+    }
+
+    /// What TLS is spoken with: it follows the files.
+    pub fn used(&self) -> Certificate {
+        self.used.clone()
+    }
+
+    /// Looks whether the files were exchanged. One that cannot be used does not take the place of one that can. Gives what
+    /// is wrong.
+    pub fn look(&mut self) -> Option<String> {
+        let stamps = Some([Stamp::of(&self.certificate), Stamp::of(&self.key)]);
+        if stamps != self.stamps {
+            self.stamps = stamps;
+            match self.read() {
+                Ok(config) => {
+                    self.used.replace(Some(Arc::new(config)));
+                    self.problem = None;
+                }
+                Err(reason) => self.problem = Some(reason),
+            }
+        }
+        self.problem.clone()
+    }
+
+    fn read(&self) -> Result<ServerConfig, String> {
+        let [certificate, key] = [&self.certificate, &self.key].map(|path| {
+            let named = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let read = input::read_up_to(path, MAX_FILE).map(Zeroizing::new);
+            read.map_err(|error| format!("{named}: {error}"))
+        });
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&certificate?).collect();
+        let chain = chain.map_err(|error| format!("page.crt: {error}"))?;
+        let key = PrivateKeyDer::from_pem_slice(&key?).map_err(|error| format!("page.key: {error}"))?;
+        let tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let tls =
+            tls.with_protocol_versions(&[&rustls::version::TLS13]).map_err(|error| error.to_string())?;
+        // It refuses a key that belongs to another certificate.
+        let mut tls =
+            tls.with_no_client_auth().with_single_cert(chain, key).map_err(|error| error.to_string())?;
+        tls.alpn_protocols = vec![HTTP_1.to_vec()];
+        Ok(tls)
+    }
+}

@@ -1,0 +1,217 @@
+//! Who gets in from elsewhere: TLS, a certificate that is exchanged, the password, interfaces that come and go.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hoopy_boot::monitor::Settings;
+use hoopyd::http::{Door, server};
+use hoopyd::serve::{Collector, MachineSite, Shared};
+use tempfile::TempDir;
+
+use super::authority::Authority;
+use super::server::Page;
+
+/// A page that is reached with TLS and wants a password.
+struct Secure {
+    port: u16,
+    shared: Shared,
+    dir: TempDir,
+    authority: Authority,
+}
+
+impl Secure {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let (dir, authority) = (Page::machine(files), Authority::new());
+        authority.issue(dir.path(), "DNS:nas.home.arpa", "1");
+        let hash = Command::new("openssl").args(["passwd", "-6", "right"]).output().unwrap();
+        fs::write(dir.path().join("etc/hoopy/page.password"), hash.stdout).unwrap();
+        let listen = vec!["https://[::]:443".parse().unwrap()];
+        let settings = Settings { password: true, listen, ..Settings::default() };
+        let collector = Collector::new(dir.path(), settings.clone());
+        let certificate = collector.certificate();
+        let shared = Shared::new(collector);
+        let site = MachineSite::new(dir.path(), &settings, shared.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || server::serve(vec![Door::tls(listener, certificate)], &site));
+        Self { port, shared, dir, authority }
+    }
+
+    /// What curl gets, and the status in front of it.
+    fn get(&self, path: &str, more: &[&str]) -> String {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--max-time", "30", "--write-out", "\n%{http_code}"]);
+        curl.arg("--cacert").arg(self.authority.certificate());
+        curl.args(["--resolve", &format!("nas.home.arpa:{}:127.0.0.1", self.port)]);
+        let out = curl.args(more).arg(format!("https://nas.home.arpa:{}{path}", self.port)).output().unwrap();
+        String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned()
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+}
+
+const RIGHT: [&str; 2] = ["--user", "me:right"];
+
+#[test]
+fn from_elsewhere_the_page_is_shown_to_those_who_know_the_password() {
+    let page = Secure::new(&[("etc/monitor.d/long.sh", "#!/bin/sh\nseq 1 100000\n")]);
+    assert!(page.get("/status.json", &RIGHT).contains("\"host\": \"nas\""));
+    assert!(page.get("/status.json", &RIGHT).ends_with("200"));
+    let long = page.get("/long.sh", &RIGHT);
+    assert!(long.contains("\n100000\n") && long.ends_with("200"), "{} bytes", long.len());
+    for path in ["/", "/status.json", "/long.sh", "/style.css", "/unlock/"] {
+        let without = page.get(path, &[]);
+        assert!(without.contains("wants a password") && without.ends_with("401"), "{path}: {without}");
+    }
+}
+
+#[test]
+fn passwords_are_guessed_a_few_times_and_who_knows_it_reads_on() {
+    let page = Secure::new(&[]);
+    assert!(page.get("/status.json", &RIGHT).ends_with("200"));
+    let wrong = ["--user", "me:wrong"];
+    for _ in 0..5 {
+        assert!(page.get("/", &wrong).ends_with("401"));
+    }
+    assert!(page.get("/", &wrong).ends_with("429"));
+    assert!(page.get("/status.json", &RIGHT).ends_with("200"));
+    // Guessed rightly in the end: too late.
+    assert!(page.get("/", &["--user", "other:right"]).ends_with("429"));
+}
+
+#[test]
+fn a_password_that_is_exchanged_counts_at_once() {
+    let page = Secure::new(&[]);
+    assert!(page.get("/status.json", &RIGHT).ends_with("200"));
+    let hash = Command::new("openssl").args(["passwd", "-6", "other"]).output().unwrap();
+    fs::write(page.path("etc/hoopy/page.password"), hash.stdout).unwrap();
+    assert!(page.get("/status.json", &RIGHT).ends_with("401"));
+    assert!(page.get("/status.json", &["--user", "me:other"]).ends_with("200"));
+    fs::remove_file(page.path("etc/hoopy/page.password")).unwrap();
+    assert!(page.get("/status.json", &["--user", "me:other"]).ends_with("401"));
+    page.shared.look();
+    assert!(page.shared.seen().status.summary.contains("no password that it can use"));
+}
+
+#[test]
+fn a_certificate_is_exchanged_without_a_restart() {
+    let page = Secure::new(&[]);
+    assert!(page.get("/status.json", &RIGHT).ends_with("200"));
+    page.authority.issue(page.dir.path(), "DNS:elsewhere.home.arpa", "2");
+    page.shared.look();
+    assert!(page.get("/status.json", &RIGHT).contains("no alternative certificate subject name matches"));
+    page.authority.issue(page.dir.path(), "DNS:nas.home.arpa", "3");
+    page.shared.look();
+    assert!(page.get("/status.json", &RIGHT).ends_with("200"));
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_told_and_the_last_one_stays() {
+    let page = Secure::new(&[]);
+    let others = Authority::new();
+    let foreign = tempfile::tempdir().unwrap();
+    others.issue(foreign.path(), "DNS:nas.home.arpa", "1");
+    fs::copy(foreign.path().join("etc/hoopy/page.key"), page.path("etc/hoopy/page.key")).unwrap();
+    page.shared.look();
+    let summary = page.shared.seen().status.summary.clone();
+    assert!(summary.contains("The page has no certificate that it can use"), "{summary}");
+    assert!(page.get("/status.json", &RIGHT).ends_with("200"));
+    fs::remove_file(page.path("etc/hoopy/page.crt")).unwrap();
+    page.shared.look();
+    let summary = page.shared.seen().status.summary.clone();
+    assert!(summary.contains("page.crt: ") && summary.contains("root/etc/hoopy/page.crt"), "{summary}");
+}
+
+#[test]
+fn nothing_older_than_tls_1_3_is_spoken() {
+    let page = Secure::new(&[]);
+    let old = page.get("/", &["--tls-max", "1.2"]);
+    assert!(old.contains("alert") && old.contains("\n000"), "{old}");
+    let mut plain = std::net::TcpStream::connect(("127.0.0.1", page.port)).unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\nHost: nas\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer);
+    assert!(answer.len() < 16 && !answer.starts_with(b"HTTP"), "{answer:?}");
+}
+
+#[test]
+fn clients_that_do_not_finish_their_handshake_keep_nobody_out() {
+    let page = Secure::new(&[]);
+    let silent: Vec<_> = (0..100)
+        .map(|_| {
+            let mut client = std::net::TcpStream::connect(("127.0.0.1", page.port)).unwrap();
+            let _ = client.write_all(b"\x16\x03\x01\x02\x00\x01");
+            client
+        })
+        .collect();
+    let begun = Instant::now();
+    assert!(page.get("/status.json", &RIGHT).ends_with("200"));
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    drop(silent);
+}
+
+/// In a network of its own, whose interfaces nobody minds.
+#[test]
+fn an_interface_that_appears_later_is_listened_on_and_so_is_the_next_of_its_name() {
+    let mut own = Command::new("unshare");
+    own.args(["--user", "--map-root-user", "--net"]).arg(std::env::current_exe().unwrap());
+    let out = own.args(["--ignored", "--exact", "page::tls::in_a_network_of_its_own"]).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "the test above starts it, in a network of its own"]
+fn in_a_network_of_its_own() {
+    let ip =
+        |args: &str| assert!(Command::new("ip").args(args.split(' ')).status().unwrap().success(), "{args}");
+    let dir = Page::machine(&[]);
+    let settings = Settings { listen: vec!["http://vpn0:8080".parse().unwrap()], ..Settings::default() };
+    let collector = Collector::new(dir.path(), settings.clone());
+    let doors = hoopyd::serve::listen(&settings.listen, &collector.certificate()).unwrap();
+    let site = MachineSite::new(dir.path(), &settings, Shared::new(collector));
+    thread::spawn(move || server::serve(doors, &site));
+    ip("link set lo up");
+    for address in ["10.9.9.1", "10.9.9.2"] {
+        // What this machine sends to itself comes in by `lo`, which is not listened on: a far one has to ask.
+        let mut far = Command::new("unshare").args(["--net", "sleep", "60"]).spawn().unwrap();
+        let there = far.id().to_string();
+        let elsewhere = || fs::read_link(format!("/proc/{there}/ns/net")).unwrap();
+        while elsewhere() == fs::read_link("/proc/self/ns/net").unwrap() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let in_far = |args: &[&str]| {
+            let mut enter = Command::new("nsenter");
+            enter.args(["--net", "--target", &there]).args(args).output().unwrap()
+        };
+        ip(&format!("link add vpn0 type veth peer name far0 netns {there}"));
+        ip(&format!("addr add {address}/24 dev vpn0"));
+        ip("link set vpn0 up");
+        for args in ["ip addr add 10.9.9.9/24 dev far0", "ip link set far0 up"] {
+            assert!(in_far(&args.split(' ').collect::<Vec<_>>()).status.success(), "{args}");
+        }
+        let url = format!("http://{address}:8080/status.txt");
+        let until = Instant::now() + Duration::from_secs(15);
+        loop {
+            let out = in_far(&["curl", "--silent", "--max-time", "2", &url]);
+            let said = String::from_utf8_lossy(&out.stdout).into_owned();
+            if said.contains("All is well") {
+                break;
+            }
+            assert!(Instant::now() < until, "{address}: {said}");
+            thread::sleep(Duration::from_millis(200));
+        }
+        // By the loopback nobody gets in: it was not asked for.
+        assert!(std::net::TcpStream::connect("127.0.0.1:8080").is_err());
+        ip("link del vpn0");
+        far.kill().unwrap();
+        far.wait().unwrap();
+    }
+}
