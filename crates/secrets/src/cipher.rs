@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io::{Read, Write as _};
 
-use age::armor::ArmoredReader;
+use age::armor::{ArmoredReader, ArmoredWriter, Format};
 use age::plugin::ResolveError;
 use age::stream::StreamReader;
 use age::{Decryptor, Encryptor};
@@ -104,6 +104,17 @@ fn seal(bytes: &[u8], to: &dyn age::Recipient) -> Result<Vec<u8>, EncryptError> 
     writer.finish().map_err(io)
 }
 
+/// Encrypts for `to`, armoured: for text that people carry from one place to another.
+pub(crate) fn seal_armored(plaintext: &Plaintext, to: &dyn age::Recipient) -> Result<Vec<u8>, EncryptError> {
+    let sealed = seal(plaintext.as_bytes(), to)?;
+    let armored = || {
+        let mut writer = ArmoredWriter::wrap_output(Vec::new(), Format::AsciiArmor)?;
+        writer.write_all(&sealed)?;
+        writer.finish()
+    };
+    armored().map_err(|error| EncryptError::Age(error.to_string()))
+}
+
 pub(crate) fn encrypt_error(error: age::EncryptError) -> EncryptError {
     match error {
         age::EncryptError::PluginResolve(ResolveError::MissingPlugin { binary_name }) => {
@@ -145,6 +156,17 @@ pub(crate) fn opened<R: Read>(
     // An age file that nobody here can open is one still; something else is not.
     Decryptor::new(file()).map_err(header_error)?;
     Err(unusable.unwrap_or(DecryptError::NoMatch))
+}
+
+/// Decrypts as one identity alone.
+pub(crate) fn decrypt_as(ciphertext: &[u8], identity: &dyn age::Identity) -> Result<Plaintext, DecryptError> {
+    let binary = binary(ciphertext)?;
+    let decryptor = Decryptor::new(&*binary).map_err(header_error)?;
+    match decryptor.decrypt(std::iter::once(identity)) {
+        Ok(reader) => Plaintext::read(reader, binary.len()).map_err(|_| DecryptError::Payload),
+        Err(age::DecryptError::NoMatchingKeys) => Err(DecryptError::NoMatch),
+        Err(error) => Err(header_error(error)),
+    }
 }
 
 fn header_error(error: age::DecryptError) -> DecryptError {

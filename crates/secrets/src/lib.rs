@@ -23,6 +23,7 @@ pub mod cipher;
 pub mod directory;
 pub mod machine;
 pub mod owner;
+pub mod passkey;
 pub mod path;
 pub mod plaintext;
 pub mod recipients;
