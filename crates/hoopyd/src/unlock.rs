@@ -60,7 +60,15 @@ pub fn with_key(root: &Path, name: &str, input: impl Read) -> Result<(), AgentEr
     }
     let key = Plaintext::read(input, MAX_PLAINTEXT);
     let key = key.map_err(|error| AgentError::Volumes(vec![format!("{name}: {error}")]))?;
-    one(root, name, &key).map_err(|reason| AgentError::Volumes(vec![reason]))?;
+    with_plaintext(root, name, &key)
+}
+
+/// Unlocks one volume with this key.
+///
+/// # Errors
+/// [`AgentError::Volumes`].
+pub fn with_plaintext(root: &Path, name: &str, key: &Plaintext) -> Result<(), AgentError> {
+    one(root, name, key).map_err(|reason| AgentError::Volumes(vec![reason]))?;
     start_service(root, "hoopy-state");
     Ok(())
 }

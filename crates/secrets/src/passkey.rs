@@ -52,7 +52,9 @@ pub fn passkeys(ciphertext: &[u8]) -> Result<Vec<Passkey>, DecryptError> {
     let mut found: Vec<Passkey> = Vec::new();
     for stanza in stanzas(ciphertext)? {
         match (&*stanza.tag, &*stanza.args) {
-            (LABEL, [nonce]) => found.extend(nonce_of(nonce).map(|nonce| Passkey { nonce, credential: None })),
+            (LABEL, [nonce]) => {
+                found.extend(nonce_of(nonce).map(|nonce| Passkey { nonce, credential: None }))
+            }
             (CREDENTIAL, [name]) => {
                 let name = BASE64URL_NOPAD.decode(name.as_bytes()).ok();
                 if let Some(last) = found.last_mut() {

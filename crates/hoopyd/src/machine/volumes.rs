@@ -8,14 +8,22 @@ use hoopy_boot::status::Volume;
 use crate::{map, program};
 
 /// Where the programs are, below the root.
-const PROGRAMS: &str = "etc/hoopy/unlock.d";
+pub const PROGRAMS: &str = "etc/hoopy/unlock.d";
+
+/// Where the keys of volumes are for passkeys, below the root: a directory for each volume.
+pub const PASSKEYS: &str = "etc/hoopy/passkeys";
 
 /// How long a program may think about it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The volumes that the image has keys for.
 pub fn look(root: &Path) -> Vec<Volume> {
-    let volumes = map::read(root).map(|map| map.volumes).unwrap_or_default();
+    let mut volumes = map::read(root).map(|map| map.volumes).unwrap_or_default();
+    // Those with programs of their own count from the first passkey on.
+    let passkeys = super::names(root, PASSKEYS);
+    volumes.extend(passkeys.into_iter().filter(|name| root.join(PROGRAMS).join(name).is_file()));
+    volumes.sort();
+    volumes.dedup();
     let ask = |name: String| {
         let call = program::Call {
             arguments: &["--status"],

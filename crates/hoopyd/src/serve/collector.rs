@@ -134,6 +134,12 @@ impl Shared {
         *self.0.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
     }
 
+    /// Looks once more, at volumes too: one was unlocked.
+    pub fn look_at_volumes(&self) {
+        self.0.collector.lock().unwrap_or_else(PoisonError::into_inner).asked = None;
+        self.look();
+    }
+
     /// Looks for ever.
     pub fn collect_for_ever(&self) {
         loop {

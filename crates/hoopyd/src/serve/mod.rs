@@ -17,6 +17,7 @@ mod page;
 mod password;
 mod rings;
 mod site;
+mod unlocking;
 mod watched;
 
 use std::path::Path;

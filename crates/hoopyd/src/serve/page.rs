@@ -68,7 +68,7 @@ pub fn parts(status: &Status, rings: &Rings, scripts: &[String]) -> Parts {
         clock(status.time),
         duration(status.uptime)
     );
-    Parts { head, live, below: sections::log(status) + &sections::scripts(scripts) }
+    Parts { head, live, below: sections::log(status) + &sections::links(scripts, !status.volumes.is_empty()) }
 }
 
 /// How the whole machine is, as the style sheet calls it.

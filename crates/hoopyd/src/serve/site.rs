@@ -9,7 +9,9 @@ use hoopy_boot::status;
 
 use super::collector::{Seen, Shared};
 use super::password::{Gate, Verdict};
+use super::unlocking::{SCRIPT, Unlocking};
 use super::{metrics, page};
+use crate::http::request::BODIES;
 use crate::http::response::{HTML, TEXT};
 use crate::http::{Answer, Request, Response, Site};
 use crate::machine;
@@ -28,13 +30,16 @@ pub struct MachineSite {
     root: PathBuf,
     names: Vec<String>,
     gate: Option<Gate>,
+    unlocking: Unlocking,
     shared: Shared,
 }
 
 impl MachineSite {
     /// The page of the machine whose root this is.
     pub fn new(root: &Path, settings: &Settings, shared: Shared) -> Self {
+        let unlocking = Unlocking::new(root, shared.clone());
         Self {
+            unlocking,
             root: root.to_owned(),
             names: settings.names.clone(),
             gate: settings.password.then(|| Gate::new(root)),
@@ -118,6 +123,11 @@ impl Site for MachineSite {
             "/style.css" => ready("text/css; charset=utf-8", page::STYLE.into()),
             "/live.js" => ready("text/javascript; charset=utf-8", page::LIVE.into()),
             "/icon.svg" => ready("image/svg+xml", page::icon(&seen.status).into_bytes()),
+            "/unlock.js" => ready("text/javascript; charset=utf-8", SCRIPT.into()),
+            path if path.starts_with(BODIES) => {
+                let rest = path.strip_prefix(BODIES).unwrap_or_default();
+                Answer::Ready(self.unlocking.answer(rest, request))
+            }
             path => match path.strip_prefix('/').and_then(|name| self.script(name)) {
                 Some(program) => Answer::Program(program),
                 None => Answer::Ready(Response::plain(404)),

@@ -4,6 +4,7 @@ mod browser;
 mod clients;
 mod content;
 mod load;
+mod passkey;
 mod scripts;
 mod server;
 mod tls;

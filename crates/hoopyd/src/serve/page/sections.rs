@@ -207,12 +207,13 @@ pub fn log(status: &Status) -> String {
     )
 }
 
-/// Links to the scripts.
-pub fn scripts(names: &[String]) -> String {
-    if names.is_empty() {
+/// Links to the scripts, and to where volumes are unlocked.
+pub fn links(names: &[String], has_volumes: bool) -> String {
+    if names.is_empty() && !has_volumes {
         return String::new();
     }
+    let unlock = if has_volumes { "<li><a href=\"/unlock/\">Unlock volumes</a></li>\n" } else { "" };
     let link = |name: &String| format!("<li><a href=\"/{0}\">{0}</a></li>\n", escaped(name));
     let links: String = names.iter().map(link).collect();
-    format!("<nav aria-label=\"Scripts\"><ul class=\"links\">\n{links}</ul></nav>\n")
+    format!("<nav aria-label=\"More pages\"><ul class=\"links\">\n{unlock}{links}</ul></nav>\n")
 }
