@@ -152,6 +152,9 @@ pub struct Unlock {
     /// Unlock this volume alone
     #[arg(requires = "host")]
     pub name: Option<String>,
+    /// Unlock with a passkey, in the browser of this computer
+    #[arg(long, conflicts_with_all = ["name", "identity"])]
+    pub passkey: bool,
     #[command(flatten)]
     pub keys: Keys,
 }

@@ -30,8 +30,26 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The exit status of `ssh` when ssh itself fails (ssh(1)).
 const SSH_FAILED: i32 = 255;
 
+/// What is shown of a page, and where.
+pub struct Shown {
+    /// Browsers have passkeys at `localhost`, and at no address.
+    name: &'static str,
+    path: &'static str,
+    port: u16,
+    browser: bool,
+}
+
+/// Where volumes are unlocked with passkeys.
+pub const UNLOCKING: Shown = Shown { name: "localhost", path: "unlock/", port: 0, browser: true };
+
 pub fn run(global: &Global, own: &OpenPage) -> Result<Exit> {
-    let host = host::find(own.host.as_deref(), None, global)?;
+    let shown = Shown { name: "127.0.0.1", path: "", port: own.port, browser: !own.no_browser };
+    show(global, own.host.as_deref(), &shown)
+}
+
+/// Shows the page until the connection to the machine is lost.
+pub fn show(global: &Global, machine: Option<&str>, shown: &Shown) -> Result<Exit> {
+    let host = host::find(machine, None, global)?;
     let ssh = Arc::new(Ssh::connect(&host.name, &super::ssh())?);
     let summary = match agent::status(&ssh)? {
         agent::Answer::Status(status) => harmless_line(&status.summary),
@@ -46,14 +64,15 @@ pub fn run(global: &Global, own: &OpenPage) -> Result<Exit> {
             .hint("add `[monitor]` to hoopy.toml, build, and deploy: docs/agent.md"));
         }
     };
-    let listener = TcpListener::bind(("127.0.0.1", own.port))
-        .context(format!("cannot listen on port {} of this computer", own.port))?;
-    let address = format!("http://{}/", listener.local_addr().context("cannot listen on this computer")?);
+    let listener = TcpListener::bind(("127.0.0.1", shown.port))
+        .context(format!("cannot listen on port {} of this computer", shown.port))?;
+    let port = listener.local_addr().context("cannot listen on this computer")?.port();
+    let address = format!("http://{}:{port}/{}", shown.name, shown.path);
     print(format!("{address}\n"))?;
     if !global.quiet {
         note(format!("{}: {summary}", host.name));
     }
-    if !own.no_browser {
+    if shown.browser {
         browse(&address, global.quiet);
     }
     serve(&listener, &ssh)

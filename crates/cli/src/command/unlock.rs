@@ -4,7 +4,7 @@ use hoopy_secrets::MachineIdentity;
 use hoopy_ship::deploy::Ssh;
 
 use super::secret::{self, tell};
-use super::{host, owner};
+use super::{host, open, owner};
 use crate::args::{Global, Unlock};
 use crate::error::{CommandError, Exit, Result};
 use crate::output::note;
@@ -13,6 +13,9 @@ use crate::output::note;
 const AGENT: &str = "/usr/libexec/hoopy/hoopyd";
 
 pub fn run(global: &Global, own: &Unlock) -> Result<Exit> {
+    if own.passkey {
+        return open::show(global, own.host.as_deref(), &open::UNLOCKING);
+    }
     owner::keep_to_itself();
     let secrets = secret::open()?;
     let host = host::find(own.host.as_deref(), None, global)?;
