@@ -1,10 +1,11 @@
 //! `cargo xtask prove`: the proof of `hoopy deploy` in full, of which CI runs a short form.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
 use clap::Args;
 
-use crate::{chores, mirror, setup};
+use crate::{chores, hoopyd, mirror, setup};
 
 /// How much of it. What is not chosen is what `docs/proof.md` tells.
 #[derive(Args)]
@@ -34,6 +35,7 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
     setup::run()?;
     setup::for_proof()?;
     mirror::run()?;
+    hoopyd::run(&amount.arch)?;
     let test = |name: &str| {
         let mut command = Command::new("cargo");
         command.args(["test", "--quiet", "--workspace", "--test", name]);
@@ -45,8 +47,18 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
         chores::command(test("cli").arg("deploy::").env("HOOPY_KILL_EVERY", "1"))?;
         // A minute of readers of a machine's page.
         chores::command(test("serve").arg("load::").env("HOOPY_LOAD_SECONDS", "60"))?;
+        // A secret of each value of `open` on a machine of the other architecture.
+        let other = if amount.arch == "aarch64" { "x86_64" } else { "aarch64" };
+        hoopyd::run(other)?;
+        chores::command(test("ship").arg("secrets::").env("HOOPY_PROVE_ARCH", other))?;
         chores::command(&mut test("dist"))?;
         chores::command(&mut test("action"))?;
+        // Mounts a btrfs.
+        if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
+            chores::command(&mut test("snapshot"))?;
+        } else {
+            println!("prove: SKIPPED: snapshots of btrfs, which only root can mount");
+        }
     }
     let mut ship = test("ship");
     if !amount.only.is_empty() || amount.layout.is_some() {

@@ -17,8 +17,8 @@ pub const MAP: &str = "usr/libexec/hoopy/secrets.json";
 /// Where the encrypted files lie, below the root.
 pub const CIPHERTEXTS: &str = "usr/libexec/hoopy/secrets";
 
-/// The agent, below the root.
-pub const AGENT: &str = "usr/libexec/hoopy/hoopyd";
+/// The agent, as scripts call it.
+pub const AGENT: &str = "/usr/libexec/hoopy/hoopyd";
 
 /// Where the machine's identity lies on the filesystem that keeps it.
 pub const IDENTITY: &str = "hoopy/identity";

@@ -14,7 +14,8 @@ use hoopy_secrets::{NoPrompt, Recipients};
 use rustix::fs::{Advice, fadvise};
 
 use crate::error::AgentError;
-use crate::state;
+use crate::snapshot::Snapshots;
+use crate::state::{self, Keep};
 use crate::{hooks, time};
 
 /// What the names of backups end in.
@@ -29,7 +30,7 @@ const RELEASE: &str = "etc/hoopy-release";
 /// [`AgentError`]; the archive has no end then.
 pub fn to_owner(root: &Path, out: impl Write) -> Result<(), AgentError> {
     let map = state::map(root)?;
-    hooks::around(root, || archive(root, &map, BufWriter::new(out)).map(|_| ()))
+    consistent(root, &map, |keep| archive(root, &map, keep, BufWriter::new(out)).map(|_| ()))
 }
 
 /// Writes an encrypted backup to the directory that the image names, reads it back, and removes the oldest beyond the number
@@ -49,13 +50,30 @@ pub fn to_directory(root: &Path) -> Result<PathBuf, AgentError> {
     let recipients =
         Recipients::parse(&backup.recipients).map_err(|e| AgentError::Recipients(e.to_string()))?;
     let path = dir.join(format!("{}-{}{ENDING}", map.name, time::stamp(now())));
-    hooks::around(root, || seal(&path, &recipients, &NoPrompt, |out| archive(root, &map, out).map(|_| ())))?;
+    consistent(root, &map, |keep| {
+        seal(&path, &recipients, &NoPrompt, |out| archive(root, &map, keep, out).map(|_| ())).map(|_| ())
+    })?;
     prune(&dir, &map.name, backup.keep)?;
     Ok(path)
 }
 
-fn archive<W: Write>(root: &Path, map: &Map, out: W) -> Result<W, AgentError> {
+/// Does `work` with the state: as a snapshot has it, which was made between the two calls of the programs of `backup.d`, or
+/// else all of it between them.
+fn consistent(
+    root: &Path,
+    map: &Map,
+    work: impl FnOnce(&Keep) -> Result<(), AgentError>,
+) -> Result<(), AgentError> {
     let keep = state::keep(root, map)?;
+    let Some(snapshots) = Snapshots::of(root, &map.on)? else {
+        return hooks::around(root, || work(&keep));
+    };
+    let snapshot = hooks::around(root, || snapshots.take())?;
+    work(&Keep::of(&snapshot.dir()))?;
+    snapshot.remove()
+}
+
+fn archive<W: Write>(root: &Path, map: &Map, keep: &Keep, out: W) -> Result<W, AgentError> {
     let mut sources = Vec::new();
     for directory in &map.directories {
         let (path, dir) = (directory.path.clone(), keep.place(&directory.path));

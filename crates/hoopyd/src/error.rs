@@ -62,6 +62,14 @@ pub enum AgentError {
         /// How it failed.
         reason: String,
     },
+    /// No snapshot was made of the filesystem that keeps the state, or one was not removed.
+    #[error("{command}: {reason}")]
+    Snapshot {
+        /// The command.
+        command: String,
+        /// How it failed.
+        reason: String,
+    },
     /// An archive was not made, or is not whole.
     #[error(transparent)]
     Backup(#[from] hoopy_backup::BackupError),

@@ -32,6 +32,7 @@ pub mod process;
 pub mod program;
 pub mod secrets;
 pub mod serve;
+pub mod snapshot;
 pub mod state;
 pub mod time;
 pub mod unlock;

@@ -68,7 +68,7 @@ pub fn run(
 fn publish() -> anyhow::Result<()> {
     let (from, to) = (chores::target().join("bench"), chores::root().join("docs/bench"));
     fs::create_dir_all(&to)?;
-    for file in ["results.json", "build.svg", "scale.json"] {
+    for file in ["results.json", "build.svg", "scale.json", "state.json"] {
         if from.join(file).exists() {
             fs::copy(from.join(file), to.join(file)).with_context(|| format!("publish {file}"))?;
         }

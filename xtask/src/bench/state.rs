@@ -24,22 +24,37 @@ const SPARSE: u64 = 10 << 30;
 /// Secrets of a machine with many.
 const SECRETS: usize = 50;
 
-/// Runs it and prints the table.
+/// What was measured, by name, as it goes into `state.json`.
+type Measured = Vec<(&'static str, serde_json::Value)>;
+
+/// Runs it, prints the table, and writes `target/bench/state.json`.
 pub fn run(mirror: &Path) -> anyhow::Result<()> {
     let dir = chores::target().join("bench/state");
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir)?;
-    chores::run("cargo", &["build", "--quiet", "--release", "--package", "hoopy"])?;
-    chores::run(
-        "cargo",
-        &["build", "--quiet", "--release", "--package", "hoopy-backup", "--example", "save"],
-    )?;
-    chores::run("cargo", &["build", "--quiet", "--release", "--package", "hoopyd", "--example", "open"])?;
+    // One command: with another choice of packages cargo would build much of it again.
+    let packages = ["--package", "hoopy", "--package", "hoopy-backup", "--package", "hoopyd"];
+    let programs = ["--bin", "hoopy", "--example", "save", "--example", "open"];
+    chores::run("cargo", &[&["build", "--quiet", "--release"][..], &packages, &programs].concat())?;
     let bench = Bench { dir, mirror: mirror.to_owned(), recipient: recipient()? };
-    let measured = bench.backups().and_then(|()| bench.sparse()).and_then(|()| bench.secrets());
+    let load = load();
+    let measured = bench.all();
     // Whatever went wrong: files of this size are not left.
     fs::remove_dir_all(&bench.dir)?;
-    measured
+    let mut all = serde_json::Map::new();
+    // Figures of a computer with other work are worth less.
+    all.insert("load_average_before".to_owned(), load.into());
+    all.extend(measured?.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    let file = chores::target().join("bench/state.json");
+    fs::write(&file, serde_json::to_vec_pretty(&all)?)?;
+    println!("bench: {}", file.display());
+    Ok(())
+}
+
+/// How many processes wanted a core in the last minute, before anything was measured.
+fn load() -> f64 {
+    let said = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    said.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or_default()
 }
 
 struct Bench {
@@ -66,7 +81,11 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 impl Bench {
-    fn backups(&self) -> anyhow::Result<()> {
+    fn all(&self) -> anyhow::Result<Measured> {
+        Ok([self.backups()?, self.sparse()?, self.secrets()?].concat())
+    }
+
+    fn backups(&self) -> anyhow::Result<Measured> {
         let data = self.dir.join("data");
         fs::create_dir(&data)?;
         for number in 0..FILES {
@@ -81,17 +100,17 @@ impl Bench {
             chores::command(Command::new(example("save")).arg(&data).arg(&self.recipient).stdout(out))?;
             ours.push(begun.elapsed());
         }
-        let megabytes = (FILES * SIZE) >> 20;
-        for (name, times, file) in
-            [("tar | zstd -3 | age", theirs, "theirs.age"), ("hoopy's backup", ours, "ours.age")]
-        {
-            let size = fs::metadata(self.dir.join(file))?.len() >> 20;
-            println!(
-                "bench: {name:<24} {megabytes} MiB in {:>7.3} s, {size} MiB",
-                median(times).as_secs_f64()
-            );
+        let bytes = FILES * SIZE;
+        let mut measured = vec![("state_bytes", bytes.into())];
+        for (key, name, times, file) in [
+            ("pipeline", "tar | zstd -3 | age", theirs, "theirs.age"),
+            ("backup", "hoopy's backup", ours, "ours.age"),
+        ] {
+            let (size, seconds) = (fs::metadata(self.dir.join(file))?.len(), median(times).as_secs_f64());
+            println!("bench: {name:<24} {} MiB in {seconds:>7.3} s, {} MiB", bytes >> 20, size >> 20);
+            measured.push((key, serde_json::json!({ "seconds": seconds, "file_bytes": size })));
         }
-        Ok(())
+        Ok(measured)
     }
 
     fn pipeline(&self, data: &Path) -> anyhow::Result<Duration> {
@@ -103,19 +122,23 @@ impl Bench {
         Ok(begun.elapsed())
     }
 
-    fn sparse(&self) -> anyhow::Result<()> {
-        for (name, size) in [("100 MiB", 100 << 20), ("10 GiB", SPARSE)] {
+    fn sparse(&self) -> anyhow::Result<Measured> {
+        let mut measured = Measured::new();
+        for (key, name, size) in
+            [("hole_of_100_mib", "100 MiB", 100 << 20), ("hole_of_10_gib", "10 GiB", SPARSE)]
+        {
             let data = self.dir.join(format!("sparse-{size}"));
             fs::create_dir(&data)?;
             File::create(data.join("hole"))?.set_len(size)?;
             let run = timed(Figure::Cold, Command::new(example("save")).arg(&data).arg(&self.recipient))?;
             let (seconds, memory) = (run.wall.as_secs_f64(), run.memory >> 10);
             println!("bench: a file of {name} with no data     {seconds:>7.3} s, {memory} KiB of memory");
+            measured.push((key, serde_json::json!({ "seconds": seconds, "peak_memory_bytes": run.memory })));
         }
-        Ok(())
+        Ok(measured)
     }
 
-    fn secrets(&self) -> anyhow::Result<()> {
+    fn secrets(&self) -> anyhow::Result<Measured> {
         let mut opened = Vec::new();
         for round in 0..ROUNDS {
             // In memory, as a machine's root is: a disk would be asked to have each of them.
@@ -126,15 +149,22 @@ impl Bench {
             let micros = String::from_utf8(said.stdout)?.trim().parse().context("open")?;
             opened.push(Duration::from_micros(micros));
         }
-        println!(
-            "bench: {SECRETS} secrets opened at boot   {:>7.3} ms",
-            median(opened).as_secs_f64() * 1000.0
-        );
+        let opened = median(opened).as_secs_f64();
+        println!("bench: {SECRETS} secrets opened at boot   {:>7.3} ms", opened * 1000.0);
         let [without, with] = [0, SECRETS].map(|count| self.rebuilds(count));
         let (without, with) = (without?, with?);
         let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-        println!("bench: rebuild without and with {SECRETS}  {:>7.1} ms, {:>7.1} ms", ms(without), ms(with));
-        Ok(())
+        println!(
+            "bench: rebuild with 1 and with {SECRETS}     {:>7.1} ms, {:>7.1} ms",
+            ms(without),
+            ms(with)
+        );
+        Ok(vec![
+            ("secrets", SECRETS.into()),
+            ("secrets_opened_seconds", opened.into()),
+            ("rebuild_with_one_secret_seconds", without.as_secs_f64().into()),
+            ("rebuild_with_secrets_seconds", with.as_secs_f64().into()),
+        ])
     }
 
     /// One file of `root/` changes, and the secrets do not.

@@ -7,6 +7,7 @@ use hoopy_boot::secrets::Open;
 use hoopy_secrets::Secrets;
 use hoopy_secrets::check::{Fault, FaultKind, headers};
 use hoopy_secrets::directory::NAME;
+use hoopy_store::layer::is_within;
 
 use super::finding::{Finding, Severity};
 use super::keys;
@@ -93,10 +94,9 @@ fn reach(view: &View<'_>, secrets: &Secrets) -> Vec<Finding> {
             return vec![error_in("hoopy.toml".into(), message, fix)];
         }
     }
-    let below = |path: &str, dir: &str| {
-        path == dir || path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
+    let needed = |path: &&str| {
+        REACH.iter().any(|dir| is_within(path.as_bytes(), dir.as_bytes())) || path.contains("/.ssh/")
     };
-    let needed = |path: &&str| REACH.iter().any(|dir| below(path, dir)) || path.contains("/.ssh/");
     let finding = |path: &str| {
         let message =
             "a locked machine needs it to be reached, and has it only once it is unlocked".to_owned();

@@ -3,7 +3,7 @@
 use hoopy_disk::fstab;
 
 use super::finding::{Finding, Severity};
-use super::own::From;
+use super::own::{From, Own};
 use super::view::View;
 use crate::config::state::StateLine;
 use crate::stack::secrets::{STATE, filesystem_for};
@@ -63,9 +63,8 @@ fn forgotten(view: &View<'_>) -> Vec<Finding> {
 /// The user's files below a directory that is kept: they are copied once.
 fn hidden(view: &View<'_>) -> Vec<Finding> {
     let below = |line: &StateLine| {
-        let is_below =
-            |path: &[u8]| path.strip_prefix(line.path.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"));
-        view.own.iter().find(|own| own.from == From::Root && own.is_file() && is_below(own.path.as_bytes()))
+        let is_below = |own: &Own| own.path.is_within(line.path.as_bytes());
+        view.own.iter().find(|own| own.from == From::Root && own.is_file() && is_below(own))
     };
     let finding = |line: &StateLine| {
         let own = below(line)?;

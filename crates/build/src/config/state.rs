@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use hoopy_boot::state::stored_name;
-use hoopy_store::layer::EntryPath;
+use hoopy_store::layer::{EntryPath, overlap};
 
 /// The word after a directory that the machine is healthy without.
 const OPTIONAL: &str = "optional";
@@ -70,7 +70,7 @@ pub fn parse(file: &Path, text: &str) -> Result<StateFile, BadState> {
             }
             Some(Line::Keep(new)) => new,
         };
-        if let Some(other) = found.iter().find(|other| overlap(&other.path, &new.path)) {
+        if let Some(other) = found.iter().find(|other| overlap(other.path.as_bytes(), new.path.as_bytes())) {
             let message = format!(
                 "expected a directory of its own, found /{}, which overlaps /{} of line {}",
                 new.path, other.path, other.line
@@ -122,14 +122,6 @@ fn parse_line(line: usize, text: &str) -> Result<Option<Line>, String> {
         ));
     }
     Ok(Some(Line::Keep(StateLine { path, optional: rest.is_some(), line })))
-}
-
-/// Whether the two are equal, or one is inside the other.
-fn overlap(one: &EntryPath, other: &EntryPath) -> bool {
-    let below = |path: &[u8], dir: &[u8]| {
-        path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-    };
-    below(one.as_bytes(), other.as_bytes()) || below(other.as_bytes(), one.as_bytes())
 }
 
 #[cfg(test)]

@@ -198,7 +198,15 @@ pub enum StackError {
     Path(#[from] hoopy_store::layer::BadPath),
 }
 
+/// What runs the services, which OpenRC brings.
+const OPENRC: &str = "sbin/openrc-run";
+
 impl Stack {
+    /// Whether there is something that runs services.
+    pub fn has_openrc(&self) -> bool {
+        EntryPath::new(OPENRC).is_ok_and(|path| self.tree.follow(&path).is_some())
+    }
+
     /// Lays a layer on top. One that changes nothing is left out, unless it is a package: a metapackage has no
     /// files and is installed all the same.
     pub fn push(&mut self, layer: Layer, origin: Origin) {

@@ -42,12 +42,13 @@ pub struct Backup {
 
 /// Options of `restore`.
 #[derive(Debug, Args)]
+#[command(allow_missing_positional = true)]
 pub struct Restore {
-    /// Machine, as ssh knows it
+    /// Machine, as ssh knows it [default: deploy.host in hoopy.toml]
     #[arg(value_hint = ValueHint::Hostname)]
-    pub host: String,
+    pub host: Option<String>,
     /// Backup to restore
-    #[arg(value_hint = ValueHint::FilePath)]
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
     #[command(flatten)]
     pub keys: Keys,

@@ -27,7 +27,7 @@ pub enum Answer {
 /// What the machine's page shows. That it has none, or cannot tell, is no error: much else is known of it.
 pub fn status(ssh: &Ssh) -> Result<Answer> {
     let script = format!(
-        "printf {}; [ ! -x /{AGENT} ] || [ ! -r /{SETTINGS} ] || /{AGENT} status --json 2>&1\n",
+        "printf {}; [ ! -x {AGENT} ] || [ ! -r /{SETTINGS} ] || {AGENT} status --json 2>&1\n",
         MARK.replace('\n', "\\\\n")
     );
     let said = ssh.ask(&script, MAX_ANSWER)?;

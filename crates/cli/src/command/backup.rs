@@ -7,6 +7,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 
 use hoopy_backup::{BackupError, Contents, check, seal};
 use hoopy_base::size;
+use hoopy_boot::secrets::AGENT;
 use hoopy_secrets::directory::NAME;
 use hoopy_secrets::stream::decrypting;
 use hoopy_secrets::{Identities, Recipients};
@@ -18,9 +19,6 @@ use super::{host, owner, secret};
 use crate::args::{Backup, Global};
 use crate::error::{CommandError, Context as _, Exit, Result};
 use crate::output::{print, print_json};
-
-/// Where the agent is on the machine.
-pub const AGENT: &str = "/usr/libexec/hoopy/hoopyd";
 
 /// Programs of `backup.d` may run before the first byte arrives: wait as long as writing this much to a slow stick takes.
 const SILENCE: u64 = 100 << 20;

@@ -106,7 +106,7 @@ fn serve(listener: &TcpListener, ssh: &Arc<Ssh>) -> Result<Exit> {
         if count.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
             continue;
         }
-        let child = ssh.start(&format!("exec /{AGENT} connect"))?;
+        let child = ssh.start(&format!("exec {AGENT} connect"))?;
         let (lost, count) = (lost.clone(), count.clone());
         count.fetch_add(1, Ordering::Relaxed);
         thread::spawn(move || {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use hoopy_backup::Contents;
 use hoopy_base::terminal::harmless;
+use hoopy_boot::secrets::AGENT;
 use hoopy_build::config::System;
 use hoopy_build::stack::secrets::{STATE, filesystem_for};
 use hoopy_disk::fstab;
@@ -13,7 +14,7 @@ use hoopy_secrets::directory::NAME;
 use hoopy_ship::deploy::{Call, Ssh};
 use hoopy_ship::disk::{DiskRestore, Lasting};
 
-use super::backup::{self, AGENT};
+use super::backup;
 use super::{host, owner};
 use crate::args::{Global, Restore};
 use crate::error::{CommandError, Context as _, Exit, Result};
@@ -30,7 +31,7 @@ pub fn run(global: &Global, own: &Restore) -> Result<Exit> {
     let identities = owner::identities(&own.keys.identity, &backup::secrets_dir())?;
     // All of it before the machine is asked: a wrong key or a damaged file changes nothing there.
     let contents = backup::verified(&own.file, &identities)?;
-    let host = host::find(Some(&own.host), None, global)?;
+    let host = host::find(own.host.as_deref(), None, global)?;
     let ssh = Ssh::connect(&host.name, &super::ssh())?;
     let script = format!(
         "if [ ! -x {AGENT} ]; then echo 'no hoopyd: its image was built without `state`'; exit; fi\n\

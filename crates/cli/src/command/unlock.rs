@@ -1,5 +1,6 @@
 //! `hoopy unlock`.
 
+use hoopy_boot::secrets::AGENT;
 use hoopy_secrets::MachineIdentity;
 use hoopy_ship::deploy::Ssh;
 
@@ -8,9 +9,6 @@ use super::{host, open, owner};
 use crate::args::{Global, Unlock};
 use crate::error::{CommandError, Exit, Result};
 use crate::output::note;
-
-/// Where the agent is.
-const AGENT: &str = "/usr/libexec/hoopy/hoopyd";
 
 pub fn run(global: &Global, own: &Unlock) -> Result<Exit> {
     if own.passkey {

@@ -87,3 +87,17 @@ fn state_without_a_filesystem_for_it_is_refused_by_its_line() {
         assert!(error.contains(said), "{error}");
     }
 }
+
+#[test]
+fn a_restore_goes_to_the_machine_of_the_directory_where_none_is_named() {
+    let system = System::new();
+    let file = system.backup();
+    let restore = ["-C", "hello", "restore", file.to_str().unwrap()];
+    let said = system.0.fails(2, &restore);
+    assert!(said.contains("no machine named: expected HOST, or `deploy.host` in hoopy.toml"), "{said}");
+    let toml = fs::read_to_string(system.path("hoopy.toml")).unwrap();
+    system.write("hoopy.toml", &format!("{toml}\n[deploy]\nhost = \"nas.invalid\"\n"));
+    let output = system.0.run(&restore);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("nas.invalid"), "{said}");
+}

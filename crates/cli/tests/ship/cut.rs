@@ -13,6 +13,7 @@ use hoopy_testkit::ended;
 use crate::choice::Choice;
 use crate::esp::digests;
 use crate::machine::{Machine, succeeds};
+use crate::random::Random;
 
 /// Between two looks at the partition.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -166,26 +167,6 @@ fn cut(machine: &mut Machine, kind: Instants, course: &Course, random: &mut Rand
     machine.kill();
     let at = begun.elapsed();
     (at, ended(&mut child, LONGEST).success())
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014): a seed tells the whole course.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn within(&mut self, whole: Duration) -> Duration {
-        whole.mul_f64(self.below(1 << 20) as f64 / f64::from(1 << 20))
-    }
 }
 
 /// A network that is gone in the middle of a transfer: nothing more comes through, and nobody is told.

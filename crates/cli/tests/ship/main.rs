@@ -8,6 +8,8 @@
 //! good     what goes well         refused  what is refused, with nothing changed
 //! falls    what is fallen back from    cut  what is cut short, at some instants
 //! kexec    starts without the firmware     writes  the same at every sector that is written
+//! record   what a machine wrote to its disk
+//! state    state and backups               state_cuts  what power cuts leave of both
 //! ```
 //!
 //! Boots are slow where they are emulated, so one machine of each layout goes through everything that was chosen, one
@@ -23,9 +25,12 @@ mod good;
 mod kexec;
 mod machine;
 mod power;
+mod random;
+mod record;
 mod refused;
 mod secrets;
 mod state;
+mod state_cuts;
 mod writes;
 
 use std::time::Instant;

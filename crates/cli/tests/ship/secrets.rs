@@ -1,10 +1,10 @@
-//! Secrets on a machine that runs: locked until the owner comes over ssh, or opened by itself with the identity on its disk.
+//! Secrets on a machine that runs: locked until the owner comes over ssh, opened by itself with the identity on its disk, or
+//! in its image: one boot and more for each value of `open`.
 
 use std::fs;
 use std::process::Stdio;
 
-use hoopy_base::arch::Arch;
-
+use crate::choice::Choice;
 use crate::machine::{Machine, succeeds, toml};
 
 /// What a secret holds; it must be nowhere but in its own place.
@@ -44,11 +44,24 @@ fn prepare(machine: &Machine, open: &str) {
     );
     succeeds(machine.command("secret", &["init"]), "");
     for (path, secret) in [("/etc/app/token", CANARY), ("unlock/tank", KEY)] {
-        let mut command = machine.command("secret", &["set", path]);
-        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), secret.as_bytes()).unwrap();
-        assert!(child.wait().unwrap().success());
+        set(machine, path, secret);
     }
+}
+
+/// A system whose image has its secret in the clear: nothing on the machine opens it.
+fn prepare_in_the_clear(machine: &Machine) {
+    let setup = fs::read_to_string(machine.home.path("hello/setup.sh")).unwrap();
+    machine.set("setup.sh", &format!("{setup}\nadduser -S app\n"), 0o755);
+    let own = "\"etc/app/token\" = \"0640\"\n[secrets]\nopen = \"build\"\nowners = { \"/etc/app/token\" = \"app:root\" }\n";
+    machine.set("hoopy.toml", &(toml("single", "") + own), 0o644);
+    succeeds(machine.command("secret", &["init"]), "");
+    set(machine, "/etc/app/token", CANARY);
+}
+
+fn set(machine: &Machine, path: &str, secret: &str) {
+    let mut child = machine.command("secret", &["set", path]).stdin(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), secret.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
 }
 
 /// What the machine says to a command that must succeed there.
@@ -83,7 +96,8 @@ fn nothing_is_on_the_disk(machine: &Machine) {
 #[test]
 #[ignore = "boots a machine"]
 fn a_locked_machine_is_reached_and_unlocked_over_ssh() {
-    let mut machine = Machine::with(Arch::X86_64, "single", |machine| prepare(machine, "owner"));
+    let mut machine =
+        Machine::with(Choice::from_environment().arch, "single", |machine| prepare(machine, "owner"));
     machine.start();
     assert!(asks(&machine, "/etc/hoopy/health.d/hoopy-secrets").contains("locked"));
     asks(&machine, "test ! -e /etc/app/token && test ! -e /run/tank && test ! -e /run/token-of-the-service");
@@ -98,8 +112,19 @@ fn a_locked_machine_is_reached_and_unlocked_over_ssh() {
 
 #[test]
 #[ignore = "boots a machine"]
+fn a_machine_has_the_secrets_that_its_build_opened() {
+    let mut machine = Machine::with(Choice::from_environment().arch, "single", prepare_in_the_clear);
+    machine.start();
+    assert_eq!(asks(&machine, "cat /etc/app/token"), CANARY);
+    assert_eq!(asks(&machine, "stat -c %a:%U:%G /etc/app/token"), "640:app:root");
+    asks(&machine, "test ! -e /etc/init.d/hoopy-secrets");
+    machine.say("its secrets are in its image");
+}
+
+#[test]
+#[ignore = "boots a machine"]
 fn a_machine_opens_its_secrets_with_the_identity_on_its_disk() {
-    let mut machine = Machine::with(Arch::X86_64, "single", |machine| {
+    let mut machine = Machine::with(Choice::from_environment().arch, "single", |machine| {
         machine.set("root/etc/fstab", "LABEL=persist /persist ext4 noatime 0 0\n", 0o644);
         prepare(machine, "disk");
     });

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use hoopy_backup::{Manifest, Source, seal, write};
-use hoopy_base::arch::Arch;
 use hoopy_secrets::{NoPrompt, Secrets};
 
+use crate::choice::Choice;
 use crate::machine::{Machine, succeeds, toml};
 
 /// What a secret holds: nowhere but in its own place.
@@ -97,7 +97,7 @@ fn e2fs(tool: &str, args: &[&str]) {
 #[test]
 #[ignore = "boots a machine"]
 fn state_outlives_boots_is_saved_and_makes_the_machine_again() {
-    let mut machine = Machine::with(Arch::X86_64, "single", prepare);
+    let mut machine = Machine::with(Choice::from_environment().arch, "single", prepare);
     is_kept_from_the_first_boot(&mut machine);
     is_saved(&machine);
     a_plug_that_is_pulled_loses_nothing(&mut machine);
@@ -222,7 +222,7 @@ fn another_disk_and_the_backup_make_the_machine_again(machine: &mut Machine) {
 #[test]
 #[ignore = "boots a machine"]
 fn a_rehearsal_passes_with_the_backup_and_fails_without_it() {
-    let machine = Machine::with(Arch::X86_64, "single", |machine| {
+    let machine = Machine::with(Choice::from_environment().arch, "single", |machine| {
         prepare(machine);
         // What is damaged fails the boot of every machine.
         machine.unset("secrets/etc/app/broken.age");

@@ -1,10 +1,8 @@
 //! Every instant of a deploy, not some: all that the machine writes to its disk is recorded, then written again to a
 //! copy, sector by sector, and after each sector the copy is looked at, as if the power had gone just then.
 //!
-//! The record is QEMU's `blklogwrites`, in the format of Linux's dm-log-writes
-//! (Documentation/admin-guide/device-mapper/log-writes.rst): a superblock, then entries of a header and their data,
-//! all in sectors. It has the order in which the machine gave its writes to the disk; a disk that keeps another order
-//! between two flushes is not tried.
+//! It has the order in which the machine gave its writes to the disk; a disk that keeps another order between two flushes
+//! is not tried here.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -16,11 +14,7 @@ use crate::choice::Choice;
 use crate::esp::{Esp, digests};
 use crate::machine::{Machine, succeeds};
 use crate::power::Treated;
-
-const SECTOR: usize = 512;
-
-/// Flags of an entry.
-const DISCARD: u64 = 4;
+use crate::record::{Entry, SECTOR, entries};
 
 /// SHA-256 of nothing.
 const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -43,20 +37,10 @@ pub fn every_sector_that_is_written_leaves_an_image_to_start(machine: &mut Machi
     let mut known = digests(&machine.home.path("hello/images"));
     known.extend(loader.iter().map(|file| Esp::of(&copy).digest(file)));
     let mut replay = Replay::new(machine, &copy, known);
-    let bytes = fs::read(&record).unwrap();
-    let mut at = SECTOR;
-    while let Some(header) = bytes.get(at..at + SECTOR) {
-        let number = |n: usize| u64::from_le_bytes(header[n * 8..][..8].try_into().unwrap());
-        let (sector, count, flags) = (number(0), number(1) as usize, number(2));
-        at += SECTOR;
-        if count == 0 {
-            // A flush; or the end of what was written before the plug was pulled.
-            continue;
+    for entry in entries(&fs::read(&record).unwrap()) {
+        if let Entry::Write { offset, data, .. } = entry {
+            replay.write(offset, data);
         }
-        assert_eq!(flags & DISCARD, 0, "a discard: nobody knows what is there then");
-        let Some(data) = bytes.get(at..at + count * SECTOR) else { break };
-        at += data.len();
-        replay.write(sector * SECTOR as u64, data);
     }
     let now = Esp::of(&copy).images();
     assert_eq!(now, machine.esp().images(), "the record is not all that was written");

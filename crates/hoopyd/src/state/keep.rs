@@ -41,6 +41,11 @@ impl Keep {
         Ok(keep)
     }
 
+    /// That of a filesystem which is only read, such as a snapshot.
+    pub fn of(on: &Path) -> Self {
+        Self(on.join(HOME))
+    }
+
     /// A file of that directory.
     pub fn at(&self, name: &str) -> PathBuf {
         self.0.join(name)

@@ -14,5 +14,5 @@ pub mod stream;
 mod tar;
 
 pub use entry::{Entry, Kind, Owner, Xattrs};
-pub use path::{BadPath, EntryPath};
+pub use path::{BadPath, EntryPath, is_within, overlap};
 pub use stored::Layer;

@@ -93,6 +93,11 @@ pub fn is_within(path: &[u8], dir: &[u8]) -> bool {
     dir.is_empty() || path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
+/// Whether the two are equal, or one lies below the other.
+pub fn overlap(one: &[u8], other: &[u8]) -> bool {
+    is_within(one, other) || is_within(other, one)
+}
+
 impl Ord for EntryPath {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         // Component by component is byte by byte where the slash comes before every other: no path has a NUL.

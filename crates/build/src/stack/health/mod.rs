@@ -27,15 +27,12 @@ const RUNLEVELS: [(&str, &str); 2] = [("sysinit", "hoopy-watchdog"), ("default",
 /// Where a system puts checks of its own.
 pub const CHECKS: &str = "etc/hoopy/health.d";
 
-/// What runs the services.
-const OPENRC: &str = "sbin/openrc-run";
-
 /// The layer with the services.
 ///
 /// # Errors
 /// [`StackError::NoOpenrc`] where nothing could run them.
 pub fn layer(stack: &Stack, epoch: u64, store: &Store) -> Result<Layer, StackError> {
-    if stack.tree.follow(&EntryPath::new(OPENRC)?).is_none() {
+    if !stack.has_openrc() {
         return Err(StackError::NoOpenrc);
     }
     let mut builder = Builder::new(store, epoch);
@@ -67,7 +64,7 @@ mod tests {
         let mut stack = Stack::default();
         assert!(matches!(layer(&stack, 0, &store), Err(StackError::NoOpenrc)));
         let mut below = Builder::new(&store, 0);
-        below.add_bytes(&EntryPath::new(OPENRC).unwrap(), 0o755, b"x").unwrap();
+        below.add_bytes(&EntryPath::new("sbin/openrc-run").unwrap(), 0o755, b"x").unwrap();
         stack.push(below.finish(&store).unwrap(), Origin::Files);
         let layer = layer(&stack, 0, &store).unwrap();
         let paths: Vec<String> = layer.entries.iter().map(|e| e.path.to_string()).collect();

@@ -18,9 +18,6 @@ const SERVICE: (&str, u32, &str) = ("etc/init.d/hoopy-serve", 0o755, include_str
 /// The link that starts it in the runlevel `default`, and its target.
 const RUNLEVEL: (&str, &str) = ("etc/runlevels/default/hoopy-serve", "/etc/init.d/hoopy-serve");
 
-/// The interpreter of the service, which OpenRC brings.
-const OPENRC: &str = "sbin/openrc-run";
-
 /// The page of an image, as a layer.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
@@ -40,7 +37,7 @@ impl Page<'_> {
     /// # Errors
     /// [`StackError`] where there is no agent, or no OpenRC.
     pub fn layer(&self, stack: &Stack, store: &Store) -> Result<Layer, StackError> {
-        if stack.tree.follow(&EntryPath::new(OPENRC)?).is_none() {
+        if !stack.has_openrc() {
             return Err(StackError::NoOpenrcForMonitor);
         }
         let mut builder = Builder::new(store, self.epoch);

@@ -212,7 +212,7 @@ impl Machine<'_> {
         open: Open,
         files: Vec<(SecretPath, SecretFile)>,
     ) -> Result<(), StackError> {
-        if self.stack.tree.follow(&EntryPath::new("sbin/openrc-run")?).is_none() {
+        if !self.stack.has_openrc() {
             return Err(SecretLayerError::NoOpenrc.into());
         }
         let volumes: Vec<String> =
@@ -257,6 +257,6 @@ pub(super) fn add_agent(builder: &mut Builder, agents: &[PathBuf], arch: Arch) -
     let path = found.ok_or_else(|| SecretLayerError::NoAgent { arch, looked: agents.to_vec() })?;
     let bytes =
         input::read_up_to(&path, MAX_AGENT).map_err(|source| SecretLayerError::Agent { path, source })?;
-    builder.add_bytes(&EntryPath::new(AGENT)?, 0o755, &bytes)?;
+    builder.add_bytes(&EntryPath::new(AGENT.trim_start_matches('/'))?, 0o755, &bytes)?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use hoopy_secrets::directory::SecretsError;
 use hoopy_store::Store;
 use hoopy_store::layer::builder::Builder;
 use hoopy_store::layer::stored::Layer;
-use hoopy_store::layer::{EntryPath, Kind};
+use hoopy_store::layer::{EntryPath, Kind, overlap};
 
 use super::secrets::{STATE, add_agent, filesystem_for};
 use super::{Stack, StackError};
@@ -73,7 +73,7 @@ pub struct StateInputs<'a> {
 /// # Errors
 /// [`StackError`].
 pub fn layer(inputs: &StateInputs<'_>, stack: &Stack, store: &Store) -> Result<Layer, StackError> {
-    if stack.tree.follow(&EntryPath::new("sbin/openrc-run")?).is_none() {
+    if !stack.has_openrc() {
         return Err(StateLayerError::NoOpenrc.into());
     }
     let system = inputs.system;
@@ -110,16 +110,13 @@ fn directories(system: &System, stack: &Stack, on: &str) -> Result<Vec<Directory
             return Err(bad("expected a directory, found a file of the image".to_owned()));
         }
         let path = path.to_string();
-        let below =
-            |one: &str, dir: &str| one == dir || one.strip_prefix(dir).is_some_and(|r| r.starts_with('/'));
-        let kept_on = on.trim_matches('/');
-        if below(&path, kept_on) || below(kept_on, &path) {
+        let overlap = |other: &str| overlap(path.as_bytes(), other.as_bytes());
+        if overlap(on.trim_matches('/')) {
             return Err(bad(format!(
                 "expected a directory in memory, found one on or around {on}, which outlives a boot already"
             )));
         }
-        if let Some(other) = found.iter().find(|other| below(&path, &other.path) || below(&other.path, &path))
-        {
+        if let Some(other) = found.iter().find(|other| overlap(&other.path)) {
             return Err(bad(format!("it is /{path}, which overlaps /{}", other.path)));
         }
         found.push(Directory { path, optional: line.optional });

@@ -1,5 +1,6 @@
 //! `hoopy secret enroll`: gives a machine its identity over ssh.
 
+use hoopy_boot::secrets::AGENT;
 use hoopy_secrets::{MachineIdentity, Plaintext};
 use hoopy_ship::deploy::{Call, Ssh};
 
@@ -13,9 +14,6 @@ const MAX_ANSWER: u64 = 64 << 10;
 
 /// What a script says last where it succeeded: `ssh` passes no exit status on.
 const DONE: &str = "hoopy-done\n";
-
-/// Where the agent is.
-const AGENT: &str = "/usr/libexec/hoopy/hoopyd";
 
 pub fn run(global: &Global, own: &Enroll) -> Result<()> {
     let secrets = super::open()?;
