@@ -20,9 +20,9 @@ pub fn program() -> Option<PathBuf> {
 }
 
 /// What `cargo xtask dist` makes of it, in a directory.
-pub fn dist(program: &Path, output: &Path) {
+pub fn dist(program: &Path, output: &Path, more: &[&str]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.args(["dist", "--program"]).arg(program).arg("--output").arg(output);
+    command.args(["dist", "--program"]).arg(program).arg("--output").arg(output).args(more);
     ok(command.env("SOURCE_DATE_EPOCH", "1790000000"));
 }
 
@@ -31,7 +31,7 @@ pub fn release() -> Option<&'static Path> {
     static MADE: OnceLock<Option<tempfile::TempDir>> = OnceLock::new();
     let made = MADE.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
-        dist(&program()?, &dir.path().join("dist"));
+        dist(&program()?, &dir.path().join("dist"), &[]);
         Some(dir)
     });
     made.as_ref().map(|dir| &*Box::leak(dir.path().join("dist").into_boxed_path()))
