@@ -46,6 +46,7 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
         // A minute of readers of a machine's page.
         chores::command(test("serve").arg("load::").env("HOOPY_LOAD_SECONDS", "60"))?;
         chores::command(&mut test("dist"))?;
+        chores::command(&mut test("container"))?;
         chores::command(&mut test("action"))?;
     }
     let mut ship = test("ship");

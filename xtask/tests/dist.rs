@@ -12,14 +12,10 @@ use std::process::Command;
 
 use hoopy_testkit::{apk, skip};
 
-use common::{dist, ok, program, release};
+use common::{dist, ok, program, release, said};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const ARCH: &str = std::env::consts::ARCH;
-
-fn said(command: &mut Command) -> String {
-    String::from_utf8(ok(command).stdout).unwrap()
-}
 
 /// The program, manual pages, completions and licences are below `prefix`, and the program runs.
 fn is_complete(prefix: &Path, zsh: &str) {
@@ -172,52 +168,4 @@ fn mirror() -> String {
     let text = said(Command::new("apt-cache").arg("policy"));
     let line = text.lines().find(|line| line.contains("bookworm/main") && line.contains("http"));
     line.and_then(|line| line.split_whitespace().nth(1)).unwrap().to_owned()
-}
-
-/// What Docker's default profile has and podman's has not: no new user namespaces, and none of what wants one.
-const SECCOMP: &str = r#"{
-  "defaultAction": "SCMP_ACT_ALLOW",
-  "syscalls": [
-    {"names": ["unshare", "setns", "mount"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1},
-    {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
-    {"names": ["clone"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1,
-     "args": [{"index": 0, "value": 268435456, "valueTwo": 268435456, "op": "SCMP_CMP_MASKED_EQ"}]}
-  ]
-}"#;
-
-/// Scripts run in a virtual machine there, which takes minutes without KVM.
-#[test]
-#[ignore = "boots a machine in a container: `cargo xtask prove` runs it"]
-fn the_container_builds_a_system_where_no_user_namespace_can_be_made() {
-    let Some(program) = program() else { return };
-    let home = tempfile::tempdir().unwrap();
-    dist(&program, &home.path().join("dist"), &["--container"]);
-    let archive = home.path().join("dist").join(format!("hoopy-{VERSION}-{ARCH}-container.tar"));
-    ok(Command::new("podman").args(["load", "--quiet", "--input"]).arg(archive));
-    let seccomp = home.path().join("seccomp.json");
-    fs::write(&seccomp, SECCOMP).unwrap();
-    let mirror = mirror_of_alpine();
-    let run = |args: &[&str]| {
-        let mut podman = Command::new("podman");
-        podman.args(["run", "--rm", "--network=none", "--security-opt"]);
-        podman.arg(format!("seccomp={}", seccomp.display()));
-        podman.arg("--volume").arg(format!("{}:/work", home.path().display()));
-        podman.arg("--volume").arg(format!("{}:/mirror:ro", mirror.display()));
-        podman.args(["--env=HOOPY_MIRROR=/mirror/alpine", "--env=HOOPY_KEYS=/mirror/keys"]);
-        podman.arg(format!("localhost/hoopy:{VERSION}")).args(args);
-        podman
-    };
-    assert_eq!(said(&mut run(&["--version"])), format!("hoopy {VERSION}\n"));
-    ok(&mut run(&["init", "nas"]));
-    ok(&mut run(&["lock", "nas"]));
-    let doctor = said(&mut run(&["doctor"]));
-    assert!(doctor.contains("scripts run in a virtual machine"), "{doctor}");
-    ok(&mut run(&["build", "nas"]));
-    let images = fs::read_dir(home.path().join("nas/images")).unwrap().map(|entry| entry.unwrap().path());
-    assert!(images.filter(|path| path.extension().is_some_and(|e| e == "efi")).count() == 1);
-}
-
-/// The directory of the stand-in mirror, without links on the way.
-fn mirror_of_alpine() -> PathBuf {
-    hoopy_testkit::mirror().alpine.canonicalize().unwrap().parent().unwrap().to_owned()
 }

@@ -48,22 +48,45 @@ pub fn list(arch: &str) -> PathBuf {
 pub fn write(release: &Release) -> anyhow::Result<Vec<u8>> {
     let path = list(&release.arch);
     let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-    let (mut debian, mut authorities, mut written) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let mut layer = Layer::default();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let tar = unpacked(&package(line)?)?;
-        for member in members(&tar)? {
-            if member.name.starts_with(AUTHORITIES) {
-                authorities.extend(member.content);
-            }
-            // Packages share directories, and podman refuses a layer with a path that comes twice.
-            if is_wanted(&member) && written.insert(member.name.trim_end_matches('/').to_owned()) {
-                debian.extend(member.bytes);
-            }
-        }
+        layer.add(&unpacked(&package(line)?)?)?;
     }
-    debian.extend([0; 1024]);
+    let (debian, authorities) = layer.finish();
     let own = archive(&own_files(release, authorities), "", release.epoch)?;
     image(release, &[debian, own])
+}
+
+/// The layer of Debian's packages, in the making.
+#[derive(Default)]
+struct Layer {
+    bytes: Vec<u8>,
+    authorities: Vec<u8>,
+    written: BTreeSet<String>,
+}
+
+impl Layer {
+    /// Takes what is wanted of a package.
+    fn add(&mut self, tar: &[u8]) -> anyhow::Result<()> {
+        for member in members(tar)? {
+            if member.name.starts_with(AUTHORITIES) {
+                self.authorities.extend(member.content);
+            }
+            // Packages share directories, and podman refuses a layer with a path that comes twice.
+            let path = member.name.trim_end_matches('/').to_owned();
+            if is_wanted(&member) && self.written.insert(path) {
+                self.bytes.extend(member.bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// The archive, and all certificates that were in the packages.
+    fn finish(mut self) -> (Vec<u8>, Vec<u8>) {
+        // The end of an archive (tar(5))
+        self.bytes.extend([0; 1024]);
+        (self.bytes, self.authorities)
+    }
 }
 
 fn is_wanted(member: &Member<'_>) -> bool {
@@ -104,16 +127,21 @@ fn unpacked(deb: &Path) -> anyhow::Result<Vec<u8>> {
 /// What scripts of packages would have made, and the release below `/usr`.
 fn own_files(release: &Release, authorities: Vec<u8>) -> Vec<File> {
     let text = |path: &str, content: &[u8]| File { path: path.into(), mode: 0o644, content: content.into() };
+    let directory = |path: &str, mode: u32| File { path: path.into(), mode, content: Vec::new() };
     let mut files = vec![
         text(
             "etc/passwd",
-            b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+            b"root:x:0:0:root:/home/hoopy:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
         ),
         text("etc/group", b"root:x:0:\nnogroup:x:65534:\n"),
         text("etc/nsswitch.conf", b"passwd: files\ngroup: files\nhosts: files dns\n"),
         text("etc/gitconfig", b"[safe]\n\tdirectory = *\n"),
         text("etc/ssl/certs/ca-certificates.crt", &authorities),
-        text("work/.keep", b""),
+        directory("work/", 0o755),
+        // Also for whoever the container runs as with `--user`
+        directory("home/hoopy/", 0o1777),
+        // A volume that is mounted here gets this mode
+        directory("home/hoopy/.cache/", 0o1777),
     ];
     files
         .extend(release.files.iter().map(|file| File { path: format!("usr/{}", file.path), ..file.clone() }));
@@ -176,9 +204,84 @@ fn config(release: &Release, diffs: &[String]) -> Value {
         "os": "linux",
         "config": {
             "Entrypoint": ["hoopy"],
-            "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"],
+            "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/home/hoopy", "LANG=C.UTF-8"],
             "WorkingDir": "/work",
         },
         "rootfs": {"type": "layers", "diff_ids": diffs},
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use hoopy_apk::tar::{Entry, Kind, Writer};
+
+    use super::*;
+
+    fn tar(directories: &[&str], file: (&str, &[u8])) -> Vec<u8> {
+        let mut out = Writer::new(Vec::new());
+        for path in directories {
+            let entry = Entry { kind: Kind::Dir, mode: 0o755, ..Entry::file(path.as_bytes(), 0) };
+            out.entry(&entry).unwrap();
+        }
+        out.entry(&Entry::file(file.0.as_bytes(), file.1.len() as u64)).unwrap();
+        out.write_all(file.1).unwrap();
+        out.finish(true).unwrap()
+    }
+
+    #[test]
+    fn a_directory_of_two_packages_is_in_the_layer_once() {
+        let one = tar(&["usr", "usr/bin"], ("usr/bin/a", b"a"));
+        let two = tar(&["usr", "usr/bin"], ("usr/bin/b", b"b"));
+        let mut layer = Layer::default();
+        layer.add(&one).unwrap();
+        layer.add(&two).unwrap();
+        let bytes = layer.finish().0;
+        let names: Vec<String> = members(&bytes).unwrap().into_iter().map(|member| member.name).collect();
+        assert_eq!(names, ["usr", "usr/bin", "usr/bin/a", "usr/bin/b"]);
+    }
+
+    #[test]
+    fn manuals_are_left_out_and_licences_are_kept() {
+        for (name, kept) in [
+            ("usr/share/man/man1/ls.1.gz", false),
+            ("usr/share/doc/git/README", false),
+            ("usr/share/doc/git/copyright", true),
+            ("usr/share/ca-certificates/mozilla/A.crt", true),
+        ] {
+            let bytes = tar(&[], (name, b"x"));
+            assert_eq!(is_wanted(members(&bytes).unwrap().first().unwrap()), kept, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_blob_has_the_name_of_its_digest_and_every_name_is_there() {
+        let release =
+            Release { version: "1.2.3".into(), arch: "aarch64".into(), epoch: 5, files: Vec::new() };
+        let image = image(&release, &[tar(&["usr"], ("usr/a", b"a"))]).unwrap();
+        let members = members(&image).unwrap();
+        let content = |name: &str| {
+            let member = members.iter().find(|member| member.name == name);
+            member.unwrap_or_else(|| panic!("{name} is not there")).content
+        };
+        let blob = |descriptor: &Value| {
+            let digest = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
+            let content = content(&format!("blobs/sha256/{digest}"));
+            assert_eq!(HEXLOWER.encode(&Sha256::digest(content)), digest);
+            assert_eq!(descriptor["size"], content.len());
+            content
+        };
+        let index: Value = serde_json::from_slice(content("index.json")).unwrap();
+        let manifest: Value = serde_json::from_slice(blob(&index["manifests"][0])).unwrap();
+        let config: Value = serde_json::from_slice(blob(&manifest["config"])).unwrap();
+        assert_eq!(config["architecture"], "arm64");
+        let mut layer = Vec::new();
+        std::io::Read::read_to_end(
+            &mut flate2::read::GzDecoder::new(blob(&manifest["layers"][0])),
+            &mut layer,
+        )
+        .unwrap();
+        let digest = format!("sha256:{}", HEXLOWER.encode(&Sha256::digest(&layer)));
+        assert_eq!(config["rootfs"]["diff_ids"], json!([digest]));
+    }
 }

@@ -45,8 +45,8 @@ pub struct Options {
     /// Make the container image, too, of Debian's packages in xtask/container.
     #[arg(long)]
     container: bool,
-    /// Choose the packages of the container image anew, with apt, and do nothing else.
-    #[arg(long, exclusive = true)]
+    /// Choose the packages of the container images anew, with apt, and do nothing else.
+    #[arg(long, conflicts_with_all = ["program", "container"])]
     relock_container: bool,
 }
 
@@ -65,7 +65,9 @@ pub struct Release {
 /// Builds and packs the release.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     if options.relock_container {
-        return relock::run(std::env::consts::ARCH);
+        let own = [std::env::consts::ARCH.to_owned()];
+        let arches = if options.arch.is_empty() { &own[..] } else { &options.arch[..] };
+        return arches.iter().try_for_each(|arch| relock::run(arch));
     }
     let output = chores::root().join(&options.output);
     let programs = match &options.program {

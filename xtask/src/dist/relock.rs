@@ -31,7 +31,9 @@ pub fn run(arch: &str) -> anyhow::Result<()> {
     // 'ADDRESS' NAME_VERSION_ARCH.deb SIZE CHECKSUM
     let files: BTreeMap<String, String> = chosen.lines().filter_map(file).collect();
     let names: Vec<String> = files.keys().cloned().collect();
-    let shown = said(Command::new("apt-cache").arg("show").args(&names))?;
+    let mut show = Command::new("apt-cache");
+    show.arg("-o").arg(format!("APT::Architecture={debian}"));
+    let shown = said(show.arg("show").args(&names))?;
     let mut lines = Vec::new();
     for (name, address) in &files {
         let path = address.split_once("/pool/").map(|(_, path)| decoded(path)).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! What tests of packages share: a program to pack, and a release made of it.
 
+#![allow(dead_code, reason = "each test has its own use for it")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -42,4 +44,9 @@ pub fn ok(command: &mut Command) -> Output {
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(out.status.success(), "{command:?}: {}\n{}{}", out.status, said(&out.stdout), said(&out.stderr));
     out
+}
+
+/// What it prints.
+pub fn said(command: &mut Command) -> String {
+    String::from_utf8(ok(command).stdout).unwrap()
 }
