@@ -46,6 +46,12 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
         // A minute of readers of a machine's page.
         chores::command(test("serve").arg("load::").env("HOOPY_LOAD_SECONDS", "60"))?;
         chores::command(&mut test("dist"))?;
+        // Static programs, as they are released: those of tests run only where glibc is
+        let release = chores::target().join("dist");
+        let mut dist = Command::new("cargo");
+        dist.args(["xtask", "dist", "--arch", std::env::consts::ARCH, "--output"]).arg(&release);
+        chores::command(dist.current_dir(chores::root()))?;
+        chores::command(test("worlds").env("HOOPY_TEST_RELEASE", &release))?;
         chores::command(&mut test("container"))?;
         chores::command(&mut test("action"))?;
     }

@@ -10,10 +10,7 @@ use std::time::Duration;
 
 use hoopy_testkit::soon;
 
-use common::{dist, ok, program, said};
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-const ARCH: &str = std::env::consts::ARCH;
+use common::{ARCH, VERSION, dist, ok, program, said};
 
 /// As Docker's default profile has it: no new namespaces, and no mounts.
 const NO_NAMESPACES: &str = r#"{

@@ -42,8 +42,9 @@ fn files() -> Vec<PathBuf> {
     let dir = age_dir().and_then(|dir| fs::read_dir(dir).ok());
     let mut found: Vec<PathBuf> = dir.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     found.sort();
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    found.extend(home.into_iter().flat_map(|home| SSH.map(|name| home.join(".ssh").join(name))));
+    // Through the one function that takes no directory which is not absolute
+    let keys = super::base("", ".ssh");
+    found.extend(keys.into_iter().flat_map(|dir| SSH.map(|name| dir.join(name))));
     found.retain(|path| path.is_file());
     found
 }
