@@ -42,9 +42,8 @@ fn files() -> Vec<PathBuf> {
     let dir = age_dir().and_then(|dir| fs::read_dir(dir).ok());
     let mut found: Vec<PathBuf> = dir.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     found.sort();
-    // Through the one function that takes no directory which is not absolute
-    let keys = super::base("", ".ssh");
-    found.extend(keys.into_iter().flat_map(|dir| SSH.map(|name| dir.join(name))));
+    let home = super::home();
+    found.extend(home.into_iter().flat_map(|home| SSH.map(|name| home.join(".ssh").join(name))));
     found.retain(|path| path.is_file());
     found
 }
