@@ -52,6 +52,13 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
         hoopyd::run(other)?;
         chores::command(test("ship").arg("secrets::").env("HOOPY_PROVE_ARCH", other))?;
         chores::command(&mut test("dist"))?;
+        // Static programs, as they are released: those of tests run only where glibc is
+        let release = chores::target().join("dist");
+        let mut dist = Command::new("cargo");
+        dist.args(["xtask", "dist", "--arch", std::env::consts::ARCH, "--output"]).arg(&release);
+        chores::command(dist.current_dir(chores::root()))?;
+        chores::command(test("worlds").env("HOOPY_TEST_RELEASE", &release))?;
+        chores::command(&mut test("container"))?;
         chores::command(&mut test("action"))?;
         // Mounts a btrfs.
         if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {

@@ -58,7 +58,8 @@ const NEEDED: &[(&str, &str)] = &[
 ];
 
 /// What `cargo xtask prove` needs beside that: a Debian of its own, and containers.
-const FOR_PROOF: &[(&str, &str)] = &[("/usr/sbin/debootstrap", "debootstrap")];
+const FOR_PROOF: &[(&str, &str)] =
+    &[("/usr/sbin/debootstrap", "debootstrap"), ("/usr/bin/podman", "podman"), ("/usr/bin/crun", "crun")];
 
 const PIP: &str = "python3-pip";
 

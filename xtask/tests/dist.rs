@@ -7,19 +7,12 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use hoopy_testkit::{apk, skip};
+use hoopy_testkit::{Home, apk, skip};
 
-use common::{dist, ok, program, release};
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-const ARCH: &str = std::env::consts::ARCH;
-
-fn said(command: &mut Command) -> String {
-    String::from_utf8(ok(command).stdout).unwrap()
-}
+use common::{ARCH, VERSION, builds_hello, deb, dist, ok, program, release, said};
 
 /// The program, manual pages, completions and licences are below `prefix`, and the program runs.
 fn is_complete(prefix: &Path, zsh: &str) {
@@ -51,7 +44,7 @@ fn is_complete(prefix: &Path, zsh: &str) {
 fn the_same_files_give_the_same_bytes_and_the_checksums_are_theirs() {
     let Some(first) = release() else { return };
     let again = tempfile::tempdir().unwrap();
-    dist(&program().unwrap(), &again.path().join("dist"));
+    dist(&program().unwrap(), &again.path().join("dist"), &[]);
     let sums = |dir: &Path| fs::read_to_string(dir.join("SHA256SUMS")).unwrap();
     assert_eq!(sums(first), sums(&again.path().join("dist")));
     ok(Command::new("sha256sum").args(["--check", "--strict", "SHA256SUMS"]).current_dir(first));
@@ -65,12 +58,12 @@ fn the_archive_runs_where_it_is_unpacked() {
     let name = format!("hoopy-{VERSION}-{ARCH}-linux");
     ok(Command::new("tar").arg("-xzf").arg(dist.join(format!("{name}.tar.gz"))).arg("-C").arg(to.path()));
     assert_eq!(fs::read_dir(to.path()).unwrap().count(), 1);
-    is_complete(&to.path().join(name), "share/zsh/site-functions/_hoopy");
-}
-
-fn deb(dist: &Path) -> PathBuf {
-    let arch = if ARCH == "aarch64" { "arm64" } else { "amd64" };
-    dist.join(format!("hoopy_{VERSION}_{arch}.deb"))
+    let prefix = to.path().join(name);
+    is_complete(&prefix, "share/zsh/site-functions/_hoopy");
+    let home = Home::new("");
+    let hello = home.example("hello");
+    let command = |args: &[&str]| home.command_of(&prefix.join("bin/hoopy"), args);
+    builds_hello(&hello, &command);
 }
 
 #[test]
@@ -122,54 +115,4 @@ fn apk_installs_the_package_and_removes_it() {
     assert_eq!(said(&mut run(&["audit", "--packages", "hoopy"])), "");
     ok(&mut run(&["del", "hoopy"]));
     assert!(!root.path().join("usr/bin/hoopy").exists());
-}
-
-/// A Debian of its own, from the mirror that apt uses here: minutes and 60 MB, so `cargo xtask prove` runs it.
-#[test]
-#[ignore = "downloads a Debian: `cargo xtask prove` runs it"]
-fn the_deb_is_installed_in_a_debian_of_its_own() {
-    let Some(dist) = release() else { return };
-    let root = debian();
-    let to = root.join("hoopy.deb");
-    fs::copy(deb(dist), to).unwrap();
-    let inside = |args: &[&str]| {
-        let mut command = Command::new("chroot");
-        command
-            .arg(&root)
-            .args(args)
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("HOME", "/root");
-        command
-    };
-    ok(&mut inside(&["dpkg", "-i", "/hoopy.deb"]));
-    assert_eq!(said(&mut inside(&["hoopy", "--version"])), format!("hoopy {VERSION}\n"));
-    ok(&mut inside(&["sh", "-c", "cd /root && rm -rf nas && hoopy init nas && hoopy check nas"]));
-    assert!(root.join("root/nas/packages").exists());
-    assert_eq!(said(&mut inside(&["dpkg", "-V", "hoopy"])), "");
-    ok(&mut inside(&["dpkg", "-r", "hoopy"]));
-}
-
-/// The smallest Debian that has dpkg, made once; its packages are kept, which debootstrap compares with their digests.
-fn debian() -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    let target = own.ancestors().nth(3).unwrap();
-    let (root, kept) = (target.join("debian-bookworm"), target.join("debian-packages"));
-    if !root.join("made").exists() {
-        let _ = fs::remove_dir_all(&root);
-        fs::create_dir_all(&kept).unwrap();
-        let mut command = Command::new("debootstrap");
-        command.args(["--variant=minbase", "--cache-dir"]).arg(&kept);
-        command.arg("bookworm").arg(&root).arg(mirror());
-        ok(command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"));
-        fs::write(root.join("made"), "").unwrap();
-    }
-    root
-}
-
-/// The address that apt has its packages from.
-fn mirror() -> String {
-    let text = said(Command::new("apt-cache").arg("policy"));
-    let line = text.lines().find(|line| line.contains("bookworm/main") && line.contains("http"));
-    line.and_then(|line| line.split_whitespace().nth(1)).unwrap().to_owned()
 }

@@ -26,7 +26,7 @@ pub enum Restriction {
     AppArmor,
     /// A seccomp filter, as container engines set it.
     #[error(
-        "this container's seccomp filter forbids user namespaces: start it with \
+        "this container's seccomp filter forbids user namespaces, or what is needed in them: start it with \
          `--security-opt seccomp=unconfined` (or `--privileged`), build outside of it, or run scripts in a \
          virtual machine (`--scripts vm`)"
     )]

@@ -9,9 +9,12 @@
 //! programs do not hold the paths of whoever built them.
 
 mod apk;
+mod container;
 mod deb;
 mod files;
+mod members;
 mod program;
+mod relock;
 mod tarball;
 
 use std::fs;
@@ -39,6 +42,12 @@ pub struct Options {
     /// Pack this program for the architecture of this computer, with the agent that is there, and build nothing.
     #[arg(long, conflicts_with = "arch")]
     program: Option<PathBuf>,
+    /// Make the container image, too, of Debian's packages in xtask/container.
+    #[arg(long)]
+    container: bool,
+    /// Choose the packages of the container images anew, with apt, and do nothing else.
+    #[arg(long, conflicts_with_all = ["program", "container"])]
+    relock_container: bool,
 }
 
 /// A release for one architecture, before it is packed.
@@ -55,6 +64,11 @@ pub struct Release {
 
 /// Builds and packs the release.
 pub fn run(options: &Options) -> anyhow::Result<()> {
+    if options.relock_container {
+        let own = [std::env::consts::ARCH.to_owned()];
+        let arches = if options.arch.is_empty() { &own[..] } else { &options.arch[..] };
+        return arches.iter().try_for_each(|arch| relock::run(arch));
+    }
     let output = chores::root().join(&options.output);
     let programs = match &options.program {
         Some(program) => {
@@ -75,11 +89,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     for (arch, program) in &built {
         let files = files::all(program, &hoopyd::dir().join(format!("hoopyd-{arch}")), arch, &words)?;
         let release = Release { version: version.clone(), arch: arch.clone(), epoch, files };
-        for (name, content) in [
+        let mut made = vec![
             (release.tarball_name(), tarball::write(&release)?),
             (deb::file_name(&release), deb::write(&release)?),
             (apk::file_name(&release), apk::write(&release)?),
-        ] {
+        ];
+        if options.container {
+            made.push((container::file_name(&release), container::write(&release)?));
+        }
+        for (name, content) in made {
             write(&output, &name, &content)?;
             names.push(name);
         }

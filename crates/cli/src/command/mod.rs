@@ -259,6 +259,14 @@ fn ssh() -> SshConfig {
 /// A base directory of the XDG specification: what `variable` says, or else `default` in the home directory.
 /// One that is not absolute counts as not set: it would lie in whatever directory hoopy is called in.
 fn base(variable: &str, default: &str) -> Option<PathBuf> {
-    let set = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|p| p.is_absolute());
-    set(variable).or_else(|| set("HOME").map(|home| home.join(default)))
+    absolute(variable).or_else(|| home().map(|home| home.join(default)))
+}
+
+/// The user's home directory, where `HOME` is absolute.
+fn home() -> Option<PathBuf> {
+    absolute("HOME")
+}
+
+fn absolute(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }

@@ -42,7 +42,7 @@ fn files() -> Vec<PathBuf> {
     let dir = age_dir().and_then(|dir| fs::read_dir(dir).ok());
     let mut found: Vec<PathBuf> = dir.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     found.sort();
-    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let home = super::home();
     found.extend(home.into_iter().flat_map(|home| SSH.map(|name| home.join(".ssh").join(name))));
     found.retain(|path| path.is_file());
     found

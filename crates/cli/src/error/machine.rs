@@ -53,6 +53,7 @@ impl Classify for MachineError {
             | Self::Io { .. }
             | Self::Ended { .. }
             | Self::Answer(_)
+            | Self::Silent { .. }
             | Self::Path(_) => Script.into(),
         }
     }

@@ -108,6 +108,18 @@ fn a_foreign_architecture_comes_out_the_same_by_interpreter_and_by_virtual_machi
 }
 
 #[test]
+fn a_script_that_suspends_its_machine_is_named_after_a_minute() {
+    let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
+    small(&home);
+    script(&home, "hello", "#!/bin/sh\nmount -o remount,rw /sys\necho freeze >/sys/power/state\n");
+    let message = home.fails(4, &["build", "hello", "--scripts", "vm"]);
+    assert!(
+        message.contains("setup.sh: the virtual machine that runs it has stopped: expected a sign of life"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_build_that_is_killed_leaves_no_machine() {
     let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
     home.example("hello");

@@ -81,6 +81,10 @@ impl Session {
         take_ids(&start)?;
         // The working directory comes along, to which nothing leads for these ids
         sys::unshare(UnshareFlags::NEWNS).doing("make a mount namespace").map_err(namespaces)?;
+        // podman's filter lets namespaces be made, and a host name in them not be set. The host's own is not for scripts;
+        // their namespaces begin with this one.
+        sys::unshare(UnshareFlags::NEWUTS).doing("make a namespace for the host name").map_err(namespaces)?;
+        rustix::system::sethostname(b"localhost").doing("set the host name").map_err(namespaces)?;
         // Nobody may look into this process from here on, nor into its copies, whatever ids or rights they have
         set_dumpable_behavior(DumpableBehavior::NotDumpable).doing("close this process to others")?;
         rustix::process::umask(rustix::fs::Mode::empty());

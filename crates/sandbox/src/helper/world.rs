@@ -186,8 +186,7 @@ pub(super) fn enter(root: &Path) -> Result<()> {
     std::env::set_current_dir(root).doing("enter the image")?;
     rustix::process::pivot_root(".", ".").doing("make the image the root")?;
     unmount(".", UnmountFlags::DETACH).doing("let go of the host's root")?;
-    std::env::set_current_dir("/").doing("enter the image")?;
-    rustix::system::sethostname(b"localhost").doing("set the host name")
+    std::env::set_current_dir("/").doing("enter the image")
 }
 
 /// Asks the kernel to bring up device 1, the loopback of a new network namespace (rtnetlink(7)).

@@ -70,6 +70,19 @@ pub enum MachineError {
         /// The end of what it said.
         console: String,
     },
+    /// It runs, and nothing in it does.
+    #[error(
+        "{script}: the virtual machine that runs it has stopped: expected a sign of life every few seconds, found none for \
+         {} s; scripts must not suspend the machine, nor stop what started them{}", .after.as_secs(), after_newline(.console)
+    )]
+    Silent {
+        /// The script that was running.
+        script: String,
+        /// For how long it was silent.
+        after: Duration,
+        /// The end of what it said.
+        console: String,
+    },
     /// What it answered makes no sense.
     #[error("unexpected response: {0}")]
     Answer(String),

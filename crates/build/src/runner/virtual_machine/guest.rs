@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,12 @@ const LINE_MAX: u64 = 64;
 /// How often to check, while waiting for a guest, whether it still runs.
 const TICK: Duration = Duration::from_millis(250);
 
+/// The byte on the console by which init.sh says, every few seconds, that it runs.
+const BEAT: u8 = 5;
+
+/// Without a beat for this long the guest has stopped.
+const BEATLESS: Duration = Duration::from_secs(60);
+
 /// The file with what the console said, in the machine's directory.
 const CONSOLE: &str = "console";
 
@@ -50,6 +56,8 @@ pub(super) struct Guest {
     to: BufWriter<Timed<ChildStdin>>,
     pub(super) from: BufReader<Timed<ChildStdout>>,
     limit: Duration,
+    /// The script that was sent last.
+    pub(super) script: String,
     qemu: Qemu,
     /// Kernel, initramfs, what the console said. Goes after QEMU.
     dir: TempDir,
@@ -99,9 +107,12 @@ impl Guest {
         };
         let deadline = Instant::now() + BOOT_TIME;
         let state = qemu.state();
-        let to = BufWriter::with_capacity(BUFFER, Timed { pipe: to, deadline, state: state.clone() });
-        let from = BufReader::with_capacity(BUFFER, Timed { pipe: from, deadline, state });
-        let mut guest = Self { to, from, limit: BOOT_TIME, qemu, dir };
+        let to = BufWriter::with_capacity(
+            BUFFER,
+            Timed { pipe: to, deadline, state: state.clone(), console: console.clone() },
+        );
+        let from = BufReader::with_capacity(BUFFER, Timed { pipe: from, deadline, state, console });
+        let mut guest = Self { to, from, limit: BOOT_TIME, script: String::new(), qemu, dir };
         if let Some(fault) = guest.wait(deadline, tell) {
             return Err(guest.stopped(fault));
         }
@@ -162,6 +173,10 @@ impl Guest {
 
     /// What a failure to read or write means.
     pub(super) fn failed(&mut self, doing: &'static str, error: &io::Error) -> MachineError {
+        if error.kind() == STOPPED {
+            let (script, console) = (self.script.clone(), self.said());
+            return MachineError::Silent { script, after: BEATLESS, console };
+        }
         if error.kind() == io::ErrorKind::TimedOut {
             let facts = self.qemu.facts();
             return MachineError::TimedOut { doing, after: self.limit, facts, console: self.said() };
@@ -189,7 +204,8 @@ impl Guest {
 
     /// The end of what the guest's console said.
     fn console(&self) -> String {
-        let said = fs::read(self.dir.path().join(CONSOLE)).unwrap_or_default();
+        let mut said = fs::read(self.dir.path().join(CONSOLE)).unwrap_or_default();
+        said.retain(|byte| *byte != BEAT);
         let tail = said.get(said.len().saturating_sub(CONSOLE_TAIL)..).unwrap_or_default();
         String::from_utf8_lossy(tail).replace('\r', "").trim().to_owned()
     }
@@ -211,22 +227,37 @@ fn path(path: &Path) -> Result<&str, VmError> {
     path.to_str().ok_or_else(|| VmError::PathNotUtf8(path.to_owned()))
 }
 
-/// A pipe that fails with `TimedOut` instead of waiting longer, and with `BrokenPipe` when QEMU has paused the guest.
+/// The kind of error for a guest that has stopped.
+pub(super) const STOPPED: io::ErrorKind = io::ErrorKind::NotConnected;
+
+/// A pipe that fails with `TimedOut` instead of waiting longer, with `BrokenPipe` when QEMU has paused the guest, and with
+/// [`STOPPED`] when the console has been silent for [`BEATLESS`].
 pub(super) struct Timed<P> {
     pipe: P,
     deadline: Instant,
     state: qmp::Shared,
+    console: PathBuf,
 }
 
 impl<P: AsFd> Timed<P> {
     fn wait(&self, events: PollFlags) -> io::Result<()> {
+        let said = || fs::metadata(&self.console).map_or(0, |file| file.len());
+        // Turns are counted, not time: a computer that slept, or a hoopy that was stopped, has missed no beat
+        let (mut silent, mut length) = (Duration::ZERO, None);
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             let tick = Timespec::try_from(left.min(TICK)).map_err(io::Error::other)?;
             match poll(&mut [PollFd::new(&self.pipe, events)], Some(&tick)) {
                 Ok(0) if left.is_zero() => return Err(io::ErrorKind::TimedOut.into()),
                 Ok(0) if self.state.paused().is_some() => return Err(io::ErrorKind::BrokenPipe.into()),
-                Ok(0) => {}
+                Ok(0) => {
+                    let now = Some(said());
+                    silent = if now == length { silent + TICK } else { Duration::ZERO };
+                    length = now;
+                    if silent >= BEATLESS {
+                        return Err(STOPPED.into());
+                    }
+                }
                 Ok(_) => return Ok(()),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(e) => return Err(e.into()),
@@ -262,9 +293,10 @@ mod tests {
     fn a_pipe_that_nobody_serves_times_out() {
         let (reader, writer) = io::pipe().unwrap();
         let deadline = Instant::now() + Duration::from_millis(50);
-        let mut from = Timed { pipe: reader, deadline, state: qmp::Shared::default() };
+        let mut from =
+            Timed { pipe: reader, deadline, state: qmp::Shared::default(), console: PathBuf::new() };
         assert_eq!(from.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::TimedOut);
-        let mut to = Timed { pipe: writer, deadline, state: qmp::Shared::default() };
+        let mut to = Timed { pipe: writer, deadline, state: qmp::Shared::default(), console: PathBuf::new() };
         let error = io::copy(&mut io::repeat(0).take(1 << 21), &mut to).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use answer::Failure;
-use guest::{Guest, JOB_TIME};
+use guest::{Guest, JOB_TIME, STOPPED};
 use hoopy_base::arch::Arch;
 use hoopy_base::report::Event;
 use hoopy_sandbox::session::failing_line;
@@ -105,6 +105,7 @@ impl VirtualMachine {
             }
         };
         guest.within(JOB_TIME);
+        guest.script.clone_from(&script.name);
         send(&mut guest, &had, &tree, store, script)?;
         let answer = answer::read(&mut guest.from, memory, store).map_err(|failure| match failure {
             Failure::Other(error) => error,
@@ -143,8 +144,8 @@ fn send(
 }
 
 /// The kinds of error that say that the guest hung, or is gone.
-const GUESTS: [io::ErrorKind; 3] =
-    [io::ErrorKind::TimedOut, io::ErrorKind::BrokenPipe, io::ErrorKind::UnexpectedEof];
+const GUESTS: [io::ErrorKind; 4] =
+    [io::ErrorKind::TimedOut, io::ErrorKind::BrokenPipe, io::ErrorKind::UnexpectedEof, STOPPED];
 
 fn explain(guest: &mut Guest, doing: &'static str, error: io::Error) -> MachineError {
     if GUESTS.contains(&error.kind()) {

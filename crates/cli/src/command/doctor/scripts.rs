@@ -69,7 +69,9 @@ fn forbidden(restriction: Restriction, here: &Distribution) -> (String, Option<S
             "AppArmor takes all rights from those of programs without a profile".to_owned(),
             sysctl("kernel.apparmor_restrict_unprivileged_userns=0"),
         ),
-        Restriction::Seccomp => ("this container's seccomp filter forbids them".to_owned(), None),
+        Restriction::Seccomp => {
+            ("this container's seccomp filter forbids them, or what is needed in them".to_owned(), None)
+        }
         Restriction::NotBuilt => ("this kernel has none (CONFIG_USER_NS)".to_owned(), None),
         Restriction::Unknown => {
             ("a security module or the settings of a container forbid them".to_owned(), None)
