@@ -1,0 +1,88 @@
+//! The policy of a sealed secret: "the owner signed this PCR 11, and PCR 7 is as it was".
+
+use data_encoding::BASE64;
+use sha2::{Digest as _, Sha256};
+
+use crate::device::{PcrValue, pcr_selection};
+use crate::error::TpmError;
+use crate::object;
+
+/// The PCR of Secure Boot: whether it is on, PK, KEK, db, dbx, and whose signature started what runs.
+pub const SECURE_BOOT_PCR: u32 = 7;
+
+/// The PCR of the image.
+pub const IMAGE_PCR: u32 = 11;
+
+const CC_POLICY_AUTHORIZE: u32 = 0x16A;
+const CC_POLICY_PCR: u32 = 0x17F;
+
+/// A `SubjectPublicKeyInfo` of RSA-2048 up to its modulus. All keys of hoopy have this shape, so no parser of DER is needed.
+const SPKI_HEAD: [u8; 33] = [
+    0x30, 0x82, 0x01, 0x22, 0x30, 0x0D, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01,
+    0x05, 0x00, 0x03, 0x82, 0x01, 0x0F, 0x00, 0x30, 0x82, 0x01, 0x0A, 0x02, 0x82, 0x01, 0x01, 0x00,
+];
+
+/// The exponent 65537, behind the modulus.
+const SPKI_TAIL: [u8; 5] = [0x02, 0x03, 0x01, 0x00, 0x01];
+
+/// The public half of the key that signs policies, as in `.pcrpkey`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyKey {
+    modulus: Vec<u8>,
+}
+
+impl PolicyKey {
+    /// Reads a key as PEM.
+    ///
+    /// # Errors
+    /// [`TpmError::PolicyKey`].
+    pub fn from_pem(pem: &[u8]) -> Result<Self, TpmError> {
+        let parse = || {
+            let text =
+                std::str::from_utf8(pem).ok()?.trim_matches(|c: char| c == '\0' || c.is_ascii_whitespace());
+            let body =
+                text.strip_prefix("-----BEGIN PUBLIC KEY-----")?.strip_suffix("-----END PUBLIC KEY-----")?;
+            let body: Vec<u8> = body.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            let der = BASE64.decode(&body).ok()?;
+            let modulus = der.strip_prefix(&SPKI_HEAD)?.strip_suffix(&SPKI_TAIL)?;
+            (modulus.len() == 256).then(|| Self { modulus: modulus.to_vec() })
+        };
+        parse().ok_or(TpmError::PolicyKey)
+    }
+
+    /// What the TPM is given.
+    pub(crate) fn public_area(&self) -> Vec<u8> {
+        object::policy_key(&self.modulus)
+    }
+
+    /// The policy of a secret that opens for what this key signed while PCR 7 has this value.
+    pub fn policy(&self, secure_boot: &PcrValue) -> [u8; 32] {
+        let mut authorize = Sha256::new();
+        // It starts from nothing: what was asserted before is in the signature.
+        authorize.update([0; 32]);
+        authorize.update(CC_POLICY_AUTHORIZE.to_be_bytes());
+        authorize.update(object::name(&self.public_area()));
+        // Then an empty `policyRef`.
+        let authorized = Sha256::digest(authorize.finalize());
+        pcr_policy(&authorized.into(), SECURE_BOOT_PCR, secure_boot)
+    }
+}
+
+/// A policy, and that a PCR has a value.
+pub(crate) fn pcr_policy(before: &[u8; 32], pcr: u32, value: &PcrValue) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(before);
+    hasher.update(CC_POLICY_PCR.to_be_bytes());
+    hasher.update(pcr_selection(pcr));
+    hasher.update(Sha256::digest(value));
+    hasher.finalize().into()
+}
+
+/// An entry of `.pcrsig`: a policy about PCR 11, and its signature. Neither is trusted: the TPM verifies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedPolicy {
+    /// The policy's digest.
+    pub policy: [u8; 32],
+    /// RSASSA with SHA-256.
+    pub signature: Vec<u8>,
+}

@@ -1,0 +1,353 @@
+//! Sealing and opening with swtpm's TPM; tpm2-tools and openssl are the oracles.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hoopy_tpm::device::PcrValue;
+use hoopy_tpm::{PolicyKey, Sealed, SignedPolicy, Tpm, TpmError};
+
+const SECRET: &[u8] = b"AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ";
+
+/// What an image and firmware measured, as far as these tests go.
+const IMAGE: [u8; 32] = [0x11; 32];
+const SECURE_BOOT: [u8; 32] = [0x77; 32];
+
+/// A TPM, just started.
+struct Swtpm {
+    child: Child,
+    dir: tempfile::TempDir,
+    port: u16,
+}
+
+impl Drop for Swtpm {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Swtpm {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let port = two_ports();
+        let child = start(dir.path(), port);
+        Self { child, dir, port }
+    }
+
+    /// The machine is switched off and on: PCRs are zero again, the TPM's seeds stay.
+    fn reset(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.port = two_ports();
+        self.child = start(self.dir.path(), self.port);
+    }
+
+    fn tpm(&self) -> Tpm<TcpStream> {
+        let since = Instant::now();
+        loop {
+            match TcpStream::connect(("127.0.0.1", self.port)) {
+                Ok(stream) => {
+                    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+                    return Tpm::new(stream);
+                }
+                Err(e) => assert!(since.elapsed() < Duration::from_secs(20), "swtpm: {e}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// A TPM after a boot of the image with Secure Boot on.
+    fn booted(&self) -> Tpm<TcpStream> {
+        self.measured(&SECURE_BOOT)
+    }
+
+    fn measured(&self, secure_boot: &[u8; 32]) -> Tpm<TcpStream> {
+        let mut tpm = self.tpm();
+        tpm.extend(7, secure_boot).unwrap();
+        tpm.extend(11, &IMAGE).unwrap();
+        tpm
+    }
+
+    /// A program of tpm2-tools, on this TPM. Nothing else may be connected.
+    fn tool(&self, program: &str, args: &[&str]) -> String {
+        let tcti = format!("swtpm:host=127.0.0.1,port={}", self.port);
+        output(Command::new(program).args(args).current_dir(self.dir.path()).env("TPM2TOOLS_TCTI", tcti))
+    }
+}
+
+fn start(dir: &Path, port: u16) -> Child {
+    let mut command = Command::new("swtpm");
+    command.args(["socket", "--tpm2", "--tpmstate", &format!("dir={}", dir.display())]);
+    command.args(["--server", &format!("type=tcp,port={port}")]);
+    command.args(["--ctrl", &format!("type=tcp,port={}", port + 1)]);
+    command.args(["--flags", "not-need-init,startup-clear"]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("swtpm must be installed: cargo xtask setup")
+}
+
+/// A free port with a free one behind it, which tpm2-tools take for the control channel.
+fn two_ports() -> u16 {
+    loop {
+        let one = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = one.local_addr().unwrap().port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return port;
+        }
+    }
+}
+
+fn output(command: &mut Command) -> String {
+    let out = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}: cargo xtask setup installs it"));
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// An owner's key, made and used by openssl.
+struct Owner {
+    dir: tempfile::TempDir,
+}
+
+impl Owner {
+    fn new() -> Self {
+        let owner = Self { dir: tempfile::tempdir().unwrap() };
+        owner.openssl(&[
+            "genpkey",
+            "-quiet",
+            "-algorithm",
+            "RSA",
+            "-pkeyopt",
+            "rsa_keygen_bits:2048",
+            "-out",
+            "key",
+        ]);
+        owner.openssl(&["pkey", "-in", "key", "-pubout", "-out", "pub"]);
+        owner
+    }
+
+    fn openssl(&self, args: &[&str]) {
+        output(Command::new("openssl").args(args).current_dir(self.dir.path()));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn public(&self) -> PolicyKey {
+        PolicyKey::from_pem(&fs::read(self.path("pub")).unwrap()).unwrap()
+    }
+
+    /// Signs what a TPM's policy session says of PCR 11.
+    fn signed(&self, policy: [u8; 32]) -> SignedPolicy {
+        fs::write(self.path("policy"), policy).unwrap();
+        self.openssl(&["dgst", "-sha256", "-sign", "key", "-out", "signature", "policy"]);
+        SignedPolicy { policy, signature: fs::read(self.path("signature")).unwrap() }
+    }
+
+    /// The policy of the image, as tpm2-tools compute it, signed.
+    fn signed_image(&self) -> SignedPolicy {
+        let trial = Swtpm::new();
+        let value = trial.booted().pcr(11).unwrap();
+        self.signed_value(&trial, value)
+    }
+
+    fn signed_value(&self, trial: &Swtpm, value: PcrValue) -> SignedPolicy {
+        fs::write(trial.dir.path().join("pcr"), value).unwrap();
+        trial.tool("tpm2_startauthsession", &["-S", "session"]);
+        trial.tool("tpm2_policypcr", &["-S", "session", "-l", "sha256:11", "-f", "pcr", "-L", "policy"]);
+        trial.tool("tpm2_flushcontext", &["session"]);
+        self.signed(fs::read(trial.dir.path().join("policy")).unwrap().try_into().unwrap())
+    }
+}
+
+fn code(error: &TpmError) -> u32 {
+    match error {
+        TpmError::Refused { code, .. } => code.0,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_secret_opens_at_the_next_boot_of_a_signed_image() {
+    let (mut swtpm, owner) = (Swtpm::new(), Owner::new());
+    let signed = [owner.signed_image()];
+    let sealed = swtpm.booted().seal(SECRET, &owner.public()).unwrap();
+    swtpm.reset();
+    let kept = Sealed::parse(&sealed.to_bytes()).unwrap();
+    let mut tpm = swtpm.booted();
+    // More often than there is room for what is not freed.
+    for _ in 0..5 {
+        assert_eq!(*tpm.unseal(&kept, &owner.public(), &signed).unwrap(), SECRET);
+    }
+}
+
+#[test]
+fn secrets_of_every_size_that_a_tpm_takes_open_again() {
+    let (swtpm, owner) = (Swtpm::new(), Owner::new());
+    let signed = [owner.signed_image()];
+    let mut tpm = swtpm.booted();
+    for size in [1, 15, 16, 17, 128] {
+        let secret = vec![0xA5; size];
+        let sealed = tpm.seal(&secret, &owner.public()).unwrap();
+        assert_eq!(*tpm.unseal(&sealed, &owner.public(), &signed).unwrap(), secret);
+    }
+    assert!(matches!(tpm.seal(&[0; 129], &owner.public()), Err(TpmError::SecretSize(129))));
+    assert!(matches!(tpm.seal(&[], &owner.public()), Err(TpmError::SecretSize(0))));
+}
+
+#[test]
+fn pcrs_are_those_that_tpm2_tools_read() {
+    let swtpm = Swtpm::new();
+    let value = swtpm.booted().pcr(11).unwrap();
+    swtpm.tool("tpm2_pcrread", &["sha256:11", "-o", "value"]);
+    assert_eq!(fs::read(swtpm.dir.path().join("value")).unwrap(), value);
+}
+
+#[test]
+fn the_phase_after_secrets_and_an_image_that_is_not_signed_open_nothing() {
+    let (swtpm, owner) = (Swtpm::new(), Owner::new());
+    let signed = owner.signed_image();
+    let mut tpm = swtpm.booted();
+    let sealed = tpm.seal(SECRET, &owner.public()).unwrap();
+    tpm.extend(11, &[0x22; 32]).unwrap();
+    let refused = tpm.unseal(&sealed, &owner.public(), std::slice::from_ref(&signed)).unwrap_err();
+    assert!(matches!(refused, TpmError::NotSigned(_)), "{refused}");
+    // Where nothing is looked at first, the TPM refuses: PolicyAuthorize, another policy than the approved one.
+    let refused = tpm.unseal_by_tpm(&sealed, &owner.public(), &signed).unwrap_err();
+    assert_eq!(code(&refused) & 0xBF, 0x84, "{refused}");
+}
+
+#[test]
+fn a_foreign_key_is_refused() {
+    let (swtpm, [owner, other]) = (Swtpm::new(), [Owner::new(), Owner::new()]);
+    let mut tpm = swtpm.booted();
+    let sealed = tpm.seal(SECRET, &owner.public()).unwrap();
+    let signed = other.signed_image();
+    let refused = tpm.unseal(&sealed, &other.public(), std::slice::from_ref(&signed)).unwrap_err();
+    assert!(matches!(refused, TpmError::OtherPolicyKey), "{refused}");
+    let refused = tpm.unseal_by_tpm(&sealed, &other.public(), &signed).unwrap_err();
+    assert_eq!(code(&refused), 0x99D, "{refused}");
+}
+
+#[test]
+fn a_foreign_signature_is_refused() {
+    let (swtpm, [owner, other]) = (Swtpm::new(), [Owner::new(), Owner::new()]);
+    let mut tpm = swtpm.booted();
+    let sealed = tpm.seal(SECRET, &owner.public()).unwrap();
+    let refused = tpm.unseal(&sealed, &owner.public(), &[other.signed_image()]).unwrap_err();
+    assert_eq!(code(&refused), 0x2DB, "{refused}");
+    // What failed has been freed.
+    for _ in 0..4 {
+        assert_eq!(*tpm.unseal(&sealed, &owner.public(), &[owner.signed_image()]).unwrap(), SECRET);
+    }
+}
+
+/// With PCR 11 alone this attack works: another kernel, Secure Boot off, and the image's public digests extended by hand.
+#[test]
+fn a_replay_of_pcr_11_without_secure_boot_is_refused() {
+    let (mut swtpm, owner) = (Swtpm::new(), Owner::new());
+    let signed = owner.signed_image();
+    let sealed = swtpm.booted().seal(SECRET, &owner.public()).unwrap();
+    swtpm.reset();
+    let mut tpm = swtpm.measured(&[0x70; 32]);
+    let refused = tpm.unseal(&sealed, &owner.public(), std::slice::from_ref(&signed)).unwrap_err();
+    assert!(matches!(refused, TpmError::SecureBootChanged { .. }), "{refused}");
+    let refused = tpm.unseal_by_tpm(&sealed, &owner.public(), &signed).unwrap_err();
+    assert_eq!(code(&refused), 0x99D, "{refused}");
+    assert!(
+        refused.to_string().contains("TPM2_Unseal failed: the TPM answered 0x99d (policy check failed"),
+        "{refused}"
+    );
+}
+
+/// What goes over the bus, and a hand that may change it.
+struct Bus {
+    stream: TcpStream,
+    seen: Vec<u8>,
+    /// Changes the answers of this many bytes or more.
+    change: Option<usize>,
+}
+
+impl Write for Bus {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.stream.write(bytes)?;
+        self.seen.extend(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+impl Read for Bus {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(buffer)?;
+        self.seen.extend(&buffer[..count]);
+        // TPM2_Unseal's answer: header, size, then the secret with its own size.
+        if self.change == Some(count) {
+            buffer[20] ^= 1;
+        }
+        Ok(count)
+    }
+}
+
+impl Swtpm {
+    fn bus(&self, change: Option<usize>) -> Tpm<Bus> {
+        Tpm::new(Bus {
+            stream: TcpStream::connect(("127.0.0.1", self.port)).unwrap(),
+            seen: Vec::new(),
+            change,
+        })
+    }
+}
+
+#[test]
+fn who_listens_on_the_bus_does_not_see_the_secret() {
+    let (swtpm, owner) = (Swtpm::new(), Owner::new());
+    let signed = [owner.signed_image()];
+    drop(swtpm.booted());
+    let mut tpm = swtpm.bus(None);
+    let sealed = tpm.seal(SECRET, &owner.public()).unwrap();
+    assert_eq!(*tpm.unseal(&sealed, &owner.public(), &signed).unwrap(), SECRET);
+    let seen = tpm.into_stream().seen;
+    assert!(seen.len() > 2000, "{}", seen.len());
+    for piece in SECRET.windows(16) {
+        assert!(!seen.windows(16).any(|window| window == piece), "{}", String::from_utf8_lossy(piece));
+    }
+}
+
+#[test]
+fn an_answer_that_was_changed_on_the_bus_is_refused() {
+    let (swtpm, owner) = (Swtpm::new(), Owner::new());
+    let signed = [owner.signed_image()];
+    let sealed = swtpm.booted().seal(SECRET, &owner.public()).unwrap();
+    // Header, size of the parameters, the secret; nonce, attributes, HMAC.
+    let answer = 10 + 4 + 2 + SECRET.len() + 2 + 32 + 1 + 2 + 32;
+    let refused = swtpm.bus(Some(answer)).unseal(&sealed, &owner.public(), &signed).unwrap_err();
+    assert!(matches!(refused, TpmError::Forged), "{refused}");
+}
+
+#[test]
+fn another_tpm_opens_nothing() {
+    let (owner, [first, second]) = (Owner::new(), [Swtpm::new(), Swtpm::new()]);
+    let sealed = first.booted().seal(SECRET, &owner.public()).unwrap();
+    let refused = second.booted().unseal(&sealed, &owner.public(), &[owner.signed_image()]).unwrap_err();
+    assert!(matches!(refused, TpmError::OtherTpm), "{refused}");
+}
+
+#[test]
+fn what_is_not_a_sealed_secret_or_a_policy_key_is_refused() {
+    let (swtpm, owner) = (Swtpm::new(), Owner::new());
+    let bytes = swtpm.booted().seal(SECRET, &owner.public()).unwrap().to_bytes();
+    for end in 0..bytes.len() {
+        assert!(matches!(Sealed::parse(&bytes[..end]), Err(TpmError::NotSealed(_))), "{end}");
+    }
+    assert!(matches!(Sealed::parse(&[&bytes[..], b"x"].concat()), Err(TpmError::NotSealed(_))));
+    let pem = fs::read(owner.path("key")).unwrap();
+    assert!(matches!(PolicyKey::from_pem(&pem), Err(TpmError::PolicyKey)));
+}
