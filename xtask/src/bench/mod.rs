@@ -2,6 +2,7 @@
 //! bound, in one run. Rounds take turns, so that a machine that is busy for a while is so for all of them.
 
 mod chart;
+mod import;
 mod measure;
 mod ordinary_user;
 mod report;
@@ -35,6 +36,8 @@ pub enum What {
     Scale,
     /// Backups beside `tar | zstd -3 | age`, and what fifty secrets cost.
     State,
+    /// The import of an overlay over sixty packages that are in the store: it fails where that takes over 3 s.
+    Import,
 }
 
 /// Runs the benchmarks, or the one that is asked for. What is measured and its chart are put into `docs/bench/` where
@@ -60,6 +63,9 @@ pub fn run(
     }
     if wanted(What::State) {
         state::run(&mirror::run()?)?;
+    }
+    if wanted(What::Import) {
+        import::run(&mirror::run()?)?;
     }
     if published { publish() } else { Ok(()) }
 }

@@ -29,6 +29,7 @@ use hoopy_base::report::{Event, Observer};
 use hoopy_build::context::Context;
 use hoopy_build::road::{self, BuildError};
 use hoopy_build::stack::Stack;
+use hoopy_build::target::Target;
 use hoopy_store::layer::EntryPath;
 
 use accounts::Accounts;
@@ -39,6 +40,7 @@ use notes::notes;
 use secrets::{Policy, Secret};
 use settings::Settings;
 use target::{arch, fitting_target, keys, packages_of, settings_of};
+use world::PackageLine;
 use write::Staging;
 
 pub use error::ImportError;
@@ -60,38 +62,88 @@ pub fn import(
     runner: &mut MakeRunner<'_>,
     context: Context<'_>,
 ) -> Result<TransferReport, ImportError> {
-    let staging = Staging::begin(&options.dir)?;
-    let mut report = TransferReport::of(format!("Imported {source} into {}", options.dir.display()));
-    let mut draft = SystemDraft::default();
-    let mut settings = settings_of(source, overlay, &options, &mut report)?;
-    let mut packages = packages_of(overlay, &options, &mut report)?;
-    staging.file("hoopy.toml", 0o644, settings.text().as_bytes())?;
-    staging.file("packages", 0o644, settings::packages(&packages).as_bytes())?;
-    keys(overlay, arch(overlay, &options)?, &staging, &mut report)?;
-    let target = fitting_target(&staging, &options, &mut settings, &mut packages, &mut report, context)?;
+    let mut import = PartialImport::of(source, overlay, &options)?;
+    let target = import.fitting_target(&options, context)?;
     let mut runner = runner(&target).map_err(ImportError::Runner)?;
     // That there is no lock yet is no news here, and neither is where the directory is for now.
     let quiet = WithoutNotes(context.observer);
     let made = road::root(&target, &mut *runner, Context { observer: &quiet, ..context })?;
     drop(runner);
-    let lbu = lbu::read(overlay, &mut report)?;
-    take(overlay, &made, &mut options.secrets, &staging, &mut draft, &mut report, context)?;
-    settings.modes = draft.modes();
-    if matches!(options.secrets, Policy::Keep(_)) && report.secrets.iter().any(|secret| secret.kept.is_some())
-    {
-        let owners = draft.secrets.iter().filter(|(_, (_, owner))| owner != "root:root");
-        settings.secrets = Some(owners.map(|(path, (_, owner))| (path.clone(), owner.clone())).collect());
-        report.look(
-            "secrets are encrypted in git, and `open = \"build\"` puts them into the image as they are, as they lay on \
-             the medium: see `hoopy secret` for other ways"
-                .to_owned(),
-        );
+    import.compare(source, overlay, &made, &mut options.secrets, context)?;
+    import.staging.publish()?;
+    Ok(import.report)
+}
+
+/// Does what [`import`] does, but as if no package had any file, and without giving the directory its name: all that is
+/// read of `overlay`, for a fuzzer.
+///
+/// # Errors
+/// [`ImportError`].
+pub fn import_over_nothing(
+    source: &Source,
+    overlay: &Overlay,
+    mut options: Options<'_>,
+    context: Context<'_>,
+) -> Result<TransferReport, ImportError> {
+    let mut import = PartialImport::of(source, overlay, &options)?;
+    import.compare(source, overlay, &Stack::default(), &mut options.secrets, context)?;
+    Ok(import.report)
+}
+
+/// An import whose directory has no name yet.
+struct PartialImport {
+    staging: Staging,
+    settings: Settings,
+    packages: Vec<PackageLine>,
+    report: TransferReport,
+}
+
+impl PartialImport {
+    /// What is known without packages.
+    fn of(source: &Source, overlay: &Overlay, options: &Options<'_>) -> Result<Self, ImportError> {
+        let staging = Staging::begin(&options.dir)?;
+        let mut report = TransferReport::of(format!("Imported {source} into {}", options.dir.display()));
+        let settings = settings_of(source, overlay, options, &mut report)?;
+        let packages = packages_of(overlay, options, &mut report)?;
+        staging.file("hoopy.toml", 0o644, settings.text().as_bytes())?;
+        staging.file("packages", 0o644, settings::packages(&packages).as_bytes())?;
+        keys(overlay, arch(overlay, options)?, &staging, &mut report)?;
+        Ok(Self { staging, settings, packages, report })
     }
-    settings.ignored = lbu.excluded.iter().map(|path| format!("/{path}")).collect();
-    notes(overlay, &draft, &mut report)?;
-    write_down(&staging, source, &settings, &draft, &report)?;
-    staging.publish()?;
-    Ok(report)
+
+    fn fitting_target(&mut self, options: &Options<'_>, context: Context<'_>) -> Result<Target, ImportError> {
+        let Self { staging, settings, packages, report } = self;
+        fitting_target(staging, options, settings, packages, report, context)
+    }
+
+    /// Writes down what of `overlay` differs from `made`, which the packages make.
+    fn compare(
+        &mut self,
+        source: &Source,
+        overlay: &Overlay,
+        made: &Stack,
+        policy: &mut Policy<'_>,
+        context: Context<'_>,
+    ) -> Result<(), ImportError> {
+        let Self { staging, settings, report, .. } = self;
+        let mut draft = SystemDraft::default();
+        let lbu = lbu::read(overlay, report)?;
+        take(overlay, made, policy, staging, &mut draft, report, context)?;
+        settings.modes = draft.modes();
+        let kept = report.secrets.iter().any(|secret| secret.kept.is_some());
+        if matches!(policy, Policy::Keep(_)) && kept {
+            let owners = draft.secrets.iter().filter(|(_, (_, owner))| owner != "root:root");
+            settings.secrets = Some(owners.map(|(path, (_, owner))| (path.clone(), owner.clone())).collect());
+            report.look(
+                "secrets are encrypted in git, and `open = \"build\"` puts them into the image as they are, as they lay on \
+                 the medium: see `hoopy secret` for other ways"
+                    .to_owned(),
+            );
+        }
+        settings.ignored = lbu.excluded.iter().map(|path| format!("/{path}")).collect();
+        notes(overlay, &draft, report)?;
+        write_down(staging, source, settings, &draft, report)
+    }
 }
 
 /// Passes on everything but notes.
@@ -227,4 +279,54 @@ pub fn default_dir(overlay: &Overlay) -> PathBuf {
     let name = overlay.text("etc/hostname").ok();
     let name = name.as_deref().and_then(|text| text.lines().next()).filter(|name| !name.trim().is_empty());
     Path::new(&settings::name(name.or(overlay.hints.host.as_deref()))).to_owned()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::sync::Arc;
+
+    use hoopy_base::arch::Arch;
+    use hoopy_base::jobs::Jobs;
+    use hoopy_base::report::Silent;
+    use hoopy_build::config::Overrides;
+    use hoopy_build::fetch::Client;
+    use hoopy_store::Store;
+
+    use super::*;
+    use crate::overlay::{Content, Node, NodeKind};
+
+    #[test]
+    fn an_import_over_nothing_reads_what_an_import_does_and_leaves_no_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut overlay = Overlay::default();
+        for (path, text) in [
+            ("etc/apk/world", "nginx=1.28.0-r3\n.made-by-hand\n"),
+            ("etc/passwd", "anna:x:1000:1000:Anna:/home/anna:/bin/ash\nno account\n"),
+            ("etc/motd", "hello\n"),
+        ] {
+            let kind = NodeKind::File(Content::Bytes(text.as_bytes().into()));
+            overlay.nodes.insert(EntryPath::new(path).unwrap(), Node { kind, mode: 0o644, uid: 0, gid: 0 });
+        }
+        let store = Arc::new(Store::open(&dir.path().join("store")).unwrap());
+        let (client, jobs) = (Client::default(), Jobs::new(1));
+        let context = Context { store: &store, client: &client, jobs: &jobs, observer: &Silent };
+        let to = dir.path().join("system");
+        let options = Options {
+            dir: to.clone(),
+            kernel: None,
+            branch: None,
+            arch: Some(Arch::X86_64),
+            over: Overrides::default(),
+            secrets: Policy::Plain,
+        };
+        let source = Source::Path("nas.apkovl.tar.gz".into());
+        let report = import_over_nothing(&source, &overlay, options, context).unwrap().to_string();
+        for said in [".made-by-hand", "no account", "1 added in setup.sh", "1 files and 0 links"] {
+            assert!(report.contains(said), "{said}: {report}");
+        }
+        assert!(!to.exists());
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["store"]);
+    }
 }

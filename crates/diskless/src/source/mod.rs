@@ -186,7 +186,12 @@ fn file(path: &Path, access: &mut Access<'_>) -> Result<Overlay, SourceError> {
     Ok(overlay)
 }
 
-fn unpack(
+/// The overlay in `bytes`, the content of a file called `name` that lies at `place`. The passphrase of one that is
+/// encrypted is asked for.
+///
+/// # Errors
+/// [`SourceError`].
+pub fn unpack(
     bytes: &[u8],
     name: &Path,
     place: &str,
