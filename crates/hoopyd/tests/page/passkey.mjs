@@ -120,9 +120,9 @@ try {
 	await run(`import("/age.mjs").then((age) => { window.age = age; })`);
 	const typage = await run(`(async () => {
 		const identity = await age.webauthn.createCredential({ keyName: "typage" });
-		const encrypter = new age.Encrypter();
-		encrypter.addRecipient(new age.webauthn.WebAuthnRecipient({ identity }));
-		return age.armor.encode(await encrypter.encrypt("the key of tank"));
+		const writer = new age.Encrypter();
+		writer.addRecipient(new age.webauthn.WebAuthnRecipient({ identity }));
+		return age.armor.encode(await writer.encrypt("the key of tank"));
 	})()`);
 	await tell({ keep: "typage", text: typage });
 	// Its passkey is the one that is left: a file that names none asks for whichever there is.
