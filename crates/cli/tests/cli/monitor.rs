@@ -62,8 +62,9 @@ fn a_page_that_can_be_reached_from_elsewhere_has_to_be_asked_for() {
         said.contains("0.0.0.0:80 can be reached from elsewhere") && said.contains("access = \"anyone\""),
         "{said}"
     );
-    write(&home, "[monitor]\nlisten = [\"nas:80\"]\n");
-    assert!(home.fails(3, &["build", "s", "--store", "st"]).contains("expected an address and a port"));
+    write(&home, "[monitor]\nlisten = [\"nas\"]\n");
+    let said = home.fails(3, &["build", "s", "--store", "st"]);
+    assert!(said.contains("expected an address or an interface, and a port"), "{said}");
     write(&home, "[monitor]\nlisten = [\"[::]:80\"]\naccess = \"anyone\"\nnames = [\"nas.example.org\"]\n");
     let open = unpacked(&home, "open");
     let settings = fs::read_to_string(open.join("usr/libexec/hoopy/monitor.json")).unwrap();
