@@ -111,15 +111,12 @@ fn passphrase(place: &str, file: Option<&Path>) -> io::Result<Vec<u8>> {
         return Ok(text.lines().next().unwrap_or_default().as_bytes().to_vec());
     }
     let terminal = std::fs::File::options().read(true).write(true).open("/dev/tty")?;
-    let mut shown = rustix::termios::tcgetattr(&terminal)?;
-    let restored = shown.clone();
+    let silent = super::owner::Silent::new(&terminal)?;
     let place = hoopy_base::terminal::harmless_line(place);
     (&terminal).write_all(format!("passphrase of {place}: ").as_bytes())?;
-    shown.local_modes.remove(rustix::termios::LocalModes::ECHO);
-    rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Flush, &shown)?;
     let mut line = Vec::new();
     let read = io::BufReader::new((&terminal).take(MAX_PASSPHRASE)).read_until(b'\n', &mut line);
-    rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Flush, &restored)?;
+    drop(silent);
     (&terminal).write_all(b"\n")?;
     read?;
     Ok(line.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(line))

@@ -203,8 +203,9 @@ impl Prompt for Terminal {
 /// One line from the terminal; nothing where there is none.
 fn ask(question: &str, shown: bool) -> Option<String> {
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
-    prompt(question);
+    // Silent before it asks: a quick answer would be shown, and then forgotten.
     let silent = if shown { None } else { Some(Silent::new(&terminal).ok()?) };
+    prompt(question);
     let mut line = String::with_capacity(MAX_ANSWER);
     let read = BufReader::with_capacity(MAX_ANSWER, io::Read::take(&terminal, MAX_ANSWER as u64))
         .read_line(&mut line);
@@ -219,13 +220,13 @@ fn ask(question: &str, shown: bool) -> Option<String> {
 }
 
 /// A terminal that does not show what is typed, until this is dropped.
-struct Silent<'a> {
+pub struct Silent<'a> {
     terminal: &'a File,
     before: Termios,
 }
 
 impl<'a> Silent<'a> {
-    fn new(terminal: &'a File) -> io::Result<Self> {
+    pub fn new(terminal: &'a File) -> io::Result<Self> {
         let before = tcgetattr(terminal)?;
         let mut silent = before.clone();
         silent.local_modes.remove(LocalModes::ECHO);

@@ -281,7 +281,7 @@ fn a_build_says_which_named_key_it_could_not_read() {
 /// it went well.
 fn typing(home: &Home, command: &str, passphrase: &str) -> (String, bool) {
     let line = format!("{} {command}", env!("CARGO_BIN_EXE_hoopy"));
-    let mut command = home.command_of(Path::new("script"), &["-qefc", &line, "/dev/null"]);
+    let mut command = home.command_of(Path::new("timeout"), &["600", "script", "-qefc", &line, "/dev/null"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let (mut said, mut asked) = (Vec::new(), false);
