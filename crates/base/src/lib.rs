@@ -9,6 +9,7 @@ pub mod glob;
 pub mod input;
 pub mod jobs;
 pub mod markup;
+pub mod octal;
 pub mod pace;
 pub mod programs;
 pub mod report;

@@ -26,6 +26,7 @@ pub mod identity;
 mod log;
 pub mod machine;
 pub mod map;
+mod mounts;
 pub mod outcome;
 pub mod place;
 pub mod process;

@@ -17,10 +17,8 @@ use hoopy_boot::state::HOME;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::AgentError;
+use crate::mounts::{self, Mount};
 use crate::unlock::run;
-
-/// The kernel's list of mounts, below the root (proc(5)).
-const MOUNTS: &str = "proc/mounts";
 
 /// Where the programs may be, below the root.
 const PROGRAMS: [&str; 4] = ["sbin", "usr/sbin", "bin", "usr/bin"];
@@ -57,7 +55,7 @@ impl Snapshots {
         let at = root.join(on.trim_start_matches('/'));
         let failed = || AgentError::io("lock", at.join(HOME));
         let text = |path: PathBuf| path.into_os_string().into_string().ok();
-        let Some((source, kind)) = mounted(root, on) else { return Ok(None) };
+        let Some(Mount { source, kind }) = mounts::at(root, on) else { return Ok(None) };
         let commands = match kind.as_str() {
             "btrfs" if fs::metadata(&at).is_ok_and(|meta| meta.ino() == SUBVOLUME) => {
                 let dir = at.join(HOME).join(BTRFS_NAME);
@@ -134,14 +132,4 @@ impl Drop for Snapshot {
             let _ = snapshots.run(&snapshots.remove);
         }
     }
-}
-
-/// What is mounted at `on`, and the kind of the filesystem; of several the last one, which hides the others.
-fn mounted(root: &Path, on: &str) -> Option<(String, String)> {
-    let mounts = fs::read_to_string(root.join(MOUNTS)).ok()?;
-    mounts.lines().rev().find_map(|line| {
-        let mut fields = line.split(' ');
-        let (source, target, kind) = (fields.next()?, fields.next()?, fields.next()?);
-        (target == on).then(|| (source.replace("\\040", " "), kind.to_owned()))
-    })
 }

@@ -26,8 +26,8 @@ pub fn settings(written: Monitor) -> Result<Settings, String> {
     Ok(settings)
 }
 
-/// Beyond the machine itself, somebody must have said who may read the page; and with a password, HTTP in the clear has
-/// to be meant.
+/// Where others than the machine itself reach the page, `access` must say who may read it. With a password, plain HTTP
+/// needs `http://` in front: the password is sent in the clear.
 fn may_listen(text: &str, listen: &Listen, access: Option<Access>) -> Result<(), String> {
     let expected = match access {
         _ if listen.is_loopback() => return Ok(()),

@@ -199,6 +199,15 @@ impl Machine {
         ssh.output().unwrap()
     }
 
+    /// What the machine says to a command that must succeed there.
+    pub fn asks(&self, command: &str) -> String {
+        let output = self.ssh(command);
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let wrong = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{command}: {said} {wrong}\n{}", self.log());
+        said
+    }
+
     /// The image that runs.
     pub fn runs(&self) -> String {
         let out = self.ssh("sed -n s/^IMAGE=//p /etc/hoopy-release");

@@ -32,7 +32,7 @@ pub fn entries(record: &[u8]) -> Vec<Entry<'_>> {
         if count == 0 {
             continue;
         }
-        assert_eq!(flags & DISCARD, 0, "a discard: nobody knows what is there then");
+        assert_eq!(flags & DISCARD, 0, "a discard, after which any content may be read");
         let Some(data) = record.get(at..at + count * SECTOR) else { break };
         at += data.len();
         found.push(Entry::Write { offset: sector * SECTOR as u64, data, lasting: flags & FUA != 0 });

@@ -64,23 +64,14 @@ fn set(machine: &Machine, path: &str, secret: &str) {
     assert!(child.wait().unwrap().success());
 }
 
-/// What the machine says to a command that must succeed there.
-fn asks(machine: &Machine, command: &str) -> String {
-    let output = machine.ssh(command);
-    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let wrong = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{command}: {said} {wrong}\n{}", machine.log());
-    said
-}
-
 /// Secrets are open, with their owner and mode, and whoever waited for them has them.
 fn is_open(machine: &Machine) {
-    assert_eq!(asks(machine, "cat /etc/app/token"), CANARY);
-    assert_eq!(asks(machine, "stat -c %a:%U:%G /etc/app/token"), "640:app:root");
-    assert_eq!(asks(machine, "cat /run/tank"), KEY);
-    assert_eq!(asks(machine, "cat /run/token-of-the-service"), CANARY);
-    assert_eq!(asks(machine, "/etc/hoopy/health.d/hoopy-secrets"), "secrets are open");
-    println!("{}", asks(machine, "cat /run/hoopy/secrets.json"));
+    assert_eq!(machine.asks("cat /etc/app/token"), CANARY);
+    assert_eq!(machine.asks("stat -c %a:%U:%G /etc/app/token"), "640:app:root");
+    assert_eq!(machine.asks("cat /run/tank"), KEY);
+    assert_eq!(machine.asks("cat /run/token-of-the-service"), CANARY);
+    assert_eq!(machine.asks("/etc/hoopy/health.d/hoopy-secrets"), "secrets are open");
+    println!("{}", machine.asks("cat /run/hoopy/secrets.json"));
     let drift = succeeds(machine.command("drift", &["vm"]), "");
     assert!(!drift.contains("token\n") && !drift.contains("etc/app/token"), "{drift}");
 }
@@ -99,11 +90,11 @@ fn a_locked_machine_is_reached_and_unlocked_over_ssh() {
     let mut machine =
         Machine::with(Choice::from_environment().arch, "single", |machine| prepare(machine, "owner"));
     machine.start();
-    assert!(asks(&machine, "/etc/hoopy/health.d/hoopy-secrets").contains("locked"));
-    asks(&machine, "test ! -e /etc/app/token && test ! -e /run/tank && test ! -e /run/token-of-the-service");
+    assert!(machine.asks("/etc/hoopy/health.d/hoopy-secrets").contains("locked"));
+    machine.asks("test ! -e /etc/app/token && test ! -e /run/tank && test ! -e /run/token-of-the-service");
     machine.say("it is locked, and answers over ssh");
     succeeds(machine.command("unlock", &["vm", "tank"]), "");
-    assert_eq!(asks(&machine, "cat /run/tank && test ! -e /etc/app/token"), KEY);
+    assert_eq!(machine.asks("cat /run/tank && test ! -e /etc/app/token"), KEY);
     succeeds(machine.command("unlock", &["vm"]), "");
     is_open(&machine);
     machine.kill();
@@ -115,9 +106,9 @@ fn a_locked_machine_is_reached_and_unlocked_over_ssh() {
 fn a_machine_has_the_secrets_that_its_build_opened() {
     let mut machine = Machine::with(Choice::from_environment().arch, "single", prepare_in_the_clear);
     machine.start();
-    assert_eq!(asks(&machine, "cat /etc/app/token"), CANARY);
-    assert_eq!(asks(&machine, "stat -c %a:%U:%G /etc/app/token"), "640:app:root");
-    asks(&machine, "test ! -e /etc/init.d/hoopy-secrets");
+    assert_eq!(machine.asks("cat /etc/app/token"), CANARY);
+    assert_eq!(machine.asks("stat -c %a:%U:%G /etc/app/token"), "640:app:root");
+    machine.asks("test ! -e /etc/init.d/hoopy-secrets");
     machine.say("its secrets are in its image");
 }
 
@@ -130,17 +121,13 @@ fn a_machine_opens_its_secrets_with_the_identity_on_its_disk() {
     });
     machine.start();
     is_open(&machine);
-    assert!(
-        !asks(&machine, "cat /proc/mounts").contains("/run/hoopy"),
-        "the identity is not mounted any more"
-    );
+    assert!(!machine.asks("cat /proc/mounts").contains("/run/hoopy"), "the identity is not mounted any more");
     machine.say("its secrets are open");
     // A new identity: the image that runs needs the old one, the next image the new one.
     succeeds(machine.command("secret", &["rekey", "--machine"]), "");
     succeeds(machine.command("secret", &["enroll", "vm"]), "");
     is_open(&machine);
-    let kept = asks(
-        &machine,
+    let kept = machine.asks(
         "mkdir -p /tmp/p && mount -t ext4 LABEL=persist /tmp/p && grep -c AGE-SECRET-KEY /tmp/p/hoopy/identity && stat -c %a:%U /tmp/p/hoopy/identity && umount /tmp/p",
     );
     assert_eq!(kept, "2\n600:root");

@@ -65,14 +65,6 @@ fn prepare(machine: &Machine) {
     fs::write(broken, bytes).unwrap();
 }
 
-fn asks(machine: &Machine, command: &str) -> String {
-    let output = machine.ssh(command);
-    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let wrong = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{command}: {said} {wrong}\n{}", machine.log());
-    said
-}
-
 /// The health check of `name` must fail, and says this.
 fn ails(machine: &Machine, name: &str) -> String {
     let output = machine.ssh(&format!("/etc/hoopy/health.d/hoopy-{name}"));
@@ -108,12 +100,12 @@ fn state_outlives_boots_is_saved_and_makes_the_machine_again() {
 
 fn is_kept_from_the_first_boot(machine: &mut Machine) {
     machine.start();
-    assert_eq!(asks(machine, "stat -c %a /var/lib/app /var/lib/app/config"), "750\n640");
-    assert_eq!(asks(machine, "cat /var/lib/app/config /var/lib/app/boots"), "of the imageboot");
-    let health = asks(machine, "/etc/hoopy/health.d/hoopy-state");
+    assert_eq!(machine.asks("stat -c %a /var/lib/app /var/lib/app/config"), "750\n640");
+    assert_eq!(machine.asks("cat /var/lib/app/config /var/lib/app/boots"), "of the imageboot");
+    let health = machine.asks("/etc/hoopy/health.d/hoopy-state");
     assert_eq!(health, "state is there: /var/lib/app, /var/lib/other, /var/lib/nice");
-    asks(machine, "grep -q ' /var/lib/app ext4 ' /proc/mounts");
-    asks(machine, "echo precious >/var/lib/app/data && sync");
+    machine.asks("grep -q ' /var/lib/app ext4 ' /proc/mounts");
+    machine.asks("echo precious >/var/lib/app/data && sync");
     let drift = succeeds(machine.command("drift", &["vm"]), "");
     assert!(!drift.contains("var/lib/app"), "{drift}");
     machine.quote("drift", &drift);
@@ -123,7 +115,7 @@ fn is_kept_from_the_first_boot(machine: &mut Machine) {
     // The secret that is damaged is named, the other is open.
     let ailing = ails(machine, "secrets");
     assert!(ailing.contains("/etc/app/broken: the payload is damaged"), "{ailing}");
-    assert_eq!(asks(machine, "cat /etc/app/token; ls /etc/app"), format!("{CANARY}token"));
+    assert_eq!(machine.asks("cat /etc/app/token; ls /etc/app"), format!("{CANARY}token"));
     machine.say("its state is bound, and the damaged secret is named");
 }
 
@@ -131,7 +123,7 @@ fn is_saved(machine: &Machine) {
     let said = succeeds(machine.command("backup", &["vm", "-o", "../nas.tar.zst.age"]), &machine.log());
     machine.quote("backup", &said);
     assert!(said.contains("decrypted and checked to its end"), "{said}");
-    assert_eq!(asks(machine, "cat /run/hooks"), "before\nafter");
+    assert_eq!(machine.asks("cat /run/hooks"), "before\nafter");
     let file = fs::read(machine.home.path("nas.tar.zst.age")).unwrap();
     assert!(memchr::memmem::find(&file, b"precious").is_none());
     let verified = succeeds(machine.command("backup", &["--verify", "../nas.tar.zst.age"]), "");
@@ -142,7 +134,7 @@ fn is_saved(machine: &Machine) {
     assert!(refused.contains("damaged or cut short"), "{refused}");
     let (_, refused) = machine.fails("backup", &["--verify", "../cut.age"]);
     assert!(refused.contains("damaged or cut short"), "{refused}");
-    assert_eq!(asks(machine, "ls /persist/hoopy"), "identity\nstate");
+    assert_eq!(machine.asks("ls /persist/hoopy"), "identity\nstate");
     machine.say("it is saved, and a file that is cut short is refused");
 }
 
@@ -160,32 +152,32 @@ fn a_plug_that_is_pulled_loses_nothing(machine: &mut Machine) {
         e2fs("debugfs", &["-w", "-R", &request, &disk]);
     }
     machine.start();
-    assert_eq!(asks(machine, "cat /var/lib/app/data /var/lib/app/boots"), "precious\nboot\nboot");
+    assert_eq!(machine.asks("cat /var/lib/app/data /var/lib/app/boots"), "precious\nboot\nboot");
     let ailing = ails(machine, "secrets");
     assert!(ailing.contains("the machine's identity: expected that of age1"), "{ailing}");
     assert!(ailing.contains("/etc/app/token: no identity at hand opens it"), "{ailing}");
-    asks(machine, "test ! -e /etc/app/token");
+    machine.asks("test ! -e /etc/app/token");
     machine.say("nothing is lost, and the wrong identity is named");
 }
 
 fn a_restore_takes_the_place_of_the_state_at_the_next_boot(machine: &mut Machine) {
-    asks(machine, "echo spoilt >/var/lib/app/data && sync");
+    machine.asks("echo spoilt >/var/lib/app/data && sync");
     let said = machine.command("restore", &["vm", "../nas.tar.zst.age"]).output().unwrap();
     let words = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(said.status.success(), "{words}");
     machine.quote("restore", &words);
-    assert_eq!(asks(machine, "cat /var/lib/app/data"), "spoilt");
+    assert_eq!(machine.asks("cat /var/lib/app/data"), "spoilt");
     machine.kill();
     machine.start();
-    assert_eq!(asks(machine, "cat /var/lib/app/data /var/lib/app/boots"), "precious\nboot\nboot");
-    assert_eq!(asks(machine, "cat /persist/hoopy/state.before/var-lib-app/data"), "spoilt");
-    assert!(asks(machine, "/etc/hoopy/health.d/hoopy-state").contains("a backup was restored at this boot"));
+    assert_eq!(machine.asks("cat /var/lib/app/data /var/lib/app/boots"), "precious\nboot\nboot");
+    assert_eq!(machine.asks("cat /persist/hoopy/state.before/var-lib-app/data"), "spoilt");
+    assert!(machine.asks("/etc/hoopy/health.d/hoopy-state").contains("a backup was restored at this boot"));
     machine.say("the backup took the place of its state");
 }
 
 fn without_its_filesystem_the_machine_says_so(machine: &mut Machine) {
     // Its journal is empty then, and nothing of it takes the label back.
-    asks(machine, "sync && mount -o remount,ro /persist");
+    machine.asks("sync && mount -o remount,ro /persist");
     machine.kill();
     e2fs("tune2fs", &["-L", "gone", &persist(machine)]);
     machine.start();
@@ -195,8 +187,8 @@ fn without_its_filesystem_the_machine_says_so(machine: &mut Machine) {
     assert!(ailing.contains("optional, and not there: /var/lib/nice"), "{ailing}");
     assert!(ails(machine, "secrets").contains("LABEL=persist"));
     // The service that waits for state did not start, and the other could not begin anew.
-    asks(machine, "test ! -e /var/lib/app/boots && test ! -e /var/lib/other/boots");
-    asks(machine, "! touch /var/lib/app/x 2>/dev/null && touch /var/lib/nice/x");
+    machine.asks("test ! -e /var/lib/app/boots && test ! -e /var/lib/other/boots");
+    machine.asks("! touch /var/lib/app/x 2>/dev/null && touch /var/lib/nice/x");
     let (_, refused) = machine.fails("backup", &["vm", "-o", "../none.age"]);
     machine.quote("backup", &refused);
     assert!(!machine.home.path("none.age").exists());
@@ -213,9 +205,9 @@ fn another_disk_and_the_backup_make_the_machine_again(machine: &mut Machine) {
     assert!(refused.contains("damaged or cut short") && !machine.disk().exists(), "{refused}");
     succeeds(machine.command("disk", &["-o", "disk.img", "--restore", "nas.tar.zst.age"]), "");
     machine.start();
-    assert_eq!(asks(machine, "cat /var/lib/app/data /var/lib/app/boots"), "precious\nboot\nboot");
-    assert_eq!(asks(machine, "stat -c %a /var/lib/app /var/lib/app/config"), "750\n640");
-    assert_eq!(asks(machine, "cat /etc/app/token"), CANARY, "the new disk has the right identity");
+    assert_eq!(machine.asks("cat /var/lib/app/data /var/lib/app/boots"), "precious\nboot\nboot");
+    assert_eq!(machine.asks("stat -c %a /var/lib/app /var/lib/app/config"), "750\n640");
+    assert_eq!(machine.asks("cat /etc/app/token"), CANARY, "the new disk has the right identity");
     machine.say("another disk and the backup make the machine again");
 }
 

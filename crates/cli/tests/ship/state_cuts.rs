@@ -63,14 +63,6 @@ fn fill(dir: &Path, whose: &str) {
     std::os::unix::fs::symlink("deep/er/0", dir.join("link")).unwrap();
 }
 
-fn asks(machine: &Machine, command: &str) -> String {
-    let output = machine.ssh(command);
-    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let wrong = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{command}: {said} {wrong}\n{}", machine.log());
-    said
-}
-
 /// Writes the backup that is restored: its files belong to whoever runs this, who has to unpack it too.
 fn saved(machine: &Machine, file: &Path) -> Files {
     let dirs = DIRECTORIES.map(|path| machine.home.path("saved").join(path));
@@ -95,7 +87,7 @@ fn known(machine: &Machine) -> Known {
 
 /// Where the record of a machine's writes is by now.
 fn mark(machine: &Machine, record: &Path) -> usize {
-    asks(machine, "sync");
+    machine.asks("sync");
     fs::metadata(record).unwrap().len() as usize
 }
 
@@ -110,10 +102,10 @@ fn a_power_cut_at_any_write_leaves_the_old_state_or_the_new_one() {
     let records = ["first", "second"].map(|name| machine.home.path(name));
     machine.start_with(&Treated::Recorded(records[0].clone()));
     let mut marks = vec![mark(&machine, &records[0])];
-    asks(&machine, "mkdir /persist/backups && sync");
+    machine.asks("mkdir /persist/backups && sync");
     for _ in 0..BACKUPS {
         // Their names have seconds.
-        asks(&machine, "sleep 1 && /usr/libexec/hoopy/hoopyd backup");
+        machine.asks("sleep 1 && /usr/libexec/hoopy/hoopyd backup");
         marks.push(mark(&machine, &records[0]));
     }
     succeeds(machine.command("restore", &["vm", "../saved.tar.zst.age"]), "");
@@ -168,7 +160,7 @@ fn a_power_cut_at_any_write_leaves_the_old_state_or_the_new_one() {
             assert_eq!(state.len(), DIRECTORIES.len(), "{cut}: {state:?}");
             state.iter().find(|(name, _)| name == "var-lib-app").unwrap().1
         };
-        // For a moment there is none, and its place is kept by the one that was unpacked.
+        // Between two renames there is no state under its name: the unpacked one stands ready beside it.
         restored[state.as_deref().map_or(2, kind)] += 1;
         assert_eq!(found.after_the_next_boot(&image, new, cut), 1, "{cut}");
         let before = found.state(BEFORE, old, cut);

@@ -1,5 +1,5 @@
 //! Reading the head of a request. Whatever two servers could understand differently is refused (RFC 9112, sections 6.3
-//! and 11.2): bodies, repeated lengths or hosts, other forms of the target.
+//! and 11.2): bodies without one plain length, repeated lengths or hosts, other forms of the target.
 
 use std::fmt;
 use std::net::IpAddr;

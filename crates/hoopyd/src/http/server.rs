@@ -112,7 +112,7 @@ impl Server<'_> {
         Ok(ready.filter(|(_, events)| !events.is_empty()).collect())
     }
 
-    /// Until the first connection, or interface, has to be looked at; for ever where there is none.
+    /// How long until a connection or an interface is due; none where nothing is.
     fn timeout(&self) -> Option<Timespec> {
         let renews = self.doors.iter().any(|door| door.renew.is_some());
         let renew = self.renewed.filter(|_| renews).map(|renewed| renewed + RENEW);

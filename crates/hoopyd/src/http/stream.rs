@@ -61,7 +61,7 @@ impl Stream {
                 return Ok(0);
             }
             let state = tls.process_new_packets();
-            // What is wrong with a handshake is told to the client, as far as its socket takes it.
+            // The alert about a failed handshake goes to the client, if its socket takes it.
             flush(tls, &mut self.socket)?;
             self.decrypted = state.map_err(io::Error::other)?.plaintext_bytes_to_read();
         }
@@ -85,7 +85,7 @@ impl Stream {
         self.tls.as_mut().map_or(Ok(()), |tls| flush(tls, &mut self.socket))
     }
 
-    /// Says that this was all: without it, a client of TLS cannot know that nobody has cut the connection.
+    /// Sends TLS's own end: without it, a client cannot tell the end from a connection that somebody cut.
     pub fn close(&mut self) {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();

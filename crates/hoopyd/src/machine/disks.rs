@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use hoopy_base::octal::unescape;
 use hoopy_boot::status::{Filesystem, Pool};
 
 use super::{line, names, text};
@@ -39,10 +40,10 @@ fn mount_of(line: &str) -> Option<(String, Filesystem)> {
     let (front, back) = line.split_once(" - ")?;
     let mut front = front.split(' ');
     let number = front.nth(2)?.to_owned();
-    let mount = unescaped(front.nth(1)?);
+    let mount = unescape(front.nth(1)?);
     let options = front.next()?;
     let mut back = back.split(' ');
-    let (kind, device) = (back.next()?.to_owned(), unescaped(back.next()?));
+    let (kind, device) = (back.next()?.to_owned(), unescape(back.next()?));
     // Read-only for this mount, or as a whole.
     let read_only = [Some(options), back.next()].iter().flatten().any(|o| o.split(',').any(|o| o == "ro"));
     let entry = Filesystem { mount, device, kind, size: 0, free: 0, files: 0, files_free: 0, read_only };
@@ -61,19 +62,6 @@ fn sized(root: &Path, entry: Filesystem) -> Option<Filesystem> {
         files_free: stat.f_ffree,
         ..entry
     })
-}
-
-/// Blanks and backslashes are three octal digits there.
-fn unescaped(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let code = after.get(..3).filter(|_| byte == b'\\');
-        let code = code.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
-        out.push(code.unwrap_or(byte));
-        rest = if code.is_some() { after.get(3..).unwrap_or_default() } else { after };
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Pools of ZFS, arrays of md, and filesystems of Btrfs on several devices.

@@ -74,9 +74,7 @@ impl Collector {
         let metrics = metrics::text(&status).into_bytes().into();
         Seen { status, json: json.into(), metrics, page }
     }
-}
 
-impl Collector {
     /// What keeps readers out who should get in.
     fn problems(&mut self) -> Vec<Problem> {
         let problem = |id: &str, what: String, remedy: &str| Problem {

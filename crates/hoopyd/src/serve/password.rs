@@ -3,13 +3,13 @@
 //! Stretching a password takes milliseconds, and a browser sends it with every request. So the digest of the last header
 //! that was right is kept, and guesses are limited.
 
-use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use data_encoding::BASE64;
+use hoopy_base::input;
 use hoopy_boot::monitor::PASSWORD;
 use ring::digest::{SHA256, digest};
 use sha_crypt::{Sha512Params, sha512_crypt_b64};
@@ -79,10 +79,8 @@ impl Inside {
     fn look(&mut self, path: &Path) {
         let stamp = Stamp::of(path);
         if stamp != self.stamp {
-            let bytes = hoopy_base::input::read_up_to(path, MAX_FILE).unwrap_or_default();
-            let hash = String::from_utf8_lossy(&bytes).trim().to_owned();
             (self.stamp, self.right) = (stamp, None);
-            self.hash = (!hash.is_empty()).then_some(hash);
+            self.hash = Some(read(path)).filter(|hash| !hash.is_empty());
         }
     }
 
@@ -104,11 +102,16 @@ impl Inside {
     }
 }
 
+/// The hash in the file; empty where there is none.
+fn read(path: &Path) -> String {
+    let bytes = input::read_up_to(path, MAX_FILE).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}
+
 /// What is wrong with the file of the password; nothing where it can be used.
 pub fn problem(root: &Path) -> Option<String> {
-    let text = fs::read_to_string(root.join(PASSWORD)).unwrap_or_default();
-    let text = text.trim();
-    match parts(text) {
+    let text = read(&root.join(PASSWORD));
+    match parts(&text) {
         Some(_) => None,
         None if text.is_empty() => Some("expected a hash, found none".to_owned()),
         None => Some("expected a hash that begins with $6$, found something else".to_owned()),

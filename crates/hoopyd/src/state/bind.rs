@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
 use crate::error::AgentError;
+use crate::mounts;
 
 /// How long a disk may take to turn up, after all others were mounted: a stick takes its time.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -21,9 +22,6 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// What `/proc/mounts` calls the directory that stands for state that is not there.
 const GUARD: &str = "hoopy-state-missing";
-
-/// The kernel's list of mounts.
-const MOUNTS: &str = "/proc/mounts";
 
 /// Sees that the filesystem of the mount point `on` is mounted, as `fstab` says; waits for a disk that is late.
 ///
@@ -57,16 +55,9 @@ fn continue_if_mounted(on: &str) -> Option<String> {
     }
 }
 
-/// What is mounted at `path`, the last of several.
+/// What is mounted at `path`.
 fn source_of(path: &str) -> Option<String> {
-    let mounts = fs::read_to_string(MOUNTS).ok()?;
-    let at = |line: &&str| line.split(' ').nth(1).is_some_and(|target| unescape(target) == path);
-    mounts.lines().rev().find(at).and_then(|line| line.split(' ').next()).map(str::to_owned)
-}
-
-/// `/proc/mounts` writes a space as `\040` (proc(5)).
-fn unescape(target: &str) -> String {
-    target.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
+    mounts::at(Path::new("/"), path).map(|mount| mount.source)
 }
 
 /// Binds `place` over `target`, which is made where the image does not have it. What is bound already stays.
@@ -112,6 +103,6 @@ mod tests {
     fn a_mount_point_is_found_by_its_name() {
         assert!(source_of("/proc").is_some());
         assert!(source_of("/proc/no such mount").is_none());
-        assert_eq!(unescape("/mnt/a\\040b"), "/mnt/a b");
+        assert_eq!(hoopy_base::octal::unescape("/mnt/a\\040b"), "/mnt/a b");
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use hoopy_boot::state::KEPT;
 
 use super::found::{Found, Partition};
-use super::{DIRECTORIES, KEEP, asks, known, prepare};
+use super::{DIRECTORIES, KEEP, known, prepare};
 use crate::choice::Choice;
 use crate::machine::Machine;
 use crate::power::{Plug, Treated};
@@ -60,7 +60,7 @@ fn a_plug_pulled_during_the_first_copy_or_a_backup_loses_nothing() {
     }
     machine.start();
     assert_eq!(
-        asks(&machine, "/etc/hoopy/health.d/hoopy-state"),
+        machine.asks("/etc/hoopy/health.d/hoopy-state"),
         "state is there: /var/lib/app, /var/lib/more"
     );
     machine.kill();
@@ -88,11 +88,11 @@ fn during_the_first_copy(machine: &Machine, choice: &Choice, random: &mut Random
 fn during_a_backup(machine: &mut Machine, random: &mut Random) -> Duration {
     const BACKUP: &str = "/usr/libexec/hoopy/hoopyd backup";
     machine.start();
-    asks(machine, "mkdir -p /persist/backups && sync");
+    machine.asks("mkdir -p /persist/backups && sync");
     let begun = Instant::now();
-    asks(machine, BACKUP);
+    machine.asks(BACKUP);
     let wait = random.within(begun.elapsed().mul_f64(1.2));
-    asks(machine, "sync && sleep 1");
+    machine.asks("sync && sleep 1");
     let ssh = machine.home.path("bin/ssh");
     let mut command = machine.home.command_of(&ssh, &["-o", "BatchMode=yes", "vm", BACKUP]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -21,20 +21,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use hoopy_base::input;
-use hoopy_secrets::passkey::{self, Evaluated, Passkey};
+use hoopy_secrets::passkey::{self, Passkey};
 use hoopy_secrets::{Plaintext, cipher};
 
 use self::message::{Enroll, Unlock};
 pub use self::page::SCRIPT;
+use super::STACK;
 use super::attempts::Attempts;
 use super::collector::Shared;
 use crate::http::response::{HTML, TEXT};
 use crate::http::{Request, Response};
 use crate::machine::volumes::{PASSKEYS, PROGRAMS};
 use crate::{log, machine, unlock};
-
-/// Threads need little; what is not used is not there.
-const STACK: usize = 256 << 10;
 
 /// How an attempt to unlock went.
 #[derive(Debug, Clone)]
@@ -199,12 +197,8 @@ fn enrolled(body: &[u8]) -> Response {
     let Some(Enroll { passkey, evaluated, key }) = Enroll::parse(body) else {
         return Response::text(400, "expected a key and what a passkey says, found something else");
     };
-    match encrypt(&key, &passkey, &evaluated) {
+    match passkey::encrypt(&key, &passkey, &evaluated) {
         Ok(sealed) => Response { status: 200, content_type: TEXT, body: sealed.into() },
-        Err(reason) => Response::text(400, &reason),
+        Err(error) => Response::text(400, &error.to_string()),
     }
-}
-
-fn encrypt(key: &Plaintext, passkey: &Passkey, evaluated: &Evaluated) -> Result<Vec<u8>, String> {
-    passkey::encrypt(key, passkey, evaluated).map_err(|error| error.to_string())
 }

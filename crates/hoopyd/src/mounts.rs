@@ -1,0 +1,28 @@
+//! What is mounted where, as the kernel lists it.
+
+use std::fs;
+use std::path::Path;
+
+use hoopy_base::octal::unescape;
+
+/// The kernel's list, below the root (proc(5)).
+const MOUNTS: &str = "proc/mounts";
+
+/// A mount.
+#[derive(Debug)]
+pub struct Mount {
+    /// The device, the dataset, or whatever name was given.
+    pub source: String,
+    /// The kind of the filesystem.
+    pub kind: String,
+}
+
+/// What is mounted at `path`: of several the last one, which hides the others.
+pub fn at(root: &Path, path: &str) -> Option<Mount> {
+    let mounts = fs::read_to_string(root.join(MOUNTS)).ok()?;
+    mounts.lines().rev().find_map(|line| {
+        let mut fields = line.split(' ').map(unescape);
+        let (source, target, kind) = (fields.next()?, fields.next()?, fields.next()?);
+        (target == path).then_some(Mount { source, kind })
+    })
+}
