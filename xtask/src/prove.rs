@@ -46,7 +46,7 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
     if amount.only.is_empty() {
         chores::command(test("cli").arg("deploy::").env("HOOPY_KILL_EVERY", "1"))?;
         // A minute of readers of a machine's page.
-        chores::command(test("serve").arg("load::").env("HOOPY_LOAD_SECONDS", "60"))?;
+        chores::command(test("memory").env("HOOPY_LOAD_SECONDS", "60"))?;
         // A secret of each value of `open` on a machine of the other architecture.
         let other = if amount.arch == "aarch64" { "x86_64" } else { "aarch64" };
         hoopyd::run(other)?;

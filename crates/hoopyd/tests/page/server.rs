@@ -112,10 +112,3 @@ pub fn split(answer: &str) -> (u16, String) {
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     (status, body.to_owned())
 }
-
-/// Resident memory of this process, in KiB.
-pub fn memory() -> u64 {
-    let text = fs::read_to_string("/proc/self/status").unwrap();
-    let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
