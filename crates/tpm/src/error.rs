@@ -51,11 +51,11 @@ pub enum TpmError {
         found: String,
     },
     /// Another policy key.
-    #[error("the secret was sealed under another policy key than this image's")]
+    #[error("expected a secret that was sealed under this image's policy key, found one under another")]
     OtherPolicyKey,
     /// No signature for what runs.
     #[error(
-        "the policy key has not signed the value of PCR 11 ({0}): another system runs, or it has left the phase for secrets"
+        "the policy key has not signed the value of PCR 11 ({0}): another system runs, or boot has passed the phase in which secrets can be opened"
     )]
     NotSigned(String),
     /// Bytes that are not a sealed secret.

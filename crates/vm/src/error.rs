@@ -90,7 +90,7 @@ pub enum VmError {
     #[error("cannot make the EFI system partition: {0}")]
     Esp(#[from] EspError),
     /// A disk of another machine that runs.
-    #[error("{}: the disk is in use: expected no other machine of this system to run", .0.display())]
+    #[error("{}: the disk is in use by another virtual machine of this system", .0.display())]
     InUse(PathBuf),
     /// A kept partition that the image cannot be put on.
     #[error("cannot put the image on {}: {source}", .path.display())]

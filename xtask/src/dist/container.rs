@@ -6,7 +6,7 @@
 //! files of the release, accounts, certificates ────▶ layer ─┴▶ config ─▶ manifest ─▶ index (OCI image layout 1.0)
 //! ```
 //!
-//! No script of a package runs: what these would do and hoopy needs is written here.
+//! No script of a package runs: the parts of them that hoopy needs are done here.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,7 +27,7 @@ use super::members::{Member, members};
 use super::tarball::archive;
 use crate::chores;
 
-/// What nobody reads in a container.
+/// Documentation and translations are left out.
 const LEFT_OUT: [&str; 5] =
     ["usr/share/man/", "usr/share/locale/", "usr/share/info/", "usr/share/lintian/", "usr/share/bug/"];
 

@@ -47,7 +47,7 @@ const TICK: Duration = Duration::from_millis(250);
 const BEAT: u8 = 5;
 
 /// Without a beat for this long the guest has stopped.
-const BEATLESS: Duration = Duration::from_secs(60);
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The file with what the console said, in the machine's directory.
 const CONSOLE: &str = "console";
@@ -175,7 +175,7 @@ impl Guest {
     pub(super) fn failed(&mut self, doing: &'static str, error: &io::Error) -> MachineError {
         if error.kind() == STOPPED {
             let (script, console) = (self.script.clone(), self.said());
-            return MachineError::Silent { script, after: BEATLESS, console };
+            return MachineError::Silent { script, after: HEARTBEAT_TIMEOUT, console };
         }
         if error.kind() == io::ErrorKind::TimedOut {
             let facts = self.qemu.facts();
@@ -231,7 +231,7 @@ fn path(path: &Path) -> Result<&str, VmError> {
 pub(super) const STOPPED: io::ErrorKind = io::ErrorKind::NotConnected;
 
 /// A pipe that fails with `TimedOut` instead of waiting longer, with `BrokenPipe` when QEMU has paused the guest, and with
-/// [`STOPPED`] when the console has been silent for [`BEATLESS`].
+/// [`STOPPED`] when the console has been silent for [`HEARTBEAT_TIMEOUT`].
 pub(super) struct Timed<P> {
     pipe: P,
     deadline: Instant,
@@ -254,7 +254,7 @@ impl<P: AsFd> Timed<P> {
                     let now = Some(said());
                     silent = if now == length { silent + TICK } else { Duration::ZERO };
                     length = now;
-                    if silent >= BEATLESS {
+                    if silent >= HEARTBEAT_TIMEOUT {
                         return Err(STOPPED.into());
                     }
                 }

@@ -144,11 +144,11 @@ fn send(
 }
 
 /// The kinds of error that say that the guest hung, or is gone.
-const GUESTS: [io::ErrorKind; 4] =
+const GUEST_ERRORS: [io::ErrorKind; 4] =
     [io::ErrorKind::TimedOut, io::ErrorKind::BrokenPipe, io::ErrorKind::UnexpectedEof, STOPPED];
 
 fn explain(guest: &mut Guest, doing: &'static str, error: io::Error) -> MachineError {
-    if GUESTS.contains(&error.kind()) {
+    if GUEST_ERRORS.contains(&error.kind()) {
         return guest.failed(doing, &error);
     }
     MachineError::io("take what a script changed")(error)
@@ -157,7 +157,7 @@ fn explain(guest: &mut Guest, doing: &'static str, error: io::Error) -> MachineE
 /// The failure of the pipe at the bottom of an error, if it is that.
 fn pipe_failure(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
     let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-    kind.filter(|kind| GUESTS.contains(kind)).or_else(|| pipe_failure(error.source()?))
+    kind.filter(|kind| GUEST_ERRORS.contains(kind)).or_else(|| pipe_failure(error.source()?))
 }
 
 impl Runner for VirtualMachine {
