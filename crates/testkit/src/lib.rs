@@ -52,6 +52,16 @@ pub fn mirror() -> Mirror {
     }
 }
 
+/// The agent for this machine's architecture, as a static program.
+///
+/// # Panics
+/// When it is not there.
+pub fn agent() -> PathBuf {
+    let file = target().join("hoopyd").join(format!("hoopyd-{}", std::env::consts::ARCH));
+    assert!(file.exists(), "no {}: run `cargo xtask hoopyd`", file.display());
+    file
+}
+
 /// Where systemd 257 is unpacked, beside the older one of the system.
 ///
 /// # Panics

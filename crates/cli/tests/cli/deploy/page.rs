@@ -3,11 +3,10 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use hoopy_testkit::{repository, soon};
+use hoopy_testkit::{agent, soon};
 
 use super::json;
 use super::remote::{EFI, Remote, loader, segments};
@@ -29,9 +28,9 @@ impl Machine {
     /// Its image has a page, on a port that nothing else has.
     fn with_page() -> Self {
         let machine = Self::new();
-        let agent = machine.far.root("usr/libexec/hoopy/hoopyd");
-        fs::create_dir_all(agent.parent().unwrap()).unwrap();
-        fs::copy(built(), &agent).expect("the agent: `cargo xtask hoopyd` builds it");
+        let there = machine.far.root("usr/libexec/hoopy/hoopyd");
+        fs::create_dir_all(there.parent().unwrap()).unwrap();
+        fs::copy(agent(), &there).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let settings = format!(
             "{{\"version\":1,\"listen\":[\"127.0.0.1:{port}\"],\"names\":[],\"update_days\":60,\"built\":1000}}"
@@ -66,11 +65,6 @@ impl Machine {
         let address = line.trim().strip_prefix("http://").and_then(|rest| rest.strip_suffix('/'));
         (Opened(child), address.unwrap_or_else(|| panic!("no address: {line:?}")).to_owned())
     }
-}
-
-/// Where `cargo xtask hoopyd` puts it.
-fn built() -> PathBuf {
-    repository().join(format!("target/hoopyd/hoopyd-{}", std::env::consts::ARCH))
 }
 
 struct Opened(Child);
@@ -141,8 +135,8 @@ fn a_page_that_does_not_run_is_something_that_needs_doing_and_the_rest_is_still_
 #[test]
 fn an_agent_that_says_nonsense_is_no_error_and_nothing_of_it_reaches_the_terminal() {
     let machine = Machine::with_page();
-    let agent = machine.far.root("usr/libexec/hoopy/hoopyd");
-    fs::remove_file(&agent).unwrap();
+    let there = machine.far.root("usr/libexec/hoopy/hoopyd");
+    fs::remove_file(&there).unwrap();
     machine.far.program("far/usr/libexec/hoopy/hoopyd", "#!/bin/sh\nprintf 'no\\033[2J such\\n{}'\n");
     let text = machine.status();
     assert!(text.contains("page       unknown: no") && !text.contains('\u{1b}'), "{text}");
