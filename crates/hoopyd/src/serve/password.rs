@@ -1,8 +1,9 @@
 //! The page's password: HTTP's Basic authentication against a hash as crypt(3) has it (`$6$`, Drepper's SHA-crypt).
 //!
-//! Stretching a password takes milliseconds, and a browser sends it with every request. So the digest of the last header
-//! that was right is kept, and guesses are limited.
+//! Stretching a password takes milliseconds, and a browser sends it with every request. So the digests of the last headers
+//! that were right are kept, and guesses are limited.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -23,8 +24,20 @@ use crate::log;
 /// More than a hash has.
 const MAX_FILE: u64 = 4096;
 
-/// More rounds than this would keep everyone else waiting for the page.
-const MAX_ROUNDS: usize = 50_000;
+/// The fewest rounds that crypt(3) takes, and the most here: a check holds up every other client, and so it has to take
+/// less than a tenth of a second, also on a slow machine with the longest password.
+const MIN_ROUNDS: usize = 1000;
+const MAX_ROUNDS: usize = 20_000;
+
+/// No password has more bytes. Each round reads it twice.
+const MAX_PASSWORD: usize = 256;
+
+/// How many headers that were right are known: users and browsers may differ in the user's name.
+const KNOWN: usize = 8;
+
+/// How many characters a hash of 64 bytes has, and the most of a salt.
+const HASH_CHARACTERS: usize = 86;
+const MAX_SALT: usize = 16;
 
 /// What is used where a hash names no rounds (Drepper's SHA-crypt, "rounds").
 const ROUNDS: usize = 5000;
@@ -33,58 +46,59 @@ const ROUNDS: usize = 5000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// This one may.
-    Welcome,
+    Allowed,
     /// The password is missing or wrong.
-    Unknown,
+    Unauthorized,
     /// There were too many wrong ones.
     TooMany,
 }
 
 /// Asks for the password.
-pub struct Gate {
+pub struct PasswordCheck {
     path: PathBuf,
-    inside: Mutex<Inside>,
+    state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct Inside {
+struct State {
     stamp: Option<Stamp>,
     hash: Option<String>,
-    right: Option<[u8; 32]>,
+    right: VecDeque<[u8; 32]>,
     attempts: Attempts,
 }
 
-impl Gate {
-    /// The gate of the machine whose root this is.
+impl PasswordCheck {
+    /// For the machine whose root this is.
     pub fn new(root: &Path) -> Self {
-        Self { path: root.join(PASSWORD), inside: Mutex::default() }
+        Self { path: root.join(PASSWORD), state: Mutex::default() }
     }
 
     /// Whether this request may be answered.
-    pub fn ask(&self, request: &Request) -> Verdict {
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        inside.look(&self.path);
-        let Some(given) = request.authorization.as_deref() else { return Verdict::Unknown };
-        let seen = sha256(given.as_bytes());
-        // Two digests: how far they agree tells nothing about the password.
-        if inside.right == Some(seen) {
-            return Verdict::Welcome;
-        }
-        inside.check(given, seen, request.peer.address)
+    pub fn check(&self, request: &Request) -> Verdict {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.reload_if_changed(&self.path);
+        let Some(given) = request.authorization.as_deref() else { return Verdict::Unauthorized };
+        state.check(given, request.peer.address)
     }
 }
 
-impl Inside {
+impl State {
     /// Takes up a hash that was exchanged.
-    fn look(&mut self, path: &Path) {
+    fn reload_if_changed(&mut self, path: &Path) {
         let stamp = Stamp::of(path);
         if stamp != self.stamp {
-            (self.stamp, self.right) = (stamp, None);
+            self.stamp = stamp;
+            self.right.clear();
             self.hash = Some(read(path)).filter(|hash| !hash.is_empty());
         }
     }
 
-    fn check(&mut self, given: &str, seen: [u8; 32], from: IpAddr) -> Verdict {
+    fn check(&mut self, given: &str, from: IpAddr) -> Verdict {
+        let seen = sha256(given.as_bytes());
+        // Digests: how far they agree tells nothing about the password.
+        if self.right.contains(&seen) {
+            return Verdict::Allowed;
+        }
         let now = Instant::now();
         if !self.attempts.may(from, now) {
             return Verdict::TooMany;
@@ -93,12 +107,13 @@ impl Inside {
         let hash = self.hash.as_deref();
         if password.zip(hash).is_some_and(|(password, hash)| matches(&password, hash)) {
             self.attempts.right(from);
-            self.right = Some(seen);
-            return Verdict::Welcome;
+            self.right.truncate(KNOWN - 1);
+            self.right.push_front(seen);
+            return Verdict::Allowed;
         }
         self.attempts.wrong(from, now);
         log::line(&format!("page: a wrong password from {}", from.to_canonical()));
-        Verdict::Unknown
+        Verdict::Unauthorized
     }
 }
 
@@ -111,11 +126,7 @@ fn read(path: &Path) -> String {
 /// What is wrong with the file of the password; nothing where it can be used.
 pub fn problem(root: &Path) -> Option<String> {
     let text = read(&root.join(PASSWORD));
-    match parts(&text) {
-        Some(_) => None,
-        None if text.is_empty() => Some("expected a hash, found none".to_owned()),
-        None => Some("expected a hash that begins with $6$, found something else".to_owned()),
-    }
+    parts(&text).err()
 }
 
 /// The password of `Authorization: Basic` (RFC 7617). Whatever user it names is welcome.
@@ -125,23 +136,55 @@ fn password(given: &str) -> Option<Zeroizing<String>> {
         BASE64.decode(rest.trim().as_bytes()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
     let decoded = Zeroizing::new(decoded);
     let colon = decoded.iter().position(|byte| *byte == b':')?;
-    let password = std::str::from_utf8(decoded.get(colon + 1..)?).ok()?;
+    let password = decoded.get(colon + 1..).filter(|password| password.len() <= MAX_PASSWORD)?;
+    let password = std::str::from_utf8(password).ok()?;
     Some(Zeroizing::new(password.to_owned()))
 }
 
-/// Rounds, salt and hash of `$6$[rounds=N$]SALT$HASH`.
-fn parts(hash: &str) -> Option<(usize, &str, &str)> {
-    let rest = hash.strip_prefix("$6$")?;
+/// Rounds, salt and hash of `$6$[rounds=N$]SALT$HASH`, or what is wrong with it.
+fn parts(text: &str) -> Result<(usize, &str, &str), String> {
+    let expected = |what: &str, found: &dyn std::fmt::Display| Err(format!("expected {what}, found {found}"));
+    match text.lines().count() {
+        0 => return expected("a hash", &"none"),
+        1 => {}
+        lines => return expected("one line", &lines),
+    }
+    let Some(rest) = text.strip_prefix("$6$") else {
+        return expected("a hash that begins with $6$", &"something else");
+    };
     let (rounds, rest) = match rest.strip_prefix("rounds=") {
-        Some(rest) => rest.split_once('$').and_then(|(n, rest)| Some((n.parse().ok()?, rest)))?,
+        Some(rest) => {
+            let (given, rest) = rest.split_once('$').unwrap_or((rest, ""));
+            match given.parse() {
+                Ok(rounds) if (MIN_ROUNDS..=MAX_ROUNDS).contains(&rounds) => (rounds, rest),
+                _ => {
+                    return expected(
+                        &format!("rounds={MIN_ROUNDS} to {MAX_ROUNDS}"),
+                        &format!("rounds={given}"),
+                    );
+                }
+            }
+        }
         None => (ROUNDS, rest),
     };
-    let (salt, hash) = rest.split_once('$')?;
-    (rounds <= MAX_ROUNDS && !hash.is_empty()).then_some((rounds, salt, hash))
+    let Some((salt, hash)) = rest.split_once('$') else {
+        return expected("a salt and a hash after $6$", &"only one of them");
+    };
+    if salt.len() > MAX_SALT {
+        return expected(&format!("a salt of {MAX_SALT} characters at most"), &salt.len());
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"./".contains(&byte);
+    if hash.len() != HASH_CHARACTERS {
+        return expected(&format!("a hash of {HASH_CHARACTERS} characters"), &hash.len());
+    }
+    if !hash.bytes().all(plain) {
+        return expected("a hash of letters, digits, . and /", &"others");
+    }
+    Ok((rounds, salt, hash))
 }
 
 fn matches(password: &str, hash: &str) -> bool {
-    let Some((rounds, salt, hash)) = parts(hash) else { return false };
+    let Ok((rounds, salt, hash)) = parts(hash) else { return false };
     let Ok(params) = Sha512Params::new(rounds) else { return false };
     let made = sha512_crypt_b64(password.as_bytes(), salt.as_bytes(), &params);
     made.is_ok_and(|made| sha256(made.as_bytes()) == sha256(hash.as_bytes()))
@@ -176,5 +219,53 @@ mod tests {
         let given = format!("Basic {}", BASE64.encode(b"me:a:b"));
         assert_eq!(password(&given).unwrap().as_str(), "a:b");
         assert!(password("Bearer bWU6YQ==").is_none() && password("Basic !").is_none());
+    }
+
+    fn basic(password: &str) -> String {
+        format!("Basic {}", BASE64.encode(format!("me:{password}").as_bytes()))
+    }
+
+    #[test]
+    fn a_long_password_is_refused_before_it_is_hashed() {
+        assert!(password(&basic(&"a".repeat(MAX_PASSWORD))).is_some());
+        assert!(password(&basic(&"a".repeat(MAX_PASSWORD + 1))).is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_hash_is_told() {
+        let hash = "a".repeat(HASH_CHARACTERS);
+        assert!(parts(&format!("$6$rounds=20000$salt${hash}")).is_ok());
+        for (text, expected) in [
+            (String::new(), "expected a hash, found none"),
+            (format!("$6$salt${hash}\n$6$salt${hash}"), "expected one line, found 2"),
+            (format!("$6$rounds=50001$salt${hash}"), "expected rounds=1000 to 20000, found rounds=50001"),
+            (format!("$6$rounds=x$salt${hash}"), "expected rounds=1000 to 20000, found rounds=x"),
+            (format!("$6$salt${}", "a".repeat(85)), "expected a hash of 86 characters, found 85"),
+            ("secret".to_owned(), "expected a hash that begins with $6$, found something else"),
+        ] {
+            assert_eq!(parts(&text).unwrap_err(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn several_users_whose_password_was_right_are_not_held_up_by_guesses() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hash");
+        let openssl = std::process::Command::new("openssl").args(["passwd", "-6", "right"]).output().unwrap();
+        std::fs::write(&path, openssl.stdout).unwrap();
+        let (mut state, from) = (State::default(), IpAddr::from([10, 0, 0, 1]));
+        state.reload_if_changed(&path);
+        let users =
+            || (0..KNOWN).map(|n| format!("Basic {}", BASE64.encode(format!("{n}:right").as_bytes())));
+        for user in users() {
+            assert_eq!(state.check(&user, from), Verdict::Allowed);
+        }
+        for _ in 0..5 {
+            assert_eq!(state.check(&basic("wrong"), from), Verdict::Unauthorized);
+        }
+        assert_eq!(state.check(&basic("wrong"), from), Verdict::TooMany);
+        for user in users() {
+            assert_eq!(state.check(&user, from), Verdict::Allowed);
+        }
     }
 }

@@ -8,7 +8,7 @@ use hoopy_boot::monitor::{SCRIPTS, Settings};
 use hoopy_boot::status;
 
 use super::collector::{Seen, Shared};
-use super::password::{Gate, Verdict};
+use super::password::{PasswordCheck, Verdict};
 use super::unlocking::{SCRIPT, Unlocking};
 use super::{metrics, page};
 use crate::http::request::BODIES;
@@ -29,7 +29,7 @@ const STALE: u64 = 60;
 pub struct MachineSite {
     root: PathBuf,
     names: Vec<String>,
-    gate: Option<Gate>,
+    password: Option<PasswordCheck>,
     unlocking: Unlocking,
     shared: Shared,
 }
@@ -42,7 +42,7 @@ impl MachineSite {
             unlocking,
             root: root.to_owned(),
             names: settings.names.clone(),
-            gate: settings.password.then(|| Gate::new(root)),
+            password: settings.password.then(|| PasswordCheck::new(root)),
             shared,
         }
     }
@@ -92,14 +92,11 @@ impl Site for MachineSite {
             return Answer::Ready(Response::text(421, text));
         }
         // From the machine itself come ssh and those who may log in.
-        if let Some(gate) = self.gate.as_ref().filter(|_| !request.peer.is_local()) {
-            match gate.ask(request) {
-                Verdict::Welcome => {}
-                Verdict::Unknown => {
-                    return Answer::Ready(Response::text(
-                        401,
-                        "this page wants a password; any user name will do",
-                    ));
+        if let Some(password) = self.password.as_ref().filter(|_| !request.peer.is_local()) {
+            match password.check(request) {
+                Verdict::Allowed => {}
+                Verdict::Unauthorized => {
+                    return Answer::Ready(Response::text(401, "password required (any user name)"));
                 }
                 Verdict::TooMany => {
                     return Answer::Ready(Response::text(
