@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use hoopy_boot::monitor::Settings;
-use hoopyd::http::{Answer, Door, Request, Response, Site, server};
+use hoopyd::http::{Answer, Endpoint, Request, Response, Site, server};
 use hoopyd::serve::{Collector, MachineSite, Shared};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -73,7 +73,7 @@ fn serve(dir: &Path, age: Vec<u8>) -> (u16, Shared) {
     let site = WithAge { site: MachineSite::new(dir, &settings, shared.clone()), age };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || server::serve(vec![Door::tls(listener, certificate)], &site));
+    thread::spawn(move || server::serve(vec![Endpoint::tls(listener, certificate)], &site));
     (port, shared)
 }
 
@@ -142,6 +142,10 @@ fn post(page: &Page, path: &str, fields: &str, body: &str) -> (u16, String) {
     split(&page.raw(format!("{head}{fields}\r\n{body}").as_bytes()))
 }
 
+/// An age file that is for something else than a passkey.
+const OTHER: &str = "age-encryption.org/v1\n-> X25519 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n\
+    AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n";
+
 const OWN: &str = "Origin: http://localhost:80\r\n";
 
 #[test]
@@ -175,11 +179,18 @@ fn keys_come_from_this_page_alone_and_wrong_ones_are_limited() {
         post(&page, "/unlock/tank", OWN, &body).0
     };
     assert_eq!(unlock("../../page.password", &zeros), 404);
+    for (name, text) in [("empty", ""), ("text", "not age"), ("other", OTHER)] {
+        fs::write(page.path(&format!("etc/hoopy/passkeys/tank/{name}.age")), text).unwrap();
+        for _ in 0..6 {
+            assert_eq!(unlock(name, &zeros), 400, "a file that is for no passkey is no guess: {name}");
+        }
+    }
     assert_eq!(post(&page, "/unlock/tank", OWN, "[").0, 400);
     for _ in 0..5 {
         assert_eq!(unlock("phone", &other), 403);
     }
     assert_eq!(unlock("phone", &zeros), 429, "also the right one has to wait");
+    assert_eq!(post(&page, "/unlock/tank/enroll", OWN, &enroll(key)).0, 200, "to add one is no guess");
     assert!(!page.path("etc/hoopy/open").exists());
 }
 

@@ -71,26 +71,21 @@ impl Unlocking {
             _ if !self.volumes().iter().any(|name| name == volume) => Response::plain(404),
             None if enroll => Response::plain(404),
             None => self.state(volume),
-            Some(body) => match (self.refusal(request), enroll) {
+            Some(body) => match (refusal(request), enroll) {
                 (Some(response), _) => response,
+                // It opens nothing: wrong guesses do not hold it up.
                 (None, true) => enrolled(body),
+                (None, false) if !self.may_try(request) => {
+                    Response::text(429, "too many wrong attempts: try again in a minute")
+                }
                 (None, false) => self.unlock(volume, body, request),
             },
         }
     }
 
-    /// Keys come from this very page, and nobody reads them on their way.
-    fn refusal(&self, request: &Request) -> Option<Response> {
-        if !request.peer.tls && !request.peer.is_local() {
-            let text = "keys are not sent in the clear: use https, or `hoopy unlock HOST --passkey`";
-            return Some(Response::text(403, text));
-        }
-        if !request.is_of_this_site() {
-            return Some(Response::text(403, "this was sent from a page of another origin"));
-        }
+    fn may_try(&self, request: &Request) -> bool {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = attempts.may(request.peer.address, Instant::now());
-        (!may).then(|| Response::text(429, "too many wrong attempts: try again in a minute"))
+        attempts.may(request.peer.address, Instant::now())
     }
 
     /// Those with a program.
@@ -137,11 +132,18 @@ impl Unlocking {
     fn unlock(&self, volume: &str, body: &[u8], request: &Request) -> Response {
         let from = request.peer.address;
         let Some(Unlock { name, evaluated }) = Unlock::parse(body) else {
-            return Response::text(400, "expected what a passkey says, found something else");
+            return Response::text(400, "malformed request: expected `passkey`, `first` and `second`");
         };
         let Some((_, sealed)) = self.files(volume).into_iter().find(|(known, _)| *known == name) else {
             return Response::text(404, "this volume has no passkey of that name");
         };
+        // No passkey is right for such a file: that is no guess.
+        if !passkey::passkeys(&sealed).is_ok_and(|passkeys| !passkeys.is_empty()) {
+            return Response::text(
+                400,
+                &format!("{name}.age is for no passkey: add one again, or remove it"),
+            );
+        }
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         match passkey::decrypt(&sealed, &evaluated) {
             Ok(key) => {
@@ -192,10 +194,22 @@ impl Unlocking {
     }
 }
 
+/// Keys come from this very page, and nobody reads them on their way.
+fn refusal(request: &Request) -> Option<Response> {
+    if !request.peer.tls && !request.peer.is_local() {
+        let text = "keys are not sent in the clear: use https, or `hoopy unlock HOST --passkey`";
+        return Some(Response::text(403, text));
+    }
+    (!request.is_of_this_site()).then(|| Response::text(403, "cross-origin request refused"))
+}
+
 /// The key of a volume, encrypted for a passkey.
 fn enrolled(body: &[u8]) -> Response {
     let Some(Enroll { passkey, evaluated, key }) = Enroll::parse(body) else {
-        return Response::text(400, "expected a key and what a passkey says, found something else");
+        return Response::text(
+            400,
+            "malformed request: expected `nonce`, `first`, `second`, `credential` and `key`",
+        );
     };
     match passkey::encrypt(&key, &passkey, &evaluated) {
         Ok(sealed) => Response { status: 200, content_type: TEXT, body: sealed.into() },
