@@ -112,8 +112,12 @@ pub struct ListenError(String);
 
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hint = "expected an address or an interface, and a port, as 127.0.0.1:8080, https://[::]:443 or http://wg0:80";
-        write!(f, "{:?} is not an address: {hint}", self.0)
+        let examples = "127.0.0.1:8080, https://[::]:443 or http://wg0:80";
+        write!(
+            f,
+            "expected ADDRESS:PORT or INTERFACE:PORT with a port from 1 to 65535, such as {examples}, found {:?}",
+            self.0
+        )
     }
 }
 
@@ -147,7 +151,10 @@ impl FromStr for Listen {
             Some(_) => return Err(ListenError(text.to_owned())),
             None => (false, text),
         };
-        if let Ok(address) = rest.parse() {
+        if let Ok(address) = rest.parse::<SocketAddr>() {
+            if address.port() == 0 {
+                return Err(ListenError(text.to_owned()));
+            }
             return Ok(Self { place: Place::Address(address), tls });
         }
         // A number is an address that was mistyped, and no interface.
@@ -204,6 +211,18 @@ mod tests {
         for text in ["", "8080", "wg0", "wg0:0", "10.0.0:80", "ftp://wg0:80", "a/b:80", "1.2.3.4.5:80", ":80"]
         {
             assert!(text.parse::<Listen>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_from_1_to_65535() {
+        for text in ["127.0.0.1:0", "https://[::]:0", "127.0.0.1:70000", "wg0:70000"] {
+            let said = text.parse::<Listen>().unwrap_err().to_string();
+            assert!(
+                said.starts_with("expected ADDRESS:PORT or INTERFACE:PORT with a port from 1 to 65535"),
+                "{said}"
+            );
+            assert!(said.ends_with(&format!("found {text:?}")), "{said}");
         }
     }
 }

@@ -64,7 +64,7 @@ fn a_page_that_can_be_reached_from_elsewhere_has_to_be_asked_for() {
     );
     write(&home, "[monitor]\nlisten = [\"nas\"]\n");
     let said = home.fails(3, &["build", "s", "--store", "st"]);
-    assert!(said.contains("expected an address or an interface, and a port"), "{said}");
+    assert!(said.contains("expected ADDRESS:PORT or INTERFACE:PORT"), "{said}");
     write(&home, "[monitor]\nlisten = [\"[::]:80\"]\naccess = \"anyone\"\nnames = [\"nas.example.org\"]\n");
     let open = unpacked(&home, "open");
     let settings = fs::read_to_string(open.join("usr/libexec/hoopy/monitor.json")).unwrap();
