@@ -10,7 +10,7 @@
 //! no upgrades, and no state between two requests. Bodies of requests are small, and taken below [`request::BODIES`]
 //! alone.
 
-pub mod door;
+pub mod endpoint;
 pub mod program;
 pub mod request;
 pub mod response;
@@ -21,7 +21,7 @@ mod stream;
 
 use std::path::PathBuf;
 
-pub use door::{Certificate, Door};
+pub use endpoint::{Certificate, Endpoint};
 pub use request::{Peer, Request};
 pub use response::Response;
 

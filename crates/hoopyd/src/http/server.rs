@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::ServerConfig;
 
 use super::connection::Connection;
-use super::door::{Certificate, Door};
+use super::endpoint::{Certificate, Endpoint};
 use super::program::{AT_ONCE, Running};
 use super::request::Request;
 use super::response::Response;
@@ -34,15 +34,15 @@ const STUCK: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Where waiting fails, which it does not.
-pub fn serve(doors: Vec<Door>, site: &dyn Site) -> io::Result<()> {
-    let mut server = Server { doors, site, connections: Vec::new(), renewed: None };
+pub fn serve(endpoints: Vec<Endpoint>, site: &dyn Site) -> io::Result<()> {
+    let mut server = Server { endpoints, site, connections: Vec::new(), renewed: None };
     loop {
         server.turn()?;
     }
 }
 
 struct Server<'a> {
-    doors: Vec<Door>,
+    endpoints: Vec<Endpoint>,
     site: &'a dyn Site,
     connections: Vec<Connection>,
     renewed: Option<Instant>,
@@ -69,7 +69,7 @@ impl Server<'_> {
         }
         self.look_at_clocks();
         self.connections.retain(|connection| !connection.closed);
-        for index in 0..self.doors.len() {
+        for index in 0..self.endpoints.len() {
             self.accept(index);
         }
         Ok(())
@@ -78,11 +78,11 @@ impl Server<'_> {
     /// Looks after interfaces that come and go.
     fn renew(&mut self) -> io::Result<()> {
         if self.renewed.is_none_or(|renewed| renewed.elapsed() >= RENEW) {
-            for door in &mut self.doors {
-                if let Some(renew) = &mut door.renew {
-                    renew(&mut door.listener);
+            for endpoint in &mut self.endpoints {
+                if let Some(renew) = &mut endpoint.renew {
+                    renew(&mut endpoint.listener);
                 }
-                door.listener.iter().try_for_each(|listener| listener.set_nonblocking(true))?;
+                endpoint.listener.iter().try_for_each(|listener| listener.set_nonblocking(true))?;
             }
             self.renewed = Some(Instant::now());
         }
@@ -92,7 +92,7 @@ impl Server<'_> {
     fn wait(&self) -> io::Result<Vec<(Source, PollFlags)>> {
         let mut sources = Vec::new();
         let mut fds = Vec::new();
-        for listener in self.doors.iter().filter_map(|door| door.listener.as_ref()) {
+        for listener in self.endpoints.iter().filter_map(|endpoint| endpoint.listener.as_ref()) {
             sources.push(Source::Listener);
             fds.push(PollFd::new(listener, PollFlags::IN));
         }
@@ -114,7 +114,7 @@ impl Server<'_> {
 
     /// How long until a connection or an interface is due; none where nothing is.
     fn timeout(&self) -> Option<Timespec> {
-        let renews = self.doors.iter().any(|door| door.renew.is_some());
+        let renews = self.endpoints.iter().any(|endpoint| endpoint.renew.is_some());
         let renew = self.renewed.filter(|_| renews).map(|renewed| renewed + RENEW);
         let first = self.connections.iter().map(Connection::next_look).chain(renew).min()?;
         let mut wait = first.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
@@ -198,11 +198,11 @@ impl Server<'_> {
     fn accept(&mut self, index: usize) {
         // So many at a time, so that those who are there get their turn.
         for _ in 0..MAX_CONNECTIONS {
-            let Some(door) = self.doors.get(index) else { return };
-            let Some(listener) = &door.listener else { return };
+            let Some(endpoint) = self.endpoints.get(index) else { return };
+            let Some(listener) = &endpoint.listener else { return };
             match listener.accept() {
                 Ok((socket, peer)) => {
-                    let tls = door.certificate.as_ref().map(Certificate::current);
+                    let tls = endpoint.certificate.as_ref().map(Certificate::current);
                     // Without a certificate there is nothing to say to anybody.
                     if !matches!(tls, Some(None)) {
                         self.take(socket, peer.ip(), tls.flatten());

@@ -9,6 +9,7 @@ use hoopy_boot::monitor::{SCRIPTS, Settings};
 use hoopy_boot::status::{Problem, Severity, Status, Volume};
 
 use super::certificate::CertificateFiles;
+use super::listen::Unheard;
 use super::rings::{EVERY, Rings};
 use super::{metrics, page, password};
 use crate::http::Certificate;
@@ -38,6 +39,7 @@ pub struct Collector {
     volumes: Vec<Volume>,
     asked: Option<Instant>,
     certificate: CertificateFiles,
+    unheard: Unheard,
 }
 
 impl Collector {
@@ -50,12 +52,18 @@ impl Collector {
             volumes: Vec::new(),
             asked: None,
             certificate: CertificateFiles::new(root),
+            unheard: Unheard::default(),
         }
     }
 
     /// What TLS is spoken with: each look finds whether its files were exchanged.
     pub fn certificate(&self) -> Certificate {
         self.certificate.used()
+    }
+
+    /// Where to note what cannot be listened on: each look shows it.
+    pub fn unheard(&self) -> Unheard {
+        self.unheard.clone()
     }
 
     /// One look.
@@ -94,7 +102,15 @@ impl Collector {
                 let remedy = "run openssl passwd -6 | hoopy secret set etc/hoopy/page.password";
                 problem("password", format!("The page has no password that it can use ({reason})"), remedy)
             });
-        [certificate, password].into_iter().flatten().collect()
+        let unheard = self.unheard.all().into_iter().map(|(place, reason)| {
+            let remedy = "look what else listens there, or correct `listen` under [monitor] in hoopy.toml";
+            problem(
+                &format!("listen {place}"),
+                format!("The page cannot be reached at {place} ({reason})"),
+                remedy,
+            )
+        });
+        [certificate, password].into_iter().flatten().chain(unheard).collect()
     }
 }
 
@@ -107,9 +123,9 @@ fn scripts(root: &Path) -> Vec<String> {
 
 /// The last look, for whoever asks.
 #[derive(Clone)]
-pub struct Shared(Arc<Inside>);
+pub struct Shared(Arc<State>);
 
-struct Inside {
+struct State {
     collector: Mutex<Collector>,
     seen: Mutex<Arc<Seen>>,
 }
@@ -118,7 +134,7 @@ impl Shared {
     /// Looks once.
     pub fn new(mut collector: Collector) -> Self {
         let seen = Mutex::new(Arc::new(collector.look()));
-        Self(Arc::new(Inside { collector: Mutex::new(collector), seen }))
+        Self(Arc::new(State { collector: Mutex::new(collector), seen }))
     }
 
     /// The last look.

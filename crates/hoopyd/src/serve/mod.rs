@@ -56,7 +56,7 @@ pub fn settings(root: &Path) -> Result<Settings, AgentError> {
 pub fn serve(root: &Path) -> Result<(), AgentError> {
     let settings = settings(root)?;
     let collector = Collector::new(root, settings.clone());
-    let doors = listen::all(&settings.listen, &collector.certificate())?;
+    let endpoints = listen::all(&settings.listen, &collector.certificate(), &collector.unheard());
     let shared = Shared::new(collector);
     let begin = |name: &str, work: Box<dyn FnOnce() + Send>| {
         let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK);
@@ -67,5 +67,5 @@ pub fn serve(root: &Path) -> Result<(), AgentError> {
     let (seen, at) = (shared.clone(), root.to_owned());
     begin("alerts", Box::new(move || alerts::watch(&at, &seen)))?;
     let site = MachineSite::new(root, &settings, shared);
-    server::serve(doors, &site).map_err(AgentError::io("wait for clients at", "the network"))
+    server::serve(endpoints, &site).map_err(AgentError::io("wait for clients at", "the network"))
 }

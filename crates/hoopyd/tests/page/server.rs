@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use hoopy_boot::monitor::Settings;
-use hoopyd::http::{Door, Site, server};
+use hoopyd::http::{Endpoint, Site, server};
 use hoopyd::serve::{Collector, MachineSite, Shared};
 use tempfile::TempDir;
 
@@ -72,7 +72,7 @@ impl Page {
         let site = site(own, dir.path().to_owned(), shared.clone());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        thread::spawn(move || server::serve(vec![Door::plain(listener)], &site));
+        thread::spawn(move || server::serve(vec![Endpoint::plain(listener)], &site));
         Self { address, shared, dir }
     }
 

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hoopy_boot::monitor::Settings;
-use hoopyd::http::{Door, server};
+use hoopyd::http::{Endpoint, server};
 use hoopyd::serve::{Collector, MachineSite, Shared};
 use tempfile::TempDir;
 
@@ -38,7 +38,7 @@ impl Secure {
         let site = MachineSite::new(dir.path(), &settings, shared.clone());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        thread::spawn(move || server::serve(vec![Door::tls(listener, certificate)], &site));
+        thread::spawn(move || server::serve(vec![Endpoint::tls(listener, certificate)], &site));
         Self { port, shared, dir, authority }
     }
 
@@ -68,7 +68,7 @@ fn from_elsewhere_the_page_is_shown_to_those_who_know_the_password() {
     assert!(long.contains("\n100000\n") && long.ends_with("200"), "{} bytes", long.len());
     for path in ["/", "/status.json", "/long.sh", "/style.css", "/unlock/"] {
         let without = page.get(path, &[]);
-        assert!(without.contains("wants a password") && without.ends_with("401"), "{path}: {without}");
+        assert!(without.contains("password required") && without.ends_with("401"), "{path}: {without}");
     }
 }
 
@@ -173,11 +173,15 @@ fn in_a_network_of_its_own() {
     let ip =
         |args: &str| assert!(Command::new("ip").args(args.split(' ')).status().unwrap().success(), "{args}");
     let dir = Page::machine(&[]);
-    let settings = Settings { listen: vec!["http://vpn0:8080".parse().unwrap()], ..Settings::default() };
+    // Beside the loopback on the same port, in either order.
+    let listen = ["http://vpn0:8080", "127.0.0.1:8080", "[::]:8081", "vpn0:8081"];
+    let listen = listen.map(|text| text.parse().unwrap()).to_vec();
+    let settings = Settings { listen, ..Settings::default() };
     let collector = Collector::new(dir.path(), settings.clone());
-    let doors = hoopyd::serve::listen(&settings.listen, &collector.certificate()).unwrap();
+    let unheard = collector.unheard();
+    let endpoints = hoopyd::serve::listen(&settings.listen, &collector.certificate(), &collector.unheard());
     let site = MachineSite::new(dir.path(), &settings, Shared::new(collector));
-    thread::spawn(move || server::serve(doors, &site));
+    thread::spawn(move || server::serve(endpoints, &site));
     ip("link set lo up");
     for address in ["10.9.9.1", "10.9.9.2"] {
         // What this machine sends to itself comes in by `lo`, which is not listened on: a far one has to ask.
@@ -208,8 +212,12 @@ fn in_a_network_of_its_own() {
             assert!(Instant::now() < until, "{address}: {said}");
             thread::sleep(Duration::from_millis(200));
         }
-        // By the loopback nobody gets in: it was not asked for.
-        assert!(std::net::TcpStream::connect("127.0.0.1:8080").is_err());
+        let out = in_far(&["curl", "--silent", "--max-time", "2", &url.replace("8080", "8081")]);
+        assert!(String::from_utf8_lossy(&out.stdout).contains("All is well"), "{out:?}");
+        // The loopback is listened on where that was asked for, and nowhere else.
+        assert!(std::net::TcpStream::connect("127.0.0.1:8080").is_ok());
+        assert!(std::net::TcpStream::connect("127.0.0.1:8081").is_err());
+        assert_eq!(unheard.all(), std::collections::BTreeMap::new());
         ip("link del vpn0");
         far.kill().unwrap();
         far.wait().unwrap();

@@ -1,4 +1,4 @@
-//! Where clients come in.
+//! Endpoints: where clients come in.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,11 +21,11 @@ impl Certificate {
     }
 }
 
-/// Listens where [`Door::renew`] found that it should.
+/// Listens where [`Endpoint::renew`] found that it should.
 pub type Renew = Box<dyn FnMut(&mut Option<TcpListener>) + Send>;
 
-/// A door.
-pub struct Door {
+/// A listening socket and its TLS settings.
+pub struct Endpoint {
     /// The socket; none while its interface is not there.
     pub listener: Option<TcpListener>,
     /// What TLS is spoken with; none where it is not.
@@ -34,7 +34,7 @@ pub struct Door {
     pub renew: Option<Renew>,
 }
 
-impl Door {
+impl Endpoint {
     /// One that stays as it is, without TLS.
     pub fn plain(listener: TcpListener) -> Self {
         Self { listener: Some(listener), certificate: None, renew: None }
