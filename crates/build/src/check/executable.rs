@@ -15,6 +15,7 @@ enum Runner {
     Local,
     RunParts,
     Agent,
+    Volume,
     Shell,
 }
 
@@ -42,6 +43,7 @@ fn runner(own: &Own) -> Option<Runner> {
         }
         ["etc", "monitor.d"] if name.ends_with(".sh") => Some(Runner::Agent),
         ["etc", "hoopy", "alert.d"] => Some(Runner::Agent),
+        ["etc", "hoopy", "unlock.d" | "backup.d"] => Some(Runner::Volume),
         ["usr", "local", "bin" | "sbin"] if is_program(&own.text) => Some(Runner::Shell),
         _ => None,
     }
@@ -60,6 +62,7 @@ fn mode(view: &View<'_>, own: &Own, runner: Runner) -> Option<Finding> {
         Runner::OpenRc | Runner::Local => "not executable: OpenRC passes it over",
         Runner::RunParts => "not executable: run-parts passes it over",
         Runner::Agent => "not executable: hoopyd passes it over",
+        Runner::Volume => "not executable: hoopyd cannot run it",
         Runner::Shell => "not executable: it cannot be run",
     };
     let fix = match own.from {

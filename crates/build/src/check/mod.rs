@@ -25,6 +25,7 @@ mod kernel;
 mod keys;
 pub(crate) mod litter;
 mod own;
+mod page;
 mod passwords;
 mod programs;
 mod runlevel;
@@ -190,6 +191,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(keys::check(view));
     findings.extend(passwords::check(view)?);
     findings.extend(secrets::check(view));
+    findings.extend(page::check(view));
     findings.extend(state::check(view));
     findings.extend(command_line::check(view));
     findings.extend(crlf::check(view));
