@@ -7,15 +7,20 @@ use hoopy_base::input;
 use hoopy_boot::monitor::{CERTIFICATE, KEY};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+use super::validity::{self, Validity};
 use super::watched::Stamp;
 use crate::http::Certificate;
 
 /// More than a chain of certificates has.
 const MAX_FILE: u64 = 256 << 10;
+
+/// A certificate that ends in fewer days should be renewed.
+const SOON: u64 = 14;
+const DAY: u64 = 86_400;
 
 /// The only protocol that is spoken inside.
 const HTTP_1: &[u8] = b"http/1.1";
@@ -26,6 +31,7 @@ pub struct CertificateFiles {
     key: PathBuf,
     stamps: Option<[Option<Stamp>; 2]>,
     problem: Option<String>,
+    until: Option<u64>,
     used: Certificate,
 }
 
@@ -33,7 +39,7 @@ impl CertificateFiles {
     /// Those of the machine whose root this is.
     pub fn new(root: &Path) -> Self {
         let (certificate, key) = (root.join(CERTIFICATE), root.join(KEY));
-        Self { certificate, key, stamps: None, problem: None, used: Certificate::default() }
+        Self { certificate, key, stamps: None, problem: None, until: None, used: Certificate::default() }
     }
 
     /// What TLS is spoken with: it follows the files.
@@ -48,7 +54,8 @@ impl CertificateFiles {
         if stamps != self.stamps {
             self.stamps = stamps;
             match self.read() {
-                Ok(config) => {
+                Ok((config, until)) => {
+                    self.until = Some(until);
                     self.used.replace(Some(Arc::new(config)));
                     self.problem = None;
                 }
@@ -58,22 +65,50 @@ impl CertificateFiles {
         self.problem.clone()
     }
 
-    fn read(&self) -> Result<ServerConfig, String> {
+    /// What should be known of the one that is used at this time: that it ends, or has.
+    pub fn ends(&self, now: u64) -> Option<String> {
+        let until = self.until?;
+        match until.saturating_sub(now) / DAY {
+            _ if now > until => Some("The page's certificate has expired".to_owned()),
+            0 => Some("The page's certificate expires within a day".to_owned()),
+            days if days < SOON => Some(format!("The page's certificate expires in {days} days")),
+            _ => None,
+        }
+    }
+
+    fn read(&self) -> Result<(ServerConfig, u64), String> {
         let [certificate, key] = [&self.certificate, &self.key].map(|path| {
             let named = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let read = input::read_up_to(path, MAX_FILE).map(Zeroizing::new);
             read.map_err(|error| format!("{named}: {error}"))
         });
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&certificate?).collect();
-        let chain = chain.map_err(|error| format!("page.crt: {error}"))?;
-        let key = PrivateKeyDer::from_pem_slice(&key?).map_err(|error| format!("page.key: {error}"))?;
+        let chain = chain.map_err(|error| format!("page.crt: expected certificates as PEM: {error}"))?;
+        let first = chain.first().ok_or("page.crt: expected a certificate as PEM, found none")?;
+        let validity = match validity::of(first) {
+            Some(Validity { first_version: true, .. }) => {
+                let hint = "openssl makes version 3 with -addext subjectAltName=DNS:NAME";
+                return Err(format!(
+                    "page.crt: expected a certificate of version 3, found version 1: {hint}"
+                ));
+            }
+            validity => validity.ok_or("page.crt: expected a certificate, found something else as PEM")?,
+        };
+        let key = PrivateKeyDer::from_pem_slice(&key?).map_err(|error| match error {
+            pem::Error::NoItemsFound => "page.key: expected a private key as PEM, found none".to_owned(),
+            error => format!("page.key: expected a private key as PEM: {error}"),
+        })?;
         let tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let tls =
             tls.with_protocol_versions(&[&rustls::version::TLS13]).map_err(|error| error.to_string())?;
-        // It refuses a key that belongs to another certificate.
         let mut tls =
-            tls.with_no_client_auth().with_single_cert(chain, key).map_err(|error| error.to_string())?;
+            tls.with_no_client_auth().with_single_cert(chain, key).map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    "page.key: expected the key of page.crt, found that of another certificate".to_owned()
+                }
+                error => format!("page.crt and page.key: {error}"),
+            })?;
         tls.alpn_protocols = vec![HTTP_1.to_vec()];
-        Ok(tls)
+        Ok((tls, validity.until))
     }
 }

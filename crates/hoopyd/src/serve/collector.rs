@@ -97,6 +97,9 @@ impl Collector {
                 "put a certificate into root/etc/hoopy/page.crt and hoopy secret set etc/hoopy/page.key";
             problem("certificate", format!("The page has no certificate that it can use ({reason})"), remedy)
         });
+        let ends = tls.then(|| self.certificate.ends(machine::now())).flatten().map(|what| {
+            problem("certificate-ends", what, "put a new one into root/etc/hoopy/page.crt, and its key")
+        });
         let password =
             self.settings.password.then(|| password::problem(&self.root)).flatten().map(|reason| {
                 let remedy = "run openssl passwd -6 | hoopy secret set etc/hoopy/page.password";
@@ -110,7 +113,7 @@ impl Collector {
                 remedy,
             )
         });
-        [certificate, password].into_iter().flatten().chain(unheard).collect()
+        [certificate, ends, password].into_iter().flatten().chain(unheard).collect()
     }
 }
 

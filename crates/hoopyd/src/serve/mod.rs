@@ -18,6 +18,7 @@ mod password;
 mod rings;
 mod site;
 mod unlocking;
+mod validity;
 mod watched;
 
 use std::path::Path;

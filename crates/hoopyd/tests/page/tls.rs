@@ -122,11 +122,37 @@ fn a_certificate_that_cannot_be_used_is_told_and_the_last_one_stays() {
     page.shared.look();
     let summary = page.shared.seen().status.summary.clone();
     assert!(summary.contains("The page has no certificate that it can use"), "{summary}");
+    assert!(summary.contains("page.key: expected the key of page.crt, found that of another"), "{summary}");
     assert!(page.get("/status.json", &RIGHT).ends_with("200"));
     fs::remove_file(page.path("etc/hoopy/page.crt")).unwrap();
     page.shared.look();
     let summary = page.shared.seen().status.summary.clone();
     assert!(summary.contains("page.crt: ") && summary.contains("root/etc/hoopy/page.crt"), "{summary}");
+}
+
+#[test]
+fn a_certificate_that_expires_soon_or_is_of_the_first_version_is_told() {
+    let page = Secure::new(&[]);
+    let etc = page.path("etc/hoopy");
+    let openssl = |args: &str| {
+        let mut openssl = Command::new("openssl");
+        let out = openssl.args(args.split(' ')).current_dir(&etc).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        page.shared.look();
+        page.shared.seen().status.summary.clone()
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=nas -keyout page.key";
+    assert!(!openssl(&format!("req -x509 {key} -days 15 -out page.crt")).contains("certificate"));
+    let told = openssl(&format!("req -x509 {key} -days 10 -out page.crt"));
+    let soon = |days| told.contains(&format!("The page's certificate expires in {days} days: put a new one"));
+    assert!(soon(9) || soon(10), "{told}");
+    openssl(&format!("req {key} -out page.csr"));
+    let told = openssl("x509 -req -in page.csr -signkey page.key -days 90 -out page.crt");
+    assert!(told.contains("expected a certificate of version 3, found version 1"), "{told}");
+    fs::write(etc.join("page.crt"), "").unwrap();
+    page.shared.look();
+    let told = page.shared.seen().status.summary.clone();
+    assert!(told.contains("page.crt: expected a certificate as PEM, found none"), "{told}");
 }
 
 #[test]

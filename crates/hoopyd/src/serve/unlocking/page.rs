@@ -36,7 +36,7 @@ pub fn html(host: &str, volumes: &[String]) -> String {
         <p id=\"hint\" class=\"notice\" hidden>Browsers have passkeys only where they trust the page: at a name whose certificate \
         they trust, or at localhost. Run <code>hoopy unlock HOST --passkey</code> on your computer, which opens this page there.</p>\n\
         <noscript><p class=\"notice\">Passkeys need JavaScript. <code>hoopy unlock HOST NAME</code> unlocks a volume without a browser.</p></noscript>\n\
-        {volumes}</main>\n<footer><a href=\"/\">How this machine is</a></footer>\n</body>\n</html>\n"
+        {volumes}</main>\n<footer><a href=\"/\">Machine status</a></footer>\n</body>\n</html>\n"
     )
 }
 
