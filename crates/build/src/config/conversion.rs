@@ -128,7 +128,7 @@ impl Conversion<'_> {
             secrets: self.secrets(w.secrets)?,
             monitor: w
                 .monitor
-                .map(|m| monitor::settings(m).map_err(|e| self.value("monitor.listen", e)))
+                .map(|m| monitor::settings(m).map_err(|(key, e)| self.value(key, e)))
                 .transpose()?,
             state: self.state(state, w.state, w.backup)?,
             dir: self.dir.to_owned(),

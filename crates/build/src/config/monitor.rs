@@ -6,8 +6,13 @@ use hoopy_boot::monitor::{Listen, PORT, Place, Settings};
 
 use super::hoopy_toml::{Access, Monitor};
 
-/// The settings of a page; what is wrong is with `listen`. When the image was built is known once there is a lock.
-pub fn settings(written: Monitor) -> Result<Settings, String> {
+/// The settings of a page, or the key that is wrong and why. When the image was built is known once there is a lock.
+pub fn settings(written: Monitor) -> Result<Settings, (&'static str, String)> {
+    written.names.iter().try_for_each(|name| check_name(name)).map_err(|error| ("monitor.names", error))?;
+    listening(written).map_err(|error| ("monitor.listen", error))
+}
+
+fn listening(written: Monitor) -> Result<Settings, String> {
     let Monitor { listen, access, names, update_days } = written;
     let mut settings = Settings::default();
     if let Some(texts) = listen {
@@ -26,9 +31,6 @@ pub fn settings(written: Monitor) -> Result<Settings, String> {
         return Err("expected at least one address, found none".to_owned());
     }
     add_local(&mut settings.listen);
-    for name in &names {
-        check_name(name)?;
-    }
     settings.password = access == Some(Access::Password);
     settings.names = names;
     settings.update_days = update_days.unwrap_or(settings.update_days);
@@ -75,7 +77,7 @@ fn check_name(name: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "expected in `names` a name alone, such as \"nas.example.org\", without https://, port, blanks or *, found {name:?}"
+        "expected a name alone, such as \"nas.example.org\", without https://, port, blanks or *, found {name:?}"
     ))
 }
 
@@ -111,7 +113,8 @@ mod tests {
 
     fn listens(listen: &[&str], access: Option<Access>) -> Result<Vec<String>, String> {
         let listen = Some(listen.iter().map(|text| (*text).to_owned()).collect());
-        let settings = settings(Monitor { listen, access, ..Monitor::default() })?;
+        let settings =
+            settings(Monitor { listen, access, ..Monitor::default() }).map_err(|(_, error)| error)?;
         Ok(settings.listen.iter().map(ToString::to_string).collect())
     }
 
@@ -163,7 +166,8 @@ mod tests {
         let with = |name: &str| settings(Monitor { names: vec![name.to_owned()], ..Monitor::default() });
         assert!(with("nas.example.org").is_ok());
         for name in ["", "https://nas", "nas:443", "my nas", "*.example.org", "nas/"] {
-            assert!(with(name).unwrap_err().contains("expected in `names` a name alone"), "{name}");
+            let (key, said) = with(name).unwrap_err();
+            assert!(key == "monitor.names" && said.contains("expected a name alone"), "{name}: {said}");
         }
     }
 }
