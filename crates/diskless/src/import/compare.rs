@@ -18,7 +18,7 @@ use super::installed::Database;
 use super::rules::{self, Rule};
 use super::secrets::{self, Policy, Secret};
 use crate::overlay::{Node, NodeKind, Overlay, Scope};
-use crate::report::{SecretFile, TransferReport};
+use crate::report::{SecretFile, TransferReport, counted};
 
 /// Links to places that are there only while a machine runs.
 const AT_RUN_TIME: [&[u8]; 7] = [b"media", b"mnt", b"proc", b"run", b"dev", b"tmp", b"sys"];
