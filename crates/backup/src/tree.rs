@@ -24,7 +24,7 @@ const MAX_ATTRIBUTE: usize = 64 << 10;
 const BUFFER: usize = 256 << 10;
 
 /// What a filesystem of btrfs calls itself (statfs(2)).
-const BTRFS: i64 = 0x9123_683e;
+const BTRFS: i128 = 0x9123_683e;
 
 /// The inodes of a btrfs subvolume: its root, and the empty directory in its place in a snapshot of what is around it
 /// (btrfs(5)).
@@ -168,7 +168,7 @@ fn is_mounted(path: &Path) -> bool {
 fn is_subvolume(path: &Path, meta: &Metadata) -> bool {
     meta.is_dir()
         && SUBVOLUME.contains(&meta.ino())
-        && statfs(path).is_ok_and(|found| i64::from(found.f_type) == BTRFS)
+        && statfs(path).is_ok_and(|found| i128::from(found.f_type) & 0xffff_ffff == BTRFS)
 }
 
 /// Opened without following a link that took its place meanwhile, and without waiting for the writer of a pipe.
