@@ -16,6 +16,12 @@ pub enum BackupError {
         /// Why.
         source: io::Error,
     },
+    /// A btrfs subvolume within a directory of the state: a snapshot does not hold what is in it.
+    #[error(
+        "/{0} is a btrfs subvolume, which a snapshot of the state leaves out: expected an ordinary directory; copy it into \
+         one and remove it with `btrfs subvolume delete`, or keep it outside the directories of `state`"
+    )]
+    Subvolume(String),
     /// The archive could not be written.
     #[error("write the backup: {0}")]
     Write(io::Error),

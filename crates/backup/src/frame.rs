@@ -1,6 +1,6 @@
 //! The archive in its zstd frame: one frame with a checksum, and nothing after it.
 
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Cursor, Read, Write};
 use std::path::Path;
 
 use hoopy_boot::state::stored_name;
@@ -13,6 +13,9 @@ use super::unpack as files;
 
 /// As `zstd -3`: as fast as a disk of the machine.
 const LEVEL: i32 = 3;
+
+/// What a frame begins with (RFC 8878, 3.1.1).
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// The largest window that is taken: the decoder's memory. Level 3 asks for 2 MiB.
 const WINDOW_LOG: u32 = 23;
@@ -61,7 +64,16 @@ fn framed(
     input: impl Read,
     read: impl FnOnce(&mut dyn Read) -> Result<Contents, BackupError>,
 ) -> Result<Contents, BackupError> {
-    let mut decoder = zstd::Decoder::new(input).map_err(|e| BackupError::damaged(&e))?.single_frame();
+    let mut input = input;
+    let mut start = Vec::with_capacity(MAGIC.len());
+    (&mut input).take(MAGIC.len() as u64).read_to_end(&mut start).map_err(|e| BackupError::damaged(&e))?;
+    if !MAGIC.starts_with(&start) || start.is_empty() {
+        let found = if start.is_empty() { "nothing" } else { "something else" }.to_owned();
+        return Err(BackupError::NotABackup { expected: "an archive in a zstd frame", found });
+    }
+    let mut decoder = zstd::Decoder::new(Cursor::new(start).chain(input))
+        .map_err(|e| BackupError::damaged(&e))?
+        .single_frame();
     decoder.window_log_max(WINDOW_LOG).map_err(|e| BackupError::damaged(&e))?;
     let mut archive = BufReader::new(decoder);
     let contents = read(&mut archive)?;

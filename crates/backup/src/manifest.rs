@@ -28,12 +28,16 @@ pub struct Manifest {
     pub made: u64,
     /// The directories, by path without the slash in front.
     pub directories: Vec<String>,
+    /// What is mounted within them, and is not in the backup; without the slash in front too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 impl Manifest {
     /// The manifest of a machine that runs `image`.
     pub fn new(name: &str, image: &str, made: u64, directories: Vec<String>) -> Self {
-        Self { version: VERSION, name: name.to_owned(), image: image.to_owned(), made, directories }
+        let (name, image, left_out) = (name.to_owned(), image.to_owned(), Vec::new());
+        Self { version: VERSION, name, image, made, directories, left_out }
     }
 
     /// Reads a manifest, and refuses one that is not valid.

@@ -14,6 +14,8 @@ pub struct Contents {
     pub manifest: Manifest,
     /// How many files, directories and links.
     pub entries: u64,
+    /// How many of them are files.
+    pub files: u64,
     /// Bytes of files.
     pub bytes: u64,
 }
@@ -97,11 +99,12 @@ pub fn backup(input: &mut dyn Read, sink: &mut BackupSink<'_>) -> Result<Content
     entries(input, &mut |header, content| {
         let Some(contents) = &mut contents else {
             let manifest = first(header, content)?;
-            contents = Some(Contents { manifest, entries: 0, bytes: 0 });
+            contents = Some(Contents { manifest, entries: 0, files: 0, bytes: 0 });
             return Ok(());
         };
         let entry = Entry::of(header, &contents.manifest)?;
         contents.entries += 1;
+        contents.files += u64::from(matches!(header.kind, Kind::File | Kind::Hardlink));
         contents.bytes += header.size;
         sink(&contents.manifest, &entry, content)
     })?;

@@ -7,7 +7,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
-use rustix::fs::{OFlags, lgetxattr, llistxattr, major, minor};
+use rustix::fs::{
+    AtFlags, CWD, OFlags, StatxAttributes, StatxFlags, lgetxattr, llistxattr, major, minor, statfs, statx,
+};
 
 use super::error::BackupError;
 use super::header::{BLOCK, Header, Kind};
@@ -20,6 +22,13 @@ const MAX_ATTRIBUTE: usize = 64 << 10;
 
 /// How much of a file is in memory at a time while it is copied.
 const BUFFER: usize = 256 << 10;
+
+/// What a filesystem of btrfs calls itself (statfs(2)).
+const BTRFS: i128 = 0x9123_683e;
+
+/// The inodes of a btrfs subvolume: its root, and the empty directory in its place in a snapshot of what is around it
+/// (btrfs(5)).
+const SUBVOLUME: [u64; 2] = [256, 2];
 
 /// The name of the directory in the archive that [`copy`] makes.
 const COPY: &str = "copy";
@@ -48,14 +57,17 @@ impl<W: Write> Archive<W> {
         Ok(self.out)
     }
 
-    /// Adds a directory with all that is in it on the same filesystem.
+    /// Adds a directory with all that is in it, but not what is mounted there.
+    ///
+    /// # Errors
+    /// [`BackupError::Subvolume`] where part of it would be lost.
     pub fn tree(&mut self, source: &Source) -> Result<(), BackupError> {
         let meta = fs::symlink_metadata(&source.dir).map_err(BackupError::io("read", &source.dir))?;
         if !meta.is_dir() {
             let kind = io::ErrorKind::NotADirectory.into();
             return Err(BackupError::io("read", &source.dir)(kind));
         }
-        let mut walk = Walk { archive: self, filesystem: meta.dev(), firsts: HashMap::new() };
+        let mut walk = Walk { archive: self, firsts: HashMap::new() };
         walk.add(&source.dir, source.path.as_bytes(), &meta)
     }
 
@@ -90,9 +102,8 @@ impl<W: Write> Archive<W> {
 
 struct Walk<'a, W> {
     archive: &'a mut Archive<W>,
-    filesystem: u64,
-    /// Files with several names: the first of them, by inode.
-    firsts: HashMap<u64, Vec<u8>>,
+    /// Files with several names: the first of them, by device and inode.
+    firsts: HashMap<(u64, u64), Vec<u8>>,
 }
 
 impl<W: Write> Walk<'_, W> {
@@ -100,9 +111,9 @@ impl<W: Write> Walk<'_, W> {
         let failed = || BackupError::io("read", at);
         let Some(mut header) = describe(at, name, meta).map_err(failed())? else { return Ok(()) };
         if header.kind == Kind::File && meta.nlink() > 1 {
-            match self.firsts.get(&meta.ino()) {
+            match self.firsts.get(&(meta.dev(), meta.ino())) {
                 Some(first) => (header.kind, header.size, header.target) = (Kind::Hardlink, 0, first.clone()),
-                None => drop(self.firsts.insert(meta.ino(), name.to_vec())),
+                None => drop(self.firsts.insert((meta.dev(), meta.ino()), name.to_vec())),
             }
         }
         match header.kind {
@@ -131,12 +142,33 @@ impl<W: Write> Walk<'_, W> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 other => other.map_err(BackupError::io("read", &path))?,
             };
-            if meta.dev() == self.filesystem {
-                self.add(&path, &[name, b"/", child.file_name().as_bytes()].concat(), &meta)?;
+            let name = [name, b"/", child.file_name().as_bytes()].concat();
+            if is_mounted(&path) {
+                continue;
             }
+            if is_subvolume(&path, &meta) {
+                return Err(BackupError::Subvolume(String::from_utf8_lossy(&name).into_owned()));
+            }
+            self.add(&path, &name, &meta)?;
         }
         Ok(())
     }
+}
+
+/// Whether something is mounted there (Linux 5.8 and later tell it).
+fn is_mounted(path: &Path) -> bool {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    statx(CWD, path, flags, StatxFlags::BASIC_STATS).is_ok_and(|found| {
+        found.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT)
+            && found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)
+    })
+}
+
+/// Whether a directory is a btrfs subvolume, or what a snapshot has in its place: an empty directory.
+fn is_subvolume(path: &Path, meta: &Metadata) -> bool {
+    meta.is_dir()
+        && SUBVOLUME.contains(&meta.ino())
+        && statfs(path).is_ok_and(|found| i128::from(found.f_type) & 0xffff_ffff == BTRFS)
 }
 
 /// Opened without following a link that took its place meanwhile, and without waiting for the writer of a pipe.
@@ -215,7 +247,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
         let unpacked = unpack::entries(&mut BufReader::with_capacity(BUFFER, reader), &[to.to_owned()]);
         // If reading failed, the archive ends early: report the reason, not the early end.
         match archived.join() {
-            Ok(Err(error @ BackupError::Io { .. })) => Err(error),
+            Ok(Err(error @ (BackupError::Io { .. } | BackupError::Subvolume(_)))) => Err(error),
             _ => unpacked.map(|_| ()),
         }
     })

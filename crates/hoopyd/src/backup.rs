@@ -9,14 +9,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use hoopy_backup::{Contents, Manifest, Source, seal};
 use hoopy_base::atomic::{Pending, Readers};
-use hoopy_boot::state::{Map, RESTORE};
+use hoopy_boot::state::{Directory, Map, RESTORE};
 use hoopy_secrets::{NoPrompt, Recipients};
 use rustix::fs::{Advice, fadvise};
 
 use crate::error::AgentError;
-use crate::snapshot::Snapshots;
+use crate::snapshot::Snapshotter;
 use crate::state::{self, Keep};
-use crate::{hooks, time};
+use crate::{hooks, mounts, time};
 
 /// What the names of backups end in.
 const ENDING: &str = ".tar.zst.age";
@@ -30,15 +30,25 @@ const RELEASE: &str = "etc/hoopy-release";
 /// [`AgentError`]; the archive has no end then.
 pub fn to_owner(root: &Path, out: impl Write) -> Result<(), AgentError> {
     let map = state::map(root)?;
-    consistent(root, &map, |keep| archive(root, &map, keep, BufWriter::new(out)).map(|_| ()))
+    let left_out = left_out(root, &map)?;
+    consistent(root, &map, |keep| archive(root, &map, keep, &left_out, BufWriter::new(out)).map(|_| ()))
+}
+
+/// A backup in the directory that the image names.
+#[derive(Debug)]
+pub struct Saved {
+    /// The file.
+    pub path: PathBuf,
+    /// What is mounted within the directories of the state, and is not in it.
+    pub left_out: Vec<String>,
 }
 
 /// Writes an encrypted backup to the directory that the image names, reads it back, and removes the oldest beyond the number
-/// to keep. Returns its path.
+/// to keep.
 ///
 /// # Errors
 /// [`AgentError`]; no backup is removed then.
-pub fn to_directory(root: &Path) -> Result<PathBuf, AgentError> {
+pub fn to_directory(root: &Path) -> Result<Saved, AgentError> {
     let map = state::map(root)?;
     let Some(backup) = &map.backup else { return Err(AgentError::NoBackup) };
     let dir = root.join(backup.to.trim_start_matches('/'));
@@ -50,11 +60,13 @@ pub fn to_directory(root: &Path) -> Result<PathBuf, AgentError> {
     let recipients =
         Recipients::parse(&backup.recipients).map_err(|e| AgentError::Recipients(e.to_string()))?;
     let path = dir.join(format!("{}-{}{ENDING}", map.name, time::stamp(now())));
+    let left_out = left_out(root, &map)?;
     consistent(root, &map, |keep| {
-        seal(&path, &recipients, &NoPrompt, |out| archive(root, &map, keep, out).map(|_| ())).map(|_| ())
+        seal(&path, &recipients, &NoPrompt, |out| archive(root, &map, keep, &left_out, out).map(|_| ()))
+            .map(|_| ())
     })?;
     prune(&dir, &map.name, backup.keep)?;
-    Ok(path)
+    Ok(Saved { path, left_out })
 }
 
 /// Does `work` with the state: as a snapshot has it, which was made between the two calls of the programs of `backup.d`, or
@@ -65,15 +77,38 @@ fn consistent(
     work: impl FnOnce(&Keep) -> Result<(), AgentError>,
 ) -> Result<(), AgentError> {
     let keep = state::keep(root, map)?;
-    let Some(snapshots) = Snapshots::of(root, &map.on)? else {
+    let Some(snapshotter) = Snapshotter::of(root, &map.on)? else {
         return hooks::around(root, || work(&keep));
     };
-    let snapshot = hooks::around(root, || snapshots.take())?;
+    let snapshot = hooks::around(root, || snapshotter.take())?;
     work(&Keep::of(&snapshot.dir()))?;
     snapshot.remove()
 }
 
-fn archive<W: Write>(root: &Path, map: &Map, keep: &Keep, out: W) -> Result<W, AgentError> {
+/// What is mounted within the directories of the state, where they are used or where they are kept. A snapshot does not show
+/// it.
+fn left_out(root: &Path, map: &Map) -> Result<Vec<String>, AgentError> {
+    let keep = state::keep(root, map)?;
+    let mut found = Vec::new();
+    for Directory { path, .. } in &map.directories {
+        let place = keep.place(path);
+        let kept = Path::new("/").join(place.strip_prefix(root).unwrap_or(&place));
+        for at in [format!("/{path}"), kept.display().to_string()] {
+            found.extend(mounts::below(root, &at).into_iter().map(|rest| format!("{path}/{rest}")));
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+fn archive<W: Write>(
+    root: &Path,
+    map: &Map,
+    keep: &Keep,
+    left_out: &[String],
+    out: W,
+) -> Result<W, AgentError> {
     let mut sources = Vec::new();
     for directory in &map.directories {
         let (path, dir) = (directory.path.clone(), keep.place(&directory.path));
@@ -84,7 +119,8 @@ fn archive<W: Write>(root: &Path, map: &Map, keep: &Keep, out: W) -> Result<W, A
         }
     }
     let directories = sources.iter().map(|source| source.path.clone()).collect();
-    let manifest = Manifest::new(&map.name, &image(root), now(), directories);
+    let mut manifest = Manifest::new(&map.name, &image(root), now(), directories);
+    manifest.left_out = left_out.to_vec();
     Ok(hoopy_backup::write(out, &manifest, &sources)?)
 }
 

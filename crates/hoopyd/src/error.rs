@@ -25,7 +25,7 @@ pub enum AgentError {
         reason: String,
     },
     /// There is no identity, or not one that can be used.
-    #[error("the machine's identity: {0}")]
+    #[error("cannot use the machine's identity: {0}")]
     Identity(String),
     /// A volume that this image has no key for.
     #[error("volume {0:?}: this image has no key for it")]
@@ -50,7 +50,7 @@ pub enum AgentError {
     )]
     NoBackup,
     /// The recipients in the image's settings cannot be used.
-    #[error("the recipients of backups: {0}")]
+    #[error("cannot read the backup recipients: {0}")]
     Recipients(String),
     /// A program of `backup.d` failed.
     #[error("{} {when}: {reason}", .program.display())]

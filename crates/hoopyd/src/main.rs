@@ -54,13 +54,16 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stdout(), "{}", state::text(&result));
             u8::from(!result.failures.is_empty() && !state::waits_for_owner(root, &result))
         }),
-        ["backup"] => backup::to_directory(root).map(|path| {
-            let _ = writeln!(io::stdout(), "{}", path.display());
+        ["backup"] => backup::to_directory(root).map(|saved| {
+            let _ = writeln!(io::stdout(), "{}", saved.path.display());
+            for path in &saved.left_out {
+                complain(&format!("hoopyd: left out: /{path}: something else is mounted there"));
+            }
             0
         }),
         ["backup", "--plain"] => backup::to_owner(root, io::stdout()).map(|()| 0),
         ["restore"] => backup::restore(root, io::stdin()).map(|contents| {
-            let _ = writeln!(io::stdout(), "{} files, restored at the next boot", contents.entries);
+            let _ = writeln!(io::stdout(), "{} entries, restored at the next boot", contents.entries);
             0
         }),
         _ => {

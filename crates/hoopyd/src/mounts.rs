@@ -26,3 +26,14 @@ pub fn at(root: &Path, path: &str) -> Option<Mount> {
         (target == path).then_some(Mount { source, kind })
     })
 }
+
+/// Where something is mounted below `path`, as paths from there: `path` itself does not count.
+pub fn below(root: &Path, path: &str) -> Vec<String> {
+    let mounts = fs::read_to_string(root.join(MOUNTS)).unwrap_or_default();
+    let targets = mounts.lines().filter_map(|line| line.split(' ').nth(1).map(unescape));
+    let below = |target: String| {
+        let rest = target.strip_prefix(path)?.strip_prefix('/')?;
+        (!rest.is_empty()).then(|| rest.to_owned())
+    };
+    targets.filter_map(below).collect()
+}

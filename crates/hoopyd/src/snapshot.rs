@@ -3,7 +3,7 @@
 //!
 //! | filesystem | made | read at | removed |
 //! |---|---|---|---|
-//! | btrfs | `btrfs subvolume snapshot -r ON ON/hoopy/snapshot` | there | `btrfs subvolume delete` |
+//! | btrfs | `btrfs subvolume snapshot -r ON ON/hoopy/snapshot` | `ON/hoopy/snapshot` | `btrfs subvolume delete` |
 //! | ZFS | `zfs snapshot DATASET@hoopy-backup` | `ON/.zfs/snapshot/hoopy-backup` | `zfs destroy` |
 //!
 //! One that a power cut left is removed by the next backup. A machine without the program (`btrfs-progs`, `zfs`) has no
@@ -32,7 +32,7 @@ const SUBVOLUME: u64 = 256;
 
 /// How the filesystem of the state makes snapshots.
 #[derive(Debug)]
-pub struct Snapshots {
+pub struct Snapshotter {
     program: PathBuf,
     make: Vec<String>,
     remove: Vec<String>,
@@ -44,9 +44,9 @@ pub struct Snapshots {
 
 /// A snapshot; dropped, it is removed.
 #[derive(Debug)]
-pub struct Snapshot(Option<Snapshots>);
+pub struct Snapshot(Option<Snapshotter>);
 
-impl Snapshots {
+impl Snapshotter {
     /// Those of the filesystem that is mounted at `on`, if it has any.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl Snapshots {
 impl Snapshot {
     /// What was at the mount point.
     pub fn dir(&self) -> PathBuf {
-        self.0.as_ref().map(|snapshots| snapshots.dir.clone()).unwrap_or_default()
+        self.0.as_ref().map(|snapshotter| snapshotter.dir.clone()).unwrap_or_default()
     }
 
     /// Removes it.
@@ -115,9 +115,9 @@ impl Snapshot {
     /// [`AgentError::Snapshot`] with what the program says.
     pub fn remove(mut self) -> Result<(), AgentError> {
         match self.0.take() {
-            Some(snapshots) => {
-                let removed = snapshots.run(&snapshots.remove);
-                drop(snapshots.lock);
+            Some(snapshotter) => {
+                let removed = snapshotter.run(&snapshotter.remove);
+                drop(snapshotter.lock);
                 removed
             }
             None => Ok(()),
@@ -128,8 +128,8 @@ impl Snapshot {
 impl Drop for Snapshot {
     fn drop(&mut self) {
         // The backup has failed already, and says why.
-        if let Some(snapshots) = self.0.take() {
-            let _ = snapshots.run(&snapshots.remove);
+        if let Some(snapshotter) = self.0.take() {
+            let _ = snapshotter.run(&snapshotter.remove);
         }
     }
 }

@@ -153,3 +153,53 @@ fn a_btrfs_is_read_from_a_snapshot_that_is_removed_afterwards() {
     assert_eq!(machine.saved(), "of later\n");
     assert!(!machine.path("persist/hoopy/snapshot").exists(), "the snapshot is removed");
 }
+
+#[test]
+#[ignore = "mounts a btrfs, which needs root: `cargo xtask prove` runs it where it can"]
+fn a_btrfs_subvolume_within_the_state_is_named_and_no_backup_is_made_without_it() {
+    let machine = Machine::new("/dev/loop0 /persist btrfs rw 0 0\n");
+    let _mounted = Mounted::new(&machine, &machine.path("persist"));
+    machine.write(DATA, "of now");
+    let program =
+        ["/usr/bin/btrfs", "/sbin/btrfs"].into_iter().find(|path| Path::new(path).exists()).unwrap();
+    let inner = machine.path("persist/hoopy/state/var-lib-app/inner");
+    assert!(Command::new(program).args(["subvolume", "create"]).arg(&inner).status().unwrap().success());
+    let refused = || backup::to_owner(machine.0.path(), Vec::new()).unwrap_err().to_string();
+    let expected = "/var/lib/app/inner is a btrfs subvolume, which a snapshot of the state leaves out";
+    let said = refused();
+    assert!(said.contains(expected), "without snapshots: {said}");
+    fs::create_dir_all(machine.path("sbin")).unwrap();
+    symlink(program, machine.path("sbin/btrfs")).unwrap();
+    let said = refused();
+    assert!(said.contains(expected), "in a snapshot: {said}");
+    assert!(!machine.path("persist/hoopy/snapshot").exists(), "the snapshot is removed");
+}
+
+#[test]
+#[ignore = "mounts a tmpfs, which needs root: `cargo xtask prove` runs it where it can"]
+fn a_filesystem_mounted_within_the_state_is_not_read() {
+    let machine = Machine::new("");
+    machine.write(DATA, "of now");
+    let at = machine.path("persist/hoopy/state/var-lib-app/inner");
+    fs::create_dir_all(&at).unwrap();
+    assert!(Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&at).status().unwrap().success());
+    let _mounted = Mounted(at.clone());
+    fs::write(at.join("other"), "elsewhere").unwrap();
+    let mut archive = Vec::new();
+    backup::to_owner(machine.0.path(), &mut archive).unwrap();
+    assert_eq!(hoopy_backup::check(&*archive).unwrap().files, 1, "the file that is not on it");
+}
+
+#[test]
+fn what_is_mounted_within_the_state_is_named_as_left_out_wherever_it_is_seen() {
+    let machine = Machine::new(
+        "/dev/vda2 /persist ext4 rw 0 0\n/dev/vda2 /var/lib/app ext4 rw 0 0\n\
+         /dev/vdb /var/lib/app/my\\040films xfs rw 0 0\n/dev/vdc /persist/hoopy/state/var-lib-app/inner xfs rw 0 0\n\
+         /dev/vdd /var/lib/application xfs rw 0 0\n",
+    );
+    machine.write(DATA, "of now");
+    let mut archive = Vec::new();
+    backup::to_owner(machine.0.path(), &mut archive).unwrap();
+    let left_out = hoopy_backup::check(&*archive).unwrap().manifest.left_out;
+    assert_eq!(left_out, ["var/lib/app/inner", "var/lib/app/my films"]);
+}

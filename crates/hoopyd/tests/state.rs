@@ -203,7 +203,7 @@ fn backups_of_the_machines_own_are_for_the_owner_and_the_oldest_go() {
     for old in ["nas-20200101T000000Z", "nas-20210101T000000Z", "other-20200101T000000Z"] {
         machine.write(&format!("tank/{old}.tar.zst.age"), "x");
     }
-    let path = backup::to_directory(machine.root()).unwrap();
+    let path = backup::to_directory(machine.root()).unwrap().path;
     let names = machine.backups();
     assert_eq!(names.len(), 3, "{names:?}");
     assert!(names.contains(&"nas-20210101T000000Z.tar.zst.age".to_owned()) && !names[0].contains("2020"));

@@ -148,8 +148,11 @@ pub(crate) fn opened<R: Read>(
             Err(age::DecryptError::InvalidMac) => return Err(DecryptError::Mac),
             Err(age::DecryptError::InvalidHeader) => return Err(DecryptError::Header),
             Err(other) => {
+                let refusal =
+                    identity.refusal().filter(|_| matches!(other, age::DecryptError::KeyDecryptionFailed));
+                let reason = refusal.map_or_else(|| other.to_string(), str::to_owned);
                 let identity = identity.name().to_owned();
-                unusable = unusable.or(Some(DecryptError::Identity { identity, reason: other.to_string() }));
+                unusable = unusable.or(Some(DecryptError::Identity { identity, reason }));
             }
         }
     }

@@ -1,8 +1,10 @@
 //! The identities that secrets are opened with: the owner's, in the files that age and ssh keep them in, or a machine's.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use age::{IdentityFile, ssh};
 
-use age::secrecy::ExposeSecret as _;
+use age::secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{MachineIdentity, Plaintext, Prompt, Recipient};
 
@@ -19,6 +21,7 @@ const MAX_WORK: u8 = 20;
 pub struct Identity {
     name: String,
     key: Box<dyn age::Identity>,
+    answer: Answer,
 }
 
 impl Identity {
@@ -29,6 +32,51 @@ impl Identity {
 
     pub(crate) fn key(&self) -> &dyn age::Identity {
         &*self.key
+    }
+
+    /// Why it could not be opened with what its passphrase was answered with, if that was asked for.
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is wrong with the last answer to the question for a passphrase, should it open nothing.
+type Answer = Arc<Mutex<Option<&'static str>>>;
+
+/// Takes note of how the question for a passphrase was answered: age tells only that a key was not opened.
+#[derive(Clone)]
+struct Noting<P> {
+    prompt: P,
+    answer: Answer,
+}
+
+impl<P: Prompt> Prompt for Noting<P> {
+    fn display_message(&self, message: &str) {
+        self.prompt.display_message(message);
+    }
+
+    fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Option<bool> {
+        self.prompt.confirm(message, yes, no)
+    }
+
+    fn request_public_string(&self, description: &str) -> Option<String> {
+        self.prompt.request_public_string(description)
+    }
+
+    fn request_passphrase(&self, description: &str) -> Option<SecretString> {
+        let given = self.prompt.request_passphrase(description);
+        let refusal = match &given {
+            None => {
+                "its passphrase was not given: without a terminal, name an identity that needs none, with --identity \
+                 FILE or in HOOPY_IDENTITY"
+            }
+            Some(text) if text.expose_secret().is_empty() => {
+                "the passphrase is empty: run it again to be asked again"
+            }
+            Some(_) => "wrong passphrase: run it again to be asked again",
+        };
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+        given
     }
 }
 
@@ -66,7 +114,10 @@ impl Identities {
     /// # Errors
     /// [`IdentityError`].
     pub fn add_file(&mut self, bytes: &[u8], name: &str, prompt: &impl Prompt) -> Result<(), IdentityError> {
-        let mut push = |key| self.0.push(Identity { name: name.to_owned(), key });
+        let answer = Answer::default();
+        let prompt = &Noting { prompt: prompt.clone(), answer: Arc::clone(&answer) };
+        let mut push =
+            |key| self.0.push(Identity { name: name.to_owned(), key, answer: Arc::clone(&answer) });
         let armored = bytes.trim_ascii_start().starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----");
         if armored || bytes.starts_with(AGE_FILE) {
             push(behind_passphrase(bytes, name, prompt)?);
@@ -86,7 +137,8 @@ impl Identities {
 
     /// Adds a machine's.
     pub fn add_machine(&mut self, identity: &MachineIdentity) {
-        self.0.push(Identity { name: "machine.age".to_owned(), key: Box::new(identity.key().clone()) });
+        let (name, key) = ("machine.age".to_owned(), Box::new(identity.key().clone()));
+        self.0.push(Identity { name, key, answer: Answer::default() });
     }
 
     /// Those of a machine alone.

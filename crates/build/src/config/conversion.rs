@@ -15,7 +15,7 @@ use super::branch::{BranchSource, EDGE, FALLBACK_BRANCH};
 use super::hoopy_toml::{self, HoopyToml, Port, Secrets};
 use super::monitor;
 use super::repository::{DEFAULT_MIRROR, INDEX, KINDS, Repository, without_scheme};
-use super::state::{self, StateFile};
+use super::state::{self, StateFile, StateLine};
 use super::system::{
     BEST, BackupSettings, Forward, Overrides, Program, SecretSettings, StateSettings, System,
 };
@@ -293,6 +293,20 @@ impl Conversion<'_> {
         let StateFile { lines, forgotten } = file.unwrap_or_default();
         if backup.is_some() && lines.is_empty() {
             let message = "expected the file `state`, which says what a backup holds, found none";
+            return Err(self.value("backup.to", message));
+        }
+        let holds = |line: &StateLine, to: &str| {
+            let below = to.trim_start_matches('/').strip_prefix(line.path.to_string().as_str());
+            below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if let Some(BackupSettings { to, .. }) = &backup
+            && let Some(line) = lines.iter().find(|line| holds(line, to))
+        {
+            let message = format!(
+                "expected a directory outside the state, found {to} in /{} of line {} of `state`: each backup would hold \
+                 those before it",
+                line.path, line.line
+            );
             return Err(self.value("backup.to", message));
         }
         Ok(StateSettings { lines, forgotten, is_there, on, backup })

@@ -8,6 +8,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 use hoopy_backup::{BackupError, Contents, check, seal};
 use hoopy_base::size;
 use hoopy_boot::secrets::AGENT;
+use hoopy_secrets::cipher::DecryptError;
 use hoopy_secrets::directory::NAME;
 use hoopy_secrets::stream::decrypting;
 use hoopy_secrets::{Identities, Recipients};
@@ -17,11 +18,16 @@ use serde::Serialize;
 use super::owner::Terminal;
 use super::{host, owner, secret};
 use crate::args::{Backup, Global};
+use crate::error::backup::{ANOTHER, OURS};
 use crate::error::{CommandError, Context as _, Exit, Result};
-use crate::output::{print, print_json};
+use crate::output::{note, print, print_json};
 
 /// Programs of `backup.d` may run before the first byte arrives: wait as long as writing this much to a slow stick takes.
 const SILENCE: u64 = 100 << 20;
+
+/// What age files begin with, and those that are armored (C2SP age.md).
+const AGE: &[u8] = b"age-encryption.org/";
+const ARMOR: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
 
 /// A backup as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -32,7 +38,9 @@ struct Shown {
     image: String,
     directories: Vec<String>,
     entries: u64,
+    files: u64,
     bytes: u64,
+    left_out: Vec<String>,
     decrypted: bool,
 }
 
@@ -60,11 +68,17 @@ pub fn run(global: &Global, own: &Backup) -> Result<Exit> {
 
 fn show(global: &Global, own: &Backup, file: &Path, contents: Contents, decrypted: bool) -> Result<()> {
     let size = file.metadata().context(format!("cannot read {}", file.display()))?.len();
-    let Contents { manifest, entries, bytes } = contents;
+    let Contents { manifest, entries, files, bytes } = contents;
     let file = file.display().to_string();
     if own.json {
         let (machine, image, directories) = (manifest.name, manifest.image, manifest.directories);
-        return print_json(&Shown { file, size, machine, image, directories, entries, bytes, decrypted });
+        let left_out = manifest.left_out;
+        let shown =
+            Shown { file, size, machine, image, directories, entries, files, bytes, left_out, decrypted };
+        return print_json(&shown);
+    }
+    for path in &manifest.left_out {
+        note(format!("warning: /{path} is not in the backup: something else is mounted there"));
     }
     if global.quiet {
         return print(format!("{file}\n"));
@@ -75,12 +89,18 @@ fn show(global: &Global, own: &Backup, file: &Path, contents: Contents, decrypte
         false => format!("read back; not decrypted: hoopy backup --verify {file} asks for your key"),
     };
     print(format!(
-        "backup     {file} ({})\nmachine    {}, image {}\nholds     {list}: {entries} files, {}\nchecked    {checked}\n",
+        "backup     {file} ({})\nmachine    {}, image {}\nholds     {list}: {}, {}\nchecked    {checked}\n",
         size::show(size),
         manifest.name,
         manifest.image,
+        counted(files),
         size::show(bytes),
     ))
+}
+
+/// A number of files.
+pub fn counted(files: u64) -> String {
+    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
 }
 
 /// `secrets/` of the system in the working directory, which may have an identity that a passphrase protects.
@@ -134,14 +154,10 @@ fn checker<'scope>(
 }
 
 fn could_be_decrypted(file: &Path, with: &Identities) -> Result<bool> {
-    let input = open(file)?;
-    match decrypting(BufReader::new(&input), with) {
-        Ok(plain) => check(plain).map(|_| true).map_err(Into::into),
-        Err(
-            hoopy_secrets::cipher::DecryptError::NoMatch
-            | hoopy_secrets::cipher::DecryptError::Identity { .. },
-        ) => Ok(false),
-        Err(error) => Err(error.into()),
+    match decrypting(BufReader::new(&open(file)?), with) {
+        Ok(plain) => check(plain).map(|_| true).context(file.display()),
+        Err(DecryptError::NoMatch | DecryptError::Identity { .. }) => Ok(false),
+        Err(error) => Err(not_opened(file, error)),
     }
 }
 
@@ -149,10 +165,43 @@ fn open(file: &Path) -> Result<File> {
     File::open(file).context(format!("cannot open {}", file.display()))
 }
 
+/// Why a backup cannot be decrypted. What helps with a secret, which git has, does not help with it.
+fn not_opened(file: &Path, error: DecryptError) -> CommandError {
+    let mut start = Vec::new();
+    let _ = File::open(file).and_then(|file| file.take(ARMOR.len() as u64).read_to_end(&mut start));
+    match error {
+        DecryptError::NoMatch | DecryptError::Identity { .. } => {
+            CommandError::from(error).context(file.display())
+        }
+        DecryptError::Header if start.is_empty() => {
+            CommandError::failed(format!("{}: expected a backup, found an empty file", file.display()))
+                .hint(ANOTHER)
+        }
+        DecryptError::Header if start == ARMOR => CommandError::failed(format!(
+            "{}: expected a backup as it was made, found an armored age file",
+            file.display()
+        ))
+        .hint("take the armor off: age -d -i KEY FILE | age -e -R secrets/recipients -o NEW"),
+        DecryptError::Header if !start.starts_with(AGE.get(..start.len()).unwrap_or(AGE)) => {
+            CommandError::failed(format!("{}: expected a backup, found no age file", file.display()))
+                .hint(OURS)
+        }
+        DecryptError::Header | DecryptError::TooLarge | DecryptError::Mac | DecryptError::Payload => {
+            let what = match error {
+                DecryptError::Header => "its header ends early, or was changed".to_owned(),
+                other => other.to_string(),
+            };
+            let message = format!("{}: the backup is damaged or cut short: {what}", file.display());
+            CommandError::failed(message).hint(ANOTHER)
+        }
+    }
+}
+
 /// Decrypts and checks all of a backup.
 pub fn verified(file: &Path, with: &Identities) -> Result<Contents> {
     let input = open(file)?;
-    Ok(check(decrypting(BufReader::new(&input), with)?)?)
+    let plain = decrypting(BufReader::new(&input), with).map_err(|error| not_opened(file, error))?;
+    check(plain).context(file.display())
 }
 
 /// Decrypts a backup into an unnamed file in `dir`, after all of it was checked.
@@ -160,14 +209,15 @@ pub fn in_the_clear(file: &Path, with: &Identities, dir: &Path) -> Result<(File,
     let contents = verified(file, with)?;
     let mut plain = tempfile::tempfile_in(dir).context(format!("cannot make a file in {}", dir.display()))?;
     copy(file, with, &mut plain)?;
-    plain.rewind().context("cannot read the backup")?;
+    plain.rewind().context(format!("cannot read {}", file.display()))?;
     Ok((plain, contents))
 }
 
 /// Writes the decrypted archive of a backup to `out`.
 pub fn copy(file: &Path, with: &Identities, out: &mut dyn Write) -> Result<()> {
     let input = open(file)?;
-    let mut plain: Box<dyn Read + '_> = decrypting(BufReader::new(&input), with)?;
-    io::copy(&mut plain, out).context("cannot copy the backup")?;
+    let mut plain: Box<dyn Read + '_> =
+        decrypting(BufReader::new(&input), with).map_err(|error| not_opened(file, error))?;
+    io::copy(&mut plain, out).context(format!("cannot copy {}", file.display()))?;
     Ok(())
 }

@@ -29,6 +29,7 @@ pub fn run(global: &Global, own: &Flash) -> Result<Exit> {
         return Err(CommandError::failed("not confirmed: nothing was written"));
     }
     let stop = Arc::new(AtomicBool::new(false));
+    super::owner::leave_signals();
     for signal in [SIGINT, SIGTERM] {
         // The second one ends it at once.
         signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))

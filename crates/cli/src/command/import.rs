@@ -28,11 +28,15 @@ pub fn run(global: &Global, own: &Import) -> Result<Exit> {
     let progress = Progress::new(global.quiet || own.json);
     let resources = Resources::open(global)?;
     let source = Source::parse(&own.source);
+    let mut asked = false;
     let overlay = source::read(
         &source,
         &mut Access {
             client: &resources.client,
-            passphrase: &mut |place: &str| passphrase(place, own.passphrase_file.as_deref()),
+            passphrase: &mut |place: &str| {
+                let again = std::mem::replace(&mut asked, true);
+                passphrase(place, own.passphrase_file.as_deref(), again)
+            },
             remote: &mut |script: &str, limit: u64| ask(&source, script, limit),
         },
     )?;
@@ -105,7 +109,7 @@ fn ask(source: &Source, script: &str, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The passphrase: the first line of a file, or what is typed at the terminal, where it is not shown.
-fn passphrase(place: &str, file: Option<&Path>) -> io::Result<Vec<u8>> {
+fn passphrase(place: &str, file: Option<&Path>, again: bool) -> io::Result<Vec<u8>> {
     if let Some(file) = file {
         let text = read_text(file, Kind::Text)?;
         return Ok(text.lines().next().unwrap_or_default().as_bytes().to_vec());
@@ -113,11 +117,16 @@ fn passphrase(place: &str, file: Option<&Path>) -> io::Result<Vec<u8>> {
     let terminal = std::fs::File::options().read(true).write(true).open("/dev/tty")?;
     let silent = super::owner::Silent::new(&terminal)?;
     let place = hoopy_base::terminal::harmless_line(place);
-    (&terminal).write_all(format!("passphrase of {place}: ").as_bytes())?;
+    let wrong = if again { "wrong passphrase; an empty line ends this\n" } else { "" };
+    (&terminal).write_all(format!("{wrong}passphrase of {place}: ").as_bytes())?;
     let mut line = Vec::new();
     let read = io::BufReader::new((&terminal).take(MAX_PASSPHRASE)).read_until(b'\n', &mut line);
     drop(silent);
     (&terminal).write_all(b"\n")?;
     read?;
-    Ok(line.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(line))
+    let line = line.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(line);
+    if line.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "an empty line ended the question"));
+    }
+    Ok(line)
 }

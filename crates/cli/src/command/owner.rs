@@ -1,11 +1,14 @@
 //! The owner at this computer: where the identities are, how hoopy asks for a passphrase, and where the agent is.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::thread::JoinHandle;
 
 use hoopy_base::input;
+use hoopy_base::terminal::harmless_line;
 use hoopy_boot::secrets::Open;
 use hoopy_build::config::System;
 use hoopy_build::road::OwnerKeys;
@@ -17,9 +20,13 @@ use hoopy_ship::disk::{DiskIdentity, Lasting};
 use hoopy_vm::Handover;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::flag::register_conditional_default;
+use signal_hook::iterator::{Handle, Signals};
+use signal_hook::low_level::emulate_default_handler;
 
 use crate::error::{CommandError, Context as _, Result};
-use crate::output::{note, prompt};
+use crate::output::note;
 
 /// Private keys of ssh that age can use.
 const SSH: [&str; 2] = ["id_ed25519", "id_rsa"];
@@ -166,12 +173,14 @@ pub fn on_disk(system: &System, fstab: &[u8], lasting: &Lasting) -> Result<Optio
 pub fn new_passphrase() -> Result<SecretString> {
     use hoopy_secrets::ExposeSecret as _;
     let ask = |text: &str| Terminal.request_passphrase(text);
-    let (first, second) = ask("New recovery passphrase")
-        .zip(ask("Repeat the passphrase"))
-        .ok_or_else(|| CommandError::failed("cannot ask for a passphrase: no terminal"))?;
-    let (one, other) = (first.expose_secret(), second.expose_secret());
-    if one != other || one.is_empty() {
-        return Err(CommandError::failed("the two passphrases differ, or are empty: nothing was written"));
+    let none = || CommandError::failed("cannot ask for a passphrase: no terminal");
+    let first = ask("New recovery passphrase").ok_or_else(none)?;
+    if first.expose_secret().is_empty() {
+        return Err(CommandError::failed("an empty passphrase protects nothing: nothing was written"));
+    }
+    let second = ask("Repeat the passphrase").ok_or_else(none)?;
+    if first.expose_secret() != second.expose_secret() {
+        return Err(CommandError::failed("the two passphrases differ: nothing was written"));
     }
     Ok(first)
 }
@@ -200,18 +209,26 @@ impl Prompt for Terminal {
     }
 }
 
+/// Isolation marks, which the crate age puts around names in its questions (Unicode, UAX #9).
+const MARKS: [char; 2] = ['\u{2068}', '\u{2069}'];
+
+/// Asks on the terminal itself: standard error may be a file.
+fn say(mut terminal: &File, question: &str) -> io::Result<()> {
+    terminal.write_all(harmless_line(&question.replace(MARKS, "")).as_bytes())
+}
+
 /// One line from the terminal; nothing where there is none.
 fn ask(question: &str, shown: bool) -> Option<String> {
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
     // Silent before it asks: a quick answer would be shown, and then forgotten.
     let silent = if shown { None } else { Some(Silent::new(&terminal).ok()?) };
-    prompt(question);
+    say(&terminal, question).ok()?;
     let mut line = String::with_capacity(MAX_ANSWER);
     let read = BufReader::with_capacity(MAX_ANSWER, io::Read::take(&terminal, MAX_ANSWER as u64))
         .read_line(&mut line);
     if silent.is_some() {
         drop(silent);
-        note("");
+        let _ = (&terminal).write_all(b"\n");
     }
     read.ok().filter(|&bytes| bytes > 0)?;
     let typed = line.trim_end_matches(['\r', '\n']).len();
@@ -219,24 +236,72 @@ fn ask(question: &str, shown: bool) -> Option<String> {
     Some(line)
 }
 
-/// A terminal that does not show what is typed, until this is dropped.
-pub struct Silent<'a> {
-    terminal: &'a File,
+/// What ends the program while it waits for an answer.
+const ENDINGS: [i32; 3] = [SIGINT, SIGQUIT, SIGTERM];
+
+/// Whether these signals do what they do by default. Once a signal was waited for, the crate signal-hook lets nothing happen
+/// where nobody waits for it any more.
+static BY_DEFAULT: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
+    let by_default = Arc::new(AtomicBool::new(true));
+    for signal in ENDINGS {
+        let _ = register_conditional_default(signal, Arc::clone(&by_default));
+    }
+    by_default
+});
+
+/// Leaves signals to the caller, whatever was asked before.
+pub fn leave_signals() {
+    BY_DEFAULT.store(false, Ordering::SeqCst);
+}
+
+/// A terminal that does not show what is typed, until this is dropped or a signal ends the program.
+pub struct Silent {
+    settings: Arc<Settings>,
+    signals: Handle,
+    waiting: Option<JoinHandle<()>>,
+}
+
+/// The terminal, and how it was.
+struct Settings {
+    terminal: File,
     before: Termios,
 }
 
-impl<'a> Silent<'a> {
-    pub fn new(terminal: &'a File) -> io::Result<Self> {
-        let before = tcgetattr(terminal)?;
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(terminal, OptionalActions::Flush, &silent)?;
-        Ok(Self { terminal, before })
+impl Settings {
+    fn put_back(&self) {
+        let _ = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
     }
 }
 
-impl Drop for Silent<'_> {
+impl Silent {
+    pub fn new(terminal: &File) -> io::Result<Self> {
+        let settings = Arc::new(Settings { before: tcgetattr(terminal)?, terminal: terminal.try_clone()? });
+        let by_default = &*BY_DEFAULT;
+        let mut signals = Signals::new(ENDINGS)?;
+        by_default.store(false, Ordering::SeqCst);
+        let handle = signals.handle();
+        let ended = Arc::clone(&settings);
+        let waiting = std::thread::spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                ended.put_back();
+                let _ = (&ended.terminal).write_all(b"\n");
+                // As if it had not been waited for: the shell sees which signal it was.
+                let _ = emulate_default_handler(signal);
+            }
+        });
+        let silent = Self { settings, signals: handle, waiting: Some(waiting) };
+        let mut modes = silent.settings.before.clone();
+        modes.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(terminal, OptionalActions::Flush, &modes)?;
+        Ok(silent)
+    }
+}
+
+impl Drop for Silent {
     fn drop(&mut self) {
-        let _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
+        self.settings.put_back();
+        BY_DEFAULT.store(true, Ordering::SeqCst);
+        self.signals.close();
+        let _ = self.waiting.take().map(JoinHandle::join);
     }
 }

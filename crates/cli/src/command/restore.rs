@@ -28,6 +28,12 @@ const DONE: &str = "hoopy-done\n";
 
 pub fn run(global: &Global, own: &Restore) -> Result<Exit> {
     owner::keep_to_itself();
+    if own.host.is_none() && !own.file.exists() && !own.file.to_string_lossy().contains('/') {
+        // `hoopy restore HOST` without a file.
+        let message = format!("cannot open {}: there is no such file", own.file.display());
+        let hint = "the one argument is the FILE: hoopy restore HOST FILE";
+        return Err(CommandError::usage(message).hint(hint));
+    }
     let identities = owner::identities(&own.keys.identity, &backup::secrets_dir())?;
     // All of it before the machine is asked: a wrong key or a damaged file changes nothing there.
     let contents = backup::verified(&own.file, &identities)?;
@@ -55,10 +61,13 @@ pub fn run(global: &Global, own: &Restore) -> Result<Exit> {
         return Err(CommandError::failed(format!("{}: {}", ssh.host(), harmless(said.trim()))));
     }
     if !global.quiet {
-        let Contents { manifest, entries, .. } = &contents;
+        let Contents { manifest, files, .. } = &contents;
         note(format!(
-            "{} has the backup of {} ({entries} files), and restores it at its next boot: ssh {} reboot",
-            host.name, manifest.name, host.name
+            "{} has the backup of {} ({}), and restores it at its next boot: ssh {} reboot",
+            host.name,
+            manifest.name,
+            backup::counted(*files),
+            host.name
         ));
     }
     Ok(Exit::Success)

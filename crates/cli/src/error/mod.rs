@@ -4,7 +4,7 @@
 //! Libraries have typed errors, whose messages are whole: each contains its cause. What kind they are, and which hint
 //! fits, is decided here, in matches without `_`: a new variant does not compile until both are decided for it.
 
-mod backup;
+pub mod backup;
 mod build;
 mod diskless;
 mod exit;

@@ -316,6 +316,68 @@ fn the_recovery_passphrase_opens_the_secrets_of_a_system_in_another_directory() 
     assert!(went_well, "{said}");
 }
 
+/// A system whose only identity is behind a passphrase, and what asks for that: hoopy's arguments.
+fn behind_a_passphrase() -> (System, &'static str) {
+    let system = System::with("build");
+    let (key, recipient) = hoopy_secrets::owner::generate();
+    let recipients = fs::read_to_string(system.path("secrets/recipients")).unwrap();
+    system.write("secrets/recipients", &format!("{recipients}{}\n", recipient.as_str()));
+    system.ok(&["secret", "rekey"]);
+    let passphrase = hoopy_secrets::SecretString::from("open sesame".to_owned());
+    let sealed = hoopy_secrets::cipher::encrypt_with_passphrase(&key, passphrase).unwrap();
+    fs::write(system.path("secrets/recovery.age"), sealed).unwrap();
+    fs::remove_dir_all(system.home.path(".config")).unwrap();
+    (system, "-C hello secret show /etc/app/token")
+}
+
+#[test]
+fn a_wrong_passphrase_an_empty_one_and_no_terminal_are_told_apart() {
+    let (system, show) = behind_a_passphrase();
+    for (typed, expected) in [("sesame", "wrong passphrase"), ("", "the passphrase is empty")] {
+        let (said, went_well) = typing(&system.home, show, typed);
+        assert!(!went_well && said.contains(expected), "{typed:?}: {said}");
+        assert!(!said.contains(['\u{2068}', '\u{2069}']), "{said:?}");
+    }
+    let mut command = system.home.command_of(Path::new("setsid"), &["--wait", env!("CARGO_BIN_EXE_hoopy")]);
+    let output = command.args(show.split(' ')).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("without a terminal, name an identity that needs none"), "{said}");
+}
+
+#[test]
+fn a_signal_at_the_question_for_a_passphrase_leaves_the_terminal_with_its_echo() {
+    let (system, show) = behind_a_passphrase();
+    let hoopy = env!("CARGO_BIN_EXE_hoopy");
+    for signal in ["INT", "TERM"] {
+        // What is asked goes to the terminal, although standard error does not.
+        let line = format!(
+            "sh -c 'trap : INT; {hoopy} {show} 2>log & pid=$!; (read x; kill -{signal} $pid) <go; wait $pid; stty -a'"
+        );
+        let fifo = system.home.path("go");
+        let _ = fs::remove_file(&fifo);
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let mut command =
+            system.home.command_of(Path::new("timeout"), &["100", "script", "-qefc", &line, "/dev/null"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let (mut said, mut asked) = (Vec::new(), false);
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = output.read(&mut buffer) {
+            said.extend(&buffer[..count]);
+            if !asked && has(&said, b"passphrase") {
+                asked = true;
+                fs::write(&fifo, "now\n").unwrap();
+            }
+        }
+        drop(input);
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(
+            child.wait().is_ok() && said.contains(" echo ") && !said.contains("-echo "),
+            "{signal}: {said}"
+        );
+    }
+}
+
 #[test]
 fn a_build_without_the_agent_says_how_to_get_it() {
     let system = System::with("disk");

@@ -18,7 +18,7 @@ use super::installed::Database;
 use super::rules::{self, Rule};
 use super::secrets::{self, Policy, Secret};
 use crate::overlay::{Node, NodeKind, Overlay, Scope};
-use crate::report::{SecretFile, TransferReport};
+use crate::report::{SecretFile, TransferReport, counted};
 
 /// Links to places that are there only while a machine runs.
 const AT_RUN_TIME: [&[u8]; 7] = [b"media", b"mnt", b"proc", b"run", b"dev", b"tmp", b"sys"];
@@ -77,9 +77,21 @@ impl Comparison<'_, '_> {
         }
         self.links();
         let (files, links) = (self.draft.files.len(), self.draft.links.len());
-        self.report.took("root/", format!("{files} files and {links} links"));
+        self.report.took("root/", format!("{} and {}", counted(files, "file"), counted(links, "link")));
+        let of_setup = self.draft.links_of_setup.len();
+        if of_setup > 0 {
+            self.report.took("setup.sh", format!("makes {}", counted(of_setup, "link")));
+        }
         if same > 0 {
-            self.report.took("not taken", format!("{same} files, which are as the packages have them"));
+            let (same, have) = (
+                counted(same, "file"),
+                if same == 1 {
+                    "which is as the package has it"
+                } else {
+                    "which are as the packages have them"
+                },
+            );
+            self.report.took("not taken", format!("{same}, {have}"));
         }
         Ok(())
     }
@@ -348,7 +360,7 @@ impl Comparison<'_, '_> {
             }
         }
         if !gone.is_empty() {
-            self.report.took("removed", format!("{} files of packages, in setup.sh", gone.len()));
+            self.report.took("removed", format!("{} of packages, in setup.sh", counted(gone.len(), "file")));
         }
         for path in gone {
             self.draft.line(Part::Removed, format!("rm -f {path}"));

@@ -15,7 +15,7 @@ use super::settings::{self, Settings};
 use super::world::{self, PackageLine};
 use super::write::Staging;
 use crate::overlay::{NodeKind, Overlay};
-use crate::report::TransferReport;
+use crate::report::{TransferReport, counted};
 use crate::source::Source;
 
 /// The kernel where nothing says which: that of Alpine's standard medium.
@@ -49,7 +49,11 @@ pub fn settings_of(
     let release = overlay.hints.release.clone().or_else(|| Some(of_root).filter(|text| !text.is_empty()));
     let own = overlay.text("etc/hostname")?;
     let own = own.lines().next().map(str::trim).filter(|name| !name.is_empty());
-    let name = settings::name(own.or(overlay.hints.host.as_deref()));
+    let found = own.or(overlay.hints.host.as_deref());
+    let name = settings::name(found);
+    if let Some(found) = found.filter(|found| *found != name) {
+        report.look(format!("the host name {found:?} cannot name an image: hoopy.toml has name = {name:?}"));
+    }
     let cmdline = overlay
         .hints
         .cmdline
@@ -84,7 +88,7 @@ pub fn packages_of(
     report: &mut TransferReport,
 ) -> Result<Vec<PackageLine>, ImportError> {
     let mut lines = world::packages(&overlay.text("etc/apk/world")?, report);
-    report.took("packages", format!("{} lines of etc/apk/world", lines.len()));
+    report.took("packages", format!("{} of etc/apk/world", counted(lines.len(), "line")));
     if options.kernel.is_none() && lines.iter().any(is_kernel) {
         return Ok(lines);
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use hoopy_base::atomic::{Readers, replace_file};
 use hoopy_build::config::Overrides;
 use hoopy_secrets::cipher::encrypt_with_passphrase;
-use hoopy_secrets::directory::RECOVERY;
+use hoopy_secrets::directory::{MACHINE, MACHINE_PUB, NAME, RECOVERY, SecretsError};
 use hoopy_secrets::owner::generate;
 use hoopy_secrets::{Recipient, Secrets};
 
@@ -20,6 +20,11 @@ use crate::output::note;
 pub fn run(global: &Global, own: &SecretInit) -> Result<()> {
     let here = Path::new(crate::command::HERE);
     let system = crate::command::system(here, global, Overrides::default())?;
+    // Before anybody types a passphrase for nothing.
+    let dir = here.join(NAME);
+    if [MACHINE, MACHINE_PUB].iter().any(|name| dir.join(name).exists()) {
+        return Err(SecretsError::AlreadyInitialised(dir).into());
+    }
     let mut lines = recipients(global, own)?;
     let recovery = if own.recovery { Some(recovery(&mut lines)?) } else { None };
     let secrets = Secrets::initialise(here, &lines, &Terminal)?;

@@ -64,7 +64,7 @@ fn a_plug_pulled_during_the_first_copy_or_a_backup_loses_nothing() {
         "state is there: /var/lib/app, /var/lib/more"
     );
     machine.kill();
-    machine.say(&format!("seed {}: {} plugs were pulled, and it is well", choice.seed, choice.kills));
+    machine.say(&format!("seed {}: {} power cuts, no data lost", choice.seed, choice.kills));
 }
 
 /// Switches the machine on, and pulls its plug from the moment on that its service begins; how long after that.
