@@ -322,7 +322,7 @@ mod tests {
         };
         let source = Source::Path("nas.apkovl.tar.gz".into());
         let report = import_over_nothing(&source, &overlay, options, context).unwrap().to_string();
-        for said in [".made-by-hand", "no account", "1 added in setup.sh", "1 files and 0 links"] {
+        for said in [".made-by-hand", "no account", "1 added in setup.sh", "1 file and 0 links"] {
             assert!(report.contains(said), "{said}: {report}");
         }
         assert!(!to.exists());
