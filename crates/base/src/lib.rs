@@ -3,6 +3,7 @@
 pub mod arch;
 pub mod atomic;
 pub mod beneath;
+pub mod count;
 pub mod destination;
 pub mod digest;
 pub mod glob;

@@ -50,11 +50,6 @@ pub struct SecretFile {
     pub kept: Option<String>,
 }
 
-/// A number of things, by what one of them is called.
-pub(crate) fn counted(number: usize, one: &str) -> String {
-    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
-}
-
 impl TransferReport {
     /// One with this first line.
     pub fn of(headline: String) -> Self {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use hoopy_backup::{BackupError, Contents, check, seal};
+use hoopy_base::count::counted;
 use hoopy_base::size;
 use hoopy_boot::secrets::AGENT;
 use hoopy_secrets::cipher::DecryptError;
@@ -93,14 +94,9 @@ fn show(global: &Global, own: &Backup, file: &Path, contents: Contents, decrypte
         size::show(size),
         manifest.name,
         manifest.image,
-        counted(files),
+        counted(files, "file"),
         size::show(bytes),
     ))
-}
-
-/// A number of files.
-pub fn counted(files: u64) -> String {
-    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
 }
 
 /// `secrets/` of the system in the working directory, which may have an identity that a passphrase protects.

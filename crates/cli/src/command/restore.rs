@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use hoopy_backup::Contents;
+use hoopy_base::count::counted;
 use hoopy_base::terminal::harmless;
 use hoopy_boot::secrets::AGENT;
 use hoopy_build::config::System;
@@ -66,7 +67,7 @@ pub fn run(global: &Global, own: &Restore) -> Result<Exit> {
             "{} has the backup of {} ({}), and restores it at its next boot: ssh {} reboot",
             host.name,
             manifest.name,
-            backup::counted(*files),
+            counted(*files, "file"),
             host.name
         ));
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use hoopy_base::count::counted;
 use hoopy_base::digest::ContentId;
 use hoopy_base::shell::quoted;
 use hoopy_build::stack::{Origin, Stack};
@@ -18,7 +19,7 @@ use super::installed::Database;
 use super::rules::{self, Rule};
 use super::secrets::{self, Policy, Secret};
 use crate::overlay::{Node, NodeKind, Overlay, Scope};
-use crate::report::{SecretFile, TransferReport, counted};
+use crate::report::{SecretFile, TransferReport};
 
 /// Links to places that are there only while a machine runs.
 const AT_RUN_TIME: [&[u8]; 7] = [b"media", b"mnt", b"proc", b"run", b"dev", b"tmp", b"sys"];

@@ -3,6 +3,7 @@
 use hoopy_apk::Record;
 use hoopy_apk::signature::KeyRing;
 use hoopy_base::arch::Arch;
+use hoopy_base::count::counted;
 use hoopy_build::config::System;
 use hoopy_build::context::Context;
 use hoopy_build::fetch;
@@ -15,7 +16,7 @@ use super::settings::{self, Settings};
 use super::world::{self, PackageLine};
 use super::write::Staging;
 use crate::overlay::{NodeKind, Overlay};
-use crate::report::{TransferReport, counted};
+use crate::report::TransferReport;
 use crate::source::Source;
 
 /// The kernel where nothing says which: that of Alpine's standard medium.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hoopy_base::count::counted;
 use hoopy_testing::{self as testing, Origin, Phases, Settings, TestOutcome, Verdict, Watch};
 
 use crate::error::Result;
@@ -52,10 +53,10 @@ impl TestsShown {
         let (memory, scripts) = (settings.memory >> 20, settings.tests.tests.len());
         let cpus = match settings.cpus {
             None => String::new(),
-            Some(cpus) => format!(" and {cpus} processor{}", plural(cpus as usize)),
+            Some(cpus) => format!(" and {}", counted(cpus, "processor")),
         };
-        let tests = plural(scripts);
-        self.line(&format!("{name}: {scripts} test{tests} of tests/, in a machine with {memory} MiB{cpus}"));
+        let tests = counted(scripts, "test");
+        self.line(&format!("{name}: {tests} of tests/, in a machine with {memory} MiB{cpus}"));
     }
 
     fn line(&self, text: &str) {
@@ -109,10 +110,6 @@ fn line(outcome: &TestOutcome, style: Style) -> String {
         out += &format!(": {found}");
     }
     out
-}
-
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 /// The times of the boot, as a bar.
