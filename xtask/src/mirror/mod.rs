@@ -4,8 +4,12 @@
 //! package can be packed again: files, owners, modes, checksums, scripts and triggers. Signed with a key of our
 //! own: this is a stand-in, for tests and for trying hoopy out, and no machine should be built from it.
 
+mod community;
+mod debian;
 mod extra;
 mod image;
+mod libraries;
+mod package;
 mod repack;
 mod source;
 
@@ -25,7 +29,7 @@ const KEY: &str = "hoopy-stand-in.rsa.pub";
 const BRANCH: &str = "v3.23";
 
 /// Changes whenever the mirror's contents do.
-const STAMP: &str = "3";
+const STAMP: &str = "4";
 
 /// Alpine's and QEMU's names of an architecture, Debian's, and the wheel with its digest.
 pub struct Target {
@@ -91,9 +95,10 @@ fn make(name: &str, targets: Vec<&Target>) -> anyhow::Result<PathBuf> {
     fs::write(work.join("keys").join(KEY), key.public_pem()?)?;
     fs::create_dir_all(work.join("private"))?;
     fs::write(work.join("private/hoopy-stand-in.rsa"), key.private_pem()?)?;
-    extra::prepare(&targets)?;
+    debian::prepare(&targets)?;
+    let extent = if targets.len() == TARGETS.len() { Extent::Complete } else { Extent::Demo };
     for target in targets {
-        build(target, &work, &key).with_context(|| format!("the mirror of {}", target.arch))?;
+        build(target, &work, &key, extent).with_context(|| format!("the mirror of {}", target.arch))?;
     }
     link_latest(&work)?;
     fs::write(work.join("stamp"), STAMP)?;
@@ -113,7 +118,16 @@ fn link_latest(mirror: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn build(target: &Target, work: &Path, key: &SigningKey) -> anyhow::Result<()> {
+/// How much a mirror holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// What `examples/hello` needs.
+    Demo,
+    /// What the other examples need beside that.
+    Complete,
+}
+
+fn build(target: &Target, work: &Path, key: &SigningKey, extent: Extent) -> anyhow::Result<()> {
     println!("mirror: {}: fetching the image that holds the packages", target.arch);
     let raw = source::raw_image(target)?;
     let image = image::Image::open(&raw)?;
@@ -123,16 +137,22 @@ fn build(target: &Target, work: &Path, key: &SigningKey) -> anyhow::Result<()> {
     let mut records = repack::all(&image, &main, key)?;
     println!("mirror: {}: {} packages repacked", target.arch, records.len());
     records.extend(extra::all(target, &main, key, &records)?);
+    let community = branch.join("community").join(target.arch);
+    fs::create_dir_all(&community)?;
+    let beyond = if extent == Extent::Complete && target.arch == "x86_64" {
+        community::all(target, &community, key, &records)?
+    } else {
+        Vec::new()
+    };
+    println!("mirror: {}: {} packages out of Debian's", target.arch, beyond.len());
     records.sort_by(|a, b| a.name.cmp(&b.name));
     let description = format!("{BRANCH} stand-in made by hoopy");
     fs::write(
         main.join("APKINDEX.tar.gz"),
         index::write(&Index { description: description.clone(), records }, key)?,
     )?;
-    let community = branch.join("community").join(target.arch);
-    fs::create_dir_all(&community)?;
-    let empty = Index { description, records: Vec::new() };
-    fs::write(community.join("APKINDEX.tar.gz"), index::write(&empty, key)?)?;
+    let beyond = Index { description, records: beyond };
+    fs::write(community.join("APKINDEX.tar.gz"), index::write(&beyond, key)?)?;
     image.extract_apk(&work.join("apk-root").join(target.arch))?;
     fs::remove_file(raw)?;
     Ok(())

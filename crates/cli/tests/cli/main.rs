@@ -46,6 +46,7 @@ mod run;
 mod secrets;
 mod secure_boot;
 mod stale;
+mod stand_ins;
 mod store;
 mod targets;
 mod terminal;
