@@ -40,8 +40,8 @@ use hoopy_boot::state;
 use hoopy_disk::{esp_line, fstab, populate};
 use hoopy_uki::{Section, read_headers, read_section};
 use hoopy_vm::{
-    Acceleration, Accelerator, Boot, Handover, KeptPartition, Network, Places, Platform, VmConfig, process,
-    scratch,
+    Acceleration, Accelerator, BlankDisk, Boot, Handover, KeptPartition, Network, Places, Platform, VmConfig,
+    process, scratch,
 };
 
 pub use bootstrap::BootstrapError;
@@ -73,6 +73,8 @@ pub struct Settings {
     pub network: Network,
     /// How many network cards it has.
     pub nics: u32,
+    /// Its blank disks.
+    pub disks: Vec<BlankDisk>,
     /// The image's `/etc/fstab`: the machine gets an empty disk for each that it names.
     pub fstab: Vec<u8>,
     /// Where `hoopy.toml` says that the EFI system partition is mounted.
@@ -234,7 +236,8 @@ impl TestRun<'_> {
         let size = settings.restore.as_ref().map_or(scratch::DEFAULT_SIZE, Restore::size);
         let mounts = fstab::parse(&settings.fstab);
         let esp = esp_line::of(&mounts, settings.esp.as_deref(), &[]);
-        let disks = scratch::make(&dir, &mounts, esp, size, &settings.places)?;
+        let blank = scratch::blank(&dir, &settings.disks)?;
+        let disks = scratch::make(&dir, &mounts, esp, size, &settings.places)?.with(blank);
         if let Some(restore) = &settings.restore {
             restore.put(&disks.disks, &settings.places)?;
         }

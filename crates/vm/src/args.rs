@@ -72,20 +72,24 @@ impl Args {
     }
 
     /// Adds a disk. The first is the one to boot from.
-    pub fn drive(mut self, id: &str, path: &Path, format: &str) -> Result<Self, VmError> {
+    pub fn drive(self, id: &str, path: &Path, format: &str) -> Result<Self, VmError> {
+        self.disk(id, path, format, None)
+    }
+
+    fn disk(mut self, id: &str, path: &Path, format: &str, serial: Option<&str>) -> Result<Self, VmError> {
         let file = path.to_str().ok_or_else(|| VmError::PathNotUtf8(path.to_owned()))?;
         let file = escaped(file);
         self.push(["-drive", &format!("if=none,id={id},format={format},discard=unmap,file={file}")]);
-        self.push(["-device", &format!("virtio-blk-pci,drive={id},bootindex={}", self.disks)]);
+        let serial = serial.map(|serial| format!(",serial={}", escaped(serial))).unwrap_or_default();
+        self.push(["-device", &format!("virtio-blk-pci,drive={id},bootindex={}{serial}", self.disks)]);
         self.disks += 1;
         Ok(self)
     }
 
     pub(super) fn scratch(self, disks: &[ScratchDisk]) -> Result<Self, VmError> {
-        disks
-            .iter()
-            .enumerate()
-            .try_fold(self, |args, (n, disk)| args.drive(&format!("scratch{n}"), &disk.path, "raw"))
+        disks.iter().enumerate().try_fold(self, |args, (n, disk)| {
+            args.disk(&format!("scratch{n}"), &disk.path, "raw", disk.serial.as_deref())
+        })
     }
 
     /// The disk with the machine's identity, read-only and known by its serial number.
@@ -151,5 +155,22 @@ mod tests {
         let args = machine(&given).finish().join(" ");
         assert!(args.starts_with("-M virt,gic-version=host -accel kvm -cpu host"), "{args}");
         assert!(args.contains("-bios /f/QEMU_EFI.fd"), "{args}");
+    }
+
+    #[test]
+    fn a_blank_disk_has_its_serial_number_and_others_have_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let disks = [crate::BlankDisk { size: 1 << 20, serial: "array-a".to_owned() }];
+        let mut disks = crate::scratch::blank(dir.path(), &disks).unwrap();
+        disks.push(ScratchDisk { serial: None, ..disks.first().unwrap().clone() });
+        let args = Args { args: Vec::new(), disks: 1 }.scratch(&disks).unwrap().finish();
+        let devices: Vec<&String> = args.iter().filter(|arg| arg.starts_with("virtio-blk-pci")).collect();
+        assert_eq!(
+            devices,
+            [
+                "virtio-blk-pci,drive=scratch0,bootindex=1,serial=array-a",
+                "virtio-blk-pci,drive=scratch1,bootindex=2"
+            ]
+        );
     }
 }

@@ -50,7 +50,7 @@ pub use handover::Handover;
 pub use network::Network;
 pub use partition::KeptPartition;
 pub use platform::Platform;
-pub use scratch::ScratchDisk;
+pub use scratch::{BlankDisk, ScratchDisk};
 pub use shown::Shown;
 pub use tools::{Firmware, Places};
 

@@ -7,9 +7,11 @@ use hoopy_base::input::{Kind, read_text};
 use hoopy_base::size;
 use hoopy_boot::layout::Layout;
 use hoopy_boot::release::FILE as RELEASE;
+use hoopy_boot::secrets::IDENTITY_SERIAL;
 use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
+use hoopy_vm::scratch::{BlankDisk, MAX_SERIAL};
 
 use super::branch::{BranchSource, EDGE, FALLBACK_BRANCH};
 use super::hoopy_toml::{self, HoopyToml, Port, Secrets};
@@ -29,6 +31,9 @@ const DEFAULT_MEMORY: u64 = 1 << 30;
 
 /// Most network cards of a virtual machine: each takes one of the 32 places on its PCI bus.
 const MAX_NICS: u32 = 8;
+
+/// Most blank disks of a virtual machine, for the same reason.
+const MAX_DISKS: usize = 16;
 
 /// How many backups of its own a machine keeps: a week of them.
 const DEFAULT_KEEP: u32 = 7;
@@ -117,6 +122,7 @@ impl Conversion<'_> {
             cpus: w.run.cpus,
             nics: self.nics(w.run.nics)?,
             run_network: w.run.network,
+            disks: self.disks(&w.run.disks)?,
             forwards: self.forwards(w.run.ports)?,
             layout: w.layout,
             menu: self.menu(w.menu, w.layout)?,
@@ -180,6 +186,33 @@ impl Conversion<'_> {
         }
         let message = format!("a machine with {nics} network cards: expected 1 to {MAX_NICS}");
         Err(self.value("run.nics", message))
+    }
+
+    fn disks(&self, written: &[hoopy_toml::Disk]) -> Result<Vec<BlankDisk>, ConfigError> {
+        let error = |message: String| self.value("run.disks", message);
+        if written.len() > MAX_DISKS {
+            return Err(error(format!("{} disks: expected at most {MAX_DISKS}", written.len())));
+        }
+        let mut taken = vec![IDENTITY_SERIAL];
+        let disk = |disk: &hoopy_toml::Disk| {
+            let size = size::parse(&disk.size).map_err(|e| error(e.to_string()))?;
+            let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            let serial = disk.serial.as_str();
+            if serial.is_empty() || serial.len() > MAX_SERIAL || !serial.chars().all(fits) {
+                let expected = format!("expected 1 to {MAX_SERIAL} letters, digits, `-` and `_`");
+                return Err(error(format!("the serial number {serial:?}: {expected}")));
+            }
+            Ok(BlankDisk { size, serial: serial.to_owned() })
+        };
+        let disks = written.iter().map(disk).collect::<Result<Vec<_>, _>>()?;
+        for disk in &disks {
+            let serial = disk.serial.as_str();
+            if taken.contains(&serial) {
+                return Err(error(format!("the serial number {serial:?} is taken: expected another one")));
+            }
+            taken.push(serial);
+        }
+        Ok(disks)
     }
 
     /// ssh(1) takes a leading dash for an option.
@@ -352,5 +385,41 @@ impl Conversion<'_> {
             Port::Pair(text) => text.parse().map_err(|e: String| self.value("run.ports", e)),
         };
         ports.iter().map(forward).collect()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn disks(toml: &str) -> Result<Vec<BlankDisk>, String> {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("packages"), "").unwrap();
+        std::fs::write(home.path().join("hoopy.toml"), format!("name = \"x\"\n{toml}")).unwrap();
+        System::load(home.path(), &Overrides::default()).map(|system| system.disks).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn disks_of_the_virtual_machine_have_a_size_and_a_serial_number() {
+        let found = disks("[[run.disks]]\nsize = \"2G\"\nserial = \"array-a\"\n");
+        assert_eq!(found, Ok(vec![BlankDisk { size: 2 << 30, serial: "array-a".to_owned() }]));
+        assert_eq!(disks(""), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn disks_that_no_machine_could_tell_apart_are_refused() {
+        let one = |serial: &str| format!("[[run.disks]]\nsize = \"1G\"\nserial = \"{serial}\"\n");
+        for (toml, expected) in [
+            (one("a") + &one("a"), "the serial number \"a\" is taken"),
+            (one(IDENTITY_SERIAL), "is taken: expected another one"),
+            (one("a,b"), "the serial number \"a,b\": expected 1 to 20 letters, digits, `-` and `_`"),
+            (one("123456789012345678901"), "expected 1 to 20 letters"),
+            (one("a").replace("1G", "much"), "run.disks"),
+            ((0..17).map(|n| one(&n.to_string())).collect(), "17 disks: expected at most 16"),
+        ] {
+            let error = disks(&toml).unwrap_err();
+            assert!(error.contains(expected), "{toml}: {error}");
+        }
     }
 }

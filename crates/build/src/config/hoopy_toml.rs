@@ -179,6 +179,21 @@ pub struct Run {
     pub ports: Option<Vec<Port>>,
     /// Whether the machine of `hoopy run` and `hoopy test` reaches other computers; this one it never does. Default: no.
     pub network: bool,
+    /// Blank disks of the machine of `hoopy run`, which keeps them, and `hoopy test`, whose are new each time: up to 16, beside
+    /// those for the lines of `root/etc/fstab`.
+    pub disks: Vec<Disk>,
+}
+
+/// A disk of the virtual machine, as `[[run.disks]]`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Disk {
+    /// How large it is, as `2G`. It takes room on this computer only as the machine writes; made larger here, it grows, and
+    /// it never shrinks.
+    pub size: String,
+    /// Its serial number, up to 20 letters, digits, `-` and `_`: the machine finds it as `/dev/disk/by-id/virtio-SERIAL`
+    /// where udev or mdev makes such links, and in `/sys/block/*/serial`.
+    pub serial: String,
 }
 
 /// Where `hoopy deploy` ships to.

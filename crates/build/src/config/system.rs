@@ -12,6 +12,7 @@ use hoopy_boot::secrets::Open;
 use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
+use hoopy_vm::scratch::BlankDisk;
 
 use super::World;
 use super::branch::BranchSource;
@@ -148,6 +149,8 @@ pub struct System {
     pub forwards: Vec<Forward>,
     /// Whether the virtual machine reaches other computers.
     pub run_network: bool,
+    /// Its blank disks.
+    pub disks: Vec<BlankDisk>,
     /// How images lie on the EFI system partition.
     pub layout: Layout,
     /// Seconds for which systemd-boot shows a menu; 0 where it shows none.
@@ -226,6 +229,7 @@ impl System {
             nics: _,
             forwards: _,
             run_network: _,
+            disks: _,
             host: _,
             esp: _,
             drift_ignore: _,

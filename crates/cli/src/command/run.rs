@@ -149,7 +149,8 @@ pub fn config(global: &Global, target: &Target, own: &Run) -> Result<VmConfig> {
     fs::create_dir_all(&dir).context(format!("cannot create {}", dir.display()))?;
     let mounts = fstab::parse(&table);
     let esp = esp_line::of(&mounts, system.esp.as_deref(), &[]);
-    let disks = scratch::make(&dir, &mounts, esp, SCRATCH, &places)?;
+    let blank = scratch::blank(&dir, &system.disks)?;
+    let disks = scratch::make(&dir, &mounts, esp, SCRATCH, &places)?.with(blank);
     for (mount, why) in &disks.skipped {
         note(format!(
             "warning: root/etc/fstab:{}: no disk for {} on {}: {why}",

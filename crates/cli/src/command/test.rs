@@ -120,6 +120,7 @@ fn settings(
         cpus,
         network: super::run::network(system),
         nics: system.nics,
+        disks: system.disks.clone(),
         fstab,
         esp: system.esp.clone(),
         identity,

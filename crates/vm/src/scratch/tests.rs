@@ -104,3 +104,21 @@ fn refuses_names_that_a_filesystem_cannot_have() {
 fn names_of_files_cannot_leave_their_directory() {
     assert_eq!(file_name(&Spec::Label("../a b".to_owned())), "LABEL=%2e%2e%2fa%20b");
 }
+
+#[test]
+fn a_blank_disk_is_kept_and_grows_and_is_no_skipped_line_of_fstab() {
+    let dir = tempfile::tempdir().unwrap();
+    let fstab = "/dev/disk/by-id/virtio-a /a btrfs\n/dev/sdb /b btrfs\n";
+    let disk = |size| BlankDisk { size, serial: "a".to_owned() };
+    let scratch = made(dir.path(), fstab).unwrap().with(blank(dir.path(), &[disk(2 << 20)]).unwrap());
+    let lines: Vec<usize> = scratch.skipped.iter().map(|(mount, _)| mount.line).collect();
+    assert_eq!((lines, scratch.disks.len(), scratch.disks[0].made), (vec![2], 1, true));
+    let path = &scratch.disks[0].path;
+    let length = || fs::metadata(path).unwrap().len();
+    assert_eq!(length(), 2 << 20);
+    fs::OpenOptions::new().write(true).open(path).unwrap().set_len(3 << 20).unwrap();
+    for (asked, found) in [(1 << 20, 3 << 20), (4 << 20, 4 << 20)] {
+        let again = blank(dir.path(), &[disk(asked)]).unwrap();
+        assert_eq!((again[0].made, length()), (false, found));
+    }
+}
