@@ -71,7 +71,10 @@ impl Deb {
 
     fn download(&self, dir: &Path) -> anyhow::Result<PathBuf> {
         fs::create_dir_all(dir)?;
-        chores::command(Command::new("apt-get").args(["download", "-qq", &self.request]).current_dir(dir))?;
+        // The directory is this user's alone, and apt's own user for downloads could not write to it.
+        let user = ["-o", "APT::Sandbox::User=root"];
+        let mut apt = Command::new("apt-get");
+        chores::command(apt.args(["download", "-qq"]).args(user).arg(&self.request).current_dir(dir))?;
         let file = fs::read_dir(dir)?.next().context("apt downloaded nothing")??.path();
         let out = Command::new("sha256sum").arg(&file).output()?;
         let found = String::from_utf8_lossy(&out.stdout).into_owned();
