@@ -23,6 +23,7 @@ mod test;
 mod tools;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -68,6 +69,9 @@ enum Chore {
         /// Put the results and the chart into docs/bench/, for the README.
         #[arg(long)]
         publish: bool,
+        /// How many seconds `boot` watches a machine at rest for what it writes to its disk.
+        #[arg(long, default_value_t = 60)]
+        idle: u64,
         /// Measure hoopy alone in this directory: how the benchmark starts itself as an ordinary user.
         #[arg(long, hide = true)]
         inside: Option<std::path::PathBuf>,
@@ -107,8 +111,8 @@ fn run(chore: Chore) -> anyhow::Result<()> {
         Chore::Book => book::run(),
         Chore::Oracle(amount) => oracle::run(&amount),
         Chore::Prove(amount) => prove::run(&amount),
-        Chore::Bench { what, packages, publish, inside } => {
-            bench::run(what, packages, publish, inside.as_deref())
+        Chore::Bench { what, packages, publish, idle, inside } => {
+            bench::run(what, packages, publish, Duration::from_secs(idle), inside.as_deref())
         }
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
     }

@@ -59,6 +59,9 @@ pub struct Settings {
     pub update_days: u32,
     /// When the newest package of the image was built, in seconds since 1970.
     pub built: u64,
+    /// Paths that may change while the machine runs, beside the usual ones: `[drift] ignore`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift_ignore: Vec<String>,
 }
 
 impl Default for Settings {
@@ -72,6 +75,7 @@ impl Default for Settings {
             names: Vec::new(),
             update_days: UPDATE_DAYS,
             built: 0,
+            drift_ignore: Vec::new(),
         }
     }
 }

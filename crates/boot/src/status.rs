@@ -6,7 +6,7 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
-pub use text::{duration, rows, text, verdict, volume_state};
+pub use text::{changed_files, duration, rows, text, verdict, volume_state};
 
 /// The version of [`Status`] that is written.
 pub const VERSION: u32 = 1;
@@ -50,6 +50,18 @@ pub struct Status {
     pub interfaces: Vec<Interface>,
     /// Services of OpenRC, where it is there.
     pub services: Option<Services>,
+    /// What the next reboot erases, where the root is in memory and the system tells when it was started.
+    #[serde(default)]
+    pub changed: Option<Changed>,
+}
+
+/// Files of the root that were changed since the machine was started, and that it therefore forgets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// How many.
+    pub files: u64,
+    /// The first of them, sorted. A directory stands for something that was removed from it.
+    pub first: Vec<String>,
 }
 
 /// The image that runs.

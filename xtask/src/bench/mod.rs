@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: hoopy beside the shell pipeline that it replaces, and beside a lower
 //! bound, in one run. Rounds take turns, so that a machine that is busy for a while is so for all of them.
 
+mod boot;
 mod chart;
 mod import;
 mod measure;
@@ -13,6 +14,7 @@ mod state;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
@@ -36,6 +38,8 @@ pub enum What {
     Scale,
     /// Backups beside `tar | zstd -3 | age`, and what fifty secrets cost.
     State,
+    /// A boot from power on to login, beside the same Alpine installed on a disk.
+    Boot,
     /// The import of an overlay over sixty packages that are in the store: it fails where that takes over 3 s.
     Import,
 }
@@ -46,6 +50,7 @@ pub fn run(
     what: Option<What>,
     packages: usize,
     published: bool,
+    idle: Duration,
     inside: Option<&Path>,
 ) -> anyhow::Result<()> {
     if let Some(dir) = inside {
@@ -64,6 +69,9 @@ pub fn run(
     if wanted(What::State) {
         state::run(&mirror::run()?)?;
     }
+    if wanted(What::Boot) {
+        boot::run(idle)?;
+    }
     if wanted(What::Import) {
         import::run(&mirror::run()?)?;
     }
@@ -74,7 +82,7 @@ pub fn run(
 fn publish() -> anyhow::Result<()> {
     let (from, to) = (chores::target().join("bench"), chores::root().join("docs/bench"));
     fs::create_dir_all(&to)?;
-    for file in ["results.json", "build.svg", "scale.json", "state.json"] {
+    for file in ["results.json", "build.svg", "scale.json", "state.json", "boot.json", "boot.svg"] {
         if from.join(file).exists() {
             fs::copy(from.join(file), to.join(file)).with_context(|| format!("publish {file}"))?;
         }

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use hoopy_base::count::counted;
 use hoopy_base::size::show;
 use hoopy_base::terminal::harmless_line;
 
-use super::{Severity, Status};
+use super::{Changed, Severity, Status};
 
 /// A status as lines: the sentence, what needs doing, and a row for each thing. Nothing in it acts on a terminal.
 pub fn text(status: &Status) -> String {
@@ -70,7 +71,18 @@ fn named(status: &Status) -> Vec<(&'static str, String)> {
     if let Some(services) = &status.services {
         rows.push(("services", format!("{} started", services.started)));
     }
+    if let Some(changed) = status.changed.as_ref().filter(|changed| changed.files > 0) {
+        rows.push(("changed", format!("{}, which the next reboot erases", changed_files(changed))));
+    }
     rows
+}
+
+/// How many files, and the first of them: `3 files: /etc/motd, /root/x, ...`.
+pub fn changed_files(changed: &Changed) -> String {
+    let shown = changed.first.join(", ");
+    let more =
+        if u64::try_from(changed.first.len()).unwrap_or(u64::MAX) < changed.files { ", ..." } else { "" };
+    format!("{}: {shown}{more}", counted(changed.files, "file"))
 }
 
 /// What is said of a volume.

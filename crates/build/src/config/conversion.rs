@@ -128,13 +128,13 @@ impl Conversion<'_> {
             menu: self.menu(w.menu, w.layout)?,
             host: w.deploy.host.map(|h| self.host(h)).transpose()?,
             esp: w.deploy.esp.map(|e| self.esp(e)).transpose()?,
-            drift_ignore: w.drift.ignore,
+            drift_ignore: w.drift.ignore.clone(),
             sign_command: w.trust.sign,
             signature_required: w.trust.required,
             secrets: self.secrets(w.secrets)?,
             monitor: w
                 .monitor
-                .map(|m| monitor::settings(m).map_err(|(key, e)| self.value(key, e)))
+                .map(|m| monitor::settings(m, w.drift.ignore).map_err(|(key, e)| self.value(key, e)))
                 .transpose()?,
             state: self.state(state, w.state, w.backup)?,
             dir: self.dir.to_owned(),

@@ -7,9 +7,10 @@ use hoopy_boot::monitor::{Listen, PORT, Place, Settings};
 use super::hoopy_toml::{Access, Monitor};
 
 /// The settings of a page, or the key that is wrong and why. When the image was built is known once there is a lock.
-pub fn settings(written: Monitor) -> Result<Settings, (&'static str, String)> {
+pub fn settings(written: Monitor, drift_ignore: Vec<String>) -> Result<Settings, (&'static str, String)> {
     written.names.iter().try_for_each(|name| check_name(name)).map_err(|error| ("monitor.names", error))?;
-    listening(written).map_err(|error| ("monitor.listen", error))
+    let settings = listening(written).map_err(|error| ("monitor.listen", error))?;
+    Ok(Settings { drift_ignore, ..settings })
 }
 
 fn listening(written: Monitor) -> Result<Settings, String> {

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use hoopy_base::report::Silent;
+use hoopy_boot::drift::Ignored;
 use hoopy_build::config::System;
 use hoopy_inspect::diff::{Became, Difference, Side};
-use hoopy_inspect::drift::{self, DriftError, Ignored, Listing};
+use hoopy_inspect::drift::{self, DriftError, Listing};
 use hoopy_ship::deploy::{MachineImages, Ssh};
 
 use super::host::{self, Connection, Host, answer};

@@ -3,6 +3,7 @@
 //! Every reader takes the root to read below, so that tests have machines of their own. What is not there, or does not
 //! parse, is left out: a page with a gap is of more use than none.
 
+pub mod changed;
 pub mod disks;
 pub mod hardware;
 pub mod hoopy;
@@ -14,14 +15,40 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hoopy_base::input;
+use hoopy_boot::drift::Ignored;
 use hoopy_boot::monitor::Settings;
-use hoopy_boot::status::{self, Status, Volume};
+use hoopy_boot::status::{self, Changed, Status, Volume};
+
+use crate::map;
 
 /// More than any file of `/proc` or `/sys` that is read here.
 const MAX_FILE: u64 = 256 << 10;
 
-/// Looks at the machine once. The states of volumes are asked of programs, which takes longer, and come from outside.
-pub fn look(root: &Path, settings: &Settings, volumes: &[Volume]) -> Status {
+/// What takes longer to find out than to read a file, and comes from outside.
+#[derive(Debug, Clone, Default)]
+pub struct Slow {
+    /// Volumes, whose states are asked of programs.
+    pub volumes: Vec<Volume>,
+    /// What the next reboot erases: a walk over the root.
+    pub changed: Option<Changed>,
+}
+
+impl Slow {
+    /// Finds it out.
+    pub fn look(root: &Path, ignored: &Ignored) -> Self {
+        Self { volumes: volumes::look(root), changed: changed::look(root, ignored) }
+    }
+}
+
+/// What changes on every boot, or may: what services write, what `hoopy.toml` names, and opened secrets.
+pub fn expected_changes(root: &Path, settings: &Settings) -> Ignored {
+    let secrets = map::read(root).map(|map| map.files).unwrap_or_default();
+    let secrets = secrets.into_iter().map(|file| file.path);
+    Ignored::new(&settings.drift_ignore.iter().cloned().chain(secrets).collect::<Vec<_>>())
+}
+
+/// Looks at the machine once.
+pub fn look(root: &Path, settings: &Settings, slow: &Slow) -> Status {
     let mut status = Status {
         version: status::VERSION,
         time: now(),
@@ -29,7 +56,7 @@ pub fn look(root: &Path, settings: &Settings, volumes: &[Volume]) -> Status {
         image: hoopy::image(root, settings),
         health: hoopy::health(root),
         secrets: hoopy::secrets(root),
-        volumes: volumes.to_vec(),
+        volumes: slow.volumes.clone(),
         uptime: hardware::uptime(root),
         memory: hardware::memory(root),
         load: hardware::load(root),
@@ -39,6 +66,7 @@ pub fn look(root: &Path, settings: &Settings, volumes: &[Volume]) -> Status {
         temperatures: hardware::temperatures(root),
         interfaces: hardware::interfaces(root),
         services: services::services(root),
+        changed: slow.changed.clone(),
         ..Status::default()
     };
     status.problems = problems::of(&status, settings.update_days);

@@ -11,7 +11,7 @@ use hoopy_boot::status::{Problem, Severity};
 
 use super::settings;
 use crate::error::AgentError;
-use crate::machine::{self, problems, volumes};
+use crate::machine::{self, Slow, problems};
 
 /// How long the page may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -53,7 +53,8 @@ pub fn status(root: &Path) -> Result<Vec<u8>, AgentError> {
     if let Ok(answer) = fetch(&settings) {
         return Ok(answer);
     }
-    let mut status = machine::look(root, &settings, &volumes::look(root));
+    let slow = Slow::look(root, &machine::expected_changes(root, &settings));
+    let mut status = machine::look(root, &settings, &slow);
     let problem = Problem {
         id: "agent".to_owned(),
         severity: Severity::Warning,

@@ -5,18 +5,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hoopy_boot::drift::Ignored;
 use hoopy_boot::monitor::{SCRIPTS, Settings};
-use hoopy_boot::status::{Problem, Severity, Status, Volume};
+use hoopy_boot::status::{Problem, Severity, Status};
 
 use super::certificate::CertificateFiles;
 use super::listen::Unheard;
 use super::rings::{EVERY, Rings};
 use super::{metrics, page, password};
 use crate::http::Certificate;
-use crate::machine::{self, problems, volumes};
+use crate::machine::{self, Slow, problems};
 
-/// How often the programs of volumes are asked.
-const VOLUMES_EVERY: Duration = Duration::from_secs(60);
+/// How often the programs of volumes are asked, and the root is walked.
+const SLOW_EVERY: Duration = Duration::from_secs(60);
 
 /// What was made of one look.
 #[derive(Debug, Default)]
@@ -36,7 +37,8 @@ pub struct Collector {
     root: PathBuf,
     settings: Settings,
     rings: Rings,
-    volumes: Vec<Volume>,
+    ignored: Ignored,
+    slow: Slow,
     asked: Option<Instant>,
     certificate: CertificateFiles,
     unheard: Unheard,
@@ -47,9 +49,10 @@ impl Collector {
     pub fn new(root: &Path, settings: Settings) -> Self {
         Self {
             root: root.to_owned(),
+            ignored: machine::expected_changes(root, &settings),
             settings,
             rings: Rings::default(),
-            volumes: Vec::new(),
+            slow: Slow::default(),
             asked: None,
             certificate: CertificateFiles::new(root),
             unheard: Unheard::default(),
@@ -68,11 +71,11 @@ impl Collector {
 
     /// One look.
     pub fn look(&mut self) -> Seen {
-        if self.asked.is_none_or(|asked| asked.elapsed() >= VOLUMES_EVERY) {
-            self.volumes = volumes::look(&self.root);
+        if self.asked.is_none_or(|asked| asked.elapsed() >= SLOW_EVERY) {
+            self.slow = Slow::look(&self.root, &self.ignored);
             self.asked = Some(Instant::now());
         }
-        let mut status = machine::look(&self.root, &self.settings, &self.volumes);
+        let mut status = machine::look(&self.root, &self.settings, &self.slow);
         problems::add(&mut status, self.problems());
         self.rings.push(&status);
         let scripts = scripts(&self.root);

@@ -120,6 +120,9 @@ fn hoopy(status: &Status, out: &mut Metrics) {
             number(image.built),
         );
     }
+    if let Some(changed) = &status.changed {
+        out.gauge("changed_files", "Files that the next reboot erases.", number(changed.files));
+    }
     let count = |severity| number(status.problems.iter().filter(|p| p.severity == severity).count() as u64);
     let counts = [("critical", count(Severity::Critical)), ("warning", count(Severity::Warning))];
     let counts = counts.map(|(severity, count)| (vec![("severity", severity)], count));

@@ -9,7 +9,6 @@
 //! The machine needs BusyBox and nothing of hoopy's. How scripts get there is the caller's affair ([`RunRemote`]), so that
 //! nothing here knows ssh.
 
-mod ignore;
 mod installed;
 mod listing;
 mod names;
@@ -20,11 +19,11 @@ use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 
+use hoopy_boot::drift::Ignored;
 use hoopy_boot::secrets::{MAP, Map};
 
 use crate::diff::{self, DiffError, Difference, Side};
 
-pub use ignore::Ignored;
 pub use installed::{AddedPackages, DATABASES, WORLD};
 pub use listing::{Listing, contents, list};
 pub use names::reserved;

@@ -2,7 +2,7 @@
 
 use hoopy_base::markup::escaped;
 use hoopy_base::size::show;
-use hoopy_boot::status::{Severity, Status, volume_state};
+use hoopy_boot::status::{Severity, Status, changed_files, volume_state};
 
 use super::super::chart::{Chart, Line, range};
 use super::super::rings::Rings;
@@ -127,6 +127,9 @@ pub fn machine(status: &Status) -> String {
         let down = services.failed.len() + services.crashed.len();
         let down = if down == 0 { String::new() } else { format!(", {down} down") };
         rows.push(("Services", format!("{} started{down}", services.started)));
+    }
+    if let Some(changed) = status.changed.as_ref().filter(|changed| changed.files > 0) {
+        rows.push(("Erased at reboot", changed_files(changed)));
     }
     let row = |(name, value): &(&str, String)| format!("<dt>{name}</dt><dd>{}</dd>\n", escaped(value));
     let rows: String = rows.iter().map(row).collect();

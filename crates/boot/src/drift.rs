@@ -1,4 +1,4 @@
-//! Paths that are expected to change while a machine runs.
+//! Paths that are expected to change while a machine runs: no drift, to `hoopy drift` and to the machine's page alike.
 //!
 //! A pattern is a path; `*` in it stands for any part of a name, and a directory for all that is in it.
 
