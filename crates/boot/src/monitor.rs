@@ -7,6 +7,7 @@
 //! /var/lib/hoopy/alerts.json       what they were told
 //! /etc/hoopy/page.crt              the certificate of the page and those above it, as PEM
 //! /etc/hoopy/page.key              its private key: a secret
+//! /etc/hoopy/page-readers.crt      certificates that readers' own are signed with, as PEM
 //! /etc/hoopy/page.password         the password's hash, as `openssl passwd -6` makes it: a secret
 //! ```
 
@@ -34,6 +35,9 @@ pub const CERTIFICATE: &str = "etc/hoopy/page.crt";
 /// Its private key, below the root.
 pub const KEY: &str = "etc/hoopy/page.key";
 
+/// The certificates of whoever signs those of readers, below the root.
+pub const READERS: &str = "etc/hoopy/page-readers.crt";
+
 /// The hash of the page's password, below the root.
 pub const PASSWORD: &str = "etc/hoopy/page.password";
 
@@ -53,6 +57,9 @@ pub struct Settings {
     /// Whether readers who come from elsewhere need the password.
     #[serde(default)]
     pub password: bool,
+    /// Whether they need a certificate of their own, signed with one of [`READERS`].
+    #[serde(default)]
+    pub certificates: bool,
     /// Names by which browsers may ask for the page, beside addresses, `localhost` and the machine's own name.
     pub names: Vec<String>,
     /// After how many days an image counts as old; 0 for never.
@@ -72,6 +79,7 @@ impl Default for Settings {
             version: VERSION,
             listen,
             password: false,
+            certificates: false,
             names: Vec::new(),
             update_days: UPDATE_DAYS,
             built: 0,

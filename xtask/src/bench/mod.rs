@@ -106,6 +106,25 @@ fn builds() -> anyhow::Result<()> {
     report::show(&figures, &as_user, &chores::target().join("bench/results.json"))
 }
 
+/// Copies hello without what was built of it.
+fn copy_hello(to: &Path) -> anyhow::Result<()> {
+    let hello = chores::root().join("examples/hello");
+    chores::command(Command::new("cp").arg("-r").arg(hello).arg(to))?;
+    let _ = fs::remove_dir_all(to.join("images"));
+    let _ = fs::remove_file(to.join("hoopy.lock"));
+    Ok(())
+}
+
+/// Makes a system a git repository, as its owner has it: in ours, everything below `target` is ignored.
+fn commit(system: &Path) -> anyhow::Result<()> {
+    let name = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"];
+    let commit = [&name[..], &["commit", "--quiet", "--message", "hello"]].concat();
+    for arguments in [&["init", "--quiet"][..], &["add", "."], &commit] {
+        chores::command(Command::new("git").arg("-C").arg(system).args(arguments))?;
+    }
+    Ok(())
+}
+
 /// Where everything of a benchmark is.
 struct Bench {
     hoopy: PathBuf,
@@ -121,28 +140,8 @@ impl Bench {
         let _ = fs::remove_dir_all(dir.join("work"));
         fs::create_dir_all(dir.join("work"))?;
         let system = dir.join("work/hello");
-        chores::command(
-            Command::new("cp").arg("-r").arg(chores::root().join("examples/hello")).arg(&system),
-        )?;
-        let _ = fs::remove_dir_all(system.join("images"));
-        let _ = fs::remove_file(system.join("hoopy.lock"));
-        // As its owner has it: in a repository of its own, and not in ours, which ignores everything below `target`.
-        for arguments in [
-            &["init", "--quiet"][..],
-            &["add", "."],
-            &[
-                "-c",
-                "user.name=bench",
-                "-c",
-                "user.email=bench@localhost",
-                "commit",
-                "--quiet",
-                "--message",
-                "hello",
-            ],
-        ] {
-            chores::command(Command::new("git").arg("-C").arg(&system).args(arguments))?;
-        }
+        copy_hello(&system)?;
+        commit(&system)?;
         let stub = PathBuf::from("/usr/lib/systemd/boot/efi/linuxx64.efi.stub");
         if std::env::consts::ARCH != "x86_64" {
             bail!("the benchmark's pipeline is written for x86_64");

@@ -2,7 +2,7 @@
 //! `passkeys/` that are for passkeys.
 
 use hoopy_base::input;
-use hoopy_boot::monitor::{CERTIFICATE, KEY, PASSWORD};
+use hoopy_boot::monitor::{CERTIFICATE, KEY, PASSWORD, READERS};
 use hoopy_secrets::directory::NAME;
 use hoopy_secrets::{Secrets, cipher, passkey};
 
@@ -39,6 +39,15 @@ pub fn check(view: &View<'_>) -> Vec<Finding> {
             format!("{NAME}/{KEY}.age"),
             missing("the key of the certificate"),
             "run `hoopy secret set etc/hoopy/page.key < page.key`",
+        );
+    }
+    if settings.certificates {
+        need(
+            READERS,
+            format!("root/{READERS}"),
+            "missing: the certificate that those of readers are signed with, without which the page lets nobody in"
+                .to_owned(),
+            "put it there as PEM: docs/agent.md shows how to make one",
         );
     }
     if settings.password {

@@ -81,7 +81,8 @@ pub struct Monitor {
     /// Where it listens: `ADDRESS:PORT` or `INTERFACE:PORT` each, with `https://` or `http://` in front. Default:
     /// `127.0.0.1:8080`, which `hoopy open` reaches over ssh.
     pub listen: Option<Vec<String>>,
-    /// Who may read it where it listens beyond the machine itself: whoever knows the `password`, or `anyone`.
+    /// Who may read it where it listens beyond the machine itself: whoever knows the `password`, has a `certificate`, or
+    /// `anyone`.
     pub access: Option<Access>,
     /// Names by which browsers reach it, beside addresses, `localhost` and the machine's name at home: `nas.example.org`.
     pub names: Vec<String>,
@@ -97,6 +98,8 @@ pub enum Access {
     Anyone,
     /// Whoever knows the password, whose hash is the secret `/etc/hoopy/page.password`.
     Password,
+    /// Whoever has a certificate signed with one of `/etc/hoopy/page-readers.crt`.
+    Certificate,
 }
 
 /// Where the directories that the file `state` lists are kept.

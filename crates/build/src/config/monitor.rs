@@ -33,6 +33,7 @@ fn listening(written: Monitor) -> Result<Settings, String> {
     }
     add_local(&mut settings.listen);
     settings.password = access == Some(Access::Password);
+    settings.certificates = access == Some(Access::Certificate);
     settings.names = names;
     settings.update_days = update_days.unwrap_or(settings.update_days);
     Ok(settings)
@@ -44,11 +45,13 @@ fn may_listen(text: &str, listen: &Listen, access: Option<Access>) -> Result<(),
     let expected = match access {
         _ if listen.is_loopback() => return Ok(()),
         Some(Access::Anyone) => return Ok(()),
+        Some(Access::Certificate) if listen.tls => return Ok(()),
+        Some(Access::Certificate) => "expected https:// in front: only TLS has certificates".to_owned(),
         Some(Access::Password) if listen.tls || text.starts_with("http://") => return Ok(()),
         Some(Access::Password) => format!(
             "expected https:// in front. Write http://{text} only for an encrypted tunnel: the password is sent unencrypted"
         ),
-        None => "expected `access = \"password\"` or `access = \"anyone\"` beside it, found none. Without `listen`, \
+        None => "expected `access = \"password\"`, `access = \"certificate\"` or `access = \"anyone\"` beside it, found none. Without `listen`, \
              `hoopy open` reaches the page over ssh"
             .to_owned(),
     };
@@ -114,8 +117,8 @@ mod tests {
 
     fn listens(listen: &[&str], access: Option<Access>) -> Result<Vec<String>, String> {
         let listen = Some(listen.iter().map(|text| (*text).to_owned()).collect());
-        let settings =
-            settings(Monitor { listen, access, ..Monitor::default() }).map_err(|(_, error)| error)?;
+        let settings = settings(Monitor { listen, access, ..Monitor::default() }, Vec::new())
+            .map_err(|(_, error)| error)?;
         Ok(settings.listen.iter().map(ToString::to_string).collect())
     }
 
@@ -125,6 +128,8 @@ mod tests {
         assert!(listens(&["0.0.0.0:80"], None).unwrap_err().contains("access = \"password\""));
         assert!(listens(&["wg0:80"], password).unwrap_err().contains("https://"));
         assert_eq!(listens(&["http://wg0:80"], password).unwrap(), ["wg0:80", "127.0.0.1:8080"]);
+        assert!(listens(&["http://wg0:80"], Some(Access::Certificate)).unwrap_err().contains("only TLS"));
+        assert!(listens(&["https://wg0:443"], Some(Access::Certificate)).is_ok());
         assert_eq!(listens(&["0.0.0.0:80"], Some(Access::Anyone)).unwrap(), ["0.0.0.0:80"]);
         assert_eq!(listens(&["[::1]:80"], None).unwrap(), ["[::1]:80"]);
     }
@@ -164,7 +169,8 @@ mod tests {
 
     #[test]
     fn names_are_names_alone() {
-        let with = |name: &str| settings(Monitor { names: vec![name.to_owned()], ..Monitor::default() });
+        let with =
+            |name: &str| settings(Monitor { names: vec![name.to_owned()], ..Monitor::default() }, Vec::new());
         assert!(with("nas.example.org").is_ok());
         for name in ["", "https://nas", "nas:443", "my nas", "*.example.org", "nas/"] {
             let (key, said) = with(name).unwrap_err();

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hoopy_base::input;
-use hoopy_boot::monitor::{CERTIFICATE, KEY};
-use rustls::ServerConfig;
+use hoopy_boot::monitor::{CERTIFICATE, KEY, READERS, Settings};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use zeroize::Zeroizing;
 
 use super::validity::{self, Validity};
@@ -25,11 +27,13 @@ const DAY: u64 = 86_400;
 /// The only protocol that is spoken inside.
 const HTTP_1: &[u8] = b"http/1.1";
 
-/// The two files, and what was made of them.
+/// The files, and what was made of them.
 pub struct CertificateFiles {
     certificate: PathBuf,
     key: PathBuf,
-    stamps: Option<[Option<Stamp>; 2]>,
+    /// What readers' certificates are signed with, where they need one.
+    readers: Option<PathBuf>,
+    stamps: Option<[Option<Stamp>; 3]>,
     problem: Option<String>,
     until: Option<u64>,
     used: Certificate,
@@ -37,9 +41,16 @@ pub struct CertificateFiles {
 
 impl CertificateFiles {
     /// Those of the machine whose root this is.
-    pub fn new(root: &Path) -> Self {
-        let (certificate, key) = (root.join(CERTIFICATE), root.join(KEY));
-        Self { certificate, key, stamps: None, problem: None, until: None, used: Certificate::default() }
+    pub fn new(root: &Path, settings: &Settings) -> Self {
+        Self {
+            certificate: root.join(CERTIFICATE),
+            key: root.join(KEY),
+            readers: settings.certificates.then(|| root.join(READERS)),
+            stamps: None,
+            problem: None,
+            until: None,
+            used: Certificate::default(),
+        }
     }
 
     /// What TLS is spoken with: it follows the files.
@@ -50,7 +61,11 @@ impl CertificateFiles {
     /// Looks whether the files were exchanged. One that cannot be used does not take the place of one that can. Gives what
     /// is wrong.
     pub fn look(&mut self) -> Option<String> {
-        let stamps = Some([Stamp::of(&self.certificate), Stamp::of(&self.key)]);
+        let stamps = Some([
+            Stamp::of(&self.certificate),
+            Stamp::of(&self.key),
+            self.readers.as_deref().and_then(Stamp::of),
+        ]);
         if stamps != self.stamps {
             self.stamps = stamps;
             match self.read() {
@@ -101,14 +116,31 @@ impl CertificateFiles {
         let tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let tls =
             tls.with_protocol_versions(&[&rustls::version::TLS13]).map_err(|error| error.to_string())?;
-        let mut tls =
-            tls.with_no_client_auth().with_single_cert(chain, key).map_err(|error| match error {
-                rustls::Error::InconsistentKeys(_) => {
-                    "page.key: expected the key of page.crt, found that of another certificate".to_owned()
-                }
-                error => format!("page.crt and page.key: {error}"),
-            })?;
+        let tls = match &self.readers {
+            Some(path) => tls.with_client_cert_verifier(readers(path)?),
+            None => tls.with_no_client_auth(),
+        };
+        let mut tls = tls.with_single_cert(chain, key).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                "page.key: expected the key of page.crt, found that of another certificate".to_owned()
+            }
+            error => format!("page.crt and page.key: {error}"),
+        })?;
         tls.alpn_protocols = vec![HTTP_1.to_vec()];
         Ok((tls, validity.until))
     }
+}
+
+/// Checks that a reader has a certificate signed with one of this file.
+fn readers(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let bytes = input::read_up_to(path, MAX_FILE).map_err(|error| format!("page-readers.crt: {error}"))?;
+    let expected = |error: String| format!("page-readers.crt: expected certificates as PEM: {error}");
+    let mut trusted = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&bytes) {
+        let certificate = certificate.map_err(|error| expected(error.to_string()))?;
+        trusted.add(certificate).map_err(|error| expected(error.to_string()))?;
+    }
+    let provider = Arc::new(ring::default_provider());
+    let checked = WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), provider).build();
+    checked.map_err(|error| expected(error.to_string()))
 }

@@ -50,11 +50,11 @@ impl Collector {
         Self {
             root: root.to_owned(),
             ignored: machine::expected_changes(root, &settings),
-            settings,
             rings: Rings::default(),
             slow: Slow::default(),
             asked: None,
-            certificate: CertificateFiles::new(root),
+            certificate: CertificateFiles::new(root, &settings),
+            settings,
             unheard: Unheard::default(),
         }
     }

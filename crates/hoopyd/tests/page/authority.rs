@@ -42,4 +42,16 @@ impl Authority {
             ["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth"];
         openssl(&[&["req"], &curve[..], &who[..], &usage[..], &["-CA"], &ca[..]].concat());
     }
+
+    /// The certificate of a reader and its key.
+    pub fn reader(&self) -> [String; 2] {
+        let at = |name: &str| self.0.path().join(name).to_str().unwrap().to_owned();
+        let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+        let who = ["-x509", "-days", "30", "-subj", "/CN=reader", "-addext", "extendedKeyUsage=clientAuth"];
+        let [key, certificate] = [at("reader.key"), at("reader.crt")];
+        let ca = [&at("ca.crt"), "-CAkey", &at("ca.key"), "-keyout", &key, "-out", &certificate];
+        let usage = ["-addext", "basicConstraints=critical,CA:FALSE", "-CA"];
+        openssl(&[&["req"], &curve[..], &who[..], &usage[..], &ca[..]].concat());
+        [certificate, key]
+    }
 }

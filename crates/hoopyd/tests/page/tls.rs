@@ -25,13 +25,18 @@ struct Secure {
 }
 
 impl Secure {
+    /// One that wants the password.
     fn new(files: &[(&str, &str)]) -> Self {
+        Self::with(files, Settings { password: true, ..Settings::default() })
+    }
+
+    fn with(files: &[(&str, &str)], settings: Settings) -> Self {
         let (dir, authority) = (Page::machine(files), Authority::new());
         authority.issue(dir.path(), "DNS:nas.home.arpa", "1");
         let hash = Command::new("openssl").args(["passwd", "-6", "right"]).output().unwrap();
         fs::write(dir.path().join("etc/hoopy/page.password"), hash.stdout).unwrap();
         let listen = vec!["https://[::]:443".parse().unwrap()];
-        let settings = Settings { password: true, listen, ..Settings::default() };
+        let settings = Settings { listen, ..settings };
         let collector = Collector::new(dir.path(), settings.clone());
         let certificate = collector.certificate();
         let shared = Shared::new(collector);
@@ -84,6 +89,30 @@ fn passwords_are_guessed_a_few_times_and_who_knows_it_reads_on() {
     assert!(page.get("/status.json", &RIGHT).ends_with("200"));
     // Guessed rightly in the end: too late.
     assert!(page.get("/", &["--user", "other:right"]).ends_with("429"));
+}
+
+#[test]
+fn with_certificates_a_reader_needs_one_of_the_right_signer() {
+    let page = Secure::with(&[], Settings { certificates: true, ..Settings::default() });
+    page.shared.look();
+    assert!(page.shared.seen().status.summary.contains("page-readers.crt: "), "nobody is let in by mistake");
+    let [readers, others] = [Authority::new(), Authority::new()];
+    fs::copy(readers.certificate(), page.path("etc/hoopy/page-readers.crt")).unwrap();
+    page.shared.look();
+    let own = readers.reader();
+    let with = |reader: &[String; 2]| {
+        page.get("/status.json", &["--cert", reader[0].as_str(), "--key", reader[1].as_str()])
+    };
+    assert!(with(&own).ends_with("200"));
+    let foreign = with(&others.reader());
+    assert!(foreign.ends_with("000") || foreign.contains("alert"), "{foreign}");
+    let without = page.get("/status.json", &[]);
+    assert!(!without.contains("\"host\"") && without.contains("certificate required"), "{without}");
+    // Another signer counts for the next client.
+    fs::copy(others.certificate(), page.path("etc/hoopy/page-readers.crt")).unwrap();
+    page.shared.look();
+    assert!(with(&others.reader()).ends_with("200"));
+    assert!(!with(&own).contains("\"host\""));
 }
 
 #[test]

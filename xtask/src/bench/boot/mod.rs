@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::chart;
+use super::{chart, commit, copy_hello};
 use crate::{chores, mirror, setup};
 use machine::Boot;
 
@@ -91,10 +91,7 @@ impl Hello {
     /// hello, with a service that says how the machine is.
     fn system(&self) -> anyhow::Result<PathBuf> {
         let system = self.dir.join("hello");
-        let hello = chores::root().join("examples/hello");
-        chores::command(Command::new("cp").arg("-r").arg(hello).arg(&system))?;
-        let _ = fs::remove_dir_all(system.join("images"));
-        let _ = fs::remove_file(system.join("hoopy.lock"));
+        copy_hello(&system)?;
         let services = system.join("root/etc/init.d");
         fs::create_dir_all(&services)?;
         let service = services.join("mark");
@@ -103,6 +100,7 @@ impl Hello {
         let setup = system.join("setup.sh");
         let text = fs::read_to_string(&setup)?;
         fs::write(setup, format!("{text}\nrc-update -q add mark default\n"))?;
+        commit(&system)?;
         Ok(system)
     }
 
