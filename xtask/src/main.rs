@@ -6,6 +6,7 @@
 mod bench;
 mod book;
 mod chores;
+mod compiler;
 mod demo;
 mod dist;
 mod fuzz;

@@ -93,13 +93,26 @@ pub fn for_stand_in() -> anyhow::Result<()> {
     install(STAND_IN)
 }
 
+/// What a program for the other architecture is linked with.
+const FOR_OTHER_ARCHITECTURE: &[(&str, &str)] = &[
+    ("/usr/bin/aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    ("/usr/aarch64-linux-gnu/lib/libc.a", "libc6-dev-arm64-cross"),
+];
+
+/// Installs what linking a program for the other architecture needs.
+pub fn for_other_architecture() -> anyhow::Result<()> {
+    let absent = || FOR_OTHER_ARCHITECTURE.iter().filter(|(file, _)| !Path::new(file).exists());
+    install_missing(|| absent().map(|(_, package)| *package).collect())
+}
+
 /// Installs what the proof needs beside what tests do.
 pub fn for_proof() -> anyhow::Result<()> {
     let absent = || FOR_PROOF.iter().filter(|(file, _)| !Path::new(file).exists());
     install_missing(|| absent().map(|(_, package)| *package).collect())
 }
 
-fn is_debian() -> bool {
+/// Whether packages come from apt.
+pub fn is_debian() -> bool {
     Path::new("/usr/bin/apt-get").exists()
 }
 

@@ -122,9 +122,9 @@ fn build(asked: &[String]) -> anyhow::Result<Programs> {
     let mut programs = Programs { built: Vec::new(), missing: Vec::new() };
     let all: Vec<String> = ARCHES.map(str::to_owned).into();
     for arch in if asked.is_empty() { &all } else { asked } {
-        match program::target(arch) {
-            Ok(target) => {
-                programs.built.push((arch.clone(), program::build(arch, &target)?));
+        match program::compiler(arch) {
+            Ok(compiler) => {
+                programs.built.push((arch.clone(), program::build(arch, &compiler)?));
                 hoopyd::run(arch)?;
             }
             // An architecture that was named must be built.

@@ -22,6 +22,8 @@ use hoopy_apk::signature::SigningKey;
 
 use crate::chores;
 
+pub use debian::{Deb, prepare};
+
 /// The key's name says what it is.
 const KEY: &str = "hoopy-stand-in.rsa.pub";
 
@@ -40,7 +42,7 @@ pub struct Target {
     pub sha256: &'static str,
 }
 
-const TARGETS: [Target; 2] = [
+static TARGETS: [Target; 2] = [
     Target {
         arch: "x86_64",
         debian: "amd64",
@@ -56,6 +58,13 @@ const TARGETS: [Target; 2] = [
         sha256: "824b46d4d429395fc7d2bd8f3452de3d4c1294bb487913964239865c3518bae6",
     },
 ];
+
+impl Target {
+    /// The one of this architecture.
+    pub fn of(arch: &str) -> anyhow::Result<&'static Self> {
+        TARGETS.iter().find(|target| target.arch == arch).with_context(|| format!("no stand-in for {arch}"))
+    }
+}
 
 /// Makes the mirror where it is not there yet; gives its directory.
 pub fn run() -> anyhow::Result<PathBuf> {
