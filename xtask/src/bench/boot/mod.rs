@@ -92,6 +92,9 @@ impl Hello {
     fn system(&self) -> anyhow::Result<PathBuf> {
         let system = self.dir.join("hello");
         copy_hello(&system)?;
+        let file = system.join("hoopy.toml");
+        let text = fs::read_to_string(&file)?;
+        fs::write(file, format!("cmdline = \"console=tty1 console=ttyS0 no_timer_check\"\n{text}"))?;
         let services = system.join("root/etc/init.d");
         fs::create_dir_all(&services)?;
         let service = services.join("mark");
