@@ -164,6 +164,14 @@ impl Assembly<'_> {
                     let size = initramfs.map_or(1, Initramfs::size);
                     Some(SectionData::External { size })
                 }
+                // It stands behind the initramfs.
+                Contents::Board if initramfs.is_none() => Some(unknown.clone()),
+                Contents::Board => {
+                    if kernel.as_deref().is_some_and(hoopy_uki::kernel::is_packed) {
+                        return Err(ImageError::PackedKernel(self.kernel.package.clone()).into());
+                    }
+                    Some(SectionData::Bytes(image::board::archive(self.stack, self.context.store)?))
+                }
                 Contents::Kernel(_) => Some(kernel.take().map_or(unknown.clone(), SectionData::Bytes)),
                 // They are of the others: they are added when those are there.
                 Contents::PolicySignature | Contents::Manifest => {
