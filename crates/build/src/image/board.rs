@@ -1,7 +1,7 @@
 //! What the firmware of a Raspberry Pi reads beside kernel and initramfs: the section `.board` of an image.
 //!
 //! ```text
-//! bcm2711-rpi-4-b.dtb   device trees, of the kernel's package: boot/*.dtb
+//! bcm2711-rpi-4-b.dtb   device trees, of the kernel's package: bcm2*.dtb below boot/
 //! overlays/README       overlays, of the same: boot/overlays/. The firmware takes none where there is no README
 //! config.txt            the owner's lines, where `root/` has boot/config.txt
 //! SHA256SUMS            of all that stands before it: the machine unpacks the archive, and checks it with sha256sum(1)
@@ -81,8 +81,9 @@ fn place(path: &str) -> Option<String> {
     }
 }
 
+/// Kernels for all boards have hundreds of others: those of this family begin with the name of its chips.
 fn is_tree(name: &str) -> bool {
-    name.ends_with(".dtb") && !name.contains('/')
+    name.starts_with("bcm2") && name.ends_with(".dtb")
 }
 
 #[cfg(test)]

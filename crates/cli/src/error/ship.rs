@@ -1,6 +1,7 @@
 //! Disks, devices and machines.
 
 use hoopy_disk::esp::EspError;
+use hoopy_disk::mbr::MbrError;
 use hoopy_ship::deploy::{BootedError, DeployError, SshError};
 use hoopy_ship::disk::DiskError;
 use hoopy_ship::flash::FlashError;
