@@ -17,6 +17,28 @@ pub enum Layout {
     Single,
     /// systemd-boot, and images that are tried a few times before they count as good.
     Ab,
+    /// The card of a Raspberry Pi, with two directories and images that are tried once ([`pi`](crate::pi)).
+    Pi,
+}
+
+impl Layout {
+    /// Whether a new image is on trial until it has been found well.
+    pub const fn has_trials(self) -> bool {
+        match self {
+            Self::Single => false,
+            Self::Ab | Self::Pi => true,
+        }
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Single => "single",
+            Self::Ab => "ab",
+            Self::Pi => "pi",
+        })
+    }
 }
 
 /// The directory of what firmware starts from removable media (UEFI specification 2.10, section 3.5.1.1).

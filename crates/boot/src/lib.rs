@@ -5,6 +5,7 @@ pub mod drift;
 pub mod layout;
 pub mod monitor;
 pub mod os_release;
+pub mod pi;
 pub mod release;
 pub mod secrets;
 pub mod shell;

@@ -41,7 +41,7 @@ use inputs::{inputs, locked, refuse_missing};
 use made::{Made, built, remember};
 use previous::PreviousImage;
 use questions::GitQuestions;
-pub use tool::loader;
+pub use tool::{firmware, loader};
 use unchanged::Snapshot;
 
 /// How to build.

@@ -32,6 +32,11 @@ pub fn version(kernel: &[u8]) -> Option<String> {
     }
 }
 
+/// Whether it is packed into a small EFI program, which nothing but EFI firmware starts.
+pub fn is_packed(kernel: &[u8]) -> bool {
+    Zboot::parse(kernel).is_some()
+}
+
 /// The kernel's own `Image`, out of the small EFI program that it is packed into: for whoever starts it without
 /// firmware, as a virtual machine does. Nothing when it is not packed so, or damaged.
 pub fn unpacked(kernel: &[u8]) -> Option<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! The sections that systemd's stub knows, and one of hoopy's own, which the stub passes over.
+//! The sections that systemd's stub knows, and two of hoopy's own, which the stub passes over.
 //!
 //! Source: systemd `src/fundamental/uki.h` (list and order of measurement), `src/ukify/ukify.py` (order in the
 //! file).
@@ -38,6 +38,8 @@ pub enum Section {
     Hwids,
     /// Firmware that the stub chooses by hardware.
     Efifw,
+    /// Device trees and overlays for boards whose firmware reads them from a card, as a `newc` archive: hoopy's own.
+    Board,
     /// What the image is made of, for whoever has an older one: hoopy's own. It tells places in the file, so it
     /// stands behind all of them.
     Hoopy,
@@ -45,7 +47,7 @@ pub enum Section {
 
 impl Section {
     /// All of them, in the order of measurement.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Linux,
         Self::Osrel,
         Self::Cmdline,
@@ -61,12 +63,13 @@ impl Section {
         Self::Dtbauto,
         Self::Hwids,
         Self::Efifw,
+        Self::Board,
         Self::Hoopy,
     ];
 
     /// All of them, in the order in which they stand in the file. The kernel comes after the initramfs: a kernel
     /// that a stub starts in place writes behind its own end, where now nothing is that it still needs.
-    pub const IN_FILE: [Self; 16] = [
+    pub const IN_FILE: [Self; 17] = [
         Self::Osrel,
         Self::Cmdline,
         Self::Dtb,
@@ -82,6 +85,7 @@ impl Section {
         Self::Sbat,
         Self::Profile,
         Self::Pcrsig,
+        Self::Board,
         Self::Hoopy,
     ];
 
@@ -103,6 +107,7 @@ impl Section {
             Self::Dtbauto => ".dtbauto",
             Self::Hwids => ".hwids",
             Self::Efifw => ".efifw",
+            Self::Board => ".board",
             Self::Hoopy => ".hoopy",
         }
     }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
 
 use super::Target;
 use crate::chores;
@@ -67,6 +69,51 @@ impl Deb {
             fs::rename(unpacked, &tree)?;
         }
         Ok(tree)
+    }
+
+    /// A directory with those of its files that are `wanted`, by their paths. Of a large package the rest is never on the
+    /// disk.
+    pub fn pruned_tree(&self, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<PathBuf> {
+        let all = chores::target().join("mirror-source/debian");
+        fs::create_dir_all(&all)?;
+        let work = tempfile::Builder::new().prefix("new-").tempdir_in(&all)?;
+        let archive = self.archive(&all)?;
+        let out = Command::new("dpkg-deb").arg("--fsys-tarfile").arg(&archive).output()?;
+        ensure!(out.status.success(), "{}: {}", self.request, String::from_utf8_lossy(&out.stderr));
+        let data = work.path().join("data.tar");
+        fs::write(&data, &out.stdout)?;
+        let listed = Command::new("tar").arg("-tf").arg(&data).output()?;
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let chosen: String = listed
+            .lines()
+            .filter(|path| !path.ends_with('/') && wanted(path.trim_start_matches("./")))
+            .map(|path| format!("{path}\n"))
+            .collect();
+        // What is wanted may change while the package does not
+        let mut digest = Sha256::new();
+        digest.update(self.sha256.as_bytes());
+        digest.update(chosen.as_bytes());
+        let tree = all.join(format!("pruned-{}", HEXLOWER.encode(&digest.finalize())));
+        if !tree.exists() {
+            let (names, unpacked) = (work.path().join("names"), work.path().join("tree"));
+            fs::write(&names, chosen)?;
+            fs::create_dir(&unpacked)?;
+            let mut tar = Command::new("tar");
+            tar.arg("-xf").arg(&data).arg("-C").arg(&unpacked).arg("-T").arg(&names);
+            chores::command(&mut tar)?;
+            fs::rename(unpacked, &tree)?;
+        }
+        Ok(tree)
+    }
+
+    /// The package's file, fetched once.
+    fn archive(&self, all: &Path) -> anyhow::Result<PathBuf> {
+        let kept = all.join(format!("{}.deb", self.sha256));
+        if !kept.exists() {
+            let work = tempfile::Builder::new().prefix("new-").tempdir_in(all)?;
+            fs::rename(self.download(work.path()).with_context(|| self.request.clone())?, &kept)?;
+        }
+        Ok(kept)
     }
 
     fn download(&self, dir: &Path) -> anyhow::Result<PathBuf> {

@@ -10,6 +10,7 @@ mod extra;
 mod image;
 mod libraries;
 mod package;
+mod pi;
 mod repack;
 mod source;
 
@@ -31,7 +32,7 @@ const KEY: &str = "hoopy-stand-in.rsa.pub";
 const BRANCH: &str = "v3.23";
 
 /// Changes whenever the mirror's contents do.
-const STAMP: &str = "4";
+const STAMP: &str = "5";
 
 /// Alpine's and QEMU's names of an architecture, Debian's, and the wheel with its digest.
 pub struct Target {
@@ -146,6 +147,9 @@ fn build(target: &Target, work: &Path, key: &SigningKey, extent: Extent) -> anyh
     let mut records = repack::all(&image, &main, key)?;
     println!("mirror: {}: {} packages repacked", target.arch, records.len());
     records.extend(extra::all(target, &main, key, &records)?);
+    if extent == Extent::Complete && target.arch == "aarch64" {
+        records.extend(pi::all(target, &main, key)?);
+    }
     let community = branch.join("community").join(target.arch);
     fs::create_dir_all(&community)?;
     let beyond = if extent == Extent::Complete && target.arch == "x86_64" {

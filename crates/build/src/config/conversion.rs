@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use hoopy_base::arch::Arch;
 use hoopy_base::input::{Kind, read_text};
 use hoopy_base::size;
 use hoopy_boot::layout::Layout;
@@ -99,7 +100,7 @@ impl Conversion<'_> {
         let codec = self.over.compression.clone().or(w.compression);
         Ok(System {
             name: self.name(w.name)?,
-            arch: w.arch,
+            arch: self.arch(w.arch, w.layout)?,
             repositories: repositories.iter().map(|r| self.repository(r, &mirror, &branch)).collect(),
             mirror: self.local(&mirror),
             keys: self.keys(w.keys),
@@ -166,12 +167,25 @@ impl Conversion<'_> {
         Ok(name)
     }
 
+    /// The boards that read a card are of one architecture.
+    fn arch(&self, written: Option<Arch>, layout: Layout) -> Result<Option<Arch>, ConfigError> {
+        match (layout, written) {
+            (Layout::Pi, Some(other)) if other != Arch::Aarch64 => {
+                let message =
+                    format!("{other} with `layout = \"pi\"`: expected aarch64, which a Raspberry Pi is");
+                Err(self.value("arch", message))
+            }
+            (Layout::Pi, _) => Ok(Some(Arch::Aarch64)),
+            (Layout::Single | Layout::Ab, written) => Ok(written),
+        }
+    }
+
     /// Firmware that starts the image itself shows no menu of hoopy's.
     fn menu(&self, written: Option<u16>, layout: Layout) -> Result<u16, ConfigError> {
         match (written, layout) {
-            (Some(seconds @ 1..), Layout::Single) => {
+            (Some(seconds @ 1..), Layout::Single | Layout::Pi) => {
                 let message = format!(
-                    "{seconds} seconds with `layout = \"single\"`: expected `layout = \"ab\"`, which has a menu"
+                    "{seconds} seconds with `layout = \"{layout}\"`: expected `layout = \"ab\"`, which has a menu"
                 );
                 Err(self.value("menu", message))
             }

@@ -16,21 +16,29 @@ const KEXEC: &str = " hoopy.kexec";
 /// The kernel's arguments: as written, or both consoles; in front of them `rdinit=` and [`INIT`] where no `rdinit=`
 /// is given, since the kernel's own default is `/init` (init/main.c).
 ///
-/// With [`Layout::Ab`] a panic reboots after ten seconds, long enough to read or record it, where no `panic=` is
+/// Where images have [trials](Layout::has_trials) a panic reboots after ten seconds, long enough to read or record it, where no `panic=` is
 /// given: a kernel that stops for ever (its own default) would never get to the previous image. An oops is left to
 /// be one: it need not be the image's fault, and what it stops, the health check or the watchdog finds.
 ///
 /// Ours are in front, since the kernel hands what follows `--` to the first program, and since a line that is too
 /// long loses its end.
 pub fn command_line(written: Option<&str>, arch: Arch, layout: Layout) -> String {
-    let written = written.map_or_else(|| format!("console=tty1 console={}", arch.console()), str::to_owned);
+    let written = written.map_or_else(|| consoles(arch, layout), str::to_owned);
     let words: Vec<&str> = written.split_whitespace().collect();
     let given = |key: &str| words.iter().take_while(|word| **word != "--").any(|word| word.starts_with(key));
     let init = format!("rdinit={INIT}");
     let init = (!given("rdinit=")).then_some(init.as_str());
-    let panic = (layout == Layout::Ab && !given("panic=")).then_some("panic=10");
+    let panic = (layout.has_trials() && !given("panic=")).then_some("panic=10");
     let all: Vec<&str> = init.into_iter().chain(panic).chain(words.iter().copied()).collect();
     all.join(" ")
+}
+
+/// Both consoles. A Raspberry Pi's firmware writes the name of the board's serial line in place of `serial0`.
+fn consoles(arch: Arch, layout: Layout) -> String {
+    match layout {
+        Layout::Single | Layout::Ab => format!("console=tty1 console={}", arch.console()),
+        Layout::Pi => "console=serial0,115200 console=tty1".to_owned(),
+    }
 }
 
 /// A command line whose end would be lost. The systemd stub passes on what there is; the kernel's own stub cuts it at
@@ -81,6 +89,9 @@ mod tests {
         let line = |written, layout| command_line(Some(written), Arch::X86_64, layout);
         assert_eq!(line("quiet  -- single", Layout::Ab), format!("rdinit={INIT} panic=10 quiet -- single"));
         assert_eq!(line("quiet", Layout::Single), format!("rdinit={INIT} quiet"));
+        assert_eq!(line("quiet", Layout::Pi), format!("rdinit={INIT} panic=10 quiet"));
+        let default = command_line(None, Arch::Aarch64, Layout::Pi);
+        assert!(default.ends_with(" console=serial0,115200 console=tty1"), "{default}");
         assert_eq!(line("panic=3 rdinit=/x", Layout::Ab), "panic=3 rdinit=/x");
         // These are words for init, and not for the kernel
         assert_eq!(line("-- panic=3", Layout::Ab), format!("rdinit={INIT} panic=10 -- panic=3"));

@@ -2,6 +2,7 @@
 //! extents, then written.
 
 mod arrange;
+pub mod board;
 mod command_line;
 mod describe;
 mod draft;
@@ -48,6 +49,16 @@ pub enum ImageError {
     /// More than one does.
     #[error("more than one kernel: {}; an image has one: leave the others out of `packages`", .0.join(", "))]
     TwoKernels(Vec<String>),
+    /// No package brings device trees.
+    #[error(
+        "layout = \"pi\": no package in the lock brings device trees (files boot/*.dtb), which a Raspberry Pi needs"
+    )]
+    NoDeviceTrees,
+    /// The kernel is packed into an EFI program.
+    #[error(
+        "layout = \"pi\": the kernel of {0} is an EFI program that unpacks itself, which a Raspberry Pi's firmware does not start"
+    )]
+    PackedKernel(String),
     /// The kernel cannot unpack what `compression` makes.
     #[error("{kernel}: {source}")]
     Codec {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;
 use hoopy_base::digest::{ContentId, Hasher, LayerId, RecipeId};
+use hoopy_boot::layout::Layout;
 use hoopy_boot::release::Release;
 use hoopy_cpio::codec::Codec;
 use hoopy_trust::certificate::Certificate;
@@ -82,6 +83,8 @@ pub enum Contents {
     Kernel(Option<ContentId>),
     /// The signature of the PCR policy, by the key that `.pcrpkey` has.
     PolicySignature,
+    /// What a Raspberry Pi's firmware reads beside kernel and initramfs.
+    Board,
     /// Which bytes of the image are which.
     Manifest,
 }
@@ -123,6 +126,17 @@ impl Spec {
         let Release { image: _, commit, dirty } = release.clone();
         let root = Root { codec: system.codec, layers: Vec::new(), sealed: None, commit, dirty };
         let arguments = command_line(system.cmdline.as_deref(), *arch, system.layout);
+        let board = (system.layout == Layout::Pi).then_some((Section::Board, Contents::Board));
+        let mut sections = vec![
+            (Section::Osrel, Contents::OsRelease { branch: system.branch.clone() }),
+            (Section::Cmdline, Contents::Text(arguments)),
+            (Section::Uname, Contents::KernelRelease),
+            (Section::Initrd, Contents::Initramfs(root)),
+            (Section::Linux, Contents::Kernel(None)),
+            (Section::Sbat, Contents::Text(SBAT.to_owned())),
+        ];
+        sections.extend(board);
+        sections.push((Section::Hoopy, Contents::Manifest));
         Self {
             directory: system.dir.canonicalize().unwrap_or_else(|_| system.dir.clone()),
             name: image_name.clone(),
@@ -131,15 +145,7 @@ impl Spec {
             output,
             memory: system.memory,
             stub: None,
-            sections: vec![
-                (Section::Osrel, Contents::OsRelease { branch: system.branch.clone() }),
-                (Section::Cmdline, Contents::Text(arguments)),
-                (Section::Uname, Contents::KernelRelease),
-                (Section::Initrd, Contents::Initramfs(root)),
-                (Section::Linux, Contents::Kernel(None)),
-                (Section::Sbat, Contents::Text(SBAT.to_owned())),
-                (Section::Hoopy, Contents::Manifest),
-            ],
+            sections,
             signer: None,
         }
     }
@@ -194,6 +200,7 @@ impl Spec {
                 | Contents::Text(_)
                 | Contents::KernelRelease
                 | Contents::PolicySignature
+                | Contents::Board
                 | Contents::Manifest => {}
             }
         }
@@ -252,6 +259,9 @@ impl Contents {
             }
             Self::PolicySignature => {
                 hasher.field(b"policy signature");
+            }
+            Self::Board => {
+                hasher.field(b"board");
             }
             Self::Manifest => {
                 hasher.field(b"manifest");
@@ -380,8 +390,8 @@ mod tests {
                 Contents::Kernel(_) => {
                     vec![Contents::Kernel(None), Contents::Kernel(Some(ContentId::of(b"other")))]
                 }
-                Contents::PolicySignature | Contents::Manifest => {
-                    vec![Contents::KernelRelease, Contents::PolicySignature]
+                Contents::PolicySignature | Contents::Board | Contents::Manifest => {
+                    vec![Contents::Board, Contents::KernelRelease, Contents::PolicySignature]
                 }
             };
             changes.extend(others.into_iter().map(|other| ("contents of a section", with(index, other))));

@@ -13,6 +13,9 @@ pub(super) const STUB: &str = "systemd-efistub";
 /// The package that brings the boot loader of the layout `ab`.
 pub(super) const LOADER: &str = "systemd-boot";
 
+/// The package with the firmware of a Raspberry Pi.
+pub(super) const FIRMWARE: &str = "raspberrypi-bootloader";
+
 /// A world that could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum MakeError {
@@ -39,6 +42,9 @@ pub enum MakeError {
     /// No repository has the boot loader.
     #[error("no repository has the package `{LOADER}` for {0}, which layout = \"ab\" starts images with")]
     NoLoader(Arch),
+    /// No repository has the firmware of a Raspberry Pi.
+    #[error("no repository has the package `{FIRMWARE}` for {0}, which layout = \"pi\" needs on the card")]
+    NoFirmware(Arch),
     /// `--branch latest-stable` of a mirror that has none, or does not say which it is.
     #[error("{0} does not say which release is its latest-stable")]
     NoLatest(String),

@@ -6,6 +6,7 @@ use std::fmt;
 use hoopy_boot::layout::Layout;
 use hoopy_lock::{Lock, Role};
 
+use super::error::{FIRMWARE, LOADER};
 use crate::config::System;
 
 /// What a system directory asks, and its lock does not answer.
@@ -19,8 +20,17 @@ pub struct Mismatch {
     pub branch: Option<(String, String)>,
     /// The repositories in the lock and those in `hoopy.toml`, where they differ.
     pub repositories: Option<(Vec<String>, Vec<String>)>,
-    /// The layout asks for a boot loader, and the lock has none.
-    pub loader: bool,
+    /// Why the layout asks for a boot loader, where the lock has none.
+    pub loader: Option<&'static str>,
+}
+
+/// The package that a layout starts images with, and why it is asked for.
+const fn loader(layout: Layout) -> Option<(&'static str, &'static str)> {
+    match layout {
+        Layout::Single => None,
+        Layout::Ab => Some((LOADER, "layout = \"ab\" starts images with a boot loader")),
+        Layout::Pi => Some((FIRMWARE, "layout = \"pi\" needs the firmware of a Raspberry Pi")),
+    }
 }
 
 impl Mismatch {
@@ -36,7 +46,9 @@ impl Mismatch {
             removed: only_in(&lock.world, &world),
             branch: (lock.branch != system.branch).then(|| (lock.branch.clone(), system.branch.clone())),
             repositories: (locked != asked).then_some((locked, asked)),
-            loader: system.layout == Layout::Ab && lock.with_role(Role::Loader).next().is_none(),
+            loader: loader(system.layout)
+                .filter(|(package, _)| lock.with_role(Role::Loader).all(|locked| locked.name != *package))
+                .map(|(_, why)| why),
         }
     }
 
@@ -64,7 +76,7 @@ impl fmt::Display for Mismatch {
         parts.extend(self.repositories.iter().map(|(old, new)| {
             format!("the repositories are {}, the lock's {}", new.join(", "), old.join(", "))
         }));
-        parts.extend(self.loader.then(|| "layout = \"ab\" starts images with a boot loader".to_owned()));
+        parts.extend(self.loader.map(str::to_owned));
         f.write_str(&parts.join(", "))
     }
 }

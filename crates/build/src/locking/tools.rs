@@ -6,13 +6,14 @@ use hoopy_base::arch::Arch;
 use hoopy_boot::layout::Layout;
 use hoopy_lock::Role;
 
-use super::error::{LOADER, MakeError, STUB};
+use super::error::{FIRMWARE, LOADER, MakeError, STUB};
 use crate::config::System;
 
 /// A package of which hoopy itself takes a file.
 #[derive(Debug)]
 pub(super) struct Tool {
     role: Role,
+    /// The package, and what else it needs that has such files: their names begin with its name.
     name: &'static str,
     /// What asks for it.
     pub wanted: [Dependency; 1],
@@ -27,8 +28,10 @@ pub(super) fn tools(system: &System, arch: Arch) -> Result<Vec<Tool>, MakeError>
         Ok::<_, MakeError>(Tool { role, name, wanted: [wanted], missing })
     };
     let mut tools = vec![tool(Role::Stub, STUB, MakeError::NoStub)?];
-    if system.layout == Layout::Ab {
-        tools.push(tool(Role::Loader, LOADER, MakeError::NoLoader)?);
+    match system.layout {
+        Layout::Single => {}
+        Layout::Ab => tools.push(tool(Role::Loader, LOADER, MakeError::NoLoader)?),
+        Layout::Pi => tools.push(tool(Role::Loader, FIRMWARE, MakeError::NoFirmware)?),
     }
     Ok(tools)
 }
@@ -39,8 +42,13 @@ pub(super) fn of_root(root: Solution<'_>) -> Vec<(Role, Choice<'_>)> {
 }
 
 impl Tool {
-    /// Of what the tool would need, the tool alone: only its file is wanted.
-    pub fn of<'a>(&self, solution: Solution<'a>) -> Option<(Role, Choice<'a>)> {
-        solution.install.into_iter().find(|c| &*c.record.name == self.name).map(|c| (self.role, c))
+    /// Of what the tool would need, the tool alone: only its files are wanted. Alpine has the firmware of a Raspberry Pi
+    /// in two packages.
+    pub fn of<'a>(&self, solution: Solution<'a>) -> impl Iterator<Item = (Role, Choice<'a>)> {
+        let (role, name) = (self.role, self.name);
+        let is_part = move |choice: &Choice<'a>| {
+            &*choice.record.name == name || (name == FIRMWARE && choice.record.name.starts_with(name))
+        };
+        solution.install.into_iter().filter(is_part).map(move |choice| (role, choice))
     }
 }

@@ -149,6 +149,7 @@ impl Assembly<'_> {
     fn sections(&self, initramfs: Option<&Initramfs>) -> Result<Vec<(Section, SectionData)>, BuildError> {
         let unknown = SectionData::External { size: 1 };
         let mut kernel = initramfs.map(|_| self.kernel.read(self.stack, self.context.store)).transpose()?;
+        let is_packed = kernel.as_deref().is_some_and(hoopy_uki::kernel::is_packed);
         let release = kernel.as_ref().map(|kernel| image::kernel_version(kernel, self.stack));
         let mut sections = Vec::new();
         for (section, contents) in &self.spec.sections {
@@ -163,6 +164,14 @@ impl Assembly<'_> {
                 Contents::Initramfs(_) => {
                     let size = initramfs.map_or(1, Initramfs::size);
                     Some(SectionData::External { size })
+                }
+                // It stands behind the initramfs.
+                Contents::Board if initramfs.is_none() => Some(unknown.clone()),
+                Contents::Board if is_packed => {
+                    return Err(ImageError::PackedKernel(self.kernel.package.clone()).into());
+                }
+                Contents::Board => {
+                    Some(SectionData::Bytes(image::board::archive(self.stack, self.context.store)?))
                 }
                 Contents::Kernel(_) => Some(kernel.take().map_or(unknown.clone(), SectionData::Bytes)),
                 // They are of the others: they are added when those are there.

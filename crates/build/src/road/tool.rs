@@ -54,6 +54,29 @@ pub fn loader(system: &System, lock: &Lock, context: Context<'_>) -> Result<Opti
     Ok(loader.map(|(bytes, _)| bytes))
 }
 
+/// The firmware of a Raspberry Pi, out of the locked packages that bring it: the files of `boot/`, by name.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn firmware(
+    system: &System,
+    lock: &Lock,
+    context: Context<'_>,
+) -> Result<Vec<(String, Vec<u8>)>, BuildError> {
+    fetch(system, lock, &|p| p.role == Role::Loader, context)?;
+    let mut files = Vec::new();
+    for locked in lock.with_role(Role::Loader) {
+        let package = package::import(&locking::package_file(locked), context.store)?;
+        for entry in package.layer.entries.iter() {
+            let path = entry.path.to_string();
+            let Some(name) = path.strip_prefix("boot/").filter(|name| !name.contains('/')) else { continue };
+            let content = package.layer.read_file(context.store, &entry.path).map_err(ImageError::from)?;
+            files.extend(content.map(|bytes| (name.to_owned(), bytes)));
+        }
+    }
+    Ok(files)
+}
+
 /// A file of the package with this role, and what that is called; none where there is no such package.
 fn file(lock: &Lock, role: Role, name: &str, store: &Store) -> Result<Option<(Vec<u8>, String)>, BuildError> {
     let Some(locked) = lock.with_role(role).next() else { return Ok(None) };

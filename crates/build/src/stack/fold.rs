@@ -6,7 +6,6 @@ use std::sync::Arc;
 use hoopy_apk::package::ScriptKind;
 use hoopy_base::arch::Arch;
 use hoopy_base::report::{Observer, Timings};
-use hoopy_boot::layout::Layout;
 use hoopy_boot::release::Release;
 use hoopy_sandbox::Script;
 use hoopy_store::Store;
@@ -142,8 +141,9 @@ impl Fold<'_> {
             if inputs.boots {
                 self.files(root_mount::layer(&self.stack, epoch, store)?, Origin::Init)?;
             }
-            if system.layout == Layout::Ab {
-                self.files(health::layer(&self.stack, epoch, store)?, Origin::Health)?;
+            if system.layout.has_trials() {
+                let layer = health::layer(&self.stack, system.layout, epoch, store)?;
+                self.files(layer, Origin::Health)?;
             }
             self.secrets(inputs)?;
             self.state(inputs)?;

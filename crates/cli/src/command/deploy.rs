@@ -48,14 +48,14 @@ pub fn run(global: &Global, own: &Deploy) -> Result<Exit> {
     let planned = deploy::plan(&ssh, &request)?;
     let say = |text: String| if global.quiet || own.json { Ok(()) } else { print(text) };
     if own.kexec {
-        kexec::able(&ssh, &image)?;
+        kexec::able(&ssh, &planned.machine, &image)?;
     }
     say(plan(&planned, &image))?;
     if own.dry_run {
         return Ok(Exit::Success);
     }
     let shipped = deploy::ship(&ssh, &request, &planned, &progress)?;
-    say(summary(&shipped, &planned, next(own)))?;
+    say(summary(&shipped, &planned, next(own, system.layout)))?;
     let runs = planned.machine.image.as_deref() == Some(image.name.as_str());
     let came = if (own.reboot || own.kexec) && !(shipped.unchanged && runs) {
         let came = start(own, ssh, &planned, &image, esp)?;
@@ -84,7 +84,7 @@ fn start(
     if own.kexec {
         kexec::start(&ssh, &planned.machine, image, &planned.file)?;
     } else {
-        deploy::reboot(&ssh)?;
+        deploy::reboot_into(&ssh, &planned.machine, &image.name)?;
     }
     drop(ssh);
     let within = Duration::from_secs(own.wait.within);
@@ -115,10 +115,12 @@ fn plan(planned: &DeployPlan, image: &NewImage) -> String {
 }
 
 /// When the image starts.
-fn next(own: &Deploy) -> &'static str {
+fn next(own: &Deploy, layout: Layout) -> &'static str {
     match (own.reboot, own.kexec) {
         (true, _) => "rebooting",
         (_, true) => "starting it with kexec",
+        // The firmware has to be told: any other reboot starts what it started before.
+        _ if layout == Layout::Pi => "waits for `hoopy deploy --reboot`",
         _ => "starts with the next boot",
     }
 }

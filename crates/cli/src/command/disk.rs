@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use hoopy_base::{destination, input, size};
+use hoopy_boot::layout::Layout;
 use hoopy_build::config::Overrides;
 use hoopy_build::target::Target;
 use hoopy_disk::fstab;
@@ -41,12 +42,18 @@ pub fn config(target: &Target, global: &Global, own: &DiskContent) -> Result<Dis
     let persist = (own.no_persist || !own.persist.is_empty()).then_some(own.persist.as_slice());
     let lasting = disk::choose(&fstab::parse(&table), persist, system.esp.as_deref())?;
     let size = own.size.as_deref().map(size::parse).transpose().context("--size")?;
-    let loader = match &target.lock.content {
+    let (loader, firmware) = match &target.lock.content {
         Some(lock) => {
             let (resources, progress) = (super::Resources::open(global)?, Progress::new(global.quiet));
-            hoopy_build::road::loader(system, lock, resources.context(&progress))?
+            let context = resources.context(&progress);
+            match system.layout {
+                Layout::Single | Layout::Ab => {
+                    (hoopy_build::road::loader(system, lock, context)?, Vec::new())
+                }
+                Layout::Pi => (None, hoopy_build::road::firmware(system, lock, context)?),
+            }
         }
-        None => None,
+        None => (None, Vec::new()),
     };
     let keys = signing::key_lists(system)?;
     if own.enroll {
@@ -64,6 +71,7 @@ pub fn config(target: &Target, global: &Global, own: &DiskContent) -> Result<Dis
         menu: system.menu,
         image,
         loader: loader.map(|loader| signing::boot_loader(system, loader)).transpose()?,
+        firmware,
         keys,
         enroll: own.enroll,
         lasting,

@@ -4,7 +4,6 @@ use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use hoopy_base::size;
-use hoopy_boot::layout::Layout;
 use hoopy_boot::status::{self as machine, duration};
 use hoopy_ship::deploy::{self, Machine, MachineImages, Ssh, Status};
 use serde::Serialize;
@@ -110,9 +109,8 @@ fn images(status: &Status, drift: Option<&std::result::Result<usize, String>>) -
     let dirty = if status.dirty { ", with changes" } else { "" };
     let commit = status.commit.as_ref().map(|commit| format!("{commit}{dirty}"));
     let layout = match status.layout {
-        Some(Layout::Single) => "single",
-        Some(Layout::Ab) => "ab",
-        None => "unknown",
+        Some(layout) => layout.to_string(),
+        None => "unknown".to_owned(),
     };
     let tries = status.tries_left.map_or_else(String::new, |left| format!(", {left} tries left"));
     let health = status.health.as_ref().map(|health| {
@@ -139,7 +137,7 @@ fn images(status: &Status, drift: Option<&std::result::Result<usize, String>>) -
         ("slot", status.slot.as_ref().map(|slot| format!("{slot}{tries}"))),
         ("next", status.staged.clone()),
         ("drift", drift),
-        ("layout", Some(layout.to_owned())),
+        ("layout", Some(layout)),
         ("partition", Some(format!("{}, {} free", status.esp, size::show(status.free)))),
     ];
     let rows = rows.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));

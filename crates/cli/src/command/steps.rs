@@ -1,5 +1,6 @@
 //! What `hoopy deploy` and `hoopy rollback` say of a machine.
 
+use hoopy_boot::pi::GOOD;
 use hoopy_ship::deploy::{BootResult, Step, Steps};
 
 /// The changes on the partition, a line each.
@@ -9,6 +10,9 @@ pub fn list(steps: &Steps) -> String {
         Step::Copy(from, to) => format!("copy      {from} to {to}\n"),
         Step::Move(from, to) => format!("rename    {from} to {to}\n"),
         Step::Remove(file) => format!("remove    {file}\n"),
+        Step::Stage(slot, image) => format!("stage     {image} in {}/\n", slot.directory()),
+        Step::NotGood(slot) => format!("remove    {}/{GOOD}\n", slot.directory()),
+        Step::Back(slot) => format!("start     {}/ by config.txt\n", slot.directory()),
     });
     first.chain(then).collect()
 }

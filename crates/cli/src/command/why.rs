@@ -28,6 +28,9 @@ fn text(found: &Found) -> String {
     let mut out = format!("{} {} ({size}, from {})\n", found.name, found.version, found.repository);
     match (found.role, found.chains.as_slice()) {
         (Role::Stub, _) => out += "hoopy itself uses it: the image begins with its EFI stub\n",
+        (Role::Loader, _) if found.name.starts_with("raspberrypi") => {
+            out += "hoopy itself uses it: with layout = \"pi\", its files lie on the card\n"
+        }
         (Role::Loader, _) => {
             out += "hoopy itself uses it: with layout = \"ab\", its boot loader starts the image\n"
         }

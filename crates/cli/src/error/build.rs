@@ -2,6 +2,7 @@
 
 use hoopy_apk::index::IndexError;
 use hoopy_apk::signature::SignatureError;
+use hoopy_base::arch::Arch;
 use hoopy_base::size::BadSize;
 use hoopy_build::check::CheckError;
 use hoopy_build::config::ConfigError;
@@ -120,6 +121,8 @@ impl Classify for MakeError {
             Self::Index { source, .. } => of_index(source),
             Self::NoLatest(_) => Fetch.hint("name a branch by its number, as --branch 3.24"),
             Self::Unsatisfiable(_) | Self::Universe(_) | Self::NoStub(_) | Self::NoLoader(_) => System.into(),
+            Self::NoFirmware(Arch::Aarch64) => System.into(),
+            Self::NoFirmware(_) => System.hint("leave out --arch: a Raspberry Pi is aarch64"),
             Self::Store(error) => error.class(),
         }
     }
@@ -201,6 +204,9 @@ impl Classify for ImageError {
     fn class(&self) -> Class {
         match self {
             Self::NoKernel | Self::TwoKernels(_) | Self::Codec { .. } => System.into(),
+            Self::NoDeviceTrees | Self::PackedKernel(_) => {
+                System.hint("take `linux-rpi` in `packages`, and no other kernel")
+            }
             Self::CommandLine(_) => {
                 System.hint("shorten `cmdline`: what the kernel would cut is the end of it")
             }

@@ -1,6 +1,7 @@
 //! Disks, devices and machines.
 
 use hoopy_disk::esp::EspError;
+use hoopy_disk::mbr::MbrError;
 use hoopy_ship::deploy::{BootedError, DeployError, SshError};
 use hoopy_ship::disk::DiskError;
 use hoopy_ship::flash::FlashError;
@@ -110,7 +111,7 @@ impl Classify for DiskError {
             }
             Self::IsDisk(_) => Usage.hint("write to a disk with `hoopy flash`, which looks what is on it first"),
             Self::NoSuchMount { .. } => Usage.into(),
-            Self::NothingEnrolls => System.hint(
+            Self::NothingEnrolls(_) => System.hint(
                 "write the keys to files with `hoopy keys export DIR`, and take them in the firmware's own menu",
             ),
             Self::NoMaker { .. } | Self::EspSpec { .. } => System.into(),
@@ -118,6 +119,11 @@ impl Classify for DiskError {
                 Failed.hint(format!("name the architecture of the image with --arch {found}"))
             }
             Self::NoLoader => System.hint("lock it with `hoopy update`"),
+            Self::NotForPi { .. } => System.hint("build it again: `hoopy build` with layout = \"pi\" in hoopy.toml"),
+            Self::Stuck(_) => System.hint("lock the firmware again with `hoopy update`, and build the image again"),
+            Self::Elsewhere { .. } => System.hint("take `kernel`, `os_prefix` and `[tryboot]` out of root/boot/config.txt"),
+            Self::Mbr(MbrError::TooMany(_)) => Usage.hint("name fewer filesystems with --persist"),
+            Self::Mbr(_) => Failed.into(),
             Self::Mkfs(error) => error.class(),
             Self::Esp(error) => error.class(),
             Self::TooMany { .. }

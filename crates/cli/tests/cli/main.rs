@@ -38,6 +38,7 @@ mod outside_ids;
 mod packages;
 mod pages;
 mod parity;
+mod pi;
 mod query;
 mod readers;
 mod reference;

@@ -1,6 +1,7 @@
 //! The images on the machine's partition: what they call themselves, and what they are made of.
 
 use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -186,6 +187,22 @@ impl NewImage {
         let arch = headers.machine.into();
         let name = format!("{system}-{version}");
         Ok(Self { path: path.to_owned(), size, sha256, name, system, version, os_release, arch, pieces })
+    }
+
+    /// A line for each of these sections that it has: the name beside it, offset, size, and the digest that it has here.
+    pub(super) fn parts(&self, wanted: &[(Section, &str)]) -> Result<String, DeployError> {
+        let io = |source| DeployError::Image { path: self.path.clone(), source };
+        let mut file = File::open(&self.path).map_err(io)?;
+        let (headers, ..) = read_headers(&mut file)
+            .map_err(|e| DeployError::NotAnImage { path: self.path.clone(), reason: e.to_string() })?;
+        let mut lines = Vec::new();
+        for (section, name) in wanted {
+            let Some(range) = headers.section(*section).map(|s| s.data_range()) else { continue };
+            file.seek(SeekFrom::Start(range.start)).map_err(io)?;
+            let (sha256, size) = of_reader(&mut (&mut file).take(range.end - range.start)).map_err(io)?;
+            lines.push(format!("{name}\t{}\t{size}\t{sha256}", range.start));
+        }
+        Ok(lines.join("\n"))
     }
 }
 

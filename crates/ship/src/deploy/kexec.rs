@@ -10,12 +10,8 @@
 //! as ever, by firmware and systemd-boot, as soon as the machine goes through them; docs/deploy.md tells what that
 //! means for the count of tries.
 
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
-
-use hoopy_base::digest::of_reader;
 use hoopy_base::terminal::harmless_line;
-use hoopy_uki::{Section, read_headers};
+use hoopy_uki::Section;
 
 use super::error::DeployError;
 use super::images::NewImage;
@@ -47,7 +43,11 @@ const LOADED: [(Section, &str); 4] = [
 ///
 /// # Errors
 /// [`DeployError::NoKexec`], which says what is missing.
-pub fn able(ssh: &Ssh, image: &NewImage) -> Result<(), DeployError> {
+pub fn able(ssh: &Ssh, machine: &Machine, image: &NewImage) -> Result<(), DeployError> {
+    if machine.card.is_some() {
+        let reason = "a Raspberry Pi tries a new image through its firmware, with --reboot".to_owned();
+        return Err(DeployError::NoKexec { host: machine.host.clone(), reason });
+    }
     let need = (COPIES * image.size + SPARE) / 1024;
     let script = script(&[("GIVEN", ""), ("ESP", ""), ("NEED", &need.to_string())], ABLE);
     verdict(ssh, &ssh.ask(&script, MAX_SAID)?)
@@ -59,28 +59,12 @@ pub fn able(ssh: &Ssh, image: &NewImage) -> Result<(), DeployError> {
 /// # Errors
 /// [`DeployError::NotLoaded`] where it is refused; the machine runs on, and a reboot starts the image.
 pub fn start(ssh: &Ssh, machine: &Machine, image: &NewImage, file: &str) -> Result<(), DeployError> {
-    let parts = parts(image)?;
+    let parts = image.parts(&LOADED)?;
     let variables = [("GIVEN", ""), ("ESP", &machine.esp), ("FILE", file), ("PARTS", &parts)];
     // It reads the image, digests and loads it before it says a word.
     let patience = ssh.limits().medium(COPIES * image.size);
     let call = Call { script: &script(&variables, KEXEC), limit: MAX_SAID, patience, until: None };
     verdict(ssh, &ssh.run(&call, &mut nothing)?)
-}
-
-/// A line for each section that is loaded, with the digest that it has here.
-fn parts(image: &NewImage) -> Result<String, DeployError> {
-    let io = |source| DeployError::Image { path: image.path.clone(), source };
-    let mut file = File::open(&image.path).map_err(io)?;
-    let (headers, ..) = read_headers(&mut file)
-        .map_err(|e| DeployError::NotAnImage { path: image.path.clone(), reason: e.to_string() })?;
-    let mut lines = Vec::new();
-    for (section, name) in LOADED {
-        let Some(range) = headers.section(section).map(|s| s.data_range()) else { continue };
-        file.seek(SeekFrom::Start(range.start)).map_err(io)?;
-        let (sha256, size) = of_reader(&mut (&mut file).take(range.end - range.start)).map_err(io)?;
-        lines.push(format!("{name}\t{}\t{size}\t{sha256}", range.start));
-    }
-    Ok(lines.join("\n"))
 }
 
 fn verdict(ssh: &Ssh, said: &[u8]) -> Result<(), DeployError> {

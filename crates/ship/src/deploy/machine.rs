@@ -2,10 +2,11 @@
 
 use hoopy_base::arch::Arch;
 use hoopy_base::terminal::harmless_line;
+use hoopy_boot::pi::{Card, SlotName, SlotState};
 use serde::Serialize;
 
 use super::error::DeployError;
-use super::remote::{self, script};
+use super::remote;
 use super::ssh::Ssh;
 
 const ASK: &str = include_str!("remote/ask.sh");
@@ -39,7 +40,9 @@ pub struct Machine {
     pub esp: String,
     /// Bytes that are free on it.
     pub free: u64,
-    /// Files in `EFI/BOOT` and `EFI/Linux`.
+    /// The card of a Raspberry Pi, where it is one.
+    pub card: Option<Card>,
+    /// Files in `EFI/BOOT` and `EFI/Linux`, and in the slots of a card.
     pub files: Vec<RemoteFile>,
     /// What `loader/hoopy-failed.txt` says of the last image that failed.
     pub failed: String,
@@ -82,7 +85,7 @@ impl Machine {
     /// # Errors
     /// [`DeployError`].
     pub fn ask(ssh: &Ssh, esp: Option<&str>) -> Result<Self, DeployError> {
-        let script = script(&[("GIVEN", esp.unwrap_or_default()), ("ESP", "")], ASK);
+        let script = remote::card_script(&[("GIVEN", esp.unwrap_or_default()), ("ESP", "")], ASK);
         let said = ssh.ask(&script, MAX_ANSWER)?;
         Self::parse(ssh.host(), &String::from_utf8_lossy(&said))
     }
@@ -148,6 +151,10 @@ impl Machine {
                     _ => {}
                 }
             }
+            ("card", _) => {
+                self.card = SlotName::of(rest).map(|started| Card { started, slots: Default::default() });
+            }
+            ("slot", _) => self.take_slot(rest),
             ("file", _) => {
                 let file = rest.split_once(' ').and_then(|(size, path)| {
                     let size = size.parse().ok()?;
@@ -158,6 +165,22 @@ impl Machine {
             }
             _ => {}
         }
+    }
+
+    /// `a nas-2026112901 good tried`; a dash for what is not there.
+    fn take_slot(&mut self, rest: &str) {
+        let words: Vec<&str> = rest.split(' ').collect();
+        let (Some(card), [name, image, good, tried]) = (&mut self.card, words.as_slice()) else { return };
+        let (a, b) = card.slots.split_at_mut(1);
+        let Some(slot) = (match SlotName::of(name) {
+            Some(SlotName::A) => a.first_mut(),
+            Some(SlotName::B) => b.first_mut(),
+            None => None,
+        }) else {
+            return;
+        };
+        let image = (*image != "-").then(|| harmless_line(image));
+        *slot = SlotState { image, good: *good == "good", tried: *tried == "tried" };
     }
 
     /// The architecture, where hoopy builds for it.
@@ -189,6 +212,16 @@ mod tests {
         assert_eq!(machine.files[1], RemoteFile { path: "EFI/Linux/a b+3.efi".to_owned(), size: 9 });
         assert!(machine.failure_of("nas-1").unwrap().contains("REASON=no"));
         assert!(machine.failure_of("nas-2").is_none());
+    }
+
+    #[test]
+    fn a_card_is_told_by_its_slots() {
+        let said = "arch aarch64\ncard b\nslot a nas-1 good -\nslot b nas-2 - tried\nslot c x y z\ndone\n";
+        let card = Machine::parse("pi", said).unwrap().card.unwrap();
+        let slot = |image: &str, good, tried| SlotState { image: Some(image.to_owned()), good, tried };
+        let slots = [slot("nas-1", true, false), slot("nas-2", false, true)];
+        assert_eq!(card, Card { started: SlotName::B, slots });
+        assert_eq!(Machine::parse("pi", "slot a nas-1 good -\ncard c\ndone\n").unwrap().card, None);
     }
 
     #[test]

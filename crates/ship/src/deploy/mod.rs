@@ -34,6 +34,7 @@ use again::while_names_change;
 use hoopy_base::report::{Event, Observer};
 use hoopy_boot::layout::Layout;
 use hoopy_uki::manifest::Piece;
+use place::card;
 use remote::{nothing, script};
 use serde::Serialize;
 
@@ -43,12 +44,13 @@ pub use delta::Stretch;
 pub use error::DeployError;
 pub use images::{NewImage, RemoteImage};
 pub use machine::{Health, Machine, RemoteFile};
-pub use place::{Partition, SlotFile, Step, Steps};
+pub use place::{NewSlot, Partition, SlotFile, Step, Steps};
 pub use ssh::{Call, Limits, Ssh, SshConfig, SshError};
 pub use status::{Failure, Status, status};
-pub use wait::{BootResult, reboot, wait};
+pub use wait::{BootResult, reboot, reboot_into, wait};
 
 const ASSEMBLE: &str = include_str!("remote/assemble.sh");
+const CARD: &str = include_str!("remote/card.sh");
 const DIGEST: &str = "open_esp ro\nhas \"$FILE\"\nsha256sum \"$AT/$FILE\"\n";
 
 /// What the machine says while it works has no more bytes.
@@ -136,6 +138,9 @@ fn plan_now(ssh: &Ssh, request: &Request<'_>) -> Result<DeployPlan, DeployError>
             same && partition.slots().iter().any(|s| s.file == file && !s.slot.is_bad())
         }
         (Layout::Ab, None) => false,
+        (Layout::Pi, _) => {
+            same && machine.card.as_ref().is_some_and(|card| card::is_in_place(card, &new.name))
+        }
     };
     if in_place {
         let file = namesake.map(|file| file.path.clone()).unwrap_or_default();
@@ -288,10 +293,15 @@ fn assemble(
         ("PART", steps.part.as_deref().unwrap_or_default()),
         ("SIZE", &size.to_string()),
         ("SHA256", &sha256),
+        ("SLOT", steps.slot.as_ref().map_or("", |new| new.slot.directory())),
+        ("PARTS", steps.slot.as_ref().map_or("", |new| new.parts.as_str())),
         ("FIRST", &steps.first.join("\n")),
         ("STEPS", &steps.lines()),
     ];
-    let script = script(&variables, ASSEMBLE);
+    let script = match machine.card {
+        Some(_) => remote::card_script(&variables, &format!("{CARD}{ASSEMBLE}")),
+        None => script(&variables, ASSEMBLE),
+    };
     let mut trouble = None;
     let mut feed = |out: &mut dyn Write| {
         let fed = new.map_or(Ok(()), |(new, _)| feed(new, stretches, total, out, observer));

@@ -13,13 +13,18 @@
 //!
 //! What runs, and the last image that was good, are never removed to make room.
 
+pub(super) mod card;
+
 use hoopy_base::arch::Arch;
 use hoopy_boot::layout::{LINUX_DIR, Layout, Slot, previous, started};
+use hoopy_boot::pi::{GOOD, SlotName};
 use hoopy_boot::slots::{self, NoPrevious};
 
 use super::error::DeployError;
 use super::images::{NewImage, RemoteImage};
 use super::machine::Machine;
+
+pub use card::NewSlot;
 
 /// Where the new file is put together.
 const NEW_PART: &str = "hoopy-new.part";
@@ -38,6 +43,12 @@ pub enum Step {
     Move(String, String),
     /// A file goes.
     Remove(String),
+    /// The image of this name, whole in this slot of a card, may be tried.
+    Stage(SlotName, String),
+    /// The slot of a card counts as never good.
+    NotGood(SlotName),
+    /// The firmware starts this slot of a card again, and the other one is given up.
+    Back(SlotName),
 }
 
 /// What to do on the partition.
@@ -45,6 +56,8 @@ pub enum Step {
 pub struct Steps {
     /// Files to remove before anything is written.
     pub first: Vec<String>,
+    /// The slot of a card that is emptied before, and in which the new file is taken apart.
+    pub slot: Option<NewSlot>,
     /// Where the new file is put together; none where there is no new file.
     pub part: Option<String>,
     /// Then, in this order.
@@ -60,6 +73,9 @@ impl Steps {
             Step::Copy(from, to) => format!("copy\t{from}\t{to}"),
             Step::Move(from, to) => format!("move\t{from}\t{to}"),
             Step::Remove(file) => format!("remove\t{file}\t"),
+            Step::Stage(slot, image) => format!("stage\t{}\t{image}", slot.directory()),
+            Step::NotGood(slot) => format!("remove\t{}/{GOOD}\t", slot.directory()),
+            Step::Back(slot) => format!("back\t{}\t", slot.directory()),
         };
         self.then.iter().map(line).collect::<Vec<_>>().join("\n")
     }
@@ -88,6 +104,9 @@ impl<'a> Partition<'a> {
 
     /// How the partition is laid out: by what the firmware starts.
     pub fn layout(&self) -> Option<Layout> {
+        if self.machine.card.is_some() {
+            return Some(Layout::Pi);
+        }
         let file = self.file(&started(self.arch))?;
         Some(if file.is_image { Layout::Single } else { Layout::Ab })
     }
@@ -126,7 +145,16 @@ pub fn place(
     same: bool,
 ) -> Result<Steps, DeployError> {
     let other = |found, wanted| DeployError::OtherLayout { host: partition.host().to_owned(), found, wanted };
+    if let Some(card) = &partition.machine.card {
+        return match layout {
+            Layout::Single => Err(other("from the card of a Raspberry Pi", "single")),
+            Layout::Ab => Err(other("from the card of a Raspberry Pi", "ab")),
+            Layout::Pi => card::place(partition, card, new, same),
+        };
+    }
     match (layout, partition.layout()) {
+        (Layout::Pi, Some(Layout::Ab)) => Err(other("systemd-boot", "pi")),
+        (Layout::Pi, _) => Err(other("one image", "pi")),
         (Layout::Single, Some(Layout::Ab)) => Err(other("systemd-boot", "single")),
         (Layout::Ab, Some(Layout::Single)) => Err(other("one image", "ab")),
         (Layout::Ab, None) => Err(other("no boot loader", "ab")),
@@ -137,7 +165,11 @@ pub fn place(
 
 /// The file on the machine that has the name of `new` already.
 pub fn namesake<'a>(partition: &Partition<'a>, layout: Layout, new: &NewImage) -> Option<&'a RemoteImage> {
+    if let Some(card) = &partition.machine.card {
+        return card::namesake(partition, card, &new.name);
+    }
     match layout {
+        Layout::Pi => None,
         Layout::Single => {
             partition.file(&started(partition.arch)).filter(|f| f.name.as_ref() == Some(&new.name))
         }
@@ -239,6 +271,9 @@ fn ab(partition: &Partition<'_>, new: &NewImage, same: bool) -> Result<Steps, De
 /// # Errors
 /// [`DeployError::NothingBefore`], [`DeployError::Full`].
 pub fn back(partition: &Partition<'_>) -> Result<(Steps, String), DeployError> {
+    if let Some(card) = &partition.machine.card {
+        return card::back(partition, card);
+    }
     match partition.layout() {
         Some(Layout::Ab) => back_ab(partition),
         _ => back_single(partition),

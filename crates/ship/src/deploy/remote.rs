@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use hoopy_base::shell::quoted;
 use hoopy_base::terminal::harmless_line;
+use hoopy_boot::pi::SHELL;
 use hoopy_boot::shell::MACHINE;
 
 use super::error::DeployError;
@@ -14,6 +15,11 @@ const LIB: &str = include_str!("remote/lib.sh");
 pub fn script(variables: &[(&str, &str)], main: &str) -> String {
     let set: String = variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
     format!("{set}{}{}{main}", code(MACHINE), code(LIB))
+}
+
+/// The same for the card of a Raspberry Pi: with boot's half of that before it.
+pub fn card_script(variables: &[(&str, &str)], main: &str) -> String {
+    script(variables, &format!("{}{main}", code(SHELL)))
 }
 
 /// Without comments: each script of a deploy is sent anew. Neither library has a line in a text that begins with `#`.

@@ -1,11 +1,12 @@
 //! What a machine runs, and what it would start next.
 
 use hoopy_boot::layout::{Layout, previous, started};
+use hoopy_boot::pi::Card;
 use serde::Serialize;
 
 use super::booted::MachineImages;
 use super::machine::Health;
-use super::place::Partition;
+use super::place::{Partition, card};
 
 /// A machine at a glance.
 #[derive(Debug, Clone, Serialize)]
@@ -88,6 +89,7 @@ pub fn status(seen: MachineImages) -> Status {
     let partition = arch.map(|arch| Partition { machine: &machine, arch, images: &images });
     let layout = partition.and_then(|partition| partition.layout());
     let kept: Vec<Kept> = partition.map_or_else(Vec::new, |partition| match layout {
+        Some(Layout::Pi) => machine.card.iter().flat_map(|card| on_card(card, partition)).collect(),
         Some(Layout::Ab) => {
             let slots = partition.slots().into_iter();
             slots.map(|s| kept(&s.file.path, Some(s.slot.image.clone()), s.file.size, s.slot.left)).collect()
@@ -98,7 +100,9 @@ pub fn status(seen: MachineImages) -> Status {
         }
     });
     let running = kept.iter().find(|k| k.image.is_some() && k.image == machine.image);
-    let next = kept.iter().find(|k| k.tries_left != Some(0));
+    // On a card, what waits for its try is started by a reboot that says so; then comes what is started by itself.
+    let waits = kept.iter().find(|k| layout == Some(Layout::Pi) && k.tries_left == Some(1));
+    let next = waits.or_else(|| kept.iter().find(|k| k.tries_left != Some(0)));
     Status {
         slot: running.map(|k| k.file.clone()),
         tries_left: running.and_then(|k| k.tries_left),
@@ -116,6 +120,18 @@ pub fn status(seen: MachineImages) -> Status {
         health: machine.health,
         images: kept,
     }
+}
+
+/// The images in the slots of a card, the one that is started first.
+fn on_card(card: &Card, partition: Partition<'_>) -> Vec<Kept> {
+    let slots = [card.started, card.target()].into_iter();
+    let whole = slots.filter_map(|slot| {
+        let image = card.slot(slot).image.clone()?;
+        let path = card::path(slot, &image);
+        let size = partition.file(&path).map_or(0, |file| file.size);
+        Some(kept(&path, Some(image), size, card.tries_left(slot)))
+    });
+    whole.collect()
 }
 
 fn kept(file: &str, image: Option<String>, size: u64, tries_left: Option<u32>) -> Kept {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::error::DeployError;
 use super::machine::Machine;
-use super::remote::script;
+use super::remote::{self, script};
 use super::ssh::{Limits, Ssh, SshConfig, SshError};
 
 /// Between two questions.
@@ -19,6 +19,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// How long one connection may take to come about, until the server has said its name, while the machine is booting:
 /// one that is slow and busy takes its time for it.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+const TRYBOOT: &str = include_str!("remote/tryboot.sh");
 
 const REBOOT: &str = "nohup sh -c 'sleep 1; reboot' >/dev/null 2>&1 </dev/null &\necho done\n";
 
@@ -40,6 +42,20 @@ pub struct BootResult {
 pub fn reboot(ssh: &Ssh) -> Result<(), DeployError> {
     ssh.ask(&script(&[("GIVEN", ""), ("ESP", "")], REBOOT), 1 << 10)?;
     Ok(())
+}
+
+/// The same, into `image`: on a Raspberry Pi, where that waits for its one try, the firmware is told to start it.
+///
+/// # Errors
+/// [`DeployError`].
+pub fn reboot_into(ssh: &Ssh, machine: &Machine, image: &str) -> Result<(), DeployError> {
+    if machine.card.is_none() {
+        return reboot(ssh);
+    }
+    let variables = [("GIVEN", ""), ("ESP", machine.esp.as_str()), ("IMAGE", image)];
+    let said = ssh.ask(&remote::card_script(&variables, TRYBOOT), 4 << 10)?;
+    let host = ssh.host();
+    remote::verdict(host, &String::from_utf8_lossy(&said), || DeployError::Short(host.to_owned()))
 }
 
 /// Waits until `host`, which ran as `before`, has come up again with `wanted` and is well.

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;
 use hoopy_base::size;
+use hoopy_boot::layout::Layout;
+use hoopy_boot::pi::firmware::Stuck;
 use hoopy_disk::esp::EspError;
 use hoopy_disk::fstab::Mount;
 use hoopy_disk::gpt::GptError;
+use hoopy_disk::mbr::MbrError;
 use hoopy_disk::mkfs::MkfsError;
 
 /// A disk that was not made.
@@ -32,8 +35,29 @@ pub enum DiskError {
         images: u64,
     },
     /// A layout without a boot loader.
-    #[error("nothing on the disk can enroll keys: expected layout = \"ab\", found \"single\"")]
-    NothingEnrolls,
+    #[error("nothing on the disk can enroll keys: expected layout = \"ab\", found \"{0}\"")]
+    NothingEnrolls(Layout),
+    /// The image cannot be started by a Raspberry Pi.
+    #[error("{}: not an image for layout = \"pi\": {reason}", .image.display())]
+    NotForPi {
+        /// The image.
+        image: PathBuf,
+        /// What it lacks.
+        reason: &'static str,
+    },
+    /// A board would start nothing from the card.
+    #[error("the card is of no use: {0}")]
+    Stuck(#[from] Stuck),
+    /// The owner's lines of config.txt lead elsewhere.
+    #[error(
+        "a {board} would start {kernel} and not the image: root/boot/config.txt or a file of the firmware says so"
+    )]
+    Elsewhere {
+        /// The board.
+        board: &'static str,
+        /// What it would start.
+        kernel: String,
+    },
     /// More than one line of `fstab` could be meant.
     #[error("root/etc/fstab mounts several filesystems, and any of them could be on this disk: {}", .mounts.join(", "))]
     Which {
@@ -106,6 +130,9 @@ pub enum DiskError {
     /// The partition table could not be made.
     #[error(transparent)]
     Gpt(#[from] GptError),
+    /// The partition table of a card could not be made.
+    #[error(transparent)]
+    Mbr(#[from] MbrError),
     /// The disk could not be written.
     #[error("cannot write the disk image: {0}")]
     Write(io::Error),

@@ -1,5 +1,5 @@
 //! Disk images: a partition table, an EFI system partition in the layout of `hoopy.toml`, and what of the machine
-//! outlives a boot.
+//! outlives a boot. A Raspberry Pi's card (`card.rs`) has a FAT partition in its place, and the older kind of table.
 //!
 //! ```text
 //! 0        1 MiB                              ...                       end
@@ -11,6 +11,7 @@
 //! the machine's name. What may hold anything is a hole, and what has to be zero is written, so that the data of the
 //! image alone, copied to a used disk, makes a good one; [`Disk::zeros`] are the exceptions.
 
+mod card;
 mod error;
 mod places;
 
@@ -31,6 +32,7 @@ use hoopy_boot::state;
 use hoopy_disk::esp::{self, Item, Volume};
 use hoopy_disk::esp_line;
 use hoopy_disk::gpt::{self, ALIGNMENT, EFI_SYSTEM, Partition, Table};
+use hoopy_disk::mbr;
 use hoopy_secrets::Plaintext;
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde::Serialize;
@@ -45,6 +47,9 @@ pub use places::{Lasting, choose};
 
 /// Images that the EFI system partition has room for: the one that runs, the one before, and one that arrives.
 const IMAGES: u64 = 3;
+
+/// Copies of an image that a card has room for: of each slot the image and its parts, and what the next one is longer.
+const PI_COPIES: u64 = 5;
 
 /// The smallest EFI system partition where nothing says how large the disk is: images grow. FAT32 it is, which some
 /// firmware wants.
@@ -96,6 +101,8 @@ pub struct DiskConfig {
     pub image: PathBuf,
     /// systemd-boot, for [`Layout::Ab`].
     pub loader: Option<Vec<u8>>,
+    /// The boards' firmware, for [`Layout::Pi`]: names and files.
+    pub firmware: Vec<(String, Vec<u8>)>,
     /// Signed lists of keys for the firmware, by the variable that each is for: with [`Layout::Ab`], systemd-boot offers to
     /// enrol them.
     pub keys: Vec<(String, Vec<u8>)>,
@@ -191,14 +198,18 @@ pub fn write_to(out: &File, config: &DiskConfig, temp: &Path) -> Result<Disk, Di
     check_arch(&mut image, config)?;
     let table = plan(config, image_size)?;
     out.set_len(table.size).map_err(DiskError::Write)?;
-    table.write(out)?;
+    match config.layout {
+        Layout::Single | Layout::Ab => table.write(out)?,
+        Layout::Pi => mbr::write(out, &table)?,
+    }
     let mut parts = table.partitions.iter();
     let esp = parts.next().ok_or(DiskError::NoEsp)?;
     let started = write_esp(out, esp, config, &mut image, image_size)?;
     let volume = volume(config);
+    let kind = if config.layout == Layout::Pi { "boot" } else { "EFI system" };
     let mut disk = Disk { size: table.size, partitions: Vec::new(), started, zeros: Vec::new() };
     let spec = Spec::Uuid(format!("{:04X}-{:04X}", volume.id >> 16, volume.id & 0xffff)).to_string();
-    disk.partitions.push(part(esp, "EFI system".to_owned(), "vfat".to_owned(), spec));
+    disk.partitions.push(part(esp, kind.to_owned(), "vfat".to_owned(), spec));
     for (partition, mount) in parts.zip(&config.lasting.mounts) {
         let maker = Maker::of(&mount.filesystem).ok_or_else(|| DiskError::no_maker(mount))?;
         let made = tempfile::NamedTempFile::new_in(temp).map_err(DiskError::io("make a file in", temp))?;
@@ -261,9 +272,15 @@ fn plan(config: &DiskConfig, image: u64) -> Result<Table, DiskError> {
     }
     let count = mounts.len() as u64;
     let loader = config.loader.as_ref().map_or(0, |l| l.len() as u64);
-    let least = esp::size_for([vec![image; IMAGES as usize], vec![loader]].concat(), ESP_SPARE);
+    let firmware = config.firmware.iter().map(|(_, file)| file.len() as u64);
+    let copies = if config.layout == Layout::Pi { PI_COPIES } else { IMAGES };
+    let files = vec![image; copies as usize].into_iter().chain([loader]).chain(firmware);
+    let least = esp::size_for(files, ESP_SPARE);
     // Before the first partition and behind the last: the table and its copy.
-    let size = config.size.unwrap_or(2 * ALIGNMENT + least.max(ESP) + count * LASTING);
+    let ample = 2 * ALIGNMENT + least.max(ESP) + count * LASTING;
+    // QEMU, as cards themselves, knows only powers of two.
+    let ample = if config.layout == Layout::Pi { ample.next_power_of_two() } else { ample };
+    let size = config.size.unwrap_or(ample);
     let size = size / gpt::SECTOR * gpt::SECTOR;
     let (start, end) = gpt::usable(size);
     let needed = 2 * ALIGNMENT + least + count * LASTING_MIN;
@@ -303,6 +320,12 @@ fn write_esp(
     image: &mut File,
     size: u64,
 ) -> Result<String, DiskError> {
+    if config.enroll && config.layout != Layout::Ab {
+        return Err(DiskError::NothingEnrolls(config.layout));
+    }
+    if config.layout == Layout::Pi {
+        return card::write(out, partition, &volume(config), config, image, size);
+    }
     let started = layout::started(config.arch);
     let mut items = Vec::new();
     let enroll = if config.enroll { ENROLL } else { "" };
@@ -311,8 +334,7 @@ fn write_esp(
     let mut keys: Vec<(String, &[u8])> =
         config.keys.iter().map(|(name, list)| (format!("{KEYS}/{name}.auth"), list.as_slice())).collect();
     let path = match config.layout {
-        Layout::Single if config.enroll => return Err(DiskError::NothingEnrolls),
-        Layout::Single => started,
+        Layout::Single | Layout::Pi => started,
         Layout::Ab => {
             if loader.is_empty() {
                 return Err(DiskError::NoLoader);

@@ -29,6 +29,7 @@ fn config(dir: &Path, layout: Layout, fstab: &str) -> DiskConfig {
         menu: 0,
         image,
         loader: (layout == Layout::Ab).then(|| b"systemd-boot".to_vec()),
+        firmware: Vec::new(),
         keys: Vec::new(),
         enroll: false,
         lasting: choose(&parse(fstab.as_bytes()), None, None).unwrap(),

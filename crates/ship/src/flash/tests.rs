@@ -167,6 +167,7 @@ fn config(dir: &Path) -> DiskConfig {
         menu: 0,
         image,
         loader: None,
+        firmware: Vec::new(),
         keys: Vec::new(),
         enroll: false,
         lasting: choose(&parse(b"LABEL=data /data ext4\n"), None, None).unwrap(),

@@ -6,7 +6,7 @@
 . /usr/libexec/hoopy/boot.sh
 SERVICES=${RC_SVCDIR:-/run/openrc}
 IMAGE=$(sed -n 's/^IMAGE=//p' /etc/hoopy-release 2>/dev/null)
-DEVICE= SLOT= COUNTED=no LEFT=
+DEVICE= SLOT= COUNTED=no LEFT= UNMARKED=
 
 umask 077
 mkdir -p $RUN
@@ -56,6 +56,9 @@ close_esp() {
 	ro) mount -o remount,ro "$AT" ;;
 	esac
 }
+
+# Whether this machine was started by a loader that counts, from a partition that has to be found.
+expects_slot() { variable LoaderInfo | grep -q systemd-boot; }
 
 # Sets DEVICE, SLOT, COUNTED and LEFT: the file that this image was started from. What the image calls itself comes
 # first: after a kexec the loader's variables are still those of the image before.
@@ -142,3 +145,5 @@ fail() {
 		say "$1: staying up"
 	fi
 }
+
+[ ! -r /usr/libexec/hoopy/pi-health.sh ] || . /usr/libexec/hoopy/pi-health.sh

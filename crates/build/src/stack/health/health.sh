@@ -53,7 +53,7 @@ tell checking nothing
 load_drivers
 tries=0
 until find_slot; do
-	[ $tries -lt 15 ] && variable LoaderInfo | grep -q systemd-boot || break
+	[ $tries -lt 15 ] && expects_slot || break
 	[ $tries != 2 ] || find /sys/devices -name modalias -type f -exec sort -u {} + | xargs modprobe -q -b -a 2>/dev/null
 	tries=$((tries + 1))
 	sleep 2
@@ -70,6 +70,7 @@ fi
 if [ -n "$wrong" ]; then
 	fail "$wrong" $LOG
 elif [ $COUNTED = no ]; then
+	[ -z "$UNMARKED" ] || bless
 	tell good nothing
 elif grep -qw hoopy.kexec /proc/cmdline; then
 	# Whether the firmware can start it, nobody knows yet: its next boot is the one that counts.

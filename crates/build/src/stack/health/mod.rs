@@ -1,14 +1,26 @@
-//! What a machine with the layout `ab` needs of its own: two services that decide whether a boot was good. Nothing
-//! is added to a machine with the layout `single`.
+//! What a machine with trials (the layouts `ab` and `pi`) needs of its own: two services that decide whether a boot was
+//! good. Nothing is added to a machine with the layout `single`.
 //!
 //! The scripts are beside this file, as they come out; `docs/boot.md` tells what they do.
 
+use hoopy_boot::layout::Layout;
 use hoopy_store::Store;
 use hoopy_store::layer::builder::Builder;
 use hoopy_store::layer::stored::Layer;
 use hoopy_store::layer::{EntryPath, Kind};
 
 use super::{Stack, StackError};
+
+mod tryboot;
+
+/// What the layout `pi` has besides. The services read these where they are there.
+const PI_FILES: [(&str, &str); 2] = [
+    ("usr/libexec/hoopy/pi.sh", hoopy_boot::pi::SHELL),
+    ("usr/libexec/hoopy/pi-health.sh", include_str!("pi-health.sh")),
+];
+
+/// The program that reboots into an image on trial.
+const TRYBOOT: &str = "usr/libexec/hoopy/tryboot";
 
 /// Each file, its mode and its text.
 const FILES: [(&str, u32, &str); 7] = [
@@ -31,13 +43,19 @@ pub const CHECKS: &str = "etc/hoopy/health.d";
 ///
 /// # Errors
 /// [`StackError::NoOpenrc`] where nothing could run them.
-pub fn layer(stack: &Stack, epoch: u64, store: &Store) -> Result<Layer, StackError> {
+pub fn layer(stack: &Stack, layout: Layout, epoch: u64, store: &Store) -> Result<Layer, StackError> {
     if !stack.has_openrc() {
         return Err(StackError::NoOpenrc);
     }
     let mut builder = Builder::new(store, epoch);
     for (path, mode, text) in FILES {
         builder.add_bytes(&EntryPath::new(path)?, mode, text.as_bytes())?;
+    }
+    if layout == Layout::Pi {
+        for (path, text) in PI_FILES {
+            builder.add_bytes(&EntryPath::new(path)?, 0o644, text.as_bytes())?;
+        }
+        builder.add_bytes(&EntryPath::new(TRYBOOT)?, 0o755, &tryboot::program())?;
     }
     for (level, service) in RUNLEVELS {
         let link = EntryPath::new(format!("etc/runlevels/{level}/{service}"))?;
@@ -62,11 +80,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let mut stack = Stack::default();
-        assert!(matches!(layer(&stack, 0, &store), Err(StackError::NoOpenrc)));
+        assert!(matches!(layer(&stack, Layout::Ab, 0, &store), Err(StackError::NoOpenrc)));
         let mut below = Builder::new(&store, 0);
         below.add_bytes(&EntryPath::new("sbin/openrc-run").unwrap(), 0o755, b"x").unwrap();
         stack.push(below.finish(&store).unwrap(), Origin::Files);
-        let layer = layer(&stack, 0, &store).unwrap();
+        let layer = layer(&stack, Layout::Ab, 0, &store).unwrap();
         let paths: Vec<String> = layer.entries.iter().map(|e| e.path.to_string()).collect();
         for path in ["etc/runlevels/default/hoopy-health", "usr/libexec/hoopy/health", CHECKS] {
             assert!(paths.iter().any(|p| p == path), "{path}: {paths:?}");

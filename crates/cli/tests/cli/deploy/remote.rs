@@ -260,6 +260,16 @@ pub fn loader() -> Vec<u8> {
 
 /// An image of a system.
 pub fn image(system: &str, version: &str, segments: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    image_with(system, version, segments, Vec::new())
+}
+
+/// The same with more sections.
+pub fn image_with(
+    system: &str,
+    version: &str,
+    segments: &[(&str, Vec<u8>)],
+    more: Vec<(Section, SectionData)>,
+) -> Vec<u8> {
     assert!(Path::new(STUB).exists(), "no {STUB}: run `cargo xtask setup`");
     let stub = fs::read(STUB).unwrap();
     let release = format!(
@@ -267,12 +277,13 @@ pub fn image(system: &str, version: &str, segments: &[(&str, Vec<u8>)]) -> Vec<u
          HOOPY_MACHINE={system}\n"
     );
     let initrd: Vec<u8> = segments.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
-    let sections = vec![
+    let mut sections = vec![
         (Section::Osrel, SectionData::Bytes(release.into_bytes())),
         (Section::Cmdline, SectionData::Bytes(b"rdinit=/sbin/init".to_vec())),
         (Section::Initrd, SectionData::Bytes(initrd)),
         (Section::Linux, SectionData::Bytes(stub.clone())),
     ];
+    sections.extend(more);
     let plan = Plan::described(&stub, sections, |places| {
         let piece = |range: std::ops::Range<u64>, bytes: &[u8], origin: &str| Piece {
             offset: range.start,

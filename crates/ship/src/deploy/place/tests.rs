@@ -27,7 +27,7 @@ fn machine(runs: &str, free: u64) -> Machine {
     Machine { host: "nas".to_owned(), image: Some(runs.to_owned()), free, ..Machine::default() }
 }
 
-fn new(name: &str) -> NewImage {
+pub(super) fn new(name: &str) -> NewImage {
     let (system, version) = name.rsplit_once('-').unwrap();
     NewImage {
         path: "x".into(),

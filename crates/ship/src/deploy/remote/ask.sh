@@ -29,6 +29,11 @@ done
 # Whether an image lies at $AT, and whether it is the one that runs.
 images() {
 	found= ours=
+	if is_pi_card; then
+		found=yes
+		case "$IMAGE" in "$(pi_image a)" | "$(pi_image b)") ours=yes ;; esac
+		return
+	fi
 	for file in "$AT/$BOOT_DIR"/BOOT*.EFI "$AT/$BOOT_DIR"/BOOT*.OLD "$AT/$LINUX_DIR"/*.efi; do
 		[ -f "$file" ] || continue
 		found=yes
@@ -66,7 +71,20 @@ open_esp ro
 echo "esp $ESP"
 df -P "$AT" | awk 'NR == 2 { print "free", $4 }'
 cd "$AT" || no esp "$AT"
-for file in $BOOT_DIR/* $LINUX_DIR/*; do
+if is_pi_card; then
+	echo "card $(pi_slot_of config.txt)"
+	for slot in a b; do
+		image=$(pi_image $slot) good=- tried=-
+		[ ! -e $slot/good ] || good=good
+		[ ! -e $slot/tried ] || tried=tried
+		echo "slot $slot ${image:--} $good $tried"
+	done
+	set -- a/* b/*
+	command -v cpio >/dev/null || echo "lacks cpio"
+else
+	set -- $BOOT_DIR/* $LINUX_DIR/*
+fi
+for file; do
 	[ ! -f "$file" ] || echo "file $(stat -c %s "$file") $file"
 done
 [ ! -r $FAILED ] || head -c 16384 $FAILED | sed 's/^/failed /'

@@ -4,8 +4,10 @@
 # SENT    how many bytes come over standard input, behind this script
 # PART    the new file's temporary name; nothing is put together where it is empty
 # SHA256  the new file's digest
+# SLOT    the slot of a Raspberry Pi's card that is emptied first, and in which the new file is taken apart (card.sh)
 # FIRST   files to remove before, a line each
-# STEPS   lines: `copy FROM TO`, `move FROM TO`, `remove FILE`, to do once the new file is whole and on the disk
+# STEPS   lines: `copy FROM TO`, `move FROM TO`, `remove FILE`, or `stage SLOT IMAGE` and
+#         `back SLOT` of a card (boot's pi.sh), to do once the new file is whole and on the disk
 #
 # Until STEPS, nothing that could be started is touched but FIRST; each step leaves something that can be started.
 
@@ -81,6 +83,8 @@ step() {
 		;;
 	move) mv -f "$2" "$3" 2>$ERR || wrong "$3" ;;
 	remove) rm -f "$2" 2>$ERR || wrong "$2" ;;
+	stage) pi_stage "$2" "$3" 2>$ERR || wrong "$2" ;;
+	back) pi_back "$2" 2>$ERR || wrong "$2" ;;
 	esac
 	echo "did $1 $2"
 }
@@ -104,6 +108,7 @@ printf '%s\n' "$PLAN" >"$DIR/plan"
 while IFS=$tab read -r what file _; do
 	[ "$what" != copy ] || has "$file"
 done <"$DIR/plan"
+[ -z "$SLOT" ] || empty_slot
 printf '%s\n' "$FIRST" | while read -r file; do
 	[ -z "$file" ] || { rm -f "$file" && echo "did remove $file"; }
 done
@@ -115,6 +120,7 @@ if [ -n "$PART" ]; then
 	forget
 	found=$(sha256sum "$PART" 2>$ERR)
 	[ "${found%% *}" = "$SHA256" ] || no digest "${found%% *}"
+	[ -z "$SLOT" ] || unpack_slot
 	echo "whole"
 fi
 # From here on it ends well even when nobody listens any more.
