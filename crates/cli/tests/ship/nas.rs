@@ -40,7 +40,8 @@ impl Nas {
         let since = Instant::now();
         let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
         home.example("nas");
-        let disks = ["array-a", "array-b"].map(|serial| BlankDisk { size: 1 << 30, serial: serial.to_owned() });
+        let disks =
+            ["array-a", "array-b"].map(|serial| BlankDisk { size: 1 << 30, serial: serial.to_owned() });
         let array = scratch::blank(&home.path("array"), &disks).unwrap();
         let nas = Self { home, array, plug: None, since };
         nas.prepare();
@@ -49,7 +50,8 @@ impl Nas {
 
     fn prepare(&self) {
         let key = self.home.path("user");
-        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
+        let made =
+            Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
         assert!(made.unwrap().success());
         let public = fs::read_to_string(self.home.path("user.pub")).unwrap();
         for user in ["root", "share"] {
@@ -236,7 +238,9 @@ fn the_nas_of_the_examples_is_set_up_unlocked_and_made_again_when_its_boot_card_
     assert!(nas.asks("/etc/hoopy/health.d/array").contains("locked"));
     assert_ne!(nas.asks("cat /var/lib/seedrng/seed.* | sha256sum"), seed, "the seed was used and replaced");
     nas.status_says("This machine waits for its owner");
-    let told = || nas.ssh("grep -q 'To: owner@example.org' /persist/mail/* && grep -l 'waits for its owner' /persist/mail/*");
+    let told = || {
+        nas.ssh("grep -q 'To: owner@example.org' /persist/mail/* && grep -l 'waits for its owner' /persist/mail/*")
+    };
     assert!(soon(Duration::from_secs(120), || told().status.success()), "no mail came");
     nas.unlock();
     nas.status_says("All is well");
