@@ -236,6 +236,8 @@ fn the_nas_of_the_examples_is_set_up_unlocked_and_made_again_when_its_boot_card_
     // It comes back locked, as the same machine, and tells its owner.
     nas.reboot();
     assert!(nas.asks("/etc/hoopy/health.d/array").contains("locked"));
+    let well = || nas.ssh("grep -qx STATE=good /run/hoopy/health").status.success();
+    assert!(soon(LONG, well), "a locked machine is well: {}", nas.asks("cat /run/hoopy/health"));
     assert_ne!(nas.asks("cat /var/lib/seedrng/seed.* | sha256sum"), seed, "the seed was used and replaced");
     nas.status_says("This machine waits for its owner");
     let told = || {
