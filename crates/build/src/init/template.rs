@@ -41,6 +41,7 @@ impl Template {
             "hoopy.toml" => text
                 .replace(&format!("name = {:?}", self.name), &format!("name = {name:?}"))
                 .replace(&format!("\"root@{}\"", self.name), &format!("\"root@{name}\""))
+                .replace("\narch = \"x86_64\"\n", &format!("\narch = \"{arch}\"\n"))
                 .replace(CONSOLE, arch.console()),
             "root/etc/hostname" => format!("{name}\n"),
             "root/etc/inittab" => text.replace(CONSOLE, arch.console()),
