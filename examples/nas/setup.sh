@@ -12,18 +12,16 @@ runlevel() {
 
 runlevel sysinit devfs sysfs dmesg mdev hwdrivers
 runlevel boot bootmisc fsck hostname hwclock localmount modules networking seedrng sysctl syslog
-runlevel default acpid chronyd crond hostkeys local smartd sshd
+runlevel default acpid chronyd crond hostkeys smartd sshd
 runlevel shutdown killprocs mount-ro savecache
 
-# Where the partition that outlives a boot goes, and the pools.
+# /persist is the partition that outlives a boot, /srv the array.
 mkdir -p /persist /srv
 
-# Logs in over SSH, with a key, and becomes root with doas. `*` is no password and, unlike `!`, no lock: sshd lets
-# nobody in who is locked out.
-adduser -D -G wheel admin
-echo 'admin:*' | chpasswd -e
-mkdir -p /etc/doas.d
-echo 'permit nopass :wheel' >/etc/doas.d/wheel.conf
+# Whose files are on the share: it logs in with a key, for SFTP alone (root/etc/ssh). `*` is no password and, unlike `!`,
+# no lock: sshd lets nobody in who is locked out.
+adduser -D -H -u 1000 -h /srv/share -s /sbin/nologin share
+echo 'share:*' | chpasswd -e
 
 # For the console, when the network is gone: a hash of your own (openssl passwd -6).
 # echo 'root:$6$...' | chpasswd -e

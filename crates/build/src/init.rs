@@ -1,11 +1,13 @@
-//! `hoopy init`: a small system to start from, with a comment beside everything that is likely to be changed.
+//! `hoopy init`: a system to start from, with a comment beside everything that is likely to be changed.
 //!
-//! The files are in `init/`, as they come out but for the words between `@`.
+//! The files of the minimal one are in `init/`, as they come out but for the words between `@`; those of the others in
+//! `examples/` ([`template`]).
 //!
 //! Root gets a random password for the console, of which only the hash is written. Where the owner gives a public key, the
 //! machine runs an SSH server that takes that key and no password.
 
 mod password;
+mod template;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -31,6 +33,21 @@ const DEFAULT_NAME: &str = "hoopy";
 
 /// Longest label of a host name (RFC 1035, 2.3.4).
 const MAX_LABEL: usize = 63;
+
+/// The template without a directory of its own in `examples/`.
+const MINIMAL: &str = "minimal";
+
+/// The line of `packages` with the kernel of virtual machines.
+const KERNEL: &str = "linux-virt";
+
+/// The same lines for real ones.
+const METAL: &str = "\
+linux-lts
+# Firmware that its hardware needs, as linux-firmware-i915 (`hoopy search linux-firmware` finds them), in place of this
+linux-firmware-none
+# Corrections for its processor: one of intel-ucode and amd-ucode
+# intel-ucode
+";
 
 /// Each file, its mode and its text.
 const FILES: [(&str, u32, &str); 9] = [
@@ -69,6 +86,9 @@ pub enum InitError {
     /// There is a system, or part of one.
     #[error("{} already exists", .0.display())]
     Exists(PathBuf),
+    /// There is no such template.
+    #[error("no template is called {0:?}: expected one of {names}", names = templates().join(", "))]
+    NoTemplate(String),
     /// What was given as a public key is none.
     #[error("the key: expected lines like `ssh-ed25519 AAAA... name`, found {0}")]
     NotAKey(&'static str),
@@ -85,31 +105,96 @@ pub enum InitError {
     },
 }
 
-/// Writes a minimal system for `arch` into `dir`, which may be there. With public keys (the text of an `id_*.pub`), their
-/// owners can log in over the network.
+/// What a system is to be like.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Its architecture.
+    pub arch: Arch,
+    /// One of [`templates`].
+    pub template: &'a str,
+    /// What it runs on.
+    pub hardware: Hardware,
+    /// Public keys (the text of an `id_*.pub`), whose owners can log in over the network.
+    pub keys: Option<&'a str>,
+}
+
+/// What a system runs on: it decides on the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hardware {
+    /// A virtual machine.
+    Vm,
+    /// Real hardware.
+    Metal,
+}
+
+/// A file that is to be written: its path, mode and text.
+type File = (String, u32, String);
+
+/// What is put into the files.
+struct Writing<'a> {
+    arch: Arch,
+    name: &'a str,
+    hash: &'a str,
+    keys: Option<&'a str>,
+}
+
+/// The names of all templates.
+#[must_use]
+pub fn templates() -> Vec<&'static str> {
+    std::iter::once(MINIMAL).chain(template::ALL.iter().map(|template| template.name)).collect()
+}
+
+/// Writes a system into `dir`, which may be there.
 ///
 /// # Errors
 /// [`InitError::Exists`] where the directory has any of the files; whatever the error, nothing half-written is left.
-pub fn init(dir: &Path, arch: Arch, keys: Option<&str>) -> Result<Written, InitError> {
-    let keys = keys.map(public_keys).transpose()?;
+pub fn init(dir: &Path, wanted: &Wanted<'_>) -> Result<Written, InitError> {
+    let keys = wanted.keys.map(public_keys).transpose()?;
     let (password, hash) = password::new().map_err(InitError::Password)?;
-    let ssh = if keys.is_some() { &SSH_FILES[..] } else { &[] };
-    let all = || FILES.iter().chain(ssh);
-    let paths: Vec<PathBuf> = all().map(|(name, ..)| dir.join(name)).collect();
-    if let Some(there) = paths.iter().find(|p| p.symlink_metadata().is_ok()) {
-        return Err(InitError::Exists(there.clone()));
+    let name = name(dir);
+    let writing = Writing { arch: wanted.arch, name: &name, hash: &hash, keys: keys.as_deref() };
+    let mut files: Vec<File> = match template::ALL.iter().find(|template| template.name == wanted.template) {
+        Some(template) => {
+            let ignored = (".gitignore".to_owned(), 0o644, include_str!("init/gitignore").to_owned());
+            std::iter::once(ignored).chain(template.files(&writing)).collect()
+        }
+        None if wanted.template == MINIMAL => minimal(&writing),
+        None => return Err(InitError::NoTemplate(wanted.template.to_owned())),
+    };
+    if wanted.hardware == Hardware::Metal {
+        for (_, _, text) in files.iter_mut().filter(|(path, ..)| path == "packages") {
+            *text = text.replace(&format!("\n{KERNEL}\n"), &format!("\n{METAL}"));
+        }
     }
-    let mut made = Made::default();
-    for (path, (_, mode, text)) in paths.iter().zip(all()) {
-        let text = match &keys {
+    write(dir, &files)?;
+    Ok(Written { files: files.iter().map(|(path, ..)| dir.join(path)).collect(), password })
+}
+
+fn minimal(writing: &Writing<'_>) -> Vec<File> {
+    let ssh = if writing.keys.is_some() { &SSH_FILES[..] } else { &[] };
+    let file = |(path, mode, text): &(&str, u32, &str)| {
+        let text = match writing.keys {
             Some(keys) => text.replace(SSH, "").replace(KEY, keys),
             None => text.replace(SSH, "# "),
         };
-        let text = text.replace(CONSOLE, arch.console()).replace(NAME, &name(dir)).replace(HASH, &hash);
-        made.file(path, *mode, &text).map_err(|source| InitError::Io { path: path.clone(), source })?;
+        let text = text.replace(CONSOLE, writing.arch.console());
+        ((*path).to_owned(), *mode, text.replace(NAME, writing.name).replace(HASH, writing.hash))
+    };
+    FILES.iter().chain(ssh).map(file).collect()
+}
+
+/// Writes all of them, or none.
+fn write(dir: &Path, files: &[File]) -> Result<(), InitError> {
+    let paths = || files.iter().map(|(path, ..)| dir.join(path));
+    if let Some(there) = paths().find(|path| path.symlink_metadata().is_ok()) {
+        return Err(InitError::Exists(there));
+    }
+    let mut made = Made::default();
+    for (path, (_, mode, text)) in paths().zip(files) {
+        made.file(&path, *mode, text).map_err(|source| InitError::Io { path, source })?;
     }
     made.keep();
-    Ok(Written { files: paths, password })
+    Ok(())
 }
 
 /// The lines of an OpenSSH public key file (sshd(8), AUTHORIZED_KEYS). Above all no private key, which begins like a letter.
@@ -193,19 +278,66 @@ mod tests {
     use crate::config::{Overrides, System};
     use crate::target::Target;
 
-    #[test]
-    fn what_it_writes_is_clean_on_each_architecture() {
+    fn init(dir: &Path, arch: Arch, keys: Option<&str>) -> Result<Written, InitError> {
+        super::init(dir, &Wanted { arch, keys, template: MINIMAL, hardware: Hardware::Vm })
+    }
+
+    fn kinds() -> impl Iterator<Item = Wanted<'static>> {
         let keys = [None, Some("ssh-ed25519 AAAAC3Nz me@here\n")];
-        for (arch, keys) in Arch::ALL.into_iter().flat_map(|arch| keys.map(|keys| (arch, keys))) {
+        let hardware = [Hardware::Vm, Hardware::Metal];
+        templates().into_iter().flat_map(move |template| {
+            Arch::ALL.into_iter().flat_map(move |arch| {
+                keys.into_iter()
+                    .flat_map(move |keys| hardware.map(|hardware| Wanted { arch, template, hardware, keys }))
+            })
+        })
+    }
+
+    #[test]
+    fn what_it_writes_is_clean_of_each_template_on_each_architecture() {
+        for wanted in kinds() {
             let home = tempfile::tempdir().unwrap();
             let dir = home.path().join("My Machine!");
-            let files = init(&dir, arch, keys).unwrap().files;
+            let files = super::init(&dir, &wanted).unwrap().files;
             assert!(files.iter().all(|f| f.is_file()), "{files:?}");
             assert_eq!(fs::read_to_string(dir.join("root/etc/hostname")).unwrap(), "my-machine\n");
             let system = System::load(&dir, &Overrides::default()).unwrap();
-            let findings = check::system(&Target::resolve(system, Some(arch)).unwrap()).unwrap();
-            assert!(findings.is_empty(), "{findings:?}");
+            let findings = check::system(&Target::resolve(system, Some(wanted.arch)).unwrap()).unwrap();
+            assert!(findings.is_empty(), "{wanted:?}: {findings:?}");
+            let packages = fs::read_to_string(dir.join("packages")).unwrap();
+            let kernel = |name: &str| packages.lines().any(|line| line == name);
+            let is_metal = wanted.hardware == Hardware::Metal;
+            assert_eq!((kernel("linux-lts"), kernel("linux-virt")), (is_metal, !is_metal), "{packages}");
         }
+    }
+
+    #[test]
+    fn a_template_has_the_machines_name_the_owners_key_and_a_password() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("attic");
+        let keys = Some("ssh-ed25519 AAAAC3Nz me\n");
+        let wanted = Wanted { arch: Arch::Aarch64, template: "nas", hardware: Hardware::Vm, keys };
+        let written = super::init(&dir, &wanted).unwrap();
+        let read = |file: &str| fs::read_to_string(dir.join(file)).unwrap();
+        assert!(read("hoopy.toml").contains("\nname = \"attic\"\n"), "{}", read("hoopy.toml"));
+        assert!(
+            read("hoopy.toml").contains("host = \"root@attic\"") && read("hoopy.toml").contains("ttyAMA0")
+        );
+        assert!(read("root/etc/inittab").contains("ttyAMA0"));
+        assert!(read("root/etc/ssh/authorized_keys/root").ends_with("\nssh-ed25519 AAAAC3Nz me\n"));
+        assert!(read("setup.sh").contains("\necho 'root:$6$"));
+        assert!(!read("README.md").contains("../../"));
+        assert!(!all_text(&written.files).contains(&written.password));
+        let mode = dir.join("root/usr/local/sbin/nas-array").metadata().unwrap();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o755);
+    }
+
+    #[test]
+    fn an_unknown_template_is_told_with_those_there_are() {
+        let home = tempfile::tempdir().unwrap();
+        let wanted = Wanted { arch: Arch::X86_64, template: "moon", hardware: Hardware::Vm, keys: None };
+        let error = super::init(home.path(), &wanted).unwrap_err().to_string();
+        assert!(error.contains("moon") && error.contains("minimal, nas"), "{error}");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(super) fn services(runlevel: &str) -> String {
     format!(
         "for l in {levels}; do for s in /etc/runlevels/$l/*; do n=${{s##*/}} f=stopped; \
          [ -x /etc/init.d/$n ] || continue; \
+         [ ! -e /run/openrc/inactive/hoopy-secrets ] || for w in /run/openrc/scheduled/*/$n; do \
+         [ ! -L $w ] || f=inactive; done; \
          for k in started inactive starting failed; do [ ! -e /run/openrc/$k/$n ] || f=$k; done; \
          echo $l $n $f; done; done"
     )

@@ -11,7 +11,7 @@ use hoopy_apk::signature::SigningKey;
 
 use super::debian::Deb;
 use super::package::Package;
-use super::{Target, libraries};
+use super::{Target, libraries, nas};
 
 /// A package, and what it is made of.
 struct StandIn {
@@ -152,6 +152,7 @@ pub fn all(target: &Target, dir: &Path, key: &SigningKey, have: &[Record]) -> an
     for one in &STAND_INS {
         records.push(one.package(target)?.write(dir, key)?);
     }
+    records.push(nas::mdev(target).write(dir, key)?);
     records.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(records)
 }

@@ -9,6 +9,7 @@ mod debian;
 mod extra;
 mod image;
 mod libraries;
+mod nas;
 mod package;
 mod pi;
 mod repack;

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum, ValueHint};
+use hoopy_build::init::templates;
 
 use super::System;
 
@@ -29,6 +31,21 @@ pub struct Init {
     /// Log in over SSH with this public key, such as ~/.ssh/id_ed25519.pub, and never with a password
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub key: Option<PathBuf>,
+    /// System to start from
+    #[arg(long, value_name = "NAME", default_value = "minimal", value_parser = PossibleValuesParser::new(templates()))]
+    pub template: String,
+    /// What it runs on, which decides on the kernel: a virtual machine, or real hardware
+    #[arg(long = "for", value_enum, default_value_t = Hardware::Vm, value_name = "HARDWARE")]
+    pub hardware: Hardware,
+}
+
+/// What a system runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Hardware {
+    /// Virtual machine
+    Vm,
+    /// Real hardware
+    Metal,
 }
 
 /// Options of `check`.

@@ -22,7 +22,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 pub use backup::{Backup, Restore};
-pub use build::{Build, Check, Init, Output, Run, Scripts, Test};
+pub use build::{Build, Check, Hardware, Init, Output, Run, Scripts, Test};
 pub use diskless::{Export, Import};
 pub use doctor::Doctor;
 pub use images::{Diff, Inspect, Look};

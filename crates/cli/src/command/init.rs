@@ -2,9 +2,10 @@
 
 use hoopy_base::arch::Arch;
 use hoopy_base::input::{self, Kind};
+use hoopy_build::init::{Hardware, Wanted};
 use hoopy_build::target::TargetError;
 
-use crate::args::{Global, Init};
+use crate::args::{self, Global, Init};
 use crate::error::{Context as _, Exit, Result};
 use crate::output::{note, print};
 
@@ -14,7 +15,13 @@ pub fn run(global: &Global, own: &Init) -> Result<Exit> {
         .key
         .as_deref()
         .map(|file| input::read_text(file, Kind::Text).context(format!("cannot read {}", file.display())));
-    let written = hoopy_build::init::init(&own.dir, arch, keys.transpose()?.as_deref())?;
+    let keys = keys.transpose()?;
+    let hardware = match own.hardware {
+        args::Hardware::Vm => Hardware::Vm,
+        args::Hardware::Metal => Hardware::Metal,
+    };
+    let wanted = Wanted { arch, template: &own.template, hardware, keys: keys.as_deref() };
+    let written = hoopy_build::init::init(&own.dir, &wanted)?;
     for file in written.files {
         print(format!("{}\n", file.display()))?;
     }

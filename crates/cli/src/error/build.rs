@@ -291,6 +291,7 @@ impl Classify for InitError {
     fn class(&self) -> Class {
         match self {
             Self::Exists(_) => Failed.hint("name another directory, or remove the file"),
+            Self::NoTemplate(_) => Usage.into(),
             Self::NotAKey(_) => {
                 Usage.hint("make a key with `ssh-keygen -t ed25519`, and give the file that ends in .pub")
             }

@@ -10,6 +10,7 @@
 //! kexec    starts without the firmware     writes  the same at every sector that is written
 //! record   what a machine wrote to its disk
 //! state    state and backups               state_cuts  what power cuts leave of both
+//! nas      examples/nas, from an empty disk to a lost boot card
 //! ```
 //!
 //! Boots are slow where they are emulated, so one machine of each layout goes through everything that was chosen, one
@@ -24,6 +25,7 @@ mod falls;
 mod good;
 mod kexec;
 mod machine;
+mod nas;
 mod power;
 mod random;
 mod record;

@@ -29,15 +29,20 @@ impl Plug {
     /// Switches on a machine of this architecture with this disk; what its console says goes to `log`.
     pub fn new(arch: Arch, disk: &Path, treated: &Treated, log: PathBuf) -> Self {
         let qemu = treated.by_a_qemu(arch, disk);
-        let mut config = VmConfig {
+        let config = VmConfig {
             // Emulated, a second one takes turns with the first (`ship/vm/accel.rs`), and costs a fifth.
             cpus: Some(1),
-            forwards: vec![Forward { name: "SSH".to_owned(), guest: 22, host: 0 }],
             places: Places { qemu, ..Places::default() },
             // The kernel's last words are among them.
             platform: Platform { variables: Some(disk.with_file_name("firmware")), tpm: None },
             ..VmConfig::new(arch, Boot::Disk(disk.to_owned()), 512 << 20)
         };
+        Self::of(config, log)
+    }
+
+    /// Switches on such a machine, reached by ssh at a port of its own.
+    pub fn of(mut config: VmConfig, log: PathBuf) -> Self {
+        config.forwards = vec![Forward { name: "SSH".to_owned(), guest: 22, host: 0 }];
         let first = Vm::prepare(&config).unwrap();
         // The same one after a reboot: whoever waits for the machine knows no other.
         let port = first.forwards()[0].host;

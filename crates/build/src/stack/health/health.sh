@@ -11,6 +11,15 @@ HEALTH_TIMEOUT=60 HEALTH_SETTLE=5
 LOG=$RUN/health.log
 : >$LOG
 
+# Whether a service waits for secrets, and they for the owner: OpenRC starts it when they are there.
+waits_for_owner() {
+	[ -e "$SERVICES/inactive/hoopy-secrets" ] || return 1
+	for waiting in "$SERVICES"/scheduled/*/"$1"; do
+		[ ! -L "$waiting" ] || return 0
+	done
+	return 1
+}
+
 # What is wrong with the services of the runlevels that led here, one a line.
 services() {
 	for level in sysinit boot "$(rc-status -r)"; do
@@ -20,7 +29,7 @@ services() {
 			if [ -e "$SERVICES/started/$name" ]; then
 				rc-service -q "$name" status >/dev/null 2>&1
 				[ $? != 32 ] || echo "service $name crashed"
-			elif [ ! -e "$SERVICES/inactive/$name" ]; then
+			elif [ ! -e "$SERVICES/inactive/$name" ] && ! waits_for_owner "$name"; then
 				echo "service $name is not started"
 			fi
 		done
@@ -60,6 +69,13 @@ until find_slot; do
 done
 tell checking nothing
 [ -z "$DEVICE" ] || take_panic
+
+# The runlevel is complete: what starts now waited for the owner, who has just unlocked the machine.
+tries=0
+while [ $tries -lt "$HEALTH_TIMEOUT" ] && [ -n "$(ls "$SERVICES/starting")" ]; do
+	tries=$((tries + 1))
+	sleep 1
+done
 
 wrong=$(services | tee -a $LOG | head -n 1)
 [ -n "$wrong" ] || wrong=$(checks)

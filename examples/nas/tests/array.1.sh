@@ -1,0 +1,32 @@
+# A new machine with two empty disks gets an array, and a share on it.
+set -eu
+key=$PWD/key
+. ./lib
+
+# Nothing is made of disks by itself.
+/etc/hoopy/unlock.d/array </dev/null 2>&1 | grep 'nas-array create makes one'
+fails /etc/hoopy/unlock.d/array --status
+fails /etc/hoopy/health.d/array
+
+nas-array create <"$key"
+nas-array status | grep complete
+/etc/hoopy/health.d/array
+[ "$(btrfs filesystem df /srv | grep -c RAID1)" -ge 2 ]
+
+# A file that is written through the share belongs to its owner.
+login
+echo "written through the share" >/tmp/letter
+head -c 20000000 /dev/urandom >/tmp/large
+share put /tmp/letter /tmp/large
+ls -l /srv/share
+sha256sum </tmp/large >/srv/backups/large.sha256
+[ "$(stat -c %U /srv/share/letter)" = share ]
+
+# The owner of the share gets files, and no shell.
+fails ssh $options share@127.0.0.1 true
+fails share get /backups/large.sha256
+
+# What is changed after a snapshot is in it as it was.
+/etc/periodic/daily/snapshot
+echo "changed since" >/srv/share/letter
+sync

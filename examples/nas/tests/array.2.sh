@@ -1,0 +1,27 @@
+# After a reboot the array is locked, and with its key everything is there again.
+set -eu
+key=$PWD/key
+. ./lib
+fails mountpoint -q /srv
+nas-array status | grep 'locked, disks: array-a array-b'
+[ -z "$(ls /srv)" ]
+
+# Another key opens nothing, and leaves nothing open.
+echo wrong >/tmp/wrong
+fails /etc/hoopy/unlock.d/array </tmp/wrong
+[ ! -e /dev/mapper/array-array-a ]
+
+/etc/hoopy/unlock.d/array <"$key"
+/etc/hoopy/unlock.d/array --status
+login
+share get /share/letter /share/large
+[ "$(cat letter)" = "changed since" ]
+sha256sum <large | cmp - /srv/backups/large.sha256
+share get "/snapshots/*/letter"
+[ "$(cat letter)" = "written through the share" ]
+fails touch /srv/snapshots/*/letter
+/etc/periodic/weekly/scrub
+
+# A disk dies.
+nas-array close
+dd if=/dev/zero of=/dev/disk/by-id/virtio-array-b bs=1M count=64
