@@ -27,7 +27,7 @@ struct StandIn {
     depends: &'static [&'static str],
 }
 
-const STAND_INS: [StandIn; 18] = [
+const STAND_INS: [StandIn; 20] = [
     StandIn::new("aardvark-dns", "aardvark-dns", &["usr/lib/podman/aardvark-dns"]),
     StandIn::new("btrfs-progs", "btrfs-progs", &["bin", "sbin"]),
     StandIn::new("catatonit", "catatonit", &["usr/bin", "usr/libexec"]),
@@ -95,6 +95,8 @@ const STAND_INS: [StandIn; 18] = [
             "usr/sbin/runsvchdir",
         ],
     ),
+    StandIn::new("shadow-subids", "uidmap", &["usr/bin/newgidmap", "usr/bin/newuidmap"]),
+    StandIn::new("slirp4netns", "slirp4netns", &["usr/bin/slirp4netns"]),
     StandIn::new(
         "smartmontools",
         "smartmontools",
@@ -152,8 +154,18 @@ pub fn all(target: &Target, dir: &Path, key: &SigningKey, have: &[Record]) -> an
     for one in &STAND_INS {
         records.push(one.package(target)?.write(dir, key)?);
     }
+    records.push(mdev_service(target).write(dir, key)?);
     records.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(records)
+}
+
+/// The service of BusyBox's mdev, which makes the links below `/dev/disk`: of our own making, as the image lacks it.
+fn mdev_service(target: &Target) -> Package {
+    let mut package = Package::new("busybox-mdev-openrc", "1.37.0-r30", target);
+    package.depends("busybox-openrc");
+    package.depends("mdev-conf");
+    package.text("etc/init.d", "mdev", 0o755, include_str!("mdev.initd"));
+    package
 }
 
 fn add(mut package: Package, tree: &Path, path: &str) -> anyhow::Result<Package> {

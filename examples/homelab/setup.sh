@@ -1,0 +1,40 @@
+#!/bin/sh
+# Runs inside the image, after packages and root/.
+set -eu
+
+runlevel() {
+	level=$1
+	shift
+	for service in "$@"; do
+		rc-update -q add "$service" "$level"
+	done
+}
+
+runlevel sysinit devfs sysfs cgroups dmesg mdev
+runlevel boot array bootmisc hostname hwclock localmount modules networking seedrng sysctl syslog
+runlevel default chronyd crond hostkeys runit sshd
+runlevel shutdown killprocs mount-ro savecache
+
+# Where the array goes.
+mkdir -p /array
+
+# Logs in over SSH, with a key, and becomes root with sudo. `*` is no password and, unlike `!`, no lock: sshd lets
+# nobody in who is locked out.
+adduser -D -G wheel admin
+echo 'admin:*' | chpasswd -e
+echo '%wheel ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/wheel
+chmod 0440 /etc/sudoers.d/wheel
+
+# Whose container the service `app` runs. The numbers are written down, as files on the array have them; those of
+# its containers are in root/etc/subuid and root/etc/subgid.
+addgroup -g 2000 app
+adduser -D -u 2000 -G app -h /array/app -H app
+echo 'app:*' | chpasswd -e
+
+# A small image, so that this example needs no registry. Its digest goes where all of them are.
+demo=/usr/share/homelab/demo.tar
+mkdir -p "${demo%/*}"
+echo "demo localhost/demo@$(demo-image "$demo")" >>/etc/homelab/images
+
+# For the console, when the network is gone: a hash of your own (openssl passwd -6).
+# echo 'root:$6$...' | chpasswd -e
