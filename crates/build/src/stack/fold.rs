@@ -23,8 +23,8 @@ use super::scripts::{Job, Runner, Scripts, apply, environment};
 use super::secrets::{self, SecretInputs, SecretLayer};
 use super::state::{self, StateInputs};
 use super::{
-    Origin, Stack, StackError, accounts, configuration, conflict, database, finish, health, modes, monitor,
-    passwords, protect, root_mount, setup, triggers,
+    Origin, Stack, StackError, accounts, configuration, conflict, containers, database, finish, health,
+    modes, monitor, passwords, protect, root_mount, setup, triggers,
 };
 use crate::config::System;
 use crate::context::Context;
@@ -144,6 +144,9 @@ impl Fold<'_> {
             }
             if system.layout == Layout::Ab {
                 self.files(health::layer(&self.stack, epoch, store)?, Origin::Health)?;
+            }
+            if let Some(layer) = containers::layer(&self.stack, epoch, store)?.filter(|_| inputs.boots) {
+                self.files(layer, Origin::Containers)?;
             }
             self.secrets(inputs)?;
             self.state(inputs)?;
