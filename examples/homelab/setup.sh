@@ -31,10 +31,11 @@ addgroup -g 2000 app
 adduser -D -u 2000 -G app -h /array/app -H app
 echo 'app:*' | chpasswd -e
 
-# A small image, so that this example needs no registry. Its digest goes where all of them are.
+# A small image, so that this example needs no registry. Its digest goes where images are named.
 demo=/usr/share/homelab/demo.tar
-mkdir -p "${demo%/*}"
-echo "demo localhost/demo@$(demo-image "$demo")" >>/etc/homelab/images
+digest=$(demo-image "$demo")
+echo "demo localhost/demo@$digest" >>/etc/homelab/images
+sed -i "s/sha256:0000*$/$digest/" /etc/containers/systemd/hello.container
 
 # For the console, when the network is gone: a hash of your own (openssl passwd -6).
 # echo 'root:$6$...' | chpasswd -e

@@ -3,9 +3,9 @@
 set -eu
 modprobe loop
 cd "$(mktemp -d)"
-truncate -s 32M blank fat end
+truncate -s 6M blank fat end
 mkfs.vfat fat >/dev/null
-echo something | dd of=end bs=1 seek=$((32 * 1024 * 1024 - 100)) conv=notrunc 2>/dev/null
+echo something | dd of=end bs=1 seek=$((6 * 1024 * 1024 - 100)) conv=notrunc 2>/dev/null
 for file in blank fat end; do
 	losetup -f "$PWD/$file"
 done

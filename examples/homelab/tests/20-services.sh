@@ -2,7 +2,7 @@
 # The three services are up, each in its container, and one answers at its port. It asks the other by its name.
 set -eu
 . ./lib.txt
-until_ok 55 answer 8080 || { sv status /run/service/*; tail -n 5 /array/log/*/current; exit 1; }
+until_ok 170 answer 8080 || { sv status /run/service/*; tail -n 5 /array/log/*/current; exit 1; }
 said=$(answer 8080)
 echo "$said"
 case $said in

@@ -10,8 +10,8 @@ another() {
 }
 before=$(pid)
 kill -KILL "$before"
-until_ok 25 another
-until_ok 15 answer 8080
+until_ok 80 another
+until_ok 80 answer 8080
 
 supervised() {
 	cut -d ' ' -f 1 </etc/sv/web/supervise/pid
@@ -21,5 +21,5 @@ kill -KILL "$before"
 changed() {
 	[ -n "$(supervised)" ] && [ "$(supervised)" != "$before" ]
 }
-until_ok 15 changed
-until_ok 15 answer 8080
+until_ok 80 changed
+until_ok 80 answer 8080

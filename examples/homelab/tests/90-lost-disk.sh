@@ -3,7 +3,7 @@
 set -eu
 . ./lib.txt
 modprobe loop
-cd "$(mktemp -d)"
+cd "$(mktemp -d -p /root)"
 mkdir at
 truncate -s 300M one two three
 for file in one two three; do

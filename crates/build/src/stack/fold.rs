@@ -145,7 +145,7 @@ impl Fold<'_> {
             if system.layout == Layout::Ab {
                 self.files(health::layer(&self.stack, epoch, store)?, Origin::Health)?;
             }
-            if let Some(layer) = containers::layer(&self.stack, epoch, store)?.filter(|_| inputs.boots) {
+            if let Some(layer) = containers::layer(&self.stack, epoch, store)? {
                 self.files(layer, Origin::Containers)?;
             }
             self.secrets(inputs)?;

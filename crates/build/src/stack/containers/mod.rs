@@ -181,9 +181,9 @@ mod tests {
             "etc/init.d/notes",
             "etc/init.d/web",
             "etc/runlevels/default/web",
-            "usr/libexec/hoopy/containers.sh",
             "usr/libexec/hoopy/containers/notes",
             "usr/libexec/hoopy/containers/web",
+            "usr/libexec/hoopy/containers.sh",
         ];
         assert_eq!(paths, expected);
     }
