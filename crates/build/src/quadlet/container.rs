@@ -2,6 +2,7 @@
 
 use super::keys::{self, Use};
 use super::unit::{self, Assignment};
+use super::values::{Wrong, absolute, boolean, literal_words, number, seconds, service_of, volume, wrong};
 use super::words::{literal, split};
 use super::{Image, UnitError, is_name};
 
@@ -13,9 +14,6 @@ const RESPAWN_DELAY: u32 = 2;
 
 /// How often `HealthCmd` is tried before the boot counts as bad, unless the file says otherwise: as podman does.
 const RETRIES: u32 = 3;
-
-/// Longest time and highest number that a file may ask for: an hour.
-const MAX_NUMBER: u32 = 3600;
 
 /// How services depend on each other: OpenRC's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,13 +89,6 @@ pub fn read(service: &str, text: &[u8]) -> Result<Container, Vec<UnitError>> {
         }
     }
     reader.finish(service)
-}
-
-/// What is wrong, and what to do about it.
-type Wrong = (String, String);
-
-fn wrong(message: String) -> Wrong {
-    (message, "docs/containers.md lists what is understood".to_owned())
 }
 
 struct Reader {
@@ -368,67 +359,6 @@ impl Reader {
 
 const PIN: &str =
     "`podman image inspect --format '{{.Digest}}' NAME` says the digest: write Image=NAME@sha256:DIGEST";
-
-fn literal_words(value: &str) -> Result<Vec<String>, Wrong> {
-    let words = split(value).map_err(wrong)?;
-    words.iter().map(|word| literal(word).map_err(wrong)).collect()
-}
-
-fn boolean(key: &str, value: &str) -> Result<bool, Wrong> {
-    match value {
-        "1" | "yes" | "true" | "on" => Ok(true),
-        "0" | "no" | "false" | "off" => Ok(false),
-        _ => Err(wrong(format!("expected true or false after {key}=, found {value:?}"))),
-    }
-}
-
-fn number(key: &str, value: &str) -> Result<u32, Wrong> {
-    let number = value.parse().ok().filter(|number| *number <= MAX_NUMBER);
-    number.ok_or_else(|| wrong(format!("expected a number up to {MAX_NUMBER} after {key}=, found {value:?}")))
-}
-
-/// Seconds, with or without their `s`.
-fn seconds(key: &str, value: &str) -> Result<u32, Wrong> {
-    number(key, value.strip_suffix('s').unwrap_or(value))
-}
-
-fn absolute(key: &str, value: &str) -> Result<(), Wrong> {
-    let is_plain = value.starts_with('/') && !value.split('/').any(|part| part == "..");
-    if is_plain && !value.contains(['%', '$']) {
-        return Ok(());
-    }
-    Err(wrong(format!("expected an absolute path after {key}=, found {value:?}")))
-}
-
-/// `NAME:/path`, `/path:/path`, or `/path`, perhaps with options.
-fn volume(value: &str) -> Result<(), Wrong> {
-    let source = value.split(':').next().unwrap_or_default();
-    if source.ends_with(".volume") {
-        let fix = "podman makes a volume when it is first named: write Volume=NAME:/path".to_owned();
-        return Err((format!("expected a volume or a path, found the unit {source:?}"), fix));
-    }
-    if source.starts_with('/') || is_name(source) {
-        return Ok(());
-    }
-    Err(wrong(format!("expected NAME:/path or /path:/path after Volume=, found {value:?}")))
-}
-
-/// OpenRC's name of what systemd calls `word`.
-fn service_of(word: &str) -> Result<String, String> {
-    match word {
-        "network.target" | "network-online.target" => return Ok("net".to_owned()),
-        "local-fs.target" => return Ok("localmount".to_owned()),
-        _ => {}
-    }
-    let name = word.strip_suffix(".service").or_else(|| word.strip_suffix(super::EXTENSION)).unwrap_or(word);
-    let is_unit = name.ends_with(".target") || name.ends_with(".socket") || name.ends_with(".mount");
-    if !is_name(name) || is_unit {
-        return Err(format!(
-            "expected a service, network-online.target, network.target or local-fs.target, found {word:?}"
-        ));
-    }
-    Ok(name.to_owned())
-}
 
 #[cfg(test)]
 #[path = "container_tests.rs"]

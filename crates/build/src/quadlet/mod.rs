@@ -13,6 +13,7 @@ mod image;
 mod keys;
 mod script;
 mod unit;
+mod values;
 mod words;
 
 pub use container::{Container, Dependency, read};
