@@ -22,7 +22,7 @@ losetup -d "$(of two)"
 ! mount "$(of one)" at 2>/dev/null
 mount -o degraded "$(of one)" at
 btrfs replace start -B 2 "$(of three)" at
-btrfs balance start --quiet -f -dconvert=raid1,soft -mconvert=raid1,soft -sconvert=raid1,soft at
+btrfs balance start -f -dconvert=raid1,soft -mconvert=raid1,soft -sconvert=raid1,soft at
 umount at
 btrfs device scan --forget "$(of one)"
 # The other one is gone, too: what was on it is on the new one
