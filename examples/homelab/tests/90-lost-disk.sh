@@ -17,19 +17,17 @@ mount "$(of one)" at
 echo kept >at/file
 umount at
 # It is gone
-btrfs device scan --forget "$(of two)"
+until_ok 30 btrfs device scan --forget "$(of two)"
 losetup -d "$(of two)"
 ! mount "$(of one)" at 2>/dev/null
 mount -o degraded "$(of one)" at
 btrfs replace start -B 2 "$(of three)" at
 btrfs balance start -f -dconvert=raid1,soft -mconvert=raid1,soft -sconvert=raid1,soft at
 umount at
-btrfs device scan --forget "$(of one)"
 # The other one is gone, too: what was on it is on the new one
+losetup -d "$(of one)"
 btrfs device scan "$(of three)" >/dev/null
 mount -o degraded,ro "$(of three)" at
 test "$(cat at/file)" = kept
 umount at
-for file in one three; do
-	losetup -d "$(of "$file")"
-done
+losetup -d "$(of three)"
