@@ -18,7 +18,7 @@ head -n 1 homelab-*.tar.zst.age | grep -q age-encryption.org/v1
 fn the_home_server_has_its_containers_and_their_data_after_a_reboot() {
     let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
     let dir = home.example("homelab");
-    home.ok(&["secret", "init", "homelab"]);
+    home.ok(&["-C", "homelab", "secret", "init"]);
     let toml = fs::read_to_string(dir.join("hoopy.toml")).unwrap();
     fs::write(dir.join("hoopy.toml"), format!("{toml}\n[backup]\nto = \"/array/backups\"\n")).unwrap();
     let script = dir.join("tests/85-backup.sh");
