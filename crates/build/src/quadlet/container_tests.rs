@@ -192,6 +192,27 @@ proptest! {
 }
 
 #[test]
+fn health_waits_for_a_container_that_does_not_run_and_counts_the_failures_of_one_that_does() {
+    let container = with("HealthCmd=true\nHealthRetries=3\n").unwrap();
+    let files = files(&container);
+    let check = files.iter().find(|file| file.path == "etc/hoopy/health.d/container-web").unwrap();
+    let run = |healthy_at: u32, running_at: u32| {
+        let stub = format!(
+            "asked=0\nsleep() {{ :; }}\n\
+             podman() {{ case $1 in\n\
+             healthcheck) asked=$((asked + 1)); [ $asked -ge {healthy_at} ] ;;\n\
+             *) [ $asked -ge {running_at} ] && echo true ;;\nesac; }}\n\
+             trap 'echo $asked' EXIT\n"
+        );
+        let ran = Command::new("sh").args(["-c", &(stub + &check.text)]).output().unwrap();
+        (ran.status.success(), String::from_utf8(ran.stdout).unwrap().trim().to_owned())
+    };
+    assert_eq!(run(1, 1), (true, "1".to_owned()));
+    assert_eq!(run(9, 8), (true, "9".to_owned()), "it did not run before");
+    assert_eq!(run(9, 1), (false, "3".to_owned()));
+}
+
+#[test]
 fn a_container_is_made_anew_only_where_something_of_it_changes() {
     let made_of = |lines: &str| handed_over(&with(lines).unwrap())[2].clone();
     let first = made_of("Exec=a b\n[Unit]\nDescription=x\n");

@@ -97,15 +97,19 @@ fn run_script(container: &Container) -> String {
     )
 }
 
+/// Fails where the command does, so often. What does not run yet is waited for: how long in all, the caller says.
 fn health_script(container: &Container, retries: u32) -> String {
     let name = &container.name;
     format!(
         "#!/bin/sh\n\
-         # Made by hoopy: fails where HealthCmd of the container {name} does, {retries} times.\n\
-         tries=1\n\
+         # Made by hoopy: fails where HealthCmd of the container {name} fails {retries} times. It waits for one that does not run yet:\n\
+         # HEALTH_TIMEOUT in /etc/conf.d/hoopy-health says how long.\n\
+         tries=0\n\
          until podman healthcheck run {name}; do\n\
+         \tif [ \"$(podman container inspect --format '{{{{.State.Running}}}}' {name} 2>/dev/null)\" = true ]; then\n\
+         \t\ttries=$((tries + 1))\n\
+         \tfi\n\
          \t[ \"$tries\" -lt {retries} ] || exit 1\n\
-         \ttries=$((tries + 1))\n\
          \tsleep 5\n\
          done\n"
     )
