@@ -14,6 +14,7 @@ pub mod init;
 pub mod locking;
 pub mod programs;
 pub mod provenance;
+mod quadlet;
 pub mod query;
 pub mod reproduce;
 pub mod road;

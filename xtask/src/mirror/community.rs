@@ -27,7 +27,7 @@ struct StandIn {
     depends: &'static [&'static str],
 }
 
-const STAND_INS: [StandIn; 18] = [
+const STAND_INS: [StandIn; 20] = [
     StandIn::new("aardvark-dns", "aardvark-dns", &["usr/lib/podman/aardvark-dns"]),
     StandIn::new("btrfs-progs", "btrfs-progs", &["bin", "sbin"]),
     StandIn::new("catatonit", "catatonit", &["usr/bin", "usr/libexec"]),
@@ -95,6 +95,8 @@ const STAND_INS: [StandIn; 18] = [
             "usr/sbin/runsvchdir",
         ],
     ),
+    StandIn::new("shadow-subids", "uidmap", &["usr/bin/newgidmap", "usr/bin/newuidmap"]),
+    StandIn::new("slirp4netns", "slirp4netns", &["usr/bin/slirp4netns"]),
     StandIn::new(
         "smartmontools",
         "smartmontools",

@@ -15,6 +15,7 @@ mod accounts;
 mod bom;
 mod checkout;
 mod command_line;
+mod containers;
 mod crlf;
 mod devices;
 pub mod executable;
@@ -191,6 +192,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(keys::check(view));
     findings.extend(passwords::check(view)?);
     findings.extend(secrets::check(view));
+    findings.extend(containers::check(view));
     findings.extend(page::check(view));
     findings.extend(state::check(view));
     findings.extend(command_line::check(view));

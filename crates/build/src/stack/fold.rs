@@ -22,8 +22,8 @@ use super::scripts::{Job, Runner, Scripts, apply, environment};
 use super::secrets::{self, SecretInputs, SecretLayer};
 use super::state::{self, StateInputs};
 use super::{
-    Origin, Stack, StackError, accounts, configuration, conflict, database, finish, health, modes, monitor,
-    passwords, protect, root_mount, setup, triggers,
+    Origin, Stack, StackError, accounts, configuration, conflict, containers, database, finish, health,
+    modes, monitor, passwords, protect, root_mount, setup, triggers,
 };
 use crate::config::System;
 use crate::context::Context;
@@ -144,6 +144,9 @@ impl Fold<'_> {
             if system.layout.has_trials() {
                 let layer = health::layer(&self.stack, system.layout, epoch, store)?;
                 self.files(layer, Origin::Health)?;
+            }
+            if let Some(layer) = containers::layer(&self.stack, epoch, store)? {
+                self.files(layer, Origin::Containers)?;
             }
             self.secrets(inputs)?;
             self.state(inputs)?;

@@ -1,7 +1,7 @@
 //! The stack: an image as an ordered list of layers, made by a fold from the bottom up.
 //!
 //! ```text
-//! configuration ▸ (pre-install ▸ package ▸ post-install)* ▸ triggers ▸ database ▸ root/ ▸ programs ▸ setup.sh ▸ init ▸ health ▸ secrets/ ▸ state ▸ monitor ▸ finish
+//! configuration ▸ (pre-install ▸ package ▸ post-install)* ▸ triggers ▸ database ▸ root/ ▸ programs ▸ setup.sh ▸ init ▸ health ▸ containers ▸ secrets/ ▸ state ▸ monitor ▸ finish
 //! ```
 //!
 //! A script's layer depends on all below it. What it made is remembered under what it could see: the script,
@@ -13,6 +13,7 @@ mod attributes;
 mod capture;
 mod configuration;
 pub mod conflict;
+pub mod containers;
 pub mod database;
 mod directories;
 mod extraction;
@@ -68,6 +69,8 @@ pub enum Origin {
     Init,
     /// The services of a machine with the layout `ab`.
     Health,
+    /// The services of declared containers.
+    Containers,
     /// `secrets/`, encrypted, and what opens them on the machine; or what they replace, where they are opened at build.
     Secrets,
     /// The machine's page.
@@ -93,6 +96,7 @@ impl Origin {
             Self::Setup => "setup.sh".to_owned(),
             Self::Init => "hoopy-init".to_owned(),
             Self::Health => "hoopy-health".to_owned(),
+            Self::Containers => "containers".to_owned(),
             Self::Secrets => "secrets/".to_owned(),
             Self::Monitor => "hoopy-serve".to_owned(),
             Self::State => "state".to_owned(),
@@ -150,6 +154,9 @@ pub enum StackError {
     /// Secrets cannot be part of the image.
     #[error(transparent)]
     Secrets(#[from] secrets::SecretLayerError),
+    /// A declared container cannot become a service.
+    #[error(transparent)]
+    Container(#[from] containers::ContainerError),
     /// What `state` lists cannot be kept.
     #[error(transparent)]
     State(#[from] state::StateLayerError),

@@ -18,6 +18,7 @@ use hoopy_build::reproduce::ReproduceError;
 use hoopy_build::road::BuildError;
 use hoopy_build::segment::SegmentError;
 use hoopy_build::stack::StackError;
+use hoopy_build::stack::containers::ContainerError;
 use hoopy_build::target::TargetError;
 use hoopy_build::vendor::VendorError;
 use hoopy_build::watch::WatchError;
@@ -176,6 +177,15 @@ impl Classify for ProgramError {
     }
 }
 
+impl Classify for ContainerError {
+    fn class(&self) -> Class {
+        match self {
+            Self::File { fix, .. } => System.hint(fix.clone()),
+            Self::Missing { .. } => System.hint("add `podman` and `alpine-base` to `packages`"),
+        }
+    }
+}
+
 impl Classify for StackError {
     fn class(&self) -> Class {
         match self {
@@ -189,6 +199,7 @@ impl Classify for StackError {
                 System.hint("leave one of them out of `packages`: apk would refuse them too")
             }
             Self::State(error) => error.class(),
+            Self::Container(error) => error.class(),
             Self::Secrets(error) => error.class(),
             Self::Covers { .. } => System.hint(COVERS),
             Self::CoversFile { .. } => System.hint(COVERS_FILE),

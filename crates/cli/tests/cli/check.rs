@@ -28,7 +28,7 @@ fn ends(home: &Home, code: i32, args: &[&str]) -> String {
 #[test]
 fn the_examples_are_clean() {
     let home = home();
-    for example in ["hello", "nas"] {
+    for example in ["hello", "homelab", "nas"] {
         home.example(example);
         assert_eq!(home.ok(&["check", example]), "", "{example}");
     }

@@ -25,6 +25,7 @@ mod escape;
 mod faults;
 mod foreign;
 mod frood;
+mod homelab;
 mod import;
 mod inspect;
 mod log;

@@ -1,0 +1,2 @@
+# `sv status web`, without a path
+export SVDIR=/run/service
