@@ -39,14 +39,15 @@ impl Boot {
     }
 }
 
-/// KVM where it works.
-pub fn accelerator(hoopy: &Path) -> anyhow::Result<&'static str> {
+/// QEMU's options for KVM where it works, else for TCG, whose threads run in turns, as hoopy starts it: where two run at
+/// once, a kernel that changes its own code now and then dies of it.
+pub fn accelerator(hoopy: &Path) -> anyhow::Result<&'static [&'static str]> {
     let out = Command::new(hoopy).args(["doctor", "--json"]).output()?;
     let found: serde_json::Value = serde_json::from_slice(&out.stdout)?;
     let checks = found.get("checks").and_then(|checks| checks.as_array()).context("doctor has no checks")?;
     let kvm = checks.iter().find(|check| check.get("name").is_some_and(|name| name == "KVM"));
     let works = kvm.and_then(|kvm| kvm.get("ok")).is_some_and(|ok| ok == true);
-    Ok(if works { "kvm" } else { "tcg" })
+    Ok(if works { &["-accel", "kvm", "-cpu", "host"] } else { &["-accel", "tcg,thread=single"] })
 }
 
 /// Boots from the disk, which stays as it is, and switches the machine off. The bytes written while it was left alone
@@ -54,7 +55,7 @@ pub fn accelerator(hoopy: &Path) -> anyhow::Result<&'static str> {
 pub fn boot(
     disk: &Path,
     dir: &Path,
-    accelerator: &str,
+    accelerator: &[&str],
     idle: Option<Duration>,
 ) -> anyhow::Result<(Boot, u64)> {
     let variables = dir.join("variables.fd");
@@ -110,9 +111,9 @@ impl Drop for Machine {
     }
 }
 
-fn start(disk: &Path, variables: &Path, qmp: &Path, accelerator: &str) -> anyhow::Result<Child> {
+fn start(disk: &Path, variables: &Path, qmp: &Path, accelerator: &[&str]) -> anyhow::Result<Child> {
     let mut command = Command::new(QEMU);
-    command.args(["-machine", &format!("q35,accel={accelerator}"), "-cpu", "max", "-smp", "2", "-m", "512"]);
+    command.args(["-machine", "q35", "-smp", "2", "-m", "512"]).args(accelerator);
     command.args(["-nodefaults", "-display", "none", "-vga", "std", "-serial", "stdio"]);
     command.args(["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"]);
     command.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={FIRMWARE}"));
