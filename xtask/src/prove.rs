@@ -45,6 +45,8 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
     };
     if amount.only.is_empty() {
         chores::command(test("cli").arg("deploy::").env("HOOPY_KILL_EVERY", "1"))?;
+        // A machine whose TPM opens its secrets: its keys changed, Secure Boot off, PCR 11 replayed.
+        chores::command(test("cli").arg("sealed::").env("HOOPY_PROVE_FULL", "1"))?;
         // A minute of readers of a machine's page.
         chores::command(test("memory").env("HOOPY_LOAD_SECONDS", "60"))?;
         // A secret of each value of `open` on a machine of the other architecture.

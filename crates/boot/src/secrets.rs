@@ -23,6 +23,20 @@ pub const AGENT: &str = "/usr/libexec/hoopy/hoopyd";
 /// Where the machine's identity lies on the filesystem that keeps it.
 pub const IDENTITY: &str = "hoopy/identity";
 
+/// Where it lies sealed, with [`Open::Tpm`], on the same filesystem.
+pub const SEALED_IDENTITY: &str = "hoopy/identity.tpm";
+
+/// Where systemd's stub puts the image's signatures of PCR 11, below the root: whoever wrote to the EFI system partition
+/// may have put something else there.
+pub const PCR_SIGNATURES: &str = ".extra/tpm2-pcr-signature.json";
+
+/// Where the keys of volumes wait for the service that unlocks them, with [`Open::Tpm`], below the root: in memory.
+pub const VOLUME_KEYS: &str = "run/hoopy/volume-keys";
+
+/// What the machine extends PCR 11 by, as SHA-256 of this text, when it has its identity: from then on the TPM gives it to
+/// nobody, until the next boot.
+pub const AFTER_SECRETS: &str = "hoopy:after-secrets";
+
 /// The serial number of the disk on which a virtual machine that is tried out gets its identity. Whoever can attach a disk
 /// of this name can only bring an identity of theirs, which opens nothing.
 pub const IDENTITY_SERIAL: &str = "hoopy-identity";
@@ -32,7 +46,7 @@ pub const VERSION: u32 = 1;
 
 /// How a machine opens its secrets.
 ///
-/// No match over it has `_`: another way, such as a TPM, does not compile before everything knows it.
+/// No match over it has `_`: another way does not compile before everything knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Open {
@@ -40,6 +54,8 @@ pub enum Open {
     Build,
     /// The machine does, at boot, with the identity on one of its filesystems.
     Disk,
+    /// The machine does, at boot, with the identity that its TPM opens.
+    Tpm,
     /// The machine does, when the owner unlocks it.
     Owner,
 }
@@ -50,6 +66,7 @@ impl Open {
         match self {
             Self::Build => "build",
             Self::Disk => "disk",
+            Self::Tpm => "tpm",
             Self::Owner => "owner",
         }
     }
@@ -66,6 +83,16 @@ pub struct Device {
     pub options: Vec<String>,
     /// Where `fstab` mounts it.
     pub mount_point: String,
+}
+
+/// What the owner's keys say of a machine whose TPM opens the identity. It is part of the image, which firmware has checked
+/// and the TPM has measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealing {
+    /// The public key of PCR policies, PEM: `trust/pcr.pub`.
+    pub policy_key: String,
+    /// The SHA-256 of the certificate that the firmware has to trust, DER, in hexadecimal: `trust/db.crt`.
+    pub certificate: String,
 }
 
 /// A secret that becomes a file.
@@ -90,8 +117,11 @@ pub struct Map {
     pub version: u32,
     /// How they are opened.
     pub open: Open,
-    /// Where the identity lies, with [`Open::Disk`].
+    /// Where the identity lies, with [`Open::Disk`] and [`Open::Tpm`].
     pub device: Option<Device>,
+    /// What it is sealed under, with [`Open::Tpm`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealing: Option<Sealing>,
     /// The machine's recipient: the public half of the identity that is expected.
     pub recipient: String,
     /// What becomes files.
@@ -123,7 +153,7 @@ pub struct Outcome {
 pub enum State {
     /// All of them.
     Open,
-    /// None: the owner has not unlocked the machine.
+    /// None: the owner has not unlocked the machine, or, where there are failures, its TPM did not open the identity.
     Locked,
     /// Not all of them.
     Failed,

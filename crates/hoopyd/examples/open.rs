@@ -31,7 +31,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         files.push(SecretFile { path: secret.clone(), secret, mode: 0o600, user, group });
     }
     let recipient = identity.recipient().as_str().to_owned();
-    let map = Map { version: VERSION, open: Open::Disk, device: None, recipient, files, volumes: Vec::new() };
+    let map = Map {
+        version: VERSION,
+        open: Open::Disk,
+        device: None,
+        sealing: None,
+        recipient,
+        files,
+        volumes: Vec::new(),
+    };
     fs::write(root.join(MAP), serde_json::to_vec(&map)?)?;
     let outcome = hoopyd::secrets::open(&root, &map, &[identity]);
     match outcome.failures.first() {

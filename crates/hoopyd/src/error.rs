@@ -27,6 +27,24 @@ pub enum AgentError {
     /// There is no identity, or not one that can be used.
     #[error("cannot use the machine's identity: {0}")]
     Identity(String),
+    /// A TPM did not open the identity, and what to do about it.
+    #[error("{0}")]
+    Locked(String),
+    /// The TPM is not the one that sealed the identity.
+    #[error(
+        "the identity was sealed in another TPM, or this one was cleared since: hoopy secret enroll HOST seals the \
+         identity again"
+    )]
+    OtherTpm,
+    /// There is no TPM that can be used.
+    #[error("no TPM 2.0: {0}")]
+    NoTpm(String),
+    /// The TPM, or what it was given.
+    #[error(transparent)]
+    Tpm(#[from] hoopy_tpm::TpmError),
+    /// The firmware does not enforce what the identity would be sealed under.
+    #[error("the TPM gets no identity and gives none: {0}")]
+    SecureBoot(String),
     /// A volume that this image has no key for.
     #[error("volume {0:?}: this image has no key for it")]
     NoVolume(String),

@@ -65,6 +65,12 @@ impl Mounted {
     }
 }
 
+impl AsRef<Path> for Mounted {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
 impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
@@ -144,22 +150,25 @@ fn limit() -> usize {
 /// [`AgentError`].
 pub fn keep(mounted: &Path, identities: &[MachineIdentity]) -> Result<(), AgentError> {
     let path = mounted.join(IDENTITY);
-    let dir = path.parent().unwrap_or(mounted);
-    let made = DirBuilder::new().mode(0o700).create(dir);
-    match made {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(AgentError::io("make", dir)(error));
-        }
-        _ if fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir()) => {}
-        _ => {
-            let in_the_way = io::Error::from(io::ErrorKind::NotADirectory);
-            return Err(AgentError::io("make", dir)(in_the_way));
-        }
-    }
+    let dir = directory(mounted)?;
     let write = || {
-        let mut pending = hoopy_base::atomic::Pending::new_in(dir)?;
+        let mut pending = hoopy_base::atomic::Pending::new_in(&dir)?;
         io::Write::write_all(pending.file(), MachineIdentity::file(identities).as_bytes())?;
         pending.keep(&path, hoopy_base::atomic::Readers::Owner)
     };
     write().map_err(AgentError::io("write", &path))
+}
+
+/// The directory of the identity on the filesystem at `mounted`, which is made where it is missing.
+///
+/// # Errors
+/// [`AgentError`].
+pub fn directory(mounted: &Path) -> Result<PathBuf, AgentError> {
+    let path = mounted.join(IDENTITY);
+    let dir = path.parent().unwrap_or(mounted);
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(AgentError::io("make", dir)(error)),
+        _ if fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir()) => Ok(dir.to_owned()),
+        _ => Err(AgentError::io("make", dir)(io::Error::from(io::ErrorKind::NotADirectory))),
+    }
 }

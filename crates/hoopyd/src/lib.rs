@@ -17,6 +17,7 @@
 //! fails is reported with the secret's name and never stops a boot.
 
 pub mod backup;
+pub mod boot;
 pub mod enroll;
 pub mod error;
 pub mod files;
@@ -36,4 +37,5 @@ pub mod serve;
 pub mod snapshot;
 pub mod state;
 pub mod time;
+pub mod tpm;
 pub mod unlock;

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use hoopyd::{backup, enroll, outcome, process, secrets, serve, state, unlock};
+use hoopyd::{backup, boot, enroll, outcome, process, serve, state, unlock};
 
 /// What is given back is overwritten first, also by TLS and JSON: a key leaves no copy behind.
 #[global_allocator]
@@ -26,10 +26,11 @@ fn main() -> ExitCode {
     }
     let root = Path::new("/");
     let result = match args.as_slice() {
-        ["secrets"] => secrets::at_boot(root).map(|outcome| code(&outcome)),
+        ["secrets"] => boot::secrets(root).map(|outcome| code(&outcome)),
         ["status"] => outcome::read(root).map(|outcome| {
             let _ = writeln!(io::stdout(), "{}", outcome::text(&outcome));
-            u8::from(outcome.state == hoopy_boot::secrets::State::Failed)
+            // A machine that waits for its owner is well.
+            u8::from(!outcome.failures.is_empty())
         }),
         ["status", "--json"] => serve::ask::status(root).map(|status| {
             let _ = io::stdout().write_all(&status);

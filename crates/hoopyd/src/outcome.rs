@@ -31,6 +31,9 @@ pub fn read(root: &Path) -> Result<Outcome, AgentError> {
 pub fn text(outcome: &Outcome) -> String {
     match outcome.state {
         State::Open => "secrets are open".to_owned(),
+        State::Locked if !outcome.failures.is_empty() => {
+            format!("secrets are locked\n{}", outcome.failures.join("\n"))
+        }
         State::Locked => "secrets are locked until the owner unlocks this machine".to_owned(),
         State::Failed => format!("not every secret could be opened\n{}", outcome.failures.join("\n")),
     }

@@ -1,4 +1,4 @@
-//! `hoopyd secrets`: opens what the image brings encrypted.
+//! Opens what the image brings encrypted.
 
 use std::path::Path;
 use std::time::Instant;
@@ -9,41 +9,13 @@ use hoopy_secrets::{Identities, MachineIdentity};
 
 use crate::error::AgentError;
 use crate::identity::{self, Mounted};
-use crate::{map, outcome, place};
-
-/// What the service does: finds the identity, and opens everything with it. What fails is in the outcome.
-///
-/// # Errors
-/// [`AgentError`] where the outcome could not be written either.
-pub fn at_boot(root: &Path) -> Result<Outcome, AgentError> {
-    // Unlocked by the owner already, and the service is started once more to say so.
-    if let Ok(before) = outcome::read(root)
-        && before.state == State::Open
-    {
-        return Ok(before);
-    }
-    let result = timed(|| {
-        let result = map::read(root).and_then(|map| {
-            Ok(match at_hand(root, &map)? {
-                Some(identities) => open(root, &map, &identities),
-                None => Outcome { state: State::Locked, failures: Vec::new(), micros: 0 },
-            })
-        });
-        result.unwrap_or_else(|error| failed(error.to_string()))
-    });
-    outcome::write(root, &result)?;
-    Ok(result)
-}
+use crate::{map, place};
 
 /// The outcome of `work`, and how long it took.
 pub fn timed(work: impl FnOnce() -> Outcome) -> Outcome {
     let begun = Instant::now();
     let outcome = work();
     Outcome { micros: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX), ..outcome }
-}
-
-fn failed(reason: String) -> Outcome {
-    Outcome { state: State::Failed, failures: vec![reason], micros: 0 }
 }
 
 /// The identities that the machine has without anybody's help: those that a virtual machine was given to be tried out
@@ -60,8 +32,8 @@ pub fn at_hand(root: &Path, map: &Map) -> Result<Option<Vec<MachineIdentity>>, A
     match (map.open, &map.device) {
         (Open::Disk, Some(device)) => Ok(Some(identity::on(Mounted::new(device, false)?.path())?)),
         (Open::Disk, None) => Err(AgentError::Identity("the image names no filesystem for it".to_owned())),
-        // An image whose secrets were opened at build has no agent.
-        (Open::Owner | Open::Build, _) => Ok(None),
+        // An image whose secrets were opened at build has no agent. A TPM gives the identity once, when the machine starts.
+        (Open::Tpm | Open::Owner | Open::Build, _) => Ok(None),
     }
 }
 

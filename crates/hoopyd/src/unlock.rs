@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use hoopy_boot::secrets::{Map, State};
+use hoopy_boot::secrets::{Map, Open, SecretFile, State, VOLUME_KEYS};
 use hoopy_secrets::cipher::{MAX_PLAINTEXT, decrypt};
 use hoopy_secrets::{Identities, MachineIdentity, Plaintext};
 
 use crate::error::AgentError;
-use crate::{identity, map, outcome, program, secrets};
+use crate::{identity, map, outcome, place, program, secrets};
 
 /// Where the programs are, below the root.
 const PROGRAMS: &str = "etc/hoopy/unlock.d";
@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// [`AgentError`].
 pub fn all(root: &Path) -> Result<(), AgentError> {
     let map = map::read(root)?;
+    if map.open == Open::Tpm {
+        return with_kept_keys(root, &map);
+    }
     match secrets::at_hand(root, &map)? {
         Some(identities) => volumes(root, &map, &identities),
         None => Ok(()),
@@ -37,14 +40,21 @@ pub fn all(root: &Path) -> Result<(), AgentError> {
 /// [`AgentError`].
 pub fn with_identity(root: &Path, input: impl Read) -> Result<(), AgentError> {
     let map = map::read(root)?;
-    let identities = identity::from_input(input)?;
-    let result = secrets::timed(|| secrets::open(root, &map, &identities));
+    with_identities(root, &map, &identity::from_input(input)?)
+}
+
+/// Opens all secrets and volumes with these identities.
+///
+/// # Errors
+/// [`AgentError`].
+pub fn with_identities(root: &Path, map: &Map, identities: &[MachineIdentity]) -> Result<(), AgentError> {
+    let result = secrets::timed(|| secrets::open(root, map, identities));
     outcome::write(root, &result)?;
     if result.state != State::Open {
         return Err(AgentError::NotOpen(result.failures));
     }
     start_service(root, "hoopy-secrets");
-    let unlocked = volumes(root, &map, &identities);
+    let unlocked = volumes(root, map, identities);
     start_service(root, "hoopy-state");
     unlocked
 }
@@ -75,13 +85,62 @@ pub fn with_plaintext(root: &Path, name: &str, key: &Plaintext) -> Result<(), Ag
 
 fn volumes(root: &Path, map: &Map, identities: &[MachineIdentity]) -> Result<(), AgentError> {
     let with = Identities::of_machine(identities);
-    let unlock = |name: &String| {
-        let sealed = map::ciphertext(root, &format!("unlock/{name}")).map_err(|error| error.to_string())?;
-        let key = decrypt(&sealed, &with).map_err(|error| format!("{name}: {error}"))?;
-        one(root, name, &key)
-    };
+    let unlock = |name: &String| one(root, name, &key(root, name, &with)?);
     let failures: Vec<String> = map.volumes.iter().filter_map(|name| unlock(name).err()).collect();
     if failures.is_empty() { Ok(()) } else { Err(AgentError::Volumes(failures)) }
+}
+
+/// The key of a volume, decrypted.
+fn key(root: &Path, name: &str, with: &Identities) -> Result<Plaintext, String> {
+    let sealed = map::ciphertext(root, &format!("unlock/{name}")).map_err(|error| error.to_string())?;
+    decrypt(&sealed, with).map_err(|error| format!("{name}: {error}"))
+}
+
+/// Decrypts the keys of volumes, which wait in memory for the service that needs them: when that runs, the TPM gives the
+/// identity no more.
+///
+/// # Errors
+/// Why some are not there.
+pub fn keep_keys(root: &Path, map: &Map, identities: &[MachineIdentity]) -> Result<(), Vec<String>> {
+    let with = Identities::of_machine(identities);
+    let keep = |name: &String| {
+        let path = format!("{VOLUME_KEYS}/{name}");
+        let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let file = SecretFile { secret: String::new(), path, mode: 0o600, user: own.0, group: own.1 };
+        let key = key(root, name, &with)?;
+        place::put(root, &file, &key).map_err(|error| format!("{name}: {error}"))
+    };
+    let failures: Vec<String> = map.volumes.iter().filter_map(|name| keep(name).err()).collect();
+    if failures.is_empty() { Ok(()) } else { Err(failures) }
+}
+
+/// Unlocks every volume with the key that waits for it, and removes all of these keys.
+fn with_kept_keys(root: &Path, map: &Map) -> Result<(), AgentError> {
+    let dir = root.join(VOLUME_KEYS);
+    let unlock = |name: &String| {
+        let key = hoopy_base::input::open(&dir.join(name))
+            .and_then(|file| Plaintext::read(file, MAX_PLAINTEXT))
+            .map_err(|_| format!("{name}: its key is not there: hoopy unlock HOST {name}"));
+        match key {
+            Ok(key) => one(root, name, &key),
+            // Unlocked by the owner already
+            Err(_) if is_open(root, name) => Ok(()),
+            Err(reason) => Err(reason),
+        }
+    };
+    let failures: Vec<String> = map.volumes.iter().filter_map(|name| unlock(name).err()).collect();
+    match std::fs::remove_dir_all(&dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(AgentError::io("remove", dir)(error));
+        }
+        _ => {}
+    }
+    if failures.is_empty() { Ok(()) } else { Err(AgentError::Volumes(failures)) }
+}
+
+/// Whether the volume's program says that it is open.
+fn is_open(root: &Path, name: &str) -> bool {
+    run(&root.join(PROGRAMS).join(name), &["--status"], None).is_ok()
 }
 
 /// Unlocks one volume, unless its program says that it is open already.
@@ -90,7 +149,7 @@ fn one(root: &Path, name: &str, key: &Plaintext) -> Result<(), String> {
     if !program.is_file() {
         return Err(format!("{name}: expected the program /{PROGRAMS}/{name}, found none"));
     }
-    if run(&program, &["--status"], None).is_ok() {
+    if is_open(root, name) {
         return Ok(());
     }
     run(&program, &[], Some(key)).map_err(|reason| format!("{name}: {reason}"))

@@ -9,7 +9,7 @@ use std::path::Path;
 use hoopy_boot::secrets::{CIPHERTEXTS, MAP, Map, Open, SecretFile, State, VERSION};
 use hoopy_secrets::cipher::encrypt;
 use hoopy_secrets::{MachineIdentity, NoPrompt, Plaintext, Recipients};
-use hoopyd::{enroll, identity, outcome, secrets, unlock};
+use hoopyd::{boot, enroll, identity, outcome, secrets, unlock};
 
 /// A machine's root with secrets.
 struct Machine {
@@ -33,6 +33,7 @@ impl Machine {
             version: VERSION,
             open: Open::Owner,
             device: None,
+            sealing: None,
             recipient: identity.recipient().as_str().to_owned(),
             files: files.iter().map(file).collect(),
             volumes: vec!["tank".to_owned()],
@@ -136,17 +137,13 @@ fn no_link_on_the_way_is_followed() {
 fn a_machine_that_waits_for_its_owner_is_locked_until_the_identity_comes() {
     let machine = Machine::new(&[("etc/key", "one", 0o600)]);
     machine.program("[ \"$1\" != --status ] || exit 1; cat >\"${0%/*}/got\"");
-    assert_eq!(secrets::at_boot(machine.path()).unwrap().state, State::Locked);
+    assert_eq!(boot::secrets(machine.path()).unwrap().state, State::Locked);
     assert!(!machine.path().join("etc/key").exists());
     unlock::with_identity(machine.path(), machine.identity_file().as_bytes()).unwrap();
     assert_eq!(machine.read("etc/key"), "one");
     assert_eq!(machine.read("etc/hoopy/unlock.d/got"), "the key of tank");
     assert_eq!(outcome::read(machine.path()).unwrap().state, State::Open);
-    assert_eq!(
-        secrets::at_boot(machine.path()).unwrap().state,
-        State::Open,
-        "the service is started once more"
-    );
+    assert_eq!(boot::secrets(machine.path()).unwrap().state, State::Open, "the service is started once more");
 }
 
 #[test]
@@ -196,4 +193,42 @@ fn a_new_identity_stands_before_the_old_ones_until_they_are_forgotten() {
     let recipients: Vec<_> = both.iter().map(MachineIdentity::recipient).collect();
     assert_eq!(recipients, [b.recipient(), a.recipient()]);
     assert_eq!(enroll::merge(vec![b], vec![a], true).len(), 1);
+}
+
+/// The machine's map, with the identity in a TPM.
+fn with_tpm(machine: &mut Machine) {
+    machine.map.open = Open::Tpm;
+    machine.write(MAP, &serde_json::to_string(&machine.map).unwrap());
+}
+
+#[test]
+fn keys_of_volumes_wait_in_memory_for_the_service_and_are_gone_after_it() {
+    let mut machine = Machine::new(&[]);
+    with_tpm(&mut machine);
+    machine.program("[ \"$1\" != --status ] || exit 1; cat >\"${0%/*}/got\"");
+    unlock::keep_keys(machine.path(), &machine.map, std::slice::from_ref(&machine.identity)).unwrap();
+    let key = machine.path().join("run/hoopy/volume-keys/tank");
+    assert_eq!(fs::metadata(&key).unwrap().mode() & 0o7777, 0o600);
+    unlock::all(machine.path()).unwrap();
+    assert_eq!(machine.read("etc/hoopy/unlock.d/got"), "the key of tank");
+    assert!(!key.parent().unwrap().exists());
+    let error = unlock::all(machine.path()).unwrap_err().to_string();
+    assert!(error.contains("tank: its key is not there: hoopy unlock HOST tank"), "{error}");
+    machine.program("[ \"$1\" = --status ]");
+    unlock::all(machine.path()).unwrap();
+}
+
+#[test]
+fn a_machine_whose_tpm_opens_nothing_is_locked_with_the_reason_and_the_owner_unlocks_it() {
+    let mut machine = Machine::new(&[("etc/key", "one", 0o600)]);
+    with_tpm(&mut machine);
+    machine.program("exit 0");
+    let first = boot::secrets(machine.path()).unwrap();
+    assert_eq!((first.state, first.failures.len()), (State::Locked, 1));
+    let text = outcome::text(&first);
+    assert!(text.starts_with("secrets are locked\n") && text.contains("names no keys"), "{text}");
+    assert_eq!(boot::secrets(machine.path()).unwrap(), first, "a TPM is asked once");
+    unlock::with_identity(machine.path(), machine.identity_file().as_bytes()).unwrap();
+    assert_eq!(machine.read("etc/key"), "one");
+    assert_eq!(boot::secrets(machine.path()).unwrap().state, State::Open);
 }

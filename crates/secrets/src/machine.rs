@@ -64,6 +64,12 @@ impl MachineIdentity {
         Plaintext::new(std::mem::take(&mut *text))
     }
 
+    /// The key alone, without a comment: few enough bytes for a TPM.
+    pub fn line(&self) -> Plaintext {
+        let text = self.0.to_string();
+        Plaintext::new(text.expose_secret().as_bytes().to_vec())
+    }
+
     /// The public half.
     pub fn recipient(&self) -> Recipient {
         Recipient::x25519(self.0.to_public())

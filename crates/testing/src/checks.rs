@@ -171,6 +171,23 @@ pub(super) fn root(mounted: &str) -> Finding {
     )
 }
 
+/// Whether nothing keeps secrets closed. `said` is what [`facts::SECRETS`] gave: nothing where there are none.
+pub(super) fn secrets(said: &str) -> Finding {
+    let said = said.trim();
+    if said.is_empty() {
+        return skipped("the image has no secrets that a machine opens");
+    }
+    let (first, reasons) = said.split_once('\n').unwrap_or((said, ""));
+    if reasons.is_empty() && first == "secrets are open" {
+        return passed(String::new());
+    }
+    failed(
+        first.to_owned(),
+        format!("{reasons}\n"),
+        "docs/secrets.md has what to do about each reason; at home the machine would come up as locked as here",
+    )
+}
+
 /// Whether there is memory left. `said` is what [`facts::MEMORY`] gave.
 pub(super) fn memory(said: &str, given: u64) -> Finding {
     let Some(available) = facts::memory(said, "MemAvailable") else {

@@ -19,6 +19,7 @@ mod bootstrap;
 mod capture;
 mod channel;
 mod checks;
+mod enrolled;
 mod error;
 mod facts;
 mod junit;
@@ -43,6 +44,8 @@ use hoopy_vm::{
     Acceleration, Accelerator, BlankDisk, Boot, Handover, KeptPartition, Network, Places, Platform, VmConfig,
     process, scratch,
 };
+
+use enrolled::Enrolled;
 
 pub use bootstrap::BootstrapError;
 pub use error::TestRunError;
@@ -81,6 +84,10 @@ pub struct Settings {
     pub esp: Option<String>,
     /// The identity that opens the machine's secrets, where it gets one.
     pub identity: Option<Handover>,
+    /// With Secure Boot: a disk whose boot loader enrolls keys, with the image in the form that [`command_line`] says, signed.
+    pub enrolling: Option<PathBuf>,
+    /// Whether the machine has a TPM, and its secrets have to be open.
+    pub tpm: bool,
     /// A backup that the machine restores at its first boot.
     pub restore: Option<Restore>,
     /// How long a script may run.
@@ -159,7 +166,7 @@ pub fn arch(image: &Path) -> Result<Arch, TestRunError> {
 pub fn run(settings: &Settings, watch: &dyn Watch) -> Result<TestReport, TestRunError> {
     let started = Instant::now();
     let arch = arch(&settings.image)?;
-    let line = command_line(&settings.image, arch)?;
+    let line = command_line(&settings.image)?;
     let dir = tempfile::Builder::new().prefix("hoopy-test-").tempdir_in(&settings.temp);
     let dir = dir.map_err(TestRunError::io("make a directory in", &settings.temp))?;
     // The disks go even when this process is killed
@@ -169,7 +176,11 @@ pub fn run(settings: &Settings, watch: &dyn Watch) -> Result<TestReport, TestRun
         settings.tests.tests.iter().cloned().partition(|test| test.parts.len() > 1);
     let choice = hoopy_vm::choose(settings.acceleration, arch, &settings.places, &settings.temp)?;
     watch.note(&choice.to_string());
-    let run = TestRun { settings, watch, arch, line, disks: dir.path().to_owned() };
+    let mut run = TestRun { settings, watch, arch, line, disks: dir.path().to_owned(), enrolled: None };
+    if let Some(disk) = &settings.enrolling {
+        let config = run.config(Boot::Disk(disk.clone()));
+        run.enrolled = Some(Enrolled::by(disk, config, settings, dir.path(), watch)?);
+    }
     let first = Job::All(scripts);
     let jobs: Vec<Job> = std::iter::once(first).chain(parts.into_iter().map(Job::Parts)).collect();
     let mut found = run.all(&jobs)?;
@@ -208,9 +219,24 @@ struct TestRun<'a> {
     arch: Arch,
     line: String,
     disks: PathBuf,
+    enrolled: Option<Enrolled>,
 }
 
 impl TestRun<'_> {
+    /// A machine without disks of its own.
+    fn config(&self, boot: Boot) -> VmConfig {
+        let settings = self.settings;
+        VmConfig {
+            cpus: settings.cpus,
+            network: settings.network,
+            nics: settings.nics,
+            acceleration: settings.acceleration,
+            places: settings.places.clone(),
+            temp: settings.temp.clone(),
+            ..VmConfig::new(self.arch, boot, settings.memory)
+        }
+    }
+
     /// Does all jobs, so many at a time; what came of them, in their order.
     fn all(&self, jobs: &[Job]) -> Result<Vec<Ended>, TestRunError> {
         let numbered: Vec<(usize, &Job)> = jobs.iter().enumerate().collect();
@@ -242,21 +268,19 @@ impl TestRun<'_> {
             restore.put(&disks.disks, &settings.places)?;
         }
         let unavailable = disks.skipped.iter().map(|(mount, _)| mount.spec.to_string()).collect();
+        let (boot, variables) = match &self.enrolled {
+            Some(enrolled) => {
+                let (boot, variables) = enrolled.copy(&dir)?;
+                (boot, Some(variables))
+            }
+            None => (Boot::WithCommandLine(settings.image.clone(), self.line.clone()), None),
+        };
         let config = VmConfig {
-            arch: self.arch,
-            boot: Boot::WithCommandLine(settings.image.clone(), self.line.clone()),
-            memory: settings.memory,
-            cpus: settings.cpus,
-            forwards: Vec::new(),
-            network: settings.network,
-            nics: settings.nics,
             partition: esp.map(|line| KeptPartition::of(line, &dir, scratch::DEFAULT_SIZE)),
             disks: disks.disks,
-            platform: Platform::default(),
+            platform: Platform { variables, tpm: settings.tpm.then(|| dir.join("tpm")) },
             identity: settings.identity.clone(),
-            acceleration: settings.acceleration,
-            places: settings.places.clone(),
-            temp: settings.temp.clone(),
+            ..self.config(boot)
         };
         let session = session::Session { settings, watch: self.watch, unavailable };
         let machine = machine::Machine::start(config, &self.log(job), secret()?)?;
@@ -279,7 +303,11 @@ impl TestRun<'_> {
 }
 
 /// What the image is booted with.
-fn command_line(image: &Path, arch: Arch) -> Result<String, TestRunError> {
+///
+/// # Errors
+/// [`TestRunError`].
+pub fn command_line(image: &Path) -> Result<String, TestRunError> {
+    let arch = arch(image)?;
     let mut file = File::open(image).map_err(TestRunError::io("open", image))?;
     let own = read_section(&mut file, Section::Cmdline, MAX_COMMAND_LINE)
         .map_err(|source| TestRunError::Image { path: image.to_owned(), source })?;

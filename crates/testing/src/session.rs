@@ -151,6 +151,9 @@ impl Session<'_> {
         told.check("the root filesystem is in memory", checks::root(&mounted));
         let memory = machine.ask(facts::MEMORY)?.output;
         told.check("memory is left", checks::memory(&memory, self.settings.memory));
+        if self.settings.tpm {
+            told.check("secrets are open", checks::secrets(&machine.ask(facts::SECRETS)?.output));
+        }
         Ok(())
     }
 

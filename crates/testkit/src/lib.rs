@@ -5,6 +5,7 @@ pub mod maker;
 pub mod package;
 pub mod session;
 pub mod standin;
+pub mod swtpm;
 
 use std::fmt::Display;
 use std::io::Write as _;

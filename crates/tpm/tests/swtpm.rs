@@ -4,11 +4,11 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
 
+use hoopy_testkit::swtpm::{Swtpm, output};
 use hoopy_tpm::device::PcrValue;
 use hoopy_tpm::{PolicyKey, Sealed, SignedPolicy, Tpm, TpmError};
 
@@ -18,93 +18,28 @@ const SECRET: &[u8] = b"AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ
 const IMAGE: [u8; 32] = [0x11; 32];
 const SECURE_BOOT: [u8; 32] = [0x77; 32];
 
-/// A TPM, just started.
-struct Swtpm {
-    child: Child,
-    dir: tempfile::TempDir,
-    port: u16,
-}
-
-impl Drop for Swtpm {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Swtpm {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let port = two_ports();
-        let child = start(dir.path(), port);
-        Self { child, dir, port }
-    }
-
-    /// The machine is switched off and on: PCRs are zero again, the TPM's seeds stay.
-    fn reset(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.port = two_ports();
-        self.child = start(self.dir.path(), self.port);
-    }
-
-    fn tpm(&self) -> Tpm<TcpStream> {
-        let since = Instant::now();
-        loop {
-            match TcpStream::connect(("127.0.0.1", self.port)) {
-                Ok(stream) => {
-                    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-                    return Tpm::new(stream);
-                }
-                Err(e) => assert!(since.elapsed() < Duration::from_secs(20), "swtpm: {e}"),
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// A TPM after a boot of the image with Secure Boot on.
+/// What these tests do with a TPM.
+trait Machine {
+    /// After a boot of the image with Secure Boot on.
     fn booted(&self) -> Tpm<TcpStream> {
         self.measured(&SECURE_BOOT)
     }
 
+    fn measured(&self, secure_boot: &[u8; 32]) -> Tpm<TcpStream>;
+    fn bus(&self, change: Option<usize>) -> Tpm<Bus>;
+}
+
+impl Machine for Swtpm {
     fn measured(&self, secure_boot: &[u8; 32]) -> Tpm<TcpStream> {
-        let mut tpm = self.tpm();
+        let mut tpm = Tpm::new(self.connect());
         tpm.extend(7, secure_boot).unwrap();
         tpm.extend(11, &IMAGE).unwrap();
         tpm
     }
 
-    /// A program of tpm2-tools, on this TPM. Nothing else may be connected.
-    fn tool(&self, program: &str, args: &[&str]) -> String {
-        let tcti = format!("swtpm:host=127.0.0.1,port={}", self.port);
-        output(Command::new(program).args(args).current_dir(self.dir.path()).env("TPM2TOOLS_TCTI", tcti))
+    fn bus(&self, change: Option<usize>) -> Tpm<Bus> {
+        Tpm::new(Bus { stream: self.connect(), seen: Vec::new(), change })
     }
-}
-
-fn start(dir: &Path, port: u16) -> Child {
-    let mut command = Command::new("swtpm");
-    command.args(["socket", "--tpm2", "--tpmstate", &format!("dir={}", dir.display())]);
-    command.args(["--server", &format!("type=tcp,port={port}")]);
-    command.args(["--ctrl", &format!("type=tcp,port={}", port + 1)]);
-    command.args(["--flags", "not-need-init,startup-clear"]).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().expect("swtpm must be installed: cargo xtask setup")
-}
-
-/// A free port with a free one behind it, which tpm2-tools take for the control channel.
-fn two_ports() -> u16 {
-    loop {
-        let one = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = one.local_addr().unwrap().port();
-        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
-            return port;
-        }
-    }
-}
-
-fn output(command: &mut Command) -> String {
-    let out = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}: cargo xtask setup installs it"));
-    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
 /// An owner's key, made and used by openssl.
@@ -293,16 +228,6 @@ impl Read for Bus {
             buffer[20] ^= 1;
         }
         Ok(count)
-    }
-}
-
-impl Swtpm {
-    fn bus(&self, change: Option<usize>) -> Tpm<Bus> {
-        Tpm::new(Bus {
-            stream: TcpStream::connect(("127.0.0.1", self.port)).unwrap(),
-            seen: Vec::new(),
-            change,
-        })
     }
 }
 

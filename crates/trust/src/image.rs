@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::sync::Arc;
 
-use hoopy_uki::{Plan, Section};
+use hoopy_uki::{Plan, ReplaceError, Section, rewrite};
 
 use crate::CertifiedSigner;
 use crate::authenticode::{LayoutError, Scan, SignError, attach};
 use crate::certificate::Certificate;
 use crate::key::PublicKey;
-use crate::measure::{MeasureError, of_plan};
+use crate::measure::{MeasureError, of_plan, predict};
 use crate::policy::PolicySignatures;
 use crate::signer::{Signer, SignerError};
 
@@ -43,6 +43,9 @@ pub enum SignImageError {
     /// What will be measured of it is not known.
     #[error("sign the image's PCR policy: {0}")]
     Measure(#[from] MeasureError),
+    /// It is no image that could be signed.
+    #[error("sign the image: {0}")]
+    Rewrite(#[from] ReplaceError),
     /// It could not be written.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -95,6 +98,31 @@ impl ImageSigner {
         let Some(signer) = &self.policy else { return Ok(None) };
         let value = of_plan(plan, digest)?;
         Ok(Some(PolicySignatures::of(&value, signer.as_ref())?.to_bytes()))
+    }
+
+    /// Writes the image in `from` to the empty file `to`, with another command line: what is measured of it is another then, so
+    /// its policy and all of it are signed anew.
+    ///
+    /// # Errors
+    /// [`SignImageError`].
+    pub fn with_command_line(
+        &self,
+        from: &mut File,
+        to: &mut File,
+        line: &str,
+    ) -> Result<(), SignImageError> {
+        let line = (Section::Cmdline, line.as_bytes());
+        if let Some(signer) = &self.policy {
+            rewrite(from, to, &[line])?;
+            let policy = PolicySignatures::of(&predict(to)?, signer.as_ref())?.to_bytes();
+            to.set_len(0)?;
+            to.seek(SeekFrom::Start(0))?;
+            rewrite(from, to, &[line, (Section::Pcrsig, &policy)])?;
+        } else {
+            rewrite(from, to, &[line])?;
+        }
+        self.sign_file(to)?;
+        Ok(())
     }
 
     /// Signs the program in `file`, which is open for reading and writing; gives its size then.

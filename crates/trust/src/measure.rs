@@ -8,8 +8,8 @@
 //! ```
 //!
 //! All of user space is in `.initrd`, so this value stands for the whole system. It is the value while hoopy's secrets
-//! are opened, phase `boot`. After that the machine extends it by [`AFTER_SECRETS`], so that nothing that runs later
-//! can open them again.
+//! are opened, phase `boot`. After that the machine extends it once more (`hoopy_boot::secrets::AFTER_SECRETS`), so that
+//! nothing that runs later can open them again.
 //!
 //! Which sections count, and in which order, is up to the stub's version: versions that were not compared with a boot
 //! are refused.
@@ -26,9 +26,6 @@ use sha2::{Digest as _, Sha256};
 
 /// The PCR that systemd's stub measures an image into.
 pub const PCR: u32 = 11;
-
-/// What the machine extends PCR 11 by when its secrets are open.
-pub const AFTER_SECRETS: &str = "hoopy:after-secrets";
 
 /// Where a stub says what it is.
 const MAGIC_NAME: &[u8; 8] = b".sdmagic";

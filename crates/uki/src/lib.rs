@@ -29,6 +29,6 @@ mod whole;
 
 pub use assemble::{Extent, Plan, PlanError, SectionData, Whereabouts};
 pub use checksum::Checksum;
-pub use replace::{ReplaceError, Replaced, read_headers, read_section};
+pub use replace::{ReplaceError, Replaced, read_headers, read_section, rewrite};
 pub use section::Section;
 pub use whole::is_whole;

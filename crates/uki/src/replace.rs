@@ -10,7 +10,7 @@
 //! the image copies them without a look; the old data lies unused among them. A signature of the old image is no
 //! longer named, as it would be wrong, and the checksum is 0: not computed.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 
 use object::LittleEndian as LE;
@@ -143,6 +143,61 @@ impl Replaced {
         let kept = file.take(self.kept.end - self.kept.start);
         Ok(self.head.as_slice().chain(kept).chain(self.tail.as_slice()))
     }
+}
+
+/// Writes the image that lies in `from` with other data in these sections, without the old data and without a signature.
+/// Other than a [`Replaced`] image, in which the old data lies unused, it can be signed.
+///
+/// # Errors
+/// [`ReplaceError`]: also where the image has no such section.
+pub fn rewrite(
+    from: &mut (impl Read + Seek),
+    to: &mut impl Write,
+    sections: &[(Section, &[u8])],
+) -> Result<(), ReplaceError> {
+    let (mut headers, bytes, _) = read_headers(from)?;
+    let mut replaced = Vec::new();
+    for &(section, data) in sections {
+        let at = headers.sections.iter().position(|header| header.section() == Some(section));
+        replaced.push((headers.sections.remove(at.ok_or(ReplaceError::Missing(section))?), data));
+    }
+    let mut offset = u64::from(headers.size_of_headers);
+    let kept = close_ranks(&mut headers, &mut offset)?;
+    for (old, data) in &replaced {
+        let new = place(&headers, old, offset, data)?;
+        offset = new.raw_range().end;
+        headers.sections.push(new);
+    }
+    let end = headers.sections.iter().map(SectionHeader::end_address).max().unwrap_or_default();
+    let mut start = head(&headers, &bytes, &headers.sections, end)?;
+    let size = headers.size_of_headers as usize;
+    start.extend_from_slice(bytes.get(start.len()..size).unwrap_or_default());
+    to.write_all(&start)?;
+    for range in kept {
+        from.seek(SeekFrom::Start(range.start))?;
+        io::copy(&mut from.by_ref().take(range.end - range.start), to)?;
+    }
+    let new = headers.sections.iter().rev().take(replaced.len()).rev();
+    for (header, (_, data)) in new.zip(&replaced) {
+        let mut padded = data.to_vec();
+        padded.resize(header.raw_size as usize, 0);
+        to.write_all(&padded)?;
+    }
+    Ok(())
+}
+
+/// Moves the sections so that each follows the one before in the file, from `offset` on. Gives where they were, in that order.
+fn close_ranks(headers: &mut Headers, offset: &mut u64) -> Result<Vec<Range<u64>>, ReplaceError> {
+    let mut sections: Vec<&mut SectionHeader> =
+        headers.sections.iter_mut().filter(|header| header.raw_size != 0).collect();
+    sections.sort_by_key(|header| header.offset);
+    let mut kept = Vec::new();
+    for header in sections {
+        kept.push(header.raw_range());
+        header.offset = u32::try_from(*offset).map_err(|_| ReplaceError::TooLarge { size: *offset })?;
+        *offset += u64::from(header.raw_size);
+    }
+    Ok(kept)
 }
 
 /// The new line of the table.

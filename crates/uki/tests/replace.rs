@@ -7,7 +7,7 @@ use std::io::{Cursor, Read as _};
 
 use common::*;
 use hoopy_uki::pe::{Headers, Image};
-use hoopy_uki::{ReplaceError, Replaced, Section, read_section};
+use hoopy_uki::{ReplaceError, Replaced, Section, read_section, rewrite};
 use proptest::prelude::*;
 
 fn replaced(image: &[u8], section: Section, data: &[u8]) -> Vec<u8> {
@@ -47,6 +47,37 @@ fn goblin_reads_what_was_replaced_on_the_real_stub() {
     let section = theirs.sections.iter().find(|section| section.name().unwrap() == ".cmdline").unwrap();
     let start = section.pointer_to_raw_data as usize;
     assert_eq!(&new[start..start + section.virtual_size as usize], text.as_bytes());
+}
+
+#[test]
+fn an_image_that_is_rewritten_has_no_gaps_and_all_other_sections_as_they_were() {
+    let Some(image) = on_the_real_stub() else { return };
+    let (line, initrd) = ("rdinit=/bin/sh ".repeat(200), vec![7; 5000]);
+    let mut new = Vec::new();
+    let sections = [(Section::Cmdline, line.as_bytes()), (Section::Initrd, &initrd)];
+    rewrite(&mut Cursor::new(&image), &mut new, &sections).unwrap();
+    let (before, after) = (Image::parse(&image).unwrap(), Image::parse(&new).unwrap());
+    assert_eq!(after.section_data(Section::Cmdline).unwrap(), line.as_bytes());
+    assert_eq!(after.section_data(Section::Initrd).unwrap(), initrd);
+    for header in &before.headers.sections {
+        let Some(other) = header.section() else {
+            let same = |h: &&hoopy_uki::pe::SectionHeader| h.raw_name == header.raw_name;
+            let moved = after.headers.sections.iter().find(same).unwrap();
+            assert_eq!((before.raw(header), header.address), (after.raw(moved), moved.address));
+            continue;
+        };
+        if !matches!(other, Section::Cmdline | Section::Initrd) {
+            assert_eq!(before.section_data(other), after.section_data(other), "{other}");
+        }
+    }
+    let mut expected = u64::from(after.headers.size_of_headers);
+    for header in after.headers.sections.iter().filter(|header| header.raw_size != 0) {
+        assert_eq!(header.raw_range().start, expected, "{}", header.name());
+        expected = header.raw_range().end;
+    }
+    assert_eq!(expected, new.len() as u64);
+    assert!(after.headers.sections.is_sorted_by_key(|header| header.address));
+    goblin::pe::PE::parse(&new).unwrap();
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod community;
 mod debian;
 mod extra;
 mod image;
+mod kernel;
 mod libraries;
 mod nas;
 mod package;
@@ -33,7 +34,7 @@ const KEY: &str = "hoopy-stand-in.rsa.pub";
 const BRANCH: &str = "v3.23";
 
 /// Changes whenever the mirror's contents do.
-const STAMP: &str = "6";
+const STAMP: &str = "7";
 
 /// Alpine's and QEMU's names of an architecture, Debian's, and the wheel with its digest.
 pub struct Target {
@@ -150,6 +151,9 @@ fn build(target: &Target, work: &Path, key: &SigningKey, extent: Extent) -> anyh
     records.extend(extra::all(target, &main, key, &records)?);
     if extent == Extent::Complete && target.arch == "aarch64" {
         records.extend(pi::all(target, &main, key)?);
+    }
+    if extent == Extent::Complete {
+        records.push(kernel::package(target, &main, key)?);
     }
     let community = branch.join("community").join(target.arch);
     fs::create_dir_all(&community)?;

@@ -8,11 +8,12 @@ use hoopy_secrets::Secrets;
 use hoopy_secrets::check::{Fault, FaultKind, headers};
 use hoopy_secrets::directory::NAME;
 use hoopy_store::layer::is_within;
+use hoopy_trust::keys::KeyName;
 
 use super::finding::{Finding, Severity};
 use super::keys;
 use super::own::{From, Own};
-use super::view::View;
+use super::view::{Image, View};
 
 /// What is needed to reach a machine over ssh: a locked one has it only if it is no secret. A directory stands for all in it.
 const REACH: [&str; 10] = [
@@ -28,6 +29,9 @@ const REACH: [&str; 10] = [
     "etc/tailscale",
 ];
 
+/// What a kernel that talks to TPMs is configured with, built in (`y`) or as a module (`m`).
+const TPM_DRIVERS: [&str; 2] = ["\nCONFIG_TCG_TIS=", "\nCONFIG_TCG_CRB="];
+
 /// What is wrong with secrets.
 pub fn check(view: &View<'_>) -> Vec<Finding> {
     let mut findings = tracked(view);
@@ -37,6 +41,9 @@ pub fn check(view: &View<'_>) -> Vec<Finding> {
             findings.extend(headers(&secrets).iter().map(|fault| of_fault(&view.system.dir, fault)));
             findings.extend(twice(view, &secrets));
             findings.extend(reach(view, &secrets));
+            if view.system.secrets.open == Some(Open::Tpm) && secrets.has_any_for_machine() {
+                findings.extend(sealing(view));
+            }
         }
         Err(error) => {
             let fix = "correct it: docs/secrets.md says what secrets/ holds".to_owned();
@@ -81,30 +88,55 @@ fn twice(view: &View<'_>, secrets: &Secrets) -> Vec<Finding> {
     paths.map(finding).collect()
 }
 
-/// With `open = "owner"`, what ssh and the network need must not be locked away.
+/// With `open = "owner"`, what ssh and the network need must not be locked away. With `"tpm"` it should not be: firmware that was
+/// updated, or a new board, locks the machine too.
 fn reach(view: &View<'_>, secrets: &Secrets) -> Vec<Finding> {
     match view.system.secrets.open {
-        Some(Open::Owner) => {}
+        Some(Open::Owner | Open::Tpm) => {}
         Some(Open::Build | Open::Disk) => return Vec::new(),
         None if !secrets.has_any_for_machine() => return Vec::new(),
         None => {
             let message =
                 "there is secrets/, and `open` under [secrets] does not say how they are opened".to_owned();
-            let fix = "set it to \"disk\", \"owner\" or \"build\": docs/secrets.md compares them".to_owned();
+            let fix = "set it to \"tpm\", \"disk\", \"owner\" or \"build\": docs/secrets.md compares them"
+                .to_owned();
             return vec![error_in("hoopy.toml".into(), message, fix)];
         }
     }
     let needed = |path: &&str| {
         REACH.iter().any(|dir| is_within(path.as_bytes(), dir.as_bytes())) || path.contains("/.ssh/")
     };
+    let severity =
+        if view.system.secrets.open == Some(Open::Owner) { Severity::Error } else { Severity::Warning };
     let finding = |path: &str| {
         let message =
             "a locked machine needs it to be reached, and has it only once it is unlocked".to_owned();
         let fix =
             "keep it in root/, as a key made for the locked state alone, or use open = \"disk\"".to_owned();
-        error_in(format!("{NAME}/{path}.age").into(), message, fix)
+        Finding { severity, ..error_in(format!("{NAME}/{path}.age").into(), message, fix) }
     };
     secrets.paths.iter().filter_map(|path| path.on_machine()).filter(needed).map(finding).collect()
+}
+
+/// With `open = "tpm"`, what the identity is sealed under, and a kernel that talks to TPMs.
+fn sealing(view: &View<'_>) -> Vec<Finding> {
+    let missing = |name: &KeyName| !view.system.path(&name.public_file()).exists();
+    let mut findings: Vec<Finding> = [KeyName::Db, KeyName::Pcr]
+        .into_iter()
+        .filter(missing)
+        .map(|name| {
+            let file = name.public_file();
+            let message =
+                format!("open = \"tpm\" seals the machine's identity under {file}, which is not there");
+            error_in("hoopy.toml".into(), message, "run `hoopy keys new`: docs/trust.md".to_owned())
+        })
+        .collect();
+    let config = view.image.as_ref().and_then(Image::kernel_config);
+    if config.is_some_and(|config| !TPM_DRIVERS.iter().any(|driver| config.contains(driver))) {
+        let message = "open = \"tpm\" needs a driver for TPMs, and the kernel has none".to_owned();
+        findings.push(error_in("packages".into(), message, "use another kernel, as linux-lts".to_owned()));
+    }
+    findings
 }
 
 /// Private keys that git has: it never forgets them.

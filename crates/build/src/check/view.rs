@@ -11,6 +11,7 @@ use super::CheckError;
 use super::own::{Own, TextFile};
 use crate::config::System;
 use crate::ignored::{self, MissingFile};
+use crate::image::find_kernel;
 use crate::stack::{Origin, Stack};
 use crate::working_tree::{IgnoredQuestion, WorkingTree};
 
@@ -50,6 +51,11 @@ impl<'a> Image<'a> {
             None | Some(Origin::Files | Origin::Programs | Origin::Setup) => Ok(None),
             Some(origin) => Ok(self.stack.read(path, self.store)?.map(|text| (origin.label(), text))),
         }
+    }
+
+    /// The configuration of the kernel, where its package has it.
+    pub fn kernel_config(&self) -> Option<String> {
+        find_kernel(self.stack, self.store).ok()?.config
     }
 
     /// Whether there is something at the absolute `path`, links followed.

@@ -137,11 +137,12 @@ pub struct Trust {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Secrets {
-    /// `disk`: at boot, with the machine's identity on one of its filesystems; `owner`: when the owner unlocks it;
+    /// `disk`: at boot, with the machine's identity on one of its filesystems; `tpm`: the same, with the identity sealed in
+    /// its TPM; `owner`: when the owner unlocks it;
     /// `build`: they lie in the image in the clear.
     #[schemars(with = "Option<schema::Open>")]
     pub open: Option<Open>,
-    /// With `disk`: where `fstab` mounts the filesystem that keeps the identity. Default: the only one that can.
+    /// With `disk` and `tpm`: where `fstab` mounts the filesystem that keeps the identity. Default: the only one that can.
     pub on: Option<String>,
     /// Owners of secrets, as `"nginx:nginx"`, by their path in the image. Default: root.
     pub owners: BTreeMap<String, String>,
@@ -245,6 +246,8 @@ mod schema {
         Build,
         /// The machine does, at boot, with the identity on one of its filesystems.
         Disk,
+        /// The machine does, at boot, with the identity that its TPM opens.
+        Tpm,
         /// The machine does, when the owner unlocks it.
         Owner,
     }

@@ -197,6 +197,12 @@ pub struct Test {
     /// Restore this backup first, to rehearse making the machine again from the system and this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub restore: Option<PathBuf>,
+    /// Boot with Secure Boot: the machine's firmware takes the keys of trust/, and starts what they sign
+    #[arg(long)]
+    pub secure_boot: bool,
+    /// Give the machine a TPM 2.0
+    #[arg(long)]
+    pub tpm: bool,
     /// Write the results as JUnit XML
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub junit: Option<PathBuf>,

@@ -33,6 +33,7 @@ pub struct Keys {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Open {
     Disk,
+    Tpm,
     Owner,
     Build,
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hoopy_base::size;
 use hoopy_boot::layout::Layout;
+use hoopy_boot::secrets::Open;
 use hoopy_build::config::Overrides;
 use hoopy_ship::deploy::{self, BootResult, DeployPlan, Deployed, NewImage, Request, Ssh, kexec};
 use hoopy_uki::manifest;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use super::image::{self, ImageRequest};
 use super::{host, signing, steps};
 use crate::args::{Deploy, Global};
-use crate::error::{Exit, Result};
+use crate::error::{CommandError, Exit, Result};
 use crate::output::{print, print_json};
 use crate::progress::Progress;
 
@@ -30,6 +31,10 @@ struct Answer<'a> {
 pub fn run(global: &Global, own: &Deploy) -> Result<Exit> {
     let target = super::target(super::HERE.as_ref(), global, Overrides::default())?;
     let system = &target.system;
+    if own.kexec && system.secrets.open == Some(Open::Tpm) {
+        let why = "--kexec: with open = \"tpm\" the machine would come up locked, since PCR 11 keeps what the running image left";
+        return Err(CommandError::system(why).hint("start the new image through the firmware: --reboot"));
+    }
     let host = own.host.host.clone().or_else(|| system.host.clone()).ok_or_else(host::unnamed)?;
     let progress = Progress::sending(global.quiet || own.json);
     let path = match &own.image {

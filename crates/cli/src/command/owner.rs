@@ -135,7 +135,7 @@ pub fn agents() -> Vec<PathBuf> {
 pub fn handover(system: &System) -> Result<Option<Handover>> {
     match system.secrets.open {
         None | Some(Open::Build) => return Ok(None),
-        Some(Open::Disk | Open::Owner) => {}
+        Some(Open::Disk | Open::Tpm | Open::Owner) => {}
     }
     let Some(secrets) = Secrets::read(&system.dir)? else { return Ok(None) };
     let identity = secrets.machine_identity(&usual_identities(&secrets.dir)?)?;
@@ -144,13 +144,13 @@ pub fn handover(system: &System) -> Result<Option<Handover>> {
 
 /// The identity for a new disk, where one of its partitions keeps it.
 pub fn on_disk(system: &System, fstab: &[u8], lasting: &Lasting) -> Result<Option<DiskIdentity>> {
-    if system.secrets.open != Some(Open::Disk) {
-        return Ok(None);
+    match system.secrets.open {
+        Some(Open::Disk | Open::Tpm) => {}
+        None | Some(Open::Owner | Open::Build) => return Ok(None),
     }
     let Some(secrets) = Secrets::read(&system.dir)? else { return Ok(None) };
     let device = keeps_identity(&hoopy_disk::fstab::parse(fstab), system.secrets.on.as_deref());
-    let device =
-        device.map_err(|reason| CommandError::system(format!("[secrets] open = \"disk\": {reason}")))?;
+    let device = device.map_err(|reason| CommandError::system(format!("[secrets]: {reason}")))?;
     let mount_point = device.mount_point;
     if !lasting.mounts.iter().any(|mount| mount.mount_point == mount_point) {
         note(format!(

@@ -1,5 +1,6 @@
 //! `hoopy test`.
 
+mod secure_boot;
 mod show;
 
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use hoopy_base::atomic::Readers;
 use hoopy_base::{destination, input};
+use hoopy_boot::secrets::Open;
 use hoopy_build::config::{Overrides, System};
 use hoopy_secrets::Secrets;
 use hoopy_secrets::path::Use;
@@ -42,7 +44,10 @@ pub fn run(global: &Global, own: &Test) -> Result<Exit> {
         }
     };
     let name = image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let settings = settings(global, own, system, directory, tests, image)?;
+    let mut settings = settings(global, own, system, directory, tests, image)?;
+    // Gone when the test run is over
+    let work = own.secure_boot.then(|| secure_boot::Prepared::new(global, &target, &settings)).transpose()?;
+    settings.enrolling = work.as_ref().map(|work| work.disk.clone());
     let shown = TestsShown::new(Style::of(own.json || global.quiet, wants_colours()));
     shown.begin(&name, &settings);
     let report = testing::run(&settings, &shown)?;
@@ -126,8 +131,12 @@ fn settings(
         identity,
         limit: Duration::from_secs(own.timeout),
         boot_limit: Duration::from_secs(own.boot_timeout),
-        // State is tried on an empty disk, and on the one that this leaves.
-        reboot: own.reboot || !system.state.lines.is_empty(),
+        enrolling: None,
+        tpm: own.tpm,
+        // State is tried on an empty disk, and on the one that this leaves; a TPM first seals, and then opens.
+        reboot: own.reboot
+            || !system.state.lines.is_empty()
+            || (own.tpm && own.secure_boot && system.secrets.open == Some(Open::Tpm)),
         restore,
         jobs: machines,
         logs: logs.ok_or_else(|| {

@@ -65,6 +65,8 @@ impl Classify for SecretLayerError {
                 .and("name the directory that has it in HOOPY_AGENTS"),
             Self::Agent { .. } => Failed.into(),
             Self::Filesystem(_) | Self::Owner { .. } => System.into(),
+            Self::Trust(error) => error.class(),
+            Self::NoKey(_) => System.hint("make them with `hoopy keys new`: docs/trust.md"),
             Self::NoOpenrc => System.hint("add `openrc` or `alpine-base` to `packages`"),
         }
     }

@@ -115,7 +115,7 @@ impl Classify for MeasureError {
 impl Classify for SignImageError {
     fn class(&self) -> Class {
         match self {
-            Self::Layout(_) | Self::Io(_) => Failed.into(),
+            Self::Layout(_) | Self::Rewrite(_) | Self::Io(_) => Failed.into(),
             Self::Sign(error) => error.class(),
             Self::Policy(error) => error.class(),
             Self::Measure(error) => error.class(),

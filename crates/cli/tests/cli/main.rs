@@ -45,6 +45,7 @@ mod readers;
 mod reference;
 mod reproduce;
 mod run;
+mod sealed;
 mod secrets;
 mod secure_boot;
 mod stale;

@@ -218,6 +218,54 @@ fn a_locked_machine_must_be_reachable() {
 }
 
 #[test]
+fn with_a_tpm_the_image_names_the_keys_that_its_identity_is_sealed_under() {
+    let system = System::with("tpm");
+    let said = system.fails(&["build", "."], "");
+    assert!(
+        said.contains("trust/db.crt is not there") && said.contains("hint: make them with `hoopy keys new`"),
+        "{said}"
+    );
+    let said = system.check();
+    for key in ["trust/db.crt", "trust/pcr.pub"] {
+        assert!(
+            said.contains(&format!("seals the machine's identity under {key}, which is not there")),
+            "{said}"
+        );
+    }
+    assert!(said.contains("error: packages: open = \"tpm\" needs a driver for TPMs"), "{said}");
+    let packages = fs::read_to_string(system.path("packages")).unwrap();
+    system.write("packages", &packages.replace("linux-virt", "linux-lts"));
+    system.set("/etc/dropbear/dropbear_ed25519_host_key", "key");
+    system.ok(&["keys", "new"]);
+    system.ok(&["update"]);
+    system.ok(&["build", "."]);
+    let said = system.check();
+    assert!(!said.contains("driver for TPMs") && !said.contains("error: "), "{said}");
+    assert!(
+        said.contains(
+            "warning: secrets/etc/dropbear/dropbear_ed25519_host_key.age: a locked machine needs it"
+        ),
+        "{said}"
+    );
+    let mut images = fs::read_dir(system.path("images")).unwrap().map(|entry| entry.unwrap().path());
+    let image = images.find(|path| path.extension().is_some_and(|end| end == "efi")).unwrap();
+    let map = system.home.ok(&["inspect", "cat", image.to_str().unwrap(), "/usr/libexec/hoopy/secrets.json"]);
+    let map: hoopy_boot::secrets::Map = serde_json::from_str(&map).unwrap();
+    let sealing = map.sealing.unwrap();
+    assert_eq!(sealing.policy_key, fs::read_to_string(system.path("trust/pcr.pub")).unwrap());
+    let der = Command::new("openssl")
+        .args(["x509", "-outform", "DER", "-in"])
+        .arg(system.path("trust/db.crt"))
+        .output()
+        .unwrap();
+    use sha2::Digest as _;
+    assert_eq!(sealing.certificate, data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(der.stdout)));
+    assert_eq!(map.device.unwrap().spec, "LABEL=persist");
+    let said = system.fails(&["deploy", "vm", "--kexec"], "");
+    assert!(said.contains("--kexec: with open = \"tpm\" the machine would come up locked"), "{said}");
+}
+
+#[test]
 fn what_a_machine_opens_itself_is_nowhere_in_the_clear_after_a_build() {
     let system = System::with("disk");
     let timings = system.home.path("timings.html");

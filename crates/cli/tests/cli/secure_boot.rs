@@ -21,17 +21,18 @@ use hoopy_vm::{Boot, Console, Platform, Vm, VmConfig};
 use sha2::{Digest as _, Sha256};
 
 /// Generous: emulation on a busy machine, and reboots of it.
-const LONG: Duration = Duration::from_secs(900);
-const SHORT: Duration = Duration::from_secs(120);
+pub const LONG: Duration = Duration::from_secs(900);
+pub const SHORT: Duration = Duration::from_secs(120);
 
-struct Machine {
-    home: Home,
+/// A system with keys, and the machine that it becomes: firmware variables, a TPM.
+pub struct Machine {
+    pub home: Home,
     keys: [Certificate; 3],
 }
 
 impl Machine {
     /// A system of the layout `ab` whose keys are files.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
         let nas = home.system(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/disk/system"), "nas");
         fs::create_dir_all(nas.join("trust")).unwrap();
@@ -57,19 +58,19 @@ impl Machine {
         Self { home, keys }
     }
 
-    fn build(&self, version: &str, more: &[&str]) -> PathBuf {
+    pub fn build(&self, version: &str, more: &[&str]) -> PathBuf {
         let build = ["build", "nas", "--quiet", "--image-version", version];
         self.home.ok(&[&build, more].concat()).trim().into()
     }
 
     /// A disk on which systemd-boot is signed and has keys to enroll.
-    fn disk(&self) -> PathBuf {
+    pub fn disk(&self) -> PathBuf {
         self.home.ok(&["-C", "nas", "keys", "enroll"]);
         self.home.ok(&["disk", "nas", "-o", "nas.img", "--enroll"]);
         self.home.path("nas.img")
     }
 
-    fn put(&self, disk: &Path, name: &str, bytes: &[u8]) {
+    pub fn put(&self, disk: &Path, name: &str, bytes: &[u8]) {
         let file = self.home.path("file");
         fs::write(&file, bytes).unwrap();
         mtools(disk, "mcopy", &["-o", file.to_str().unwrap(), &format!("::{name}")]);
@@ -82,7 +83,7 @@ impl Machine {
         json["measured"]["pcr-11"].as_str().unwrap().to_owned()
     }
 
-    fn boot(&self, boot: Boot) -> Console {
+    pub fn boot(&self, boot: Boot) -> Console {
         let platform =
             Platform { variables: Some(self.home.path("firmware")), tpm: Some(self.home.path("tpm")) };
         let config = VmConfig { platform, ..VmConfig::new("x86_64".parse().unwrap(), boot, 1 << 30) };
@@ -119,13 +120,13 @@ fn the_stub_of_systemd_257_measures_what_was_predicted() {
 }
 
 /// mtools on the first partition.
-fn mtools(disk: &Path, program: &str, args: &[&str]) {
+pub fn mtools(disk: &Path, program: &str, args: &[&str]) {
     let image = format!("{}@@1M", disk.display());
     let out = Command::new(program).args(["-i", &image]).args(args).output().expect("mtools is installed");
     assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
 }
 
-fn asks(console: &mut Console, command: &str) -> String {
+pub fn asks(console: &mut Console, command: &str) -> String {
     let (status, said) = console.run(command, SHORT).unwrap();
     assert_eq!(status, 0, "{command}: {said}");
     said

@@ -196,6 +196,23 @@ fn keys_are_listed_signed_and_put_on_the_disk_with_a_signed_boot_loader() {
 }
 
 #[test]
+fn secure_boot_is_tested_with_the_keys_of_the_system_and_with_no_others() {
+    let home = home();
+    let dir = home.small("s");
+    home.ok(&["build", "s"]);
+    let test = ["test", "s", "--secure-boot", "--image", IMAGE];
+    let said = home.fails(3, &test);
+    assert!(said.contains("--secure-boot: expected the keys of the system in trust/, found none"), "{said}");
+    assert!(said.contains("hint: make them with `hoopy keys new`"), "{said}");
+    fs::remove_dir_all(&dir).unwrap();
+    system(&home);
+    sign_with(&dir, "{key}");
+    home.ok(&["build", "s"]);
+    let said = home.fails(3, &test);
+    assert!(said.contains("no keys to enroll"), "{said}");
+}
+
+#[test]
 fn keys_are_made_once_and_their_private_halves_are_age_files_of_the_owner() {
     let home = home();
     let dir = home.small("s");

@@ -82,12 +82,17 @@ fn health(status: &Status, all: &mut Vec<Problem>) {
 fn secrets(status: &Status, all: &mut Vec<Problem>) {
     if let Some(secrets) = &status.secrets {
         match &*secrets.state {
-            "locked" => all.push(problem(
-                "secrets".to_owned(),
-                Critical,
-                "This machine waits for its owner".to_owned(),
-                "run hoopy unlock",
-            )),
+            "locked" => {
+                let (what, remedy) = match secrets.failures.first() {
+                    None => ("This machine waits for its owner".to_owned(), "run hoopy unlock"),
+                    // The reason of a TPM says what to do about it.
+                    Some(reason) => (
+                        format!("This machine is locked ({reason})"),
+                        "run hoopy unlock to open it until then",
+                    ),
+                };
+                all.push(problem("secrets".to_owned(), Critical, what, remedy));
+            }
             "failed" => {
                 let first = secrets.failures.first().map_or("no reason given", String::as_str);
                 let what = format!("Not every secret could be opened ({first})");
@@ -249,6 +254,20 @@ mod tests {
             "Pool tank (zfs) is DEGRADED: run zpool status -x and replace what is faulty. 1 more thing below."
         );
         assert_eq!(problems.last().map(|p| &*p.id), Some("update"));
+    }
+
+    #[test]
+    fn a_machine_that_its_tpm_left_locked_says_why_and_one_that_waits_says_for_whom() {
+        let locked = |failures: &[&str]| {
+            let failures = failures.iter().map(|&reason| reason.to_owned()).collect();
+            let secrets = Some(hoopy_boot::status::Secrets { state: "locked".to_owned(), failures });
+            summary(&of(&Status { secrets, ..well() }, 60))
+        };
+        assert_eq!(locked(&[]), "This machine waits for its owner: run hoopy unlock.");
+        assert_eq!(
+            locked(&["Secure Boot is off: switch it on"]),
+            "This machine is locked (Secure Boot is off: switch it on): run hoopy unlock to open it until then."
+        );
     }
 
     #[test]

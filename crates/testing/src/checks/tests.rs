@@ -69,3 +69,13 @@ fn memory_is_shown_beside_what_was_given() {
     assert!(matches!(memory(&said(20 << 10), 512 << 20).verdict, Verdict::Failed(_)));
     assert_eq!(why(&memory("", 1)), "no MemAvailable in /proc/meminfo");
 }
+
+#[test]
+fn secrets_that_a_tpm_left_closed_are_a_failure_with_its_reason() {
+    assert_eq!(secrets("secrets are open\n").verdict, Verdict::Passed);
+    let finding = secrets("secrets are locked\nno TPM 2.0: /dev/tpmrm0\n");
+    assert_eq!((why(&finding), &*finding.output), ("secrets are locked", "no TPM 2.0: /dev/tpmrm0\n"));
+    let waiting = secrets("secrets are locked until the owner unlocks this machine\n");
+    assert!(why(&waiting).contains("until the owner"));
+    assert!(matches!(secrets("").verdict, Verdict::Skipped(_)));
+}

@@ -3,7 +3,7 @@
 //!
 //! | `open` | what is in the layer |
 //! |---|---|
-//! | `disk`, `owner` | the encrypted files, a map of them, the agent and its services |
+//! | `disk`, `tpm`, `owner` | the encrypted files, a map of them, the agent and its services |
 //! | `build` | what they replace, as deleted; the files themselves are added in the clear to the image ([`Sealed`]) |
 
 mod owners;
@@ -14,10 +14,11 @@ pub use place::{STATE, choose_for as filesystem_for};
 
 use std::path::PathBuf;
 
+use data_encoding::HEXLOWER;
 use hoopy_base::arch::Arch;
 use hoopy_base::digest::{ContentId, Hasher};
 use hoopy_base::input;
-use hoopy_boot::secrets::{AGENT, CIPHERTEXTS, MAP, Map, Open, SecretFile, VERSION};
+use hoopy_boot::secrets::{AGENT, CIPHERTEXTS, MAP, Map, Open, Sealing, SecretFile, VERSION};
 use hoopy_secrets::SecretPath;
 use hoopy_secrets::directory::{Secrets, SecretsError};
 use hoopy_secrets::path::{ENDING, Use};
@@ -25,6 +26,8 @@ use hoopy_store::Store;
 use hoopy_store::layer::builder::Builder;
 use hoopy_store::layer::stored::Layer;
 use hoopy_store::layer::{EntryPath, Kind};
+use hoopy_trust::keys::{KeyName, PublicKeys, PublicKeysError};
+use sha2::{Digest as _, Sha256};
 
 use super::{Stack, StackError};
 use crate::config::System;
@@ -52,7 +55,7 @@ pub enum SecretLayerError {
     Secrets(#[from] SecretsError),
     /// `[secrets] open` is not set.
     #[error(
-        "hoopy.toml: `secrets.open`: expected \"disk\", \"owner\" or \"build\" since there is secrets/, found nothing"
+        "hoopy.toml: `secrets.open`: expected \"tpm\", \"disk\", \"owner\" or \"build\" since there is secrets/, found nothing"
     )]
     NoOpen,
     /// The agent is not there.
@@ -72,8 +75,16 @@ pub enum SecretLayerError {
         source: std::io::Error,
     },
     /// No filesystem to keep the identity on, or not one.
-    #[error("[secrets] open = \"disk\": {0}")]
+    #[error("[secrets]: {0}")]
     Filesystem(String),
+    /// The keys of `trust/` cannot be read.
+    #[error(transparent)]
+    Trust(#[from] PublicKeysError),
+    /// There is nothing to seal the identity under.
+    #[error(
+        "[secrets] open = \"tpm\": expected the keys trust/db.crt and trust/pcr.pub, and {0} is not there"
+    )]
+    NoKey(String),
     /// `[secrets.owners]` names what is not there.
     #[error("hoopy.toml: `secrets.owners`: {path}: {message}")]
     Owner {
@@ -152,7 +163,7 @@ pub fn layer(
             }
             Some(Box::new(sealed(secrets, files)?))
         }
-        Open::Disk | Open::Owner => {
+        Open::Disk | Open::Tpm | Open::Owner => {
             Machine { inputs, stack, store, secrets: &secrets }.add_to(&mut builder, open, files)?;
             None
         }
@@ -197,6 +208,17 @@ fn sealed(secrets: Secrets, files: Vec<(SecretPath, SecretFile)>) -> Result<Seal
     Ok(Sealed { secrets, files, key })
 }
 
+/// What the identity is sealed under: the owner's keys, as the directory has them.
+fn sealing(system: &System) -> Result<Sealing, SecretLayerError> {
+    let keys = PublicKeys::read(&system.dir)?;
+    let missing = |name: KeyName| SecretLayerError::NoKey(name.public_file());
+    let certificate = keys.db.ok_or_else(|| missing(KeyName::Db))?;
+    let policy_key = keys.pcr.ok_or_else(|| missing(KeyName::Pcr))?.to_pem();
+    let policy_key = policy_key
+        .map_err(|source| PublicKeysError::Key { path: KeyName::Pcr.public_file().into(), source })?;
+    Ok(Sealing { policy_key, certificate: HEXLOWER.encode(&Sha256::digest(certificate.der())) })
+}
+
 /// Secrets that the machine opens.
 struct Machine<'a> {
     inputs: &'a SecretInputs<'a>,
@@ -218,13 +240,14 @@ impl Machine<'_> {
         let volumes: Vec<String> =
             self.secrets.paths.iter().filter_map(|path| path.volume()).map(str::to_owned).collect();
         let device = match open {
-            Open::Disk => Some(place::device(self.inputs.system, self.stack, self.store)?),
+            Open::Disk | Open::Tpm => Some(place::device(self.inputs.system, self.stack, self.store)?),
             Open::Owner | Open::Build => None,
         };
+        let sealing = if open == Open::Tpm { Some(sealing(self.inputs.system)?) } else { None };
         let unlocks = !volumes.is_empty();
         let files = files.into_iter().map(|(_, file)| file).collect();
         let recipient = self.secrets.machine.as_str().to_owned();
-        let map = Map { version: VERSION, open, device, recipient, files, volumes };
+        let map = Map { version: VERSION, open, device, sealing, recipient, files, volumes };
         let mut text = serde_json::to_vec_pretty(&map).map_err(std::io::Error::from)?;
         text.push(b'\n');
         builder.add_bytes(&EntryPath::new(MAP)?, 0o644, &text)?;

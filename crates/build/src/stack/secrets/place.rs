@@ -1,4 +1,4 @@
-//! Which filesystem keeps the machine's identity, with `open = "disk"`, or its state.
+//! Which filesystem keeps the machine's identity, with `open = "disk"` or `"tpm"`, or its state.
 
 use hoopy_boot::secrets::Device;
 use hoopy_disk::fstab::{self, Mount};

@@ -100,6 +100,7 @@ fn configure(file: &Path, open: Open) -> Result<()> {
     };
     let open = match open {
         Open::Disk => "disk",
+        Open::Tpm => "tpm",
         Open::Owner => "owner",
         Open::Build => "build",
     };

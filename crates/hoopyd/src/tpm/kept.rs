@@ -1,0 +1,102 @@
+//! The file with sealed identities, on the filesystem that would keep them in the clear.
+//!
+//! JSON: a list of recipients, each with what the TPM sealed, in Base64. Nothing in it is secret, and nothing is trusted.
+
+use std::io;
+use std::path::Path;
+
+use data_encoding::BASE64;
+use hoopy_base::atomic::{Pending, Readers};
+use hoopy_base::input;
+use hoopy_boot::secrets::SEALED_IDENTITY;
+use hoopy_secrets::MachineIdentity;
+use hoopy_secrets::machine::MAX_IDENTITIES;
+use hoopy_tpm::Sealed;
+use serde::{Deserialize, Serialize};
+
+use crate::error::AgentError;
+use crate::identity;
+
+/// What makes a machine that came up locked open its secrets again.
+pub const SEAL_ANEW: &str = "hoopy secret enroll HOST seals the identity again";
+
+/// The largest file that is read: eight identities have 8 kB.
+const MAX: u64 = 64 << 10;
+
+/// Sealed identities, the one in use first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Each of them.
+    pub sealed: Vec<Entry>,
+}
+
+/// A sealed identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its public half.
+    pub recipient: String,
+    /// [`Sealed::to_bytes`], in Base64.
+    data: String,
+}
+
+impl Entry {
+    /// What the TPM takes.
+    ///
+    /// # Errors
+    /// [`AgentError::Locked`].
+    pub fn sealed(&self) -> Result<Sealed, AgentError> {
+        let bytes = BASE64.decode(self.data.as_bytes()).map_err(|error| unreadable(&error))?;
+        Sealed::parse(&bytes).map_err(|error| unreadable(&error))
+    }
+}
+
+fn unreadable(reason: &dyn std::fmt::Display) -> AgentError {
+    AgentError::Locked(format!("{SEALED_IDENTITY} on its filesystem: {reason}: {SEAL_ANEW}"))
+}
+
+impl Kept {
+    /// Those on the filesystem at `mounted`; none where there is no file.
+    ///
+    /// # Errors
+    /// [`AgentError::Locked`].
+    pub fn read(mounted: &Path) -> Result<Self, AgentError> {
+        match input::read_up_to(&mounted.join(SEALED_IDENTITY), MAX) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| unreadable(&error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(unreadable(&error)),
+        }
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, identity: &MachineIdentity, sealed: &Sealed) {
+        let recipient = identity.recipient().as_str().to_owned();
+        self.sealed.push(Entry { recipient, data: BASE64.encode(&sealed.to_bytes()) });
+    }
+
+    /// These, and behind them those of `older` that are others.
+    #[must_use]
+    pub fn before(mut self, older: &Self) -> Self {
+        for entry in &older.sealed {
+            if self.sealed.iter().all(|known| known.recipient != entry.recipient) {
+                self.sealed.push(entry.clone());
+            }
+        }
+        self.sealed.truncate(MAX_IDENTITIES);
+        self
+    }
+
+    /// Writes them to the filesystem at `mounted`, in place of what was there.
+    ///
+    /// # Errors
+    /// [`AgentError::Io`].
+    pub fn write(&self, mounted: &Path) -> Result<(), AgentError> {
+        let path = mounted.join(SEALED_IDENTITY);
+        let dir = identity::directory(mounted)?;
+        let write = || {
+            let mut pending = Pending::new_in(&dir)?;
+            io::Write::write_all(pending.file(), &serde_json::to_vec(self).map_err(io::Error::from)?)?;
+            pending.keep(&path, Readers::Owner)
+        };
+        write().map_err(AgentError::io("write", &path))
+    }
+}
