@@ -1,7 +1,7 @@
 //! `hoopy init`: a system to start from, with a comment beside everything that is likely to be changed.
 //!
 //! The files of the minimal one are in `init/`, as they come out but for the words between `@`; those of the others in
-//! `examples/` ([`template`]).
+//! `examples/` (`template`).
 //!
 //! Root gets a random password for the console, of which only the hash is written. Where the owner gives a public key, the
 //! machine runs an SSH server that takes that key and no password.
