@@ -337,7 +337,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let wanted = Wanted { arch: Arch::X86_64, template: "moon", hardware: Hardware::Vm, keys: None };
         let error = super::init(home.path(), &wanted).unwrap_err().to_string();
-        assert!(error.contains("moon") && error.contains("minimal, nas"), "{error}");
+        assert!(error.contains("moon") && error.contains("minimal, homelab, nas"), "{error}");
     }
 
     #[test]

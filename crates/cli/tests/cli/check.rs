@@ -52,17 +52,20 @@ fn what_init_writes_is_clean_and_builds_at_once() {
 }
 
 #[test]
-fn what_init_writes_of_a_template_is_clean_and_builds_at_once() {
+fn what_init_writes_of_each_template_is_clean_and_builds_at_once() {
     let home = home();
     fs::write(home.path("id.pub"), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me\n").unwrap();
-    home.ok(&["init", "attic", "--template", "nas", "--key", "id.pub"]);
-    assert_eq!(home.ok(&["check", "attic"]), "");
-    let built = home.run(&["build", "attic"]);
-    let (out, said) = (String::from_utf8_lossy(&built.stdout), String::from_utf8_lossy(&built.stderr));
-    assert!(built.status.success() && out.contains("attic-2026092101.efi"), "{out}{said}");
-    assert!(!said.contains("warning"), "{said}");
-    let again = home.run(&["check", "attic"]);
-    assert!(again.status.success() && again.stdout.is_empty() && again.stderr.is_empty(), "{again:?}");
+    for template in ["homelab", "nas"] {
+        let dir = format!("my-{template}");
+        home.ok(&["init", &dir, "--template", template, "--key", "id.pub"]);
+        assert_eq!(home.ok(&["check", &dir]), "");
+        let built = home.run(&["build", &dir]);
+        let (out, said) = (String::from_utf8_lossy(&built.stdout), String::from_utf8_lossy(&built.stderr));
+        assert!(built.status.success() && out.contains(&format!("{dir}-2026092101.efi")), "{out}{said}");
+        assert!(!said.contains("warning"), "{said}");
+        let again = home.run(&["check", &dir]);
+        assert!(again.status.success() && again.stdout.is_empty() && again.stderr.is_empty(), "{again:?}");
+    }
     let message = home.fails(2, &["init", "other", "--template", "moon"]);
     assert!(message.contains("minimal") && message.contains("nas"), "{message}");
 }
