@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! as it is      rdinit=/usr/libexec/hoopy/init console=ttyS0 ...
-//! under test    rdinit=/bin/sh -c "set -f;eval $hoopy" hoopy hoopy="..." console=ttyS0 ...
+//! under test    no_timer_check rdinit=/bin/sh -c "set -f;eval $hoopy" hoopy hoopy="..." console=ttyS0 ...
 //! ```
 //!
 //! The kernel hands what it does not know to the first program: words as arguments, `NAME=VALUE` as environment
@@ -79,8 +79,9 @@ pub(super) fn command_line(own: &str, arch: Arch) -> Result<String, BootstrapErr
     if !init.starts_with('/') || !init.bytes().all(plain) {
         return Err(BootstrapError::Init(init.to_owned()));
     }
+    let kernel = hoopy_vm::kernel_arguments(arch);
     let start = format!(
-        "rdinit=/bin/sh -c \"set -f;eval $hoopy\" hoopy hoopy=\"set +f; unset hoopy SHLVL PWD; \
+        "{kernel}rdinit=/bin/sh -c \"set -f;eval $hoopy\" hoopy hoopy=\"set +f; unset hoopy SHLVL PWD; \
          ({WAIT}) </dev/null >/dev/null 2>&1 & exec {init} \"$@\"\""
     );
     let with = match last {

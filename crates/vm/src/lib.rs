@@ -54,6 +54,16 @@ pub use scratch::{BlankDisk, ScratchDisk};
 pub use shown::Shown;
 pub use tools::{Firmware, Places};
 
+/// What a kernel is told beside its own command line where this crate's caller may choose it, with a blank behind it. On a busy
+/// computer an emulated timer may be late, which the kernel for x86_64 takes for a broken one: it panics with "IO-APIC + timer
+/// doesn't work!" (Documentation/admin-guide/kernel-parameters.txt; under KVM it does without the check by itself).
+pub const fn kernel_arguments(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "no_timer_check ",
+        Arch::Aarch64 => "",
+    }
+}
+
 /// A port of the guest that is reachable from the host, on 127.0.0.1 only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forward {

@@ -242,30 +242,12 @@ fn a_replay_of_pcr_11_is_refused(sealed: &Sealed) {
     put("loader/entries/attack.conf", entry.as_bytes());
     put("loader/loader.conf", b"timeout 0\ndefault attack.conf\n");
 
-    let mut console = sealed.machine.boot(Boot::Disk(sealed.disk.clone()));
-    console.expect(" # ", LONG).unwrap();
-    console.run("stty -echo; PS1=; PS2=", SHORT).unwrap();
-    asks(
-        &mut console,
-        "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; dmesg -n 1",
-    );
-    asks(&mut console, "modprobe -a virtio_pci virtio_blk; mkdir -p /run /.extra; exec 3<>/dev/tpm0");
-    let pcr_11 = "cat /sys/class/tpm/tpm0/pcr-sha256/11 | tr A-F a-f";
-    assert_eq!(asks(&mut console, pcr_11), "0".repeat(64), "no stub has measured anything");
-    for &measured in Stub::V252.measured() {
-        let Some(data) = image.section_data(measured) else { continue };
-        let name = [measured.name().as_bytes(), b"\0"].concat();
-        for digest in [Sha256::digest(&name), Sha256::digest(data)] {
-            extends(&mut console, digest.into());
-        }
-    }
     let json = sealed.machine.home.ok(&["inspect", path.to_str().unwrap(), "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(
-        asks(&mut console, pcr_11),
-        json["measured"]["pcr-11"].as_str().unwrap(),
-        "the replay itself works"
-    );
+    let extended = (0..4).find_map(|_| replayed(sealed, &image));
+    let mut console = extended.expect("the TPM was too slow for the kernel, four times");
+    let pcr_11 = json["measured"]["pcr-11"].as_str().unwrap();
+    assert_eq!(asks(&mut console, PCR_11), pcr_11, "the replay itself works");
     let signature = String::from_utf8(section(Section::Pcrsig).to_vec()).unwrap();
     asks(
         &mut console,
@@ -275,8 +257,46 @@ fn a_replay_of_pcr_11_is_refused(sealed: &Sealed) {
     is_locked(&mut console, "the firmware is in setup mode");
 }
 
-/// `TPM2_PCR_Extend` of PCR 11, written to the TPM with nothing but a shell.
-fn extends(console: &mut Console, digest: [u8; 32]) {
+/// Prints PCR 11.
+const PCR_11: &str = "cat /sys/class/tpm/tpm0/pcr-sha256/11 | tr A-F a-f";
+
+/// The attacker's shell, PCR 11 extended with what the stub would have measured. None where the TPM did not answer in time, which
+/// happens on a busy computer and tells nothing.
+fn replayed(sealed: &Sealed, image: &Image<'_>) -> Option<Console> {
+    let mut console = sealed.machine.boot(Boot::Disk(sealed.disk.clone()));
+    console.expect(" # ", LONG).unwrap();
+    console.run("stty -echo; PS1=; PS2=", SHORT).unwrap();
+    asks(
+        &mut console,
+        "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; dmesg -n 1",
+    );
+    asks(&mut console, "modprobe -a virtio_pci virtio_blk; mkdir -p /run /.extra");
+    if !asks(&mut console, "test -e /dev/tpm0 || echo none").is_empty() {
+        println!("the TPM was too slow for the kernel: {}", asks(&mut console, "dmesg | grep -i tpm"));
+        return None;
+    }
+    asks(&mut console, "exec 3<>/dev/tpm0");
+    assert_eq!(asks(&mut console, PCR_11), "0".repeat(64), "no stub has measured anything");
+    for &measured in Stub::V252.measured() {
+        let Some(data) = image.section_data(measured) else { continue };
+        let name = [measured.name().as_bytes(), b"\0"].concat();
+        for digest in [Sha256::digest(&name), Sha256::digest(data)] {
+            let answer = extend(&mut console, digest.into());
+            if answer.is_empty() {
+                println!(
+                    "the TPM was too slow for the kernel: {}",
+                    asks(&mut console, "dmesg | grep -i tpm")
+                );
+                return None;
+            }
+            assert_eq!(answer, "00 00 00 00", "the TPM refused");
+        }
+    }
+    Some(console)
+}
+
+/// `TPM2_PCR_Extend` of PCR 11, written to the TPM with nothing but a shell: the answer's code, or nothing.
+fn extend(console: &mut Console, digest: [u8; 32]) -> String {
     let head = [
         &[0x80, 0x02, 0, 0, 0, 0x41, 0, 0, 0x01, 0x82, 0, 0, 0, 11][..],
         &[0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0],
@@ -287,7 +307,8 @@ fn extends(console: &mut Console, digest: [u8; 32]) {
     let escaped: String = command.iter().map(|byte| format!("\\{byte:03o}")).collect();
     let said = asks(
         console,
-        &format!("printf '{escaped}' >&3; dd bs=4096 count=1 <&3 2>/dev/null | od -An -tx1 -j6 -N4"),
+        &format!("printf '{escaped}' >&3; dd bs=4096 count=1 <&3 2>/dev/null | od -An -tx1 -j6 -N4 || true"),
     );
-    assert_eq!(said.trim(), "00 00 00 00", "the TPM refused");
+    // Where there is no answer, od says that there is nothing to pass over.
+    if said.contains("od:") { String::new() } else { said.trim().to_owned() }
 }

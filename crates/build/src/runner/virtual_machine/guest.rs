@@ -83,8 +83,8 @@ impl Guest {
         let console = file(CONSOLE, b"")?;
         let mut args = Args::bare(config.arch, accelerator, memory, CPUS);
         args.push(["-kernel", path(&kernel)?, "-initrd", path(&initramfs)?]);
-        let timer = if config.arch == Arch::X86_64 { TIMER } else { "" };
-        let line = format!("console={} quiet panic=-1 {THRIFT}{timer}", config.arch.console());
+        let timer = hoopy_vm::kernel_arguments(config.arch);
+        let line = format!("{timer}console={} quiet panic=-1 {THRIFT}", config.arch.console());
         args.push(["-append", &line, "-no-reboot"]);
         args.push(["-monitor", "none", "-serial", &format!("file:{}", path(&console)?)]);
         args.push(["-chardev", "stdio,id=jobs,signal=off", "-device", "virtio-serial-pci"]);
@@ -214,10 +214,6 @@ impl Guest {
 /// What a machine for one's own scripts can do without, and what is dear where it is emulated
 /// (Documentation/admin-guide/kernel-parameters.txt).
 const THRIFT: &str = "mitigations=off init_on_alloc=0 init_on_free=0 audit=0";
-
-/// On a busy computer an emulated timer may be late, which the kernel takes for a broken one: it panics with "IO-APIC +
-/// timer doesn't work!".
-const TIMER: &str = " no_timer_check";
 
 /// What runs beside a script is little, and two processors that are emulated get in each other's way: a build takes
 /// a third longer with them.
