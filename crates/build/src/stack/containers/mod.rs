@@ -133,7 +133,7 @@ fn check(declared: &BTreeMap<EntryPath, Container>, stack: &Stack) -> Result<(),
         for (kind, name, line) in &container.dependencies {
             let is_there = name == "net" || services.contains(name.as_str()) || is_service(name);
             if *kind == Dependency::Need && !is_there {
-                let found = format!("expected a service of this image, found {name}, which none is");
+                let found = format!("expected a service of this image, found {name}");
                 return of(Some(*line), found, "name a file beside this one, or a service of /etc/init.d");
             }
         }
