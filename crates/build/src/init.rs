@@ -161,9 +161,16 @@ pub fn init(dir: &Path, wanted: &Wanted<'_>) -> Result<Written, InitError> {
         None if wanted.template == MINIMAL => minimal(&writing),
         None => return Err(InitError::NoTemplate(wanted.template.to_owned())),
     };
-    if wanted.hardware == Hardware::Metal {
-        for (_, _, text) in files.iter_mut().filter(|(path, ..)| path == "packages") {
-            *text = text.replace(&format!("\n{KERNEL}\n"), &format!("\n{METAL}"));
+    for (path, _, text) in &mut files {
+        match path.as_str() {
+            "packages" if wanted.hardware == Hardware::Metal => {
+                *text = text.replace(&format!("\n{KERNEL}\n"), &format!("\n{METAL}"));
+            }
+            // The commands that come next take no --arch
+            "hoopy.toml" if Arch::host() != Some(wanted.arch) => {
+                *text = template::with_arch(text, wanted.arch);
+            }
+            _ => {}
         }
     }
     write(dir, &files)?;

@@ -6,7 +6,8 @@ key=$PWD/key
 # Nothing is made of disks by itself.
 /etc/hoopy/unlock.d/array </dev/null 2>&1 | grep 'nas-array create makes one'
 fails /etc/hoopy/unlock.d/array --status
-fails /etc/hoopy/health.d/array
+# The image that names the disks comes before the array (README, step 5): it is not at fault.
+/etc/hoopy/health.d/array | grep 'not made yet'
 
 nas-array create <"$key"
 nas-array status | grep complete

@@ -31,6 +31,13 @@ pi_config() {
 		'initramfs initramfs followkernel' cmdline=cmdline.txt arm_64bit=1
 }
 
+# Writes that text to the file $2 of the card, and makes sure that it is whole there: on a full card it would be empty, and in
+# the place of config.txt it would start nothing.
+pi_write_config() {
+	pi_config "$1" | put "$AT/$2" || return 1
+	[ "$(tail -n 1 "$AT/$2")" = arm_64bit=1 ] && [ "$(pi_slot_of "$2")" = "$1" ]
+}
+
 # Empties the slot $1, from the file on that says that it is whole. What the firmware starts is left alone.
 pi_clear() {
 	[ "$1" != "$(pi_slot_of config.txt)" ] || return 1
@@ -41,15 +48,15 @@ pi_clear() {
 # The image $2 is whole in the slot $1: it may be tried.
 pi_stage() {
 	rm -f "$AT/$1/tried"
-	pi_config "$1" | put "$AT/tryboot.txt"
+	pi_write_config "$1" tryboot.txt || return 1
 	sync
-	echo "$2" | put "$AT/$1/hoopy.txt"
+	echo "$2" | put "$AT/$1/hoopy.txt" || return 1
 	sync
 }
 
 # The slot $1 is about to be tried, which happens once.
 pi_try() {
-	echo tried | put "$AT/$1/tried"
+	echo tried | put "$AT/$1/tried" || return 1
 	sync
 }
 
@@ -58,9 +65,9 @@ pi_try() {
 pi_switch() {
 	number=1
 	while [ -e "$AT/hoopy-$number.txt" ]; do number=$((number + 1)); done
-	pi_config "$1" | put "$AT/hoopy-$number.txt"
+	pi_write_config "$1" "hoopy-$number.txt" || return 1
 	sync
-	mv -f "$AT/hoopy-$number.txt" "$AT/config.txt"
+	mv -f "$AT/hoopy-$number.txt" "$AT/config.txt" || return 1
 	sync
 }
 

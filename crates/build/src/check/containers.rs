@@ -15,9 +15,8 @@ fn file(view: &View<'_>, own: &Own) -> Vec<Finding> {
     if !own.path.is_within(quadlet::DIRECTORY.as_bytes()) {
         return Vec::new();
     }
-    if let Some(why) = quadlet::refused_file(&name) {
-        let message = format!("expected *{}, found another kind of unit", quadlet::EXTENSION);
-        return vec![own.finding(Severity::Error, None, &message, why.to_owned())];
+    if let Some((message, fix)) = quadlet::refused_file(&own.path.to_string()) {
+        return vec![own.finding(Severity::Error, None, &message, fix.to_owned())];
     }
     let Some(service) = name.strip_suffix(quadlet::EXTENSION) else { return Vec::new() };
     // What setup.sh is to change may be a digest

@@ -4,6 +4,8 @@
 //! A template needs nothing for this but to be written like the others: `name = "NAME"` and `host = "root@NAME"` in
 //! `hoopy.toml`, a line `linux-virt` in `packages`, keys in files below `authorized_keys`, and [`PASSWORD`] in `setup.sh`.
 
+use hoopy_base::arch::Arch;
+
 use super::{File, Writing};
 
 /// A line of `setup.sh` that becomes the one with root's password.
@@ -66,9 +68,30 @@ fn without_links(text: &str) -> String {
     out
 }
 
+/// `hoopy.toml` with a line that names the architecture: in place of a comment with one, or before the name.
+pub(super) fn with_arch(text: &str, arch: Arch) -> String {
+    const COMMENT: &str = "\n# arch = \"x86_64\"\n";
+    let line = format!("\narch = \"{arch}\"\n");
+    if text.lines().any(|line| line.starts_with("arch = ")) {
+        return text.to_owned();
+    }
+    if text.contains(COMMENT) {
+        return text.replace(COMMENT, &line);
+    }
+    text.replacen("\nname = ", &format!("{line}name = "), 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_architecture_is_written_down_once() {
+        for text in ["x\n# arch = \"x86_64\"\n", "x\nname = \"a\"\n", "x\narch = \"aarch64\"\n"] {
+            let found = with_arch(text, Arch::Aarch64);
+            assert_eq!(found.lines().filter(|line| *line == "arch = \"aarch64\"").count(), 1, "{found}");
+        }
+    }
 
     #[test]
     fn a_link_out_of_the_directory_becomes_its_text() {

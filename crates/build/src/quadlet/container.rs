@@ -4,7 +4,7 @@ use super::keys::{self, Use};
 use super::unit::{self, Assignment};
 use super::values::{Wrong, absolute, boolean, literal_words, number, seconds, service_of, volume, wrong};
 use super::words::{literal, split};
-use super::{Image, UnitError, is_name};
+use super::{Image, UnitError, is_name, is_service_name};
 
 /// How long podman waits for a container to stop before it kills it, unless the file says otherwise: as podman does.
 const STOP_TIMEOUT: u32 = 10;
@@ -105,9 +105,9 @@ struct Reader {
 
 impl Reader {
     fn new(service: &str, mut errors: Vec<UnitError>) -> Self {
-        if !is_name(service) || service.starts_with("hoopy-") {
+        if !is_service_name(service) {
             let found = format!(
-                "expected a name of letters, digits, `_`, `.` and `-`, and not hoopy's own, found {service:?}"
+                "expected a name of letters, digits, `_`, `.` and `-`, not `hoopy-...` nor `....sh`, found {service:?}"
             );
             errors.push(UnitError::new(None, found, "rename the file: the service is called like it"));
         }

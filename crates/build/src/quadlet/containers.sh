@@ -12,26 +12,29 @@ fetch_image() {
 	flock 9
 	podman image exists "$image" && return 0
 	if [ -n "$archive" ] && [ -f "$archive" ]; then
-		podman load --quiet --input "$archive" >/dev/null || return 1
+		reason=$(podman load --quiet --input "$archive" 2>&1 >/dev/null) || return 1
 		podman image exists "$image" && return 0
 		say "expected $image in $archive, found another image"
 		return 1
 	fi
-	podman pull --quiet "$image" >/dev/null
+	reason=$(podman pull --quiet "$image" 2>&1 >/dev/null)
 }
 
 # Runs the container until it ends. It is made once, and anew only where what is declared has changed.
 run_container() {
+	reason=
 	if ! fetch_image; then
-		say "the image is not there: $image"
+		say "the image is not there: $image${reason:+: $reason}"
 		return 1
 	fi
 	exec 9>&-
 	have=$(podman container inspect --format '{{index .Config.Labels "hoopy.made-of"}}' "$container" 2>/dev/null)
 	if [ "$have" != "$made_of" ]; then
 		[ -z "$have" ] || say "$container is made anew: what is declared has changed"
-		podman rm --force --ignore "$container" >/dev/null || return 1
-		create >/dev/null || return 1
+		if ! reason=$(podman rm --force --ignore "$container" 2>&1 >/dev/null && create 2>&1 >/dev/null); then
+			say "$container cannot be made: $reason"
+			return 1
+		fi
 	fi
 	exec podman start --attach "$container" >/dev/null 2>&1
 }

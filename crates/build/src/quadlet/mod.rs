@@ -50,7 +50,7 @@ impl UnitError {
     }
 }
 
-/// Whether it may be the name of a container, and of a service: no shell, no path and no option can be made of it.
+/// Whether it may be the name of a container: no shell, no path and no option can be made of it.
 pub fn is_name(text: &str) -> bool {
     let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     text.len() <= 64
@@ -58,15 +58,54 @@ pub fn is_name(text: &str) -> bool {
         && text.bytes().all(rest)
 }
 
-/// Why a file of that directory is not read, by how its name ends.
-pub fn refused_file(name: &str) -> Option<&'static str> {
-    const KINDS: [(&str, &str); 6] = [
+/// Whether it may be the name of a service, too. OpenRC passes over a script that ends in `.sh` (`ls_dir` of its librc.c).
+pub fn is_service_name(text: &str) -> bool {
+    is_name(text) && !text.starts_with("hoopy-") && !text.to_ascii_lowercase().ends_with(".sh")
+}
+
+/// Why a file at `path` below [`DIRECTORY`] is not read: what was found, and what to do instead. None for files of containers
+/// and for those that are no unit.
+pub fn refused_file(path: &str) -> Option<(String, &'static str)> {
+    const KINDS: [(&str, &str); 7] = [
         (".volume", "podman makes a volume when a container first names it: write Volume=NAME:/path"),
         (".network", "write the network as root/etc/containers/networks/NAME.json, and Network=NAME"),
         (".pod", "pods are not supported: let containers share a network"),
         (".kube", "Kubernetes files are not supported: write a file for each container"),
         (".image", "images are named by their digest in Image="),
         (".build", "images are not built here: save one as an archive, and name its digest in Image="),
+        (".conf", "write its lines into the *.container file"),
     ];
-    KINDS.iter().find(|(end, _)| name.ends_with(end)).map(|(_, why)| *why)
+    // Podman runs these as that user; a service of OpenRC would run them as root
+    if path.strip_prefix(DIRECTORY).is_some_and(|path| path.starts_with("/users/")) {
+        let found = format!("expected a container of root's, found one of a user's ({DIRECTORY}/users)");
+        return Some((
+            found,
+            "containers of other users are not supported here: start them by a service of your own",
+        ));
+    }
+    let (end, why) = KINDS.iter().find(|(end, _)| path.ends_with(end))?;
+    let what = if *end == ".conf" { "a drop-in" } else { "another kind of unit" };
+    Some((format!("expected *{EXTENSION}, found {what}"), why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_podman_would_read_otherwise_are_refused() {
+        let at = |path: &str| refused_file(&format!("{DIRECTORY}/{path}")).map(|(found, _)| found);
+        for path in ["users/a.container", "users/1000/a.container", "a.container.d/user.conf", "a.volume"] {
+            assert!(at(path).is_some(), "{path}");
+        }
+        for path in ["a.container", "sub/a.container", "README", "users"] {
+            assert_eq!(at(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_service_has_a_name_that_openrc_sees() {
+        assert!(is_service_name("web") && is_service_name("web.1"));
+        assert!(!is_service_name("web.sh") && !is_service_name("hoopy-x") && !is_service_name("a b"));
+    }
 }

@@ -40,7 +40,9 @@ fn escape(chars: &mut std::str::Chars<'_>) -> Result<char, String> {
         'x' => {
             let digits: String = chars.take(2).collect();
             match u8::from_str_radix(&digits, 16) {
-                Ok(byte) if byte.is_ascii() && byte != 0 && digits.len() == 2 => Ok(char::from(byte)),
+                Ok(byte) if byte.is_ascii() && byte != 0 && digits.len() == 2 && !digits.starts_with('+') => {
+                    Ok(char::from(byte))
+                }
                 _ => Err(format!("expected \\x01 to \\x7f, found \\x{digits}")),
             }
         }
@@ -98,7 +100,7 @@ mod tests {
                 Err(error) => assert!(text.ends_with(r" \"), "{text}: {error}"),
             }
         }
-        for bad in ["\"a", "'", r"\q", r"\x0", r"\x00", r"\xff", "\\"] {
+        for bad in ["\"a", "'", r"\q", r"\x0", r"\x+1", r"\x00", r"\xff", "\\"] {
             assert!(split(bad).is_err(), "{bad}");
         }
     }

@@ -16,6 +16,7 @@ mod signatures;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use hoopy_boot::secrets::{AFTER_SECRETS, IDENTITY, Map, Sealing};
@@ -239,17 +240,22 @@ impl<S: Read + Write> Machine<'_, S> {
     }
 }
 
-/// Writes zeros over the identity that lies in the clear, and removes it. Where there is none, nothing happens.
+/// Writes zeros over the identity that lies in the clear, and removes it. Where there is none, nothing happens. A link is
+/// removed as it is: whoever had the disk may have made it, and what it leads to is something else's.
 fn remove_plain(mounted: &Path) -> Result<(), AgentError> {
     let path = mounted.join(IDENTITY);
     let remove = || {
-        let mut file = match OpenOptions::new().write(true).open(&path) {
+        let is_file = match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other?,
+            other => other?.is_file(),
         };
-        let size = usize::try_from(file.metadata()?.len().min(1 << 20)).unwrap_or(0);
-        file.write_all(&vec![0; size])?;
-        file.sync_all()?;
+        if is_file {
+            let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
+            let mut file = OpenOptions::new().write(true).custom_flags(flags).open(&path)?;
+            let size = usize::try_from(file.metadata()?.len().min(1 << 20)).unwrap_or(0);
+            file.write_all(&vec![0; size])?;
+            file.sync_all()?;
+        }
         fs::remove_file(&path)?;
         hoopy_base::atomic::sync_dir(hoopy_base::atomic::directory_of(&path))
     };

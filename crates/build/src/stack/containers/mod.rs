@@ -88,12 +88,14 @@ fn declared(stack: &Stack, store: &Store) -> Result<BTreeMap<EntryPath, Containe
     let paths: Vec<EntryPath> = stack.tree.below(&directory).map(|(path, _)| path.clone()).collect();
     for path in paths {
         let name = String::from_utf8_lossy(path.name()).into_owned();
-        if let Some(why) = quadlet::refused_file(&name) {
-            let message = format!("expected *{}, found another kind of unit", quadlet::EXTENSION);
-            return Err(ContainerError::of(&path, None, message, why).into());
+        if let Some((message, fix)) = quadlet::refused_file(&path.to_string()) {
+            return Err(ContainerError::of(&path, None, message, fix).into());
         }
         let Some(service) = name.strip_suffix(quadlet::EXTENSION) else { continue };
-        let text = stack.read(&path, store)?.unwrap_or_default();
+        let Some(text) = stack.read(&path, store)? else {
+            let message = "expected a file, found a directory, or a link that leads to none".to_owned();
+            return Err(ContainerError::of(&path, None, message, "write the file, or remove the link").into());
+        };
         let mut errors = match quadlet::read(service, &text) {
             Ok(container) => {
                 found.insert(path, container);
@@ -131,7 +133,7 @@ fn check(declared: &BTreeMap<EntryPath, Container>, stack: &Stack) -> Result<(),
         for (kind, name, line) in &container.dependencies {
             let is_there = name == "net" || services.contains(name.as_str()) || is_service(name);
             if *kind == Dependency::Need && !is_there {
-                let found = format!("expected a service of this image, found {name}, which none is");
+                let found = format!("expected a service of this image, found {name}");
                 return of(Some(*line), found, "name a file beside this one, or a service of /etc/init.d");
             }
         }

@@ -5,7 +5,7 @@ open_esp rw
 slot=$(pi_other "$(pi_slot_of config.txt)")
 if [ "$(pi_image "$slot")" = "$IMAGE" ] && [ ! -e "$AT/$slot/good" ]; then
 	[ -x $TRYBOOT ] || no write "the flag of the firmware: the image that runs has no $TRYBOOT"
-	pi_try "$slot"
+	pi_try "$slot" 2>/dev/null || no write "$slot/tried: is the card full?"
 	# The root filesystem is in memory: none of this outlives the shutdown.
 	cat >/etc/init.d/hoopy-tryboot <<END
 #!/sbin/openrc-run
