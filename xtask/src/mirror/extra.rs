@@ -51,6 +51,8 @@ pub fn all(target: &Target, dir: &Path, key: &SigningKey, have: &[Record]) -> an
             .file(place, &boot, &efi.join(&boot))?
             .write(dir, key)?,
         alpine_base(target, have).write(dir, key)?,
+        // Says that no firmware is wanted, and has no files in Alpine either.
+        Package::new("linux-firmware-none", "20251125-r0", target).write(dir, key)?,
         dropbear(target)?.write(dir, key)?,
     ];
     for package in libraries::of(&[DROPBEAR], target)? {

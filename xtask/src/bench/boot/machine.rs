@@ -1,7 +1,7 @@
 //! One boot, timed by what the console says, with what the disk had to do.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -39,8 +39,8 @@ impl Boot {
     }
 }
 
-/// QEMU's options for KVM where it works, else for TCG, whose threads run in turns, as hoopy starts it: where two run at
-/// once, a kernel that changes its own code now and then dies of it.
+/// QEMU's options for KVM where it works, else for TCG with one thread, as `hoopy run` has it: with a thread for each processor, a
+/// kernel that changes its own code dies of it now and then.
 pub fn accelerator(hoopy: &Path) -> anyhow::Result<&'static [&'static str]> {
     let out = Command::new(hoopy).args(["doctor", "--json"]).output()?;
     let found: serde_json::Value = serde_json::from_slice(&out.stdout)?;
@@ -62,11 +62,9 @@ pub fn boot(
     std::fs::copy(VARIABLES, &variables)?;
     let socket = dir.join("qmp");
     let _ = std::fs::remove_file(&socket);
-    let listener = UnixListener::bind(&socket)?;
     let started = Instant::now();
     let mut machine = Machine(start(disk, &variables, &socket, accelerator)?);
     let console = machine.0.stdout.take().context("no console")?;
-    let (mut monitor, _) = listener.accept()?;
     let heard = listen(console);
     let mut times = Vec::new();
     let mut said = String::new();
@@ -82,6 +80,7 @@ pub fn boot(
     };
     let begun = up - number("up")?;
     let memory = (number("total")? - number("available")?) * 1024.0;
+    let mut monitor = UnixStream::connect(&socket)?;
     let mut disk = Statistics::ask(&mut monitor)?;
     let boot = Boot {
         firmware: *firmware,
@@ -122,7 +121,7 @@ fn start(disk: &Path, variables: &Path, qmp: &Path, accelerator: &[&str]) -> any
         .arg("-drive")
         .arg(format!("if=none,id=boot,format=raw,snapshot=on,file={}", disk.display()))
         .args(["-device", "virtio-blk-pci,drive=boot,bootindex=1"]);
-    command.arg("-qmp").arg(format!("unix:{}", qmp.display()));
+    command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", qmp.display()));
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command.spawn().with_context(|| format!("start {QEMU}"))
 }
