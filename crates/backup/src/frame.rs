@@ -1,9 +1,12 @@
 //! The archive in its zstd frame: one frame with a checksum, and nothing after it.
 
 use std::io::{BufReader, Cursor, Read, Write};
+use std::num::NonZero;
 use std::path::Path;
+use std::thread;
 
 use hoopy_boot::state::stored_name;
+use zstd::stream::raw::CParameter;
 
 use super::error::BackupError;
 use super::manifest::{Manifest, Source};
@@ -13,6 +16,12 @@ use super::unpack as files;
 
 /// As `zstd -3`: as fast as a disk of the machine.
 const LEVEL: i32 = 3;
+
+/// Compressing threads, beside the one that reads and encrypts: a machine that serves others has more to do.
+const MAX_WORKERS: usize = 4;
+
+/// Bytes that each of them takes at a time, which it keeps in memory: as many as the window has.
+const JOB: u32 = 2 << 20;
 
 /// What a frame begins with (RFC 8878, 3.1.1).
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -27,6 +36,12 @@ const WINDOW_LOG: u32 = 23;
 pub fn write<W: Write>(out: W, manifest: &Manifest, sources: &[Source]) -> Result<W, BackupError> {
     let mut encoder = zstd::Encoder::new(out, LEVEL).map_err(BackupError::Write)?;
     encoder.include_checksum(true).map_err(BackupError::Write)?;
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_WORKERS);
+    if workers > 1 {
+        let workers = u32::try_from(workers).unwrap_or(1);
+        encoder.multithread(workers).map_err(BackupError::Write)?;
+        encoder.set_parameter(CParameter::JobSize(JOB)).map_err(BackupError::Write)?;
+    }
     let mut archive = Archive::new(encoder, manifest)?;
     for source in sources {
         archive.tree(source)?;

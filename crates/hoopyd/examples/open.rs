@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         volumes: Vec::new(),
     };
     fs::write(root.join(MAP), serde_json::to_vec(&map)?)?;
-    let outcome = hoopyd::secrets::open(&root, &map, &[identity]);
+    let outcome = hoopyd::secrets::timed(|| hoopyd::secrets::open(&root, &map, &[identity]));
     match outcome.failures.first() {
         Some(failure) => Err(failure.clone().into()),
         None => {

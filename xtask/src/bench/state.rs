@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::measure::{Figure, timed};
+use super::{commit, copy_hello};
 use crate::chores;
 
 /// Rounds, of which the median counts.
@@ -170,9 +171,8 @@ impl Bench {
     /// One file of `root/` changes, and the secrets do not.
     fn rebuilds(&self, secrets: usize) -> anyhow::Result<Duration> {
         let system = self.dir.join(format!("system-{secrets}"));
-        chores::command(
-            Command::new("cp").arg("-r").arg(chores::root().join("examples/hello")).arg(&system),
-        )?;
+        copy_hello(&system)?;
+        commit(&system)?;
         let hoopy = |args: &[&str]| {
             let mut command = Command::new(chores::target().join("release/hoopy"));
             command.args(args).args(["--quiet", "--store"]).arg(self.dir.join("store"));

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
-use hoopy_base::arch::Arch;
 use hoopy_vm::args::Args;
 use hoopy_vm::qemu::{Qemu, Start};
 use hoopy_vm::silence::Silence;
