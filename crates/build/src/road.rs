@@ -130,8 +130,8 @@ pub fn root(target: &Target, runner: &mut dyn Runner, context: Context<'_>) -> R
     let mut timings = Timings::default();
     mending(context, || {
         refuse_missing(target)?;
-        runner.expect(context.jobs);
         let lock = timings.step("lock", context.observer, || locked(target, false, context))?;
+        runner.expect(context.jobs);
         let tree = WorkingTree::ask(&target.system.dir).answer();
         let inputs = inputs(target, &lock, &tree, false, &[], &mut timings, context)?.0;
         Ok(stack::fold(&inputs, runner, &|_, _| {}, &mut timings, context)?)
@@ -201,8 +201,6 @@ impl Request<'_> {
     fn build(&self, runner: &mut dyn Runner, context: Context<'_>) -> Result<Made, BuildError> {
         let mut timings = Timings::default();
         refuse_missing(self.target)?;
-        // Scripts have a place by the time that the lock is read.
-        runner.expect(context.jobs);
         let lock =
             timings.step("lock", context.observer, || locked(self.target, self.options.locked, context))?;
         let draft = draft_of_previous(&self.spec, context);
@@ -223,6 +221,7 @@ impl Request<'_> {
         timings: &mut Timings,
         context: Context<'_>,
     ) -> Result<Root, BuildError> {
+        runner.expect(context.jobs);
         let boots = self.options.output != Output::Tar;
         let (tree, agents) = (&self.tree, &self.options.agents);
         let (inputs, modules) = inputs(self.target, &lock, tree, boots, agents, timings, context)?;
