@@ -33,8 +33,8 @@ pub const PCR_SIGNATURES: &str = ".extra/tpm2-pcr-signature.json";
 /// Where the keys of volumes wait for the service that unlocks them, with [`Open::Tpm`], below the root: in memory.
 pub const VOLUME_KEYS: &str = "run/hoopy/volume-keys";
 
-/// What the machine extends PCR 11 by, as SHA-256 of this text, when it has its identity: from then on the TPM gives it to
-/// nobody, until the next boot.
+/// What the machine extends PCR 11 by, as SHA-256 of this text, when it has its identity. From then until the next boot,
+/// the TPM does not give the identity to any program.
 pub const AFTER_SECRETS: &str = "hoopy:after-secrets";
 
 /// The serial number of the disk on which a virtual machine that is tried out gets its identity. Whoever can attach a disk

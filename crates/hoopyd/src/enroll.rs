@@ -28,8 +28,8 @@ pub fn enroll(root: &Path, input: impl io::Read, forget: bool) -> Result<(), Age
     };
     let new = identity::from_input(input)?;
     let mounted = Mounted::new(device, true)?;
-    let old = identity::on(mounted.path()).unwrap_or_default();
-    identity::keep(mounted.path(), &merge(new, old, forget))
+    let old = identity::on(mounted.as_ref()).unwrap_or_default();
+    identity::keep(mounted.as_ref(), &merge(new, old, forget))
 }
 
 /// The TPM gives the identity to nobody until the next boot, so a locked machine is opened with this one.

@@ -58,13 +58,9 @@ impl Mounted {
             }
         }
     }
-
-    /// Its root.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
 }
 
+/// Its root.
 impl AsRef<Path> for Mounted {
     fn as_ref(&self) -> &Path {
         &self.0

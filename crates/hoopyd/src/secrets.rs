@@ -30,7 +30,7 @@ pub fn at_hand(root: &Path, map: &Map) -> Result<Option<Vec<MachineIdentity>>, A
         return Ok(Some(identities));
     }
     match (map.open, &map.device) {
-        (Open::Disk, Some(device)) => Ok(Some(identity::on(Mounted::new(device, false)?.path())?)),
+        (Open::Disk, Some(device)) => Ok(Some(identity::on(Mounted::new(device, false)?.as_ref())?)),
         (Open::Disk, None) => Err(AgentError::Identity("the image names no filesystem for it".to_owned())),
         // An image whose secrets were opened at build has no agent. A TPM gives the identity once, when the machine starts.
         (Open::Tpm | Open::Owner | Open::Build, _) => Ok(None),

@@ -85,9 +85,13 @@ pub fn with_plaintext(root: &Path, name: &str, key: &Plaintext) -> Result<(), Ag
 
 fn volumes(root: &Path, map: &Map, identities: &[MachineIdentity]) -> Result<(), AgentError> {
     let with = Identities::of_machine(identities);
-    let unlock = |name: &String| one(root, name, &key(root, name, &with)?);
-    let failures: Vec<String> = map.volumes.iter().filter_map(|name| unlock(name).err()).collect();
-    if failures.is_empty() { Ok(()) } else { Err(AgentError::Volumes(failures)) }
+    each(map, |name| one(root, name, &key(root, name, &with)?)).map_err(AgentError::Volumes)
+}
+
+/// Does `work` for every volume, also where it fails for one: gives all failures.
+fn each(map: &Map, work: impl Fn(&str) -> Result<(), String>) -> Result<(), Vec<String>> {
+    let failures: Vec<String> = map.volumes.iter().filter_map(|name| work(name).err()).collect();
+    if failures.is_empty() { Ok(()) } else { Err(failures) }
 }
 
 /// The key of a volume, decrypted.
@@ -103,21 +107,19 @@ fn key(root: &Path, name: &str, with: &Identities) -> Result<Plaintext, String> 
 /// Why some are not there.
 pub fn keep_keys(root: &Path, map: &Map, identities: &[MachineIdentity]) -> Result<(), Vec<String>> {
     let with = Identities::of_machine(identities);
-    let keep = |name: &String| {
+    each(map, |name| {
         let path = format!("{VOLUME_KEYS}/{name}");
         let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         let file = SecretFile { secret: String::new(), path, mode: 0o600, user: own.0, group: own.1 };
         let key = key(root, name, &with)?;
         place::put(root, &file, &key).map_err(|error| format!("{name}: {error}"))
-    };
-    let failures: Vec<String> = map.volumes.iter().filter_map(|name| keep(name).err()).collect();
-    if failures.is_empty() { Ok(()) } else { Err(failures) }
+    })
 }
 
 /// Unlocks every volume with the key that waits for it, and removes all of these keys.
 fn with_kept_keys(root: &Path, map: &Map) -> Result<(), AgentError> {
     let dir = root.join(VOLUME_KEYS);
-    let unlock = |name: &String| {
+    let unlocked = each(map, |name| {
         let key = hoopy_base::input::open(&dir.join(name))
             .and_then(|file| Plaintext::read(file, MAX_PLAINTEXT))
             .map_err(|_| format!("{name}: its key is not there: hoopy unlock HOST {name}"));
@@ -127,15 +129,13 @@ fn with_kept_keys(root: &Path, map: &Map) -> Result<(), AgentError> {
             Err(_) if is_open(root, name) => Ok(()),
             Err(reason) => Err(reason),
         }
-    };
-    let failures: Vec<String> = map.volumes.iter().filter_map(|name| unlock(name).err()).collect();
+    });
     match std::fs::remove_dir_all(&dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(AgentError::io("remove", dir)(error));
+            Err(AgentError::io("remove", dir)(error))
         }
-        _ => {}
+        _ => unlocked.map_err(AgentError::Volumes),
     }
-    if failures.is_empty() { Ok(()) } else { Err(AgentError::Volumes(failures)) }
 }
 
 /// Whether the volume's program says that it is open.

@@ -26,7 +26,7 @@ struct Entry {
 /// A disk.
 #[derive(Debug, Clone)]
 pub struct Disk {
-    /// Of each cluster, the next one; free where there is none.
+    /// For each cluster, the number of the next one in its file; `None` for a free cluster.
     table: Vec<Option<usize>>,
     clusters: Vec<[u8; CLUSTER]>,
     names: BTreeMap<String, Entry>,

@@ -36,7 +36,7 @@ pub fn image(number: u32) -> BTreeMap<&'static str, Vec<u8>> {
 pub enum Outcome {
     /// This image runs.
     Started(u32),
-    /// The board hangs until somebody takes the plug.
+    /// The board hangs until its power is cut.
     Stuck,
     /// There was nothing to try.
     Nothing,
@@ -167,7 +167,7 @@ impl Machine {
         })
     }
 
-    /// As `hoopy deploy --reboot` goes on. The slot counts as tried before the board is told.
+    /// What `hoopy deploy --reboot` does after the copy: it marks the slot as tried, then sets the firmware's flag and reboots.
     pub fn try_staged(&mut self, fuse: Option<usize>) -> Result<Outcome, Cut> {
         let slot = self.started().other();
         let whole =

@@ -45,7 +45,7 @@ pub fn check(view: &View<'_>) -> Vec<Finding> {
         need(
             READERS,
             format!("root/{READERS}"),
-            "missing: the certificate that those of readers are signed with, without which the page lets nobody in"
+            "missing: the authority of readers' certificates, without which the page lets nobody in"
                 .to_owned(),
             "put it there as PEM: docs/agent.md shows how to make one",
         );

@@ -1,4 +1,4 @@
-//! One `*.container` file as it is meant: what podman is told, and what OpenRC is.
+//! One `*.container` file, read: the arguments for podman, and the settings of the service for OpenRC.
 
 use super::keys::{self, Use};
 use super::unit::{self, Assignment};

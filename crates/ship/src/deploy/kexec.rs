@@ -63,7 +63,12 @@ pub fn start(ssh: &Ssh, machine: &Machine, image: &NewImage, file: &str) -> Resu
     let variables = [("GIVEN", ""), ("ESP", &machine.esp), ("FILE", file), ("PARTS", &parts)];
     // It reads the image, digests and loads it before it says a word.
     let patience = ssh.limits().medium(COPIES * image.size);
-    let call = Call { script: &script(&variables, KEXEC), limit: MAX_SAID, patience, until: None };
+    let call = Call {
+        script: &script(&variables, &remote::then_down(KEXEC)),
+        limit: MAX_SAID,
+        patience,
+        until: None,
+    };
     verdict(ssh, &ssh.run(&call, &mut nothing)?)
 }
 

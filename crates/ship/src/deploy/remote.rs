@@ -11,6 +11,9 @@ use super::error::DeployError;
 
 const LIB: &str = include_str!("remote/lib.sh");
 
+/// How a machine goes down: before the script that wants it, and as it is, since a text in it begins with `#`.
+const SHUTDOWN: &str = include_str!("remote/shutdown.sh");
+
 /// The script `main` with what all have in common before it, and these variables.
 pub fn script(variables: &[(&str, &str)], main: &str) -> String {
     let set: String = variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
@@ -20,6 +23,11 @@ pub fn script(variables: &[(&str, &str)], main: &str) -> String {
 /// The same for the card of a Raspberry Pi: with boot's half of that before it.
 pub fn card_script(variables: &[(&str, &str)], main: &str) -> String {
     script(variables, &format!("{}{main}", code(SHELL)))
+}
+
+/// A script at whose end the machine goes down.
+pub fn then_down(main: &str) -> String {
+    format!("{SHUTDOWN}{main}")
 }
 
 /// Without comments: each script of a deploy is sent anew. Neither library has a line in a text that begins with `#`.

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const TRYBOOT: &str = include_str!("remote/tryboot.sh");
 
-const REBOOT: &str = "nohup sh -c 'sleep 1; reboot' >/dev/null 2>&1 </dev/null &\necho done\n";
+const REBOOT: &str = "reboot_soon\necho done\n";
 
 /// What came up.
 #[derive(Debug, Clone, Serialize)]
@@ -40,7 +40,7 @@ pub struct BootResult {
 /// # Errors
 /// [`DeployError`].
 pub fn reboot(ssh: &Ssh) -> Result<(), DeployError> {
-    ssh.ask(&script(&[("GIVEN", ""), ("ESP", "")], REBOOT), 1 << 10)?;
+    ssh.ask(&script(&[("GIVEN", ""), ("ESP", "")], &remote::then_down(REBOOT)), 1 << 10)?;
     Ok(())
 }
 
@@ -53,7 +53,7 @@ pub fn reboot_into(ssh: &Ssh, machine: &Machine, image: &str) -> Result<(), Depl
         return reboot(ssh);
     }
     let variables = [("GIVEN", ""), ("ESP", machine.esp.as_str()), ("IMAGE", image)];
-    let said = ssh.ask(&remote::card_script(&variables, TRYBOOT), 4 << 10)?;
+    let said = ssh.ask(&remote::card_script(&variables, &remote::then_down(TRYBOOT)), 4 << 10)?;
     let host = ssh.host();
     remote::verdict(host, &String::from_utf8_lossy(&said), || DeployError::Short(host.to_owned()))
 }

@@ -64,7 +64,7 @@ impl Hello {
         let images = system.join("images");
         self.hoopy(&["build"], &system)?;
         let disk = self.dir.join("hoopy.img");
-        self.hoopy(&["disk", "--output", path(&disk)?], &system)?;
+        self.hoopy(&["disk", "--output", installed::text(&disk)?], &system)?;
         self.hoopy(&["build", "--output", "kernel+initramfs"], &system)?;
         self.hoopy(&["build", "--output", "tar"], &system)?;
         let kernel = find(&images, "vmlinuz")?;
@@ -118,10 +118,6 @@ impl Hello {
         command.arg("--store").arg(self.dir.join("store"));
         chores::command(&mut command)
     }
-}
-
-fn path(path: &Path) -> anyhow::Result<&str> {
-    path.to_str().context("a path that is not UTF-8")
 }
 
 /// The file in `dir` whose name has this in it.

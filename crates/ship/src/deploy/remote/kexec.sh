@@ -37,28 +37,5 @@ if ! load -s && ! load -c; then
 fi
 [ "$(cat /sys/kernel/kexec_loaded 2>/dev/null)" = 1 ] || no load "kexec loaded nothing: $(tail -n 1 $ERR)"
 
-# The root filesystem is in memory: none of this outlives the shutdown.
-cat >/etc/init.d/hoopy-kexec <<END
-#!/sbin/openrc-run
-# Made by \`hoopy deploy --kexec\` for this one shutdown. Where it fails, the machine reboots through its firmware.
-description="Start the image that hoopy loaded"
-
-depend() {
-	after killprocs savecache mount-ro
-}
-
-start() {
-	sync
-	while read -r device point rest; do
-		case \$device in
-		/dev/*) umount "\$point" 2>/dev/null || mount -o remount,ro "\$point" 2>/dev/null ;;
-		esac
-	done </proc/mounts
-	$(command -v kexec) -e
-}
-END
-chmod 755 /etc/init.d/hoopy-kexec
-ln -sf /etc/init.d/hoopy-kexec /etc/runlevels/shutdown/hoopy-kexec
-rc-update -u >/dev/null 2>&1
-nohup sh -c 'sleep 1; reboot' >/dev/null 2>&1 </dev/null &
+reboot_by hoopy-kexec --kexec "Start the image that hoopy loaded" "$(command -v kexec) -e"
 echo "done"
