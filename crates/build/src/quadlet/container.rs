@@ -219,15 +219,7 @@ impl Reader {
                 return Err(wrong(format!("expected letters, digits, `_`, `.` and `-`, found {value:?}")));
             }
             "Exec" => self.container.command = literal_words(value)?,
-            "PodmanArgs" => {
-                for word in literal_words(value)? {
-                    if !word.starts_with("--") || !word.contains('=') {
-                        let fix = "write --option=value, one word for each".to_owned();
-                        return Err((format!("expected --option=value, found {word:?}"), fix));
-                    }
-                    self.options.push((key.to_owned(), word));
-                }
-            }
+            "PodmanArgs" => self.podman_args(key, value)?,
             "EnvironmentFile" => {
                 absolute(key, value)?;
                 self.add(key, "env-file", value)?;
@@ -257,6 +249,23 @@ impl Reader {
             "HealthRetries" => self.retries = number(key, value)?.max(1),
             "StopTimeout" => self.container.stop_timeout = seconds(key, value)?,
             _ => return Err(wrong(format!("expected a key of [Container], found {key:?}"))),
+        }
+        Ok(())
+    }
+
+    /// Options of podman that no key stands for.
+    fn podman_args(&mut self, key: &str, value: &str) -> Result<(), Wrong> {
+        for word in literal_words(value)? {
+            if !word.starts_with("--") || !word.contains('=') {
+                let fix = "write --option=value, one word for each".to_owned();
+                return Err((format!("expected --option=value, found {word:?}"), fix));
+            }
+            if word.starts_with("--name=") {
+                // The service looks for the name that it knows.
+                let fix = "write ContainerName=".to_owned();
+                return Err((format!("expected another option, found {word:?}"), fix));
+            }
+            self.options.push((key.to_owned(), word));
         }
         Ok(())
     }

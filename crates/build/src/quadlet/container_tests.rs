@@ -83,6 +83,7 @@ fn what_cannot_be_is_refused_by_name_with_the_reason() {
         ("Exec=echo $HOME\n", "expected no variable of systemd"),
         ("Exec=\"open\n", "expected a closing \""),
         ("PodmanArgs=-v /:/host\n", "expected --option=value"),
+        ("PodmanArgs=--name=evil\n", "expected another option"),
         ("ReadOnly=maybe\n", "expected true or false"),
         ("StopTimeout=1h\n", "expected a number up to 3600"),
         ("Group=1\n", "expected User= without a group beside Group="),
