@@ -1,6 +1,7 @@
 //! The road: from a system directory to a bootable file. One function of steps that pass values on; each step
 //! reads what is content-addressed and does nothing where its result is in the store.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 
 use hoopy_base::digest::LayerId;
@@ -14,14 +15,14 @@ use hoopy_trust::image::{ImageSigner, SignImageError};
 use crate::built::Built;
 use crate::check;
 use crate::context::Context;
-use crate::image::{self, Identity, ImageError, Kernel, Spec, Version};
+use crate::image::{self, Identity, ImageError, Kernel, KernelFile, Spec, Version};
 use crate::segment::gather::Gather;
 use crate::segment::groups::Groups;
 use crate::segment::maker::SegmentMaker;
 use crate::stack::database::is_boot;
 use crate::stack::{self, Origin, Runner, Stack};
 use crate::target::Target;
-use crate::working_tree::WorkingTree;
+use crate::working_tree::{IgnoredQuestion, WorkingTree};
 
 mod assemble;
 mod error;
@@ -171,6 +172,8 @@ struct Request<'a> {
 struct Root {
     lock: Lock,
     stack: Stack,
+    /// The kernel's file, being read.
+    kernel: Option<KernelFile>,
     /// How many bytes of the machine's memory modules take more, being unpacked.
     modules: u64,
     /// Which packages share segments.
@@ -225,12 +228,15 @@ impl Request<'_> {
         let boots = self.options.output != Output::Tar;
         let (tree, agents) = (&self.tree, &self.options.agents);
         let (inputs, modules) = inputs(self.target, &lock, tree, boots, agents, timings, context)?;
+        // Answered while scripts run.
+        let ignored = IgnoredQuestion::ask(&self.target.system.dir);
+        let kernel = if boots { KernelFile::begin(&inputs.packages, context) } else { None };
         let groups = Groups::of(inputs.packages.iter().map(AsRef::as_ref), &is_boot);
         let gather = Gather::new(maker, &groups, is_boot);
         let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);
         let stack = stack::fold(&inputs, runner, &settled, timings, context);
-        check::warn(self.target, stack.as_ref().ok(), tree, context);
-        Ok(Root { stack: stack?, lock, modules, groups })
+        check::warn(self.target, stack.as_ref().ok(), (tree, ignored), context);
+        Ok(Root { stack: stack?, lock, kernel, modules, groups })
     }
 
     /// The image of `root`: the previous one, where it is of the same, or a new one.
@@ -242,7 +248,7 @@ impl Request<'_> {
         mut timings: Timings,
         context: Context<'_>,
     ) -> Result<Made, BuildError> {
-        let Root { lock, mut stack, modules, groups } = root;
+        let Root { lock, mut stack, kernel: kernel_file, modules, groups } = root;
         let kernel = image::find_kernel(&stack, context.store)?;
         check_codec(self.target.system.codec, &kernel)?;
         let requested = self.spec_of(&stack, Some(&kernel), &lock);
@@ -259,8 +265,18 @@ impl Request<'_> {
         fit::check(&spec, &stack, kernel.size, modules)?;
         let (lock, kernel, identity) = (&lock, &kernel, &identity);
         let (signer, owner) = (self.options.signer.as_ref(), self.options.owner.as_ref());
-        let assembly =
-            Assembly { spec: &spec, lock, stack: &stack, kernel, identity, signer, owner, context };
+        let kernel_file = Cell::new(kernel_file);
+        let assembly = Assembly {
+            spec: &spec,
+            lock,
+            stack: &stack,
+            kernel,
+            kernel_file,
+            identity,
+            signer,
+            owner,
+            context,
+        };
         let segments = || assembly.initramfs(&groups, maker, &mut draft);
         let initramfs = timings.step("segments", context.observer, segments)?;
         fit::check(&spec, &stack, initramfs.size() + kernel.size, modules)?;
@@ -273,7 +289,7 @@ impl Request<'_> {
 
     /// The archive of `root`: for a container or a chroot, where there need be no kernel.
     fn archive(&self, root: Root, mut timings: Timings, context: Context<'_>) -> Result<Made, BuildError> {
-        let Root { lock, mut stack, modules, groups: _ } = root;
+        let Root { lock, mut stack, modules, .. } = root;
         // No firmware looks at it.
         let spec = self.spec_of(&stack, None, &lock).unsigned();
         if let Some(previous) = PreviousImage::of_same(&spec, context.store) {

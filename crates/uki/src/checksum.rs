@@ -29,7 +29,9 @@ impl Checksum {
         let mut sum = 0;
         for run in bytes.chunks(RUN) {
             let (words, rest) = run.as_chunks::<2>();
-            let words: u32 = words.iter().map(|&word| u32::from(u16::from_le_bytes(word))).sum();
+            let words = words.iter().map(|&word| u32::from(u16::from_le_bytes(word)));
+            // A run cannot overflow, and sums that are looked after are not added up several at a time.
+            let words = words.fold(0, u32::wrapping_add);
             let rest = rest.first().map_or(0, |&byte| u32::from(byte));
             sum = fold(u64::from(sum) + u64::from(words) + u64::from(rest));
         }

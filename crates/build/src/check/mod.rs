@@ -53,7 +53,7 @@ use crate::context::Context;
 use crate::ignored::MissingFile;
 use crate::stack::Stack;
 use crate::target::Target;
-use crate::working_tree::WorkingTree;
+use crate::working_tree::{IgnoredQuestion, WorkingTree};
 
 pub use finding::{Finding, Severity};
 
@@ -100,13 +100,19 @@ impl CheckReport {
 /// # Errors
 /// [`CheckError`] when a file cannot be read.
 pub fn system(target: &Target) -> Result<Vec<Finding>, CheckError> {
-    directory(target, &WorkingTree::ask(&target.system.dir).answer())
+    let dir = &target.system.dir;
+    let (tree, ignored) = (WorkingTree::ask(dir), IgnoredQuestion::ask(dir));
+    directory(target, &tree.answer(), ignored)
 }
 
-fn directory(target: &Target, tree: &WorkingTree) -> Result<Vec<Finding>, CheckError> {
+fn directory(
+    target: &Target,
+    tree: &WorkingTree,
+    ignored: IgnoredQuestion,
+) -> Result<Vec<Finding>, CheckError> {
     let system = &target.system;
     let own = own::in_directory(system)?;
-    let (texts, git) = (own::text_files(system)?, Git::of(system, tree));
+    let (texts, git) = (own::text_files(system)?, Git::of(system, tree, ignored));
     all(&View { system, arch: target.arch, own, texts, image: None, git })
 }
 
@@ -124,12 +130,12 @@ pub fn unbuilt(target: &Target, context: Context<'_>) -> Result<CheckReport, Che
             return Ok(CheckReport { findings: self::system(target)?, unchecked });
         }
     };
-    let tree = WorkingTree::ask(&system.dir);
+    let (tree, ignored) = (WorkingTree::ask(&system.dir), IgnoredQuestion::ask(&system.dir));
     let image = Image::new(&stack, store, false)?;
     let own = own::in_directory(system)?;
     let texts = own::text_files(system)?;
     let tree = tree.answer();
-    let git = Git::of(system, &tree);
+    let git = Git::of(system, &tree, ignored);
     let findings = all(&View { system, arch, own, texts, image: Some(image), git })?;
     Ok(CheckReport { findings, unchecked })
 }
@@ -139,28 +145,35 @@ pub fn unbuilt(target: &Target, context: Context<'_>) -> Result<CheckReport, Che
 /// # Errors
 /// [`CheckError`].
 pub fn image(target: &Target, stack: &Stack, store: &Store) -> Result<Vec<Finding>, CheckError> {
-    built(target, stack, &WorkingTree::ask(&target.system.dir).answer(), store)
+    let dir = &target.system.dir;
+    let (tree, ignored) = (WorkingTree::ask(dir), IgnoredQuestion::ask(dir));
+    built(target, stack, (&tree.answer(), ignored), store)
 }
 
 fn built(
     target: &Target,
     stack: &Stack,
-    tree: &WorkingTree,
+    (tree, ignored): (&WorkingTree, IgnoredQuestion),
     store: &Store,
 ) -> Result<Vec<Finding>, CheckError> {
     let (system, arch) = (&target.system, target.arch);
     let image = Image::new(stack, store, true)?;
     let own = own::in_stack(stack, store)?;
-    let (texts, git) = (own::text_files(system)?, Git::of(system, tree));
+    let (texts, git) = (own::text_files(system)?, Git::of(system, tree, ignored));
     all(&View { system, arch, own, texts, image: Some(image), git })
 }
 
 /// Warns of what a build finds. Where there is no stack the build failed, and what the directory alone shows may say
 /// why. Nothing here fails a build.
-pub fn warn(target: &Target, stack: Option<&Stack>, tree: &WorkingTree, context: Context<'_>) {
+pub fn warn(
+    target: &Target,
+    stack: Option<&Stack>,
+    (tree, ignored): (&WorkingTree, IgnoredQuestion),
+    context: Context<'_>,
+) {
     let findings = match stack {
-        Some(stack) => built(target, stack, tree, context.store),
-        None => directory(target, tree),
+        Some(stack) => built(target, stack, (tree, ignored), context.store),
+        None => directory(target, tree, ignored),
     };
     let warn = |text: &str| context.observer.event(Event::Warning(text));
     match findings {

@@ -95,9 +95,8 @@ pub struct Git<'a> {
 }
 
 impl<'a> Git<'a> {
-    /// Asks what is not known from `tree`.
-    pub fn of(system: &System, tree: &'a WorkingTree) -> Self {
-        let question = IgnoredQuestion::ask(&system.dir);
+    /// What is known of `system` from `tree`, and what git answers to `question`.
+    pub fn of(system: &System, tree: &'a WorkingTree, question: IgnoredQuestion) -> Self {
         let files = ignored::named(system);
         let named = files.iter().map(|file| file.path.clone()).collect();
         Self { tree, named, missing: ignored::missing_of(files, system), ignored: question.answer() }

@@ -31,7 +31,7 @@ pub use describe::{Identity, os_release};
 pub use draft::ImageDraft;
 pub use initramfs::{Content, Initramfs, Piece, Written};
 pub use initramfs_writer::InitramfsWriter;
-pub use kernel::{Kernel, find as find_kernel, version as kernel_version};
+pub use kernel::{Kernel, KernelFile, find as find_kernel, version as kernel_version};
 pub use name::{Version, latest};
 pub use plaintext::OwnerKeys;
 pub use spec::{Contents, Output, Root, Signer, Spec};

@@ -1,5 +1,6 @@
 //! The last step: the image that was described is written.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -17,8 +18,8 @@ use super::{BuildError, tool};
 use crate::context::Context;
 use crate::image::manifest::{Makers, describe};
 use crate::image::{
-    self, Contents, Identity, ImageDraft, ImageError, Initramfs, InitramfsWriter, Kernel, Output, OwnerKeys,
-    Publication, Spec, plaintext,
+    self, Contents, Identity, ImageDraft, ImageError, Initramfs, InitramfsWriter, Kernel, KernelFile, Output,
+    OwnerKeys, Publication, Spec, plaintext,
 };
 use crate::segment::groups::Groups;
 use crate::segment::maker::SegmentMaker;
@@ -40,6 +41,8 @@ pub(super) struct Assembly<'a> {
     pub(super) lock: &'a Lock,
     pub(super) stack: &'a Stack,
     pub(super) kernel: &'a Kernel,
+    /// Its file, which may have been read ahead; taken when the image is written.
+    pub(super) kernel_file: Cell<Option<KernelFile>>,
     pub(super) identity: &'a Identity,
     /// Who signs what the spec says is signed.
     pub(super) signer: Option<&'a ImageSigner>,
@@ -91,7 +94,7 @@ impl Assembly<'_> {
             }
             Output::KernelAndInitramfs => {
                 let (kernel, path) = (file("vmlinuz"), file("initramfs"));
-                let content = self.kernel.read(self.stack, store)?;
+                let content = self.kernel_bytes()?;
                 // A package's, which everybody can download
                 hoopy_base::atomic::replace_file(&kernel, &content, Readers::Umask)
                     .map_err(|source| ImageError::Io { path: kernel, source })?;
@@ -148,7 +151,7 @@ impl Assembly<'_> {
     /// sections before it have their size, and one behind it has any.
     fn sections(&self, initramfs: Option<&Initramfs>) -> Result<Vec<(Section, SectionData)>, BuildError> {
         let unknown = SectionData::External { size: 1 };
-        let mut kernel = initramfs.map(|_| self.kernel.read(self.stack, self.context.store)).transpose()?;
+        let mut kernel = initramfs.map(|_| self.kernel_bytes()).transpose()?;
         let is_packed = kernel.as_deref().is_some_and(hoopy_uki::kernel::is_packed);
         let release = kernel.as_ref().map(|kernel| image::kernel_version(kernel, self.stack));
         let mut sections = Vec::new();
@@ -182,6 +185,10 @@ impl Assembly<'_> {
             sections.extend(data.map(|data| (*section, data)));
         }
         Ok(sections)
+    }
+
+    fn kernel_bytes(&self) -> Result<Vec<u8>, ImageError> {
+        self.kernel.read(self.kernel_file.take(), self.stack, self.context.store)
     }
 
     fn os_release(&self, branch: &str) -> Result<Vec<u8>, BuildError> {

@@ -97,8 +97,9 @@ pub fn check_links(package: &Package, yielded: &HashSet<EntryPath>) -> Result<()
 ///
 /// And the reverse: a directory in the place of a file. Over a link it goes where the link leads, unless that is a file.
 pub fn check_covers(layer: &Layer, origin: &Origin, stack: &Stack) -> Result<(), StackError> {
+    let mut walk = stack.tree.walk();
     for entry in layer.entries.iter().filter(|e| e.is_dir()) {
-        let there = stack.tree.through_links(&entry.path).and_then(|path| stack.tree.follow(&path));
+        let there = walk.through_links(&entry.path).and_then(|path| stack.tree.follow(&path));
         let Some(there) = there.filter(|there| !there.is_dir()) else { continue };
         return Err(StackError::CoversFile {
             origin: origin.label(),
@@ -107,7 +108,7 @@ pub fn check_covers(layer: &Layer, origin: &Origin, stack: &Stack) -> Result<(),
         });
     }
     for entry in layer.entries.iter().filter(|e| !e.is_dir() && e.kind != Kind::Whiteout) {
-        let Some(path) = stack.tree.through_links(&entry.path) else { continue };
+        let Some(path) = walk.through_links(&entry.path) else { continue };
         let lost =
             stack.tree.get(&path).filter(|there| there.is_dir()).and_then(|_| stack.tree.below(&path).next());
         let Some((lost, _)) = lost else { continue };

@@ -226,13 +226,11 @@ impl Fold<'_> {
     /// The files that `package` yields to packages below. What they yield to it is simply overlaid.
     fn conflicts(&mut self, package: &Package) -> Result<HashSet<EntryPath>, StackError> {
         let mut yielded = HashSet::new();
+        let mut walk = self.stack.tree.walk();
         for entry in package.layer.entries.iter() {
             // apk knows files by the paths that packages give them, which may go over links.
-            let Some(there) =
-                self.stack.tree.through_links(&entry.path).and_then(|p| self.stack.tree.get(&p))
-            else {
-                continue;
-            };
+            let there = walk.through_links(&entry.path).and_then(|path| self.stack.tree.get(&path));
+            let Some(there) = there else { continue };
             conflict::check_kinds(entry, there, package, &self.stack)?;
             if entry.is_dir() || there.is_dir() {
                 continue;

@@ -82,6 +82,14 @@ impl EntryPath {
         Some(Self(self.0[..cut].into()))
     }
 
+    /// The bytes of the directory that holds it, as [`parent`](Self::parent) has them, and the last component.
+    pub fn split(&self) -> (Option<&[u8]>, &[u8]) {
+        match self.0.iter().rposition(|&b| b == b'/') {
+            Some(cut) => (Some(&self.0[..cut]), &self.0[cut + 1..]),
+            None => (None, &self.0),
+        }
+    }
+
     /// Whether it is `dir` or lies below it.
     pub fn is_within(&self, dir: &[u8]) -> bool {
         is_within(&self.0, dir)

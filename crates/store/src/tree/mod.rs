@@ -108,6 +108,11 @@ impl Tree {
         })
     }
 
+    /// The same for one path after the other.
+    pub const fn walk(&self) -> Walk<'_> {
+        Walk { tree: self, last: None }
+    }
+
     /// The entry that `path` leads to when every link is followed, its last component's too.
     pub fn follow(&self, path: &EntryPath) -> Option<&Entry> {
         let mut path = self.through_links(path)?;
@@ -132,5 +137,60 @@ impl Tree {
         gone.iter().for_each(|p| {
             self.nodes.remove(p);
         });
+    }
+}
+
+/// [`Tree::through_links`] of paths in the order of a layer, most of which are in the directory of the one before.
+#[derive(Debug)]
+pub struct Walk<'t> {
+    tree: &'t Tree,
+    /// The last directory, and where it leads.
+    last: Option<(EntryPath, EntryPath)>,
+}
+
+impl Walk<'_> {
+    /// As [`Tree::through_links`].
+    pub fn through_links(&mut self, path: &EntryPath) -> Option<EntryPath> {
+        let (dir, name) = path.split();
+        // What is directly below the root is reached over no link.
+        let Some(dir) = dir else { return Some(path.clone()) };
+        if let Some((last, leads_to)) = &self.last
+            && last.as_bytes() == dir
+        {
+            return EntryPath::new([leads_to.as_bytes(), name].join(&b'/')).ok();
+        }
+        let found = self.tree.through_links(path)?;
+        self.last = path.parent().zip(found.parent());
+        Some(found)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use hoopy_base::digest::LayerId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_walk_leads_where_each_look_up_leads(
+            links in proptest::collection::btree_map("[ab](/[ab]){0,2}", "/?(\\.\\./|[ab]/){0,3}[ab.]?", 0..6),
+            paths in proptest::collection::vec("[ab](/[ab]){0,3}", 0..20),
+        ) {
+            let path = |path: &String| EntryPath::new(path).unwrap();
+            let link = |(from, to): (&String, &String)| {
+                Entry::new(path(from), Kind::Symlink(to.clone().into_bytes()), 0o777)
+            };
+            let mut tree = Tree::default();
+            for entry in links.iter().map(link) {
+                tree.push(Layer::whole(LayerId::of(b"one"), [entry].into_iter().collect()));
+            }
+            let mut walk = tree.walk();
+            for path in paths.iter().map(path) {
+                prop_assert_eq!(walk.through_links(&path), tree.through_links(&path));
+            }
+        }
     }
 }

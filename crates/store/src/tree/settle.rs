@@ -60,9 +60,10 @@ pub fn settle(
 ) -> Result<Vec<Entry>, LostPath> {
     let mut settled: Vec<Entry> = Vec::with_capacity(entries.len());
     let mut own: BTreeSet<EntryPath> = BTreeSet::new();
+    let mut walk = below.walk();
     for entry in entries {
         let lost = || LostPath { path: entry.path.clone() };
-        let mut path = below.through_links(&entry.path).ok_or_else(lost)?;
+        let mut path = walk.through_links(&entry.path).ok_or_else(lost)?;
         if entry.is_dir() && directories.keeps(&entry.path) && below.follow(&path).is_none() {
             path = place_of_directory(path, below).ok_or_else(lost)?;
         }
