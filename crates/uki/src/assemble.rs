@@ -15,6 +15,7 @@
 
 use std::ops::Range;
 
+use crate::kernel::Facts;
 use crate::layout::{header_bytes, lay_out};
 use crate::pe::{Headers, Image, MAX_SECTIONS, Machine, PeError, SectionHeader};
 use crate::{Checksum, Section, sbat};
@@ -29,6 +30,8 @@ pub enum SectionData {
         /// In bytes.
         size: u64,
     },
+    /// A kernel of which this is known, and which whoever consumes the plan has.
+    Kernel(Box<Facts>),
 }
 
 impl SectionData {
@@ -36,6 +39,7 @@ impl SectionData {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::External { size } => *size,
+            Self::Kernel(kernel) => kernel.size,
         }
     }
 }
@@ -45,7 +49,7 @@ impl SectionData {
 pub enum Extent {
     /// These bytes.
     Literal(Vec<u8>),
-    /// The data of a section that was declared [`SectionData::External`].
+    /// The data of a section that was declared [`SectionData::External`] or [`SectionData::Kernel`].
     External {
         /// Which.
         section: Section,
@@ -157,7 +161,7 @@ impl Plan {
         for ((section, data), header) in sections.into_iter().zip(headers.sections.iter().skip(kept.len())) {
             extents.push(match data {
                 SectionData::Bytes(bytes) => Extent::Literal(bytes),
-                SectionData::External { size } => Extent::External { section, size },
+                data => Extent::External { section, size: data.size() },
             });
             let padding = header.raw_size - header.virtual_size;
             if padding != 0 {
@@ -306,24 +310,31 @@ fn bytes_of(sections: &Sections, wanted: Section) -> Option<&[u8]> {
     })
 }
 
+fn kernel_of(sections: &Sections) -> Option<&SectionData> {
+    sections.iter().find(|(section, _)| *section == Section::Linux).map(|(_, data)| data)
+}
+
 fn check_kernel(stub: &Image<'_>, sections: &Sections) -> Result<(), PlanError> {
-    if !sections.iter().any(|(section, _)| *section == Section::Linux) {
-        return Err(PlanError::Missing(Section::Linux));
-    }
-    let Some(kernel) = bytes_of(sections, Section::Linux) else { return Ok(()) };
-    let kernel = Image::parse(kernel).map_err(PlanError::Kernel)?.headers.machine;
+    let kernel = match kernel_of(sections) {
+        Some(SectionData::Bytes(kernel)) => Image::parse(kernel).map_err(PlanError::Kernel)?.headers.machine,
+        Some(SectionData::Kernel(kernel)) => kernel.machine,
+        Some(SectionData::External { .. }) => return Ok(()),
+        None => return Err(PlanError::Missing(Section::Linux)),
+    };
     let stub = stub.headers.machine;
     if kernel == stub { Ok(()) } else { Err(PlanError::OtherMachine { kernel, stub }) }
 }
 
 /// The one table of all parts; nothing when none has one, or ours is external.
 fn merged_sbat(stub: &Image<'_>, sections: &Sections) -> Option<Vec<u8>> {
-    let kernel = bytes_of(sections, Section::Linux).and_then(|kernel| Image::parse(kernel).ok());
-    let tables = [
-        stub.section_data(Section::Sbat),
-        kernel.and_then(|kernel| kernel.section_data(Section::Sbat)),
-        bytes_of(sections, Section::Sbat),
-    ];
+    let kernel = match kernel_of(sections) {
+        Some(SectionData::Bytes(kernel)) => {
+            Image::parse(kernel).ok().and_then(|kernel| kernel.section_data(Section::Sbat))
+        }
+        Some(SectionData::Kernel(kernel)) => kernel.sbat.as_deref(),
+        _ => None,
+    };
+    let tables = [stub.section_data(Section::Sbat), kernel, bytes_of(sections, Section::Sbat)];
     let external = sections.iter().any(|(section, _)| *section == Section::Sbat) && tables[2].is_none();
     let any = tables.iter().any(Option::is_some);
     (any && !external).then(|| sbat::merge(tables.into_iter().flatten()))

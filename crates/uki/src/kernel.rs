@@ -8,6 +8,11 @@
 
 use std::io::Read;
 
+use serde::{Deserialize, Serialize};
+
+use crate::pe::{Image, Machine, PeError};
+use crate::{Checksum, Section};
+
 /// What `/proc/version` starts with.
 const BANNER: &[u8] = b"Linux version ";
 
@@ -19,6 +24,41 @@ const UNPACKED_MAX: u64 = 1 << 30;
 
 /// How much is unpacked at a time.
 const WINDOW: usize = 64 << 10;
+
+/// All that the making of an image asks of a kernel: whoever has it need not read the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// In bytes.
+    pub size: u64,
+    /// Its part of the image's checksum.
+    pub sum: Checksum,
+    /// The machine that it is for.
+    pub machine: Machine,
+    /// Its own `.sbat`.
+    pub sbat: Option<Vec<u8>>,
+    /// Its release, as [`version`] has it.
+    pub release: Option<String>,
+    /// As [`is_packed`].
+    pub is_packed: bool,
+}
+
+impl Facts {
+    /// Of this kernel.
+    ///
+    /// # Errors
+    /// [`PeError`] when it is not an EFI program.
+    pub fn of(kernel: &[u8]) -> Result<Self, PeError> {
+        let image = Image::parse(kernel)?;
+        Ok(Self {
+            size: kernel.len() as u64,
+            sum: Checksum::of(kernel),
+            machine: image.headers.machine,
+            sbat: image.section_data(Section::Sbat).map(<[u8]>::to_vec),
+            release: version(kernel),
+            is_packed: is_packed(kernel),
+        })
+    }
+}
 
 /// The kernel's release (`6.18.56-0-virt`), as `uname -r` prints it and its modules' directory is named.
 /// Nothing when it does not say, or is no kernel.

@@ -74,7 +74,7 @@ pub enum PeError {
 }
 
 /// The machine that a program is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Machine {
     /// `x86_64`
     X86_64,

@@ -7,6 +7,7 @@ mod common;
 use std::process::Command;
 
 use common::*;
+use hoopy_uki::kernel::Facts;
 use hoopy_uki::pe::{Headers, Image, Machine, PeError};
 use hoopy_uki::{Checksum, Plan, PlanError, Section, SectionData};
 use proptest::prelude::*;
@@ -59,6 +60,7 @@ fn an_image_that_describes_itself_has_everything_where_it_says() {
                 let bytes = match data {
                     SectionData::Bytes(bytes) => bytes.clone(),
                     SectionData::External { .. } => INITRD.to_vec(),
+                    SectionData::Kernel(_) => unreachable!("it was given with its bytes"),
                 };
                 assert_ne!(section, Section::Hoopy);
                 said.push((range, bytes));
@@ -102,6 +104,21 @@ fn headers_grow_up_to_the_first_section() {
         "no room for 19 sections: at most 96, and headers of 0x600 bytes must end before the EFI stub's first \
          section at 0x400"
     );
+}
+
+#[test]
+fn a_kernel_of_which_the_facts_are_known_makes_the_same_image() {
+    let kernel = Program { sbat: b"linux,1,linux,linux,6,https://example.org\n", ..PROGRAM }.bytes();
+    let facts = Facts::of(&kernel).unwrap();
+    let sum = |section| if section == Section::Linux { facts.sum } else { Checksum::of(INITRD) };
+    let mut known = parts(kernel.clone());
+    known[0].1 = SectionData::Kernel(Box::new(facts.clone()));
+    let (whole, known) =
+        (Plan::new(&PROGRAM.bytes(), parts(kernel)).unwrap(), Plan::new(&PROGRAM.bytes(), known).unwrap());
+    assert_eq!(whole.headers(), known.headers());
+    assert_eq!(whole.checksum(sum), known.checksum(sum));
+    let place = whole.data_range(Section::Sbat).unwrap();
+    assert_eq!(whole.literal(place.clone()), known.literal(place));
 }
 
 #[test]

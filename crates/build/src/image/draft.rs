@@ -6,7 +6,7 @@
 //! sections begin at multiples of 512 bytes, and a changed text makes a segment a few bytes longer.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -71,6 +71,14 @@ impl ImageDraft {
     /// The file, to write the rest to.
     pub fn into_pending(self) -> Pending {
         self.pending
+    }
+
+    /// Writes these bytes at `offset`.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file_at(offset)?.write_all(bytes)
     }
 
     /// The file, to write at `offset`.

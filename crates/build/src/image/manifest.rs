@@ -39,7 +39,7 @@ pub fn describe(places: &Whereabouts<'_>, makers: &Makers<'_>) -> Vec<u8> {
             (_, SectionData::Bytes(bytes)) => {
                 pieces.push(piece(range, ContentId::of(bytes), section.name(), &own));
             }
-            (_, SectionData::External { .. }) => {
+            (_, SectionData::External { .. } | SectionData::Kernel(_)) => {
                 let mut at = range.start;
                 for part in &makers.initramfs.pieces {
                     let end = at + part.size();

@@ -6,13 +6,12 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use hoopy_base::atomic::{Readers, directory_of};
-use hoopy_base::digest::ContentId;
 use hoopy_store::Store;
 use hoopy_trust::image::ImageSigner;
 use hoopy_uki::{Extent, Plan, Section};
 
 use super::initramfs::Content;
-use super::{ImageDraft, ImageError, Initramfs};
+use super::{ImageDraft, ImageError, Initramfs, KernelFile};
 
 /// How a finished image gets its name.
 pub struct Publication<'a> {
@@ -22,9 +21,9 @@ pub struct Publication<'a> {
     pub readers: Readers,
 }
 
-/// Writes the unified kernel image `plan`, whose one external section is the initramfs, to `path`. Some of
-/// it may be written already in a `draft`, the kernel, too, whose digest this is; the draft is asked for when nothing else
-/// is left to do. It is signed before it has its name.
+/// Writes the unified kernel image `plan`, which has neither the initramfs nor the kernel, to `path`. Some of it may be
+/// written already in a `draft`, which is asked for when nothing else is left to do: a draft made of the previous image
+/// mostly has the kernel in its place, which is not read then. It is signed before it has its name.
 ///
 /// # Errors
 /// [`ImageError::Io`], [`ImageError::Sign`]; nothing is left at `path` then that was not there before.
@@ -32,33 +31,33 @@ pub fn uki_to(
     path: &Path,
     plan: &mut Plan,
     initramfs: &Initramfs,
-    kernel: ContentId,
+    kernel: &KernelFile<'_>,
     store: &Store,
     publication: &Publication<'_>,
     draft: impl FnOnce() -> Option<ImageDraft>,
 ) -> Result<u64, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
-    let sum = initramfs.checksum();
-    let total = plan.checksum(|_| sum);
+    let total = plan.checksum(|section| match section {
+        Section::Linux => kernel.checksum(),
+        _ => initramfs.checksum(),
+    });
     plan.set_checksum(total);
     let mut draft = draft().map_or_else(|| new(path), Ok).map_err(io)?;
-    // The kernel is the largest of what is no segment, and a draft made of the previous image often has it in its place.
-    let linux = plan.data_range(Section::Linux);
-    let is_kernel = |at, size| linux.as_ref().is_some_and(|linux| *linux == (at..at + size));
     let mut at = 0;
     for extent in plan.extents() {
         at = match extent {
-            Extent::Literal(bytes)
-                if is_kernel(at, bytes.len() as u64) && draft.has(at, bytes.len() as u64, kernel) =>
-            {
-                Ok(at + bytes.len() as u64)
-            }
             Extent::Literal(bytes) => {
-                draft.file_at(at).and_then(|file| file.write_all(bytes)).map(|()| at + bytes.len() as u64)
+                draft.write_at(at, bytes).map_err(io)?;
+                at + bytes.len() as u64
             }
-            Extent::External { .. } => lay(&mut draft, at, initramfs, store),
-        }
-        .map_err(io)?;
+            Extent::External { section: Section::Linux, size } => {
+                if !draft.has(at, *size, kernel.content()) {
+                    draft.write_at(at, &kernel.bytes()?).map_err(io)?;
+                }
+                at + size
+            }
+            Extent::External { .. } => lay(&mut draft, at, initramfs, store).map_err(io)?,
+        };
     }
     keep(draft, at, initramfs, publication, path)
 }

@@ -18,8 +18,8 @@ use super::{BuildError, tool};
 use crate::context::Context;
 use crate::image::manifest::{Makers, describe};
 use crate::image::{
-    self, Contents, Identity, ImageDraft, ImageError, Initramfs, InitramfsWriter, Kernel, KernelFile, Output,
-    OwnerKeys, Publication, Spec, plaintext,
+    self, Contents, Identity, ImageDraft, ImageError, Initramfs, InitramfsWriter, Kernel, KernelFile,
+    KernelFileAhead, Output, OwnerKeys, Publication, Spec, plaintext,
 };
 use crate::segment::groups::Groups;
 use crate::segment::maker::SegmentMaker;
@@ -41,8 +41,8 @@ pub(super) struct Assembly<'a> {
     pub(super) lock: &'a Lock,
     pub(super) stack: &'a Stack,
     pub(super) kernel: &'a Kernel,
-    /// Its file, which may have been read ahead; taken when the image is written.
-    pub(super) kernel_file: Cell<Option<KernelFile>>,
+    /// Its file, looked at while scripts ran; taken when the image is written.
+    pub(super) kernel_file: Cell<Option<KernelFileAhead>>,
     pub(super) identity: &'a Identity,
     /// Who signs what the spec says is signed.
     pub(super) signer: Option<&'a ImageSigner>,
@@ -81,20 +81,21 @@ impl Assembly<'_> {
         let images = images(self.spec)?;
         let file = |ending: &str| images.join(format!("{}.{ending}", self.identity.image()));
         let (store, readers) = (self.context.store, self.stack.readers());
+        let kernel_file = self.kernel.file(self.kernel_file.take(), self.stack, store)?;
         match self.spec.output {
             Output::Uki => {
                 let path = file("efi");
-                let mut plan = self.plan(initramfs)?;
-                let kernel = self.kernel.content;
+                let mut plan = self.plan(initramfs, &kernel_file)?;
                 let draft = || draft.and_then(Task::wait);
                 let signer = self.signer.filter(|_| self.spec.signer.is_some());
                 let publication = Publication { signer, readers };
-                let bytes = image::uki_to(&path, &mut plan, initramfs, kernel, store, &publication, draft)?;
+                let bytes =
+                    image::uki_to(&path, &mut plan, initramfs, &kernel_file, store, &publication, draft)?;
                 Ok((path, bytes))
             }
             Output::KernelAndInitramfs => {
                 let (kernel, path) = (file("vmlinuz"), file("initramfs"));
-                let content = self.kernel_bytes()?;
+                let content = kernel_file.bytes()?;
                 // A package's, which everybody can download
                 hoopy_base::atomic::replace_file(&kernel, &content, Readers::Umask)
                     .map_err(|source| ImageError::Io { path: kernel, source })?;
@@ -117,10 +118,10 @@ impl Assembly<'_> {
         if self.spec.output == Output::Uki { begin().ok().flatten() } else { None }
     }
 
-    fn plan(&self, initramfs: &Initramfs) -> Result<Plan, BuildError> {
+    fn plan(&self, initramfs: &Initramfs, kernel: &KernelFile<'_>) -> Result<Plan, BuildError> {
         let (stub, from) = tool::stub(self.lock, self.context.store)?;
         let makers = Makers { stub: &from, kernel: self.kernel, initramfs };
-        let mut sections = self.sections(Some(initramfs))?;
+        let mut sections = self.sections(Some((initramfs, kernel)))?;
         if let Some(signature) = self.policy_signature(&stub, &sections, initramfs)? {
             sections.push((Section::Pcrsig, SectionData::Bytes(signature)));
         }
@@ -149,20 +150,21 @@ impl Assembly<'_> {
 
     /// The sections of the spec with their data. As long as there is no initramfs, only where that begins matters: the
     /// sections before it have their size, and one behind it has any.
-    fn sections(&self, initramfs: Option<&Initramfs>) -> Result<Vec<(Section, SectionData)>, BuildError> {
+    fn sections(
+        &self,
+        known: Option<(&Initramfs, &KernelFile<'_>)>,
+    ) -> Result<Vec<(Section, SectionData)>, BuildError> {
         let unknown = SectionData::External { size: 1 };
-        let mut kernel = initramfs.map(|_| self.kernel_bytes()).transpose()?;
-        let is_packed = kernel.as_deref().is_some_and(hoopy_uki::kernel::is_packed);
-        let release = kernel.as_ref().map(|kernel| image::kernel_version(kernel, self.stack));
+        let (initramfs, kernel) = known.unzip();
         let mut sections = Vec::new();
         for (section, contents) in &self.spec.sections {
             let data = match contents {
                 Contents::OsRelease { branch } => Some(SectionData::Bytes(self.os_release(branch)?)),
                 Contents::Text(text) => Some(SectionData::Bytes(text.clone().into_bytes())),
                 // Sections lie in whole blocks: a release fills one.
-                Contents::KernelRelease => match &release {
+                Contents::KernelRelease => match kernel {
                     None => Some(unknown.clone()),
-                    Some(release) => release.clone().map(|text| SectionData::Bytes(text.into_bytes())),
+                    Some(kernel) => kernel.release().map(|text| SectionData::Bytes(text.into_bytes())),
                 },
                 Contents::Initramfs(_) => {
                     let size = initramfs.map_or(1, Initramfs::size);
@@ -170,13 +172,13 @@ impl Assembly<'_> {
                 }
                 // It stands behind the initramfs.
                 Contents::Board if initramfs.is_none() => Some(unknown.clone()),
-                Contents::Board if is_packed => {
+                Contents::Board if kernel.is_some_and(KernelFile::is_packed) => {
                     return Err(ImageError::PackedKernel(self.kernel.package.clone()).into());
                 }
                 Contents::Board => {
                     Some(SectionData::Bytes(image::board::archive(self.stack, self.context.store)?))
                 }
-                Contents::Kernel(_) => Some(kernel.take().map_or(unknown.clone(), SectionData::Bytes)),
+                Contents::Kernel(_) => Some(kernel.map_or(Ok(unknown.clone()), KernelFile::section)?),
                 // They are of the others: they are added when those are there.
                 Contents::PolicySignature | Contents::Manifest => {
                     initramfs.is_none().then(|| unknown.clone())
@@ -185,10 +187,6 @@ impl Assembly<'_> {
             sections.extend(data.map(|data| (*section, data)));
         }
         Ok(sections)
-    }
-
-    fn kernel_bytes(&self) -> Result<Vec<u8>, ImageError> {
-        self.kernel.read(self.kernel_file.take(), self.stack, self.context.store)
     }
 
     fn os_release(&self, branch: &str) -> Result<Vec<u8>, BuildError> {
