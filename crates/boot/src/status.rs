@@ -75,6 +75,9 @@ pub struct Image {
     pub dirty: bool,
     /// When the newest package in it was built, in seconds since 1970; 0 where that is unknown.
     pub built: u64,
+    /// The image that the next reboot starts, where a deploy or a rollback has put another in place since this boot.
+    #[serde(default)]
+    pub staged: Option<String>,
     /// The kernel's version.
     pub kernel: String,
     /// The name that the kernel gave to this boot.

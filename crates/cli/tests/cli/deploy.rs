@@ -335,10 +335,13 @@ fn status_tells_what_runs_and_what_is_next_and_rollback_takes_it_back() {
     far.ok(&["-C", "s", "rollback"]);
     assert_eq!(far.files(), [EFI, "EFI/Linux/s-1.efi", "EFI/Linux/s-2+0-3.efi"]);
     assert!(json(&far.ok(&["-C", "s", "status", "--json"]))["staged"].is_null());
+    let told = || fs::read_to_string(far.root("run/hoopy/staged")).unwrap();
+    assert_eq!(told(), "s-1\n", "the machine's agent tells what the next boot starts");
     assert!(far.fails(&["-C", "s", "rollback"]).contains("has no previous image to return to"));
     let path = far.home.path("s-2.efi");
     far.ok(&["-C", "s", "deploy", "--image", path.to_str().unwrap()]);
     assert_eq!(far.files(), [EFI, "EFI/Linux/s-1.efi", "EFI/Linux/s-2+3.efi"], "it is tried again");
+    assert_eq!(told(), "s-2\n");
 }
 
 #[test]

@@ -21,8 +21,13 @@ fn value<'t>(text: &'t str, key: &str) -> Option<&'t str> {
 /// The image that runs.
 pub fn image(root: &Path, settings: &Settings) -> Image {
     let release = text(root, "etc/hoopy-release");
+    let name = value(&release, "IMAGE").map(str::to_owned);
+    // A rollback of what was deployed since this boot leads back to what runs.
+    let staged = line(root, "run/hoopy/staged");
+    let staged = Some(staged).filter(|staged| !staged.is_empty() && Some(staged) != name.as_ref());
     Image {
-        name: value(&release, "IMAGE").map(str::to_owned),
+        name,
+        staged,
         commit: value(&release, "COMMIT").map(str::to_owned),
         dirty: value(&release, "DIRTY") == Some("yes"),
         built: settings.built,
@@ -65,4 +70,28 @@ pub fn secrets(root: &Path) -> Option<Secrets> {
             Secrets { state: state.to_owned(), failures: outcome.failures }
         },
     ))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_was_deployed_since_this_boot_is_told_until_it_runs_or_is_taken_back() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("run/hoopy")).unwrap();
+        fs::create_dir(root.path().join("etc")).unwrap();
+        fs::write(root.path().join("etc/hoopy-release"), "IMAGE=nas-2026112901\n").unwrap();
+        let staged = || image(root.path(), &Settings::default()).staged;
+        assert_eq!(staged(), None);
+        for (file, expected) in
+            [("nas-2026112902\n", Some("nas-2026112902")), ("nas-2026112901\n", None), ("\n", None)]
+        {
+            fs::write(root.path().join("run/hoopy/staged"), file).unwrap();
+            assert_eq!(staged().as_deref(), expected);
+        }
+    }
 }

@@ -234,12 +234,12 @@ fn ship_now(
             unchanged: true,
         });
     };
-    match assemble(ssh, &planned.machine, steps, Some((new, &planned.stretches)), observer) {
+    match assemble(ssh, &planned.machine, steps, Starts::New(new, &planned.stretches), observer) {
         Err(DeployError::Digest { .. }) if delta::sent(&planned.stretches) < new.size => {
             let note = "an image on the machine differs from its list of contents: sending everything";
             observer.event(Event::Warning(note));
             let again = Steps { first: Vec::new(), ..steps.clone() };
-            assemble(ssh, &planned.machine, &again, Some((new, &delta::whole(new))), observer)?;
+            assemble(ssh, &planned.machine, &again, Starts::New(new, &delta::whole(new)), observer)?;
         }
         other => other?,
     }
@@ -270,21 +270,33 @@ fn rollback_now(ssh: &Ssh, esp: Option<&str>, dry_run: bool) -> Result<(Steps, S
     let images = images::look(ssh, &machine)?;
     let (steps, name) = place::back(&Partition { machine: &machine, arch, images: &images })?;
     if !dry_run {
-        assemble(ssh, &machine, &steps, None, &hoopy_base::report::Silent)?;
+        assemble(ssh, &machine, &steps, Starts::Previous(&name), &hoopy_base::report::Silent)?;
     }
     Ok((steps, name))
+}
+
+/// What the machine starts next.
+#[derive(Clone, Copy)]
+enum Starts<'a> {
+    /// An image that is put together of these.
+    New(&'a NewImage, &'a [Stretch]),
+    /// An image of this name that it has.
+    Previous(&'a str),
 }
 
 fn assemble(
     ssh: &Ssh,
     machine: &Machine,
     steps: &Steps,
-    new: Option<(&NewImage, &[Stretch])>,
+    starts: Starts<'_>,
     observer: &dyn Observer,
 ) -> Result<(), DeployError> {
-    let stretches = new.map_or(&[][..], |(_, stretches)| stretches);
+    let (new, stretches, name) = match starts {
+        Starts::New(new, stretches) => (Some(new), stretches, new.name.as_str()),
+        Starts::Previous(name) => (None, &[][..], name),
+    };
     let total = delta::sent(stretches);
-    let (size, sha256) = new.map_or((0, String::new()), |(new, _)| (new.size, new.sha256.to_string()));
+    let (size, sha256) = new.map_or((0, String::new()), |new| (new.size, new.sha256.to_string()));
     let variables = [
         ("GIVEN", ""),
         ("ESP", machine.esp.as_str()),
@@ -297,6 +309,7 @@ fn assemble(
         ("PARTS", steps.slot.as_ref().map_or("", |new| new.parts.as_str())),
         ("FIRST", &steps.first.join("\n")),
         ("STEPS", &steps.lines()),
+        ("STARTS", name),
     ];
     let script = match machine.card {
         Some(_) => remote::card_script(&variables, &format!("{CARD}{ASSEMBLE}")),
@@ -304,7 +317,7 @@ fn assemble(
     };
     let mut trouble = None;
     let mut feed = |out: &mut dyn Write| {
-        let fed = new.map_or(Ok(()), |(new, _)| feed(new, stretches, total, out, observer));
+        let fed = new.map_or(Ok(()), |new| feed(new, stretches, total, out, observer));
         // A pipe that is closed is told by what the machine says.
         trouble =
             fed.as_ref().err().filter(|e| e.kind() != io::ErrorKind::BrokenPipe).map(io::Error::to_string);
@@ -317,7 +330,7 @@ fn assemble(
     let call = Call { script: &script, limit: MAX_SAID, patience, until: None };
     let said = ssh.run(&call, &mut feed)?;
     observer.event(Event::Bytes(0, 0));
-    if let (Some(trouble), Some((new, _))) = (trouble, new) {
+    if let (Some(trouble), Some(new)) = (trouble, new) {
         return Err(DeployError::Image { path: new.path.clone(), source: io::Error::other(trouble) });
     }
     let host = ssh.host();

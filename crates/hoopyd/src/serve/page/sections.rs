@@ -102,6 +102,9 @@ pub fn machine(status: &Status) -> String {
     let image = &status.image;
     let mut rows: Vec<(&str, String)> = Vec::new();
     rows.push(("Image", image.name.clone().unwrap_or_else(|| "not an image of hoopy".to_owned())));
+    if let Some(staged) = &image.staged {
+        rows.push(("After a reboot", staged.clone()));
+    }
     if let Some(commit) = &image.commit {
         rows.push(("Commit", format!("{commit}{}", if image.dirty { ", with changes" } else { "" })));
     }

@@ -8,6 +8,7 @@
 # FIRST   files to remove before, a line each
 # STEPS   lines: `copy FROM TO`, `move FROM TO`, `remove FILE`, or `stage SLOT IMAGE` and
 #         `back SLOT` of a card (boot's pi.sh), to do once the new file is whole and on the disk
+# STARTS  the image that the machine starts next, which its agent tells until then
 #
 # Until STEPS, nothing that could be started is touched but FIRST; each step leaves something that can be started.
 
@@ -132,5 +133,7 @@ while IFS=$tab read -r what a b; do
 done <"$DIR/steps"
 sync
 finish
+mkdir -p $RUN
+printf '%s\n' "$STARTS" >$RUN/staged.new && mv $RUN/staged.new $RUN/staged
 trap '' EXIT
 echo "done"
