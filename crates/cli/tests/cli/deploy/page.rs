@@ -186,6 +186,27 @@ fn the_browser_of_the_desktop_gets_the_address() {
 }
 
 #[test]
+fn a_passkey_unlocks_on_the_page_of_volumes_at_the_name_where_browsers_have_passkeys() {
+    let machine = Machine::serving();
+    let volume = machine.far.root("etc/hoopy/unlock.d/tank");
+    fs::create_dir_all(volume.parent().unwrap()).unwrap();
+    machine.far.program("far/etc/hoopy/unlock.d/tank", "#!/bin/sh\n[ \"$1\" != status ] || echo locked\n");
+    machine.far.program("bin/xdg-open", "#!/bin/sh\necho \"$1\" >\"$HOME/opened\"\n");
+    let mut command = machine.far.command(&["-C", "s", "unlock", "--passkey"]);
+    command.env("DISPLAY", ":0").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let opened = Opened(command.spawn().unwrap());
+    let file = machine.far.home.path("opened");
+    let shown = || fs::read_to_string(&file).unwrap_or_default();
+    assert!(soon(Duration::from_secs(60), || shown().ends_with("/unlock/\n")), "{:?}", shown());
+    let shown = shown();
+    let address = shown.strip_prefix("http://").and_then(|rest| rest.strip_suffix("/unlock/\n")).unwrap();
+    assert!(address.starts_with("localhost:"), "browsers have no passkeys at an address: {address}");
+    let page = get(address, "/unlock/");
+    assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("tank"), "{page}");
+    drop(opened);
+}
+
+#[test]
 fn a_machine_without_a_page_says_how_to_get_one() {
     let said = Machine::new().far.fails(&["-C", "s", "open"]);
     assert!(said.contains("has no page") && said.contains("[monitor]"), "{said}");
