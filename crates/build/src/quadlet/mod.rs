@@ -29,6 +29,10 @@ pub const EXTENSION: &str = ".container";
 /// Longest file that is read: what a person writes is far shorter.
 pub const MAX_FILE: usize = 64 << 10;
 
+/// What is said of a link to a directory, and what to do about it.
+pub const LINKED: (&str, &str) =
+    ("expected files of containers, found a link to a directory", "move the files here, and remove the link");
+
 /// What is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitError {
@@ -43,6 +47,12 @@ pub struct UnitError {
 impl UnitError {
     fn new(line: Option<usize>, message: String, fix: &str) -> Self {
         Self { line, message, fix: fix.to_owned() }
+    }
+
+    /// Of a file with so many bytes.
+    pub fn too_long(size: u64) -> Self {
+        let found = format!("expected at most {MAX_FILE} bytes, found {size}");
+        Self::new(None, found, "write one container into a file")
     }
 
     fn at(line: usize, message: String, fix: &str) -> Self {

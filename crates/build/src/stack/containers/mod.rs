@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hoopy_store::Store;
 use hoopy_store::layer::builder::Builder;
 use hoopy_store::layer::stored::Layer;
-use hoopy_store::layer::{EntryPath, Kind};
+use hoopy_store::layer::{Entry, EntryPath, Kind};
 
 use super::{Stack, StackError};
 use crate::quadlet::{self, Container, Dependency, UnitError};
@@ -85,13 +85,27 @@ pub fn layer(stack: &Stack, epoch: u64, store: &Store) -> Result<Option<Layer>, 
 fn declared(stack: &Stack, store: &Store) -> Result<BTreeMap<EntryPath, Container>, StackError> {
     let mut found = BTreeMap::new();
     let directory = EntryPath::new(quadlet::DIRECTORY)?;
-    let paths: Vec<EntryPath> = stack.tree.below(&directory).map(|(path, _)| path.clone()).collect();
-    for path in paths {
+    // It may be a link itself, or lie behind one.
+    let Some(directory) = stack.tree.follow(&directory).map(|entry| entry.path.clone()) else {
+        return Ok(found);
+    };
+    let files: Vec<(EntryPath, Kind)> =
+        stack.tree.below(&directory).map(|(path, entry)| (path.clone(), entry.kind.clone())).collect();
+    for (path, kind) in files {
         let name = String::from_utf8_lossy(path.name()).into_owned();
         if let Some((message, fix)) = quadlet::refused_file(&path.to_string()) {
             return Err(ContainerError::of(&path, None, message, fix).into());
         }
+        let leads_to = stack.tree.follow(&path);
+        if matches!(kind, Kind::Symlink(_)) && leads_to.is_some_and(Entry::is_dir) {
+            return Err(
+                ContainerError::of(&path, None, quadlet::LINKED.0.to_owned(), quadlet::LINKED.1).into()
+            );
+        }
         let Some(service) = name.strip_suffix(quadlet::EXTENSION) else { continue };
+        if let Some(size) = leads_to.map(Entry::size).filter(|size| *size > quadlet::MAX_FILE as u64) {
+            return Err(ContainerError::file(&path, UnitError::too_long(size)).into());
+        }
         let Some(text) = stack.read(&path, store)? else {
             let message = "expected a file, found a directory, or a link that leads to none".to_owned();
             return Err(ContainerError::of(&path, None, message, "write the file, or remove the link").into());
@@ -158,6 +172,38 @@ mod tests {
         }
         stack.push(below.finish(store).unwrap(), Origin::Files);
         layer(&stack, 0, store).map_err(|error| error.to_string())
+    }
+
+    fn link(layer: &mut Builder, path: &str, target: &str) {
+        layer.add(&EntryPath::new(path).unwrap(), Kind::Symlink(target.as_bytes().to_vec()), 0o777);
+    }
+
+    #[test]
+    fn containers_behind_links_are_found_or_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let text = format!("[Container]\n{IMAGE}\n");
+        let with = |path: &str, links: &[(&str, &str)]| {
+            let mut stack = Stack::default();
+            let mut below = Builder::new(&store, 0);
+            for (path, text) in BASE.iter().chain(&[(path, text.as_str())]) {
+                below.add_bytes(&EntryPath::new(path).unwrap(), 0o755, text.as_bytes()).unwrap();
+            }
+            links.iter().for_each(|(path, target)| link(&mut below, path, target));
+            stack.push(below.finish(&store).unwrap(), Origin::Files);
+            layer(&stack, 0, &store).map_err(|error| error.to_string())
+        };
+        let at = quadlet::DIRECTORY;
+        let has_web = |layer: Option<Layer>| {
+            layer.unwrap().entries.iter().any(|entry| entry.path.as_bytes() == b"etc/init.d/web")
+        };
+        assert!(has_web(with("srv/web.container", &[(at, "../../srv")]).unwrap()));
+        assert!(has_web(with("srv/x", &[(&format!("{at}/web.container"), "/srv/x")]).unwrap()));
+        let error = with("srv/web.container", &[(&format!("{at}/more"), "/srv")]).unwrap_err();
+        assert!(
+            error.contains("systemd/more: expected files of containers, found a link to a dir"),
+            "{error}"
+        );
     }
 
     const BASE: [(&str, &str); 2] = [("sbin/openrc-run", "x"), (PODMAN, "x")];
