@@ -1,6 +1,6 @@
 //! What differs between two locks: packages up, down, in and out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use hoopy_apk::Version;
@@ -59,6 +59,42 @@ impl fmt::Display for Change {
             Self::Up(a, b) => moved(f, "up", a, b),
             Self::Down(a, b) => moved(f, "down", a, b),
             Self::Rebuilt(a, b) => moved(f, "rebuilt", a, b),
+        }
+    }
+}
+
+/// What happened to the image of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageChange {
+    /// Registry, name and tag.
+    pub name: String,
+    /// Its digest before; none where it is new.
+    pub old: Option<String>,
+    /// Its digest now; none where nothing names it any more.
+    pub new: Option<String>,
+}
+
+/// The images that differ from `old` to `new`, sorted by name.
+pub fn image_changes(old: &Lock, new: &Lock) -> Vec<ImageChange> {
+    let digests = |lock: &Lock| -> BTreeMap<String, String> {
+        lock.images.iter().map(|image| (image.name.clone(), format!("sha256:{}", image.sha256))).collect()
+    };
+    let (old, new) = (digests(old), digests(new));
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let change = |name: &String| ImageChange {
+        name: name.clone(),
+        old: old.get(name).cloned(),
+        new: new.get(name).cloned(),
+    };
+    names.into_iter().map(change).filter(|change| change.old != change.new).collect()
+}
+
+impl fmt::Display for ImageChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) => write!(f, "image    {} {old} -> {new}", self.name),
+            (None, Some(new)) => write!(f, "image    {} {new}", self.name),
+            (_, None) => write!(f, "image    {} out", self.name),
         }
     }
 }

@@ -40,6 +40,19 @@ pub struct Lock {
     /// The packages, sorted by role and name.
     #[serde(rename = "package", default)]
     pub packages: Vec<LockedPackage>,
+    /// The images of declared containers that are named by a tag, sorted.
+    #[serde(rename = "image", default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<LockedImage>,
+}
+
+/// The image of a container, as its registry had it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedImage {
+    /// Registry, name and tag: `docker.io/library/caddy:2`.
+    pub name: String,
+    /// SHA-256 of its manifest: what podman calls its digest.
+    pub sha256: ContentId,
 }
 
 /// A repository as it was.
@@ -142,7 +155,16 @@ impl Lock {
     /// An empty lock.
     pub fn new(arch: Arch, branch: &str, world: Vec<String>) -> Self {
         let branch = branch.to_owned();
-        Self { format: FORMAT, arch, branch, epoch: 0, world, repositories: Vec::new(), packages: Vec::new() }
+        Self {
+            format: FORMAT,
+            arch,
+            branch,
+            epoch: 0,
+            world,
+            repositories: Vec::new(),
+            packages: Vec::new(),
+            images: Vec::new(),
+        }
     }
 
     /// Reads the lock at `path`; `None` where there is none.
@@ -190,6 +212,7 @@ impl Lock {
     /// The text of the lock.
     pub fn text(&self) -> String {
         let mut sorted = self.clone();
+        sorted.images.sort_by(|a, b| a.name.cmp(&b.name));
         sorted.packages.sort_by(|a, b| (a.role, &a.name).cmp(&(b.role, &b.name)));
         let body = toml::to_string(&sorted).expect("a lock has nothing that TOML cannot say");
         format!("{HEAD}{body}")

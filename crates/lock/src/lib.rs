@@ -3,5 +3,5 @@
 mod change;
 mod file;
 
-pub use change::{Change, changes};
-pub use file::{Lock, LockError, LockedPackage, LockedRepository, Role};
+pub use change::{Change, ImageChange, changes, image_changes};
+pub use file::{Lock, LockError, LockedImage, LockedPackage, LockedRepository, Role};

@@ -5,6 +5,7 @@
 
 mod download;
 mod keys;
+pub mod registry;
 mod source;
 
 use std::io;
@@ -83,6 +84,22 @@ pub enum FetchError {
         place: String,
         /// What is wrong with it.
         source: hoopy_apk::package::PackageError,
+    },
+    /// A registry does not say which image a tag names.
+    #[error("{image}: {reason}")]
+    Image {
+        /// The image, with its tag.
+        image: String,
+        /// Why.
+        reason: String,
+    },
+    /// A registry could not be asked which image a tag names.
+    #[error("{image}: {source}")]
+    Registry {
+        /// The image, with its tag.
+        image: String,
+        /// Why.
+        source: Box<Self>,
     },
     /// A public key could not be read.
     #[error("{}: {reason}", .path.display())]

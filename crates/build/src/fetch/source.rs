@@ -48,6 +48,9 @@ pub struct Client {
     limits: Limits,
 }
 
+/// A request that is not sent yet.
+pub(super) type Request = ureq::RequestBuilder<ureq::typestate::WithoutBody>;
+
 /// What was opened.
 pub struct Response {
     /// The bytes, from where they were asked for.
@@ -105,29 +108,45 @@ impl Client {
     }
 
     fn open_remote(&self, address: &str, offset: u64) -> Result<Response, FetchError> {
-        let mut request = self.agent.get(address);
-        if offset > 0 {
-            request = request.header("Range", format!("bytes={offset}-"));
-        }
-        let place = || address.to_owned();
-        let started = Instant::now();
-        // Redirects have the time of one answer together: each begins the limits of the client anew.
-        let until = started + self.limits.connect * 2 + self.limits.answer;
-        let response = match deadline::within(until, || request.call()) {
+        let range = |request: Request| match offset {
+            0 => request,
+            _ => request.header("Range", format!("bytes={offset}-")),
+        };
+        let response = match self.call(address, range)? {
             Ok(response) => response,
             // The part on disk is as long as the whole file, or longer: begin again.
-            Err(ureq::Error::StatusCode(416)) if offset > 0 => return self.open_remote(address, 0),
-            Err(ureq::Error::StatusCode(status @ (404 | 410))) => {
-                return Err(FetchError::Missing { place: place(), status: Some(status) });
+            Err(416) if offset > 0 => return self.open_remote(address, 0),
+            Err(status @ (404 | 410)) => {
+                return Err(FetchError::Missing { place: address.to_owned(), status: Some(status) });
             }
-            Err(ureq::Error::Timeout(phase)) => return Err(late(address, started, until, phase)),
-            Err(e) => return Err(FetchError::Unreachable { place: place(), reason: e.to_string() }),
+            Err(status) => {
+                let reason = ureq::Error::StatusCode(status).to_string();
+                return Err(FetchError::Unreachable { place: address.to_owned(), reason });
+            }
         };
         let partial = response.status().as_u16() == 206;
         Ok(Response {
             body: Box::new(Paced::new(response.into_body().into_reader(), self.limits.body)),
             offset: if partial { offset } else { 0 },
         })
+    }
+
+    /// The answer to a GET request to `address`, or its status where that is an error's.
+    pub(super) fn call(
+        &self,
+        address: &str,
+        with: impl FnOnce(Request) -> Request,
+    ) -> Result<Result<ureq::http::Response<ureq::Body>, u16>, FetchError> {
+        let request = with(self.agent.get(address));
+        let started = Instant::now();
+        // Redirects have the time of one answer together: each begins the limits of the client anew.
+        let until = started + self.limits.connect * 2 + self.limits.answer;
+        match deadline::within(until, || request.call()) {
+            Ok(response) => Ok(Ok(response)),
+            Err(ureq::Error::StatusCode(status)) => Ok(Err(status)),
+            Err(ureq::Error::Timeout(phase)) => Err(late(address, started, until, phase)),
+            Err(e) => Err(FetchError::Unreachable { place: address.to_owned(), reason: e.to_string() }),
+        }
     }
 
     /// All of `location`, up to `limit` bytes. A mirror that breaks off is asked again.
@@ -181,14 +200,14 @@ fn late(address: &str, started: Instant, until: Instant, phase: ureq::Timeout) -
 }
 
 /// An answer that has to come fast enough: bytes of it count, and not what HTTP puts around them.
-struct Paced<R> {
+pub(super) struct Paced<R> {
     inner: R,
     pace: Pace,
     total: u64,
 }
 
 impl<R> Paced<R> {
-    fn new(inner: R, patience: Patience) -> Self {
+    pub fn new(inner: R, patience: Patience) -> Self {
         Self { inner, pace: Pace::new(patience, Instant::now()), total: 0 }
     }
 }

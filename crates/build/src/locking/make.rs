@@ -9,6 +9,7 @@ use hoopy_store::{Store, StoreError};
 
 use super::catalogue::{self, IndexCatalogue};
 use super::error::MakeError;
+use super::images;
 use super::indexes::{self, FetchedIndex, RepositoryIndex};
 use super::pins::{Keep, Pins};
 use super::tools::{of_root, tools};
@@ -25,12 +26,17 @@ pub fn package_location(repositories: &[Repository], package: &LockedPackage, ar
     Some(repository.package_place(arch, &package.file_name()))
 }
 
-/// Resolves the world of `target`, fetches what it needs, and gives the lock. What `keep` holds stays
+/// Resolves the world of `target`, fetches what it needs, asks registries for the images of its containers, and gives the lock. What `keep` holds stays
 /// at its version where a repository still has it and what moves can do with it.
 ///
 /// # Errors
 /// [`MakeError`].
 pub fn make(target: &Target, keep: Keep<'_>, context: Context<'_>) -> Result<Lock, MakeError> {
+    let images = images::lock(&target.system.dir, keep.images, context.client)?;
+    Ok(Lock { images, ..make_of_packages(target, keep, context)? })
+}
+
+fn make_of_packages(target: &Target, keep: Keep<'_>, context: Context<'_>) -> Result<Lock, MakeError> {
     let (system, arch, store) = (&target.system, target.arch, context.store);
     let (keys, _) = fetch::keyring(arch, system.keys.as_deref())?;
     let world = system.world.dependencies();

@@ -8,6 +8,7 @@ use hoopy_lock::{Lock, Role};
 
 use super::error::{FIRMWARE, LOADER};
 use crate::config::System;
+use crate::quadlet;
 
 /// What a system directory asks, and its lock does not answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Mismatch {
     pub branch: Option<(String, String)>,
     /// The repositories in the lock and those in `hoopy.toml`, where they differ.
     pub repositories: Option<(Vec<String>, Vec<String>)>,
+    /// Images of containers that are named by a tag for which the lock has no digest.
+    pub images: Vec<String>,
     /// Why the layout asks for a boot loader, where the lock has none.
     pub loader: Option<&'static str>,
 }
@@ -46,6 +49,11 @@ impl Mismatch {
             removed: only_in(&lock.world, &world),
             branch: (lock.branch != system.branch).then(|| (lock.branch.clone(), system.branch.clone())),
             repositories: (locked != asked).then_some((locked, asked)),
+            images: quadlet::tagged(&system.dir)
+                .iter()
+                .map(quadlet::Image::reference)
+                .filter(|name| lock.images.iter().all(|image| image.name != *name))
+                .collect(),
             loader: loader(system.layout)
                 .filter(|(package, _)| lock.with_role(Role::Loader).all(|locked| locked.name != *package))
                 .map(|(_, why)| why),
@@ -76,6 +84,7 @@ impl fmt::Display for Mismatch {
         parts.extend(self.repositories.iter().map(|(old, new)| {
             format!("the repositories are {}, the lock's {}", new.join(", "), old.join(", "))
         }));
+        parts.extend(self.images.iter().map(|name| format!("the image {name} is new")));
         parts.extend(self.loader.map(str::to_owned));
         f.write_str(&parts.join(", "))
     }

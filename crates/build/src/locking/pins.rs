@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hoopy_apk::{Dependency, Record};
 
 use super::indexes::RepositoryIndex;
-use hoopy_lock::LockedPackage;
+use hoopy_lock::{LockedImage, LockedPackage};
 
 /// What is to stay, and what is to move.
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,6 +18,8 @@ pub struct Keep<'a> {
     pub packages: &'a [LockedPackage],
     /// The names of those among them that move.
     pub moving: &'a [String],
+    /// The images of containers that stay what they are.
+    pub images: &'a [LockedImage],
 }
 
 /// The pins, with what they took out.

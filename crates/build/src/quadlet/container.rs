@@ -111,7 +111,7 @@ impl Reader {
             );
             errors.push(UnitError::new(None, found, "rename the file: the service is called like it"));
         }
-        let image = Image { name: String::new(), digest: String::new() };
+        let image = Image::default();
         let container = Container {
             service: service.to_owned(),
             name: service.to_owned(),
@@ -367,7 +367,7 @@ impl Reader {
 }
 
 const PIN: &str =
-    "`podman image inspect --format '{{.Digest}}' NAME` says the digest: write Image=NAME@sha256:DIGEST";
+    "write Image=REGISTRY/NAME:TAG, and the lock has its digest, or Image=REGISTRY/NAME@sha256:DIGEST";
 
 #[cfg(test)]
 #[path = "container_tests.rs"]

@@ -67,7 +67,7 @@ fn keys_become_options_of_podman() {
 #[test]
 fn what_cannot_be_is_refused_by_name_with_the_reason() {
     for (lines, found) in [
-        ("AutoUpdate=registry\n", "3: AutoUpdate is refused: the image is named by its digest"),
+        ("AutoUpdate=registry\n", "3: AutoUpdate is refused: the image is the one of hoopy.lock"),
         ("Notify=true\n", "Notify is refused: there is no systemd"),
         ("HealthInterval=30s\n", "HealthInterval is refused: there are no timers"),
         ("Pod=a.pod\n", "Pod is refused"),
@@ -89,7 +89,7 @@ fn what_cannot_be_is_refused_by_name_with_the_reason() {
         ("Group=1\n", "expected User= without a group beside Group="),
         ("ContainerName=a;b\n", "expected letters, digits"),
         ("Image=\n", "expected a value after Image="),
-        ("Image=docker.io/library/caddy:latest\n", "a tag is another image tomorrow"),
+        ("Image=docker.io/library/caddy\n", "expected a tag or a digest behind the name"),
         ("[Service]\nRestart=no\n", "4: expected Restart=always, found \"no\""),
         ("[Service]\nExecStartPre=/bin/true\n", "expected Restart or RestartSec in [Service]"),
         ("[Unit]\nPartOf=x.service\n", "OpenRC has nothing like it"),

@@ -1,41 +1,65 @@
-//! `Image=`: a registry, a name and a digest. Nothing else says which image runs: a tag is another one tomorrow.
+//! `Image=`: a registry, a name, and a tag or a digest. A tag can name another image tomorrow: the lock has the digest of the one
+//! that it named when the lock was made.
+
+use hoopy_lock::LockedImage;
 
 const DIGEST: &str = "@sha256:";
 
-/// The very image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Image {
-    /// Its registry and name, without a tag.
-    pub name: String,
+    /// Its registry.
+    pub registry: String,
+    /// Its name there.
+    pub repository: String,
+    /// Its tag, where the file has one.
+    pub tag: Option<String>,
     /// Its digest, in hexadecimal.
-    pub digest: String,
+    pub digest: Option<String>,
 }
 
+/// By its digest alone, where that is known: podman goes by it.
 impl std::fmt::Display for Image {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{DIGEST}{}", self.name, self.digest)
+        match &self.digest {
+            Some(digest) => write!(f, "{}/{}{DIGEST}{digest}", self.registry, self.repository),
+            None => f.write_str(&self.reference()),
+        }
     }
 }
 
 impl Image {
-    /// Reads `registry/name[:tag]@sha256:digest`. A tag beside a digest is for the reader: podman goes by the digest.
+    /// Its name with the tag, if there is one: what the lock calls it.
+    pub fn reference(&self) -> String {
+        let tag = self.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+        format!("{}/{}{tag}", self.registry, self.repository)
+    }
+
+    /// Takes the digest that the lock has for its tag, unless the file itself has one; whether there is one then.
+    pub fn pin(&mut self, locked: &[LockedImage]) -> bool {
+        if self.digest.is_none() {
+            let name = self.reference();
+            self.digest =
+                locked.iter().find(|image| image.name == name).map(|image| image.sha256.to_string());
+        }
+        self.digest.is_some()
+    }
+
+    /// Reads `registry/name:tag`, `registry/name@sha256:digest`, or both.
     ///
     /// # Errors
     /// What was expected and what was found.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some((transport, _)) = text.split_once(":/").or_else(|| text.split_once("://")) {
             return Err(format!(
-                "expected NAME@sha256:DIGEST, found an archive or transport, {transport}: what is in it can be \
-                 another image tomorrow. Name the image by its digest, and the archive as Archive= in [X-Hoopy]"
+                "expected NAME:TAG or NAME@sha256:DIGEST, found an archive or transport, {transport}: name the image, and \
+                 the archive as Archive= in [X-Hoopy]"
             ));
         }
-        let Some((name, digest)) = text.split_once(DIGEST) else {
-            return Err(format!(
-                "expected NAME@sha256:DIGEST, found {text:?}: a tag is another image tomorrow"
-            ));
-        };
+        let (name, digest) =
+            text.split_once(DIGEST).map_or((text, None), |(name, digest)| (name, Some(digest)));
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if digest.len() != 64 || !digest.bytes().all(is_hex) {
+        if let Some(digest) = digest.filter(|digest| digest.len() != 64 || !digest.bytes().all(is_hex)) {
             return Err(format!("expected 64 hexadecimal digits after @sha256:, found {digest:?}"));
         }
         let (registry, path) = name.split_once('/').unwrap_or(("", name));
@@ -46,7 +70,10 @@ impl Image {
             ));
         }
         // A colon after the last slash is a tag's
-        let (path, tag) = path.split_once(':').unwrap_or((path, "latest"));
+        let (path, tag) = path.split_once(':').map_or((path, None), |(path, tag)| (path, Some(tag)));
+        if tag.is_none() && digest.is_none() {
+            return Err(format!("expected a tag or a digest behind the name, as {name}:1, found {text:?}"));
+        }
         let is_part = |part: &str| {
             let edge = |byte: Option<u8>| {
                 byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
@@ -61,22 +88,25 @@ impl Image {
         if !begins
             || !registry.bytes().all(is_host)
             || !path.split('/').all(is_part)
-            || !tag.bytes().all(is_tag)
+            || tag.is_some_and(|tag| tag.is_empty() || tag.len() > 128 || !tag.bytes().all(is_tag))
             || name.len() > 255
         {
             return Err(format!("expected the name of an image, as docker.io/library/caddy, found {name:?}"));
         }
-        Ok(Self { name: format!("{registry}/{path}"), digest: digest.to_owned() })
+        let (tag, digest) = (tag.map(str::to_owned), digest.map(str::to_owned));
+        Ok(Self { registry: registry.to_owned(), repository: path.to_owned(), tag, digest })
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use hoopy_base::digest::ContentId;
+
     use super::*;
 
     #[test]
-    fn an_image_is_named_by_its_digest_alone() {
+    fn an_image_is_named_by_its_tag_or_its_digest() {
         let hex = "0123456789abcdef".repeat(4);
         for (text, name) in [
             ("docker.io/library/caddy", "docker.io/library/caddy"),
@@ -85,10 +115,11 @@ mod tests {
             ("registry.example.org:5000/a/b_c", "registry.example.org:5000/a/b_c"),
         ] {
             let image = Image::parse(&format!("{text}@sha256:{hex}")).unwrap();
-            assert_eq!((image.name.as_str(), image.to_string()), (name, format!("{name}@sha256:{hex}")));
+            assert_eq!(image.to_string(), format!("{name}@sha256:{hex}"));
         }
         for (text, found) in [
-            ("docker.io/library/caddy:latest".to_owned(), "a tag is another image tomorrow"),
+            ("docker.io/library/caddy".to_owned(), "expected a tag or a digest behind the name"),
+            ("docker.io/library/caddy:".to_owned(), "expected the name of an image"),
             ("oci-archive:/array/x.tar".to_owned(), "Archive= in [X-Hoopy]"),
             ("docker://docker.io/x".to_owned(), "Archive= in [X-Hoopy]"),
             (format!("caddy@sha256:{hex}"), "expected a registry"),
@@ -103,5 +134,18 @@ mod tests {
             let error = Image::parse(&text).unwrap_err();
             assert!(error.contains(found), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_tag_is_pinned_by_the_lock_unless_the_file_has_a_digest() {
+        let locked = [LockedImage { name: "docker.io/x:1".to_owned(), sha256: ContentId::of(b"x") }];
+        let pinned = |text: &str| {
+            let mut image = Image::parse(text).unwrap();
+            (image.pin(&locked), image.to_string())
+        };
+        assert_eq!(pinned("docker.io/x:1"), (true, format!("docker.io/x@sha256:{}", ContentId::of(b"x"))));
+        assert_eq!(pinned("docker.io/x:2"), (false, "docker.io/x:2".to_owned()));
+        let own = format!("docker.io/x@sha256:{}", "0".repeat(64));
+        assert_eq!(pinned(&own), (true, own.clone()));
     }
 }

@@ -22,7 +22,7 @@ pub enum Use {
 const NO_SYSTEMD: &str = "there is no systemd";
 const NO_TIMERS: &str = "there are no timers of systemd: HealthCmd is asked when the machine has booted";
 const NO_SELINUX: &str = "Alpine has no SELinux";
-const PINNED: &str = "the image is named by its digest, and changes when this file does";
+const PINNED: &str = "the image is the one of hoopy.lock: `hoopy update` takes a newer one";
 
 /// All keys, by name.
 const KEYS: [(&str, Use); 92] = [

@@ -9,6 +9,7 @@
 //! needs it, or what only a registry could tell, is refused by name, with the reason. Nothing is passed over in silence.
 
 mod container;
+mod declared;
 mod image;
 mod keys;
 mod script;
@@ -17,6 +18,7 @@ mod values;
 mod words;
 
 pub use container::{Container, Dependency, read};
+pub use declared::{Declared, declared, tagged};
 pub use image::Image;
 pub use script::{SHARED, files};
 
@@ -81,7 +83,7 @@ pub fn refused_file(path: &str) -> Option<(String, &'static str)> {
         (".network", "write the network as root/etc/containers/networks/NAME.json, and Network=NAME"),
         (".pod", "pods are not supported: let containers share a network"),
         (".kube", "Kubernetes files are not supported: write a file for each container"),
-        (".image", "images are named by their digest in Image="),
+        (".image", "name the image in Image="),
         (".build", "images are not built here: save one as an archive, and name its digest in Image="),
         (".conf", "write its lines into the *.container file"),
     ];

@@ -41,7 +41,7 @@ pub(super) fn locked(target: &Target, must_exist: bool, context: Context<'_>) ->
 /// What a root is made of, fetched; and how many bytes of the machine's memory modules take more, being unpacked.
 pub(super) fn inputs<'a>(
     target: &'a Target,
-    lock: &Lock,
+    lock: &'a Lock,
     tree: &'a WorkingTree,
     boots: bool,
     agents: &'a [PathBuf],
@@ -55,5 +55,6 @@ pub(super) fn inputs<'a>(
     let (packages, modules) = imported?;
     let (_, keys) = fetch::keyring(lock.arch, system.keys.as_deref())?;
     let arch = lock.arch;
-    Ok((Inputs { system, arch, epoch: lock.epoch, boots, packages, keys, agents, tree }, modules))
+    let (epoch, images) = (lock.epoch, &lock.images);
+    Ok((Inputs { system, arch, epoch, boots, packages, keys, images, agents, tree }, modules))
 }

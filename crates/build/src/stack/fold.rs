@@ -7,6 +7,7 @@ use hoopy_apk::package::ScriptKind;
 use hoopy_base::arch::Arch;
 use hoopy_base::report::{Observer, Timings};
 use hoopy_boot::release::Release;
+use hoopy_lock::LockedImage;
 use hoopy_sandbox::Script;
 use hoopy_store::Store;
 use hoopy_store::layer::package::Package;
@@ -43,6 +44,8 @@ pub struct Inputs<'a> {
     pub packages: Vec<Arc<Package>>,
     /// The trusted keys' files.
     pub keys: Vec<(String, Vec<u8>)>,
+    /// The images of containers that the lock has.
+    pub images: &'a [LockedImage],
     /// Where the agent is looked for.
     pub agents: &'a [std::path::PathBuf],
     /// Which files of `root/` git tracks.
@@ -145,7 +148,7 @@ impl Fold<'_> {
                 let layer = health::layer(&self.stack, system.layout, epoch, store)?;
                 self.files(layer, Origin::Health)?;
             }
-            if let Some(layer) = containers::layer(&self.stack, epoch, store)? {
+            if let Some(layer) = containers::layer(&self.stack, inputs.images, epoch, store)? {
                 self.files(layer, Origin::Containers)?;
             }
             self.secrets(inputs)?;

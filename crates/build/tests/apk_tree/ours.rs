@@ -38,6 +38,7 @@ pub fn install(packages: &[&Made], dir: &Path) -> Outcome {
         epoch: 1_790_000_000,
         packages,
         keys: Vec::new(),
+        images: &[],
         agents: &[],
         boots: false,
         tree: &tree,

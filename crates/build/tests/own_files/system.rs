@@ -94,6 +94,7 @@ impl Directory {
             boots: false,
             packages,
             keys: Vec::new(),
+            images: &[],
             agents: &[],
             tree: &tree,
         };

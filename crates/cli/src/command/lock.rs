@@ -1,10 +1,14 @@
 //! `hoopy lock` and `hoopy update`. Moving to another branch of Alpine is in `branch.rs`.
 
+use std::path::Path;
+
 use hoopy_build::config::Overrides;
+use hoopy_build::locking::{self, Newer};
 
 use super::relocked::{Moving, Relocked};
 use crate::args::{self, Global, Update};
 use crate::error::{CommandError, Exit, Result};
+use crate::output::{note, print};
 
 pub fn lock(global: &Global, own: &args::Lock) -> Result<Exit> {
     let system = super::system(&own.system.dir, global, Overrides::default())?;
@@ -20,6 +24,7 @@ pub fn update(global: &Global, own: &Update) -> Result<Exit> {
         return super::branch::update(global, own, branch);
     }
     let system = super::system(super::HERE.as_ref(), global, Overrides::default())?;
+    let dir = system.dir.clone();
     let moving = if own.packages.is_empty() { Moving::All } else { Moving::Only(&own.packages) };
     let relocked = Relocked::new(global, system, moving, own.json)?;
     if let Some(name) = own.packages.iter().find(|name| !relocked.has(name)) {
@@ -33,5 +38,21 @@ pub fn update(global: &Global, own: &Update) -> Result<Exit> {
         relocked.write()?;
     }
     relocked.show(own.json)?;
+    if own.packages.is_empty() && !own.json {
+        tell_newer(global, &dir)?;
+    }
     Ok(Exit::Success)
+}
+
+/// Tells of images that files name by tag and digest, and of which there are newer ones: the owner writes the digest.
+fn tell_newer(global: &Global, dir: &Path) -> Result<()> {
+    let resources = super::Resources::open(global)?;
+    let (newer, failed) = locking::newer(dir, &resources.client);
+    for Newer { file, line, name, sha256 } in newer {
+        print(format!("newer    {name} is sha256:{sha256}, and {}:{line} names another\n", file.display()))?;
+    }
+    for error in failed {
+        note(format!("not asked whether there is a newer one: {error}"));
+    }
+    Ok(())
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use hoopy_base::count::counted;
 use hoopy_build::config::System;
 use hoopy_build::context::Context;
 use hoopy_build::locking::{self, BranchMove, Keep, Kernel, Older};
 use hoopy_build::target::{LockFile, Target};
-use hoopy_lock::{Change, Lock, LockedPackage};
+use hoopy_lock::{Change, ImageChange, Lock, LockedPackage};
 use serde::Serialize;
 
 use crate::args::Global;
@@ -36,7 +37,9 @@ impl Relocked {
         let target = Target::to_lock(system, global.arch)?;
         let target = locking::with_branch(target, resources.context(&progress))?;
         let keep = match (&target.lock.content, moving) {
-            (Some(old), Moving::Only(moving)) => Keep { packages: &old.packages, moving },
+            (Some(old), Moving::Only(moving)) => {
+                Keep { packages: &old.packages, moving, images: &old.images }
+            }
             _ => Keep::default(),
         };
         let new = locking::make(&target, keep, resources.context(&progress))?;
@@ -80,25 +83,40 @@ impl Relocked {
     /// Prints what changes.
     pub fn show(&self, json: bool) -> Result<()> {
         let changes = self.old().map(|old| hoopy_lock::changes(old, &self.new)).unwrap_or_default();
+        let images = self.old().map(|old| hoopy_lock::image_changes(old, &self.new)).unwrap_or_default();
         if json {
             return print_json(&Answer {
                 lock: &self.lock.path,
                 branch: &self.new.branch,
                 packages: self.new.packages.len(),
                 moved: self.moved.as_ref().map(Moved::of),
-                changes: changes.iter().map(Entry::of).collect(),
+                changes: changes.iter().map(Entry::of).chain(images.iter().map(Entry::of_image)).collect(),
             });
         }
+        let is_same = changes.is_empty() && images.is_empty();
         if let Some(moved) = &self.moved {
             print(moved.to_string())?;
         }
         match self.old() {
-            None => print(format!("{}: {} packages\n", self.lock.path.display(), self.new.packages.len())),
-            Some(_) if changes.is_empty() && self.moved.is_some() => Ok(()),
-            Some(_) if changes.is_empty() => print(format!("{}: no changes\n", self.lock.path.display())),
-            Some(_) => print(changes.iter().map(|change| format!("{change}\n")).collect::<String>()),
+            None => print(format!("{}: {}\n", self.lock.path.display(), contents(&self.new))),
+            Some(_) if is_same && self.moved.is_some() => Ok(()),
+            Some(_) if is_same => print(format!("{}: no changes\n", self.lock.path.display())),
+            Some(_) => {
+                let lines = changes.iter().map(ToString::to_string);
+                let lines = lines.chain(images.iter().map(ToString::to_string));
+                print(lines.map(|line| line + "\n").collect::<String>())
+            }
         }
     }
+}
+
+/// What a lock has: `61 packages, 2 images`.
+fn contents(lock: &Lock) -> String {
+    let images = match lock.images.len() {
+        0 => String::new(),
+        images => format!(", {}", counted(images as u64, "image")),
+    };
+    format!("{} packages{images}", lock.packages.len())
 }
 
 /// What `--json` prints.
@@ -147,6 +165,11 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
+    fn of_image(change: &'a ImageChange) -> Self {
+        let (old, new) = (change.old.as_deref(), change.new.as_deref());
+        Self { change: "image", name: &change.name, old, new }
+    }
+
     fn of(change: &'a Change) -> Self {
         let entry = |change, old: Option<&'a LockedPackage>, new: Option<&'a LockedPackage>| {
             let name = new.or(old).map_or("", |package| &package.name);

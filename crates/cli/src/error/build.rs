@@ -154,12 +154,19 @@ fn of_signature(error: &SignatureError) -> Class {
     }
 }
 
+const NO_IMAGE: &str =
+    "is the name right? An image that is named by its digest is not asked for: Image=NAME@sha256:DIGEST";
+const NO_REGISTRY: &str =
+    "check the network, or name the image by its digest, which no registry is asked for: Image=NAME@sha256:DIGEST";
+
 impl Classify for FetchError {
     fn class(&self) -> Class {
         match self {
             Self::Missing { place, .. } if place.ends_with(".apk") => Fetch.hint(NO_PACKAGE),
             Self::Missing { .. } => Fetch.hint(NO_REPOSITORY),
             Self::Unreachable { .. } | Self::Stalled { .. } => Fetch.hint(NETWORK),
+            Self::Image { .. } => Fetch.hint(NO_IMAGE),
+            Self::Registry { .. } => Fetch.hint(NO_REGISTRY),
             Self::WrongSize { .. } | Self::TooLarge { .. } | Self::Package { .. } => Fetch.hint(BAD_MIRROR),
             Self::Key { .. } => System.into(),
             // What is being downloaded grows in the store.

@@ -13,6 +13,7 @@ mod booted;
 mod branches;
 mod build;
 mod check;
+mod container_images;
 mod deploy;
 mod destinations;
 mod disk;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hoopy_lock::LockedImage;
 use hoopy_store::Store;
 use hoopy_store::layer::builder::Builder;
 use hoopy_store::layer::stored::Layer;
@@ -53,8 +54,13 @@ impl ContainerError {
 ///
 /// # Errors
 /// [`StackError`].
-pub fn layer(stack: &Stack, epoch: u64, store: &Store) -> Result<Option<Layer>, StackError> {
-    let declared = declared(stack, store)?;
+pub fn layer(
+    stack: &Stack,
+    images: &[LockedImage],
+    epoch: u64,
+    store: &Store,
+) -> Result<Option<Layer>, StackError> {
+    let mut declared = declared(stack, store)?;
     if declared.is_empty() {
         return Ok(None);
     }
@@ -65,6 +71,13 @@ pub fn layer(stack: &Stack, epoch: u64, store: &Store) -> Result<Option<Layer>, 
         return Err(ContainerError::Missing { what: "podman", path: PODMAN }.into());
     }
     check(&declared, stack)?;
+    for (path, container) in &mut declared {
+        if !container.image.pin(images) {
+            let found = format!("expected an image whose digest is in the lock, found {}", container.image);
+            let fix = "write its digest, Image=NAME@sha256:DIGEST: the lock has those of files in root/ that are no links";
+            return Err(ContainerError::of(path, None, found, fix).into());
+        }
+    }
     let mut builder = Builder::new(store, epoch);
     let (path, text) = quadlet::SHARED;
     builder.add_bytes(&EntryPath::new(path)?, 0o644, text.as_bytes())?;
@@ -171,7 +184,7 @@ mod tests {
             below.add_bytes(&EntryPath::new(path).unwrap(), 0o755, text.as_bytes()).unwrap();
         }
         stack.push(below.finish(store).unwrap(), Origin::Files);
-        layer(&stack, 0, store).map_err(|error| error.to_string())
+        layer(&stack, &[], 0, store).map_err(|error| error.to_string())
     }
 
     fn link(layer: &mut Builder, path: &str, target: &str) {
@@ -191,7 +204,7 @@ mod tests {
             }
             links.iter().for_each(|(path, target)| link(&mut below, path, target));
             stack.push(below.finish(&store).unwrap(), Origin::Files);
-            layer(&stack, 0, &store).map_err(|error| error.to_string())
+            layer(&stack, &[], 0, &store).map_err(|error| error.to_string())
         };
         let at = quadlet::DIRECTORY;
         let has_web = |layer: Option<Layer>| {

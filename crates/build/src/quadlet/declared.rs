@@ -1,0 +1,63 @@
+//! Which images the files in `root/` name: the lock has a digest for each that is named by a tag alone. What is wrong with a
+//! file is told where it is checked and built.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hoopy_base::input::read_up_to;
+
+use super::{DIRECTORY, EXTENSION, Image, MAX_FILE, unit};
+
+/// How deep directories are looked into.
+const MAX_DEPTH: usize = 8;
+
+/// An image that a file names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// The file, from the system directory.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// The image.
+    pub image: Image,
+}
+
+/// The images that the files in the `root/` of the system directory `dir` name, by file. Links are left out: what they lead to
+/// may be no file of the system's.
+pub fn declared(dir: &Path) -> Vec<Declared> {
+    let below = Path::new("root").join(DIRECTORY);
+    let mut found = Vec::new();
+    look(dir, &below, 0, &mut found);
+    found.sort_by(|a, b| a.file.cmp(&b.file));
+    found
+}
+
+/// Those of them that are named by a tag alone, sorted: the lock's part of a world.
+pub fn tagged(dir: &Path) -> Vec<Image> {
+    let mut images: Vec<Image> = declared(dir).into_iter().map(|declared| declared.image).collect();
+    images.retain(|image| image.digest.is_none());
+    images.sort_by_key(Image::reference);
+    images.dedup();
+    images
+}
+
+fn look(dir: &Path, below: &Path, depth: usize, found: &mut Vec<Declared>) {
+    let Ok(entries) = fs::read_dir(dir.join(below)) else { return };
+    for entry in entries.flatten() {
+        let path = below.join(entry.file_name());
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() && depth < MAX_DEPTH {
+            look(dir, &path, depth + 1, found);
+        } else if kind.is_file() && path.to_string_lossy().ends_with(EXTENSION) {
+            found.extend(image(dir, path));
+        }
+    }
+}
+
+fn image(dir: &Path, file: PathBuf) -> Option<Declared> {
+    let text = read_up_to(&dir.join(&file), MAX_FILE as u64).ok()?;
+    let (assignments, _) = unit::parse(&text);
+    let is_image = |a: &&unit::Assignment| a.section == "Container" && a.key == "Image";
+    let last = assignments.iter().rfind(is_image)?;
+    Some(Declared { file, line: last.line, image: Image::parse(&last.value).ok()? })
+}
