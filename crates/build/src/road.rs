@@ -235,7 +235,7 @@ impl Request<'_> {
         let gather = Gather::new(maker, &groups, is_boot);
         let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);
         let stack = stack::fold(&inputs, runner, &settled, timings, context);
-        check::warn(self.target, stack.as_ref().ok(), (tree, ignored), context);
+        check::warn(self.target, stack.as_ref(), (tree, ignored), context);
         Ok(Root { stack: stack?, lock, kernel, modules, groups })
     }
 

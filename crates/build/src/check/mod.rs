@@ -51,7 +51,7 @@ use view::{Git, Image, View};
 
 use crate::context::Context;
 use crate::ignored::MissingFile;
-use crate::stack::Stack;
+use crate::stack::{Stack, StackError};
 use crate::target::Target;
 use crate::working_tree::{IgnoredQuestion, WorkingTree};
 
@@ -164,20 +164,22 @@ fn built(
 }
 
 /// Warns of what a build finds. Where there is no stack the build failed, and what the directory alone shows may say
-/// why. Nothing here fails a build.
+/// more of why than its error, which is not said twice. Nothing here fails a build.
 pub fn warn(
     target: &Target,
-    stack: Option<&Stack>,
+    stack: Result<&Stack, &StackError>,
     (tree, ignored): (&WorkingTree, IgnoredQuestion),
     context: Context<'_>,
 ) {
     let findings = match stack {
-        Some(stack) => built(target, stack, (tree, ignored), context.store),
-        None => directory(target, tree, ignored),
+        Ok(stack) => built(target, stack, (tree, ignored), context.store),
+        Err(_) => directory(target, tree, ignored),
     };
+    let said = stack.err().map(ToString::to_string).unwrap_or_default();
+    let is_new = |finding: &&Finding| !said.contains(&finding.message);
     let warn = |text: &str| context.observer.event(Event::Warning(text));
     match findings {
-        Ok(findings) => findings.iter().for_each(|f| warn(&f.to_string())),
+        Ok(findings) => findings.iter().filter(is_new).for_each(|f| warn(&f.to_string())),
         Err(e) => warn(&format!("not checked: {e}")),
     }
 }
