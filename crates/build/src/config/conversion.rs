@@ -36,6 +36,9 @@ const MAX_NICS: u32 = 8;
 /// Most blank disks of a virtual machine, for the same reason.
 const MAX_DISKS: usize = 16;
 
+/// The longest file of ext4, where disks mostly are.
+const MAX_DISK: u64 = 16 << 40;
+
 /// How many backups of its own a machine keeps: a week of them.
 const DEFAULT_KEEP: u32 = 7;
 
@@ -210,6 +213,9 @@ impl Conversion<'_> {
         let mut taken = vec![IDENTITY_SERIAL];
         let disk = |disk: &hoopy_toml::Disk| {
             let size = size::parse(&disk.size).map_err(|e| error(e.to_string()))?;
+            if size > MAX_DISK {
+                return Err(error(format!("the size {:?}: expected up to 16T", disk.size)));
+            }
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
             let serial = disk.serial.as_str();
             if serial.is_empty() || serial.len() > MAX_SERIAL || !serial.chars().all(fits) {
@@ -430,6 +436,7 @@ mod tests {
             (one("a,b"), "the serial number \"a,b\": expected 1 to 20 letters, digits, `-` and `_`"),
             (one("123456789012345678901"), "expected 1 to 20 letters"),
             (one("a").replace("1G", "much"), "run.disks"),
+            (one("a").replace("1G", "17T"), "the size \"17T\": expected up to 16T"),
             ((0..17).map(|n| one(&n.to_string())).collect(), "17 disks: expected at most 16"),
         ] {
             let error = disks(&toml).unwrap_err();
