@@ -95,7 +95,9 @@ try {
 	await screenshot("empty", 1100, "light");
 	// Two passkeys for one volume.
 	const phone = await enroll("phone");
-	await screenshot("enrolled", 500, "light");
+	await screenshot("enrolled", 360, "light");
+	const width = await run("document.documentElement.scrollWidth");
+	if (width > 360) throw new Error("on a phone of 360 pixels the page has " + width);
 	await tell({ keep: "phone", text: phone });
 	// age's TypeScript implementation opens what the page made: before there is another passkey, since Chromium would ask
 	// its user to choose.
