@@ -102,6 +102,13 @@ pub struct Program {
     pub sha256: Option<[u8; 32]>,
 }
 
+impl Program {
+    /// The digest in hexadecimal.
+    pub fn fingerprint(&self) -> Option<String> {
+        self.sha256.map(|digest| HEXLOWER.encode(&digest))
+    }
+}
+
 /// Why firmware started something: an entry of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {

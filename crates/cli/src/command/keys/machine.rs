@@ -13,8 +13,9 @@ use hoopy_trust::firmware::{Mode, SecureBoot, SignatureLists, Update, Variable};
 use hoopy_trust::image::ProgramSigner;
 use hoopy_trust::keys::{KeyName, PublicKeys, list_file, lists};
 use hoopy_trust::{CertifiedSigner, program};
+use jiff::Timestamp;
 
-use super::super::{host, image, signing, ssh};
+use super::super::{host, signing, ssh};
 use crate::args::Global;
 use crate::error::{CommandError, Context as _, Result};
 use crate::output::{note, print};
@@ -43,8 +44,9 @@ pub fn enroll(global: &Global, system: &System, name: &str) -> Result<()> {
     }
     let kek = wanted.keys.kek.as_ref().ok_or_else(|| signing::no_certificate(system, KeyName::Kek))?;
     let by = signing::signer(system, KeyName::Kek, kek.key())?;
+    // Not that of SOURCE_DATE_EPOCH: firmware refuses what is not newer than its last update.
     let update =
-        Update { variable: Variable::Db, time: image::now()?, append: false, lists: wanted.db.clone() };
+        Update { variable: Variable::Db, time: Timestamp::now(), append: false, lists: wanted.db.clone() };
     firmware::write_db(&ssh, &update.signed(CertifiedSigner::new(kek, by.as_ref())?)?, &wanted.db)?;
     let names = wanted.signers.iter().map(|(certificate, _)| certificate.subject());
     print(format!(

@@ -1,6 +1,5 @@
 //! `hoopy keys status HOST`: what a machine's firmware trusts, what it started, and what the keys of `trust/` would change.
 
-use data_encoding::HEXLOWER;
 use hoopy_build::config::System;
 use hoopy_ship::deploy::{Ssh, firmware};
 use hoopy_trust::certificate::Certificate;
@@ -93,10 +92,7 @@ fn report(name: &str, system: &System, keys: &PublicKeys, platform: &Platform) -
         let others = lists.entries.len() - certificates.len() - digests;
         VariableReport { name, certificates, digests, others }
     };
-    let program = |program: Program| ProgramReport {
-        path: program.path,
-        sha256: program.sha256.map(|digest| HEXLOWER.encode(&digest)),
-    };
+    let program = |program: Program| ProgramReport { sha256: program.fingerprint(), path: program.path };
     let found = &platform.secure_boot;
     let of = |list: fn(&EventLog) -> Vec<Program>| platform.log.iter().flat_map(list).map(program).collect();
     let variables = [("PK", &found.pk), ("KEK", &found.kek), ("db", &found.db), ("dbx", &found.dbx)];

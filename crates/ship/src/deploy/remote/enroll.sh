@@ -27,7 +27,7 @@ chattr -i $file 2>/dev/null
 # Kept when off, for the boot loader and for Linux, signed with a time: the attributes. All goes to the firmware in one write.
 { printf '\047\000\000\000' && printf %s "$UPDATE" | base64 -d; } >"$DIR/update" 2>$ERR || no enroll "$(cat $ERR)"
 trap '' HUP INT TERM PIPE
-dd if="$DIR/update" of=$file bs=1048576 count=1 conv=notrunc 2>$ERR || no enroll "$(grep -v records $ERR)"
+dd if="$DIR/update" of=$file bs=1048576 count=1 conv=notrunc 2>$ERR || no enroll "$(grep -v -e records -e copied $ERR)"
 found=$(tail -c +5 $file | sha256sum)
 [ "${found%% *}" = "$SHA256" ] || no enroll "it has another list than the one that was sent"
 end
