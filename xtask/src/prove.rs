@@ -53,6 +53,10 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
         let other = if amount.arch == "aarch64" { "x86_64" } else { "aarch64" };
         hoopyd::run(other)?;
         chores::command(test("ship").arg("secrets::").env("HOOPY_PROVE_ARCH", other))?;
+        // There, too: keys are enrolled, the TPM seals, and it opens for another image and after a fallback.
+        let mut chain = test("ship");
+        chain.arg("chain::a_tpm").env("HOOPY_PROVE_ARCH", other).env("HOOPY_PROVE_FULL", "1");
+        chores::command(chain.env("HOOPY_PROVE_DEPLOYS", "1"))?;
         chores::command(&mut test("dist"))?;
         // Static programs, as they are released: those of tests run only where glibc is
         let release = chores::target().join("dist");

@@ -9,6 +9,7 @@ pub mod pi;
 pub mod release;
 pub mod secrets;
 pub mod shell;
+pub mod signature_lists;
 pub mod slots;
 pub mod state;
 pub mod status;

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::CertifiedSigner;
 use crate::certificate::{Certificate, CertificateError};
-use crate::firmware::{OWNER, SignatureLists, Update, UpdateError, Variable, microsoft};
+use crate::firmware::{Entry, OWNER, SignatureLists, Update, UpdateError, Variable, microsoft};
 
 /// Whose certificates are enrolled beside the directory's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +91,19 @@ impl Enrolment<'_> {
     }
 }
 
+/// What `db` of a machine should hold, which has `found` now: the owner's lists, and what others put there. Nothing of others is
+/// removed, since what they signed may be needed; of the owner's, what is not in `own` goes, and so does `retired`.
+pub fn db_of_machine(
+    own: &SignatureLists,
+    found: &SignatureLists,
+    retired: Option<&Certificate>,
+) -> SignatureLists {
+    let is_own = |entry: &Entry| own.entries.iter().any(|known| known.data == entry.data);
+    let is_retired = |entry: &Entry| retired.is_some_and(|retired| retired.der() == entry.data);
+    let others = found.entries.iter().filter(|e| e.owner != OWNER && !is_own(e) && !is_retired(e));
+    SignatureLists { entries: own.entries.iter().chain(others).cloned().collect() }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -122,5 +135,21 @@ mod tests {
         assert_eq!(subjects(&enrolment), expected);
         let alone = Enrolment { others: Others::None, ..enrolment };
         assert!(subjects(&alone).iter().all(|(_, count, _)| *count == 1));
+    }
+
+    #[test]
+    fn a_machine_keeps_what_others_put_into_db_and_loses_the_key_that_was_retired() {
+        let time: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let certificate =
+            |name| Certificate::self_signed(name, time, &PrivateKey::generate().unwrap()).unwrap();
+        let [old, new, by_hand, vendor] = ["old", "new", "old, from the menu", "vendor"].map(certificate);
+        let theirs = uuid::Uuid::from_u128(7);
+        let found = SignatureLists::of([(OWNER, &old), (theirs, &vendor), (theirs, &by_hand)]);
+        let own = SignatureLists::of([(OWNER, &new)]);
+        let db = db_of_machine(&own, &found, Some(&by_hand));
+        assert_eq!(db, SignatureLists::of([(OWNER, &new), (theirs, &vendor)]));
+        assert_eq!(db_of_machine(&own, &db, Some(&by_hand)), db, "done once");
+        let both = SignatureLists::of([(OWNER, &new), (OWNER, &old)]);
+        assert_eq!(db_of_machine(&both, &found, None).entries.len(), 4);
     }
 }

@@ -15,16 +15,20 @@ use crate::measure::{MeasureError, of_plan, predict};
 use crate::policy::PolicySignatures;
 use crate::signer::{Signer, SignerError};
 
+/// A certificate, and who has its key.
+pub type ProgramSigner = (Certificate, Arc<dyn Signer>);
+
 /// Who signs images.
 #[derive(Clone, Default)]
 pub struct ImageSigner {
-    program: Option<(Certificate, Arc<dyn Signer>)>,
+    program: Vec<ProgramSigner>,
     policy: Option<Arc<dyn Signer>>,
 }
 
 impl fmt::Debug for ImageSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ImageSigner(program: {:?}, policy: {:?})", self.certificate(), self.policy_key())
+        let program: Vec<_> = self.certificates().collect();
+        write!(f, "ImageSigner(program: {program:?}, policy: {:?})", self.policy_key())
     }
 }
 
@@ -52,23 +56,20 @@ pub enum SignImageError {
 }
 
 impl ImageSigner {
-    /// Signs images for the firmware by `program`, and their PCR policies by `policy`.
+    /// Signs images for the firmware by each of `program`, in this order, and their PCR policies by `policy`.
     ///
     /// # Errors
     /// [`SignerError::OtherKey`].
-    pub fn new(
-        program: Option<(Certificate, Arc<dyn Signer>)>,
-        policy: Option<Arc<dyn Signer>>,
-    ) -> Result<Self, SignerError> {
-        if let Some((certificate, signer)) = &program {
+    pub fn new(program: Vec<ProgramSigner>, policy: Option<Arc<dyn Signer>>) -> Result<Self, SignerError> {
+        for (certificate, signer) in &program {
             CertifiedSigner::new(certificate, signer.as_ref())?;
         }
         Ok(Self { program, policy })
     }
 
-    /// The certificate that images are signed under.
-    pub fn certificate(&self) -> Option<&Certificate> {
-        self.program.as_ref().map(|(certificate, _)| certificate)
+    /// The certificates that images are signed under.
+    pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+        self.program.iter().map(|(certificate, _)| certificate)
     }
 
     /// The key of PCR policies.
@@ -130,10 +131,16 @@ impl ImageSigner {
     /// # Errors
     /// [`SignImageError`]; nothing where programs are not signed.
     pub fn sign_file(&self, file: &mut File) -> Result<Option<u64>, SignImageError> {
-        let Some((certificate, signer)) = &self.program else { return Ok(None) };
+        if self.program.is_empty() {
+            return Ok(None);
+        }
         let scan = Scan::of(file)?;
-        let attachment =
-            attach(&scan, CertifiedSigner::new(certificate, signer.as_ref()).map_err(SignError::from)?)?;
+        let by = self
+            .program
+            .iter()
+            .map(|(certificate, signer)| CertifiedSigner::new(certificate, signer.as_ref()));
+        let by: Vec<_> = by.collect::<Result<_, _>>().map_err(SignError::from)?;
+        let attachment = attach(&scan, &by)?;
         for (place, bytes) in &attachment.patches {
             file.seek(SeekFrom::Start(*place))?;
             file.write_all(bytes)?;

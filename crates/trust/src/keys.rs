@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! trust/PK.crt  KEK.crt  db.crt     certificates, PEM
+//! trust/db.next.crt                 the certificate that is to replace db.crt, while that key is being rotated
+//! trust/db.old.crt                  the one that it replaced last
 //! trust/pcr.pub                     the public key of signed PCR policies, PEM
 //! secrets/trust/PK.key.age  ...     private keys, PEM, encrypted to the owner alone
 //! ```
@@ -23,6 +25,9 @@ pub const PUBLIC: &str = "trust";
 /// The directory of the private halves.
 pub const PRIVATE: &str = "secrets/trust";
 
+/// The certificate that `db.crt` replaced last, below the system directory: machines may trust it still.
+pub const RETIRED: &str = "trust/db.old.crt";
+
 /// The longest file that is read.
 const MAX_FILE: u64 = 64 << 10;
 
@@ -40,12 +45,14 @@ pub enum KeyName {
     Kek,
     /// The key that signs images and boot loaders.
     Db,
+    /// The key that is to replace it, while both sign.
+    NextDb,
     /// The key that signs PCR policies.
     Pcr,
 }
 
 impl KeyName {
-    /// All of them.
+    /// Those that every system has.
     pub const ALL: [Self; 4] = [Self::Pk, Self::Kek, Self::Db, Self::Pcr];
 
     /// As it is written everywhere.
@@ -54,6 +61,7 @@ impl KeyName {
             Self::Pk => "PK",
             Self::Kek => "KEK",
             Self::Db => "db",
+            Self::NextDb => "db.next",
             Self::Pcr => "pcr",
         }
     }
@@ -69,7 +77,7 @@ impl KeyName {
         match self {
             Self::Pk => Some(Variable::Pk),
             Self::Kek => Some(Variable::Kek),
-            Self::Db => Some(Variable::Db),
+            Self::Db | Self::NextDb => Some(Variable::Db),
             Self::Pcr => None,
         }
     }
@@ -95,6 +103,10 @@ pub struct PublicKeys {
     pub kek: Option<Certificate>,
     /// The certificate of who signs images.
     pub db: Option<Certificate>,
+    /// The certificate of who signs them, too, and alone in future, while that key is being rotated.
+    pub next_db: Option<Certificate>,
+    /// The certificate that was replaced last ([`RETIRED`]).
+    pub retired_db: Option<Certificate>,
     /// The key of PCR policies.
     pub pcr: Option<PublicKey>,
 }
@@ -134,21 +146,23 @@ impl PublicKeys {
     /// # Errors
     /// [`PublicKeysError`].
     pub fn read(dir: &Path) -> Result<Self, PublicKeysError> {
-        let certificate = |name: KeyName| {
-            let Some((path, pem)) = file(dir, name)? else { return Ok(None) };
+        let certificate = |name: &str| {
+            let Some((path, pem)) = read(dir, name)? else { return Ok(None) };
             let read = Certificate::from_pem(&pem);
             read.map(Some).map_err(|source| PublicKeysError::Certificate { path, source })
         };
-        let pcr = match file(dir, KeyName::Pcr)? {
+        let pcr = match read(dir, &KeyName::Pcr.public_file())? {
             None => None,
             Some((path, pem)) => {
                 Some(PublicKey::from_pem(&pem).map_err(|source| PublicKeysError::Key { path, source })?)
             }
         };
         Ok(Self {
-            pk: certificate(KeyName::Pk)?,
-            kek: certificate(KeyName::Kek)?,
-            db: certificate(KeyName::Db)?,
+            pk: certificate(&KeyName::Pk.public_file())?,
+            kek: certificate(&KeyName::Kek.public_file())?,
+            db: certificate(&KeyName::Db.public_file())?,
+            next_db: certificate(&KeyName::NextDb.public_file())?,
+            retired_db: certificate(RETIRED)?,
             pcr,
         })
     }
@@ -159,6 +173,7 @@ impl PublicKeys {
             KeyName::Pk => self.pk.as_ref(),
             KeyName::Kek => self.kek.as_ref(),
             KeyName::Db => self.db.as_ref(),
+            KeyName::NextDb => self.next_db.as_ref(),
             KeyName::Pcr => None,
         }
     }
@@ -167,8 +182,17 @@ impl PublicKeys {
     pub fn key(&self, name: KeyName) -> Option<&PublicKey> {
         match name {
             KeyName::Pcr => self.pcr.as_ref(),
-            KeyName::Pk | KeyName::Kek | KeyName::Db => self.certificate(name).map(Certificate::key),
+            KeyName::Pk | KeyName::Kek | KeyName::Db | KeyName::NextDb => {
+                self.certificate(name).map(Certificate::key)
+            }
         }
+    }
+
+    /// The keys that sign programs, the one to come first: firmware that knows both takes the first signature that it trusts, and
+    /// measures whose it was. So nothing changes for it when the old one goes.
+    pub fn program_signers(&self) -> impl Iterator<Item = (KeyName, &Certificate)> {
+        let of = |name: KeyName| self.certificate(name).map(|certificate| (name, certificate));
+        [KeyName::NextDb, KeyName::Db].into_iter().filter_map(of)
     }
 
     /// Whether there is none.
@@ -187,10 +211,6 @@ pub fn lists(dir: &Path) -> Result<Vec<(Variable, Vec<u8>)>, PublicKeysError> {
         lists.extend(read(dir, &list_file(variable))?.map(|(_, bytes)| (variable, bytes)));
     }
     Ok(lists)
-}
-
-fn file(dir: &Path, name: KeyName) -> Result<Option<(PathBuf, Vec<u8>)>, PublicKeysError> {
-    read(dir, &name.public_file())
 }
 
 fn read(dir: &Path, name: &str) -> Result<Option<(PathBuf, Vec<u8>)>, PublicKeysError> {

@@ -8,7 +8,7 @@ use hoopy_base::atomic::Readers;
 use hoopy_base::destination::OutputFile;
 
 use crate::CertifiedSigner;
-use crate::authenticode::{LayoutError, Refusal, Scan, SignError, attach, verify};
+use crate::authenticode::{LayoutError, Refusal, Scan, SignError, Signature, attach, verify};
 use crate::certificate::Certificate;
 
 /// Why a program in a file is not signed, or not accepted.
@@ -54,7 +54,7 @@ pub enum ProgramError {
 ///
 /// # Errors
 /// [`ProgramError`]; `to` is as it was then.
-pub fn sign(from: &Path, to: &Path, by: CertifiedSigner<'_>) -> Result<(), ProgramError> {
+pub fn sign(from: &Path, to: &Path, by: &[CertifiedSigner<'_>]) -> Result<(), ProgramError> {
     let io_of = |path: &Path| {
         let path = path.to_owned();
         move |source| ProgramError::Io { path, source }
@@ -73,7 +73,7 @@ pub fn sign(from: &Path, to: &Path, by: CertifiedSigner<'_>) -> Result<(), Progr
 ///
 /// # Errors
 /// [`ProgramError`].
-pub fn signed(name: &Path, program: &[u8], by: CertifiedSigner<'_>) -> Result<Vec<u8>, ProgramError> {
+pub fn signed(name: &Path, program: &[u8], by: &[CertifiedSigner<'_>]) -> Result<Vec<u8>, ProgramError> {
     let path = || name.to_owned();
     let mut program = Cursor::new(program);
     let scan = Scan::of(&mut program).map_err(|source| ProgramError::Layout { path: path(), source })?;
@@ -81,6 +81,16 @@ pub fn signed(name: &Path, program: &[u8], by: CertifiedSigner<'_>) -> Result<Ve
     let mut signed = Vec::new();
     let written = attachment.write(&mut program, &mut signed);
     written.map(|()| signed).map_err(|source| ProgramError::Io { path: path(), source })
+}
+
+/// The signatures that are of a program in memory, which is called `name`.
+///
+/// # Errors
+/// [`ProgramError::Layout`].
+pub fn signatures(name: &Path, program: &[u8]) -> Result<Vec<Signature>, ProgramError> {
+    let layout = |source| ProgramError::Layout { path: name.to_owned(), source };
+    let scan = Scan::of(&mut Cursor::new(program)).map_err(layout)?;
+    Ok(verify(&scan).into_iter().flatten().collect())
 }
 
 /// That the program in this file has a signature that counts under `trusted`.
@@ -102,7 +112,7 @@ pub fn expect_signature(path: &Path, trusted: &Certificate) -> Result<(), Progra
     Err(ProgramError::NotSigned { path: path.to_owned(), expected: trusted.subject(), found })
 }
 
-fn who(signature: &crate::authenticode::Signature) -> String {
+fn who(signature: &Signature) -> String {
     format!("one by {}", signature.signer().subject())
 }
 

@@ -107,15 +107,22 @@ pub struct Root {
 /// Who signs an image for Secure Boot. The same certificate makes the same signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signer {
-    /// Whom the certificate is for.
+    /// Whom the certificate is for; two are joined by "and".
     pub subject: String,
-    /// The digest of the certificate.
+    /// The digest of the certificate, or of both.
     pub certificate: ContentId,
 }
 
-impl From<&Certificate> for Signer {
-    fn from(certificate: &Certificate) -> Self {
-        Self { subject: certificate.subject(), certificate: ContentId::of(certificate.der()) }
+impl Signer {
+    /// By their certificates: one, or two while a key is rotated. None where nobody signs.
+    fn of<'a>(certificates: impl Iterator<Item = &'a Certificate>) -> Option<Self> {
+        let (mut subjects, mut der) = (Vec::new(), Vec::new());
+        for certificate in certificates {
+            subjects.push(certificate.subject());
+            der.extend_from_slice(certificate.der());
+        }
+        let certificate = ContentId::of(&der);
+        (!subjects.is_empty()).then(|| Self { subject: subjects.join(" and "), certificate })
     }
 }
 
@@ -158,7 +165,7 @@ impl Spec {
         if self.output != Output::Uki {
             return Ok(self);
         }
-        self.signer = signer.certificate().map(Signer::from);
+        self.signer = Signer::of(signer.certificates());
         if let Some(key) = signer.policy_key() {
             self.sections.push((Section::Pcrpkey, Contents::Text(key.to_pem()?)));
             self.sections.push((Section::Pcrsig, Contents::PolicySignature));

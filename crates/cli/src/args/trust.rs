@@ -14,7 +14,8 @@ twice gives the same file.";
 
 pub const KEYS: &str = "\
 Example: hoopy -C nas keys new && hoopy build nas && hoopy disk nas --enroll
-         hoopy -C nas keys status
+         hoopy -C nas keys status root@nas
+         hoopy -C nas keys rotate
          hoopy -C nas keys export stick
 
 docs/trust.md explains what the keys are for.";
@@ -31,19 +32,44 @@ the owner's keys in secrets/recipients and never part of an image. Keys that are
         #[arg(long)]
         no_microsoft: bool,
     },
-    /// Sign the lists of keys that firmware takes, in trust/: PK.auth, KEK.auth, db.auth
+    /// Sign the lists of keys that firmware takes, in trust/: PK.auth, KEK.auth, db.auth; or change a machine's firmware
     #[command(
-        after_help = "Example: hoopy -C nas keys enroll\n\n`hoopy disk --enroll` and `hoopy flash --enroll` write disks that \
-enroll them. The lists are newer than earlier ones, so firmware that already has these keys accepts them, too."
+        after_help = "Example: hoopy -C nas keys enroll\n         hoopy -C nas keys enroll root@nas\n\n`hoopy disk --enroll` and \
+`hoopy flash --enroll` write disks that enroll the lists. They are newer than earlier ones, so firmware that already has these \
+keys accepts them, too.\n\nWith HOST, the firmware of a machine that has your KEK already gets the certificates of trust/db.auth \
+in its db over ssh; your key of before goes, and what others put there stays. Before that, its boot loader is signed, if need \
+be. If an image on the machine would not start any more, nothing is changed."
     )]
     Enroll {
+        /// Machine whose firmware gets the keys, as ssh knows it
+        #[arg(value_hint = ValueHint::Hostname)]
+        host: Option<String>,
         /// Leave out Microsoft's certificates: option ROMs, and other systems, may not start any more
-        #[arg(long)]
+        #[arg(long, conflicts_with = "host")]
         no_microsoft: bool,
     },
-    /// Show the keys of the system: certificates, who signs, and what is to be enrolled
-    #[command(after_help = "Example: hoopy -C nas keys status --json")]
+    /// Replace the key that signs images and boot loaders, step by step, while every machine goes on starting
+    #[command(
+        after_help = "Example: hoopy -C nas keys rotate\n         hoopy -C nas keys rotate --finish\n\nThe first step makes the next \
+key: both sign then, and trust/db.auth has both. The second one puts it in the place of the old one. Each prints what to do for \
+each machine, and can be run again if it was interrupted. docs/trust.md has the whole course."
+    )]
+    Rotate {
+        /// Let the next key sign alone
+        #[arg(long)]
+        finish: bool,
+    },
+    /// Show the keys of the system, or what a machine's firmware trusts, what it started, and what new keys would change
+    #[command(
+        after_help = "Example: hoopy -C nas keys status --json\n         hoopy -C nas keys status root@nas\n\nWith HOST: whether \
+Secure Boot is on; PK, KEK, db and dbx; what the firmware started and whose certificate allowed it; option ROMs; and what would \
+not start any more with the keys of trust/. Read over ssh from the firmware's variables and the TPM's event log, which whoever has \
+root on the machine can forge."
+    )]
     Status {
+        /// Machine to ask, as ssh knows it
+        #[arg(value_hint = ValueHint::Hostname)]
+        host: Option<String>,
         /// Print the status as JSON
         #[arg(long)]
         json: bool,

@@ -7,9 +7,9 @@ use hoopy_base::destination;
 use hoopy_base::input::read_up_to;
 use hoopy_build::config::Overrides;
 use hoopy_trust::certificate::Certificate;
+use hoopy_trust::image::ProgramSigner;
 use hoopy_trust::key::PrivateKey;
-use hoopy_trust::signer::Signer;
-use hoopy_trust::{CertifiedSigner, program};
+use hoopy_trust::program;
 
 use super::signing;
 use crate::args::{self, Global};
@@ -20,23 +20,26 @@ use crate::output::print;
 const MAX_PEM: u64 = 64 << 10;
 
 pub fn run(global: &Global, own: &args::Sign) -> Result<Exit> {
-    let (certificate, signer) = match own.key.as_ref().zip(own.certificate.as_ref()) {
-        Some((key, certificate)) => given(key, certificate)?,
-        None => signing::program_signer(&super::system(super::HERE.as_ref(), global, Overrides::default())?)?,
+    let signers = match own.key.as_ref().zip(own.certificate.as_ref()) {
+        Some((key, certificate)) => vec![given(key, certificate)?],
+        None => {
+            signing::program_signers(&super::system(super::HERE.as_ref(), global, Overrides::default())?)?
+        }
     };
     let to = own.output.as_ref().unwrap_or(&own.file);
-    program::sign(&own.file, to, CertifiedSigner::new(&certificate, signer.as_ref())?)?;
+    program::sign(&own.file, to, &signing::certified(&signers)?)?;
     if destination::is_standard_output(to) {
         // The program alone.
     } else if global.quiet {
         print(format!("{}\n", to.display()))?;
     } else {
-        print(format!("{}: signed by {}\n", to.display(), certificate.subject()))?;
+        let subjects: Vec<String> = signers.iter().map(|(certificate, _)| certificate.subject()).collect();
+        print(format!("{}: signed by {}\n", to.display(), subjects.join(" and ")))?;
     }
     Ok(Exit::Success)
 }
 
-fn given(key: &Path, certificate: &Path) -> Result<(Certificate, Arc<dyn Signer>)> {
+fn given(key: &Path, certificate: &Path) -> Result<ProgramSigner> {
     let read = |path: &Path| read_up_to(path, MAX_PEM).context(format!("cannot read {}", path.display()));
     let key = PrivateKey::from_pem(&read(key)?).context(key.display())?;
     let certificate = Certificate::from_pem(&read(certificate)?).context(certificate.display())?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hoopy_build::config::System;
 use hoopy_secrets::{Plaintext, SecretPath, Secrets};
 use hoopy_trust::certificate::Certificate;
-use hoopy_trust::image::ImageSigner;
+use hoopy_trust::image::{ImageSigner, ProgramSigner};
 use hoopy_trust::key::{PrivateKey, PublicKey};
 use hoopy_trust::keys::{KeyName, PublicKeys, lists};
 use hoopy_trust::signer::{CommandSigner, PemSigner, Signer};
@@ -21,25 +21,35 @@ use crate::output::note;
 /// Who signs the system's images; nothing where it has no keys.
 pub fn image_signer(system: &System) -> Result<Option<ImageSigner>> {
     let keys = PublicKeys::read(&system.dir)?;
-    let program = match keys.db {
-        None => None,
-        Some(certificate) => {
-            let signer = signer(system, KeyName::Db, certificate.key())?;
-            Some((certificate, signer))
-        }
-    };
+    let program = of_programs(system, &keys)?;
     let policy = keys.pcr.map(|key| signer(system, KeyName::Pcr, &key)).transpose()?;
-    if program.is_none() && policy.is_none() {
+    if program.is_empty() && policy.is_none() {
         return Ok(None);
     }
     Ok(Some(ImageSigner::new(program, policy)?))
 }
 
-/// The certificate under which the system's images are signed, and who signs.
-pub fn program_signer(system: &System) -> Result<(Certificate, Arc<dyn Signer>)> {
-    let certificate = PublicKeys::read(&system.dir)?.db.ok_or_else(|| no_certificate(system, KeyName::Db))?;
-    let signer = signer(system, KeyName::Db, certificate.key())?;
-    Ok((certificate, signer))
+/// The certificates under which the system's programs are signed, and who signs: two while the key is rotated.
+pub fn program_signers(system: &System) -> Result<Vec<ProgramSigner>> {
+    let keys = PublicKeys::read(&system.dir)?;
+    keys.db.as_ref().ok_or_else(|| no_certificate(system, KeyName::Db))?;
+    of_programs(system, &keys)
+}
+
+fn of_programs(system: &System, keys: &PublicKeys) -> Result<Vec<ProgramSigner>> {
+    let of = |(name, certificate): (KeyName, &Certificate)| {
+        Ok((certificate.clone(), signer(system, name, certificate.key())?))
+    };
+    keys.program_signers().map(of).collect()
+}
+
+/// The same, each checked to be a pair.
+pub fn certified(signers: &[ProgramSigner]) -> Result<Vec<CertifiedSigner<'_>>> {
+    let mut certified = Vec::new();
+    for (certificate, signer) in signers {
+        certified.push(CertifiedSigner::new(certificate, signer.as_ref())?);
+    }
+    Ok(certified)
 }
 
 /// That the image may go to a machine: it is signed, where the system says that it has to be.
@@ -47,8 +57,11 @@ pub fn admit(system: &System, image: &Path) -> Result<()> {
     if !system.signature_required {
         return Ok(());
     }
-    let certificate = PublicKeys::read(&system.dir)?.db.ok_or_else(|| no_certificate(system, KeyName::Db))?;
-    Ok(program::expect_signature(image, &certificate)?)
+    // While a key is rotated, machines of both kinds have to start it.
+    for (certificate, _) in program_signers(system)? {
+        program::expect_signature(image, &certificate)?;
+    }
+    Ok(())
 }
 
 /// The system lacks the certificate of a key.
@@ -60,18 +73,17 @@ pub fn no_certificate(system: &System, name: KeyName) -> CommandError {
 
 /// The boot loader for a disk: signed, where the system has a key for that.
 pub fn boot_loader(system: &System, loader: Vec<u8>) -> Result<Vec<u8>> {
-    let Some(certificate) = PublicKeys::read(&system.dir)?.db else { return Ok(loader) };
-    let signer = signer(system, KeyName::Db, certificate.key())?;
-    match signer.ready() {
+    let signers = of_programs(system, &PublicKeys::read(&system.dir)?)?;
+    if signers.is_empty() {
+        return Ok(loader);
+    }
+    match signers.iter().try_for_each(|(_, signer)| signer.ready()) {
         Err(reason) if !system.signature_required => {
             note(format!("warning: the boot loader is not signed: {reason}"));
             Ok(loader)
         }
         Err(reason) => Err(reason.into()),
-        Ok(()) => {
-            let by = CertifiedSigner::new(&certificate, signer.as_ref())?;
-            Ok(program::signed("systemd-boot".as_ref(), &loader, by)?)
-        }
+        Ok(()) => Ok(program::signed("systemd-boot".as_ref(), &loader, &certified(&signers)?)?),
     }
 }
 

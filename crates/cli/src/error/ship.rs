@@ -33,7 +33,14 @@ impl Classify for DeployError {
             Self::Unaccepted { .. } => Failed.hint(
                 "build it where the key is at hand, or sign it with `hoopy sign FILE`; nothing was written to the machine",
             ),
-            Self::Lists { .. } => Failed.into(),
+            Self::Lists { .. } | Self::Variable { .. } | Self::EventLog { .. } => Failed.into(),
+            Self::NoVariables { .. } => {
+                Failed.hint("Secure Boot needs UEFI firmware, and a kernel with efivarfs")
+            }
+            Self::NotEnrolled { .. } => Failed.hint(
+                "firmware takes lists that its KEK signed, and that are newer than its own: compare `hoopy keys status HOST`; \
+                 the machine starts what it did",
+            ),
             Self::OtherArch { found, .. } => Failed.hint(format!("build the image with --arch {found}")),
             Self::NoEsp { .. } => Failed.hint(ESP).and("plug in the stick that it booted from, if that was removed"),
             Self::WhichEsp { .. } => Failed.hint(ESP),

@@ -2,6 +2,7 @@
 
 mod card;
 mod kexec;
+mod keys;
 mod page;
 mod remote;
 

@@ -14,10 +14,10 @@ use hoopy_boot::layout::{Slot, previous, started};
 use hoopy_testkit::{Home, soon};
 
 use crate::esp::{Esp, digest_of};
-use crate::power::{Plug, Treated};
+use crate::power::{Hardware, Plug, Treated};
 
 /// Generous: emulation on a busy machine.
-const LONG: Duration = Duration::from_secs(700);
+pub const LONG: Duration = Duration::from_secs(700);
 
 /// How long a deploy waits for the machine: a fall is three boots and one more.
 pub const WITHIN: &str = "1500";
@@ -43,6 +43,7 @@ pub struct Machine {
     pub layout: &'static str,
     arch: Arch,
     disk: PathBuf,
+    hardware: Hardware,
     plug: Option<Plug>,
     since: Instant,
 }
@@ -62,11 +63,17 @@ impl Machine {
 
     /// The same, with something done to the system before it is built.
     pub fn with(arch: Arch, layout: &'static str, prepare: impl Fn(&Self)) -> Self {
+        Self::on(Hardware::default(), arch, layout, prepare)
+    }
+
+    /// The same on other hardware.
+    pub fn on(hardware: Hardware, arch: Arch, layout: &'static str, prepare: impl Fn(&Self)) -> Self {
         let since = Instant::now();
         let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
         home.example("hello");
         let disk = home.path("disk.img");
-        let machine = Self { home, layout, arch, disk, plug: None, since };
+        let enroll: &[&str] = if hardware.tpm { &["--enroll"] } else { &[] };
+        let machine = Self { home, layout, arch, disk, hardware, plug: None, since };
         machine.set("hoopy.toml", &toml(layout, ""), 0o644);
         machine.set("root/etc/conf.d/hoopy-health", "HEALTH_SETTLE=1\n", 0o644);
         machine.set("root/etc/conf.d/hoopy-watchdog", BOOT_LIMIT, 0o644);
@@ -76,7 +83,7 @@ impl Machine {
         machine.keys();
         prepare(&machine);
         machine.build();
-        succeeds(machine.command("disk", &["-o", "disk.img"]), "");
+        succeeds(machine.command("disk", &[&["-o", "disk.img"], enroll].concat()), "");
         machine
     }
 
@@ -152,7 +159,8 @@ impl Machine {
 
     /// The same with something done with its disk.
     pub fn start_with(&mut self, treated: &Treated) {
-        let plug = Plug::new(self.arch, &self.disk, treated, self.home.path("console.log"));
+        let log = self.home.path("console.log");
+        let plug = Plug::new(self.arch, &self.disk, treated, &self.hardware, log);
         self.reached_by(plug.port);
         self.plug = Some(plug);
         let up = soon(LONG, || self.ssh("true").status.success());

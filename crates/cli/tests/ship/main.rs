@@ -11,6 +11,7 @@
 //! record   what a machine wrote to its disk
 //! state    state and backups               state_cuts  what power cuts leave of both
 //! nas      examples/nas, from an empty disk to a lost boot card
+//! chain    Secure Boot and a TPM: deploys, a fallback, and a rotated key
 //! ```
 //!
 //! Boots are slow where they are emulated, so one machine of each layout goes through everything that was chosen, one
@@ -18,6 +19,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
+mod chain;
 mod choice;
 mod cut;
 mod esp;

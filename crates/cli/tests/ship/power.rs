@@ -25,17 +25,34 @@ pub struct Plug {
     pub port: u16,
 }
 
+/// What a machine has beside its disk.
+pub struct Hardware {
+    /// In bytes.
+    pub memory: u64,
+    /// A TPM, whose state lies beside the disk. The disk of such a machine enrolls keys.
+    pub tpm: bool,
+}
+
+impl Default for Hardware {
+    fn default() -> Self {
+        Self { memory: 512 << 20, tpm: false }
+    }
+}
+
 impl Plug {
     /// Switches on a machine of this architecture with this disk; what its console says goes to `log`.
-    pub fn new(arch: Arch, disk: &Path, treated: &Treated, log: PathBuf) -> Self {
+    pub fn new(arch: Arch, disk: &Path, treated: &Treated, hardware: &Hardware, log: PathBuf) -> Self {
         let qemu = treated.by_a_qemu(arch, disk);
         let config = VmConfig {
             // Emulated, a second one takes turns with the first (`ship/vm/accel.rs`), and costs a fifth.
             cpus: Some(1),
             places: Places { qemu, ..Places::default() },
             // The kernel's last words are among them.
-            platform: Platform { variables: Some(disk.with_file_name("firmware")), tpm: None },
-            ..VmConfig::new(arch, Boot::Disk(disk.to_owned()), 512 << 20)
+            platform: Platform {
+                variables: Some(disk.with_file_name("firmware")),
+                tpm: hardware.tpm.then(|| disk.with_file_name("tpm")),
+            },
+            ..VmConfig::new(arch, Boot::Disk(disk.to_owned()), hardware.memory)
         };
         Self::of(config, log)
     }

@@ -2,7 +2,7 @@
 //!
 //! Who can lie about that here runs on the machine already. What counts is PCR 7, which the TPM compares.
 //!
-//! Source: UEFI 2.10, 3.3 (global variables), 32.4.1 (signature lists); Linux `efivarfs` (four bytes of attributes in front).
+//! Source: UEFI 2.10, 3.3 (global variables); Linux `efivarfs` (four bytes of attributes in front).
 
 use std::fs;
 use std::io;
@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use data_encoding::HEXLOWER;
 use hoopy_base::input;
 use hoopy_boot::secrets::Sealing;
+use hoopy_boot::signature_lists::{List, X509};
 use ring::digest::{SHA256, digest};
 
 use crate::error::AgentError;
@@ -21,10 +22,6 @@ const VARIABLES: &str = "sys/firmware/efi/efivars";
 
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 const SECURITY_DATABASE: &str = "d719b2cb-3d3a-4596-a3bc-dad00e67656f";
-
-/// `EFI_CERT_X509_GUID`
-const X509: [u8; 16] =
-    [0xA1, 0x59, 0xC0, 0xA5, 0xE4, 0x94, 0xA7, 0x4A, 0x87, 0xB5, 0xAB, 0x15, 0x5C, 0x2B, 0xF0, 0x72];
 
 /// The most bytes of a variable that are read: db with all of Microsoft's certificates has 10 kB.
 const MAX: u64 = 256 << 10;
@@ -93,29 +90,14 @@ fn variable(root: &Path, name: &str, vendor: &str) -> Result<Option<Vec<u8>>, Ag
 
 /// Whether signature lists have the certificate with this digest. What is not a list ends them.
 fn has_certificate(mut lists: &[u8], expected: &str) -> bool {
-    while let Some((list, rest)) = list(lists) {
-        if list.iter().any(|der| HEXLOWER.encode(digest(&SHA256, der).as_ref()) == expected) {
+    while let Ok((list, rest)) = List::first(lists) {
+        let is_it = |der: &[u8]| HEXLOWER.encode(digest(&SHA256, der).as_ref()) == expected;
+        if list.kind == X509 && list.entries().any(|(_, der)| is_it(der)) {
             return true;
         }
         lists = rest;
     }
     false
-}
-
-/// The certificates of the first list (`EFI_SIGNATURE_LIST`), and what follows it.
-fn list(bytes: &[u8]) -> Option<(Vec<&[u8]>, &[u8])> {
-    let number = |at: usize| {
-        let field = bytes.get(at..at + 4)?.try_into().ok()?;
-        usize::try_from(u32::from_le_bytes(field)).ok()
-    };
-    let (size, header, each) = (number(16)?, number(20)?, number(24)?);
-    let (list, rest) = bytes.split_at_checked(size)?;
-    let signatures = list.get(28_usize.checked_add(header)?..)?;
-    // Each has its owner's GUID in front.
-    if each <= 16 || !bytes.starts_with(&X509) {
-        return Some((Vec::new(), rest));
-    }
-    Some((signatures.chunks_exact(each).filter_map(|signature| signature.get(16..)).collect(), rest))
 }
 
 #[cfg(test)]

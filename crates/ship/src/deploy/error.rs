@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use hoopy_base::size;
+use hoopy_trust::event_log::EventLogError;
 use hoopy_uki::manifest::ManifestError;
 
 use super::booted::error::BootedError;
@@ -108,6 +109,38 @@ pub enum DeployError {
         variable: &'static str,
         /// What is wrong.
         why: String,
+    },
+    /// Its firmware is not UEFI's, or shows no variables.
+    #[error("the firmware of {host} has no UEFI variables about Secure Boot")]
+    NoVariables {
+        /// The machine.
+        host: String,
+    },
+    /// A variable makes no sense.
+    #[error("the firmware of {host}: its variable {variable} cannot be read: {why}")]
+    Variable {
+        /// The machine.
+        host: String,
+        /// Which one.
+        variable: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// What it measured makes no sense.
+    #[error("the TPM's event log of {host} cannot be read: {source}")]
+    EventLog {
+        /// The machine.
+        host: String,
+        /// What is wrong.
+        source: EventLogError,
+    },
+    /// It did not take the keys.
+    #[error("the firmware of {host} did not accept the keys: {words}")]
+    NotEnrolled {
+        /// The machine.
+        host: String,
+        /// What was said.
+        words: String,
     },
     /// No EFI system partition.
     #[error("no EFI system partition with an image was found on {host}{}", detail(.words))]
@@ -297,6 +330,8 @@ impl DeployError {
         match kind {
             "user" => Self::NotRoot { host, user: words },
             "noesp" | "esp" => Self::NoEsp { host, words },
+            "firmware" => Self::NoVariables { host },
+            "enroll" => Self::NotEnrolled { host, words },
             "which" => Self::WhichEsp { host, places: words },
             "mount" => Self::Mount { host, words },
             "readonly" => Self::ReadOnly { host, words },

@@ -22,13 +22,13 @@ use super::ssh::{Call, Ssh};
 const FETCH: &str = include_str!("remote/fetch.sh");
 
 /// How much of each file is read for its headers: those of a unified kernel image end within a page or two.
-const HEAD: u64 = 8 << 10;
+pub(super) const HEAD: u64 = 8 << 10;
 
 /// An os-release has some hundred bytes.
 const MAX_OS_RELEASE: u64 = 64 << 10;
 
 /// Images are looked at up to this number; a partition with more holds something else.
-const MAX_IMAGES: usize = 64;
+pub(super) const MAX_IMAGES: usize = 64;
 
 /// An image on the machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -122,7 +122,11 @@ fn identity(os_release: &[u8]) -> Option<(String, String)> {
 }
 
 /// Bytes of files, as many as were asked for or none.
-fn fetch(ssh: &Ssh, machine: &Machine, wanted: &[(&str, Range<u64>)]) -> Result<Vec<Vec<u8>>, DeployError> {
+pub(super) fn fetch(
+    ssh: &Ssh,
+    machine: &Machine,
+    wanted: &[(&str, Range<u64>)],
+) -> Result<Vec<Vec<u8>>, DeployError> {
     fetch_until(None, ssh, machine, wanted)
 }
 

@@ -15,6 +15,7 @@ mod again;
 mod booted;
 mod delta;
 pub mod error;
+pub mod firmware;
 mod images;
 pub mod kexec;
 pub mod logs;
@@ -45,6 +46,7 @@ pub use error::DeployError;
 pub use images::{NewImage, RemoteImage};
 pub use machine::{Health, Machine, RemoteFile};
 pub use place::{NewSlot, Partition, SlotFile, Step, Steps};
+use ssh::Feed;
 pub use ssh::{Call, Limits, Ssh, SshConfig, SshError};
 pub use status::{Failure, Status, status};
 pub use wait::{BootResult, reboot, reboot_into, wait};
@@ -297,24 +299,7 @@ fn assemble(
     };
     let total = delta::sent(stretches);
     let (size, sha256) = new.map_or((0, String::new()), |new| (new.size, new.sha256.to_string()));
-    let variables = [
-        ("GIVEN", ""),
-        ("ESP", machine.esp.as_str()),
-        ("PLAN", &delta::lines(stretches)),
-        ("SENT", &total.to_string()),
-        ("PART", steps.part.as_deref().unwrap_or_default()),
-        ("SIZE", &size.to_string()),
-        ("SHA256", &sha256),
-        ("SLOT", steps.slot.as_ref().map_or("", |new| new.slot.directory())),
-        ("PARTS", steps.slot.as_ref().map_or("", |new| new.parts.as_str())),
-        ("FIRST", &steps.first.join("\n")),
-        ("STEPS", &steps.lines()),
-        ("STARTS", name),
-    ];
-    let script = match machine.card {
-        Some(_) => remote::card_script(&variables, &format!("{CARD}{ASSEMBLE}")),
-        None => script(&variables, ASSEMBLE),
-    };
+    let file = NewFile { size, sha256, plan: delta::lines(stretches), starts: name.to_owned() };
     let mut trouble = None;
     let mut feed = |out: &mut dyn Write| {
         let fed = new.map_or(Ok(()), |new| feed(new, stretches, total, out, observer));
@@ -323,18 +308,62 @@ fn assemble(
             fed.as_ref().err().filter(|e| e.kind() != io::ErrorKind::BrokenPipe).map(io::Error::to_string);
         fed
     };
-    // Written, read back and digested; the one before is copied and compared.
-    // What the machine says of its files is not to be trusted.
-    let copied = machine.files.iter().map(|file| file.size).max().unwrap_or(0).min(MAX_COPIED);
-    let patience = ssh.limits().medium(3 * (size + copied));
-    let call = Call { script: &script, limit: MAX_SAID, patience, until: None };
-    let said = ssh.run(&call, &mut feed)?;
+    let said = run_assembly(ssh, machine, steps, &file, total, &mut feed)?;
     observer.event(Event::Bytes(0, 0));
     if let (Some(trouble), Some(new)) = (trouble, new) {
         return Err(DeployError::Image { path: new.path.clone(), source: io::Error::other(trouble) });
     }
     let host = ssh.host();
-    remote::verdict(host, &String::from_utf8_lossy(&said), || DeployError::Short(host.to_owned()))
+    remote::verdict(host, &said, || DeployError::Short(host.to_owned()))
+}
+
+/// A file that is put together on the machine; empty where there is none.
+#[derive(Default)]
+struct NewFile {
+    /// In bytes.
+    size: u64,
+    /// Of all of it.
+    sha256: String,
+    /// Where its pieces come from, as `assemble.sh` wants it.
+    plan: String,
+    /// The image that the machine starts next; empty where that stays as it is.
+    starts: String,
+}
+
+/// Has the machine put a file together, of which `feed` sends so many bytes, and change names; what it says.
+fn run_assembly(
+    ssh: &Ssh,
+    machine: &Machine,
+    steps: &Steps,
+    file: &NewFile,
+    sent: u64,
+    feed: &mut Feed<'_>,
+) -> Result<String, DeployError> {
+    let variables = [
+        ("GIVEN", ""),
+        ("ESP", machine.esp.as_str()),
+        ("PLAN", file.plan.as_str()),
+        ("SENT", &sent.to_string()),
+        ("PART", steps.part.as_deref().unwrap_or_default()),
+        ("SIZE", &file.size.to_string()),
+        ("SHA256", &file.sha256),
+        ("SLOT", steps.slot.as_ref().map_or("", |new| new.slot.directory())),
+        ("PARTS", steps.slot.as_ref().map_or("", |new| new.parts.as_str())),
+        ("FIRST", &steps.first.join("\n")),
+        ("STEPS", &steps.lines()),
+        ("STARTS", &file.starts),
+    ];
+    let script = match machine.card {
+        Some(_) => remote::card_script(&variables, &format!("{CARD}{ASSEMBLE}")),
+        None => script(&variables, ASSEMBLE),
+    };
+    // Written, read back and digested; the one before is copied and compared.
+    // What the machine says of its files is not to be trusted.
+    let copied = machine.files.iter().map(|file| file.size).max().unwrap_or(0).min(MAX_COPIED);
+    let patience = ssh.limits().medium(3 * (file.size + copied));
+    let call = Call { script: &script, limit: MAX_SAID, patience, until: None };
+    let said = ssh.run(&call, feed)?;
+    Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
 /// Writes what is sent, in order.

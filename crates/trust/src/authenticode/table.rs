@@ -57,16 +57,15 @@ pub struct Attachment {
     pub tail: Vec<u8>,
 }
 
-/// Adds a signature to those that the program has. One by the same certificate is replaced, and so are those that
-/// are of other bytes than these: firmware would refuse them.
+/// Adds signatures to those that the program has, in this order. Those by the same certificates are replaced, and so are those
+/// that are of other bytes than these: firmware would refuse them.
 ///
 /// # Errors
 /// [`SignError`].
-pub fn attach(scan: &Scan, by: CertifiedSigner<'_>) -> Result<Attachment, SignError> {
-    let signature = sign(&scan.digest, by)?;
+pub fn attach(scan: &Scan, by: &[CertifiedSigner<'_>]) -> Result<Attachment, SignError> {
     let is_kept = |kind, body: &[u8]| match check(&scan.digest, body) {
         _ if kind != PKCS_SIGNED_DATA => true,
-        Ok(found) => found.signer() != by.certificate(),
+        Ok(found) => by.iter().all(|by| found.signer() != by.certificate()),
         Err(Refusal::OtherProgram { .. }) => false,
         Err(Refusal::Malformed(_) | Refusal::Unsupported(_) | Refusal::Forged { .. }) => true,
     };
@@ -74,7 +73,9 @@ pub fn attach(scan: &Scan, by: CertifiedSigner<'_>) -> Result<Attachment, SignEr
     for (kind, body) in bodies(&scan.table).filter(|(kind, body)| is_kept(*kind, body)) {
         entry(&mut table, kind, body);
     }
-    entry(&mut table, PKCS_SIGNED_DATA, &signature);
+    for by in by {
+        entry(&mut table, PKCS_SIGNED_DATA, &sign(&scan.digest, *by)?);
+    }
     finish(scan, &table)
 }
 

@@ -91,8 +91,27 @@ pub fn verify(scan: &Scan) -> Vec<Result<Signature, Refusal>> {
         .collect()
 }
 
+/// The signatures in the table of a program that is elsewhere, each with the digest that it is of. That they are of that program is
+/// not checked.
+pub fn unbound(table: &[u8]) -> Vec<(Signature, ProgramDigest)> {
+    bodies(table).filter(|(kind, _)| *kind == 2).filter_map(|(_, body)| read(body).ok()).collect()
+}
+
 /// Checks one: `body` is a PKCS #7 `ContentInfo`, maybe with padding behind it.
 pub(super) fn check(digest: &ProgramDigest, body: &[u8]) -> Result<Signature, Refusal> {
+    let (signature, expected) = read(body)?;
+    if expected != *digest {
+        return Err(Refusal::OtherProgram {
+            signer: signature.signer.subject(),
+            expected: HEXLOWER.encode(&expected),
+            found: HEXLOWER.encode(digest),
+        });
+    }
+    Ok(signature)
+}
+
+/// A signature that its signer made, and of which digest.
+fn read(body: &[u8]) -> Result<(Signature, ProgramDigest), Refusal> {
     // Read, not `from_der`: some tools count the padding behind it as a part of it.
     let mut reader = SliceReader::new(body).map_err(malformed)?;
     let info = ContentInfo::decode(&mut reader).map_err(malformed)?;
@@ -106,14 +125,7 @@ pub(super) fn check(digest: &ProgramDigest, body: &[u8]) -> Result<Signature, Re
     let content = content(&signed)?;
     check_signer(&content, signer_info, &signer)?;
     let expected = program_digest(content.value())?;
-    if expected != *digest {
-        return Err(Refusal::OtherProgram {
-            signer: signer.subject(),
-            expected: HEXLOWER.encode(&expected),
-            found: HEXLOWER.encode(digest),
-        });
-    }
-    Ok(Signature { signer, others })
+    Ok((Signature { signer, others }, expected))
 }
 
 fn certificates(signed: &SignedData) -> Vec<Certificate> {

@@ -1,12 +1,8 @@
 //! Signature lists: certificates and digests, each with who put it there.
 //!
-//! ```text
-//! list   type GUID | list size u32 | header size u32 | entry size u32 | header | entry*
-//! entry  owner GUID | certificate, or digest
-//! ```
-//!
-//! Entries of a list have one size, so each certificate has a list of its own. GUIDs are mixed-endian.
+//! `hoopy_boot::signature_lists` cuts them, for the machine as well. Entries of a list have one size, so each certificate has a list of its own. GUIDs are mixed-endian.
 
+use hoopy_boot::signature_lists::{self, Fault, HEADER_LEN, List};
 use uuid::Uuid;
 
 use crate::certificate::Certificate;
@@ -16,13 +12,10 @@ use crate::certificate::Certificate;
 pub const OWNER: Uuid = Uuid::from_u128(0xf0a4bd9c_5b5c_4f3e_8d4e_3a1c6f686f70);
 
 /// `EFI_CERT_X509_GUID`
-const X509: Uuid = Uuid::from_u128(0xa5c059a1_94e4_4aa7_87b5_ab155c2bf072);
+const X509: Uuid = Uuid::from_bytes_le(signature_lists::X509);
 
 /// `EFI_CERT_SHA256_GUID`
 const SHA256: Uuid = Uuid::from_u128(0xc1c41626_504c_4092_aca9_41f936934328);
-
-/// Three sizes behind the type.
-const HEADER_LEN: usize = 28;
 
 /// The most lists that are read: a dbx of today has two, a db some five.
 pub const MAX_LISTS: usize = 256;
@@ -155,22 +148,20 @@ impl SignatureLists {
 /// Reads the list at the start of `rest`; gives its length.
 fn list(rest: &[u8], offset: usize, entries: &mut Vec<Entry>) -> Result<usize, ListError> {
     let left = rest.len();
-    let truncated = || ListError::Truncated { offset, left };
-    let kind = guid(rest).ok_or_else(truncated)?;
-    let size = |at: usize| rest.get(at..)?.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes));
-    let sizes = size(16).zip(size(20)).zip(size(24));
-    let ((list, header), entry) = sizes.ok_or_else(truncated)?;
-    let wrong = || ListError::Sizes { offset, list, header, entry, left };
-    let body = rest.get(HEADER_LEN..list as usize).and_then(|body| body.get(header as usize..));
-    let body = body.filter(|body| entry > 16 && body.len() % entry as usize == 0).ok_or_else(wrong)?;
-    if entries.len() + body.len() / entry as usize > MAX_ENTRIES {
+    let (list, behind) = List::first(rest).map_err(|fault| match fault {
+        Fault::Truncated => ListError::Truncated { offset, left },
+        Fault::Sizes { list, header, entry } => ListError::Sizes { offset, list, header, entry, left },
+    })?;
+    if entries.len() + list.len() > MAX_ENTRIES {
         return Err(ListError::TooMany);
     }
-    for bytes in body.chunks_exact(entry as usize) {
-        let (owner, data) = guid(bytes).zip(bytes.get(16..)).ok_or_else(wrong)?;
-        entries.push(Entry { owner, kind: entry_kind(kind, data), data: data.to_vec() });
-    }
-    Ok(list as usize)
+    let kind = Uuid::from_bytes_le(list.kind);
+    entries.extend(list.entries().map(|(owner, data)| Entry {
+        owner: Uuid::from_bytes_le(owner),
+        kind: entry_kind(kind, data),
+        data: data.to_vec(),
+    }));
+    Ok(left - behind.len())
 }
 
 fn entry_kind(list: Uuid, data: &[u8]) -> EntryKind {
@@ -186,10 +177,6 @@ fn entry_kind(list: Uuid, data: &[u8]) -> EntryKind {
         },
         other => EntryKind::Other(other),
     }
-}
-
-fn guid(bytes: &[u8]) -> Option<Uuid> {
-    bytes.first_chunk::<16>().map(|bytes| Uuid::from_bytes_le(*bytes))
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ pub fn scan(program: &[u8]) -> Scan {
 }
 
 pub fn signed(program: &[u8], by: &Pair) -> Vec<u8> {
-    let attachment = attach(&scan(program), by.signer()).unwrap();
+    let attachment = attach(&scan(program), &[by.signer()]).unwrap();
     let mut signed = Vec::new();
     attachment.write(&mut Cursor::new(program), &mut signed).unwrap();
     signed

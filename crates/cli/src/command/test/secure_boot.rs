@@ -26,7 +26,7 @@ impl Prepared {
                 .hint("make them with `hoopy keys new`, and sign the lists with `hoopy keys enroll`")
         };
         let signer = signing::image_signer(&target.system)?.ok_or_else(none)?;
-        signer.certificate().ok_or_else(none)?;
+        signer.certificates().next().ok_or_else(none)?;
         let dir = tempfile::Builder::new().prefix("hoopy-test-").tempdir_in(&settings.temp);
         let dir = dir.context(format!("cannot make a directory in {}", settings.temp.display()))?;
         let name = settings.image.file_name().unwrap_or_default();

@@ -11,7 +11,7 @@ use super::found::{Found, Partition};
 use super::{DIRECTORIES, KEEP, known, prepare};
 use crate::choice::Choice;
 use crate::machine::Machine;
-use crate::power::{Plug, Treated};
+use crate::power::{Hardware, Plug, Treated};
 use crate::random::Random;
 
 /// Between two looks at the console.
@@ -71,7 +71,7 @@ fn a_plug_pulled_during_the_first_copy_or_a_backup_loses_nothing() {
 fn during_the_first_copy(machine: &Machine, choice: &Choice, random: &mut Random) -> Duration {
     let log = machine.home.path("console-cut.log");
     let _ = fs::remove_file(&log);
-    let plug = Plug::new(choice.arch, machine.disk(), &Treated::Plainly, log.clone());
+    let plug = Plug::new(choice.arch, machine.disk(), &Treated::Plainly, &Hardware::default(), log.clone());
     let begun = Instant::now();
     let said = || fs::read(&log).is_ok_and(|said| memchr::memmem::find(&said, b"Binding state").is_some());
     while !said() && begun.elapsed() < LONGEST {

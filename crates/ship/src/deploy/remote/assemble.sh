@@ -8,7 +8,7 @@
 # FIRST   files to remove before, a line each
 # STEPS   lines: `copy FROM TO`, `move FROM TO`, `remove FILE`, or `stage SLOT IMAGE` and
 #         `back SLOT` of a card (boot's pi.sh), to do once the new file is whole and on the disk
-# STARTS  the image that the machine starts next, which its agent tells until then
+# STARTS  the image that the machine starts next, which its agent tells until then; empty where that stays as it is
 #
 # Until STEPS, nothing that could be started is touched but FIRST; each step leaves something that can be started.
 
@@ -134,6 +134,6 @@ done <"$DIR/steps"
 sync
 finish
 mkdir -p $RUN
-printf '%s\n' "$STARTS" >$RUN/staged.new && mv $RUN/staged.new $RUN/staged
+[ -z "$STARTS" ] || { printf '%s\n' "$STARTS" >$RUN/staged.new && mv $RUN/staged.new $RUN/staged; }
 trap '' EXIT
 echo "done"
