@@ -322,6 +322,24 @@ fn rollback_goes_back_and_forth_on_single() {
 }
 
 #[test]
+fn the_temporary_name_of_an_image_that_a_power_cut_left_is_not_removed() {
+    let far = Remote::new("ab");
+    let [one, two, three] = ["1", "2", "3"].map(|v| far.image(v, &segments(10)).1);
+    let part = "EFI/Linux/hoopy-new.part";
+    let files: [(&str, &[u8]); 4] =
+        [(EFI, &loader()), ("EFI/Linux/s-1.efi", &one), ("EFI/Linux/s-2+3.efi", &two), (part, &two)];
+    far.lay("s-1", &files);
+    let path = far.home.path("s-3.efi");
+    far.ok(&["-C", "s", "deploy", "--image", path.to_str().unwrap()]);
+    assert!(far.read("EFI/Linux/hoopy-1.left") == two && far.read("EFI/Linux/s-2+3.efi") == two);
+    assert!(far.read("EFI/Linux/s-3+3.efi") == three);
+    // What was never renamed goes.
+    far.lay("s-1", &[(EFI, &loader()), ("EFI/Linux/s-1.efi", &one), (part, &two)]);
+    far.ok(&["-C", "s", "deploy", "--image", path.to_str().unwrap()]);
+    assert_eq!(far.files(), [EFI, "EFI/Linux/s-1.efi", "EFI/Linux/s-3+3.efi"]);
+}
+
+#[test]
 fn status_tells_what_runs_and_what_is_next_and_rollback_takes_it_back() {
     let far = Remote::new("ab");
     let [one, two] = ["1", "2"].map(|v| far.image(v, &segments(10)).1);

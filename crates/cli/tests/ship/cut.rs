@@ -114,6 +114,33 @@ pub fn a_plug_pulled_at_any_instant_leaves_an_image_to_start(machine: &mut Machi
     machine.say(&format!("seed {}: {during} cuts came before the switch, {after} after it", choice.seed));
 }
 
+/// A rename of FAT is several writes: between two of them the new image has its own name and the temporary one, and a deploy
+/// that removed the latter would free the image's clusters, and write the next image into them.
+pub fn a_second_name_that_a_power_cut_left_takes_nothing_from_its_image(machine: &mut Machine, _: &Choice) {
+    machine.set("root/etc/motd", "first\n", 0o644);
+    let first = machine.build();
+    succeeds(machine.command("deploy", &["--quiet", "--reboot"]), "deploy");
+    machine.is_well();
+    machine.kill();
+    let digests = machine.esp().images();
+    let (file, _) = digests.iter().find(|(_, digest)| **digest == first.digest).unwrap();
+    let (dir, name) = file.rsplit_once('/').unwrap();
+    machine.esp().add_name(dir, name, "hoopy-new.part");
+    machine.start();
+    machine.is_well();
+    machine.set("root/etc/motd", "second\n", 0o644);
+    let second = machine.build();
+    succeeds(machine.command("deploy", &["--quiet"]), "deploy");
+    let images = machine.esp().images();
+    for image in [&first, &second] {
+        assert!(images.values().any(|digest| *digest == image.digest), "{} is whole: {images:?}", image.name);
+    }
+    assert!(machine.esp().names(dir).contains(&"hoopy-1.left".to_owned()));
+    succeeds(machine.command("deploy", &["--quiet", "--reboot"]), "reboot");
+    machine.is_well();
+    assert_eq!(machine.runs(), second.name);
+}
+
 /// What a deploy takes, ssh and all, on this machine today.
 fn undisturbed(machine: &Machine) -> Course {
     let begun = Instant::now();

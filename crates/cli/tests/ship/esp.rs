@@ -116,6 +116,35 @@ impl Esp {
         assert!(copied.success(), "{path}");
     }
 
+    /// Gives a file a second name in its directory, for the same clusters: what a power cut in the middle of a rename can
+    /// leave. The machine must be off.
+    pub fn add_name(&self, dir: &str, file: &str, second: &str) {
+        self.put(&format!("{dir}/{second}"), 1);
+        let disk = File::options().read(true).write(true).open(&self.0).unwrap();
+        let (first, size) = self.geometry(&disk);
+        let starts = |name: &str| self.clusters(&format!("{dir}/{name}"))[0].start;
+        let (of_file, of_second) = (starts(file), starts(second));
+        // Bytes 20 and 26 have the halves of the first cluster's number, 28 the size (Microsoft's FAT specification).
+        let mut entries = Vec::new();
+        for cluster in self.clusters(dir).into_iter().flatten() {
+            let at = first + (cluster - 2) * size;
+            for at in (at..at + size).step_by(32) {
+                let mut entry = [0; 32];
+                disk.read_exact_at(&mut entry, at).unwrap();
+                let half = |at: usize| u64::from(u16::from_le_bytes([entry[at], entry[at + 1]]));
+                let is_file = entry[11] & 0x18 == 0 && !matches!(entry[0], 0 | 0xE5 | b'.');
+                entries.extend(is_file.then_some((half(20) << 16 | half(26), at, entry)));
+            }
+        }
+        let entry = |cluster| entries.iter().find(|(number, ..)| *number == cluster).unwrap();
+        let (_, _, from) = entry(of_file);
+        let (_, at, mut to) = *entry(of_second);
+        for field in [20..22, 26..32] {
+            to[field.clone()].copy_from_slice(&from[field]);
+        }
+        disk.write_all_at(&to, at).unwrap();
+    }
+
     /// Removes a file. The machine must be off.
     pub fn remove(&self, path: &str) {
         assert!(self.tool("mdel").arg(format!("::{path}")).status().unwrap().success(), "{path}");

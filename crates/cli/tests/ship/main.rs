@@ -104,6 +104,12 @@ const SCENARIOS: &[Scenario] = &[
     scenario!(falls::an_image_that_hangs_is_fallen_back_from, ["ab"], Long, Up),
     scenario!(writes::every_sector_that_is_written_leaves_an_image_to_start, ["ab", "single"], Long, Any),
     scenario!(cut::a_network_that_is_cut_is_told_and_the_deploy_can_be_run_again, ["ab", "single"], Long, Up),
+    scenario!(
+        cut::a_second_name_that_a_power_cut_left_takes_nothing_from_its_image,
+        ["ab", "single"],
+        Long,
+        Up
+    ),
     scenario!(cut::a_plug_pulled_at_any_instant_leaves_an_image_to_start, ["ab"], Short, Up),
     scenario!(cut::a_plug_pulled_at_any_instant_leaves_an_image_to_start, ["single"], Long, Up),
 ];

@@ -90,6 +90,32 @@ step() {
 	echo "did $1 $2"
 }
 
+# Removes what an earlier deploy left. A power cut in the middle of a rename can leave both names for the same clusters
+# (fs/fat/namei_vfat.c): to remove either frees those of the image. The temporary name stays then, as one that nothing uses.
+clean() {
+	for file in $BOOT_DIR/hoopy-*.part $LINUX_DIR/hoopy-*.part; do
+		[ -f "$file" ] || continue
+		if is_second_name "$file"; then
+			count=1
+			while [ -e "${file%/*}/hoopy-$count.left" ]; do count=$((count + 1)); done
+			mv "$file" "${file%/*}/hoopy-$count.left"
+		else
+			rm -f "$file"
+		fi
+	done
+}
+
+# Whether what $1 was to become is there with the same bytes. A copy that was not renamed yet never has those.
+is_second_name() {
+	case $1 in *-old.part) set -- "$1" "${1%/*}"/*.OLD ;; *) set -- "$1" "${1%/*}"/*.EFI "${1%/*}"/*.efi ;; esac
+	part=$1
+	shift
+	for image; do
+		[ "$(stat -c %s "$image" 2>/dev/null)" = "$(stat -c %s "$part")" ] && cmp -s "$part" "$image" && return
+	done
+	return 1
+}
+
 receive
 open_esp rw
 cd "$AT" || no esp "$AT"
@@ -99,8 +125,8 @@ finish() {
 	[ -z "$SYNC" ] || mount -o remount,rw,async "$POINT" 2>/dev/null
 	leave
 }
+clean
 trap finish EXIT
-rm -f $BOOT_DIR/hoopy-*.part $LINUX_DIR/hoopy-*.part
 # What a power cut left of a rename: a name without a file.
 for file in $BOOT_DIR/BOOT*.OLD $LINUX_DIR/*.efi; do
 	[ ! -f "$file" ] || [ -s "$file" ] || rm -f "$file"
