@@ -4,6 +4,7 @@ use hoopy_apk::index::IndexError;
 use hoopy_apk::signature::SignatureError;
 use hoopy_base::arch::Arch;
 use hoopy_base::size::BadSize;
+use hoopy_boot::layout::Layout;
 use hoopy_build::check::CheckError;
 use hoopy_build::config::ConfigError;
 use hoopy_build::config::edit::EditError;
@@ -215,7 +216,10 @@ impl Classify for ImageError {
     fn class(&self) -> Class {
         match self {
             Self::NoKernel | Self::TwoKernels(_) | Self::Codec { .. } => System.into(),
-            Self::NoDeviceTrees | Self::PackedKernel(_) => {
+            Self::PackedKernel { layout: Layout::Extlinux, .. } => System.hint(
+                "set `layout = \"ab\"` in hoopy.toml: U-Boot starts EFI programs, systemd-boot among them",
+            ),
+            Self::NoDeviceTrees | Self::PackedKernel { .. } => {
                 System.hint("take `linux-rpi` in `packages`, and no other kernel")
             }
             Self::CommandLine(_) => {

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hoopy_boot::pi::firmware::{BOARDS, Started, start};
-use hoopy_boot::pi::{SlotName, config};
+use hoopy_boot::pair::SlotName;
+use hoopy_boot::pi::config;
 use hoopy_testkit::{Home, soon};
 
 /// Generous: emulation on a busy machine.
