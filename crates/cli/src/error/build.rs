@@ -307,6 +307,7 @@ impl Classify for InitError {
         match self {
             Self::Exists(_) => Failed.hint("name another directory, or remove the file"),
             Self::NoTemplate(_) => Usage.into(),
+            Self::OtherArch { .. } => Usage.hint("leave out --arch"),
             Self::NotAKey(_) => {
                 Usage.hint("make a key with `ssh-keygen -t ed25519`, and give the file that ends in .pub")
             }
