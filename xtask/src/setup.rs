@@ -30,6 +30,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("/usr/bin/swtpm", "swtpm"),
     ("/usr/bin/tpm2", "tpm2-tools"),
     ("/usr/bin/mtype", "mtools"),
+    ("/usr/bin/syslinux", "syslinux"),
     ("/usr/sbin/fsck.vfat", "dosfstools"),
     ("/usr/sbin/mkfs.ext4", "e2fsprogs"),
     ("/usr/sbin/mkfs.btrfs", "btrfs-progs"),

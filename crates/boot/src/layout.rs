@@ -19,6 +19,8 @@ pub enum Layout {
     Ab,
     /// The card of a Raspberry Pi, with two directories and images that are tried once ([`pi`](crate::pi)).
     Pi,
+    /// The same for a PC with a BIOS, or a board with U-Boot ([`extlinux`](crate::extlinux)).
+    Extlinux,
 }
 
 impl Layout {
@@ -26,7 +28,15 @@ impl Layout {
     pub const fn has_trials(self) -> bool {
         match self {
             Self::Single => false,
-            Self::Ab | Self::Pi => true,
+            Self::Ab | Self::Pi | Self::Extlinux => true,
+        }
+    }
+
+    /// Whether images lie in two directories, each whole and in its parts ([`pair`](crate::pair)).
+    pub const fn has_pair(self) -> bool {
+        match self {
+            Self::Single | Self::Ab => false,
+            Self::Pi | Self::Extlinux => true,
         }
     }
 }
@@ -37,6 +47,7 @@ impl fmt::Display for Layout {
             Self::Single => "single",
             Self::Ab => "ab",
             Self::Pi => "pi",
+            Self::Extlinux => "extlinux",
         })
     }
 }

@@ -2,9 +2,11 @@
 //! Nothing here builds or ships anything, so that programs on the machine can use it.
 
 pub mod drift;
+pub mod extlinux;
 pub mod layout;
 pub mod monitor;
 pub mod os_release;
+pub mod pair;
 pub mod pi;
 pub mod release;
 pub mod secrets;

@@ -6,15 +6,17 @@
 //! Root gets a random password for the console, of which only the hash is written. Where the owner gives a public key, the
 //! machine runs an SSH server that takes that key and no password.
 
+mod hardware;
+mod made;
 mod password;
 mod template;
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;
+
+pub use hardware::Hardware;
 
 /// Stands for the serial port.
 const CONSOLE: &str = "@CONSOLE@";
@@ -36,18 +38,6 @@ const MAX_LABEL: usize = 63;
 
 /// The template without a directory of its own in `examples/`.
 const MINIMAL: &str = "minimal";
-
-/// The line of `packages` with the kernel of virtual machines.
-const KERNEL: &str = "linux-virt";
-
-/// The same lines for real ones.
-const METAL: &str = "\
-linux-lts
-# Firmware that its hardware needs, as linux-firmware-i915 (`hoopy search linux-firmware` finds them), in place of this
-linux-firmware-none
-# Corrections for its processor: one of intel-ucode and amd-ucode
-# intel-ucode
-";
 
 /// Each file, its mode and its text.
 const FILES: [(&str, u32, &str); 9] = [
@@ -89,6 +79,14 @@ pub enum InitError {
     /// There is no such template.
     #[error("no template is called {0:?}: expected one of {names}", names = templates().join(", "))]
     NoTemplate(String),
+    /// The hardware has another one.
+    #[error("wrong architecture: expected {expected}, which that hardware is, found {found}")]
+    OtherArch {
+        /// That of the hardware.
+        expected: Arch,
+        /// As asked for.
+        found: Arch,
+    },
     /// What was given as a public key is none.
     #[error("the key: expected lines like `ssh-ed25519 AAAA... name`, found {0}")]
     NotAKey(&'static str),
@@ -118,15 +116,6 @@ pub struct Wanted<'a> {
     pub keys: Option<&'a str>,
 }
 
-/// What a system runs on: it decides on the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hardware {
-    /// A virtual machine.
-    Vm,
-    /// Real hardware.
-    Metal,
-}
-
 /// A file that is to be written: its path, mode and text.
 type File = (String, u32, String);
 
@@ -149,6 +138,9 @@ pub fn templates() -> Vec<&'static str> {
 /// # Errors
 /// [`InitError::Exists`] where the directory has any of the files; whatever the error, nothing half-written is left.
 pub fn init(dir: &Path, wanted: &Wanted<'_>) -> Result<Written, InitError> {
+    if let Some(expected) = wanted.hardware.arch().filter(|expected| *expected != wanted.arch) {
+        return Err(InitError::OtherArch { expected, found: wanted.arch });
+    }
     let keys = wanted.keys.map(public_keys).transpose()?;
     let (password, hash) = password::new().map_err(InitError::Password)?;
     let name = name(dir);
@@ -161,19 +153,14 @@ pub fn init(dir: &Path, wanted: &Wanted<'_>) -> Result<Written, InitError> {
         None if wanted.template == MINIMAL => minimal(&writing),
         None => return Err(InitError::NoTemplate(wanted.template.to_owned())),
     };
-    for (path, _, text) in &mut files {
-        match path.as_str() {
-            "packages" if wanted.hardware == Hardware::Metal => {
-                *text = text.replace(&format!("\n{KERNEL}\n"), &format!("\n{METAL}"));
-            }
-            // The commands that come next take no --arch
-            "hoopy.toml" if Arch::host() != Some(wanted.arch) => {
-                *text = template::with_arch(text, wanted.arch);
-            }
-            _ => {}
+    wanted.hardware.adapt(&mut files);
+    // The commands that come next take no --arch
+    for (_, _, text) in files.iter_mut().filter(|(path, ..)| path == "hoopy.toml") {
+        if Arch::host() != Some(wanted.arch) {
+            *text = template::with_arch(text, wanted.arch);
         }
     }
-    write(dir, &files)?;
+    made::write(dir, &files)?;
     Ok(Written { files: files.iter().map(|(path, ..)| dir.join(path)).collect(), password })
 }
 
@@ -188,20 +175,6 @@ fn minimal(writing: &Writing<'_>) -> Vec<File> {
         ((*path).to_owned(), *mode, text.replace(NAME, writing.name).replace(HASH, writing.hash))
     };
     FILES.iter().chain(ssh).map(file).collect()
-}
-
-/// Writes all of them, or none.
-fn write(dir: &Path, files: &[File]) -> Result<(), InitError> {
-    let paths = || files.iter().map(|(path, ..)| dir.join(path));
-    if let Some(there) = paths().find(|path| path.symlink_metadata().is_ok()) {
-        return Err(InitError::Exists(there));
-    }
-    let mut made = Made::default();
-    for (path, (_, mode, text)) in paths().zip(files) {
-        made.file(&path, *mode, text).map_err(|source| InitError::Io { path, source })?;
-    }
-    made.keep();
-    Ok(())
 }
 
 /// The lines of an OpenSSH public key file (sshd(8), AUTHORIZED_KEYS). Above all no private key, which begins like a letter.
@@ -233,53 +206,11 @@ fn name(dir: &Path) -> String {
     if name.is_empty() { DEFAULT_NAME.to_owned() } else { name.to_owned() }
 }
 
-/// What was made so far, and is taken back unless it is kept.
-#[derive(Default)]
-struct Made {
-    dirs: Vec<PathBuf>,
-    files: Vec<PathBuf>,
-}
-
-impl Made {
-    fn file(&mut self, path: &Path, mode: u32, text: &str) -> io::Result<()> {
-        self.parents(path)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-        self.files.push(path.to_owned());
-        file.write_all(text.as_bytes())
-    }
-
-    fn parents(&mut self, path: &Path) -> io::Result<()> {
-        let missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
-        let mut missing: Vec<&Path> = path.ancestors().skip(1).take_while(missing).collect();
-        missing.reverse();
-        for dir in missing {
-            fs::create_dir(dir)?;
-            self.dirs.push(dir.to_owned());
-        }
-        Ok(())
-    }
-
-    fn keep(mut self) {
-        self.files.clear();
-        self.dirs.clear();
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        // The error that led here is the one to tell; a directory that somebody put something into stays.
-        for file in &self.files {
-            let _ = fs::remove_file(file);
-        }
-        for dir in self.dirs.iter().rev() {
-            let _ = fs::remove_dir(dir);
-        }
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::check;
     use crate::config::{Overrides, System};
@@ -291,13 +222,14 @@ mod tests {
 
     fn kinds() -> impl Iterator<Item = Wanted<'static>> {
         let keys = [None, Some("ssh-ed25519 AAAAC3Nz me@here\n")];
-        let hardware = [Hardware::Vm, Hardware::Metal];
-        templates().into_iter().flat_map(move |template| {
+        let hardware = [Hardware::Vm, Hardware::Metal, Hardware::Pi];
+        let all = templates().into_iter().flat_map(move |template| {
             Arch::ALL.into_iter().flat_map(move |arch| {
                 keys.into_iter()
                     .flat_map(move |keys| hardware.map(|hardware| Wanted { arch, template, hardware, keys }))
             })
-        })
+        });
+        all.filter(|wanted| wanted.hardware.arch().is_none_or(|arch| arch == wanted.arch))
     }
 
     #[test]
@@ -313,8 +245,9 @@ mod tests {
             assert!(findings.is_empty(), "{wanted:?}: {findings:?}");
             let packages = fs::read_to_string(dir.join("packages")).unwrap();
             let kernel = |name: &str| packages.lines().any(|line| line == name);
-            let is_metal = wanted.hardware == Hardware::Metal;
-            assert_eq!((kernel("linux-lts"), kernel("linux-virt")), (is_metal, !is_metal), "{packages}");
+            let kernels = ["linux-virt", "linux-lts", "linux-rpi"].map(kernel);
+            let expected = [Hardware::Vm, Hardware::Metal, Hardware::Pi].map(|one| one == wanted.hardware);
+            assert_eq!(kernels, expected, "{packages}");
         }
     }
 
@@ -337,6 +270,28 @@ mod tests {
         assert!(!all_text(&written.files).contains(&written.password));
         let mode = dir.join("root/usr/local/sbin/nas-array").metadata().unwrap();
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o755);
+    }
+
+    #[test]
+    fn a_raspberry_pi_gets_its_layout_its_architecture_and_a_login_on_its_serial_port() {
+        for template in templates() {
+            let home = tempfile::tempdir().unwrap();
+            let dir = home.path().join("attic");
+            let wanted = Wanted { arch: Arch::Aarch64, template, hardware: Hardware::Pi, keys: None };
+            super::init(&dir, &wanted).unwrap();
+            let read = |file: &str| fs::read_to_string(dir.join(file)).unwrap();
+            let toml = read("hoopy.toml");
+            let once = |line: &str| toml.lines().filter(|found| *found == line).count() == 1;
+            assert!(once("layout = \"pi\"") && once("arch = \"aarch64\""), "{toml}");
+            assert!(once("cmdline = \"console=tty1 console=serial0,115200\""), "{toml}");
+            assert!(!toml.contains("systemd-boot"), "{toml}");
+            assert!(read("root/etc/inittab").contains("\n::respawn:/sbin/getty -L 115200 console vt100\n"));
+            assert!(!read("root/etc/inittab").contains("ttyAMA0"));
+        }
+        let home = tempfile::tempdir().unwrap();
+        let wanted = Wanted { arch: Arch::X86_64, template: MINIMAL, hardware: Hardware::Pi, keys: None };
+        let error = super::init(home.path(), &wanted).unwrap_err().to_string();
+        assert!(error.contains("expected aarch64") && error.contains("found x86_64"), "{error}");
     }
 
     #[test]

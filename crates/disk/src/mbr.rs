@@ -7,6 +7,8 @@
 //! 510  55 AA
 //! ```
 //!
+//! In front of them is room for what a BIOS starts: [`CODE`], where a disk is to be started by one.
+//!
 //! The old geometry says nothing of a card, so its fields hold what stands for "further on than they can say".
 
 use std::fs::File;
@@ -72,6 +74,45 @@ pub fn write(out: &File, table: &Table) -> Result<(), MbrError> {
     Ok(())
 }
 
+/// What a BIOS loads to 0x7C00 and runs, with the disk's number in DL. It moves to 0x600, looks for the entry that is marked as
+/// active, loads that partition's first sector to 0x7C00 in its place, and runs that, with the entry in SI, which is how a
+/// boot sector learns where it lies. Where there is none, or it cannot be read, the BIOS goes on with the next disk.
+const CODE: [u8; 90] = [
+    0xfa, // cli
+    0x31, 0xc0, 0x8e, 0xd0, // SS = 0
+    0xbc, 0x00, 0x7c, // SP = 0x7C00
+    0x8e, 0xd8, 0x8e, 0xc0, // DS = ES = 0
+    0xfb, 0xfc, // sti, cld
+    0x89, 0xe6, 0xbf, 0x00, 0x06, 0xb9, 0x00, 0x01, 0xf3, 0xa5, // 256 words from SP to 0x600
+    0xea, 0x1d, 0x06, 0x00, 0x00, // on there
+    0xbe, 0xbe, 0x07, 0xb9, 0x04, 0x00, // SI = the first of four entries
+    0x80, 0x3c, 0x80, 0x74, 0x07, // active: go on below
+    0x83, 0xc6, 0x10, 0xe2, 0xf6, // the next entry
+    0xcd, 0x18, // int 18h: the next disk
+    0x89, 0xf7, // DI = the entry
+    0x66, 0x6a, 0x00, 0x66, 0xff, 0x74, 0x08, // push 0 and its first sector,
+    0x6a, 0x00, 0x68, 0x00, 0x7c, // the address 0:7C00,
+    0x6a, 0x01, 0x6a, 0x10, // one sector, and that these are 16 bytes
+    0x89, 0xe6, 0xb4, 0x42, 0xcd, 0x13, // int 13h, AH = 42h: read
+    0x72, 0x0f, // failed: the end
+    0x81, 0x3e, 0xfe, 0x7d, 0x55, 0xaa, 0x75, 0x07, // no boot sector: the end
+    0x89, 0xfe, // SI = the entry
+    0xea, 0x00, 0x7c, 0x00, 0x00, // run it
+    0xcd, 0x18, // int 18h
+];
+
+/// Where the first entry begins, with its flags.
+const FIRST: u64 = 446;
+
+/// Has a BIOS start the first partition of the disk, whose table [`write`] wrote.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn make_bootable(out: &File) -> io::Result<()> {
+    out.write_all_at(&CODE, 0)?;
+    out.write_all_at(&[0x80], FIRST)
+}
+
 fn kind(kind: Guid) -> u8 {
     match kind {
         EFI_SYSTEM => FAT32,
@@ -124,6 +165,24 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
+    }
+
+    #[test]
+    fn the_first_partition_of_a_bootable_disk_is_marked_and_the_table_stays() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let table = table(2, 32 << 20);
+        file.as_file().set_len(table.size).unwrap();
+        write(file.as_file(), &table).unwrap();
+        make_bootable(file.as_file()).unwrap();
+        let mut sector = [0; 512];
+        file.as_file().read_exact_at(&mut sector, 0).unwrap();
+        let flags = [446, 462].map(|at| sector.get(at).copied());
+        assert_eq!(flags, [Some(0x80), Some(0)]);
+        assert_eq!(
+            sector.get(440..444),
+            Some(&[0x78, 0x56, 0x34, 0x12][..]),
+            "the code leaves the disk's number"
+        );
     }
 
     #[test]

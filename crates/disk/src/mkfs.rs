@@ -13,7 +13,7 @@ use super::fstab::{Mount, Spec};
 use super::gpt::{self, Guid};
 
 /// The one time of a new filesystem: 1 January 1980, where FAT's clock starts.
-pub(crate) const TIME: &str = "315532800";
+pub const TIME: &str = "315532800";
 
 /// How a filesystem is made.
 #[derive(Debug, Clone, Copy)]

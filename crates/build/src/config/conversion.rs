@@ -179,14 +179,14 @@ impl Conversion<'_> {
                 Err(self.value("arch", message))
             }
             (Layout::Pi, _) => Ok(Some(Arch::Aarch64)),
-            (Layout::Single | Layout::Ab, written) => Ok(written),
+            (Layout::Single | Layout::Ab | Layout::Extlinux, written) => Ok(written),
         }
     }
 
     /// Firmware that starts the image itself shows no menu of hoopy's.
     fn menu(&self, written: Option<u16>, layout: Layout) -> Result<u16, ConfigError> {
         match (written, layout) {
-            (Some(seconds @ 1..), Layout::Single | Layout::Pi) => {
+            (Some(seconds @ 1..), Layout::Single | Layout::Pi | Layout::Extlinux) => {
                 let message = format!(
                     "{seconds} seconds with `layout = \"{layout}\"`: expected `layout = \"ab\"`, which has a menu"
                 );

@@ -30,7 +30,7 @@ pub struct HoopyToml {
     /// A directory with public keys (PEM) to trust instead of Alpine's. Default: `keys/` where it is.
     pub keys: Option<String>,
     /// Kernel arguments. In front of them come `rdinit=/usr/libexec/hoopy/init` where no `rdinit=` is given, and, with
-    /// `layout = "ab"` or `"pi"`, `panic=10` where no `panic=` is. The kernel takes 2,047 bytes in all.
+    /// a `layout` other than `"single"`, `panic=10` where no `panic=` is. The kernel takes 2,047 bytes in all.
     pub cmdline: Option<String>,
     /// The machine's memory, as `512M` or `4G`: an image that does not fit is refused, and `run` uses it too.
     pub memory: Option<String>,
@@ -50,8 +50,9 @@ pub struct HoopyToml {
     /// Programs built on this machine and copied into the image.
     pub programs: Vec<Program>,
     /// How images lie on the EFI system partition: `single`, one image with the last one beside it; `ab`,
-    /// systemd-boot with images that are tried before they count as good; or `pi`, the card of a Raspberry Pi, with two
-    /// directories and images that are tried once. Default: single.
+    /// systemd-boot with images that are tried before they count as good; `pi`, the card of a Raspberry Pi, with two
+    /// directories and images that are tried once; or `extlinux`, the same for a PC with a BIOS (syslinux, x86_64) and for a
+    /// board with U-Boot (aarch64). Default: single.
     #[schemars(with = "schema::Layout")]
     pub layout: Layout,
     /// Seconds for which `ab` shows its images at each boot, to pick one by hand, on disks written from now on. Default: 0,
@@ -264,5 +265,7 @@ mod schema {
         Ab,
         /// The card of a Raspberry Pi, with two directories and images that are tried once.
         Pi,
+        /// The same for syslinux or U-Boot.
+        Extlinux,
     }
 }

@@ -36,7 +36,7 @@ pub fn command_line(written: Option<&str>, arch: Arch, layout: Layout) -> String
 /// Both consoles. A Raspberry Pi's firmware writes the name of the board's serial line in place of `serial0`.
 fn consoles(arch: Arch, layout: Layout) -> String {
     match layout {
-        Layout::Single | Layout::Ab => format!("console=tty1 console={}", arch.console()),
+        Layout::Single | Layout::Ab | Layout::Extlinux => format!("console=tty1 console={}", arch.console()),
         Layout::Pi => "console=serial0,115200 console=tty1".to_owned(),
     }
 }

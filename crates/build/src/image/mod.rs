@@ -20,6 +20,7 @@ mod write;
 use std::io;
 use std::path::PathBuf;
 
+use hoopy_boot::layout::Layout;
 use hoopy_cpio::codec::KernelCannotUnpack;
 use hoopy_store::StoreError;
 use hoopy_store::layer::stored::ReadLayerError;
@@ -58,9 +59,14 @@ pub enum ImageError {
     NoDeviceTrees,
     /// The kernel is packed into an EFI program.
     #[error(
-        "layout = \"pi\": the kernel of {0} is an EFI program that unpacks itself, which a Raspberry Pi's firmware does not start"
+        "layout = \"{layout}\": the kernel of {package} is an EFI program that unpacks itself, which only EFI firmware starts"
     )]
-    PackedKernel(String),
+    PackedKernel {
+        /// The kernel's package.
+        package: String,
+        /// How its image would lie.
+        layout: Layout,
+    },
     /// The kernel cannot unpack what `compression` makes.
     #[error("{kernel}: {source}")]
     Codec {

@@ -83,8 +83,8 @@ pub enum Contents {
     Kernel(Option<ContentId>),
     /// The signature of the PCR policy, by the key that `.pcrpkey` has.
     PolicySignature,
-    /// What a Raspberry Pi's firmware reads beside kernel and initramfs.
-    Board,
+    /// What the loader of this layout reads beside kernel and initramfs.
+    Board(Layout),
     /// Which bytes of the image are which.
     Manifest,
 }
@@ -133,7 +133,7 @@ impl Spec {
         let Release { image: _, commit, dirty } = release.clone();
         let root = Root { codec: system.codec, layers: Vec::new(), sealed: None, commit, dirty };
         let arguments = command_line(system.cmdline.as_deref(), *arch, system.layout);
-        let board = (system.layout == Layout::Pi).then_some((Section::Board, Contents::Board));
+        let board = system.layout.has_pair().then_some((Section::Board, Contents::Board(system.layout)));
         let mut sections = vec![
             (Section::Osrel, Contents::OsRelease { branch: system.branch.clone() }),
             (Section::Cmdline, Contents::Text(arguments)),
@@ -207,7 +207,7 @@ impl Spec {
                 | Contents::Text(_)
                 | Contents::KernelRelease
                 | Contents::PolicySignature
-                | Contents::Board
+                | Contents::Board(_)
                 | Contents::Manifest => {}
             }
         }
@@ -267,8 +267,8 @@ impl Contents {
             Self::PolicySignature => {
                 hasher.field(b"policy signature");
             }
-            Self::Board => {
-                hasher.field(b"board");
+            Self::Board(layout) => {
+                hasher.field(b"board").field(layout.to_string().as_bytes());
             }
             Self::Manifest => {
                 hasher.field(b"manifest");
@@ -397,9 +397,12 @@ mod tests {
                 Contents::Kernel(_) => {
                     vec![Contents::Kernel(None), Contents::Kernel(Some(ContentId::of(b"other")))]
                 }
-                Contents::PolicySignature | Contents::Board | Contents::Manifest => {
-                    vec![Contents::Board, Contents::KernelRelease, Contents::PolicySignature]
-                }
+                Contents::PolicySignature | Contents::Board(_) | Contents::Manifest => vec![
+                    Contents::Board(Layout::Pi),
+                    Contents::Board(Layout::Extlinux),
+                    Contents::KernelRelease,
+                    Contents::PolicySignature,
+                ],
             };
             changes.extend(others.into_iter().map(|other| ("contents of a section", with(index, other))));
         }

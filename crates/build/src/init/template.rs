@@ -115,7 +115,7 @@ mod tests {
             };
             has("hoopy.toml", &format!("name = {:?}", template.name));
             has("root/etc/hostname", template.name);
-            has("packages", super::super::KERNEL);
+            has("packages", super::super::hardware::KERNEL);
             has("setup.sh", PASSWORD.trim_end());
             assert!(template.files.iter().any(|(path, ..)| path.starts_with("tests/")), "{}", template.name);
             assert!(

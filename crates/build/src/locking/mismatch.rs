@@ -30,7 +30,7 @@ pub struct Mismatch {
 /// The package that a layout starts images with, and why it is asked for.
 const fn loader(layout: Layout) -> Option<(&'static str, &'static str)> {
     match layout {
-        Layout::Single => None,
+        Layout::Single | Layout::Extlinux => None,
         Layout::Ab => Some((LOADER, "layout = \"ab\" starts images with a boot loader")),
         Layout::Pi => Some((FIRMWARE, "layout = \"pi\" needs the firmware of a Raspberry Pi")),
     }

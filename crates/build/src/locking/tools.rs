@@ -29,7 +29,8 @@ pub(super) fn tools(system: &System, arch: Arch) -> Result<Vec<Tool>, MakeError>
     };
     let mut tools = vec![tool(Role::Stub, STUB, MakeError::NoStub)?];
     match system.layout {
-        Layout::Single => {}
+        // syslinux is installed by this computer's own program, and U-Boot is the board's.
+        Layout::Single | Layout::Extlinux => {}
         Layout::Ab => tools.push(tool(Role::Loader, LOADER, MakeError::NoLoader)?),
         Layout::Pi => tools.push(tool(Role::Loader, FIRMWARE, MakeError::NoFirmware)?),
     }

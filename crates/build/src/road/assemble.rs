@@ -171,12 +171,14 @@ impl Assembly<'_> {
                     Some(SectionData::External { size })
                 }
                 // It stands behind the initramfs.
-                Contents::Board if initramfs.is_none() => Some(unknown.clone()),
-                Contents::Board if kernel.is_some_and(KernelFile::is_packed) => {
-                    return Err(ImageError::PackedKernel(self.kernel.package.clone()).into());
+                Contents::Board(_) if initramfs.is_none() => Some(unknown.clone()),
+                Contents::Board(layout) if kernel.is_some_and(KernelFile::is_packed) => {
+                    let (package, layout) = (self.kernel.package.clone(), *layout);
+                    return Err(ImageError::PackedKernel { package, layout }.into());
                 }
-                Contents::Board => {
-                    Some(SectionData::Bytes(image::board::archive(self.stack, self.context.store)?))
+                Contents::Board(layout) => {
+                    let archive = image::board::archive(*layout, self.stack, self.context.store)?;
+                    Some(SectionData::Bytes(archive))
                 }
                 Contents::Kernel(_) => Some(kernel.map_or(Ok(unknown.clone()), KernelFile::section)?),
                 // They are of the others: they are added when those are there.

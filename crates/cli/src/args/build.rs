@@ -34,7 +34,7 @@ pub struct Init {
     /// System to start from
     #[arg(long, value_name = "NAME", default_value = "minimal", value_parser = PossibleValuesParser::new(templates()))]
     pub template: String,
-    /// What it runs on, which decides on the kernel: a virtual machine, or real hardware
+    /// What it runs on, which decides on the kernel: a virtual machine, real hardware, or a Raspberry Pi
     #[arg(long = "for", value_enum, default_value_t = Hardware::Vm, value_name = "HARDWARE")]
     pub hardware: Hardware,
 }
@@ -46,6 +46,8 @@ pub enum Hardware {
     Vm,
     /// Real hardware
     Metal,
+    /// Raspberry Pi (aarch64, layout = "pi")
+    Pi,
 }
 
 /// Options of `check`.

@@ -124,8 +124,8 @@ fn next(own: &Deploy, layout: Layout) -> &'static str {
     match (own.reboot, own.kexec) {
         (true, _) => "rebooting",
         (_, true) => "starting it with kexec",
-        // The firmware has to be told: any other reboot starts what it started before.
-        _ if layout == Layout::Pi => "waits for `hoopy deploy --reboot`",
+        // The loader has to be told: any other reboot starts what it started before.
+        _ if layout.has_pair() => "waits for `hoopy deploy --reboot`",
         _ => "starts with the next boot",
     }
 }

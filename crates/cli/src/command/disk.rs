@@ -47,7 +47,7 @@ pub fn config(target: &Target, global: &Global, own: &DiskContent) -> Result<Dis
             let (resources, progress) = (super::Resources::open(global)?, Progress::new(global.quiet));
             let context = resources.context(&progress);
             match system.layout {
-                Layout::Single | Layout::Ab => {
+                Layout::Single | Layout::Ab | Layout::Extlinux => {
                     (hoopy_build::road::loader(system, lock, context)?, Vec::new())
                 }
                 Layout::Pi => (None, hoopy_build::road::firmware(system, lock, context)?),

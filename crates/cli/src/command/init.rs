@@ -10,7 +10,6 @@ use crate::error::{Context as _, Exit, Result};
 use crate::output::{note, print};
 
 pub fn run(global: &Global, own: &Init) -> Result<Exit> {
-    let arch = global.arch.or_else(Arch::host).ok_or(TargetError::NoArch)?;
     let keys = own
         .key
         .as_deref()
@@ -19,7 +18,9 @@ pub fn run(global: &Global, own: &Init) -> Result<Exit> {
     let hardware = match own.hardware {
         args::Hardware::Vm => Hardware::Vm,
         args::Hardware::Metal => Hardware::Metal,
+        args::Hardware::Pi => Hardware::Pi,
     };
+    let arch = global.arch.or(hardware.arch()).or_else(Arch::host).ok_or(TargetError::NoArch)?;
     let wanted = Wanted { arch, template: &own.template, hardware, keys: keys.as_deref() };
     let written = hoopy_build::init::init(&own.dir, &wanted)?;
     for file in written.files {
@@ -28,7 +29,11 @@ pub fn run(global: &Global, own: &Init) -> Result<Exit> {
     // With --quiet, too: it cannot be had again
     note(format!("root's password at the console: {} (only its hash is in setup.sh)", written.password));
     if !global.quiet {
-        note(format!("next: hoopy build {0} && hoopy run {0}", own.dir.display()));
+        let dir = own.dir.display();
+        note(match hardware {
+            Hardware::Vm | Hardware::Metal => format!("next: hoopy build {dir} && hoopy run {dir}"),
+            Hardware::Pi => format!("next: hoopy build {dir} && hoopy -C {dir} flash /dev/CARD"),
+        });
     }
     Ok(Exit::Success)
 }

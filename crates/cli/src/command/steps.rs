@@ -1,6 +1,6 @@
 //! What `hoopy deploy` and `hoopy rollback` say of a machine.
 
-use hoopy_boot::pi::GOOD;
+use hoopy_boot::pair::GOOD;
 use hoopy_ship::deploy::{BootResult, Step, Steps};
 
 /// The changes on the partition, a line each.
@@ -12,7 +12,7 @@ pub fn list(steps: &Steps) -> String {
         Step::Remove(file) => format!("remove    {file}\n"),
         Step::Stage(slot, image) => format!("stage     {image} in {}/\n", slot.directory()),
         Step::NotGood(slot) => format!("remove    {}/{GOOD}\n", slot.directory()),
-        Step::Back(slot) => format!("start     {}/ by config.txt\n", slot.directory()),
+        Step::Back(slot) => format!("start     {}/ from now on\n", slot.directory()),
     });
     first.chain(then).collect()
 }

@@ -4,6 +4,7 @@ use hoopy_apk::index::IndexError;
 use hoopy_apk::signature::SignatureError;
 use hoopy_base::arch::Arch;
 use hoopy_base::size::BadSize;
+use hoopy_boot::layout::Layout;
 use hoopy_build::check::CheckError;
 use hoopy_build::config::ConfigError;
 use hoopy_build::config::edit::EditError;
@@ -221,7 +222,10 @@ impl Classify for ImageError {
     fn class(&self) -> Class {
         match self {
             Self::NoKernel | Self::TwoKernels(_) | Self::Codec { .. } => System.into(),
-            Self::NoDeviceTrees | Self::PackedKernel(_) => {
+            Self::PackedKernel { layout: Layout::Extlinux, .. } => System.hint(
+                "set `layout = \"ab\"` in hoopy.toml: U-Boot starts EFI programs, systemd-boot among them",
+            ),
+            Self::NoDeviceTrees | Self::PackedKernel { .. } => {
                 System.hint("take `linux-rpi` in `packages`, and no other kernel")
             }
             Self::CommandLine(_) => {
@@ -309,6 +313,7 @@ impl Classify for InitError {
         match self {
             Self::Exists(_) => Failed.hint("name another directory, or remove the file"),
             Self::NoTemplate(_) => Usage.into(),
+            Self::OtherArch { .. } => Usage.hint("leave out --arch"),
             Self::NotAKey(_) => {
                 Usage.hint("make a key with `ssh-keygen -t ed25519`, and give the file that ends in .pub")
             }

@@ -126,7 +126,12 @@ impl Classify for DiskError {
                 Failed.hint(format!("name the architecture of the image with --arch {found}"))
             }
             Self::NoLoader => System.hint("lock it with `hoopy update`"),
-            Self::NotForPi { .. } => System.hint("build it again: `hoopy build` with layout = \"pi\" in hoopy.toml"),
+            Self::OtherLayout { layout, .. } => {
+                System.hint(format!("build it again: `hoopy build` with layout = \"{layout}\" in hoopy.toml"))
+            }
+            Self::NothingStarts(_) => System.hint("build the image again"),
+            Self::NoSyslinux => Failed.hint("install it: `apt install syslinux` or `apk add syslinux mtools`"),
+            Self::Syslinux(_) => Failed.hint("it needs mtools, and room in /tmp"),
             Self::Stuck(_) => System.hint("lock the firmware again with `hoopy update`, and build the image again"),
             Self::Elsewhere { .. } => System.hint("take `kernel`, `os_prefix` and `[tryboot]` out of root/boot/config.txt"),
             Self::Mbr(MbrError::TooMany(_)) => Usage.hint("name fewer filesystems with --persist"),

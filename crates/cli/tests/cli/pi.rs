@@ -10,8 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hoopy_boot::pair::SlotName;
+use hoopy_boot::pi::config;
 use hoopy_boot::pi::firmware::{BOARDS, Started, start};
-use hoopy_boot::pi::{SlotName, config};
 use hoopy_testkit::{Home, soon};
 
 /// Generous: emulation on a busy machine.
@@ -179,6 +180,27 @@ fn every_board_starts_the_image_of_a_new_card() {
         assert_eq!(hoopy_base::digest::ContentId::of(&bytes).to_string(), sum, "{file}");
     }
     assert!(sums.lines().count() > 8, "{sums}");
+}
+
+#[test]
+fn what_init_writes_for_a_raspberry_pi_is_clean_builds_at_once_and_starts_on_every_board() {
+    let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
+    fs::write(home.path("id.pub"), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me\n").unwrap();
+    let said = home.run(&["init", "nas", "--for", "pi", "--key", "id.pub"]);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("next: hoopy build nas && hoopy -C nas flash"), "{said}");
+    assert_eq!(home.ok(&["check", "nas"]), "");
+    let pi = Pi { home };
+    pi.build();
+    let again = pi.home.run(&["check", "nas"]);
+    assert!(again.status.success() && again.stdout.is_empty() && again.stderr.is_empty(), "{again:?}");
+    let card = pi.card();
+    for n in 0..3 {
+        assert_eq!(card.starts(n, false).kernel, "a/vmlinuz");
+    }
+    assert!(card.text("a/cmdline.txt").ends_with("panic=10 console=tty1 console=serial0,115200"));
+    let said = pi.home.fails(2, &["init", "other", "--for", "pi", "--arch", "x86_64"]);
+    assert!(said.contains("wrong architecture: expected aarch64"), "{said}");
 }
 
 #[test]

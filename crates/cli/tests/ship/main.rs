@@ -7,6 +7,7 @@
 //! esp      its EFI system partition, as one sees it who pulls the stick out and looks
 //! good     what goes well         refused  what is refused, with nothing changed
 //! falls    what is fallen back from    cut  what is cut short, at some instants
+//! bios     a PC with a BIOS and syslinux, layout "extlinux"
 //! kexec    starts without the firmware     writes  the same at every sector that is written
 //! record   what a machine wrote to its disk
 //! state    state and backups               state_cuts  what power cuts leave of both
@@ -19,6 +20,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
+mod bios;
 mod chain;
 mod choice;
 mod cut;

@@ -101,6 +101,8 @@ pub enum Treated {
     Locked,
     /// All that is written to it is written down in this file too, in order.
     Recorded(PathBuf),
+    /// It is started by a BIOS.
+    ByBios,
 }
 
 impl Treated {
@@ -109,6 +111,7 @@ impl Treated {
         let file = disk.display();
         let drive = match self {
             Self::Plainly => return None,
+            Self::ByBios => return Some(without_flash(arch, disk)),
             Self::Locked => "$arg,readonly=on".to_owned(),
             Self::Recorded(log) => {
                 fs::write(log, "").unwrap();
@@ -125,9 +128,25 @@ impl Treated {
             "#!/bin/sh\nfor arg do\n\tshift\n\tcase $arg in *file={file}) arg={drive} ;; esac\n\
              \tset -- \"$@\" \"$arg\"\ndone\nexec {qemu} \"$@\"\n"
         );
-        let path = disk.with_file_name("qemu");
-        fs::write(&path, script).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        Some(path)
+        Some(program(disk, &script))
     }
+}
+
+/// Firmware is a drive like others: a QEMU that is told of none takes SeaBIOS.
+fn without_flash(arch: Arch, disk: &Path) -> PathBuf {
+    let qemu = Places::default().qemu(arch).unwrap();
+    let qemu = qemu.display();
+    let script = format!(
+        "#!/bin/sh\nn=0\nfor arg do\n\tshift\n\tn=$((n + 1))\n\tcase $arg in if=pflash*) arg=if=none,id=none$n ;; esac\n\
+         \tset -- \"$@\" \"$arg\"\ndone\nexec {qemu} \"$@\"\n"
+    );
+    program(disk, &script)
+}
+
+/// Writes a program beside the disk.
+fn program(disk: &Path, script: &str) -> PathBuf {
+    let path = disk.with_file_name("qemu");
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
 }

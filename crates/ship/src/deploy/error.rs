@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use hoopy_base::size;
+use hoopy_boot::layout::Layout;
 use hoopy_trust::event_log::EventLogError;
 use hoopy_uki::manifest::ManifestError;
 
@@ -233,8 +234,8 @@ pub enum DeployError {
         host: String,
         /// What it starts.
         found: &'static str,
-        /// `single` or `ab`.
-        wanted: &'static str,
+        /// What `hoopy.toml` has.
+        wanted: Layout,
     },
     /// Another image of that name is there.
     #[error("{host} runs an image {image} with other contents")]

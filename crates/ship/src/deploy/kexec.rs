@@ -44,8 +44,10 @@ const LOADED: [(Section, &str); 4] = [
 /// # Errors
 /// [`DeployError::NoKexec`], which says what is missing.
 pub fn able(ssh: &Ssh, machine: &Machine, image: &NewImage) -> Result<(), DeployError> {
-    if machine.card.is_some() {
-        let reason = "a Raspberry Pi tries a new image through its firmware, with --reboot".to_owned();
+    if machine.pair.is_some() {
+        let reason =
+            "a machine with two directories tries a new image through its boot loader, with --reboot"
+                .to_owned();
         return Err(DeployError::NoKexec { host: machine.host.clone(), reason });
     }
     let need = (COPIES * image.size + SPARE) / 1024;

@@ -2,7 +2,7 @@
 
 use hoopy_base::arch::Arch;
 use hoopy_base::terminal::harmless_line;
-use hoopy_boot::pi::{Card, SlotName, SlotState};
+use hoopy_boot::pair::{Loader, Pair, SlotName, SlotState};
 use serde::Serialize;
 
 use super::error::DeployError;
@@ -40,9 +40,9 @@ pub struct Machine {
     pub esp: String,
     /// Bytes that are free on it.
     pub free: u64,
-    /// The card of a Raspberry Pi, where it is one.
-    pub card: Option<Card>,
-    /// Files in `EFI/BOOT` and `EFI/Linux`, and in the slots of a card.
+    /// The two directories of such a partition, where it is one.
+    pub pair: Option<Pair>,
+    /// Files in `EFI/BOOT` and `EFI/Linux`, and in the slots of a pair.
     pub files: Vec<RemoteFile>,
     /// What `loader/hoopy-failed.txt` says of the last image that failed.
     pub failed: String,
@@ -85,7 +85,7 @@ impl Machine {
     /// # Errors
     /// [`DeployError`].
     pub fn ask(ssh: &Ssh, esp: Option<&str>) -> Result<Self, DeployError> {
-        let script = remote::card_script(&[("GIVEN", esp.unwrap_or_default()), ("ESP", "")], ASK);
+        let script = remote::pair_script(&[("GIVEN", esp.unwrap_or_default()), ("ESP", "")], ASK);
         let said = ssh.ask(&script, MAX_ANSWER)?;
         Self::parse(ssh.host(), &String::from_utf8_lossy(&said))
     }
@@ -151,8 +151,11 @@ impl Machine {
                     _ => {}
                 }
             }
-            ("card", _) => {
-                self.card = SlotName::of(rest).map(|started| Card { started, slots: Default::default() });
+            ("pair", _) => {
+                self.pair = rest.split_once(' ').and_then(|(loader, started)| {
+                    let (loader, started) = (Loader::of(loader)?, SlotName::of(started)?);
+                    Some(Pair { loader, started, slots: Default::default() })
+                });
             }
             ("slot", _) => self.take_slot(rest),
             ("file", _) => {
@@ -170,8 +173,8 @@ impl Machine {
     /// `a nas-2026112901 good tried`; a dash for what is not there.
     fn take_slot(&mut self, rest: &str) {
         let words: Vec<&str> = rest.split(' ').collect();
-        let (Some(card), [name, image, good, tried]) = (&mut self.card, words.as_slice()) else { return };
-        let (a, b) = card.slots.split_at_mut(1);
+        let (Some(pair), [name, image, good, tried]) = (&mut self.pair, words.as_slice()) else { return };
+        let (a, b) = pair.slots.split_at_mut(1);
         let Some(slot) = (match SlotName::of(name) {
             Some(SlotName::A) => a.first_mut(),
             Some(SlotName::B) => b.first_mut(),
@@ -215,13 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn a_card_is_told_by_its_slots() {
-        let said = "arch aarch64\ncard b\nslot a nas-1 good -\nslot b nas-2 - tried\nslot c x y z\ndone\n";
-        let card = Machine::parse("pi", said).unwrap().card.unwrap();
+    fn a_pair_is_told_by_its_slots() {
+        let said =
+            "arch aarch64\npair extlinux b\nslot a nas-1 good -\nslot b nas-2 - tried\nslot c x y z\ndone\n";
+        let pair = Machine::parse("pi", said).unwrap().pair.unwrap();
         let slot = |image: &str, good, tried| SlotState { image: Some(image.to_owned()), good, tried };
         let slots = [slot("nas-1", true, false), slot("nas-2", false, true)];
-        assert_eq!(card, Card { started: SlotName::B, slots });
-        assert_eq!(Machine::parse("pi", "slot a nas-1 good -\ncard c\ndone\n").unwrap().card, None);
+        assert_eq!(pair, Pair { loader: Loader::Extlinux, started: SlotName::B, slots });
+        assert_eq!(Machine::parse("pi", "slot a nas-1 good -\npair pi c\ndone\n").unwrap().pair, None);
     }
 
     #[test]

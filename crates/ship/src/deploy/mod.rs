@@ -35,7 +35,7 @@ use again::while_names_change;
 use hoopy_base::report::{Event, Observer};
 use hoopy_boot::layout::Layout;
 use hoopy_uki::manifest::Piece;
-use place::card;
+use place::pair;
 use remote::{nothing, script};
 use serde::Serialize;
 
@@ -52,7 +52,7 @@ pub use status::{Failure, Status, status};
 pub use wait::{BootResult, reboot, reboot_into, wait};
 
 const ASSEMBLE: &str = include_str!("remote/assemble.sh");
-const CARD: &str = include_str!("remote/card.sh");
+const PAIR: &str = include_str!("remote/pair.sh");
 const DIGEST: &str = "open_esp ro\nhas \"$FILE\"\nsha256sum \"$AT/$FILE\"\n";
 
 /// What the machine says while it works has no more bytes.
@@ -140,8 +140,8 @@ fn plan_now(ssh: &Ssh, request: &Request<'_>) -> Result<DeployPlan, DeployError>
             same && partition.slots().iter().any(|s| s.file == file && !s.slot.is_bad())
         }
         (Layout::Ab, None) => false,
-        (Layout::Pi, _) => {
-            same && machine.card.as_ref().is_some_and(|card| card::is_in_place(card, &new.name))
+        (Layout::Pi | Layout::Extlinux, _) => {
+            same && machine.pair.as_ref().is_some_and(|pair| pair::is_in_place(pair, &new.name))
         }
     };
     if in_place {
@@ -353,8 +353,8 @@ fn run_assembly(
         ("STEPS", &steps.lines()),
         ("STARTS", &file.starts),
     ];
-    let script = match machine.card {
-        Some(_) => remote::card_script(&variables, &format!("{CARD}{ASSEMBLE}")),
+    let script = match machine.pair {
+        Some(_) => remote::pair_script(&variables, &format!("{PAIR}{ASSEMBLE}")),
         None => script(&variables, ASSEMBLE),
     };
     // Written, read back and digested; the one before is copied and compared.

@@ -13,18 +13,18 @@
 //!
 //! What runs, and the last image that was good, are never removed to make room.
 
-pub(super) mod card;
+pub(super) mod pair;
 
 use hoopy_base::arch::Arch;
 use hoopy_boot::layout::{LINUX_DIR, Layout, Slot, previous, started};
-use hoopy_boot::pi::{GOOD, SlotName};
+use hoopy_boot::pair::{GOOD, Loader, SlotName};
 use hoopy_boot::slots::{self, NoPrevious};
 
 use super::error::DeployError;
 use super::images::{NewImage, RemoteImage};
 use super::machine::Machine;
 
-pub use card::NewSlot;
+pub use pair::NewSlot;
 
 /// Where the new file is put together.
 const NEW_PART: &str = "hoopy-new.part";
@@ -43,11 +43,11 @@ pub enum Step {
     Move(String, String),
     /// A file goes.
     Remove(String),
-    /// The image of this name, whole in this slot of a card, may be tried.
+    /// The image of this name, whole in this slot of a pair, may be tried.
     Stage(SlotName, String),
-    /// The slot of a card counts as never good.
+    /// The slot of a pair counts as never good.
     NotGood(SlotName),
-    /// The firmware starts this slot of a card again, and the other one is given up.
+    /// This slot of a pair is started again, and the other one is given up.
     Back(SlotName),
 }
 
@@ -56,7 +56,7 @@ pub enum Step {
 pub struct Steps {
     /// Files to remove before anything is written.
     pub first: Vec<String>,
-    /// The slot of a card that is emptied before, and in which the new file is taken apart.
+    /// The slot of a pair that is emptied before, and in which the new file is taken apart.
     pub slot: Option<NewSlot>,
     /// Where the new file is put together; none where there is no new file.
     pub part: Option<String>,
@@ -104,8 +104,8 @@ impl<'a> Partition<'a> {
 
     /// How the partition is laid out: by what the firmware starts.
     pub fn layout(&self) -> Option<Layout> {
-        if self.machine.card.is_some() {
-            return Some(Layout::Pi);
+        if let Some(pair) = &self.machine.pair {
+            return Some(pair.loader.layout());
         }
         let file = self.file(&started(self.arch))?;
         Some(if file.is_image { Layout::Single } else { Layout::Ab })
@@ -145,19 +145,24 @@ pub fn place(
     same: bool,
 ) -> Result<Steps, DeployError> {
     let other = |found, wanted| DeployError::OtherLayout { host: partition.host().to_owned(), found, wanted };
-    if let Some(card) = &partition.machine.card {
-        return match layout {
-            Layout::Single => Err(other("from the card of a Raspberry Pi", "single")),
-            Layout::Ab => Err(other("from the card of a Raspberry Pi", "ab")),
-            Layout::Pi => card::place(partition, card, new, same),
+    if let Some(pair) = &partition.machine.pair {
+        let found = match pair.loader {
+            Loader::Pi => "from the card of a Raspberry Pi",
+            Loader::Extlinux => "by extlinux.conf",
+        };
+        return match layout == pair.loader.layout() {
+            true => pair::place(partition, pair, new, same),
+            false => Err(other(found, layout)),
         };
     }
     match (layout, partition.layout()) {
-        (Layout::Pi, Some(Layout::Ab)) => Err(other("systemd-boot", "pi")),
-        (Layout::Pi, _) => Err(other("one image", "pi")),
-        (Layout::Single, Some(Layout::Ab)) => Err(other("systemd-boot", "single")),
-        (Layout::Ab, Some(Layout::Single)) => Err(other("one image", "ab")),
-        (Layout::Ab, None) => Err(other("no boot loader", "ab")),
+        (Layout::Pi | Layout::Extlinux | Layout::Single, Some(Layout::Ab)) => {
+            Err(other("systemd-boot", layout))
+        }
+        (Layout::Pi | Layout::Extlinux, _) | (Layout::Ab, Some(Layout::Single)) => {
+            Err(other("one image", layout))
+        }
+        (Layout::Ab, None) => Err(other("no boot loader", layout)),
         (Layout::Single, _) => single(partition, new),
         (Layout::Ab, _) => ab(partition, new, same),
     }
@@ -165,11 +170,11 @@ pub fn place(
 
 /// The file on the machine that has the name of `new` already.
 pub fn namesake<'a>(partition: &Partition<'a>, layout: Layout, new: &NewImage) -> Option<&'a RemoteImage> {
-    if let Some(card) = &partition.machine.card {
-        return card::namesake(partition, card, &new.name);
+    if let Some(pair) = &partition.machine.pair {
+        return pair::namesake(partition, pair, &new.name);
     }
     match layout {
-        Layout::Pi => None,
+        Layout::Pi | Layout::Extlinux => None,
         Layout::Single => {
             partition.file(&started(partition.arch)).filter(|f| f.name.as_ref() == Some(&new.name))
         }
@@ -271,8 +276,8 @@ fn ab(partition: &Partition<'_>, new: &NewImage, same: bool) -> Result<Steps, De
 /// # Errors
 /// [`DeployError::NothingBefore`], [`DeployError::Full`].
 pub fn back(partition: &Partition<'_>) -> Result<(Steps, String), DeployError> {
-    if let Some(card) = &partition.machine.card {
-        return card::back(partition, card);
+    if let Some(pair) = &partition.machine.pair {
+        return pair::back(partition, pair);
     }
     match partition.layout() {
         Some(Layout::Ab) => back_ab(partition),

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use hoopy_base::shell::quoted;
 use hoopy_base::terminal::harmless_line;
-use hoopy_boot::pi::SHELL;
+use hoopy_boot::pair::SHELL;
 use hoopy_boot::shell::MACHINE;
 
 use super::error::DeployError;
@@ -20,8 +20,8 @@ pub fn script(variables: &[(&str, &str)], main: &str) -> String {
     format!("{set}{}{}{main}", code(MACHINE), code(LIB))
 }
 
-/// The same for the card of a Raspberry Pi: with boot's half of that before it.
-pub fn card_script(variables: &[(&str, &str)], main: &str) -> String {
+/// The same for a partition with two directories: with boot's half of that before it.
+pub fn pair_script(variables: &[(&str, &str)], main: &str) -> String {
     script(variables, &format!("{}{main}", code(SHELL)))
 }
 

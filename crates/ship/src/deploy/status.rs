@@ -1,12 +1,12 @@
 //! What a machine runs, and what it would start next.
 
 use hoopy_boot::layout::{Layout, previous, started};
-use hoopy_boot::pi::Card;
+use hoopy_boot::pair::Pair;
 use serde::Serialize;
 
 use super::booted::MachineImages;
 use super::machine::Health;
-use super::place::{Partition, card};
+use super::place::{Partition, pair};
 
 /// A machine at a glance.
 #[derive(Debug, Clone, Serialize)]
@@ -89,7 +89,9 @@ pub fn status(seen: MachineImages) -> Status {
     let partition = arch.map(|arch| Partition { machine: &machine, arch, images: &images });
     let layout = partition.and_then(|partition| partition.layout());
     let kept: Vec<Kept> = partition.map_or_else(Vec::new, |partition| match layout {
-        Some(Layout::Pi) => machine.card.iter().flat_map(|card| on_card(card, partition)).collect(),
+        Some(Layout::Pi | Layout::Extlinux) => {
+            machine.pair.iter().flat_map(|pair| in_pair(pair, partition)).collect()
+        }
         Some(Layout::Ab) => {
             let slots = partition.slots().into_iter();
             slots.map(|s| kept(&s.file.path, Some(s.slot.image.clone()), s.file.size, s.slot.left)).collect()
@@ -100,8 +102,8 @@ pub fn status(seen: MachineImages) -> Status {
         }
     });
     let running = kept.iter().find(|k| k.image.is_some() && k.image == machine.image);
-    // On a card, what waits for its try is started by a reboot that says so; then comes what is started by itself.
-    let waits = kept.iter().find(|k| layout == Some(Layout::Pi) && k.tries_left == Some(1));
+    // In a pair, what waits for its try is started by a reboot that says so; then comes what is started by itself.
+    let waits = kept.iter().find(|k| layout.is_some_and(Layout::has_pair) && k.tries_left == Some(1));
     let next = waits.or_else(|| kept.iter().find(|k| k.tries_left != Some(0)));
     Status {
         slot: running.map(|k| k.file.clone()),
@@ -122,14 +124,14 @@ pub fn status(seen: MachineImages) -> Status {
     }
 }
 
-/// The images in the slots of a card, the one that is started first.
-fn on_card(card: &Card, partition: Partition<'_>) -> Vec<Kept> {
-    let slots = [card.started, card.target()].into_iter();
+/// The images in the slots of a pair, the one that is started first.
+fn in_pair(pair: &Pair, partition: Partition<'_>) -> Vec<Kept> {
+    let slots = [pair.started, pair.target()].into_iter();
     let whole = slots.filter_map(|slot| {
-        let image = card.slot(slot).image.clone()?;
-        let path = card::path(slot, &image);
+        let image = pair.slot(slot).image.clone()?;
+        let path = pair::path(slot, &image);
         let size = partition.file(&path).map_or(0, |file| file.size);
-        Some(kept(&path, Some(image), size, card.tries_left(slot)))
+        Some(kept(&path, Some(image), size, pair.tries_left(slot)))
     });
     whole.collect()
 }

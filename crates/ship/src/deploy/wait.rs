@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// one that is slow and busy takes its time for it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-const TRYBOOT: &str = include_str!("remote/tryboot.sh");
+const TRY: &str = include_str!("remote/try.sh");
 
 const REBOOT: &str = "reboot_soon\necho done\n";
 
@@ -44,16 +44,16 @@ pub fn reboot(ssh: &Ssh) -> Result<(), DeployError> {
     Ok(())
 }
 
-/// The same, into `image`: on a Raspberry Pi, where that waits for its one try, the firmware is told to start it.
+/// The same, into `image`: where that waits in a pair for its one try, the loader is told to start it.
 ///
 /// # Errors
 /// [`DeployError`].
 pub fn reboot_into(ssh: &Ssh, machine: &Machine, image: &str) -> Result<(), DeployError> {
-    if machine.card.is_none() {
+    if machine.pair.is_none() {
         return reboot(ssh);
     }
     let variables = [("GIVEN", ""), ("ESP", machine.esp.as_str()), ("IMAGE", image)];
-    let said = ssh.ask(&remote::card_script(&variables, &remote::then_down(TRYBOOT)), 4 << 10)?;
+    let said = ssh.ask(&remote::pair_script(&variables, &remote::then_down(TRY)), 4 << 10)?;
     let host = ssh.host();
     remote::verdict(host, &String::from_utf8_lossy(&said), || DeployError::Short(host.to_owned()))
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;
 use hoopy_base::size;
+use hoopy_boot::extlinux::loader;
 use hoopy_boot::layout::Layout;
 use hoopy_boot::pi::firmware::Stuck;
 use hoopy_disk::esp::EspError;
@@ -37,17 +38,30 @@ pub enum DiskError {
     /// A layout without a boot loader.
     #[error("nothing on the disk can enroll keys: expected layout = \"ab\", found \"{0}\"")]
     NothingEnrolls(Layout),
-    /// The image cannot be started by a Raspberry Pi.
-    #[error("{}: not an image for layout = \"pi\": {reason}", .image.display())]
-    NotForPi {
+    /// The image has not what the loader of this layout reads.
+    #[error("{}: not an image for layout = \"{layout}\": {reason}", .image.display())]
+    OtherLayout {
         /// The image.
         image: PathBuf,
+        /// That of `hoopy.toml`.
+        layout: Layout,
         /// What it lacks.
         reason: &'static str,
     },
     /// A board would start nothing from the card.
     #[error("the card is of no use: {0}")]
     Stuck(#[from] Stuck),
+    /// syslinux or U-Boot would start nothing.
+    #[error("the disk is of no use: {0}")]
+    NothingStarts(#[from] loader::Stuck),
+    /// What installs syslinux.
+    #[error(
+        "a disk for a BIOS needs the program syslinux, which is not installed: it is in the package syslinux"
+    )]
+    NoSyslinux,
+    /// It failed.
+    #[error("syslinux could not be installed on the disk: {0}")]
+    Syslinux(String),
     /// The owner's lines of config.txt lead elsewhere.
     #[error(
         "a {board} would start {kernel} and not the image: root/boot/config.txt or a file of the firmware says so"

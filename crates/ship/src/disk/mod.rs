@@ -1,5 +1,5 @@
 //! Disk images: a partition table, an EFI system partition in the layout of `hoopy.toml`, and what of the machine
-//! outlives a boot. A Raspberry Pi's card (`card.rs`) has a FAT partition in its place, and the older kind of table.
+//! outlives a boot. The layouts with two directories (`pair.rs`) have a FAT partition in its place, and the older kind of table.
 //!
 //! ```text
 //! 0        1 MiB                              ...                       end
@@ -11,8 +11,9 @@
 //! the machine's name. What may hold anything is a hole, and what has to be zero is written, so that the data of the
 //! image alone, copied to a used disk, makes a good one; [`Disk::zeros`] are the exceptions.
 
-mod card;
+mod bios;
 mod error;
+mod pair;
 mod places;
 
 use std::fs::File;
@@ -26,6 +27,7 @@ use hoopy_base::arch::Arch;
 use hoopy_base::atomic::Readers;
 use hoopy_base::destination::OutputFile;
 use hoopy_base::programs::Programs;
+use hoopy_boot::extlinux::loader::Program;
 use hoopy_boot::layout::{self, Layout};
 use hoopy_boot::secrets::IDENTITY;
 use hoopy_boot::state;
@@ -48,8 +50,8 @@ pub use places::{Lasting, choose};
 /// Images that the EFI system partition has room for: the one that runs, the one before, and one that arrives.
 const IMAGES: u64 = 3;
 
-/// Copies of an image that a card has room for: of each slot the image and its parts, and what the next one is longer.
-const PI_COPIES: u64 = 5;
+/// Copies of an image that a pair has room for: of each slot the image and its parts, and what the next one is longer.
+const PAIR_COPIES: u64 = 5;
 
 /// The smallest EFI system partition where nothing says how large the disk is: images grow. FAT32 it is, which some
 /// firmware wants.
@@ -200,13 +202,13 @@ pub fn write_to(out: &File, config: &DiskConfig, temp: &Path) -> Result<Disk, Di
     out.set_len(table.size).map_err(DiskError::Write)?;
     match config.layout {
         Layout::Single | Layout::Ab => table.write(out)?,
-        Layout::Pi => mbr::write(out, &table)?,
+        Layout::Pi | Layout::Extlinux => mbr::write(out, &table)?,
     }
     let mut parts = table.partitions.iter();
     let esp = parts.next().ok_or(DiskError::NoEsp)?;
     let started = write_esp(out, esp, config, &mut image, image_size)?;
     let volume = volume(config);
-    let kind = if config.layout == Layout::Pi { "boot" } else { "EFI system" };
+    let kind = if config.layout.has_pair() { "boot" } else { "EFI system" };
     let mut disk = Disk { size: table.size, partitions: Vec::new(), started, zeros: Vec::new() };
     let spec = Spec::Uuid(format!("{:04X}-{:04X}", volume.id >> 16, volume.id & 0xffff)).to_string();
     disk.partitions.push(part(esp, kind.to_owned(), "vfat".to_owned(), spec));
@@ -273,7 +275,7 @@ fn plan(config: &DiskConfig, image: u64) -> Result<Table, DiskError> {
     let count = mounts.len() as u64;
     let loader = config.loader.as_ref().map_or(0, |l| l.len() as u64);
     let firmware = config.firmware.iter().map(|(_, file)| file.len() as u64);
-    let copies = if config.layout == Layout::Pi { PI_COPIES } else { IMAGES };
+    let copies = if config.layout.has_pair() { PAIR_COPIES } else { IMAGES };
     let files = vec![image; copies as usize].into_iter().chain([loader]).chain(firmware);
     let least = esp::size_for(files, ESP_SPARE);
     // Before the first partition and behind the last: the table and its copy.
@@ -323,8 +325,12 @@ fn write_esp(
     if config.enroll && config.layout != Layout::Ab {
         return Err(DiskError::NothingEnrolls(config.layout));
     }
-    if config.layout == Layout::Pi {
-        return card::write(out, partition, &volume(config), config, image, size);
+    if config.layout.has_pair() {
+        let started = pair::write(out, partition, &volume(config), config, image, size)?;
+        if config.layout == Layout::Extlinux && pair::program(config.arch) == Program::Syslinux {
+            bios::install(out, partition, &config.programs)?;
+        }
+        return Ok(started);
     }
     let started = layout::started(config.arch);
     let mut items = Vec::new();
@@ -334,7 +340,7 @@ fn write_esp(
     let mut keys: Vec<(String, &[u8])> =
         config.keys.iter().map(|(name, list)| (format!("{KEYS}/{name}.auth"), list.as_slice())).collect();
     let path = match config.layout {
-        Layout::Single | Layout::Pi => started,
+        Layout::Single | Layout::Pi | Layout::Extlinux => started,
         Layout::Ab => {
             if loader.is_empty() {
                 return Err(DiskError::NoLoader);

@@ -146,4 +146,4 @@ fail() {
 	fi
 }
 
-[ ! -r /usr/libexec/hoopy/pi-health.sh ] || . /usr/libexec/hoopy/pi-health.sh
+[ ! -r /usr/libexec/hoopy/pair-health.sh ] || . /usr/libexec/hoopy/pair-health.sh

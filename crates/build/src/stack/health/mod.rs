@@ -1,4 +1,4 @@
-//! What a machine with trials (the layouts `ab` and `pi`) needs of its own: two services that decide whether a boot was
+//! What a machine with trials (every layout but `single`) needs of its own: two services that decide whether a boot was
 //! good. Nothing is added to a machine with the layout `single`.
 //!
 //! The scripts are beside this file, as they come out; `docs/boot.md` tells what they do.
@@ -13,13 +13,13 @@ use super::{Stack, StackError};
 
 mod tryboot;
 
-/// What the layout `pi` has besides. The services read these where they are there.
-const PI_FILES: [(&str, &str); 2] = [
-    ("usr/libexec/hoopy/pi.sh", hoopy_boot::pi::SHELL),
-    ("usr/libexec/hoopy/pi-health.sh", include_str!("pi-health.sh")),
+/// What layouts with two directories have besides. The services read these where they are there.
+const PAIR_FILES: [(&str, &str); 2] = [
+    ("usr/libexec/hoopy/pair.sh", hoopy_boot::pair::SHELL),
+    ("usr/libexec/hoopy/pair-health.sh", include_str!("pair-health.sh")),
 ];
 
-/// The program that reboots into an image on trial.
+/// The program that reboots a Raspberry Pi into an image on trial.
 const TRYBOOT: &str = "usr/libexec/hoopy/tryboot";
 
 /// Each file, its mode and its text.
@@ -51,10 +51,12 @@ pub fn layer(stack: &Stack, layout: Layout, epoch: u64, store: &Store) -> Result
     for (path, mode, text) in FILES {
         builder.add_bytes(&EntryPath::new(path)?, mode, text.as_bytes())?;
     }
-    if layout == Layout::Pi {
-        for (path, text) in PI_FILES {
+    if layout.has_pair() {
+        for (path, text) in PAIR_FILES {
             builder.add_bytes(&EntryPath::new(path)?, 0o644, text.as_bytes())?;
         }
+    }
+    if layout == Layout::Pi {
         builder.add_bytes(&EntryPath::new(TRYBOOT)?, 0o755, &tryboot::program())?;
     }
     for (level, service) in RUNLEVELS {
@@ -182,7 +184,8 @@ mod tests {
 
     #[test]
     fn every_script_is_one() {
-        for (path, _, text) in FILES {
+        let pair = PAIR_FILES.map(|(path, text)| (path, 0, text));
+        for (path, _, text) in FILES.into_iter().chain(pair) {
             let checked = Command::new("sh").args(["-n", "-c", text]).output().unwrap();
             assert!(checked.status.success(), "{path}: {}", String::from_utf8_lossy(&checked.stderr));
         }

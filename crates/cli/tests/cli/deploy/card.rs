@@ -1,12 +1,16 @@
-//! Deploys to the card of a Raspberry Pi: a directory, changed by the real BusyBox, and read as the firmware would.
+//! Deploys to the card of a Raspberry Pi, and to the disk of a PC with syslinux: a directory, changed by the real BusyBox, and
+//! read as the firmware or syslinux would.
 
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use hoopy_base::digest::ContentId;
-use hoopy_boot::pi::firmware::{BOARDS, start};
-use hoopy_boot::pi::{SlotName, config};
+use hoopy_boot::extlinux::loader::{self, Program, block, once};
+use hoopy_boot::extlinux::{self, Label};
+use hoopy_boot::pair::SlotName;
+use hoopy_boot::pi::config;
+use hoopy_boot::pi::firmware::{BOARDS, Started, start};
 use hoopy_uki::pe::Image;
 use hoopy_uki::{Section, SectionData};
 
@@ -32,12 +36,18 @@ exec busybox cat "$@"
 
 struct Card {
     far: Remote,
+    is_pi: bool,
 }
 
 impl Card {
     /// A machine that runs `s-1` from the slot `a`.
     fn new() -> Self {
-        let far = Remote::new("pi");
+        Self::of("pi")
+    }
+
+    /// The same with this layout.
+    fn of(layout: &str) -> Self {
+        let far = Remote::new(layout);
         for dir in [
             "sbin",
             "sys/class",
@@ -59,16 +69,23 @@ impl Card {
             far.program(&format!("far/{name}"), text);
         }
         fs::write(far.root("boot-id"), "first-boot\n").unwrap();
-        let card = Self { far };
+        let card = Self { far, is_pi: layout == "pi" };
         let (_, one) = card.image("1", 10, None);
         let image = Image::parse(&one).unwrap();
         let section = |section| image.section_data(section).unwrap();
-        let config = config(OWNER, SlotName::A);
-        let files: [(&str, &[u8]); 12] = [
-            ("bootcode.bin", b"firmware"),
-            ("start.elf", b"firmware"),
-            ("fixup.dat", b"firmware"),
-            ("config.txt", config.as_bytes()),
+        let label = Label { slot: SlotName::A, cmdline: "of one", has_trees: false };
+        let (config, conf) = (config(OWNER, SlotName::A), extlinux::config(&label, None));
+        let ldlinux = [vec![7; 1024], block(""), block("")].concat();
+        let loader: &[(&str, &[u8])] = match card.is_pi {
+            true => &[
+                ("bootcode.bin", b"firmware"),
+                ("start.elf", b"firmware"),
+                ("fixup.dat", b"firmware"),
+                ("config.txt", config.as_bytes()),
+            ],
+            false => &[("ldlinux.sys", &ldlinux), ("extlinux.conf", conf.as_bytes())],
+        };
+        let files: [(&str, &[u8]); 8] = [
             ("a/s-1.efi", &one),
             ("a/vmlinuz", section(Section::Linux)),
             ("a/initramfs", section(Section::Initrd)),
@@ -78,7 +95,7 @@ impl Card {
             ("a/good", b"good\n"),
             ("a/hoopy.txt", b"s-1\n"),
         ];
-        card.far.lay("s-1", &files);
+        card.far.lay("s-1", &[loader, &files].concat());
         card
     }
 
@@ -122,8 +139,22 @@ impl Card {
 
     /// The kernel that the firmware starts, after its image was found to be whole.
     fn starts(&self, tryboot: bool) -> String {
-        let read = |path: &str| fs::read(self.far.esp(path)).ok();
-        let started = start(&BOARDS[0], tryboot, &read).unwrap();
+        let read = |path: &str| fs::read(self.far.esp(path.trim_start_matches('/'))).ok();
+        let started = match self.is_pi {
+            true => start(&BOARDS[0], tryboot, &read).unwrap(),
+            false => {
+                let file = if tryboot { extlinux::TRIAL } else { extlinux::CONFIG };
+                let started = loader::start(Program::Syslinux, file, &read).unwrap();
+                let slot = started.kernel[1..2].to_owned();
+                Started {
+                    kernel: started.kernel[1..].to_owned(),
+                    initramfs: started.initramfs.map(|path| path[1..].to_owned()),
+                    cmdline: format!("{slot}/cmdline.txt"),
+                    tree: format!("{slot}/{TREE}"),
+                    overlays: String::new(),
+                }
+            }
+        };
         let slot = started.kernel.split('/').next().unwrap();
         let name = String::from_utf8(self.far.read(&format!("{slot}/hoopy.txt"))).unwrap();
         let image = fs::read(self.far.home.path(&format!("{}.efi", name.trim()))).unwrap();
@@ -192,7 +223,7 @@ fn a_trial_is_asked_for_once_and_what_fails_it_falls_back() {
         (&serde_json::Value::Null, &0.into())
     );
     let said = card.far.fails(&["-C", "s", "rollback"]);
-    assert!(said.contains("the image in the other slot of its card was never found well"), "{said}");
+    assert!(said.contains("the image in the other slot of its partition was never found well"), "{said}");
     fs::write(card.far.root("next-release"), "IMAGE=s-1\n").unwrap();
     fs::write(card.far.root("boot-id"), "third-boot\n").unwrap();
     let out = card.far.run(&["-C", "s", "deploy", "--image", &path, "--reboot"]);
@@ -215,7 +246,7 @@ fn a_rollback_takes_back_what_waits_or_starts_the_other_slot() {
     fs::write(card.far.esp("b/good"), "good\n").unwrap();
     card.far.runs("s-2");
     let said = card.far.ok(&["-C", "s", "rollback"]);
-    assert!(said.contains("start     a/ by config.txt\ns-1: starts with the next boot"), "{said}");
+    assert!(said.contains("start     a/ from now on\ns-1: starts with the next boot"), "{said}");
     assert_eq!(
         (card.starts(false), card.config("config.txt")),
         ("s-1".to_owned(), config(OWNER, SlotName::A))
@@ -238,22 +269,80 @@ fn what_is_not_for_this_machine_is_refused_before_anything_is_changed() {
     fs::write(&toml, text).unwrap();
     let (other, _) = card.far.image("3", &segments(1));
     let said = card.far.fails(&["-C", "s", "deploy", "--image", &other]);
-    assert!(said.contains("it has no device trees: it was built for another layout"), "{said}");
+    assert!(said.contains("it has no files for the boot loader: it was built for another layout"), "{said}");
     let said = card.far.fails(&["-C", "s", "deploy", "--image", &path, "--kexec"]);
     assert!(
-        said.contains("far cannot do --kexec: a Raspberry Pi tries a new image through its firmware"),
+        said.contains(
+            "far cannot do --kexec: a machine with two directories tries a new image through its boot loader"
+        ),
         "{said}"
     );
     assert!(!card.far.esp("b").exists() && !card.far.esp("tryboot.txt").exists());
 }
 
 #[test]
+fn a_pc_has_its_new_image_in_the_other_slot_and_syslinux_is_asked_for_one_trial() {
+    let card = Card::of("extlinux");
+    let before = card.config("extlinux.conf");
+    let (path, two) = card.image("2", 20, None);
+    let said = json(&card.deploy(&path, &["--json"]));
+    assert!(said["sent"].as_u64().unwrap() < 64 << 10, "{said}");
+    assert!(card.far.read("b/s-2.efi") == two);
+    assert_eq!((card.starts(false), card.starts(true)), ("s-1".to_owned(), "s-2".to_owned()));
+    assert_eq!(card.config("extlinux.conf"), before);
+    assert_eq!(once(&card.far.read("ldlinux.sys")), None);
+    let status = json(&card.far.ok(&["-C", "s", "status", "--json"]));
+    assert_eq!(
+        (status["layout"].as_str(), status["staged"].as_str()),
+        (Some("extlinux"), Some("s-2")),
+        "{status}"
+    );
+
+    fs::write(card.far.root("next-release"), "IMAGE=s-2\n").unwrap();
+    let said = card.deploy(&path, &["--reboot"]);
+    assert!(said.contains("far runs s-2"), "{said}");
+    let ldlinux = card.far.read("ldlinux.sys");
+    assert!(ldlinux == [vec![7; 1024], block("trial"), block("trial")].concat(), "{:?}", once(&ldlinux));
+    assert!(!card.far.root("service").exists(), "a plain reboot is enough");
+    assert_eq!(card.far.read("b/tried"), b"tried\n");
+
+    // Not started yet, and not wanted any more.
+    card.far.runs("s-1");
+    let (path, _) = card.image("3", 30, None);
+    card.deploy(&path, &[]);
+    assert_eq!(once(&card.far.read("ldlinux.sys")), None, "the slot was written to");
+    let said = card.far.ok(&["-C", "s", "rollback"]);
+    assert!(said.contains("start     a/ from now on\ns-1: starts with the next boot"), "{said}");
+    let said = card.far.fails(&["-C", "s", "deploy", "--image", &path, "--kexec"]);
+    assert!(said.contains("tries a new image through its boot loader"), "{said}");
+}
+
+#[test]
+fn what_lies_in_the_place_of_syslinux_is_not_written_to() {
+    let card = Card::of("extlinux");
+    fs::write(card.far.esp("ldlinux.sys"), [7; 2048]).unwrap();
+    let (path, _) = card.image("2", 20, None);
+    let said = card.far.fails(&["-C", "s", "deploy", "--image", &path]);
+    assert!(said.contains("ldlinux.sys is not what syslinux installs"), "{said}");
+    assert_eq!((card.far.read("ldlinux.sys"), card.starts(false)), (vec![7; 2048], "s-1".to_owned()));
+}
+
+#[test]
 fn killed_at_any_point_a_card_has_an_image_to_start_and_the_deploy_can_be_run_again() {
+    killed_at_any_point("pi", 13);
+}
+
+#[test]
+fn killed_at_any_point_the_disk_of_a_pc_has_an_image_to_start_and_the_deploy_can_be_run_again() {
+    killed_at_any_point("extlinux", 29);
+}
+
+fn killed_at_any_point(layout: &str, step: usize) {
     let mut killed = 0;
-    for n in (1..).step_by(13) {
-        let card = Card::new();
+    for n in (1..).step_by(step) {
+        let card = Card::of(layout);
         let far = card.far.counting();
-        let card = Card { far };
+        let card = Card { far, is_pi: card.is_pi };
         let (zero, _) = card.image("0", 5, None);
         card.far.kill_at(100_000);
         card.deploy(&zero, &[]);

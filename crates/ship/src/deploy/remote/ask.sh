@@ -29,9 +29,9 @@ done
 # Whether an image lies at $AT, and whether it is the one that runs.
 images() {
 	found= ours=
-	if is_pi_card; then
+	if is_pair; then
 		found=yes
-		case "$IMAGE" in "$(pi_image a)" | "$(pi_image b)") ours=yes ;; esac
+		case "$IMAGE" in "$(pair_image a)" | "$(pair_image b)") ours=yes ;; esac
 		return
 	fi
 	for file in "$AT/$BOOT_DIR"/BOOT*.EFI "$AT/$BOOT_DIR"/BOOT*.OLD "$AT/$LINUX_DIR"/*.efi; do
@@ -71,10 +71,10 @@ open_esp ro
 echo "esp $ESP"
 df -P "$AT" | awk 'NR == 2 { print "free", $4 }'
 cd "$AT" || no esp "$AT"
-if is_pi_card; then
-	echo "card $(pi_slot_of config.txt)"
+if is_pair; then
+	echo "pair $(pair_loader) $(pair_started)"
 	for slot in a b; do
-		image=$(pi_image $slot) good=- tried=-
+		image=$(pair_image $slot) good=- tried=-
 		[ ! -e $slot/good ] || good=good
 		[ ! -e $slot/tried ] || tried=tried
 		echo "slot $slot ${image:--} $good $tried"

@@ -4,10 +4,10 @@
 # SENT    how many bytes come over standard input, behind this script
 # PART    the new file's temporary name; nothing is put together where it is empty
 # SHA256  the new file's digest
-# SLOT    the slot of a Raspberry Pi's card that is emptied first, and in which the new file is taken apart (card.sh)
+# SLOT    the slot of a pair that is emptied first, and in which the new file is taken apart (pair.sh)
 # FIRST   files to remove before, a line each
 # STEPS   lines: `copy FROM TO`, `move FROM TO`, `remove FILE`, or `stage SLOT IMAGE` and
-#         `back SLOT` of a card (boot's pi.sh), to do once the new file is whole and on the disk
+#         `back SLOT` of a pair (boot's pair.sh), to do once the new file is whole and on the disk
 # STARTS  the image that the machine starts next, which its agent tells until then; empty where that stays as it is
 #
 # Until STEPS, nothing that could be started is touched but FIRST; each step leaves something that can be started.
@@ -84,8 +84,8 @@ step() {
 		;;
 	move) mv -f "$2" "$3" 2>$ERR || wrong "$3" ;;
 	remove) rm -f "$2" 2>$ERR || wrong "$2" ;;
-	stage) pi_stage "$2" "$3" 2>$ERR || wrong "$2" ;;
-	back) pi_back "$2" 2>$ERR || wrong "$2" ;;
+	stage) pair_stage "$2" "$3" 2>$ERR || wrong "$2" ;;
+	back) pair_back "$2" 2>$ERR || wrong "$2" ;;
 	esac
 	echo "did $1 $2"
 }

@@ -126,6 +126,20 @@ impl Disk {
         Ok(())
     }
 
+    /// `dd conv=notrunc` of bytes that are there already: in place. A cut tears the sector that is being written.
+    pub fn overwrite(&mut self, path: &str, from: usize, bytes: &[u8]) -> Result<(), Cut> {
+        let chain = self.chain(self.names[path]);
+        for (n, chunk) in bytes.chunks(CLUSTER).enumerate() {
+            let at = chain[from / CLUSTER + n];
+            if let Err(cut) = self.burn() {
+                self.clusters[at] = [0xa5; CLUSTER];
+                return Err(cut);
+            }
+            self.clusters[at][..chunk.len()].copy_from_slice(chunk);
+        }
+        Ok(())
+    }
+
     /// `rm -f PATH`.
     pub fn remove(&mut self, path: &str) -> Result<(), Cut> {
         let Some(entry) = self.names.get(path).copied() else { return Ok(()) };

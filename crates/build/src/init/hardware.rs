@@ -1,0 +1,104 @@
+//! What a system runs on, and what that changes in its files: the kernel, how images lie, the serial port.
+
+use hoopy_base::arch::Arch;
+
+use super::File;
+
+/// The line of `packages` with the kernel of virtual machines.
+pub(super) const KERNEL: &str = "linux-virt";
+
+/// The same lines for real machines.
+const METAL: &str = "\
+linux-lts
+# Firmware that its hardware needs, as linux-firmware-i915 (`hoopy search linux-firmware` finds them), in place of this
+linux-firmware-none
+# Corrections for its processor: one of intel-ucode and amd-ucode
+# intel-ucode
+";
+
+/// The same lines for a Raspberry Pi. What its boards start with comes by the layout.
+const PI: &str = "\
+linux-rpi
+# For wireless LAN and Bluetooth linux-firmware-brcm, in place of this
+linux-firmware-none
+";
+
+/// How images lie on its card.
+const PI_LAYOUT: &str = "layout = \"pi\"\n";
+
+/// The firmware puts the name of the board's serial port in place of `serial0`; the last one is `/dev/console`.
+const PI_CMDLINE: &str = "cmdline = \"console=tty1 console=serial0,115200\"\n";
+
+/// In place of a login on a serial port that has a name of its own on each board.
+const PI_GETTY: &str = "::respawn:/sbin/getty -L 115200 console vt100\n";
+
+/// What a board's kernel has not built in.
+const PI_MODULES: &str =
+    "# Kernel modules to load, one a line. linux-rpi has the boards' Ethernet built in.\naf_packet\n";
+
+/// What a system runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hardware {
+    /// A virtual machine.
+    Vm,
+    /// Real hardware.
+    Metal,
+    /// A Raspberry Pi.
+    Pi,
+}
+
+impl Hardware {
+    /// The one architecture that it has, where it has one.
+    pub const fn arch(self) -> Option<Arch> {
+        match self {
+            Self::Vm | Self::Metal => None,
+            Self::Pi => Some(Arch::Aarch64),
+        }
+    }
+
+    /// Changes the files of a system for a virtual machine into those for this.
+    pub(super) fn adapt(self, files: &mut [File]) {
+        for (path, _, text) in files {
+            match (path.as_str(), self) {
+                (_, Self::Vm) => {}
+                ("packages", Self::Metal) => *text = with_kernel(text, METAL),
+                (_, Self::Metal) => {}
+                ("packages", Self::Pi) => *text = with_kernel(text, PI),
+                ("hoopy.toml", Self::Pi) => *text = pi_toml(text),
+                ("root/etc/inittab", Self::Pi) => *text = pi_inittab(text),
+                ("root/etc/modules", Self::Pi) => PI_MODULES.clone_into(text),
+                (_, Self::Pi) => {}
+            }
+        }
+    }
+}
+
+fn with_kernel(packages: &str, lines: &str) -> String {
+    packages.replace(&format!("\n{KERNEL}\n"), &format!("\n{lines}"))
+}
+
+/// Its layout in place of another one, or behind the name; its consoles in place of others, or of a comment with some.
+fn pi_toml(text: &str) -> String {
+    let has_layout = text.lines().any(|line| line.starts_with("layout = "));
+    let mut out = String::new();
+    for line in text.lines() {
+        if line.starts_with("layout = ") {
+            out += PI_LAYOUT;
+        } else if line.starts_with("cmdline = ") || line.starts_with("# cmdline = ") {
+            out += PI_CMDLINE;
+        } else if line.starts_with("name = ") && !has_layout {
+            out += &format!(
+                "{line}\n\n# The card of a Raspberry Pi: a new image is tried once before it counts as good.\n{PI_LAYOUT}"
+            );
+        } else {
+            out += &line.replace("systemd-boot tries a new image", "A new image is tried once");
+            out += "\n";
+        }
+    }
+    out
+}
+
+fn pi_inittab(text: &str) -> String {
+    let is_serial = |line: &str| line.starts_with("ttyS0:") || line.starts_with("ttyAMA0:");
+    text.lines().map(|line| if is_serial(line) { PI_GETTY.to_owned() } else { format!("{line}\n") }).collect()
+}
