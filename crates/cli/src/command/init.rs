@@ -1,5 +1,7 @@
 //! `hoopy init`.
 
+use std::path::PathBuf;
+
 use hoopy_base::arch::Arch;
 use hoopy_base::input::{self, Kind};
 use hoopy_build::init::{Hardware, Wanted};
@@ -23,11 +25,17 @@ pub fn run(global: &Global, own: &Init) -> Result<Exit> {
     let arch = global.arch.or(hardware.arch()).or_else(Arch::host).ok_or(TargetError::NoArch)?;
     let wanted = Wanted { arch, template: &own.template, hardware, keys: keys.as_deref() };
     let written = hoopy_build::init::init(&own.dir, &wanted)?;
+    let is_of_keys = |file: &&PathBuf| file.ancestors().any(|dir| dir.ends_with("authorized_keys"));
+    let of_keys: Vec<String> =
+        written.files.iter().filter(is_of_keys).map(|f| f.display().to_string()).collect();
     for file in written.files {
         print(format!("{}\n", file.display()))?;
     }
     // With --quiet, too: it cannot be had again
     note(format!("root's password at the console: {} (only its hash is in setup.sh)", written.password));
+    if keys.is_none() && !of_keys.is_empty() {
+        note(format!("nobody gets in by ssh yet: put your public key into {}", of_keys.join(" and ")));
+    }
     if !global.quiet {
         let dir = own.dir.display();
         note(match hardware {
