@@ -16,6 +16,7 @@ mod lint;
 mod mirror;
 mod newer_systemd;
 mod oracle;
+mod private_apt;
 mod processes;
 mod prove;
 mod record;
@@ -35,7 +36,11 @@ enum Chore {
     /// Install what building, testing and booting need (with apt, on Debian).
     Setup,
     /// Make the stand-in mirror of real Alpine packages under target/mirror.
-    Mirror,
+    Mirror {
+        /// Make target/mirror-zfs too: the same with ZFS, whose modules are compiled (10 to 25 minutes).
+        #[arg(long)]
+        zfs: bool,
+    },
     /// Build examples/hello and boot it: what hoopy does, in one command.
     Demo,
     /// Build the agent for machines as a static program, into target/hoopyd.
@@ -101,7 +106,8 @@ fn main() -> ExitCode {
 fn run(chore: Chore) -> anyhow::Result<()> {
     match chore {
         Chore::Setup => setup::run(),
-        Chore::Mirror => mirror::run().map(|_| ()),
+        Chore::Mirror { zfs: false } => mirror::run().map(|_| ()),
+        Chore::Mirror { zfs: true } => mirror::with_zfs().map(|_| ()),
         Chore::Demo => demo::run(),
         Chore::Hoopyd { arch } => hoopyd::run(&arch),
         Chore::Dist(options) => dist::run(&options),

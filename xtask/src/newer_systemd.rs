@@ -2,12 +2,11 @@
 //! in `target/systemd-257`. Nothing of it is installed, and apt's own sources stay as they are.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
 
-use crate::chores;
+use crate::{chores, private_apt};
 
 /// What systemd-measure loads, as far as it must be as new as it; and the stubs of both architectures.
 const PACKAGES: [&str; 6] = [
@@ -31,7 +30,8 @@ pub fn install() -> anyhow::Result<()> {
     if dir.exists() {
         fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
     }
-    let configuration = configure(&dir)?;
+    let architectures = if cfg!(target_arch = "aarch64") { ["arm64", "amd64"] } else { ["amd64", "arm64"] };
+    let configuration = private_apt::configure(&dir.join("apt"), &["debian trixie main"], &architectures)?;
     let downloads = dir.join("deb");
     fs::create_dir_all(&downloads)?;
     let apt = |arguments: &[&str]| {
@@ -45,25 +45,4 @@ pub fn install() -> anyhow::Result<()> {
         chores::command(Command::new("dpkg").arg("-x").arg(entry?.path()).arg(dir.join("tree")))?;
     }
     fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))
-}
-
-/// A configuration of apt of its own.
-fn configure(dir: &Path) -> anyhow::Result<std::path::PathBuf> {
-    let apt = dir.join("apt");
-    for part in ["state/lists/partial", "cache/archives/partial"] {
-        fs::create_dir_all(apt.join(part))?;
-    }
-    let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    let source = format!("deb [signed-by={keyring}] http://deb.debian.org/debian trixie main\n");
-    fs::write(apt.join("sources.list"), source)?;
-    let at = apt.display();
-    let native = if cfg!(target_arch = "aarch64") { "arm64\"; \"amd64" } else { "amd64\"; \"arm64" };
-    let configuration = format!(
-        "Dir::State \"{at}/state\";\nDir::Cache \"{at}/cache\";\nDir::Etc::sourcelist \"{at}/sources.list\";\n\
-         Dir::Etc::sourceparts \"/dev/null\";\nDir::State::status \"/dev/null\";\nAPT::Sandbox::User \"root\";\n\
-         APT::Architectures {{ \"{native}\"; }};\n"
-    );
-    let path = apt.join("apt.conf");
-    fs::write(&path, configuration)?;
-    Ok(path)
 }

@@ -25,7 +25,8 @@ pub struct Amount {
     /// One layout alone: ab or single.
     #[arg(long)]
     layout: Option<String>,
-    /// Scenarios with one of these words in their names, alone: panics, hangs, check, full, locked, network, plug...
+    /// Scenarios with one of these words in their names, alone: panics, hangs, check, full, locked, network, plug... or
+    /// zfs, which has machines of its own
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -43,6 +44,9 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
         command.current_dir(chores::root());
         command
     };
+    if !mirror::has_zfs() {
+        println!("prove: SKIPPED: ZFS, whose modules are to be compiled first: cargo xtask mirror --zfs");
+    }
     if amount.only.is_empty() {
         chores::command(test("cli").arg("deploy::").env("HOOPY_KILL_EVERY", "1"))?;
         // A machine whose TPM opens its secrets: its keys changed, Secure Boot off, PCR 11 replayed.
@@ -74,7 +78,9 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
         }
     }
     let mut ship = test("ship");
-    if !amount.only.is_empty() || amount.layout.is_some() {
+    if amount.only == ["zfs"] {
+        ship.arg("with_zfs");
+    } else if !amount.only.is_empty() || amount.layout.is_some() {
         // The one test that chooses; kexec has its own.
         ship.arg("machines_are_deployed_to");
     }

@@ -112,6 +112,20 @@ pub fn for_proof() -> anyhow::Result<()> {
     install_missing(|| absent().map(|(_, package)| *package).collect())
 }
 
+/// What compiling modules for Debian's kernel needs: its compiler, and what kbuild's own programs load.
+const FOR_ZFS: &[(&str, &str)] = &[
+    ("/usr/bin/gcc-12", "gcc-12"),
+    ("/usr/bin/make", "make"),
+    ("/usr/bin/strip", "binutils"),
+    ("/usr/lib/x86_64-linux-gnu/libelf.so.1", "libelf1"),
+];
+
+/// Installs what compiling ZFS needs.
+pub fn for_zfs() -> anyhow::Result<()> {
+    let absent = || FOR_ZFS.iter().filter(|(file, _)| !Path::new(file).exists());
+    install_missing(|| absent().map(|(_, package)| *package).collect())
+}
+
 /// Whether packages come from apt.
 pub fn is_debian() -> bool {
     Path::new("/usr/bin/apt-get").exists()

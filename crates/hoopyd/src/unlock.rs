@@ -10,7 +10,7 @@ use hoopy_secrets::cipher::{MAX_PLAINTEXT, decrypt};
 use hoopy_secrets::{Identities, MachineIdentity, Plaintext};
 
 use crate::error::AgentError;
-use crate::{identity, map, outcome, place, program, secrets};
+use crate::{identity, map, outcome, place, process, program, secrets};
 
 /// Where the programs are, below the root.
 const PROGRAMS: &str = "etc/hoopy/unlock.d";
@@ -26,12 +26,24 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub fn all(root: &Path) -> Result<(), AgentError> {
     let map = map::read(root)?;
     if map.open == Open::Tpm {
+        return_to_machine_mounts(root)?;
         return with_kept_keys(root, &map);
     }
     match secrets::at_hand(root, &map)? {
-        Some(identities) => volumes(root, &map, &identities),
+        Some(identities) => {
+            return_to_machine_mounts(root)?;
+            volumes(root, &map, &identities)
+        }
         None => Ok(()),
     }
+}
+
+/// What programs mount is to stay, and to be seen by the machine.
+fn return_to_machine_mounts(root: &Path) -> Result<(), AgentError> {
+    if root != Path::new("/") {
+        return Ok(());
+    }
+    process::return_to_machine_mounts().map_err(AgentError::io("enter", process::MACHINE_MOUNTS))
 }
 
 /// Opens all secrets and volumes with the identity that comes on standard input.

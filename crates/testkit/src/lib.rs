@@ -46,10 +46,22 @@ pub fn mirror() -> Mirror {
         "no stand-in mirror in {}: run `cargo xtask mirror`",
         root.display()
     );
-    Mirror {
-        alpine: root.join("alpine"),
-        keys: root.join("keys"),
-        apk_root: root.join("apk-root").join(std::env::consts::ARCH),
+    Mirror::at(&root)
+}
+
+/// The stand-in mirror with ZFS, for x86_64: of that `cargo xtask mirror --zfs` has to compile the modules, and CI has none.
+pub fn mirror_with_zfs() -> Option<Mirror> {
+    let root = target().join("mirror-zfs");
+    root.join("stamp-zfs").exists().then(|| Mirror::at(&root))
+}
+
+impl Mirror {
+    fn at(root: &Path) -> Self {
+        Self {
+            alpine: root.join("alpine"),
+            keys: root.join("keys"),
+            apk_root: root.join("apk-root").join(std::env::consts::ARCH),
+        }
     }
 }
 

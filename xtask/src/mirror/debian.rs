@@ -15,7 +15,7 @@ use super::Target;
 use crate::chores;
 
 /// A package, as apt's lists have it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deb {
     /// Its name.
     pub name: String,
@@ -26,6 +26,8 @@ pub struct Deb {
     /// How apt is asked for this very one: `podman:amd64=4.3.1+ds1-8`.
     request: String,
     sha256: String,
+    /// The configuration of the apt that knows it (`APT_CONFIG`), where that is not this machine's own.
+    configuration: Option<PathBuf>,
 }
 
 /// Lets apt fetch packages of these architectures.
@@ -45,15 +47,24 @@ impl Deb {
 
     /// The same of several; those that apt does not know are left out.
     pub fn find_all(names: &[String], target: &Target) -> anyhow::Result<Vec<Self>> {
+        Self::find_all_with(None, names, target)
+    }
+
+    /// The same of an apt with another configuration.
+    pub fn find_all_with(
+        configuration: Option<&Path>,
+        names: &[String],
+        target: &Target,
+    ) -> anyhow::Result<Vec<Self>> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
         let asked = names.iter().map(|name| format!("{name}:{}", target.debian));
-        let out = Command::new("apt-cache").args(["show", "--no-all-versions"]).args(asked).output()?;
-        Ok(String::from_utf8_lossy(&out.stdout)
-            .split("\n\n")
-            .filter_map(|text| parse(text, target))
-            .collect())
+        let mut apt = apt("apt-cache", configuration);
+        let out = apt.args(["show", "--no-all-versions"]).args(asked).output()?;
+        let found = String::from_utf8_lossy(&out.stdout).into_owned();
+        let found = found.split("\n\n").filter_map(|text| parse(text, target));
+        Ok(found.map(|deb| Self { configuration: configuration.map(Path::to_owned), ..deb }).collect())
     }
 
     /// The directory with its files.
@@ -120,7 +131,7 @@ impl Deb {
         fs::create_dir_all(dir)?;
         // The directory is this user's alone, and apt's own user for downloads could not write to it.
         let user = ["-o", "APT::Sandbox::User=root"];
-        let mut apt = Command::new("apt-get");
+        let mut apt = apt("apt-get", self.configuration.as_deref());
         chores::command(apt.args(["download", "-qq"]).args(user).arg(&self.request).current_dir(dir))?;
         let file = fs::read_dir(dir)?.next().context("apt downloaded nothing")??.path();
         let out = Command::new("sha256sum").arg(&file).output()?;
@@ -128,6 +139,13 @@ impl Deb {
         ensure!(found.starts_with(&self.sha256), "expected SHA-256 {}, found {found}", self.sha256);
         Ok(file)
     }
+}
+
+/// A program of apt, with a configuration.
+fn apt(program: &str, configuration: Option<&Path>) -> Command {
+    let mut command = Command::new(program);
+    command.envs(configuration.map(|path| ("APT_CONFIG", path)));
+    command
 }
 
 /// A paragraph of apt's lists (deb822(5)).
@@ -143,6 +161,7 @@ fn parse(text: &str, target: &Target) -> Option<Deb> {
         depends: depends.filter_map(first).collect(),
         request: format!("{name}:{architecture}={version}"),
         sha256: field("SHA256")?.to_owned(),
+        configuration: None,
     })
 }
 

@@ -35,11 +35,14 @@ const GLIBC_FILES: [&str; 11] = [
 /// The packages of all libraries that these packages of Debian need, and that those need.
 pub fn of(debs: &[&str], target: &Target) -> anyhow::Result<Vec<Package>> {
     let programs: Vec<String> = debs.iter().map(|name| (*name).to_owned()).collect();
+    of_debs(&Deb::find_all(&programs, target)?, target)
+}
+
+/// The same of packages that were found already. Libraries that this machine's apt does not know are left out.
+pub fn of_debs(debs: &[Deb], target: &Target) -> anyhow::Result<Vec<Package>> {
     let mut found: BTreeMap<String, Deb> = BTreeMap::new();
-    let mut next: Vec<String> = Deb::find_all(&programs, target)?
-        .iter()
-        .flat_map(|deb| needed(deb).cloned().collect::<Vec<_>>())
-        .collect();
+    let mut next: Vec<String> =
+        debs.iter().flat_map(|deb| needed(deb).cloned().collect::<Vec<_>>()).collect();
     while !next.is_empty() {
         next.sort();
         next.dedup();
@@ -100,7 +103,7 @@ fn package(deb: &Deb, target: &Target) -> anyhow::Result<Package> {
 }
 
 /// The libraries among what a package of Debian depends on. glibc's own dependencies are for what is not taken of it.
-fn needed(deb: &Deb) -> impl Iterator<Item = &String> {
+pub fn needed(deb: &Deb) -> impl Iterator<Item = &String> {
     let is_library = |name: &str| {
         let other =
             ["-bin", "-common", "-data", "-modules", "-runtime"].iter().any(|end| name.ends_with(end));
@@ -109,6 +112,7 @@ fn needed(deb: &Deb) -> impl Iterator<Item = &String> {
     deb.depends.iter().filter(move |name| deb.name != LIBC6 && is_library(name))
 }
 
-fn name(deb: &str) -> String {
+/// What the package of a library of Debian's is called.
+pub fn name(deb: &str) -> String {
     if deb == LIBC6 { GLIBC.to_owned() } else { format!("debian-{deb}") }
 }

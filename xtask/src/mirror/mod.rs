@@ -15,6 +15,7 @@ mod package;
 mod pi;
 mod repack;
 mod source;
+mod zfs;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,16 @@ impl Target {
 /// Makes the mirror where it is not there yet; gives its directory.
 pub fn run() -> anyhow::Result<PathBuf> {
     make("mirror", TARGETS.iter().collect())
+}
+
+/// The same with ZFS, in a directory of its own; gives that.
+pub fn with_zfs() -> anyhow::Result<PathBuf> {
+    zfs::make(&run()?)
+}
+
+/// Whether a mirror with ZFS was made, of the plain one that there is.
+pub fn has_zfs() -> bool {
+    zfs::is_made(&chores::target().join("mirror"))
 }
 
 /// The same with the packages of this computer's architecture alone, unless one with all is there.

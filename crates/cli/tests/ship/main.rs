@@ -11,7 +11,7 @@
 //! kexec    starts without the firmware     writes  the same at every sector that is written
 //! record   what a machine wrote to its disk
 //! state    state and backups               state_cuts  what power cuts leave of both
-//! nas      examples/nas, from an empty disk to a lost boot card
+//! nas      examples/nas, from an empty disk to a lost boot card     nas_zfs  the same with ZFS
 //! chain    Secure Boot and a TPM: deploys, a fallback, and a rotated key
 //! ```
 //!
@@ -30,6 +30,7 @@ mod good;
 mod kexec;
 mod machine;
 mod nas;
+mod nas_zfs;
 mod power;
 mod random;
 mod record;

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use hoopy_base::arch::Arch;
-use hoopy_testkit::{Home, soon};
+use hoopy_testkit::{Home, Mirror, soon};
 use hoopy_vm::{BlankDisk, Boot, Platform, ScratchDisk, VmConfig, scratch};
 
 use crate::machine::{BOOT_LIMIT, succeeds};
@@ -21,14 +21,16 @@ const LONG: Duration = Duration::from_secs(700);
 /// What is written through the share, and nowhere but there in the clear.
 const CANARY: &str = "CANARY-2b91f0 written through the share";
 
-/// A key with what keys may have: bytes that are no text.
-const KEY: &[u8] = b"CANARY-KEY-93\n\0\xff of the array";
+/// A key with what keys may have: bytes that are no text. ZFS wants 32 of them.
+const KEY: &[u8; 32] = b"CANARY-KEY-93\n\0\xff of the array 32";
 
 /// Takes the mail of the machine and keeps it, so that it can be read.
 const MAILBOX: &str = "#!/bin/sh\nmkdir -p /persist/mail && exec cat >/persist/mail/$(date +%s)-$$\n";
 
-struct Nas {
+pub struct Nas {
     home: Home,
+    /// Another mirror than the plain one.
+    mirror: Option<Mirror>,
     array: Vec<ScratchDisk>,
     plug: Option<Plug>,
     since: Instant,
@@ -37,13 +39,18 @@ struct Nas {
 impl Nas {
     /// The example with the owner's keys and secrets, built; and two empty disks.
     fn new() -> Self {
-        let since = Instant::now();
         let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
         home.example("nas");
+        Self::of(home, None)
+    }
+
+    /// The same of a directory `nas` in this home.
+    pub fn of(home: Home, mirror: Option<Mirror>) -> Self {
+        let since = Instant::now();
         let disks =
             ["array-a", "array-b"].map(|serial| BlankDisk { size: 1 << 30, serial: serial.to_owned() });
         let array = scratch::blank(&home.path("array"), &disks).unwrap();
-        let nas = Self { home, array, plug: None, since };
+        let nas = Self { home, mirror, array, plug: None, since };
         nas.prepare();
         nas
     }
@@ -88,7 +95,7 @@ impl Nas {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    fn say(&self, what: &str) {
+    pub fn say(&self, what: &str) {
         println!("{:>5} s  nas: {what}", self.since.elapsed().as_secs());
     }
 
@@ -96,6 +103,9 @@ impl Nas {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = self.home.command(args);
         command.current_dir(self.home.path("nas"));
+        if let Some(mirror) = &self.mirror {
+            command.env("HOOPY_MIRROR", &mirror.alpine).env("HOOPY_KEYS", &mirror.keys);
+        }
         command.env("PATH", format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", self.home.path("bin").display()));
         command
     }
@@ -163,7 +173,7 @@ impl Nas {
     }
 
     /// What the machine says to a command that must succeed there.
-    fn asks(&self, command: &str) -> String {
+    pub fn asks(&self, command: &str) -> String {
         let out = self.ssh(command);
         let said = String::from_utf8_lossy(&out.stdout).trim().to_owned();
         let wrong = String::from_utf8_lossy(&out.stderr).into_owned();
@@ -209,7 +219,7 @@ impl Nas {
         let files = self.array.iter().map(|disk| disk.path.clone()).chain([self.home.path("card.img")]);
         for file in files {
             let bytes = fs::read(&file).unwrap();
-            for hidden in [CANARY.as_bytes(), KEY] {
+            for hidden in [CANARY.as_bytes(), KEY.as_slice()] {
                 assert!(memchr::memmem::find(&bytes, hidden).is_none(), "{}", file.display());
             }
         }
@@ -219,11 +229,15 @@ impl Nas {
 #[test]
 #[ignore = "boots a machine"]
 fn the_nas_of_the_examples_is_set_up_unlocked_and_made_again_when_its_boot_card_is_lost() {
-    let mut nas = Nas::new();
+    is_set_up_unlocked_and_made_again(Nas::new(), |_| {});
+}
+
+/// The road that the README tells. `open` is done while the array is open for the first time.
+pub fn is_set_up_unlocked_and_made_again(mut nas: Nas, open: impl FnOnce(&Nas)) {
     nas.start("card.img");
     // An empty array is made once, with the key that git keeps.
     let key = nas.command(&["secret", "show", "unlock/array"]).output().unwrap();
-    assert_eq!(key.stdout, KEY);
+    assert_eq!(key.stdout, *KEY);
     let ssh = nas.home.path("bin/ssh");
     let made = nas.fed(nas.home.command_of(&ssh, &["nas", "nas-array create"]), &key.stdout);
     assert!(made.contains("array: complete"), "{made}");
@@ -232,6 +246,7 @@ fn the_nas_of_the_examples_is_set_up_unlocked_and_made_again_when_its_boot_card_
     nas.asks("/etc/periodic/daily/snapshot && /etc/periodic/daily/backup");
     let seed = nas.asks("cat /var/lib/seedrng/seed.* | sha256sum");
     nas.say("it has an array, a letter, a snapshot and a backup");
+    open(&nas);
 
     // It comes back locked, as the same machine, and tells its owner.
     nas.reboot();

@@ -24,11 +24,11 @@ start() {
 }
 ";
 
-/// A volume that is nothing but a file.
+/// A volume whose program mounts it, as that of ZFS does.
 const VOLUME: &str = "\
 #!/bin/sh
-[ \"$1\" != --status ] || exec test -e /run/tank
-exec cat >/run/tank
+[ \"$1\" != --status ] || exec mountpoint -q /run/tank
+mkdir -p /run/tank && mount -t tmpfs tank /run/tank && exec cat >/run/tank/key
 ";
 
 /// A system with a secret, a volume with a key, and a service that wants the secret.
@@ -68,7 +68,7 @@ fn set(machine: &Machine, path: &str, secret: &str) {
 fn is_open(machine: &Machine) {
     assert_eq!(machine.asks("cat /etc/app/token"), CANARY);
     assert_eq!(machine.asks("stat -c %a:%U:%G /etc/app/token"), "640:app:root");
-    assert_eq!(machine.asks("cat /run/tank"), KEY);
+    assert_eq!(machine.asks("mountpoint -q /run/tank && cat /run/tank/key"), KEY);
     assert_eq!(machine.asks("cat /run/token-of-the-service"), CANARY);
     assert_eq!(machine.asks("/etc/hoopy/health.d/hoopy-secrets"), "secrets are open");
     println!("{}", machine.asks("cat /run/hoopy/secrets.json"));
@@ -94,7 +94,7 @@ fn a_locked_machine_is_reached_and_unlocked_over_ssh() {
     machine.asks("test ! -e /etc/app/token && test ! -e /run/tank && test ! -e /run/token-of-the-service");
     machine.say("it is locked, and answers over ssh");
     succeeds(machine.command("unlock", &["vm", "tank"]), "");
-    assert_eq!(machine.asks("cat /run/tank && test ! -e /etc/app/token"), KEY);
+    assert_eq!(machine.asks("cat /run/tank/key && test ! -e /etc/app/token"), KEY);
     succeeds(machine.command("unlock", &["vm"]), "");
     is_open(&machine);
     machine.kill();

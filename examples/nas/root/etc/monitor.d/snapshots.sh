@@ -1,2 +1,2 @@
 #!/bin/sh
-ls -1 /srv/snapshots
+ls -1 /srv/snapshots/
