@@ -5,6 +5,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
+use std::process::Command;
 
 use hoopy_boot::secrets::{CIPHERTEXTS, MAP, Map, Open, SecretFile, State, VERSION};
 use hoopy_secrets::cipher::encrypt;
@@ -231,4 +232,28 @@ fn a_machine_whose_tpm_opens_nothing_is_locked_with_the_reason_and_the_owner_unl
     unlock::with_identity(machine.path(), machine.identity_file().as_bytes()).unwrap();
     assert_eq!(machine.read("etc/key"), "one");
     assert_eq!(boot::secrets(machine.path()).unwrap().state, State::Open);
+}
+
+/// A machine of its own, whose first program this is: the agent is started as the service does it at boot.
+const BOOT: &str = "
+set -e
+for dir in run etc usr/libexec; do mount --bind \"$1/$dir\" /$dir; done
+unshare -m \"$2\" unlock
+mountpoint -q /run/tank && cat /run/tank/key";
+
+/// The mount was the agent's own once, and gone with it: a dataset of ZFS was unlocked, and not there.
+#[test]
+fn what_a_program_mounts_for_its_volume_at_boot_stays_mounted() {
+    let mut machine = Machine::new(&[]);
+    machine.map.open = Open::Tpm;
+    machine.write(MAP, &serde_json::to_string(&machine.map).unwrap());
+    machine.program("[ \"$1\" != --status ] || exec mountpoint -q /run/tank\nmount -t tmpfs tank /run/tank && cat >/run/tank/key");
+    machine.write("run/hoopy/volume-keys/tank", "the key of tank");
+    fs::create_dir(machine.path().join("run/tank")).unwrap();
+    let mut boot = Command::new("unshare");
+    boot.args(["-rmpf", "--mount-proc", "sh", "-c", BOOT, "sh"]).arg(machine.path());
+    let out = boot.arg(env!("CARGO_BIN_EXE_hoopyd")).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{}: {said}", out.status);
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "the key of tank", "{said}");
 }
