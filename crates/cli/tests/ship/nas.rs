@@ -76,7 +76,7 @@ impl Nas {
             .replace("# keep = ", "keep = ")
             .replace("root@nas", "nas")
             // Packages of a stand-in get older, and nothing newer.
-            .replace("[monitor]\n", "[monitor]\nupdate_days = 0\n");
+            .replace("[monitor]\n", "[monitor]\nupdate-days = 0\n");
         self.set("hoopy.toml", &with_backup, 0o644);
         succeeds(self.command(&["secret", "init"]), "");
         self.fed(self.command(&["secret", "set", "unlock/array"]), KEY);
