@@ -91,7 +91,17 @@ impl Snapshotter {
             self.run(&self.remove)?;
         }
         self.run(&self.make)?;
-        Ok(Snapshot(Some(self)))
+        let snapshot = Snapshot(Some(self));
+        // The state was there a moment ago. The kernel mounts a snapshot of ZFS when it is looked at, and cannot where the
+        // dataset was mounted by BusyBox's mount: it gives an error then, which must not look like a machine without state.
+        let home = snapshot.dir().join(HOME);
+        match fs::read_dir(&home) {
+            Ok(_) => Ok(snapshot),
+            Err(error) => Err(AgentError::Snapshot {
+                command: format!("read {}", home.display()),
+                reason: format!("{error}; on ZFS, the dataset has to be mounted by `zfs mount` or mount.zfs"),
+            }),
+        }
     }
 
     fn run(&self, args: &[String]) -> Result<(), AgentError> {

@@ -101,6 +101,19 @@ fn a_snapshot_that_fails_is_named_and_no_backup_is_made() {
     assert_eq!(error, "zfs snapshot tank/state@hoopy-backup: exit status: 1: out of space");
 }
 
+/// A dataset that BusyBox's mount mounted: all directories seemed to be absent, and a backup of nothing was made.
+#[test]
+fn a_snapshot_that_cannot_be_read_is_no_backup_and_is_removed() {
+    let machine = Machine::new("tank/state /persist zfs rw 0 0\n");
+    machine.write(DATA, "of now");
+    let log = machine.path("log");
+    machine.script("sbin/zfs", &format!("echo \"$1\" >>{}", log.display()));
+    let error = backup::to_owner(machine.0.path(), Vec::new()).unwrap_err().to_string();
+    assert!(error.contains(".zfs/snapshot/hoopy-backup/hoopy: No such file"), "{error}");
+    assert!(error.contains("has to be mounted by `zfs mount`"), "{error}");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "snapshot\ndestroy\n");
+}
+
 #[test]
 fn a_filesystem_without_snapshots_or_their_program_is_read_as_it_is() {
     for mounts in ["/dev/vda2 /persist ext4 rw 0 0\n", "tank/state /persist zfs rw 0 0\n", ""] {

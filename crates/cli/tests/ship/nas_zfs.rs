@@ -29,13 +29,17 @@ fn example() -> Option<(Home, Mirror)> {
 /// State on ZFS is read from a snapshot, which is gone afterwards.
 const BACKUP: &str = "set -e
 zfs create -o mountpoint=legacy array/state
-mount -t zfs array/state /mnt
+mount.zfs array/state /mnt
 cp -a /persist/. /mnt/
 umount /mnt
-mount -t zfs array/state /persist
+mount.zfs array/state /persist
 rm -f /srv/backups/*
 /etc/periodic/daily/backup
 ls /srv/backups
+umount -l /persist
+# BusyBox's mount does not tell ZFS where it is, and then no snapshot can be read: that is said, and nothing is lost.
+mount -i -t zfs array/state /persist
+! /etc/periodic/daily/backup
 umount -l /persist
 zpool history -i array | grep -c 'snapshot array/state@hoopy-backup'
 zfs list -t snapshot -H -o name";
