@@ -149,6 +149,9 @@ fn every_board_starts_the_image_of_a_new_card() {
     let pi = Pi::new("");
     pi.set("root/boot/config.txt", "[pi4]\narm_boost=1");
     pi.set("root/boot/overlays/mine.dtbo", "an overlay");
+    // Debian 12 has no device tree of a Raspberry Pi 5, and its own of a Raspberry Pi 4.
+    pi.set("root/boot/bcm2712-rpi-5-b.dtb", "a tree");
+    pi.set("root/boot/bcm2711-rpi-4-b.dtb", "a tree of mine");
     pi.build();
     let lock = fs::read_to_string(pi.home.path("nas/hoopy.lock")).unwrap();
     assert!(lock.contains("arch = \"aarch64\""), "{lock}");
@@ -157,13 +160,14 @@ fn every_board_starts_the_image_of_a_new_card() {
     }
     let card = pi.card();
     assert!(fs::metadata(&card.file).unwrap().len().is_power_of_two());
-    // Debian 12 has no device tree of a Raspberry Pi 5.
-    for (n, tree) in [(0, "bcm2837-rpi-3-b"), (1, "bcm2837-rpi-3-b-plus"), (2, "bcm2711-rpi-4-b")] {
+    let trees = ["bcm2837-rpi-3-b", "bcm2837-rpi-3-b-plus", "bcm2711-rpi-4-b", "bcm2712-rpi-5-b"];
+    for (n, tree) in trees.into_iter().enumerate() {
         let started = card.starts(n, false);
         assert_eq!(started.tree, format!("a/{tree}.dtb"));
         assert_eq!((started.kernel.as_str(), started.overlays.as_str()), ("a/vmlinuz", "a/overlays/"));
     }
     assert_eq!(card.text("a/overlays/mine.dtbo"), "an overlay");
+    assert_eq!(card.text("a/bcm2711-rpi-4-b.dtb"), "a tree of mine");
     assert!(
         card.text("config.txt").starts_with("[pi4]\narm_boost=1\n# hoopy:"),
         "{}",
@@ -207,6 +211,11 @@ fn what_init_writes_for_a_raspberry_pi_is_clean_builds_at_once_and_starts_on_eve
 fn what_no_board_would_start_is_refused() {
     let pi = Pi::new("");
     pi.set("packages", "alpine-base\nlinux-virt\n");
+    let found = pi.home.ok(&["check", "nas"]);
+    assert!(
+        found.contains("warning: packages:2: linux-virt does not ask the firmware to try an image"),
+        "{found}"
+    );
     let said = pi.home.fails(3, &["build", "nas"]);
     assert!(said.contains("linux-virt") && said.contains("take `linux-rpi` in `packages`"), "{said}");
     pi.set("hoopy.toml", "name = \"nas\"\nlayout = \"pi\"\narch = \"x86_64\"\n");
