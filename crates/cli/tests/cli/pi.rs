@@ -19,15 +19,20 @@ use hoopy_testkit::{Home, soon};
 const LONG: Duration = Duration::from_secs(600);
 
 /// A home with the system `nas` and its card.
-struct Pi {
+pub struct Pi {
     home: Home,
 }
 
 impl Pi {
     fn new(toml: &str) -> Self {
+        Self::with(&format!("layout = \"pi\"\n{toml}"))
+    }
+
+    /// The same with these lines.
+    pub fn with(toml: &str) -> Self {
         let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
         home.system(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/pi/system"), "nas");
-        fs::write(home.path("nas/hoopy.toml"), format!("name = \"nas\"\nlayout = \"pi\"\n{toml}\n")).unwrap();
+        fs::write(home.path("nas/hoopy.toml"), format!("name = \"nas\"\n{toml}\n")).unwrap();
         Self { home }
     }
 
@@ -37,39 +42,39 @@ impl Pi {
         fs::write(path, text).unwrap();
     }
 
-    fn build(&self) -> PathBuf {
+    pub fn build(&self) -> PathBuf {
         self.home.ok(&["build", "nas", "--quiet"]).trim().into()
     }
 
-    fn card(&self) -> Card {
+    pub fn card(&self) -> Card {
         self.home.ok(&["disk", "nas", "-o", "card.img"]);
         Card { file: self.home.path("card.img"), at: self.home.path("") }
     }
 }
 
 /// A card, changed and looked at with mtools.
-struct Card {
-    file: PathBuf,
+pub struct Card {
+    pub file: PathBuf,
     at: PathBuf,
 }
 
 impl Card {
-    fn mtools(&self, program: &str, args: &[&str]) -> Option<Vec<u8>> {
+    pub fn mtools(&self, program: &str, args: &[&str]) -> Option<Vec<u8>> {
         let image = format!("{}@@1M", self.file.display());
         let out =
             Command::new(program).args(["-i", &image]).args(args).output().expect("mtools is installed");
         out.status.success().then_some(out.stdout)
     }
 
-    fn read(&self, path: &str) -> Option<Vec<u8>> {
+    pub fn read(&self, path: &str) -> Option<Vec<u8>> {
         self.mtools("mtype", &[&format!("::{path}")])
     }
 
-    fn text(&self, path: &str) -> String {
+    pub fn text(&self, path: &str) -> String {
         String::from_utf8(self.read(path).unwrap_or_default()).unwrap()
     }
 
-    fn put(&self, path: &str, content: &[u8]) {
+    pub fn put(&self, path: &str, content: &[u8]) {
         let from = self.at.join("put");
         fs::write(&from, content).unwrap();
         let done = self.mtools("mcopy", &["-o", from.to_str().unwrap(), &format!("::{path}")]);
@@ -89,13 +94,14 @@ impl Card {
     }
 }
 
-/// QEMU's Raspberry Pi 3B. Its second serial port is the console.
-struct Board {
+/// A machine in QEMU, whose console is QEMU's standard input and output.
+pub struct Board {
     qemu: Child,
     heard: Arc<Mutex<String>>,
 }
 
 impl Board {
+    /// A Raspberry Pi 3B. Its second serial port is the console.
     fn start(card: &Card, started: &Started) -> Self {
         let mut command = Command::new("qemu-system-aarch64");
         command.args([
@@ -114,6 +120,10 @@ impl Board {
         command.arg("-dtb").arg(card.copied(&started.tree));
         command.arg("-append").arg(card.text(&started.cmdline));
         command.arg("-drive").arg(format!("if=sd,format=raw,file={}", card.file.display()));
+        Self::of(command)
+    }
+
+    pub fn of(mut command: Command) -> Self {
         let mut qemu =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("QEMU is installed");
         let (heard, mut said) = (Arc::new(Mutex::new(String::new())), qemu.stdout.take().unwrap());
@@ -127,12 +137,12 @@ impl Board {
         Self { qemu, heard }
     }
 
-    fn waits_for(&self, words: &str) {
+    pub fn waits_for(&self, words: &str) {
         let found = soon(LONG, || self.heard.lock().unwrap().contains(words));
         assert!(found, "expected {words:?}, found:\n{}", self.heard.lock().unwrap());
     }
 
-    fn types(&mut self, line: &str) {
+    pub fn types(&mut self, line: &str) {
         self.qemu.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 }
