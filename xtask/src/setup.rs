@@ -31,6 +31,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("/usr/bin/tpm2", "tpm2-tools"),
     ("/usr/bin/mtype", "mtools"),
     ("/usr/bin/syslinux", "syslinux"),
+    ("/usr/lib/u-boot/qemu_arm64/u-boot.bin", "u-boot-qemu"),
     ("/usr/sbin/fsck.vfat", "dosfstools"),
     ("/usr/sbin/mkfs.ext4", "e2fsprogs"),
     ("/usr/sbin/mkfs.btrfs", "btrfs-progs"),

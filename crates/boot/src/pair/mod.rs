@@ -31,7 +31,6 @@
 use serde::Serialize;
 
 use crate::layout::Layout;
-use crate::{extlinux, pi};
 
 /// The shell's half: to be read behind [`MACHINE`](crate::shell::MACHINE).
 pub const SHELL: &str = include_str!("pair.sh");
@@ -112,14 +111,6 @@ impl Loader {
         match self {
             Self::Pi => Layout::Pi,
             Self::Extlinux => Layout::Extlinux,
-        }
-    }
-
-    /// The file that it reads.
-    pub const fn config(self) -> &'static str {
-        match self {
-            Self::Pi => pi::CONFIG,
-            Self::Extlinux => extlinux::CONFIG,
         }
     }
 }

@@ -34,6 +34,7 @@ pub mod secrets;
 mod shebang;
 mod state;
 mod strict;
+mod tryboot;
 mod unbuilt;
 mod unrun_tests;
 mod view;
@@ -220,6 +221,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(programs::check(view)?);
     findings.extend(kernel::check(view));
     findings.extend(strict::check(view));
+    findings.extend(tryboot::check(view));
     findings.extend(unrun_tests::check(view));
     findings.extend(view.git.missing.iter().map(missing));
     findings.sort_by(|a, b| a.place().cmp(&b.place()));

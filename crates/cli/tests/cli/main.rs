@@ -56,6 +56,7 @@ mod targets;
 mod terminal;
 mod test;
 mod trust;
+mod uboot;
 mod unsatisfiable;
 mod update;
 mod v3;

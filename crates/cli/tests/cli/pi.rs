@@ -19,15 +19,20 @@ use hoopy_testkit::{Home, soon};
 const LONG: Duration = Duration::from_secs(600);
 
 /// A home with the system `nas` and its card.
-struct Pi {
+pub struct Pi {
     home: Home,
 }
 
 impl Pi {
     fn new(toml: &str) -> Self {
+        Self::with(&format!("layout = \"pi\"\n{toml}"))
+    }
+
+    /// The same with these lines.
+    pub fn with(toml: &str) -> Self {
         let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
         home.system(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/pi/system"), "nas");
-        fs::write(home.path("nas/hoopy.toml"), format!("name = \"nas\"\nlayout = \"pi\"\n{toml}\n")).unwrap();
+        fs::write(home.path("nas/hoopy.toml"), format!("name = \"nas\"\n{toml}\n")).unwrap();
         Self { home }
     }
 
@@ -37,39 +42,39 @@ impl Pi {
         fs::write(path, text).unwrap();
     }
 
-    fn build(&self) -> PathBuf {
+    pub fn build(&self) -> PathBuf {
         self.home.ok(&["build", "nas", "--quiet"]).trim().into()
     }
 
-    fn card(&self) -> Card {
+    pub fn card(&self) -> Card {
         self.home.ok(&["disk", "nas", "-o", "card.img"]);
         Card { file: self.home.path("card.img"), at: self.home.path("") }
     }
 }
 
 /// A card, changed and looked at with mtools.
-struct Card {
-    file: PathBuf,
+pub struct Card {
+    pub file: PathBuf,
     at: PathBuf,
 }
 
 impl Card {
-    fn mtools(&self, program: &str, args: &[&str]) -> Option<Vec<u8>> {
+    pub fn mtools(&self, program: &str, args: &[&str]) -> Option<Vec<u8>> {
         let image = format!("{}@@1M", self.file.display());
         let out =
             Command::new(program).args(["-i", &image]).args(args).output().expect("mtools is installed");
         out.status.success().then_some(out.stdout)
     }
 
-    fn read(&self, path: &str) -> Option<Vec<u8>> {
+    pub fn read(&self, path: &str) -> Option<Vec<u8>> {
         self.mtools("mtype", &[&format!("::{path}")])
     }
 
-    fn text(&self, path: &str) -> String {
+    pub fn text(&self, path: &str) -> String {
         String::from_utf8(self.read(path).unwrap_or_default()).unwrap()
     }
 
-    fn put(&self, path: &str, content: &[u8]) {
+    pub fn put(&self, path: &str, content: &[u8]) {
         let from = self.at.join("put");
         fs::write(&from, content).unwrap();
         let done = self.mtools("mcopy", &["-o", from.to_str().unwrap(), &format!("::{path}")]);
@@ -89,13 +94,14 @@ impl Card {
     }
 }
 
-/// QEMU's Raspberry Pi 3B. Its second serial port is the console.
-struct Board {
+/// A machine in QEMU, whose console is QEMU's standard input and output.
+pub struct Board {
     qemu: Child,
     heard: Arc<Mutex<String>>,
 }
 
 impl Board {
+    /// A Raspberry Pi 3B. Its second serial port is the console.
     fn start(card: &Card, started: &Started) -> Self {
         let mut command = Command::new("qemu-system-aarch64");
         command.args([
@@ -114,6 +120,10 @@ impl Board {
         command.arg("-dtb").arg(card.copied(&started.tree));
         command.arg("-append").arg(card.text(&started.cmdline));
         command.arg("-drive").arg(format!("if=sd,format=raw,file={}", card.file.display()));
+        Self::of(command)
+    }
+
+    pub fn of(mut command: Command) -> Self {
         let mut qemu =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("QEMU is installed");
         let (heard, mut said) = (Arc::new(Mutex::new(String::new())), qemu.stdout.take().unwrap());
@@ -127,12 +137,12 @@ impl Board {
         Self { qemu, heard }
     }
 
-    fn waits_for(&self, words: &str) {
+    pub fn waits_for(&self, words: &str) {
         let found = soon(LONG, || self.heard.lock().unwrap().contains(words));
         assert!(found, "expected {words:?}, found:\n{}", self.heard.lock().unwrap());
     }
 
-    fn types(&mut self, line: &str) {
+    pub fn types(&mut self, line: &str) {
         self.qemu.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 }
@@ -149,6 +159,9 @@ fn every_board_starts_the_image_of_a_new_card() {
     let pi = Pi::new("");
     pi.set("root/boot/config.txt", "[pi4]\narm_boost=1");
     pi.set("root/boot/overlays/mine.dtbo", "an overlay");
+    // Debian 12 has no device tree of a Raspberry Pi 5, and its own of a Raspberry Pi 4.
+    pi.set("root/boot/bcm2712-rpi-5-b.dtb", "a tree");
+    pi.set("root/boot/bcm2711-rpi-4-b.dtb", "a tree of mine");
     pi.build();
     let lock = fs::read_to_string(pi.home.path("nas/hoopy.lock")).unwrap();
     assert!(lock.contains("arch = \"aarch64\""), "{lock}");
@@ -157,13 +170,14 @@ fn every_board_starts_the_image_of_a_new_card() {
     }
     let card = pi.card();
     assert!(fs::metadata(&card.file).unwrap().len().is_power_of_two());
-    // Debian 12 has no device tree of a Raspberry Pi 5.
-    for (n, tree) in [(0, "bcm2837-rpi-3-b"), (1, "bcm2837-rpi-3-b-plus"), (2, "bcm2711-rpi-4-b")] {
+    let trees = ["bcm2837-rpi-3-b", "bcm2837-rpi-3-b-plus", "bcm2711-rpi-4-b", "bcm2712-rpi-5-b"];
+    for (n, tree) in trees.into_iter().enumerate() {
         let started = card.starts(n, false);
         assert_eq!(started.tree, format!("a/{tree}.dtb"));
         assert_eq!((started.kernel.as_str(), started.overlays.as_str()), ("a/vmlinuz", "a/overlays/"));
     }
     assert_eq!(card.text("a/overlays/mine.dtbo"), "an overlay");
+    assert_eq!(card.text("a/bcm2711-rpi-4-b.dtb"), "a tree of mine");
     assert!(
         card.text("config.txt").starts_with("[pi4]\narm_boost=1\n# hoopy:"),
         "{}",
@@ -207,6 +221,11 @@ fn what_init_writes_for_a_raspberry_pi_is_clean_builds_at_once_and_starts_on_eve
 fn what_no_board_would_start_is_refused() {
     let pi = Pi::new("");
     pi.set("packages", "alpine-base\nlinux-virt\n");
+    let found = pi.home.ok(&["check", "nas"]);
+    assert!(
+        found.contains("warning: packages:2: linux-virt does not ask the firmware to try an image"),
+        "{found}"
+    );
     let said = pi.home.fails(3, &["build", "nas"]);
     assert!(said.contains("linux-virt") && said.contains("take `linux-rpi` in `packages`"), "{said}");
     pi.set("hoopy.toml", "name = \"nas\"\nlayout = \"pi\"\narch = \"x86_64\"\n");

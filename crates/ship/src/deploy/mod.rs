@@ -294,6 +294,8 @@ fn assemble(
     observer: &dyn Observer,
 ) -> Result<(), DeployError> {
     let (new, stretches, name) = match starts {
+        // In a pair it waits until the loader is told of it.
+        Starts::New(new, stretches) if machine.pair.is_some() => (Some(new), stretches, ""),
         Starts::New(new, stretches) => (Some(new), stretches, new.name.as_str()),
         Starts::Previous(name) => (None, &[][..], name),
     };
