@@ -18,6 +18,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 
 use data_encoding::HEXLOWER;
 use hoopy_uki::pe::Headers;
@@ -35,6 +36,13 @@ const MAGIC: &[u8] = b"#### LoaderInfo: systemd-stub ";
 
 /// The section is smaller than this.
 const MAX_MAGIC: u64 = 4 << 10;
+
+/// What a stub tells the boot loader's variable `StubInfo`, in UTF-16 among its data, before its version. That of 252 for aarch64 has
+/// `.sdmagic` behind its last section, where an image that is made of it has it no more.
+const STUB_INFO: &str = "systemd-stub ";
+
+/// The stub's own sections are smaller than this.
+const MAX_CODE: u64 = 1 << 20;
 
 /// The value of a PCR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -122,8 +130,24 @@ impl Stub {
     /// [`MeasureError::NotSystemd`], [`MeasureError::UnknownVersion`].
     pub fn from_magic(data: &[u8]) -> Result<Self, MeasureError> {
         let version = data.strip_prefix(MAGIC).ok_or(MeasureError::NotSystemd)?;
-        let end = version.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(version.len());
-        let version = String::from_utf8_lossy(version.get(..end.min(64)).unwrap_or_default()).into_owned();
+        Self::from_version(version.iter().copied())
+    }
+
+    /// From what its code and data say, where it has no such section.
+    ///
+    /// # Errors
+    /// As [`Self::from_magic`].
+    pub fn from_code(code: &[u8]) -> Result<Self, MeasureError> {
+        let info: Vec<u8> = STUB_INFO.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let at = code.windows(info.len()).position(|bytes| bytes == info).ok_or(MeasureError::NotSystemd)?;
+        let version = code.get(at + info.len()..).unwrap_or_default();
+        Self::from_version(
+            version.as_chunks::<2>().0.iter().map(|&[low, high]| if high == 0 { low } else { 0 }),
+        )
+    }
+
+    fn from_version(version: impl Iterator<Item = u8>) -> Result<Self, MeasureError> {
+        let version: String = version.take_while(u8::is_ascii_graphic).take(64).map(char::from).collect();
         // "252.39-1~deb12u2", "257.6"; "257~rc1" may differ from what became 257.
         let number: String = version.chars().take_while(char::is_ascii_digit).collect();
         let is_release = version.get(number.len()..).is_some_and(|rest| !rest.starts_with('~'));
@@ -165,7 +189,12 @@ fn name_with_nul(section: Section) -> Vec<u8> {
 /// [`MeasureError`]: also where what the stub measures is not known.
 pub fn predict(image: &mut (impl Read + Seek)) -> Result<PcrValue, MeasureError> {
     let (headers, ..) = read_headers(image)?;
-    let stub = Stub::from_magic(&magic(image, &headers)?)?;
+    let stub = stub(&headers, |range, most| {
+        image.seek(SeekFrom::Start(range.start))?;
+        let mut data = Vec::new();
+        image.take((range.end - range.start).min(most)).read_to_end(&mut data)?;
+        Ok(data)
+    })?;
     check(&headers)?;
     let mut digests = Vec::new();
     for &section in stub.measured() {
@@ -186,9 +215,7 @@ pub fn predict(image: &mut (impl Read + Seek)) -> Result<PcrValue, MeasureError>
 /// As [`predict`].
 pub fn of_plan(plan: &Plan, digest: impl Fn(Section) -> Option<[u8; 32]>) -> Result<PcrValue, MeasureError> {
     let headers = plan.headers();
-    let magic = headers.sections.iter().find(|header| header.raw_name == *MAGIC_NAME);
-    let magic = magic.and_then(|header| plan.literal(header.data_range()));
-    let stub = Stub::from_magic(magic.ok_or(MeasureError::NotSystemd)?)?;
+    let stub = stub(headers, |range, _| Ok(plan.literal(range).unwrap_or_default().to_vec()))?;
     check(headers)?;
     let of = |section| {
         let range = plan.data_range(section)?;
@@ -197,14 +224,21 @@ pub fn of_plan(plan: &Plan, digest: impl Fn(Section) -> Option<[u8; 32]>) -> Res
     Ok(stub.pcr_11(of))
 }
 
-/// What the stub of these headers says it is.
-fn magic(image: &mut (impl Read + Seek), headers: &Headers) -> Result<Vec<u8>, MeasureError> {
-    let header = headers.sections.iter().find(|header| header.raw_name == *MAGIC_NAME);
-    let range = header.ok_or(MeasureError::NotSystemd)?.data_range();
-    image.seek(SeekFrom::Start(range.start))?;
-    let mut data = Vec::new();
-    image.take((range.end - range.start).min(MAX_MAGIC)).read_to_end(&mut data)?;
-    Ok(data)
+/// What the stub of these headers says it is. `read` gives the bytes of a range, at most so many.
+fn stub(
+    headers: &Headers,
+    mut read: impl FnMut(Range<u64>, u64) -> io::Result<Vec<u8>>,
+) -> Result<Stub, MeasureError> {
+    if let Some(header) = headers.sections.iter().find(|header| header.raw_name == *MAGIC_NAME) {
+        return Stub::from_magic(&read(header.data_range(), MAX_MAGIC)?);
+    }
+    for header in headers.sections.iter().filter(|header| header.section().is_none()) {
+        match Stub::from_code(&read(header.data_range(), MAX_CODE)?) {
+            Err(MeasureError::NotSystemd) => {}
+            found => return found,
+        }
+    }
+    Err(MeasureError::NotSystemd)
 }
 
 /// That every stub takes the sections as they are taken here.
@@ -258,6 +292,12 @@ mod tests {
             assert_eq!(refusal, expected);
         }
         assert!(matches!(Stub::from_magic(b"#### LoaderInfo: sd-boot 257"), Err(MeasureError::NotSystemd)));
+        let code = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+        assert_eq!(Stub::from_code(&code("code systemd-stub 252.39-1~deb12u2\0")).unwrap(), Stub::V252);
+        assert_eq!(Stub::from_code(&[b"odd", &code("systemd-stub 257")[..]].concat()).unwrap(), Stub::V257);
+        let refusal = Stub::from_code(&code("systemd-stub 253\0")).unwrap_err().to_string();
+        assert!(refusal.contains("from systemd 253"), "{refusal}");
+        assert!(matches!(Stub::from_code(b"sd-boot"), Err(MeasureError::NotSystemd)));
     }
 
     #[test]

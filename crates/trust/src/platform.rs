@@ -19,9 +19,9 @@ pub struct Platform {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Loss {
     /// The firmware started something at this boot because of this certificate.
-    Started(Box<Certificate>),
+    Signer(Box<Certificate>),
     /// The firmware trusts it now; nothing that was started needed it.
-    Trusted(Box<Certificate>),
+    Certificate(Box<Certificate>),
     /// There are drivers in devices, and none of Microsoft's certificates, which sign most of them.
     OptionRoms(usize),
 }
@@ -45,7 +45,7 @@ impl Platform {
         let has = |certificate: &Certificate| db.certificates().any(|known| known == certificate);
         let signers = self.signers();
         let mut losses: Vec<Loss> =
-            signers.iter().filter(|signer| !has(signer)).cloned().map(Box::new).map(Loss::Started).collect();
+            signers.iter().filter(|signer| !has(signer)).cloned().map(Box::new).map(Loss::Signer).collect();
         let roms = self.log.as_ref().map_or(0, |log| log.option_roms().len());
         let microsofts = microsoft::all().unwrap_or_default();
         if roms != 0 && !microsofts.iter().any(has) {
@@ -53,7 +53,7 @@ impl Platform {
         }
         let trusted =
             self.secure_boot.db.certificates().filter(|known| !has(known) && !signers.contains(known));
-        losses.extend(trusted.cloned().map(Box::new).map(Loss::Trusted));
+        losses.extend(trusted.cloned().map(Box::new).map(Loss::Certificate));
         losses
     }
 }

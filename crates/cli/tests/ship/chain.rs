@@ -139,6 +139,12 @@ fn a_tpm_opens_the_secrets_over_deploys_and_a_fallback_that_nobody_touches() {
     );
     assert_eq!(report["enrolling"]["by_ssh"], serde_json::json!([]), "{report}");
     if !choice.full {
+        // On x86_64, `tests/cli/sealed.rs` does that.
+        if choice.arch != Arch::X86_64 {
+            reboots(&machine);
+            comes_up_open(&machine);
+            machine.say("the TPM opened it at the next boot");
+        }
         return;
     }
     for n in 1..=choice.deploys {

@@ -13,7 +13,7 @@ use std::ops::Range;
 use data_encoding::{BASE64, HEXLOWER};
 use hoopy_base::digest::ContentId;
 use hoopy_base::terminal::harmless_line;
-use hoopy_trust::authenticode::{ProgramDigest, Signature, unbound};
+use hoopy_trust::authenticode::{ProgramDigest, Signature, signatures_in};
 use hoopy_trust::event_log::EventLog;
 use hoopy_trust::firmware::{Mode, SecureBoot, SignatureLists};
 use hoopy_trust::platform::Platform;
@@ -130,7 +130,7 @@ pub fn programs(ssh: &Ssh, machine: &Machine) -> Result<Vec<SignedProgram>, Depl
     let wanted: Vec<_> = found.iter().map(|(path, .., table)| (path.as_str(), table.clone())).collect();
     let tables = fetch(ssh, machine, &wanted)?;
     let program = |((path, size, is_image, _), table): ((String, u64, bool, Range<u64>), Vec<u8>)| {
-        SignedProgram { path, size, is_image, signatures: unbound(&table) }
+        SignedProgram { path, size, is_image, signatures: signatures_in(&table) }
     };
     Ok(found.into_iter().zip(tables).map(program).collect())
 }

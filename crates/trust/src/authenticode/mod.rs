@@ -18,7 +18,7 @@ mod verify;
 
 pub use scan::{Layout, LayoutError, Scan, Scanner};
 pub use table::{Attachment, SignError, attach, sign};
-pub use verify::{Refusal, Signature, unbound, verify};
+pub use verify::{Refusal, Signature, signatures_in, verify};
 
 use crate::der as write;
 use crate::der::oid;

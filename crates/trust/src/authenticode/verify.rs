@@ -93,7 +93,7 @@ pub fn verify(scan: &Scan) -> Vec<Result<Signature, Refusal>> {
 
 /// The signatures in the table of a program that is elsewhere, each with the digest that it is of. That they are of that program is
 /// not checked.
-pub fn unbound(table: &[u8]) -> Vec<(Signature, ProgramDigest)> {
+pub fn signatures_in(table: &[u8]) -> Vec<(Signature, ProgramDigest)> {
     bodies(table).filter(|(kind, _)| *kind == 2).filter_map(|(_, body)| read(body).ok()).collect()
 }
 

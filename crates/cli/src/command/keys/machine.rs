@@ -21,7 +21,7 @@ use crate::error::{CommandError, Context as _, Result};
 use crate::output::{note, print};
 
 /// What is to be trusted.
-struct Wanted {
+struct NewKeys {
     keys: PublicKeys,
     signers: Vec<ProgramSigner>,
     db: SignatureLists,
@@ -36,19 +36,19 @@ pub fn enroll(global: &Global, system: &System, name: &str) -> Result<()> {
     accepts_updates(name, &keys, &found)?;
     let db = db_of_machine(&own, &found.db, keys.retired_db.as_ref());
     let signers = signing::program_signers(system)?;
-    let wanted = Wanted { keys, signers, db };
+    let new = NewKeys { keys, signers, db };
     let machine = Machine::ask(&ssh, host.esp.as_deref())?;
-    keep_starting(global, &ssh, &machine, &found, &wanted)?;
-    if wanted.db == found.db {
+    keep_starting(global, &ssh, &machine, &found, &new)?;
+    if new.db == found.db {
         return print(format!("{name} trusts the keys of trust/ already, and no other key of yours\n"));
     }
-    let kek = wanted.keys.kek.as_ref().ok_or_else(|| signing::no_certificate(system, KeyName::Kek))?;
+    let kek = new.keys.kek.as_ref().ok_or_else(|| signing::no_certificate(system, KeyName::Kek))?;
     let by = signing::signer(system, KeyName::Kek, kek.key())?;
     // Not that of SOURCE_DATE_EPOCH: firmware refuses what is not newer than its last update.
     let update =
-        Update { variable: Variable::Db, time: Timestamp::now(), append: false, lists: wanted.db.clone() };
-    firmware::write_db(&ssh, &update.signed(CertifiedSigner::new(kek, by.as_ref())?)?, &wanted.db)?;
-    let names = wanted.signers.iter().map(|(certificate, _)| certificate.subject());
+        Update { variable: Variable::Db, time: Timestamp::now(), append: false, lists: new.db.clone() };
+    firmware::write_db(&ssh, &update.signed(CertifiedSigner::new(kek, by.as_ref())?)?, &new.db)?;
+    let names = new.signers.iter().map(|(certificate, _)| certificate.subject());
     print(format!(
         "{name} trusts {} from its next boot on\n\
          next: reboot it; where its TPM opens the secrets, it comes up locked: `hoopy secret enroll {name}` then\n",
@@ -98,18 +98,18 @@ fn keep_starting(
     ssh: &Ssh,
     machine: &Machine,
     found: &SecureBoot,
-    wanted: &Wanted,
+    new: &NewKeys,
 ) -> Result<()> {
     let programs = firmware::programs(ssh, machine)?;
     let is_lost = |program: &&SignedProgram| {
-        program.starts_under(&found.db, &found.dbx) && !program.starts_under(&wanted.db, &found.dbx)
+        program.starts_under(&found.db, &found.dbx) && !program.starts_under(&new.db, &found.dbx)
     };
     let (images, loaders): (Vec<_>, Vec<_>) =
         programs.iter().filter(is_lost).partition(|program| program.is_image);
     let is_good = |program: &&SignedProgram| {
         program.is_image && slot_of(program).is_none_or(|slot| slot.left != Some(0))
     };
-    let starts = |program: &&SignedProgram| program.starts_under(&wanted.db, &found.dbx);
+    let starts = |program: &&SignedProgram| program.starts_under(&new.db, &found.dbx);
     let left = programs.iter().filter(is_good).filter(starts).count();
     let runs = |program: &&&SignedProgram| is_running(machine, program);
     // One to run and one to fall back to, as before.
@@ -124,7 +124,7 @@ fn keep_starting(
         .hint("deploy an image that the new key signed, with `hoopy deploy HOST --reboot`, until it has two of them"));
     }
     for loader in loaders {
-        sign_loader(ssh, machine, loader, wanted)?;
+        sign_loader(ssh, machine, loader, new)?;
         if !global.quiet {
             note(format!("signed {} of {}", loader.path, ssh.host()));
         }
@@ -157,11 +157,11 @@ fn slot_of(program: &SignedProgram) -> Option<Slot> {
 }
 
 /// Adds signatures to a boot loader that the owner has signed before, and to no other: the machine may have been changed.
-fn sign_loader(ssh: &Ssh, machine: &Machine, loader: &SignedProgram, wanted: &Wanted) -> Result<()> {
+fn sign_loader(ssh: &Ssh, machine: &Machine, loader: &SignedProgram, new: &NewKeys) -> Result<()> {
     let bytes = firmware::loader(ssh, machine, loader)?;
     let of_host = || format!("{} of {}", loader.path, ssh.host());
     let signatures = program::signatures(loader.path.as_ref(), &bytes).context(of_host())?;
-    let keys = &wanted.keys;
+    let keys = &new.keys;
     let own: Vec<&Certificate> = [&keys.db, &keys.next_db, &keys.retired_db].into_iter().flatten().collect();
     if !signatures.iter().any(|signature| own.contains(&signature.signer())) {
         return Err(CommandError::failed(format!(
@@ -171,6 +171,6 @@ fn sign_loader(ssh: &Ssh, machine: &Machine, loader: &SignedProgram, wanted: &Wa
         ))
         .hint("write the disk anew with `hoopy flash`, or put a boot loader there that `hoopy sign` signed"));
     }
-    let signed = program::signed(loader.path.as_ref(), &bytes, &signing::certified(&wanted.signers)?)?;
+    let signed = program::signed(loader.path.as_ref(), &bytes, &signing::certified(&new.signers)?)?;
     Ok(firmware::replace(ssh, machine, &loader.path, &signed)?)
 }

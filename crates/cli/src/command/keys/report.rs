@@ -124,7 +124,7 @@ fn enrolling(system: &System, keys: &PublicKeys, platform: &Platform) -> Result<
 
 fn loss(loss: &Loss) -> String {
     match loss {
-        Loss::Started(signer) => {
+        Loss::Signer(signer) => {
             format!(
                 "something that this boot started would be refused: it is trusted by {}",
                 signer.subject()
@@ -134,7 +134,7 @@ fn loss(loss: &Loss) -> String {
             "{count} option ROM{} may be refused: most are signed with Microsoft's keys, which would not be trusted",
             if *count == 1 { "" } else { "s" }
         ),
-        Loss::Trusted(certificate) => {
+        Loss::Certificate(certificate) => {
             format!("what {} has signed would be refused; this boot needed none of it", certificate.subject())
         }
     }

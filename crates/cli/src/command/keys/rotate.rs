@@ -102,7 +102,7 @@ pub fn finish(global: &Global, system: &System) -> Result<()> {
     print(format!(
         "{new} signs from now on, and {old} no more\n{token}\
          next, for each machine:\n  \
-         1. hoopy deploy HOST --reboot      as often as it keeps an image that the old key alone has signed\n  \
+         1. hoopy deploy HOST --reboot      an image that the new key alone has signed\n  \
          2. hoopy keys enroll HOST          its firmware refuses the old key after the next reboot\n     \
          where its TPM opens the secrets: `hoopy secret enroll HOST` after that reboot\n"
     ))
