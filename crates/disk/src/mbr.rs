@@ -7,7 +7,7 @@
 //! 510  55 AA
 //! ```
 //!
-//! In front of them is room for what a BIOS starts: [`CODE`], where a disk is to be started by one.
+//! In front of them is room for what a BIOS starts: code, where a disk is to be started by one.
 //!
 //! The old geometry says nothing of a card, so its fields hold what stands for "further on than they can say".
 
@@ -104,7 +104,7 @@ const CODE: [u8; 90] = [
 /// Where the first entry begins, with its flags.
 const FIRST: u64 = 446;
 
-/// Has a BIOS start the first partition of the disk, whose table [`write`] wrote.
+/// Has a BIOS start the first partition of the disk, whose table [`write()`] wrote.
 ///
 /// # Errors
 /// Where it cannot be written.
