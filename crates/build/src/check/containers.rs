@@ -9,7 +9,10 @@ use crate::quadlet;
 
 /// What is wrong with the files below `root/etc/containers/systemd/`. The build stops at the first of it.
 pub fn check(view: &View<'_>) -> Vec<Finding> {
-    let below = view.own.iter().filter(|own| own.path.is_within(quadlet::DIRECTORY.as_bytes()));
+    let below = view.own.iter().filter(|own| {
+        own.path.is_within(quadlet::DIRECTORY.as_bytes())
+            && own.path.as_bytes() != quadlet::DIRECTORY.as_bytes()
+    });
     below.flat_map(|own| file(view, own)).collect()
 }
 

@@ -3,29 +3,40 @@
 use std::path::{Path, PathBuf};
 
 use hoopy_base::digest::ContentId;
+use hoopy_base::jobs;
+use hoopy_base::report::Event;
 use hoopy_lock::LockedImage;
 
+use super::pins::Keep;
+use crate::context::Context;
 use crate::fetch::registry::{self, TaggedImage};
-use crate::fetch::{Client, FetchError};
-use crate::quadlet::{self, Image};
+use crate::fetch::{Client, DOWNLOADS, FetchError};
+use crate::quadlet::{self, Declared, Image};
 
-/// Asks for the digests of the images that the system directory `dir` names by a tag. Those in `kept` stay.
+/// Asks for the digests of the images that the system directory `dir` names by a tag. One that was locked before keeps its
+/// digest where its registry does not answer: it must not keep packages from being updated.
 ///
 /// # Errors
-/// [`FetchError`].
-pub(super) fn lock(
-    dir: &Path,
-    kept: &[LockedImage],
-    client: &Client,
-) -> Result<Vec<LockedImage>, FetchError> {
-    let lock = |image: Image| {
+/// [`FetchError`] for an image that was not locked before.
+pub(super) fn lock(dir: &Path, keep: Keep<'_>, context: Context<'_>) -> Result<Vec<LockedImage>, FetchError> {
+    let stays = |name: &String| keep.moving_images.is_some_and(|moving| !moving.contains(name));
+    let lock = |image: &Image| {
         let name = image.reference();
-        if let Some(kept) = kept.iter().find(|kept| kept.name == name) {
-            return Ok(kept.clone());
+        let before = keep.images.iter().find(|before| before.name == name);
+        if let Some(before) = before.filter(|before| stays(&before.name)) {
+            return Ok(before.clone());
         }
-        Ok(LockedImage { sha256: ask(&image, client)?, name })
+        match (ask(image, context.client), before) {
+            (Ok(sha256), _) => Ok(LockedImage { sha256, name }),
+            (Err(error), Some(before)) => {
+                let warning = format!("the lock keeps the digest that it had: {error}");
+                context.observer.event(Event::Warning(&warning));
+                Ok(before.clone())
+            }
+            (Err(error), None) => Err(error),
+        }
     };
-    quadlet::tagged(dir).into_iter().map(lock).collect()
+    jobs::map_on(DOWNLOADS, &quadlet::tagged(dir), lock)
 }
 
 fn ask(image: &Image, client: &Client) -> Result<ContentId, FetchError> {
@@ -50,15 +61,28 @@ pub struct Newer {
 /// The images of the system directory `dir` that files name by tag and digest, and of which there are others by now; with
 /// what could not be asked.
 pub fn newer(dir: &Path, client: &Client) -> (Vec<Newer>, Vec<FetchError>) {
+    let mut declared = quadlet::declared(dir);
+    declared.retain(|declared| declared.image.tag.is_some() && declared.image.digest.is_some());
+    let mut images: Vec<&Image> = declared.iter().map(|declared| &declared.image).collect();
+    images.sort_by_key(|image| image.reference());
+    images.dedup_by_key(|image| image.reference());
+    let now = |image: &&Image| Ok::<_, std::convert::Infallible>((image.reference(), ask(image, client)));
+    let Ok(now) = jobs::map_on(DOWNLOADS, &images, now);
     let (mut found, mut failed) = (Vec::new(), Vec::new());
-    let both = |image: &Image| image.tag.is_some() && image.digest.is_some();
-    for quadlet::Declared { file, line, image } in
-        quadlet::declared(dir).into_iter().filter(|d| both(&d.image))
-    {
-        match ask(&image, client) {
-            Ok(sha256) if image.digest.as_deref() == Some(&*sha256.to_string()) => {}
-            Ok(sha256) => found.push(Newer { file, line, name: image.reference(), sha256 }),
+    for (name, sha256) in now {
+        let of_name = declared.iter().filter(|declared| declared.image.reference() == name);
+        match sha256 {
             Err(error) => failed.push(error),
+            Ok(sha256) => found.extend(
+                of_name.filter(|declared| declared.image.digest != Some(sha256.to_string())).map(
+                    |Declared { file, line, .. }| Newer {
+                        file: file.clone(),
+                        line: *line,
+                        name: name.clone(),
+                        sha256,
+                    },
+                ),
+            ),
         }
     }
     (found, failed)

@@ -32,8 +32,8 @@ pub fn package_location(repositories: &[Repository], package: &LockedPackage, ar
 /// # Errors
 /// [`MakeError`].
 pub fn make(target: &Target, keep: Keep<'_>, context: Context<'_>) -> Result<Lock, MakeError> {
-    let images = images::lock(&target.system.dir, keep.images, context.client)?;
-    Ok(Lock { images, ..make_of_packages(target, keep, context)? })
+    let lock = make_of_packages(target, keep, context)?;
+    Ok(Lock { images: images::lock(&target.system.dir, keep, context)?, ..lock })
 }
 
 fn make_of_packages(target: &Target, keep: Keep<'_>, context: Context<'_>) -> Result<Lock, MakeError> {

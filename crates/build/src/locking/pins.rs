@@ -18,8 +18,10 @@ pub struct Keep<'a> {
     pub packages: &'a [LockedPackage],
     /// The names of those among them that move.
     pub moving: &'a [String],
-    /// The images of containers that stay what they are.
+    /// The images of the lock before. One whose registry does not answer stays what it is.
     pub images: &'a [LockedImage],
+    /// Which of them are asked for again; where this is `None`, all.
+    pub moving_images: Option<&'a [String]>,
 }
 
 /// The pins, with what they took out.

@@ -22,11 +22,14 @@ pub struct Declared {
     pub image: Image,
 }
 
-/// The images that the files in the `root/` of the system directory `dir` name, by file. Links are left out: what they lead to
-/// may be no file of the system's.
+/// The images that the files in the `root/` of the system directory `dir` name, by file. Links are left out, on the way there,
+/// too: what they lead to may be no file of the system's.
 pub fn declared(dir: &Path) -> Vec<Declared> {
     let below = Path::new("root").join(DIRECTORY);
     let mut found = Vec::new();
+    if below.ancestors().any(|above| dir.join(above).is_symlink() && above != Path::new("")) {
+        return found;
+    }
     look(dir, &below, 0, &mut found);
     found.sort_by(|a, b| a.file.cmp(&b.file));
     found

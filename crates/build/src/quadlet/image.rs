@@ -85,10 +85,11 @@ impl Image {
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-:".contains(&byte);
         let begins = registry.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
         let is_tag = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let begins_tag = |tag: &str| !tag.is_empty() && !tag.starts_with(['.', '-']);
         if !begins
             || !registry.bytes().all(is_host)
             || !path.split('/').all(is_part)
-            || tag.is_some_and(|tag| tag.is_empty() || tag.len() > 128 || !tag.bytes().all(is_tag))
+            || tag.is_some_and(|tag| !begins_tag(tag) || tag.len() > 128 || !tag.bytes().all(is_tag))
             || name.len() > 255
         {
             return Err(format!("expected the name of an image, as docker.io/library/caddy, found {name:?}"));
@@ -119,6 +120,8 @@ mod tests {
         }
         for (text, found) in [
             ("docker.io/library/caddy".to_owned(), "expected a tag or a digest behind the name"),
+            ("docker.io/library/caddy:-a".to_owned(), "expected the name of an image"),
+            ("docker.io/library/caddy:..".to_owned(), "expected the name of an image"),
             ("docker.io/library/caddy:".to_owned(), "expected the name of an image"),
             ("oci-archive:/array/x.tar".to_owned(), "Archive= in [X-Hoopy]"),
             ("docker://docker.io/x".to_owned(), "Archive= in [X-Hoopy]"),

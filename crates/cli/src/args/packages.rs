@@ -53,7 +53,7 @@ pub struct Lock {
 /// Options of `update`.
 #[derive(Debug, Args)]
 pub struct Update {
-    /// Update only these packages [default: all]
+    /// Update only these packages, and images of containers as Image= names them [default: all]
     #[arg(value_name = "PKG")]
     pub packages: Vec<String>,
     /// Move to another branch of Alpine: 3.24, edge or latest-stable

@@ -21,7 +21,7 @@ pub fn edit(
     let old = fs::read_to_string(&file).context(format!("cannot read {}", file.display()))?;
     let new = make(&file, &old)?;
     system.world = World::parse(&file, &new)?;
-    let relocked = Relocked::new(global, system, Moving::Only(&[]), own.json)?;
+    let relocked = Relocked::new(global, system, Moving::Only(&[], &[]), own.json)?;
     relocked.refuse_older(own.json)?;
     if !own.dry_run {
         // The lock last: where it cannot be written, the next build says that it does not fit `packages`.

@@ -34,12 +34,15 @@ pub fn run(global: &Global, own: &Init) -> Result<Exit> {
     // With --quiet, too: it cannot be had again
     note(format!("root's password at the console: {} (only its hash is in setup.sh)", written.password));
     if keys.is_none() && !of_keys.is_empty() {
-        note(format!("nobody gets in by ssh yet: put your public key into {}", of_keys.join(" and ")));
+        note(format!("no access over ssh yet: put your public key into {}", of_keys.join(" and ")));
     }
     if !global.quiet {
-        let dir = own.dir.display();
+        let dir = own.dir.display().to_string();
+        let is_plain = |c: char| c.is_alphanumeric() || "._-/+".contains(c);
+        let dir = if dir.chars().all(is_plain) { dir } else { hoopy_base::shell::quoted(&dir) };
         note(match hardware {
-            Hardware::Vm | Hardware::Metal => format!("next: hoopy build {dir} && hoopy run {dir}"),
+            Hardware::Vm => format!("next: hoopy build {dir} && hoopy run {dir}"),
+            Hardware::Metal => format!("next: hoopy build {dir} && hoopy -C {dir} flash /dev/STICK"),
             Hardware::Pi => format!("next: hoopy build {dir} && hoopy -C {dir} flash /dev/CARD"),
         });
     }

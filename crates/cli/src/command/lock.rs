@@ -25,11 +25,18 @@ pub fn update(global: &Global, own: &Update) -> Result<Exit> {
     }
     let system = super::system(super::HERE.as_ref(), global, Overrides::default())?;
     let dir = system.dir.clone();
-    let moving = if own.packages.is_empty() { Moving::All } else { Moving::Only(&own.packages) };
+    // No package has a slash in its name, and every image has.
+    let (images, packages): (Vec<String>, Vec<String>) =
+        own.packages.iter().cloned().partition(|name| name.contains('/'));
+    let moving = if own.packages.is_empty() { Moving::All } else { Moving::Only(&packages, &images) };
     let relocked = Relocked::new(global, system, moving, own.json)?;
     if let Some(name) = own.packages.iter().find(|name| !relocked.has(name)) {
         let message = format!("{name} is not in {}", relocked.path().display());
-        return Err(CommandError::usage(message).hint(format!("add the package with `hoopy add {name}`")));
+        return Err(CommandError::usage(message).hint(if name.contains('/') {
+            "name the image as Image= of a file in root/etc/containers/systemd has it".to_owned()
+        } else {
+            format!("add the package with `hoopy add {name}`")
+        }));
     }
     if !own.allow_downgrade {
         relocked.refuse_older(own.json)?;
@@ -52,7 +59,7 @@ fn tell_newer(global: &Global, dir: &Path) -> Result<()> {
         print(format!("newer    {name} is sha256:{sha256}, and {}:{line} names another\n", file.display()))?;
     }
     for error in failed {
-        note(format!("not asked whether there is a newer one: {error}"));
+        note(format!("cannot tell whether there is a newer one: {error}"));
     }
     Ok(())
 }

@@ -19,7 +19,8 @@ use crate::progress::Progress;
 #[derive(Clone, Copy)]
 pub enum Moving<'a> {
     All,
-    Only(&'a [String]),
+    /// These packages, and these images of containers.
+    Only(&'a [String], &'a [String]),
 }
 
 /// A new lock and the old one; nothing is written yet.
@@ -37,10 +38,11 @@ impl Relocked {
         let target = Target::to_lock(system, global.arch)?;
         let target = locking::with_branch(target, resources.context(&progress))?;
         let keep = match (&target.lock.content, moving) {
-            (Some(old), Moving::Only(moving)) => {
-                Keep { packages: &old.packages, moving, images: &old.images }
+            (Some(old), Moving::Only(moving, images)) => {
+                Keep { packages: &old.packages, moving, images: &old.images, moving_images: Some(images) }
             }
-            _ => Keep::default(),
+            (Some(old), Moving::All) => Keep { images: &old.images, ..Keep::default() },
+            (None, _) => Keep::default(),
         };
         let new = locking::make(&target, keep, resources.context(&progress))?;
         Ok(Self { lock: target.lock, new, moved: None })
@@ -48,8 +50,9 @@ impl Relocked {
 
     /// The lock of a target on another branch, with whatever its mirror has now.
     pub fn moved(target: Target, context: Context<'_>) -> Result<Self> {
-        let new = locking::make(&target, Keep::default(), context)?;
         let old = target.lock.content.as_ref();
+        let images = old.map_or(&[][..], |old| &old.images);
+        let new = locking::make(&target, Keep { images, ..Keep::default() }, context)?;
         let moved = old.map(|old| BranchMove::between(old, &new, context.store)).transpose()?.flatten();
         Ok(Self { lock: target.lock, new, moved })
     }
@@ -60,8 +63,9 @@ impl Relocked {
     }
 
     pub fn has(&self, name: &str) -> bool {
-        let locked = self.old().into_iter().flat_map(|old| &old.packages).chain(&self.new.packages);
-        locked.into_iter().any(|package| package.name == name)
+        let locks = || self.old().into_iter().chain([&self.new]);
+        locks().flat_map(|lock| &lock.packages).any(|package| package.name == name)
+            || locks().flat_map(|lock| &lock.images).any(|image| image.name == name)
     }
 
     fn old(&self) -> Option<&Lock> {

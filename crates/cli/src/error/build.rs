@@ -155,8 +155,7 @@ fn of_signature(error: &SignatureError) -> Class {
     }
 }
 
-const NO_IMAGE: &str =
-    "is the name right? An image that is named by its digest is not asked for: Image=NAME@sha256:DIGEST";
+const NO_IMAGE: &str = "check the name in Image=, or write the digest of the image, which no registry is asked for: Image=NAME@sha256:DIGEST";
 const NO_REGISTRY: &str = "check the network, or name the image by its digest, which no registry is asked for: Image=NAME@sha256:DIGEST";
 
 impl Classify for FetchError {

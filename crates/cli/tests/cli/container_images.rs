@@ -10,6 +10,10 @@ use std::thread;
 use hoopy_base::digest::ContentId;
 use hoopy_testkit::{Home, package};
 
+const MANIFEST: &str = "{\"schemaVersion\":2}";
+
+const KIND: &str = "application/vnd.oci.image.index.v1+json";
+
 /// A registry that has the image `x:1`, and nothing else.
 struct Registry {
     host: String,
@@ -20,7 +24,7 @@ impl Registry {
     fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
-        let manifest = Arc::new(Mutex::new("{}".to_owned()));
+        let manifest = Arc::new(Mutex::new(MANIFEST.to_owned()));
         let has = Arc::clone(&manifest);
         thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
@@ -33,7 +37,7 @@ impl Registry {
                 let length = body.len();
                 let _ = write!(
                     stream,
-                    "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+                    "HTTP/1.1 {status} x\r\nContent-Type: {KIND}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
                 );
             }
         });
@@ -76,12 +80,21 @@ fn a_tag_is_what_it_was_when_the_lock_was_made_until_it_is_updated() {
     assert!(home.ok(&[&["lock", "s"][..], &AT].concat()).ends_with(" packages, 1 image\n"));
     let digest = |text: &str| format!("sha256:{}", ContentId::of(text.as_bytes()));
     registry.manifest.lock().unwrap().push('\n');
-    let (first, second) = (digest("{}"), digest("{}\n"));
+    let (first, second) = (digest(MANIFEST), digest(&format!("{MANIFEST}\n")));
     assert!(build(&home).contains(&format!("image='{}/x@{first}'", registry.host)));
     let update = || home.ok(&["-C", "s", "update", "--mirror", "../mirror", "--quiet"]);
     assert_eq!(update(), format!("image    {} {first} -> {second}\n", registry.image("1")));
     assert!(build(&home).contains(&second));
     assert!(update().ends_with("no changes\n"));
+    // One alone; and packages are updated where no registry answers.
+    registry.manifest.lock().unwrap().push('\n');
+    let image = registry.image("1");
+    let said = home.ok(&["-C", "s", "update", &image, "--mirror", "../mirror", "--quiet"]);
+    assert!(said.starts_with(&format!("image    {image} {second} -> ")), "{said}");
+    registry.manifest.lock().unwrap().clear();
+    let out = home.run(&["-C", "s", "update", "--mirror", "../mirror"]);
+    let words = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success() && words.contains("the lock keeps the digest that it had"), "{words}");
 }
 
 #[test]
@@ -94,7 +107,7 @@ fn a_digest_beside_a_tag_is_the_owners_and_update_tells_of_a_newer_one() {
     let newer = format!(
         "newer    {} is sha256:{}, and root/etc/containers/systemd/web.container:2 names another\n",
         registry.image("1"),
-        ContentId::of(b"{}")
+        ContentId::of(MANIFEST.as_bytes())
     );
     assert!(said.ends_with(&newer), "{said}");
 }

@@ -74,7 +74,7 @@ pub fn layer(
     for (path, container) in &mut declared {
         if !container.image.pin(images) {
             let found = format!("expected an image whose digest is in the lock, found {}", container.image);
-            let fix = "write its digest, Image=NAME@sha256:DIGEST: the lock has those of files in root/ that are no links";
+            let fix = "write its digest, Image=NAME@sha256:DIGEST: the lock has those of files in root/ that are reached without links";
             return Err(ContainerError::of(path, None, found, fix).into());
         }
     }
