@@ -64,3 +64,30 @@ fn image(dir: &Path, file: PathBuf) -> Option<Declared> {
     let last = assignments.iter().rfind(is_image)?;
     Some(Declared { file, line: last.line, image: Image::parse(&last.value).ok()? })
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn images_are_read_of_files_in_root_and_of_nothing_behind_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let units = dir.path().join("root").join(DIRECTORY);
+        fs::create_dir_all(units.join("sub")).unwrap();
+        let text = |tag: &str| format!("[Container]\nImage=docker.io/x:old\nImage=docker.io/x:{tag}\n");
+        fs::write(units.join("a.container"), text("1")).unwrap();
+        fs::write(units.join("sub/b.container"), text("2")).unwrap();
+        fs::write(units.join("c.container"), "[Container]\nImage=x\n").unwrap();
+        fs::write(dir.path().join("outside.container"), text("3")).unwrap();
+        symlink(dir.path().join("outside.container"), units.join("d.container")).unwrap();
+        let tags: Vec<_> = tagged(dir.path()).into_iter().filter_map(|image| image.tag).collect();
+        assert_eq!(tags, ["1", "2"]);
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::create_dir_all(elsewhere.path().join("root/etc/containers")).unwrap();
+        symlink(&units, elsewhere.path().join("root").join(DIRECTORY)).unwrap();
+        assert_eq!(declared(elsewhere.path()), []);
+    }
+}
