@@ -111,7 +111,9 @@ fn make(global: &Global, system: &System) -> Result<()> {
     }
     let (secrets, time) = (super::secrets(system)?, super::super::image::now()?);
     // Both certificates are seen side by side for a while, and two may be made in a day.
-    let subject = format!("{} db {}", system.name, time.strftime("%Y-%m-%d %H:%M:%S"));
+    // A subject has 64 characters at most.
+    let name: String = system.name.chars().take(40).collect();
+    let subject = format!("{name} db {}", time.strftime("%Y-%m-%d %H:%M:%S"));
     super::make(global, system, &secrets, KeyName::NextDb, &subject, time)
 }
 
@@ -192,7 +194,7 @@ fn expect_private(system: &System, next: &Certificate) -> Result<()> {
     Err(CommandError::system(format!("the private key of {public} is lost: expected {file}, found none"))
         .hint(format!("restore it with `git checkout HEAD -- {file}`"))
         .hint(format!(
-            "if git does not have it, give this rotation up: remove {public}, run `hoopy keys enroll`, and begin again"
+            "if git does not have it, remove {public}, and begin again with `hoopy keys rotate`: it makes another key"
         )))
 }
 
