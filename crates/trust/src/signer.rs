@@ -180,7 +180,7 @@ impl Signer for PemSigner {
 /// A command that signs what it reads. It gets the message on standard input and answers with the signature alone on
 /// standard output; standard error and the terminal stay the user's, who may have to type a PIN.
 ///
-/// It is not run through a shell. In each argument, `{key}` stands for the name of the key: `PK`, `KEK`, `db` or `pcr`.
+/// It is not run through a shell. In each argument, `{key}` stands for the name of the key: `PK`, `KEK`, `db`, `db.next` or `pcr`.
 #[derive(Debug, Clone)]
 pub struct CommandSigner {
     directory: PathBuf,

@@ -128,7 +128,7 @@ pub struct Backup {
 pub struct Trust {
     /// A command that signs, and its arguments, instead of private keys in `secrets/trust/`: for a token, or a service. It
     /// gets the bytes to sign on standard input, and prints an RSASSA-PKCS1-v1_5 signature of their SHA-256. `{key}`
-    /// stands for the key's name: `PK`, `KEK`, `db` or `pcr`.
+    /// stands for the key's name: `PK`, `KEK`, `db`, `db.next` or `pcr`.
     pub sign: Vec<String>,
     /// Whether `deploy`, `disk` and `flash` refuse an image that is not signed under `trust/db.crt`. Default: no.
     pub required: bool,

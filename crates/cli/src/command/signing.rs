@@ -9,7 +9,7 @@ use hoopy_trust::certificate::Certificate;
 use hoopy_trust::image::{ImageSigner, ProgramSigner};
 use hoopy_trust::key::{PrivateKey, PublicKey};
 use hoopy_trust::keys::{KeyName, PublicKeys, lists};
-use hoopy_trust::signer::{CommandSigner, PemSigner, Signer};
+use hoopy_trust::signer::{CommandSigner, PemSigner, Signer, SignerError};
 use hoopy_trust::{CertifiedSigner, program};
 
 use zeroize::Zeroizing;
@@ -116,6 +116,29 @@ pub fn signer(system: &System, name: KeyName, public: &PublicKey) -> Result<Arc<
     let dir = system.dir.clone();
     let read = move || private_key(&dir, name).map_err(|error| error.to_string());
     Ok(Arc::new(PemSigner::new(name, public.clone(), Box::new(read))))
+}
+
+/// A key that has to sign, and not for an image, which could do without, does not.
+pub fn cannot_sign(system: &System, name: KeyName, error: SignerError) -> CommandError {
+    let (private, public) = (name.private_file(), name.public_file());
+    let hint = match &error {
+        SignerError::NotAtHand { .. } if system.path(&private).exists() => Some(format!(
+            "name the identity of one of secrets/recipients, which opens {private}: HOOPY_IDENTITY=FILE"
+        )),
+        SignerError::NotAtHand { .. } => Some(format!("restore it with `git checkout HEAD -- {private}`")),
+        SignerError::Run { .. } | SignerError::Failed { .. } => Some(format!(
+            "the command is `sign` of [trust] in hoopy.toml: it must sign what it reads with the key {name}"
+        )),
+        SignerError::Key(_) | SignerError::OtherHalf { .. } | SignerError::OtherKey { .. } => Some(format!(
+            "restore the pair of {private} and {public} with `git checkout HEAD -- {private} {public}`"
+        )),
+        SignerError::EmptyCommand | SignerError::NotASignature { .. } => None,
+    };
+    let mut refusal = CommandError::from(error).context(format!("nothing is signed by {name}"));
+    if let Some(hint) = hint {
+        refusal.hints = vec![hint];
+    }
+    refusal
 }
 
 /// The PEM of a private key, out of its age file.

@@ -1,12 +1,14 @@
 //! Keys and signatures.
 
+use std::path::Path;
+
 use hoopy_trust::authenticode::SignError;
 use hoopy_trust::certificate::CertificateError;
 use hoopy_trust::enrolment::EnrolmentError;
 use hoopy_trust::firmware::UpdateError;
 use hoopy_trust::image::SignImageError;
 use hoopy_trust::key::KeyError;
-use hoopy_trust::keys::PublicKeysError;
+use hoopy_trust::keys::{KeyName, PublicKeysError};
 use hoopy_trust::measure::MeasureError;
 use hoopy_trust::program::ProgramError;
 use hoopy_trust::signer::SignerError;
@@ -56,9 +58,19 @@ impl Classify for EnrolmentError {
 impl Classify for PublicKeysError {
     fn class(&self) -> Class {
         match self {
-            Self::Read { .. } | Self::Certificate { .. } | Self::Key { .. } => System.into(),
+            Self::Read { .. } => System.into(),
+            Self::Certificate { path, .. } | Self::Key { path, .. } => public_half(path),
         }
     }
+}
+
+/// A public half that is damaged; where it may not have been committed yet, what else can be done.
+fn public_half(path: &Path) -> Class {
+    let class = System.hint(format!("restore it with `git checkout HEAD -- {}`", path.display()));
+    if path.ends_with(KeyName::NextDb.public_file()) {
+        return class.and("if no machine has an image or list with it yet, remove it: `hoopy keys rotate` makes another key");
+    }
+    class
 }
 
 impl Classify for SignerError {

@@ -1,13 +1,13 @@
 //! Signed images: `hoopy build` with keys, `hoopy sign`, what `inspect` says of them, and what is refused. sbverify
 //! and OpenSSL are asked.
 
+mod rotate;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hoopy_testkit::Home;
-use hoopy_trust::certificate::Certificate;
-use hoopy_trust::firmware::Update;
 
 fn run(directory: &Path, program: &str, arguments: &str) -> (bool, String) {
     let mut command = Command::new(program);
@@ -255,121 +255,6 @@ fn keys_are_made_once_and_their_private_halves_are_age_files_of_the_owner() {
     );
     fs::remove_file(dir.join("trust/KEK.crt")).unwrap();
     assert!(home.fails(3, &["-C", "s", "keys", "new"]).contains("half of the key KEK"));
-}
-
-/// How many entries `db.auth` has, and whether it has this certificate.
-fn listed(dir: &Path, certificate: &[u8]) -> bool {
-    let content = Update::content(&fs::read(dir.join("trust/db.auth")).unwrap()).unwrap();
-    let wanted = Certificate::from_pem(certificate).unwrap();
-    content.certificates().any(|known| *known == wanted)
-}
-
-#[test]
-fn a_key_is_rotated_in_two_steps_and_both_sign_in_between() {
-    let home = home();
-    let dir = home.small("s");
-    let toml = "name = \"small\"\nlayout = \"ab\"\n[trust]\nrequired = true\n";
-    fs::write(dir.join("hoopy.toml"), toml).unwrap();
-    assert!(
-        home.fails(3, &["-C", "s", "keys", "rotate"]).contains("hint: make the keys with `hoopy keys new`")
-    );
-    home.ok(&["-C", "s", "secret", "init", "--open", "owner"]);
-    home.ok(&["-C", "s", "keys", "new", "--no-microsoft"]);
-    let refusal = home.fails(3, &["-C", "s", "keys", "rotate", "--finish"]);
-    assert!(refusal.contains("no rotation to finish") && refusal.contains("hoopy keys rotate"), "{refusal}");
-    home.ok(&["build", "s"]);
-    let old = fs::read(dir.join("trust/db.crt")).unwrap();
-
-    let said = home.ok(&["-C", "s", "keys", "rotate"]);
-    assert!(said.contains("CN=small db is being replaced: from now on CN=small db 2"), "{said}");
-    assert!(said.contains("1. hoopy deploy HOST") && said.contains("hoopy keys rotate --finish"), "{said}");
-    let next = fs::read(dir.join("trust/db.next.crt")).unwrap();
-    assert!(listed(&dir, &old) && listed(&dir, &next));
-    let said = home.ok(&["-C", "s", "keys", "status"]);
-    assert!(
-        said.contains("db.next CN=small db 2") && said.contains("2 in trust/db.auth, with this key\n"),
-        "{said}"
-    );
-    // The image that only the old key has signed does not do any more; it is built anew, though nothing else changed.
-    home.fails(1, &["disk", "s", "-o", "disk.img", "--image", IMAGE]);
-    let said = home.ok(&["build", "s"]);
-    assert!(said.contains("signed    by CN=small db 2") && said.contains(" and CN=small db\n"), "{said}");
-    fs::write(home.path("old.crt"), &old).unwrap();
-    fs::write(home.path("next.crt"), &next).unwrap();
-    let both = "s/images/small-2026092102.efi";
-    for certificate in ["old", "next"] {
-        ok(&home.path(""), "sbverify", &format!("--cert {certificate}.crt {both}"));
-    }
-    home.ok(&["disk", "s", "-o", "disk.img", "--enroll"]);
-
-    // Run again, it changes nothing: also where the lists were not signed yet.
-    let list = fs::read(dir.join("trust/db.auth")).unwrap();
-    home.ok(&["-C", "s", "keys", "rotate"]);
-    assert!(fs::read(dir.join("trust/db.next.crt")).unwrap() == next);
-    assert!(fs::read(dir.join("trust/db.auth")).unwrap() == list);
-    fs::remove_file(dir.join("trust/db.auth")).unwrap();
-    home.ok(&["-C", "s", "keys", "rotate"]);
-    assert!(listed(&dir, &old) && listed(&dir, &next));
-
-    home.ok(&["-C", "s", "keys", "rotate", "--finish"]);
-    assert!(fs::read(dir.join("trust/db.crt")).unwrap() == next && !dir.join("trust/db.next.crt").exists());
-    assert!(fs::read(dir.join("trust/db.old.crt")).unwrap() == old);
-    assert!(!listed(&dir, &old) && listed(&dir, &next));
-    let said = home.ok(&["build", "s"]);
-    let third = "s/images/small-2026092103.efi";
-    assert!(said.contains("signed    by CN=small db 2") && !said.contains("CN=small db\n"), "{said}");
-    assert!(!run(&home.path(""), "sbverify", &format!("--cert old.crt {third}")).0);
-    ok(&home.path(""), "sbverify", &format!("--cert next.crt {third}"));
-}
-
-/// Whatever file a power cut keeps from getting its name, the same command goes on from there.
-#[test]
-fn a_rotation_that_was_interrupted_goes_on_with_the_same_command() {
-    let home = home();
-    let dir = home.small("s");
-    home.ok(&["-C", "s", "secret", "init", "--open", "owner"]);
-    home.ok(&["-C", "s", "keys", "new"]);
-    // A private half without its certificate: nothing trusts it, so another is made.
-    fs::write(dir.join("secrets/trust/db.next.key.age"), "half").unwrap();
-    home.ok(&["-C", "s", "keys", "rotate"]);
-    let old = fs::read(dir.join("trust/db.crt")).unwrap();
-    let next = fs::read(dir.join("trust/db.next.crt")).unwrap();
-
-    // The private key has been moved, the certificate has not.
-    fs::rename(dir.join("secrets/trust/db.next.key.age"), dir.join("secrets/trust/db.key.age")).unwrap();
-    let said = home.fails(3, &["-C", "s", "keys", "rotate"]);
-    assert!(said.contains("is being finished") && said.contains("hoopy keys rotate --finish"), "{said}");
-    let lists = fs::read(dir.join("trust/db.auth")).unwrap();
-    home.ok(&["-C", "s", "keys", "rotate", "--finish"]);
-    assert!(fs::read(dir.join("trust/db.crt")).unwrap() == next && !listed(&dir, &old));
-    assert!(home.ok(&["build", "s"]).contains("signed    by CN=small db 2"));
-
-    // Both have been moved, and the lists are still the old ones.
-    fs::write(dir.join("trust/db.auth"), lists).unwrap();
-    home.ok(&["-C", "s", "keys", "rotate", "--finish"]);
-    assert!(listed(&dir, &next) && !listed(&dir, &old));
-    assert!(home.fails(3, &["-C", "s", "keys", "rotate", "--finish"]).contains("no rotation to finish"));
-}
-
-#[test]
-fn a_next_key_on_a_token_is_asked_for_by_its_name() {
-    let home = home();
-    let dir = system(&home);
-    let toml = "name = \"small\"\n[trust]\nsign = [\"openssl\", \"dgst\", \"-sha256\", \"-sign\", \"../private/{key}.key\"]\n";
-    fs::write(dir.join("hoopy.toml"), toml).unwrap();
-    let said = home.fails(3, &["-C", "s", "keys", "rotate"]);
-    assert!(said.contains("found no trust/db.next.crt") && said.contains("a key called db.next"), "{said}");
-    let request = "req -x509 -newkey rsa:2048 -nodes -sha256 -days 30";
-    for (name, to) in [("PK", "PK"), ("KEK", "KEK"), ("db.next", "db.next")] {
-        let files = format!("-keyout private/{name}.key -out s/trust/{to}.crt");
-        ok(&home.path(""), "openssl", &format!("{request} -subj /CN=Test-{name} {files}"));
-    }
-    home.ok(&["-C", "s", "keys", "rotate"]);
-    assert!(home.ok(&["build", "s"]).contains("signed    by CN=Test-db.next and CN=Test-db\n"));
-    let said = home.ok(&["-C", "s", "keys", "rotate", "--finish"]);
-    assert!(said.contains("must sign for `db` with the new key now"), "{said}");
-    fs::rename(home.path("private/db.next.key"), home.path("private/db.key")).unwrap();
-    assert!(home.ok(&["build", "s"]).contains("signed    by CN=Test-db.next\n"));
 }
 
 #[test]

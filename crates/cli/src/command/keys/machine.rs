@@ -1,7 +1,8 @@
 //! `hoopy keys enroll HOST`: the firmware of a machine that runs trusts the keys of `trust/`.
 //!
-//! Nothing that starts now may stop starting. So the machine's boot loader gets the signature that it lacks before the list
-//! changes, and where an image on its partition would be refused, nothing changes at all.
+//! The machine must start, and have an image to fall back to. So its boot loader gets the signature that it lacks before the list
+//! changes. An image that would be refused is removed where the machine runs another one and has one to fall back to; where not,
+//! nothing changes at all.
 
 use hoopy_boot::layout::{LINUX_DIR, Slot, started};
 use hoopy_build::config::System;

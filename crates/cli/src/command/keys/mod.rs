@@ -13,8 +13,8 @@ use hoopy_build::config::{Overrides, System};
 use hoopy_secrets::Secrets;
 use hoopy_trust::CertifiedSigner;
 use hoopy_trust::certificate::Certificate;
-use hoopy_trust::enrolment::{Enrolment, Others};
-use hoopy_trust::firmware::{Update, Variable, microsoft};
+use hoopy_trust::enrolment::{Enrolment, EnrolmentError, Others};
+use hoopy_trust::firmware::{Update, UpdateError, Variable, microsoft};
 use hoopy_trust::key::PrivateKey;
 use hoopy_trust::keys::{KeyName, PUBLIC, PublicKeys, list_file, lists};
 use jiff::Timestamp;
@@ -120,7 +120,12 @@ fn make(
 
 /// Signs the lists.
 fn enroll(global: &Global, system: &System, others: Others) -> Result<()> {
-    let keys = PublicKeys::read(&system.dir)?;
+    let lists = signed_lists(system, &PublicKeys::read(&system.dir)?, others)?;
+    write_lists(global, system, lists)
+}
+
+/// The lists of these keys, in the order in which they are enrolled.
+fn signed_lists(system: &System, keys: &PublicKeys, others: Others) -> Result<Vec<(Variable, Vec<u8>)>> {
     let of = |name: KeyName| keys.certificate(name).ok_or_else(|| signing::no_certificate(system, name));
     let (pk, kek, _) = (of(KeyName::Pk)?, of(KeyName::Kek)?, of(KeyName::Db)?);
     let db: Vec<Certificate> = keys.program_signers().map(|(_, certificate)| certificate.clone()).collect();
@@ -134,8 +139,18 @@ fn enroll(global: &Global, system: &System, others: Others) -> Result<()> {
         others,
         time: super::image::now()?,
     };
-    // Sign all lists before the first is written, since lists with the same time belong together.
-    for (variable, list) in enrolment.files()? {
+    enrolment.files().map_err(|error| match error {
+        EnrolmentError::Update { variable, source: UpdateError::Signer(error) } => {
+            let by = if variable == Variable::Db { KeyName::Kek } else { KeyName::Pk };
+            signing::cannot_sign(system, by, error)
+        }
+        EnrolmentError::Update { .. } | EnrolmentError::Microsoft(_) => error.into(),
+    })
+}
+
+/// Writes all of them, since lists with the same time belong together. What db's list has says whether all are there: it is last.
+fn write_lists(global: &Global, system: &System, lists: Vec<(Variable, Vec<u8>)>) -> Result<()> {
+    for (variable, list) in lists.into_iter().rev() {
         let path = system.path(&list_file(variable));
         replace_file(&path, &list, Readers::Umask).context(format!("cannot write {}", path.display()))?;
         if !global.quiet {
@@ -150,7 +165,8 @@ fn export(global: &Global, system: &System, dir: &Path) -> Result<()> {
     let keys = PublicKeys::read(&system.dir)?;
     fs::create_dir_all(dir).context(format!("cannot create {}", dir.display()))?;
     let mut files = Vec::new();
-    for name in KeyName::ALL {
+    // While a key is rotated, firmware has to know both.
+    for name in KeyName::ALL.into_iter().chain([KeyName::NextDb]) {
         files.extend(
             keys.certificate(name).map(|certificate| (format!("{name}.der"), certificate.der().to_vec())),
         );

@@ -1,11 +1,12 @@
-//! `hoopy keys rotate`: another key takes the place of db's, and no machine stops starting meanwhile.
+//! `hoopy keys rotate`: another key takes the place of db's, and every machine starts at each step.
 //!
 //! ```text
 //! begin    secrets/trust/db.next.key.age, trust/db.next.crt ─▶ lists with both      both sign
 //! finish   trust/db.crt ─▶ db.old.crt; db.next.* ─▶ db.* ─▶ lists with one          the new one signs
 //! ```
 //!
-//! Which files are there says how far it is. Each step can be run again, and goes on where it was interrupted.
+//! Which files are there says how far it is ([`Stage`]). Each step can be run again, and goes on where it was interrupted. What
+//! the second one needs is opened, and the lists are signed, before it changes a file: the old private key cannot be had back.
 
 use std::fs;
 use std::path::Path;
@@ -15,24 +16,73 @@ use hoopy_build::config::System;
 use hoopy_trust::certificate::Certificate;
 use hoopy_trust::firmware::{Update, Variable};
 use hoopy_trust::keys::{KeyName, PublicKeys, RETIRED, list_file, lists};
+use hoopy_trust::signer::{self, SignerError};
 
 use super::super::signing;
 use crate::args::Global;
 use crate::error::{CommandError, Context as _, Result};
 use crate::output::print;
 
+/// How far a rotation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// There is none, or the last one is finished.
+    Off,
+    /// Both keys sign.
+    Both,
+    /// The second step was interrupted, or the next private key is lost.
+    Finishing,
+}
+
+/// How far the rotation of the system's key is.
+pub fn stage(system: &System, keys: &PublicKeys) -> Result<Stage> {
+    let has_private = || !system.sign_command.is_empty() || has(system, KeyName::NextDb);
+    Ok(match (&keys.next_db, &keys.retired_db) {
+        (Some(_), _) if has_private() => Stage::Both,
+        (Some(_), _) => Stage::Finishing,
+        // The lists are what is written last.
+        (None, Some(old)) if keys.db.as_ref() != Some(old) && is_listed(system, old)? => Stage::Finishing,
+        (None, _) => Stage::Off,
+    })
+}
+
+/// Whether the private half of a key is there.
+fn has(system: &System, name: KeyName) -> bool {
+    system.path(&name.private_file()).exists()
+}
+
+/// That the next key is another one than the old one.
+fn expect_another(keys: &PublicKeys) -> Result<()> {
+    if keys.next_db.is_none() || keys.next_db != keys.db {
+        return Ok(());
+    }
+    let (next, old) = (KeyName::NextDb.public_file(), KeyName::Db.public_file());
+    Err(CommandError::system(format!("{next}: expected the certificate of another key, found that of {old}"))
+        .hint(format!(
+            "put the certificate of the next key there; or remove {next}, which ends the rotation"
+        )))
+}
+
 /// Makes the next key, unless it is there, and the lists with both.
 pub fn begin(global: &Global, system: &System) -> Result<()> {
     let keys = PublicKeys::read(&system.dir)?;
     let old = keys.db.as_ref().ok_or_else(|| signing::no_certificate(system, KeyName::Db))?;
-    if keys.next_db.is_none() {
-        make(global, system)?;
-    } else if system.sign_command.is_empty() && !system.path(&KeyName::NextDb.private_file()).exists() {
-        return Err(CommandError::system(format!(
-            "the rotation is being finished: expected {}, found none",
-            KeyName::NextDb.private_file()
-        ))
-        .hint("go on with `hoopy keys rotate --finish`"));
+    expect_another(&keys)?;
+    match stage(system, &keys)? {
+        Stage::Off => make(global, system)?,
+        Stage::Both => (),
+        Stage::Finishing => {
+            return Err(CommandError::system(if keys.next_db.is_some() {
+                let file = KeyName::NextDb.private_file();
+                format!("the rotation is being finished: expected {file}, found none")
+            } else {
+                let list = list_file(Variable::Db);
+                format!(
+                    "the rotation is being finished: expected {list} without {RETIRED}, found it with that"
+                )
+            })
+            .hint("go on with `hoopy keys rotate --finish`"));
+        }
     }
     let keys = PublicKeys::read(&system.dir)?;
     let new = keys.next_db.as_ref().ok_or_else(|| signing::no_certificate(system, KeyName::NextDb))?;
@@ -43,6 +93,7 @@ pub fn begin(global: &Global, system: &System) -> Result<()> {
     let sealed = "     where its TPM opens the secrets: `hoopy secret enroll HOST` after that reboot\n";
     print(format!(
         "{old} is being replaced: from now on {new} signs, too\n\
+         commit trust/ and secrets/ now: {new} is nowhere else\n\
          next, for each machine:\n  \
          1. hoopy deploy HOST --reboot      an image that both have signed; do it twice, for one to fall back to\n  \
          2. hoopy keys enroll HOST          its firmware trusts both after the next reboot\n{sealed}\
@@ -59,53 +110,104 @@ fn make(global: &Global, system: &System) -> Result<()> {
         ));
     }
     let (secrets, time) = (super::secrets(system)?, super::super::image::now()?);
-    // Both certificates are seen side by side for a while.
-    let subject = format!("{} db {}", system.name, time.strftime("%Y-%m-%d"));
+    // Both certificates are seen side by side for a while, and two may be made in a day.
+    // A subject has 64 characters at most.
+    let name: String = system.name.chars().take(40).collect();
+    let subject = format!("{name} db {}", time.strftime("%Y-%m-%d %H:%M:%S"));
     super::make(global, system, &secrets, KeyName::NextDb, &subject, time)
 }
 
 /// Puts the next key in the place of the old one, and signs the lists without that.
 pub fn finish(global: &Global, system: &System) -> Result<()> {
     let keys = PublicKeys::read(&system.dir)?;
-    let unlisted = match (&keys.next_db, &keys.retired_db) {
-        // Interrupted before the lists were signed.
-        (None, Some(retired)) => is_listed(system, retired)?,
-        _ => false,
-    };
-    if keys.next_db.is_none() && !unlisted {
-        let file = KeyName::NextDb.public_file();
-        return Err(CommandError::system(format!("no rotation to finish: expected {file}, found none"))
-            .hint("begin one with `hoopy keys rotate`"));
+    expect_another(&keys)?;
+    if stage(system, &keys)? == Stage::Off {
+        return Err(nothing_to_finish(&keys));
     }
-    if keys.next_db.is_some() {
-        let old = keys.db.as_ref().ok_or_else(|| signing::no_certificate(system, KeyName::Db))?;
-        let path = system.path(RETIRED);
-        replace_file(&path, old.to_pem()?.as_bytes(), Readers::Umask)
-            .context(format!("cannot write {}", path.display()))?;
-        if system.sign_command.is_empty() {
-            replace(
-                &system.path(&KeyName::NextDb.private_file()),
-                &system.path(&KeyName::Db.private_file()),
-            )?;
-        }
-        replace(&system.path(&KeyName::NextDb.public_file()), &system.path(&KeyName::Db.public_file()))?;
+    // As the keys are to be; where the certificates have been moved already, as they are.
+    let mut new = keys.clone();
+    if let Some(next) = &keys.next_db {
+        new.retired_db = Some(keys.db.clone().ok_or_else(|| signing::no_certificate(system, KeyName::Db))?);
+        new.db = Some(next.clone());
+        new.next_db = None;
+        expect_private(system, next)?;
     }
-    super::enroll(global, system, super::others_of(system)?)?;
-    let keys = PublicKeys::read(&system.dir)?;
+    let lists = super::signed_lists(system, &new, super::others_of(system)?)?;
+    if let (Some(_), Some(old)) = (&keys.next_db, &keys.db) {
+        take_over(system, old)?;
+    }
+    super::write_lists(global, system, lists)?;
     let subject = |certificate: &Option<Certificate>| certificate.as_ref().map(Certificate::subject);
-    let (new, old) = (subject(&keys.db).unwrap_or_default(), subject(&keys.retired_db).unwrap_or_default());
+    let (signs, old) = (subject(&new.db).unwrap_or_default(), subject(&new.retired_db).unwrap_or_default());
     let token = if system.sign_command.is_empty() {
         ""
     } else {
         "the command in hoopy.toml must sign for `db` with the new key now\n"
     };
     print(format!(
-        "{new} signs from now on, and {old} no more\n{token}\
+        "{signs} signs from now on, and {old} no more\n{token}\
+         commit trust/ and secrets/ now\n\
          next, for each machine:\n  \
          1. hoopy deploy HOST --reboot      an image that the new key alone has signed\n  \
          2. hoopy keys enroll HOST          its firmware refuses the old key after the next reboot\n     \
          where its TPM opens the secrets: `hoopy secret enroll HOST` after that reboot\n"
     ))
+}
+
+/// Why there is nothing to finish.
+fn nothing_to_finish(keys: &PublicKeys) -> CommandError {
+    if let (Some(db), Some(_)) = (&keys.db, &keys.retired_db) {
+        return CommandError::system(format!(
+            "no rotation to finish: the last one is finished, and {} signs alone",
+            db.subject()
+        ))
+        .hint(
+            "what is left is for each machine: `hoopy deploy HOST --reboot`, then `hoopy keys enroll HOST`",
+        );
+    }
+    let file = KeyName::NextDb.public_file();
+    CommandError::system(format!("no rotation to finish: expected {file}, found none"))
+        .hint("begin one with `hoopy keys rotate`")
+}
+
+/// That who is to sign alone can: the key that could sign as well is about to go.
+fn expect_private(system: &System, next: &Certificate) -> Result<()> {
+    let refuse = |name: KeyName| move |error| signing::cannot_sign(system, name, error);
+    if !system.sign_command.is_empty() {
+        let signer = signing::signer(system, KeyName::NextDb, next.key())?;
+        signer::sign(signer.as_ref(), b"hoopy keys rotate --finish").map_err(refuse(KeyName::NextDb))?;
+        return Ok(());
+    }
+    if has(system, KeyName::NextDb) {
+        let signer = signing::signer(system, KeyName::NextDb, next.key())?;
+        return signer.ready().map_err(refuse(KeyName::NextDb));
+    }
+    // Either it has been moved, and nothing else yet, or it is lost.
+    if has(system, KeyName::Db) {
+        match signing::signer(system, KeyName::Db, next.key())?.ready() {
+            Ok(()) => return Ok(()),
+            Err(SignerError::OtherHalf { .. }) => (),
+            Err(error) => return Err(refuse(KeyName::Db)(error)),
+        }
+    }
+    let (file, public) = (KeyName::NextDb.private_file(), KeyName::NextDb.public_file());
+    Err(CommandError::system(format!("the private key of {public} is lost: expected {file}, found none"))
+        .hint(format!("restore it with `git checkout HEAD -- {file}`"))
+        .hint(format!(
+            "if git does not have it, remove {public}, and begin again with `hoopy keys rotate`: it makes another key"
+        )))
+}
+
+/// Gives the files of the next key the names of the old one's, whose certificate is kept.
+fn take_over(system: &System, old: &Certificate) -> Result<()> {
+    let path = system.path(RETIRED);
+    replace_file(&path, old.to_pem()?.as_bytes(), Readers::Umask)
+        .context(format!("cannot write {}", path.display()))?;
+    let [from, to] = [KeyName::NextDb, KeyName::Db];
+    if system.sign_command.is_empty() {
+        replace(&system.path(&from.private_file()), &system.path(&to.private_file()))?;
+    }
+    replace(&system.path(&from.public_file()), &system.path(&to.public_file()))
 }
 
 /// Gives a file the name of another, whose content git still has. One that is gone already has been moved.

@@ -6,6 +6,7 @@ use hoopy_trust::firmware::{Update, microsoft};
 use hoopy_trust::keys::{KeyName, PublicKeys, list_file, lists};
 use serde::Serialize;
 
+use super::rotate::{self, Stage};
 use crate::error::{CommandError, Context as _, Result};
 use crate::output::{print, print_json};
 
@@ -73,7 +74,21 @@ pub fn run(system: &System, json: bool) -> Result<()> {
             variable: name.variable().map_or("", |variable| variable.name()),
         });
     }
-    if json { print_json(&all) } else { print(all.iter().map(line).collect::<String>()) }
+    if json {
+        return print_json(&all);
+    }
+    let rotation = match rotate::stage(system, &keys)? {
+        Stage::Off => "",
+        Stage::Both => {
+            "db is being replaced: db and db.next sign\n\
+             next, for each machine: `hoopy deploy HOST --reboot`, twice, and `hoopy keys enroll HOST`\n\
+             then: `hoopy keys rotate --finish`\n"
+        }
+        Stage::Finishing => {
+            "db is being replaced, and the last step is not done\nnext: `hoopy keys rotate --finish`\n"
+        }
+    };
+    print(all.iter().map(line).collect::<String>() + rotation)
 }
 
 fn private(system: &System, name: KeyName) -> Option<String> {

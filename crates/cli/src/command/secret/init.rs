@@ -76,7 +76,7 @@ fn new_key(global: &Global) -> Result<Recipient> {
     write().context(format!("cannot write {}", path.display()))?;
     if !global.quiet {
         note(format!(
-            "wrote a new key to {}: keep a copy where this computer's end is not its end",
+            "wrote a new key to {}: keep a copy somewhere else than on this computer",
             path.display()
         ));
     }
