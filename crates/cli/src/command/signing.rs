@@ -121,22 +121,26 @@ pub fn signer(system: &System, name: KeyName, public: &PublicKey) -> Result<Arc<
 /// A key that has to sign, and not for an image, which could do without, does not.
 pub fn cannot_sign(system: &System, name: KeyName, error: SignerError) -> CommandError {
     let (private, public) = (name.private_file(), name.public_file());
-    let hint = match &error {
-        SignerError::NotAtHand { .. } if system.path(&private).exists() => Some(format!(
-            "name the identity of one of secrets/recipients, which opens {private}: HOOPY_IDENTITY=FILE"
-        )),
-        SignerError::NotAtHand { .. } => Some(format!("restore it with `git checkout HEAD -- {private}`")),
-        SignerError::Run { .. } | SignerError::Failed { .. } => Some(format!(
+    let restore = format!("restore it with `git checkout HEAD -- {private}`");
+    let hints = match &error {
+        SignerError::NotAtHand { .. } if system.path(&private).exists() => vec![
+            format!(
+                "name the identity of one of secrets/recipients, which opens {private}: HOOPY_IDENTITY=FILE"
+            ),
+            format!("where that file is damaged, {restore}"),
+        ],
+        SignerError::NotAtHand { .. } => vec![restore],
+        SignerError::Run { .. } | SignerError::Failed { .. } => vec![format!(
             "the command is `sign` of [trust] in hoopy.toml: it must sign what it reads with the key {name}"
-        )),
-        SignerError::Key(_) | SignerError::OtherHalf { .. } | SignerError::OtherKey { .. } => Some(format!(
+        )],
+        SignerError::Key(_) | SignerError::OtherHalf { .. } | SignerError::OtherKey { .. } => vec![format!(
             "restore the pair of {private} and {public} with `git checkout HEAD -- {private} {public}`"
-        )),
-        SignerError::EmptyCommand | SignerError::NotASignature { .. } => None,
+        )],
+        SignerError::EmptyCommand | SignerError::NotASignature { .. } => Vec::new(),
     };
     let mut refusal = CommandError::from(error).context(format!("nothing is signed by {name}"));
-    if let Some(hint) = hint {
-        refusal.hints = vec![hint];
+    if !hints.is_empty() {
+        refusal.hints = hints;
     }
     refusal
 }

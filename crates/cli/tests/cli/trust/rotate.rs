@@ -114,7 +114,9 @@ fn the_old_private_key_goes_only_when_the_next_one_has_been_opened_and_is_that_o
     fs::remove_file(&next).unwrap();
     refused("is lost: expected secrets/trust/db.next.key.age, found none");
     fs::write(&next, "garbage").unwrap();
-    refused("nothing is signed by db.next");
+    refused(
+        "hint: where that file is damaged, restore it with `git checkout HEAD -- secrets/trust/db.next.key.age`",
+    );
     fs::copy(dir.join("secrets/trust/db.key.age"), &next).unwrap();
     refused("the private key of db.next does not belong to its public half, trust/db.next.crt");
     fs::write(&next, kept).unwrap();
