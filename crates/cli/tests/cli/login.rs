@@ -19,10 +19,11 @@ struct Console<'a> {
 }
 
 impl Console<'_> {
-    /// Waits until the console shows `text`, and types `line`.
-    fn answer(&mut self, text: &str, line: &str, within: Duration) {
+    /// Waits until the console shows `text` for so many times, and types `line`: what is typed before is lost.
+    fn answer(&mut self, text: &str, times: usize, line: &str, within: Duration) {
         let shown = || String::from_utf8_lossy(&fs::read(self.home.path("console")).unwrap()).into_owned();
-        assert!(soon(within, || shown().contains(text)), "no {text:?} on the console:\n{}", shown());
+        let is_asked = || shown().matches(text).count() >= times;
+        assert!(soon(within, is_asked), "no {text:?} on the console, {times} times:\n{}", shown());
         self.keyboard.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 }
@@ -41,14 +42,13 @@ fn the_password_that_init_shows_opens_the_console_and_no_other_does() {
     command.stdin(Stdio::piped()).stdout(console).stderr(File::create(home.path("said")).unwrap());
     let mut run = command.spawn().unwrap();
     let mut typed = Console { home: &home, keyboard: run.stdin.take().unwrap() };
-    typed.answer("login: ", "root", BOOTED);
-    typed.answer("Password: ", "hoopy", ANSWERED);
-    typed.answer("Login incorrect", "root", ANSWERED);
-    // The second time that a password is asked for.
-    let asked = || fs::read_to_string(home.path("console")).unwrap().matches("Password: ").count() == 2;
-    assert!(soon(ANSWERED, asked), "no second question");
-    typed.answer("Password: ", password, ANSWERED);
-    typed.answer(":~# ", "echo in as $(id -un); poweroff", ANSWERED);
+    typed.answer("login: ", 1, "root", BOOTED);
+    typed.answer("Password: ", 1, "hoopy", ANSWERED);
+    typed.answer("login: ", 2, "root", ANSWERED);
+    typed.answer("Password: ", 2, password, ANSWERED);
+    let shown = String::from_utf8_lossy(&fs::read(home.path("console")).unwrap()).into_owned();
+    assert!(shown.contains("Login incorrect"), "{shown}");
+    typed.answer(":~# ", 1, "echo in as $(id -un); poweroff", ANSWERED);
     assert!(ended(&mut run, ANSWERED).success());
     let shown = String::from_utf8_lossy(&fs::read(home.path("console")).unwrap()).into_owned();
     assert!(shown.contains("in as root"), "{shown}");
