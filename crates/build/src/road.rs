@@ -1,7 +1,6 @@
 //! The road: from a system directory to a bootable file. One function of steps that pass values on; each step
 //! reads what is content-addressed and does nothing where its result is in the store.
 
-use std::cell::Cell;
 use std::path::PathBuf;
 
 use hoopy_base::digest::LayerId;
@@ -265,22 +264,12 @@ impl Request<'_> {
         fit::check(&spec, &stack, kernel.size, modules)?;
         let (lock, kernel, identity) = (&lock, &kernel, &identity);
         let (signer, owner) = (self.options.signer.as_ref(), self.options.owner.as_ref());
-        let kernel_file = Cell::new(kernel_file);
-        let assembly = Assembly {
-            spec: &spec,
-            lock,
-            stack: &stack,
-            kernel,
-            kernel_file,
-            identity,
-            signer,
-            owner,
-            context,
-        };
+        let assembly =
+            Assembly { spec: &spec, lock, stack: &stack, kernel, identity, signer, owner, context };
         let segments = || assembly.initramfs(&groups, maker, &mut draft);
         let initramfs = timings.step("segments", context.observer, segments)?;
         fit::check(&spec, &stack, initramfs.size() + kernel.size, modules)?;
-        let write = || assembly.write(&initramfs, draft);
+        let write = || assembly.write(&initramfs, kernel_file, draft);
         let (path, size) = timings.step("write", context.observer, write)?;
         let built = built(&spec, &stack, path, size, initramfs.size(), modules);
         remember(&spec, &built, context)?;

@@ -40,7 +40,7 @@ mod unrun_tests;
 mod view;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hoopy_base::report::Event;
 use hoopy_store::Store;
@@ -54,7 +54,7 @@ use crate::context::Context;
 use crate::ignored::MissingFile;
 use crate::stack::{Stack, StackError};
 use crate::target::Target;
-use crate::working_tree::{IgnoredQuestion, WorkingTree};
+use crate::working_tree::{IgnoredQuestion, Question, WorkingTree};
 
 pub use finding::{Finding, Severity};
 
@@ -102,8 +102,13 @@ impl CheckReport {
 /// [`CheckError`] when a file cannot be read.
 pub fn system(target: &Target) -> Result<Vec<Finding>, CheckError> {
     let dir = &target.system.dir;
-    let (tree, ignored) = (WorkingTree::ask(dir), IgnoredQuestion::ask(dir));
+    let (tree, ignored) = ask(dir);
     directory(target, &tree.answer(), ignored)
+}
+
+/// What git is asked about the system directory `dir`, while other work goes on.
+fn ask(dir: &Path) -> (Question, IgnoredQuestion) {
+    (WorkingTree::ask(dir), IgnoredQuestion::ask(dir))
 }
 
 fn directory(
@@ -131,7 +136,7 @@ pub fn unbuilt(target: &Target, context: Context<'_>) -> Result<CheckReport, Che
             return Ok(CheckReport { findings: self::system(target)?, unchecked });
         }
     };
-    let (tree, ignored) = (WorkingTree::ask(&system.dir), IgnoredQuestion::ask(&system.dir));
+    let (tree, ignored) = ask(&system.dir);
     let image = Image::new(&stack, store, false)?;
     let own = own::in_directory(system)?;
     let texts = own::text_files(system)?;
@@ -147,7 +152,7 @@ pub fn unbuilt(target: &Target, context: Context<'_>) -> Result<CheckReport, Che
 /// [`CheckError`].
 pub fn image(target: &Target, stack: &Stack, store: &Store) -> Result<Vec<Finding>, CheckError> {
     let dir = &target.system.dir;
-    let (tree, ignored) = (WorkingTree::ask(dir), IgnoredQuestion::ask(dir));
+    let (tree, ignored) = ask(dir);
     built(target, stack, (&tree.answer(), ignored), store)
 }
 

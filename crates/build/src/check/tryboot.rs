@@ -1,7 +1,7 @@
 //! Kernels that do not hand a Raspberry Pi's firmware the wish to try an image.
 //!
 //! The words of `reboot "0 tryboot"` reach the firmware through a driver that Raspberry Pi's own kernel has and the mainline
-//! kernel has not: with that, every deploy comes up with the image before. The first image starts with either.
+//! kernel has not: with that, the machine comes up with the previous image after every deploy. The first image starts with either.
 
 use hoopy_boot::layout::Layout;
 

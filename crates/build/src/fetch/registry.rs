@@ -136,7 +136,7 @@ fn manifest(answer: &Answer) -> Result<ContentId, String> {
     }
 }
 
-/// A token for somebody without a password.
+/// A token that is given without a password.
 fn token(client: &Client, image: &TaggedImage<'_>, challenge: &Challenge) -> Result<String, FetchError> {
     /// Either name has it; Docker's registry gives both.
     #[derive(Deserialize)]

@@ -114,7 +114,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// By their certificates: one, or two while a key is rotated. None where nobody signs.
+    /// By their certificates: one, or two while a key is rotated. None where the image is not signed.
     fn of<'a>(certificates: impl Iterator<Item = &'a Certificate>) -> Option<Self> {
         let (mut subjects, mut der) = (Vec::new(), Vec::new());
         for certificate in certificates {

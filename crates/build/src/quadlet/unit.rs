@@ -21,8 +21,7 @@ const FORMAT: &str =
 /// The assignments of a file, in its order, and all lines that are none.
 pub fn parse(text: &[u8]) -> (Vec<Assignment>, Vec<UnitError>) {
     if text.len() > MAX_FILE {
-        let found = format!("expected at most {MAX_FILE} bytes, found {}", text.len());
-        return (Vec::new(), vec![UnitError::new(None, found, FORMAT)]);
+        return (Vec::new(), vec![UnitError::too_long(text.len() as u64)]);
     }
     let Ok(text) = std::str::from_utf8(text) else {
         return (

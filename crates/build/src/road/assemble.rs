@@ -1,6 +1,5 @@
 //! The last step: the image that was described is written.
 
-use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -41,8 +40,6 @@ pub(super) struct Assembly<'a> {
     pub(super) lock: &'a Lock,
     pub(super) stack: &'a Stack,
     pub(super) kernel: &'a Kernel,
-    /// Its file, looked at while scripts ran; taken when the image is written.
-    pub(super) kernel_file: Cell<Option<KernelFileAhead>>,
     pub(super) identity: &'a Identity,
     /// Who signs what the spec says is signed.
     pub(super) signer: Option<&'a ImageSigner>,
@@ -72,16 +69,17 @@ impl Assembly<'_> {
         Ok(initramfs)
     }
 
-    /// Writes the image, with what the draft has of it.
+    /// Writes the image, with what the draft has of it. The kernel's file may have been looked at while scripts ran.
     pub(super) fn write(
         &self,
         initramfs: &Initramfs,
+        kernel_file: Option<KernelFileAhead>,
         draft: Option<PreviousDraft>,
     ) -> Result<(PathBuf, u64), BuildError> {
         let images = images(self.spec)?;
         let file = |ending: &str| images.join(format!("{}.{ending}", self.identity.image()));
         let (store, readers) = (self.context.store, self.stack.readers());
-        let kernel_file = self.kernel.file(self.kernel_file.take(), self.stack, store)?;
+        let kernel_file = self.kernel.file(kernel_file, self.stack, store)?;
         match self.spec.output {
             Output::Uki => {
                 let path = file("efi");

@@ -22,7 +22,7 @@ use hoopy_uki::certificate::{self, MAX_TABLE};
 use hoopy_uki::pe::Headers;
 
 use super::error::DeployError;
-use super::images::{HEAD, MAX_IMAGES, fetch};
+use super::images::{self, fetch};
 use super::machine::{Machine, RemoteFile};
 use super::place::{Step, Steps};
 use super::remote::{self, nothing, script};
@@ -113,13 +113,7 @@ impl SignedProgram {
 /// # Errors
 /// [`DeployError`] when the connection breaks. What is no program is left out.
 pub fn programs(ssh: &Ssh, machine: &Machine) -> Result<Vec<SignedProgram>, DeployError> {
-    let is_program = |f: &&RemoteFile| {
-        let name = f.path.to_ascii_lowercase();
-        name.ends_with(".efi") || name.ends_with(".old")
-    };
-    let files: Vec<&RemoteFile> = machine.files.iter().filter(is_program).take(MAX_IMAGES).collect();
-    let heads: Vec<_> = files.iter().map(|f| (f.path.as_str(), 0..f.size.min(HEAD))).collect();
-    let heads = fetch(ssh, machine, &heads)?;
+    let (files, heads) = images::programs(ssh, machine)?;
     let read = |(file, head): (&&RemoteFile, &Vec<u8>)| {
         let headers = Headers::parse(head, file.size).ok()?;
         let table = certificate::table(&headers, head, file.size).ok()?.unwrap_or(0..0);

@@ -22,13 +22,13 @@ use super::ssh::{Call, Ssh};
 const FETCH: &str = include_str!("remote/fetch.sh");
 
 /// How much of each file is read for its headers: those of a unified kernel image end within a page or two.
-pub(super) const HEAD: u64 = 8 << 10;
+const HEAD: u64 = 8 << 10;
 
 /// An os-release has some hundred bytes.
 const MAX_OS_RELEASE: u64 = 64 << 10;
 
 /// Images are looked at up to this number; a partition with more holds something else.
-pub(super) const MAX_IMAGES: usize = 64;
+const MAX_IMAGES: usize = 64;
 
 /// An image on the machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,11 +70,14 @@ pub struct NewImage {
     pub pieces: Vec<Piece>,
 }
 
-/// Looks at every image of `machine`, with two questions for all of them.
+/// The programs on the partition of `machine`, images and boot loaders, each with its beginning.
 ///
 /// # Errors
-/// [`DeployError`] when the connection breaks. What is no image, or says nonsense, is taken as it is.
-pub fn look(ssh: &Ssh, machine: &Machine) -> Result<Vec<RemoteImage>, DeployError> {
+/// [`DeployError`] when the connection breaks.
+pub(super) fn programs<'m>(
+    ssh: &Ssh,
+    machine: &'m Machine,
+) -> Result<(Vec<&'m RemoteFile>, Vec<Vec<u8>>), DeployError> {
     let is_program = |f: &&RemoteFile| {
         let name = f.path.to_ascii_lowercase();
         name.ends_with(".efi") || name.ends_with(".old")
@@ -82,6 +85,15 @@ pub fn look(ssh: &Ssh, machine: &Machine) -> Result<Vec<RemoteImage>, DeployErro
     let files: Vec<&RemoteFile> = machine.files.iter().filter(is_program).take(MAX_IMAGES).collect();
     let heads: Vec<_> = files.iter().map(|f| (f.path.as_str(), 0..f.size.min(HEAD))).collect();
     let heads = fetch(ssh, machine, &heads)?;
+    Ok((files, heads))
+}
+
+/// Looks at every image of `machine`, with two questions for all of them.
+///
+/// # Errors
+/// [`DeployError`] when the connection breaks. What is no image, or says nonsense, is taken as it is.
+pub fn look(ssh: &Ssh, machine: &Machine) -> Result<Vec<RemoteImage>, DeployError> {
+    let (files, heads) = programs(ssh, machine)?;
     let headers: Vec<Option<Headers>> =
         files.iter().zip(&heads).map(|(file, head)| Headers::parse(head, file.size).ok()).collect();
     let mut wanted = Vec::new();
