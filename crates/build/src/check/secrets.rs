@@ -120,6 +120,14 @@ fn reach(view: &View<'_>, secrets: &Secrets) -> Vec<Finding> {
 
 /// With `open = "tpm"`, what the identity is sealed under, and a kernel that talks to TPMs.
 fn sealing(view: &View<'_>) -> Vec<Finding> {
+    let layout = view.system.layout;
+    if layout.has_pair() {
+        let message = format!(
+            "open = \"tpm\" needs firmware that checks and measures images, and layout = \"{layout}\" has none"
+        );
+        let fix = "use open = \"owner\" or \"disk\": docs/secrets.md compares them".to_owned();
+        return vec![error_in("hoopy.toml".into(), message, fix)];
+    }
     let missing = |name: &KeyName| !view.system.path(&name.public_file()).exists();
     let mut findings: Vec<Finding> = [KeyName::Db, KeyName::Pcr]
         .into_iter()

@@ -13,6 +13,17 @@ use crate::stack::root_mount::INIT;
 /// What `hoopy deploy --kexec` puts behind the command line of an image that it starts.
 const KEXEC: &str = " hoopy.kexec";
 
+/// What stands in front of it with `layout = "extlinux"`: syslinux' own words (doc/syslinux.txt), and the slot.
+const EXTLINUX: &str = "BOOT_IMAGE=/a/vmlinuz initrd=/a/initramfs hoopy.slot=a ";
+
+/// What is added to the line of an image when it is started.
+const fn added_later(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Extlinux => EXTLINUX,
+        Layout::Single | Layout::Ab | Layout::Pi => KEXEC,
+    }
+}
+
 /// The kernel's arguments: as written, or both consoles; in front of them `rdinit=` and [`INIT`] where no `rdinit=`
 /// is given, since the kernel's own default is `/init` (init/main.c).
 ///
@@ -67,13 +78,13 @@ fn limit(arch: Arch) -> usize {
     }
 }
 
-/// Refuses what [`command_line`] made of `written` where the kernel would lose its end, with `--kexec` or without.
+/// Refuses what [`command_line`] made of `written` where the kernel would lose its end, however it is started.
 ///
 /// # Errors
 /// [`LongCommandLine`].
 pub fn check_length(written: Option<&str>, arch: Arch, layout: Layout) -> Result<(), LongCommandLine> {
     let line = command_line(written, arch, layout);
-    let (found, most) = (line.len() + KEXEC.len(), limit(arch));
+    let (found, most) = (line.len() + added_later(layout).len(), limit(arch));
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").len();
     let added = found - written.map_or(0, words).min(found);
     if found > most { Err(LongCommandLine { found, added, most, arch }) } else { Ok(()) }
@@ -99,8 +110,10 @@ mod tests {
 
     #[test]
     fn a_command_line_of_which_the_kernel_loses_nothing_is_taken_to_the_last_byte() {
-        for (arch, layout) in [(Arch::X86_64, Layout::Ab), (Arch::Aarch64, Layout::Single)] {
-            let ours = command_line(Some(""), arch, layout).len() + 1 + KEXEC.len();
+        for (arch, layout) in
+            [(Arch::X86_64, Layout::Ab), (Arch::Aarch64, Layout::Single), (Arch::X86_64, Layout::Extlinux)]
+        {
+            let ours = command_line(Some(""), arch, layout).len() + 1 + added_later(layout).len();
             let fits = "a".repeat(2047 - ours);
             assert_eq!(check_length(Some(&fits), arch, layout), Ok(()));
             let error = check_length(Some(&format!("{fits}a")), arch, layout).unwrap_err();

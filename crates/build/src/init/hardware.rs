@@ -32,9 +32,9 @@ const PI_CMDLINE: &str = "cmdline = \"console=tty1 console=serial0,115200\"\n";
 /// In place of a login on a serial port that has a name of its own on each board.
 const PI_GETTY: &str = "::respawn:/sbin/getty -L 115200 console vt100\n";
 
-/// What a board's kernel has not built in.
+/// In front of the modules: linux-rpi needs none for a board's own devices.
 const PI_MODULES: &str =
-    "# Kernel modules to load, one a line. linux-rpi has the boards' Ethernet built in.\naf_packet\n";
+    "# Kernel modules to load, one a line. linux-rpi has the boards' Ethernet built in.\n";
 
 /// What a system runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Hardware {
                 ("packages", Self::Pi) => *text = with_kernel(text, PI),
                 ("hoopy.toml", Self::Pi) => *text = pi_toml(text),
                 ("root/etc/inittab", Self::Pi) => *text = pi_inittab(text),
-                ("root/etc/modules", Self::Pi) => PI_MODULES.clone_into(text),
+                ("root/etc/modules", Self::Pi) => *text = pi_modules(text),
                 (_, Self::Pi) => {}
             }
         }
@@ -98,7 +98,24 @@ fn pi_toml(text: &str) -> String {
     out
 }
 
+/// Without those of a virtual machine; what the system itself needs stays.
+fn pi_modules(text: &str) -> String {
+    let is_own = |line: &&str| !line.starts_with('#') && !line.starts_with("virtio_");
+    PI_MODULES.lines().chain(text.lines().filter(is_own)).map(|line| format!("{line}\n")).collect()
+}
+
 fn pi_inittab(text: &str) -> String {
     let is_serial = |line: &str| line.starts_with("ttyS0:") || line.starts_with("ttyAMA0:");
     text.lines().map(|line| if is_serial(line) { PI_GETTY.to_owned() } else { format!("{line}\n") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raspberry_pi_loads_what_the_system_needs_and_nothing_of_a_virtual_machine() {
+        let found = pi_modules("# for `hoopy run`\naf_packet\nvirtio_net\nbtrfs\n");
+        assert_eq!(found, format!("{PI_MODULES}af_packet\nbtrfs\n"));
+    }
 }

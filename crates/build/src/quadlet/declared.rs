@@ -38,7 +38,7 @@ pub fn declared(dir: &Path) -> Vec<Declared> {
 /// Those of them that are named by a tag alone, sorted: the lock's part of a world.
 pub fn tagged(dir: &Path) -> Vec<Image> {
     let mut images: Vec<Image> = declared(dir).into_iter().map(|declared| declared.image).collect();
-    images.retain(|image| image.digest.is_none());
+    images.retain(|image| image.tag.is_some() && image.digest.is_none());
     images.sort_by_key(Image::reference);
     images.dedup();
     images

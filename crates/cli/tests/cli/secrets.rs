@@ -233,6 +233,11 @@ fn with_a_tpm_the_image_names_the_keys_that_its_identity_is_sealed_under() {
         );
     }
     assert!(said.contains("error: packages: open = \"tpm\" needs a driver for TPMs"), "{said}");
+    let toml = fs::read_to_string(system.path("hoopy.toml")).unwrap();
+    system.write("hoopy.toml", &format!("layout = \"extlinux\"\n{toml}"));
+    let said = system.check();
+    assert!(said.contains("open = \"tpm\" needs firmware that checks and measures images"), "{said}");
+    system.write("hoopy.toml", &toml);
     let packages = fs::read_to_string(system.path("packages")).unwrap();
     system.write("packages", &packages.replace("linux-virt", "linux-lts"));
     system.set("/etc/dropbear/dropbear_ed25519_host_key", "key");

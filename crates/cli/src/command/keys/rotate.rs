@@ -86,6 +86,7 @@ pub fn begin(global: &Global, system: &System) -> Result<()> {
     }
     let keys = PublicKeys::read(&system.dir)?;
     let new = keys.next_db.as_ref().ok_or_else(|| signing::no_certificate(system, KeyName::NextDb))?;
+    expect_private(system, new)?;
     if !is_listed(system, new)? || !is_listed(system, old)? {
         super::enroll(global, system, super::others_of(system)?)?;
     }
@@ -170,12 +171,12 @@ fn nothing_to_finish(keys: &PublicKeys) -> CommandError {
         .hint("begin one with `hoopy keys rotate`")
 }
 
-/// That who is to sign alone can: the key that could sign as well is about to go.
+/// Checks that the next private key works, before anything counts on it.
 fn expect_private(system: &System, next: &Certificate) -> Result<()> {
     let refuse = |name: KeyName| move |error| signing::cannot_sign(system, name, error);
     if !system.sign_command.is_empty() {
         let signer = signing::signer(system, KeyName::NextDb, next.key())?;
-        signer::sign(signer.as_ref(), b"hoopy keys rotate --finish").map_err(refuse(KeyName::NextDb))?;
+        signer::sign(signer.as_ref(), b"hoopy keys rotate").map_err(refuse(KeyName::NextDb))?;
         return Ok(());
     }
     if has(system, KeyName::NextDb) {

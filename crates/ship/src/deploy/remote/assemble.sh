@@ -136,9 +136,12 @@ while IFS=$tab read -r what file _; do
 	[ "$what" != copy ] || has "$file"
 done <"$DIR/plan"
 [ -z "$SLOT" ] || empty_slot
-printf '%s\n' "$FIRST" | while read -r file; do
-	[ -z "$file" ] || { rm -f "$file" && echo "did remove $file"; }
-done
+printf '%s\n' "$FIRST" >"$DIR/first"
+while read -r file; do
+	[ -n "$file" ] || continue
+	rm -f "$file" 2>$ERR || wrong "$file"
+	echo "did remove $file"
+done <"$DIR/first"
 if [ -n "$PART" ]; then
 	mkdir -p "${PART%/*}" 2>$ERR || wrong "${PART%/*}"
 	build >"$PART" 2>>$ERR || { [ "$(stat -c %s "$PART")" = "$SIZE" ] || wrong "$PART"; }
