@@ -14,7 +14,7 @@ use hoopy_trust::image::{ImageSigner, SignImageError};
 use crate::built::Built;
 use crate::check;
 use crate::context::Context;
-use crate::image::{self, Identity, ImageError, Kernel, KernelFileAhead, Spec, Version};
+use crate::image::{self, Identity, ImageError, Kernel, PendingKernelFile, Spec, Version};
 use crate::segment::gather::Gather;
 use crate::segment::groups::Groups;
 use crate::segment::maker::SegmentMaker;
@@ -172,7 +172,7 @@ struct Root {
     lock: Lock,
     stack: Stack,
     /// The kernel's file, being looked at.
-    kernel: Option<KernelFileAhead>,
+    kernel: Option<PendingKernelFile>,
     /// How many bytes of the machine's memory modules take more, being unpacked.
     modules: u64,
     /// Which packages share segments.
@@ -229,7 +229,7 @@ impl Request<'_> {
         let (inputs, modules) = inputs(self.target, &lock, tree, boots, agents, timings, context)?;
         // Answered while scripts run.
         let ignored = IgnoredQuestion::ask(&self.target.system.dir);
-        let kernel = if boots { KernelFileAhead::begin(&inputs.packages, context) } else { None };
+        let kernel = if boots { PendingKernelFile::begin(&inputs.packages, context) } else { None };
         let groups = Groups::of(inputs.packages.iter().map(AsRef::as_ref), &is_boot);
         let gather = Gather::new(maker, &groups, is_boot);
         let settled = |layer: &Layer, origin: &Origin| gather.settled(layer, origin);

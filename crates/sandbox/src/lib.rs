@@ -20,6 +20,7 @@ pub mod binfmt;
 mod control_group;
 mod descriptors;
 pub mod error;
+mod explain;
 mod helper;
 mod identity;
 mod leftovers;
@@ -27,8 +28,9 @@ mod limits;
 mod lowers;
 mod names;
 pub mod restriction;
+mod sandbox;
 mod sealed_program;
-pub mod session;
+mod session;
 mod wire;
 
 use std::fs::File;
@@ -38,11 +40,13 @@ use std::process::ExitCode;
 use hoopy_store::layer::Entry;
 
 pub use error::{Ended, SandboxError};
+pub use explain::failing_line;
 pub use limits::{Limit, Limits};
 pub use lowers::Lowers;
 pub use names::Names;
 pub use restriction::Restriction;
-pub use session::{Sandbox, SandboxConfig, Session};
+pub use sandbox::{Sandbox, SandboxConfig};
+pub use session::{Fill, Session};
 
 /// Most that is kept of what a script writes, from its end.
 pub const MAX_OUTPUT: usize = 1 << 20;

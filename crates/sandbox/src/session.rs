@@ -1,6 +1,6 @@
 //! The near side of the sandbox: starts helpers, feeds them, and turns their answers into values and errors.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -9,21 +9,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use hoopy_base::digest::{HashingWriter, LayerId};
-use hoopy_store::gc::{Tally, UnpackedLayers};
 use hoopy_store::layer::stream::{Reader, Writer};
 use hoopy_store::layer::{Entry, Kind};
-use hoopy_store::spread;
 
 use super::arguments::{MARK, SESSION};
 use super::bind_directory::{self, BindDirectory};
 use super::control_group::ControlGroup;
-use super::helper;
+use super::explain::{explain, failing_line, general};
 use super::identity::Identity;
-use super::sealed_program::SealedProgram;
-use super::wire::{self, Failure, Message, Part, Run, Start, Tag, Upper};
-use super::{
-    Captured, Ended, Limit, Limits, Lowers, Names, Restriction, SandboxError, Script, descriptors, leftovers,
-};
+use super::wire::{self, Failure, Message, Run, Start, Tag, Upper};
+use super::{Captured, Ended, Limit, Limits, Lowers, Names, Sandbox, SandboxError, Script, descriptors};
 
 /// Buffers before the pipes: as much as a pipe holds at first.
 const BUFFER: usize = 64 << 10;
@@ -37,161 +32,6 @@ const MAX_LAST_WORDS: u64 = 4 << 10;
 
 /// What was being done when an answer makes no sense.
 const ANSWER: &str = "read the sandbox's answer";
-
-/// What a sandbox needs to know.
-#[derive(Debug, Clone)]
-pub struct SandboxConfig {
-    /// The program to start as a helper: one whose `main` calls [`super::helper_main`] first when its first
-    /// argument is `__sandbox`. Usually the running one.
-    pub helper: PathBuf,
-    /// A directory for unpacked layers. What is in it is owned by subordinate ids, and may go at any time at
-    /// which no session is open.
-    pub lowers: PathBuf,
-    /// How much a script may use.
-    pub limits: Limits,
-}
-
-/// A place to run scripts in, on this machine, as this user.
-#[derive(Debug)]
-pub struct Sandbox {
-    program: SealedProgram,
-    lowers: PathBuf,
-    limits: Limits,
-    identity: Identity,
-    boot: String,
-}
-
-impl Sandbox {
-    /// Finds out whether and how this user can run scripts.
-    ///
-    /// # Errors
-    /// [`SandboxError::NoSubordinateIds`] for an ordinary user without them, and [`SandboxError::Io`].
-    pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
-        if !helper::syscall_filter::exists() {
-            return Err(Restriction::NoFilter(std::env::consts::ARCH).into());
-        }
-        let identity = Identity::of_this_process()?;
-        let id = "/proc/sys/kernel/random/boot_id";
-        let boot = fs::read_to_string(id).map_err(SandboxError::io(id))?.trim().to_owned();
-        fs::create_dir_all(&config.lowers).map_err(SandboxError::io(config.lowers.display().to_string()))?;
-        let lowers = fs::canonicalize(&config.lowers);
-        let lowers = lowers.map_err(SandboxError::io(config.lowers.display().to_string()))?;
-        make_own(&lowers, &boot, &identity)?;
-        let program = SealedProgram::new(config.helper);
-        Ok(Self { program, lowers, limits: config.limits, identity, boot })
-    }
-
-    /// Which ids of this computer are 0 to 65535 in it: `1000, 100000 to 165534`.
-    pub fn ids(&self) -> String {
-        self.identity.shown()
-    }
-
-    /// Starts a helper. Sessions are independent of each other: several may be open at a time.
-    ///
-    /// # Errors
-    /// [`SandboxError::Restricted`] where user namespaces are forbidden, [`SandboxError::MapTool`] and
-    /// [`SandboxError::NoMapTool`] where ids can't be had, and what starting a process fails with.
-    pub fn session(&self) -> Result<Session, SandboxError> {
-        let helper = self.program.path();
-        let words = tempfile::tempfile_in(&self.lowers).map_err(SandboxError::io("make a temporary file"))?;
-        let errors = words.try_clone().map_err(SandboxError::io("make a temporary file"))?;
-        let (from, answers) = UnixStream::pair().map_err(SandboxError::io("make a socket"))?;
-        let identity = self.identity.name();
-        let layers = self.lowers.join(format!("{}-{identity}", self.boot));
-        let mut command = Command::new(self.program.to_start());
-        command.arg0("hoopy").args([MARK, SESSION]).env_clear();
-        // Where it works, since it can't find the way there: it has none of this user's rights soon
-        command.current_dir(&layers);
-        command.stdin(Stdio::piped()).stdout(OwnedFd::from(answers)).stderr(errors);
-        let started = command.spawn();
-        // Its copy of the other end
-        drop(command);
-        let what = || format!("start {} in {}", helper.display(), layers.display());
-        let mut child = started.map_err(|source| SandboxError::Io { what: what(), source })?;
-        let Some(to) = child.stdin.take() else {
-            return Err(SandboxError::HelperDied { helper: helper.to_owned(), message: String::new() });
-        };
-        // For speed alone: the two of them then wait less for each other
-        let _ = rustix::pipe::fcntl_setpipe_size(&to, PIPE);
-        let group = ControlGroup::of(child.id(), &self.limits, &self.program.to_start());
-        let pipes =
-            Pipes { to: BufWriter::with_capacity(BUFFER, to), from: BufReader::with_capacity(BUFFER, from) };
-        let root = self.identity.is_root();
-        let start = Start { root, lowers: self.lowers.clone(), boot: self.boot.clone(), identity };
-        let mut session = Session {
-            helper: helper.to_owned(),
-            child,
-            group,
-            pipes: Some(pipes),
-            words,
-            layers,
-            lowers: self.lowers.clone(),
-            limits: self.limits,
-            owner: self.identity.owner(),
-            namespace: None,
-        };
-        session.start(&start, &self.identity)?;
-        Ok(session)
-    }
-}
-
-impl Sandbox {
-    /// Removes all unpacked layers but those of `keep`; gives how many and their size in bytes. The user's own tools
-    /// can't, since most are owned by subordinate ids. None when a session uses them: then they stay.
-    ///
-    /// # Errors
-    /// As [`Sandbox::session`], and [`SandboxError::Setup`] for what can't be removed.
-    pub fn clear(&self, keep: &[LayerId]) -> Result<Option<(u64, u64)>, SandboxError> {
-        let mut session = self.session()?;
-        let ids: Vec<u8> = keep.iter().flat_map(|id| *id.as_bytes()).collect();
-        session.talk(|pipes| wire::send(&mut pipes.to, Tag::Clear, &[&ids]))?;
-        let mut answer = session.answer()?.map_err(general)?;
-        if answer.tag != Tag::Done {
-            return Ok(None);
-        }
-        let numbers = answer.size().and_then(|layers| Ok((layers, answer.size()?)));
-        numbers.map(Some).map_err(SandboxError::io(ANSWER))
-    }
-}
-
-impl UnpackedLayers for Sandbox {
-    fn clear(&self, keep: &[LayerId]) -> Result<Tally, Box<dyn std::error::Error + Send + Sync>> {
-        let (files, bytes) = Self::clear(self, keep)?.unwrap_or_default();
-        Ok(Tally { files, bytes })
-    }
-}
-
-/// Makes the directory for unpacked layers that belongs to whom scripts run as, in a directory that users may share. It
-/// does not hand its group on (inode(7), set-group-ID of directories): what is made in it must have the owners that
-/// scripts give. What earlier boots left is removed here where the helper has no right to.
-fn make_own(lowers: &Path, boot: &str, identity: &Identity) -> Result<(), SandboxError> {
-    use std::os::unix::fs::{PermissionsExt as _, chown};
-    let name = identity.name();
-    let dir = lowers.join(format!("{boot}-{name}"));
-    if identity.is_root() {
-        leftovers::remove_other_boots(lowers, boot, &name);
-        leftovers::remove_other_boots(lowers, boot, leftovers::WITHOUT_NAMESPACE);
-    }
-    let make = || -> io::Result<()> {
-        if !dir.is_dir() {
-            fs::create_dir(&dir)?;
-            let (user, group) = identity.owner();
-            chown(&dir, Some(user), Some(group))?;
-            fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
-            spread(&dir);
-        }
-        Ok(())
-    };
-    match make() {
-        // Made by another session at the same time.
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        // A store that cannot be written to: no script needs to run, or the helper will say so.
-        Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
-            Ok(())
-        }
-        made => made.map_err(SandboxError::io(format!("make {}", dir.display()))),
-    }
-}
 
 /// The ends of the pipes to a helper.
 #[derive(Debug)]
@@ -224,6 +64,54 @@ pub struct Session {
 }
 
 impl Session {
+    /// Starts a helper for scripts of `sandbox`.
+    ///
+    /// # Errors
+    /// As [`Sandbox::session`].
+    pub(super) fn open(sandbox: &Sandbox) -> Result<Self, SandboxError> {
+        let helper = sandbox.program.path();
+        let words =
+            tempfile::tempfile_in(&sandbox.lowers).map_err(SandboxError::io("make a temporary file"))?;
+        let errors = words.try_clone().map_err(SandboxError::io("make a temporary file"))?;
+        let (from, answers) = UnixStream::pair().map_err(SandboxError::io("make a socket"))?;
+        let identity = sandbox.identity.name();
+        let layers = sandbox.lowers.join(format!("{}-{identity}", sandbox.boot));
+        let mut command = Command::new(sandbox.program.to_start());
+        command.arg0("hoopy").args([MARK, SESSION]).env_clear();
+        // Where it works, since it can't find the way there: it has none of this user's rights soon
+        command.current_dir(&layers);
+        command.stdin(Stdio::piped()).stdout(OwnedFd::from(answers)).stderr(errors);
+        let started = command.spawn();
+        // Its copy of the other end
+        drop(command);
+        let what = || format!("start {} in {}", helper.display(), layers.display());
+        let mut child = started.map_err(|source| SandboxError::Io { what: what(), source })?;
+        let Some(to) = child.stdin.take() else {
+            return Err(SandboxError::HelperDied { helper: helper.to_owned(), message: String::new() });
+        };
+        // For speed alone: the two of them then wait less for each other
+        let _ = rustix::pipe::fcntl_setpipe_size(&to, PIPE);
+        let group = ControlGroup::of(child.id(), &sandbox.limits, &sandbox.program.to_start());
+        let pipes =
+            Pipes { to: BufWriter::with_capacity(BUFFER, to), from: BufReader::with_capacity(BUFFER, from) };
+        let root = sandbox.identity.is_root();
+        let start = Start { root, lowers: sandbox.lowers.clone(), boot: sandbox.boot.clone(), identity };
+        let mut session = Self {
+            helper: helper.to_owned(),
+            child,
+            group,
+            pipes: Some(pipes),
+            words,
+            layers,
+            lowers: sandbox.lowers.clone(),
+            limits: sandbox.limits,
+            owner: sandbox.identity.owner(),
+            namespace: None,
+        };
+        session.start(&start, &sandbox.identity)?;
+        Ok(session)
+    }
+
     fn start(&mut self, start: &Start, identity: &Identity) -> Result<(), SandboxError> {
         self.talk(|pipes| start.send(&mut pipes.to))?;
         self.done()?;
@@ -235,6 +123,18 @@ impl Session {
         }
         self.talk(|pipes| wire::send(&mut pipes.to, Tag::Mapped, &[]))?;
         self.done()
+    }
+
+    /// Removes all unpacked layers but those of `keep`, as [`Sandbox::clear`] does.
+    pub(super) fn clear(&mut self, keep: &[LayerId]) -> Result<Option<(u64, u64)>, SandboxError> {
+        let ids: Vec<u8> = keep.iter().flat_map(|id| *id.as_bytes()).collect();
+        self.talk(|pipes| wire::send(&mut pipes.to, Tag::Clear, &[&ids]))?;
+        let mut answer = self.answer()?.map_err(general)?;
+        if answer.tag != Tag::Done {
+            return Ok(None);
+        }
+        let numbers = answer.size().and_then(|layers| Ok((layers, answer.size()?)));
+        numbers.map(Some).map_err(SandboxError::io(ANSWER))
     }
 
     /// Unpacks a layer, unless it is there. `fill` writes its entries, all of them, owners as numbers and directories
@@ -452,53 +352,4 @@ fn receive_entries<R: Read>(reader: &mut Reader<R>, contents: &mut dyn Write) ->
         entries.push(entry);
     }
     Ok(entries)
-}
-
-fn general(failure: Failure) -> SandboxError {
-    match failure.part {
-        Part::Namespaces => Restriction::of_this_system().into(),
-        _ => SandboxError::Setup { what: failure.what, source: failure.source },
-    }
-}
-
-/// What kept a script from running to its end. Its start fails in ways that have names.
-fn explain(failure: Failure, script: &Script) -> SandboxError {
-    let name = script.name.clone();
-    match failure.part {
-        Part::Namespaces => return general(failure),
-        Part::Other => {
-            let Failure { what, source, output, .. } = failure;
-            return SandboxError::AroundScript { name, what, source, output };
-        }
-        Part::Exec => {}
-    }
-    let line = script.body.split(|&b| b == b'\n').next().unwrap_or_default();
-    let interpreter = line.strip_prefix(b"#!").unwrap_or(b"its loader");
-    let interpreter = String::from_utf8_lossy(interpreter).trim().to_owned();
-    match failure.source {
-        source if source.kind() == io::ErrorKind::NotFound => {
-            SandboxError::NoInterpreter { name, interpreter }
-        }
-        source => SandboxError::CannotExecute { name, interpreter, source },
-    }
-}
-
-/// The line that a BusyBox shell names last in its complaints: `PATH/NAME: line 3: no: not found`.
-pub fn failing_line(output: &[u8], name: &str) -> Option<u32> {
-    let text = String::from_utf8_lossy(output);
-    let mark = format!("{name}: line ");
-    text.lines().rev().find_map(|line| line.split_once(&mark)?.1.split(':').next()?.parse().ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_the_line_that_the_shell_complained_about() {
-        let output = b"/dev/.hoopy/a.post-install: line 2: x: not found\n\
-                       /dev/.hoopy/a.post-install: line 14: y: not found\nbye\n";
-        assert_eq!(failing_line(output, "a.post-install"), Some(14));
-        assert_eq!(failing_line(output, "b.post-install"), None);
-    }
 }

@@ -5,7 +5,6 @@
 //! bounded, by the same constants where it is written and where it is read.
 
 use std::ffi::OsStr;
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -13,9 +12,13 @@ use std::path::PathBuf;
 use hoopy_base::digest::LayerId;
 use hoopy_store::layer::frame::{self, Kind};
 
+mod failure;
+mod run;
+
 use super::error::Ended;
-use super::limits::{Limit, Limits};
-use super::{Lowers, Script};
+use super::limits::Limit;
+pub(super) use failure::{Doing, Failure, Part};
+pub(super) use run::{Run, Upper};
 
 /// Longest string: a script's body, with room for a self-extracting one.
 const MAX_STRING: usize = 64 << 20;
@@ -172,19 +175,6 @@ impl Message {
         }
     }
 
-    fn lowers(&mut self) -> io::Result<Lowers> {
-        let (ids, sizes) = (self.ids()?, self.bytes()?);
-        let mut rest = &ids[..];
-        let mut groups = Vec::new();
-        for size in sizes.as_chunks::<4>().0 {
-            let size = usize::try_from(u32::from_le_bytes(*size)).unwrap_or(usize::MAX);
-            let (group, others) = rest.split_at_checked(size).ok_or_else(|| bad("with a layer missing"))?;
-            groups.push(group.to_vec());
-            rest = others;
-        }
-        Ok(Lowers::from_groups(groups))
-    }
-
     pub(super) fn limit(&mut self) -> io::Result<Limit> {
         let (number, most) = (self.number()?, self.size()?);
         Limit::from_number(number, most).ok_or_else(|| bad("of a limit of unknown kind"))
@@ -230,85 +220,6 @@ impl Start {
     }
 }
 
-/// Where a script's changes go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Upper {
-    /// To a tmpfs of bounded size: fast, and nothing is left that must be removed.
-    Memory,
-    /// To the store's filesystem.
-    Disk,
-}
-
-/// A script, the layers below it, and where its changes go.
-pub(super) struct Run {
-    pub(super) script: Script,
-    pub(super) lowers: Lowers,
-    pub(super) upper: Upper,
-    pub(super) limits: Limits,
-    /// Whether what the script sees at `/mnt` is a mount that is handed over, since its owners are mapped.
-    pub(super) handed: bool,
-}
-
-impl Run {
-    pub(super) fn send(
-        out: &mut dyn Write,
-        script: &Script,
-        lowers: &Lowers,
-        upper: Upper,
-        limits: Limits,
-        handed: bool,
-    ) -> io::Result<()> {
-        let args: Vec<u8> = script.args.iter().flat_map(|arg| arg.iter().copied().chain([0])).collect();
-        let env: Vec<u8> =
-            script.env.iter().flat_map(|(key, value)| format!("{key}={value}\0").into_bytes()).collect();
-        let layers: Vec<u8> = lowers.layers().flat_map(|id| *id.as_bytes()).collect();
-        let groups: Vec<u8> = lowers.groups().iter().flat_map(|g| (g.len() as u32).to_le_bytes()).collect();
-        let bind = script.bind.as_ref().map_or(&b""[..], |path| path.as_os_str().as_bytes());
-        let hidden: Vec<u8> =
-            script.hidden.iter().flat_map(|p| p.as_os_str().as_bytes().iter().copied().chain([0])).collect();
-        let strings = [
-            script.name.as_bytes(),
-            &script.body,
-            &args,
-            &env,
-            script.cwd.as_os_str().as_bytes(),
-            bind,
-            &hidden,
-            &[u8::from(script.network)],
-            &layers,
-            &groups,
-            &[u8::from(upper == Upper::Memory)],
-            &limits.to_bytes(),
-            &[u8::from(handed)],
-        ];
-        send(out, Tag::Run, &strings)
-    }
-
-    pub(super) fn from(message: &mut Message) -> io::Result<Self> {
-        let (name, body) = (message.text()?, message.bytes()?);
-        let args = split(&message.bytes()?).map(<[u8]>::to_vec).collect();
-        let env = message.text()?;
-        let env = split(env.as_bytes()).filter_map(|pair| std::str::from_utf8(pair).ok()?.split_once('='));
-        let env = env.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        let cwd = message.path()?;
-        let bind = Some(message.path()?).filter(|path| !path.as_os_str().is_empty());
-        let hidden = message.bytes()?;
-        let hidden = split(&hidden).map(|p| OsStr::from_bytes(p).into()).collect();
-        let network = message.bytes()? == [1];
-        let script = Script { name, body, args, env, cwd, bind, hidden, network };
-        let lowers = message.lowers()?;
-        let upper = if message.bytes()? == [1] { Upper::Memory } else { Upper::Disk };
-        let limits =
-            Limits::from_bytes(&message.bytes()?).ok_or_else(|| bad("with limits of the wrong size"))?;
-        let handed = message.bytes()? == [1];
-        Ok(Self { script, lowers, upper, limits, handed })
-    }
-}
-
-fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.strip_suffix(&[0]).into_iter().flat_map(|bytes| bytes.split(|&b| b == 0))
-}
-
 /// Reads messages as both sides do, until there is none: what a fuzzer begins with. What is understood is sent again and
 /// must be what was read.
 #[doc(hidden)]
@@ -336,110 +247,10 @@ pub(super) fn read_through(mut bytes: &[u8]) {
     }
 }
 
-/// Which part of the work failed, where the other side does more than pass the message on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    /// Making namespaces.
-    Namespaces,
-    /// Starting the script itself.
-    Exec,
-    /// Anything else.
-    Other,
-}
-
-/// A helper's error on its way to the program that knows the user.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) part: Part,
-    /// What it was doing: "mount /proc".
-    pub(super) what: String,
-    pub(super) source: io::Error,
-    /// What the script wrote until then, where one ran.
-    pub(super) output: Vec<u8>,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {}: {}", self.what, self.source)
-    }
-}
-
-impl Failure {
-    pub(super) fn send(&self, out: &mut dyn Write) -> io::Result<()> {
-        let part = match self.part {
-            Part::Namespaces => 0_i32,
-            Part::Exec => 1,
-            Part::Other => 2,
-        };
-        let errno = self.source.raw_os_error().unwrap_or(0);
-        let message = self.source.to_string();
-        let (what, message) = (self.what.as_bytes(), message.as_bytes());
-        let strings = [&part.to_le_bytes()[..], what, &errno.to_le_bytes(), message, &self.output];
-        send(out, Tag::Failed, &strings)
-    }
-
-    pub(super) fn from(message: &mut Message) -> io::Result<Self> {
-        let part = match message.number()? {
-            0 => Part::Namespaces,
-            1 => Part::Exec,
-            _ => Part::Other,
-        };
-        let what = message.text()?;
-        let (errno, text) = (message.number()?, message.text()?);
-        let source = if errno == 0 { io::Error::other(text) } else { io::Error::from_raw_os_error(errno) };
-        Ok(Self { part, what, source, output: message.bytes()? })
-    }
-
-    /// The same, of a script that wrote `output` before.
-    pub(super) fn after(self, output: &[u8]) -> Self {
-        Self { output: output.to_vec(), ..self }
-    }
-}
-
-/// Says what was being done when something failed.
-pub(super) trait Doing<T> {
-    /// Completes the sentence "cannot ...".
-    fn doing(self, what: impl fmt::Display) -> Result<T, Failure>;
-}
-
-impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
-    fn doing(self, what: impl fmt::Display) -> Result<T, Failure> {
-        self.map_err(|e| Failure {
-            part: Part::Other,
-            what: what.to_string(),
-            source: e.into(),
-            output: Vec::new(),
-        })
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn gives_back_a_run_as_it_was_sent() {
-        let script = Script {
-            name: "x.post-install".into(),
-            body: b"#!/bin/sh\n\0".to_vec(),
-            args: vec![b"1.0".to_vec(), Vec::new(), vec![0xff]],
-            env: vec![("A".into(), "b=c".into()), ("D".into(), String::new())],
-            cwd: "/mnt".into(),
-            bind: None,
-            hidden: vec!["images".into()],
-            network: true,
-        };
-        let mut bytes = Vec::new();
-        let [a, b, c] = [b"a", b"b", b"c"].map(|id| LayerId::of(id));
-        let lowers = Lowers::from_groups(vec![vec![a, b], vec![c]]);
-        let limits = Limits::default();
-        Run::send(&mut bytes, &script, &lowers, Upper::Memory, limits, true).unwrap();
-        let mut message = receive(&mut &bytes[..]).unwrap().unwrap();
-        let run = Run::from(&mut message).unwrap();
-        assert_eq!(format!("{:?}", run.script), format!("{script:?}"));
-        assert_eq!((run.lowers, run.upper, run.limits, run.handed), (lowers, Upper::Memory, limits, true));
-    }
 
     #[test]
     fn refuses_a_message_cut_short_or_too_large() {

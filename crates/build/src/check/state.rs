@@ -7,7 +7,7 @@ use super::own::{From, Own};
 use super::view::View;
 use crate::config::state::StateLine;
 use crate::stack::secrets::{STATE, filesystem_for};
-use crate::stack::state::{KNOWN, Known};
+use crate::stack::state::{STATEFUL_PACKAGES, StatefulPackage};
 
 /// What is wrong with state.
 pub fn check(view: &View<'_>) -> Vec<Finding> {
@@ -35,11 +35,11 @@ fn forgotten(view: &View<'_>) -> Vec<Finding> {
             || view.setup_may_touch(service)
     };
     // One without a service is started by other things, or by hand.
-    let runs = |known: &Known| match known.services {
+    let runs = |known: &StatefulPackage| match known.services {
         [] => image.stack.packages().any(|package| &*package.record.name == known.package),
         services => services.iter().any(|name| starts(name) && image.has(&format!("etc/init.d/{name}"))),
     };
-    let is_kept = |known: &Known| {
+    let is_kept = |known: &StatefulPackage| {
         let path = known.directory.trim_start_matches('/');
         let above = |dir: &[u8]| {
             path.as_bytes().strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
@@ -49,15 +49,15 @@ fn forgotten(view: &View<'_>) -> Vec<Finding> {
             || state.forgotten.iter().any(|dir| above(dir.as_bytes()))
             || mounts.iter().filter(|mount| mount.mount_point != "/").any(on_disk)
     };
-    let tells = |known: &&Known| (state.is_there || known.waits) && runs(known) && !is_kept(known);
-    let finding = |known: &Known| {
-        let Known { package, directory, lost, .. } = known;
+    let tells = |known: &&StatefulPackage| (state.is_there || known.waits) && runs(known) && !is_kept(known);
+    let finding = |known: &StatefulPackage| {
+        let StatefulPackage { package, directory, lost, .. } = known;
         let message = format!("{package} keeps state in {directory}, which each boot erases: {lost}");
         let fix =
             format!("add the line `{directory}` to `state`, or `{directory} forget` if that is intended");
         warning("state".to_owned(), None, message, fix)
     };
-    KNOWN.iter().filter(tells).map(finding).collect()
+    STATEFUL_PACKAGES.iter().filter(tells).map(finding).collect()
 }
 
 /// The user's files below a directory that is kept: they are copied once.

@@ -25,22 +25,22 @@ pub struct KernelFile<'a> {
     kernel: &'a Kernel,
     stack: &'a Stack,
     store: &'a Store,
-    known: Known,
+    examined: Examined,
 }
 
-/// What is known of it: where there are no facts, it is no EFI program, and its bytes are here.
-struct Known {
+/// What was found out about it: where there are no facts, it is no EFI program, and its bytes are here.
+struct Examined {
     facts: Option<Facts>,
     bytes: Option<Vec<u8>>,
 }
 
-/// A kernel's file that is looked at while scripts run. What fails is done again when it is needed.
-pub struct KernelFileAhead {
+/// A kernel's file that is examined while scripts run. What fails is done again when it is needed.
+pub struct PendingKernelFile {
     content: ContentId,
-    known: Task<Option<Known>>,
+    examined: Task<Option<Examined>>,
 }
 
-impl KernelFileAhead {
+impl PendingKernelFile {
     /// Begins to look at the kernel that one of `packages` brings.
     pub fn begin(packages: &[Arc<Package>], context: Context<'_>) -> Option<Self> {
         let kernel = |package: &Arc<Package>| {
@@ -52,13 +52,13 @@ impl KernelFileAhead {
         let store = Arc::clone(context.store);
         let look = move |_: &_| {
             let read = || package.layer.read_file(&store, &entry.path).ok().flatten().ok_or(());
-            Known::of(content, &store, read).ok()
+            Examined::of(content, &store, read).ok()
         };
-        Some(Self { content, known: context.jobs.begin(Urgency::Eventually, size, look) })
+        Some(Self { content, examined: context.jobs.begin(Urgency::Eventually, size, look) })
     }
 }
 
-impl Known {
+impl Examined {
     fn of<E>(
         content: ContentId,
         store: &Store,
@@ -79,33 +79,33 @@ impl Known {
 }
 
 impl Kernel {
-    /// Its file, which may have been looked at `ahead`.
+    /// Its file, which may have been examined already.
     ///
     /// # Errors
     /// [`ImageError`] when it cannot be read.
     pub fn file<'a>(
         &'a self,
-        ahead: Option<KernelFileAhead>,
+        pending: Option<PendingKernelFile>,
         stack: &'a Stack,
         store: &'a Store,
     ) -> Result<KernelFile<'a>, ImageError> {
-        let ahead = ahead.filter(|file| file.content == self.content).and_then(|file| file.known.wait());
+        let done = pending.filter(|file| file.content == self.content).and_then(|file| file.examined.wait());
         let read = || Ok::<_, ImageError>(stack.read(&self.path, store)?.unwrap_or_default());
-        let known = ahead.map_or_else(|| Known::of(self.content, store, read), Ok)?;
-        Ok(KernelFile { kernel: self, stack, store, known })
+        let examined = done.map_or_else(|| Examined::of(self.content, store, read), Ok)?;
+        Ok(KernelFile { kernel: self, stack, store, examined })
     }
 }
 
 impl KernelFile<'_> {
     /// What `uname -r` will say: as the file tells, or else the directory of modules.
     pub fn release(&self) -> Option<String> {
-        let told = self.known.facts.as_ref().and_then(|facts| facts.release.clone());
+        let told = self.examined.facts.as_ref().and_then(|facts| facts.release.clone());
         told.or_else(|| super::kernel::modules(self.stack))
     }
 
     /// Whether it is packed into a small EFI program, which nothing but EFI firmware starts.
     pub fn is_packed(&self) -> bool {
-        self.known.facts.as_ref().is_some_and(|facts| facts.is_packed)
+        self.examined.facts.as_ref().is_some_and(|facts| facts.is_packed)
     }
 
     /// Its digest.
@@ -118,7 +118,7 @@ impl KernelFile<'_> {
     /// # Errors
     /// As [`bytes`](Self::bytes).
     pub fn section(&self) -> Result<SectionData, ImageError> {
-        Ok(match &self.known.facts {
+        Ok(match &self.examined.facts {
             Some(facts) => SectionData::Kernel(Box::new(facts.clone())),
             // The plan says what is wrong with it.
             None => SectionData::Bytes(self.bytes()?.into_owned()),
@@ -127,7 +127,7 @@ impl KernelFile<'_> {
 
     /// Its part of the image's checksum.
     pub fn checksum(&self) -> hoopy_uki::Checksum {
-        self.known.facts.as_ref().map(|facts| facts.sum).unwrap_or_default()
+        self.examined.facts.as_ref().map(|facts| facts.sum).unwrap_or_default()
     }
 
     /// All of it.
@@ -135,7 +135,7 @@ impl KernelFile<'_> {
     /// # Errors
     /// [`ImageError`] when it cannot be read.
     pub fn bytes(&self) -> Result<Cow<'_, [u8]>, ImageError> {
-        match &self.known.bytes {
+        match &self.examined.bytes {
             Some(bytes) => Ok(Cow::Borrowed(bytes)),
             None => Ok(Cow::Owned(self.stack.read(&self.kernel.path, self.store)?.unwrap_or_default())),
         }

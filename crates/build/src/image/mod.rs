@@ -34,7 +34,7 @@ pub use draft::ImageDraft;
 pub use initramfs::{Content, Initramfs, Piece, Written};
 pub use initramfs_writer::InitramfsWriter;
 pub use kernel::{Kernel, find as find_kernel};
-pub use kernel_file::{KernelFile, KernelFileAhead};
+pub use kernel_file::{KernelFile, PendingKernelFile};
 pub use name::{Version, latest};
 pub use plaintext::OwnerKeys;
 pub use spec::{Contents, Output, Root, Signer, Spec};

@@ -17,8 +17,8 @@ use super::{BuildError, tool};
 use crate::context::Context;
 use crate::image::manifest::{Makers, describe};
 use crate::image::{
-    self, Contents, Identity, ImageDraft, ImageError, Initramfs, InitramfsWriter, Kernel, KernelFile,
-    KernelFileAhead, Output, OwnerKeys, Publication, Spec, plaintext,
+    self, Contents, Identity, ImageDraft, ImageError, Initramfs, InitramfsWriter, Kernel, KernelFile, Output,
+    OwnerKeys, PendingKernelFile, Publication, Spec, plaintext,
 };
 use crate::segment::groups::Groups;
 use crate::segment::maker::SegmentMaker;
@@ -73,7 +73,7 @@ impl Assembly<'_> {
     pub(super) fn write(
         &self,
         initramfs: &Initramfs,
-        kernel_file: Option<KernelFileAhead>,
+        kernel_file: Option<PendingKernelFile>,
         draft: Option<PreviousDraft>,
     ) -> Result<(PathBuf, u64), BuildError> {
         let images = images(self.spec)?;

@@ -92,7 +92,7 @@ struct Recorded {
 pub struct Recorder(Recording);
 
 /// A span that goes on.
-struct Started {
+struct OpenSpan {
     work: Work,
     what: What,
     thread: u64,
@@ -130,13 +130,13 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for Recorder {
         let mut fields = Fields(None);
         attributes.record(&mut fields);
         let (Some(what), Some(span)) = (fields.0, context.span(id)) else { return };
-        let started = Started { work, what, thread: this_thread(), start: Instant::now() };
+        let started = OpenSpan { work, what, thread: this_thread(), start: Instant::now() };
         span.extensions_mut().insert(started);
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
-        let Some(Started { work, what, thread, start }) = span.extensions_mut().remove() else { return };
+        let Some(OpenSpan { work, what, thread, start }) = span.extensions_mut().remove() else { return };
         let mut recorded = self.0.lock();
         let began = recorded.began;
         let since = |time: Instant| time.saturating_duration_since(began);

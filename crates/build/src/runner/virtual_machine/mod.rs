@@ -26,7 +26,7 @@ use answer::Failure;
 use guest::{Guest, JOB_TIME, STOPPED};
 use hoopy_base::arch::Arch;
 use hoopy_base::report::Event;
-use hoopy_sandbox::session::failing_line;
+use hoopy_sandbox::failing_line;
 use hoopy_sandbox::{Captured, Ended, SandboxError, Script};
 use hoopy_store::Store;
 use hoopy_store::layer::package::Package;

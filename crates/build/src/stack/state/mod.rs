@@ -1,8 +1,8 @@
 //! State as a layer: the map of what outlives a boot, the service that binds it, and which other services wait for that.
 
-mod known;
+mod stateful_packages;
 
-pub use known::{KNOWN, Known};
+pub use stateful_packages::{STATEFUL_PACKAGES, StatefulPackage};
 
 use std::path::PathBuf;
 
@@ -139,7 +139,7 @@ fn needs(system: &System, stack: &Stack) -> String {
     let there = |service: &str| {
         EntryPath::new(format!("etc/init.d/{service}")).is_ok_and(|path| stack.tree.follow(&path).is_some())
     };
-    let services = KNOWN.iter().filter(|known| known.waits && required(known.directory));
+    let services = STATEFUL_PACKAGES.iter().filter(|one| one.waits && required(one.directory));
     let mut services: Vec<&str> = services.flat_map(|known| known.services.iter().copied()).collect();
     services.sort_unstable();
     services.dedup();
