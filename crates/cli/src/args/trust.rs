@@ -52,7 +52,7 @@ and has one to fall back to. Otherwise the command is refused, and nothing is ch
     },
     /// Replace the key that signs images and boot loaders, step by step, while every machine goes on starting
     #[command(
-        after_help = "Example: hoopy -C nas keys rotate\n         hoopy -C nas keys rotate --finish\n\nThe first step makes the next \
+        after_help = "Example: hoopy -C nas keys rotate\n         hoopy -C nas keys rotate --finish\n         hoopy -C nas keys rotate --abandon\n\nThe first step makes the next \
 key: both sign then, and trust/db.auth has both. The second one puts it in the place of the old one. Each prints what to do for \
 each machine, and can be run again if it was interrupted. docs/trust.md has the whole course."
     )]
@@ -60,6 +60,9 @@ each machine, and can be run again if it was interrupted. docs/trust.md has the 
         /// Let the next key sign alone
         #[arg(long)]
         finish: bool,
+        /// Let the old key sign alone, as before, and take the next one out of trust/: because it is lost, say
+        #[arg(long, conflicts_with = "finish")]
+        abandon: bool,
     },
     /// Show the epoch of the system's images, or raise it, which shuts older images out of machines' secrets
     #[command(
