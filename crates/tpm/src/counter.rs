@@ -1,6 +1,6 @@
 //! The counter that makes sealed secrets of the past worthless: an NV index that only ever goes up.
 //!
-//! A secret is sealed for one value of it ([`crate::seal::Bound`]). When it is raised, every copy of every secret that was sealed
+//! A secret is sealed for one value of it ([`crate::policy::Bound`]). When it is raised, every copy of every secret that was sealed
 //! before is refused by the TPM, also one that somebody put aside.
 //!
 //! Whoever is the owner of the TPM, so whoever has root in any system, can raise the index, remove it, and make it anew. None of
@@ -140,6 +140,6 @@ impl<S: Read + Write> Tpm<S> {
         let area = Take::new(&answer).sized(MAX_PUBLIC)?;
         let found =
             [ATTRIBUTES, ATTRIBUTES | WRITTEN].into_iter().find(|attributes| area == public(*attributes));
-        found.map(Some).ok_or(TpmError::OtherIndex)
+        found.map(Some).ok_or(TpmError::OtherIndex(INDEX))
     }
 }

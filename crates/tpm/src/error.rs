@@ -5,8 +5,6 @@
 use std::fmt;
 use std::io;
 
-use crate::counter::INDEX;
-
 /// Why a secret was not sealed or not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum TpmError {
@@ -95,8 +93,8 @@ pub enum TpmError {
         found: Option<u64>,
     },
     /// Something else is where the counter should be.
-    #[error("expected hoopy's counter at the TPM's NV index {INDEX:#x}, found something else there")]
-    OtherIndex,
+    #[error("expected hoopy's counter at the TPM's NV index {0:#x}, found something else there")]
+    OtherIndex(u32),
     /// Bytes that are not a sealed secret.
     #[error("this is not a sealed secret of hoopy: {0}")]
     NotSealed(&'static str),

@@ -31,5 +31,5 @@ mod wire;
 
 pub use device::Tpm;
 pub use error::TpmError;
-pub use policy::{PolicyKey, SignedPolicy};
-pub use seal::{Bound, Sealed};
+pub use policy::{Bound, PolicyKey, SignedPolicy};
+pub use seal::Sealed;

@@ -19,7 +19,6 @@ use crate::counter::nv_policy;
 use crate::device::{PcrValue, pcr_selection};
 use crate::error::TpmError;
 use crate::object;
-use crate::seal::Bound;
 
 /// The PCR of Secure Boot: whether it is on, PK, KEK, db, dbx, and whose signature started what runs.
 pub const SECURE_BOOT_PCR: u32 = 7;
@@ -37,6 +36,26 @@ pub const EPOCHS: u32 = 8;
 /// What the signature of an image's policy is qualified by (`policyRef`).
 pub fn qualifier(epoch: u32) -> Vec<u8> {
     if epoch == 0 { Vec::new() } else { format!("hoopy:epoch:{epoch}").into_bytes() }
+}
+
+/// What shuts older images out, and older copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// The earliest epoch of images that the secret opens for.
+    pub epoch: u32,
+    /// The value of the counter.
+    pub counter: u64,
+}
+
+impl Bound {
+    /// The epochs that it opens for.
+    pub fn epochs(&self) -> impl Iterator<Item = u32> + use<> {
+        self.epoch..=self.last()
+    }
+
+    pub(crate) const fn last(self) -> u32 {
+        self.epoch.saturating_add(EPOCHS - 1)
+    }
 }
 
 /// A `SubjectPublicKeyInfo` of RSA-2048 up to its modulus. All keys of hoopy have this shape, so no parser of DER is needed.

@@ -19,7 +19,9 @@ use zeroize::Zeroizing;
 use crate::device::{ALG_SHA256, Command, HANDLE_OWNER, PcrValue, Tpm, pcr_selection};
 use crate::error::TpmError;
 use crate::object::{self, MAX_PUBLIC};
-use crate::policy::{EPOCHS, IMAGE_PCR, PolicyKey, SECURE_BOOT_PCR, SignedPolicy, pcr_policy, qualifier};
+use crate::policy::{
+    Bound, EPOCHS, IMAGE_PCR, PolicyKey, SECURE_BOOT_PCR, SignedPolicy, pcr_policy, qualifier,
+};
 use crate::session::{Kind, Session};
 use crate::wire::{Put as _, Take};
 
@@ -49,26 +51,6 @@ const MAGIC: &[u8] = b"hoopy-tpm-2\n";
 
 /// How one begins that is not bound.
 const MAGIC_UNBOUND: &[u8] = b"hoopy-tpm-1\n";
-
-/// What shuts older images out, and older copies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bound {
-    /// The earliest epoch of images that the secret opens for.
-    pub epoch: u32,
-    /// The value of the counter.
-    pub counter: u64,
-}
-
-impl Bound {
-    /// The epochs that it opens for.
-    pub fn epochs(&self) -> impl Iterator<Item = u32> + use<> {
-        self.epoch..=self.last()
-    }
-
-    const fn last(self) -> u32 {
-        self.epoch.saturating_add(EPOCHS - 1)
-    }
-}
 
 /// A sealed secret.
 #[derive(Debug, Clone, PartialEq, Eq)]

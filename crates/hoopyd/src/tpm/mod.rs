@@ -194,7 +194,7 @@ impl<S: Read + Write> Machine<'_, S> {
         // One that cannot be read is of no use to any image.
         let old = if forget { Kept::default() } else { Kept::read(mounted.as_ref()).unwrap_or_default() };
         let counter = match self.tpm.ready_counter() {
-            Err(TpmError::OtherIndex) if forget => {
+            Err(TpmError::OtherIndex(_)) if forget => {
                 self.tpm.remove_counter().and_then(|()| self.tpm.raise_counter())
             }
             other => other,
@@ -280,7 +280,7 @@ impl<S: Read + Write> Machine<'_, S> {
             TpmError::OldEpoch { sealed, .. } => AgentError::Locked(format!(
                 "{error}: start an image of epoch {sealed}; if you trust this one all the same, {SEAL_ANEW}"
             )),
-            error @ TpmError::OtherIndex => counter_fault(error),
+            error @ TpmError::OtherIndex(_) => counter_fault(error),
             TpmError::NotSigned(value) if signed.is_empty() => AgentError::Locked(format!(
                 "the image has no signature for PCR 11 ({value}): deploy one that was built with the private key of \
                  trust/pcr.pub at hand"
@@ -293,7 +293,7 @@ impl<S: Read + Write> Machine<'_, S> {
 /// What the owner can do about a counter that cannot be used.
 fn counter_fault(error: TpmError) -> AgentError {
     match error {
-        TpmError::OtherIndex => AgentError::Locked(format!(
+        TpmError::OtherIndex(_) => AgentError::Locked(format!(
             "{error}: hoopy secret enroll --forget HOST removes that and seals the identity again"
         )),
         error => AgentError::Tpm(error),

@@ -142,7 +142,7 @@ fn an_index_of_another_kind_with_the_right_value_opens_nothing() {
     for fault in
         [tpm.counter().unwrap_err(), tpm.raise_counter().unwrap_err(), tpm.ready_counter().unwrap_err()]
     {
-        assert!(matches!(fault, TpmError::OtherIndex), "{fault}");
+        assert!(matches!(fault, TpmError::OtherIndex(INDEX)), "{fault}");
     }
     let refused = tpm.unseal(&old, &owner.public(), std::slice::from_ref(&signed)).unwrap_err();
     assert!(
