@@ -14,6 +14,9 @@ pub const MACHINE: &str = "HOOPY_MACHINE";
 /// The field with the image's version.
 pub const VERSION: &str = "IMAGE_VERSION";
 
+/// The field with the image's epoch; an image without one is of epoch 0.
+pub const EPOCH: &str = "HOOPY_EPOCH";
+
 /// What systemd-boot and hoopy read of an os-release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OsRelease {
@@ -23,6 +26,8 @@ pub struct OsRelease {
     pub version: String,
     /// Machine and version of an image that hoopy built.
     pub identity: Option<(String, String)>,
+    /// The epoch of an image that hoopy built: what a machine sealed for a later one does not open for it.
+    pub epoch: u32,
 }
 
 impl OsRelease {
@@ -38,6 +43,7 @@ impl OsRelease {
             sort_key: first(&["IMAGE_ID", "ID"]),
             version: first(&[VERSION, "VERSION", "VERSION_ID", "BUILD_ID"]).unwrap_or_default(),
             identity: machine.zip(first(&[VERSION])),
+            epoch: field(EPOCH).and_then(|epoch| epoch.parse().ok()).unwrap_or_default(),
         }
     }
 }
@@ -56,13 +62,16 @@ mod tests {
         let read = OsRelease::parse(text);
         assert_eq!((read.sort_key, read.version.as_str()), (some(SORT_KEY), "2026112101"));
         assert_eq!(read.identity, Some(("nas".to_owned(), "2026112101".to_owned())));
+        assert_eq!(read.epoch, 0);
+        assert_eq!(OsRelease::parse("HOOPY_EPOCH=\"3\"\n").epoch, 3);
+        assert_eq!(OsRelease::parse("HOOPY_EPOCH=-1\n").epoch, 0);
     }
 
     #[test]
     fn images_of_others_are_sorted_by_what_they_have() {
         let read = OsRelease::parse("ID=debian\nVERSION_ID='13'\nVERSION=\"13 (trixie)\"\n");
         let sorted =
-            OsRelease { sort_key: some("debian"), version: "13 (trixie)".to_owned(), identity: None };
+            OsRelease { sort_key: some("debian"), version: "13 (trixie)".to_owned(), ..OsRelease::default() };
         assert_eq!(read, sorted);
         assert_eq!(OsRelease::parse("NAME=x\n"), OsRelease::default());
     }

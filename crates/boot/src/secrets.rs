@@ -26,6 +26,9 @@ pub const IDENTITY: &str = "hoopy/identity";
 /// Where it lies sealed, with [`Open::Tpm`], on the same filesystem.
 pub const SEALED_IDENTITY: &str = "hoopy/identity.tpm";
 
+/// Where the identity lies that was sealed anew for a later epoch, below the root: in memory, until the boot turns out to be good.
+pub const SEALED_NEXT: &str = "run/hoopy/identity.next";
+
 /// Where systemd's stub puts the image's signatures of PCR 11, below the root: whoever wrote to the EFI system partition
 /// may have put something else there.
 pub const PCR_SIGNATURES: &str = ".extra/tpm2-pcr-signature.json";
@@ -93,6 +96,9 @@ pub struct Sealing {
     pub policy_key: String,
     /// The SHA-256 of the certificate that the firmware has to trust, DER, in hexadecimal: `trust/db.crt`.
     pub certificate: String,
+    /// The image's epoch, `trust/epoch`; 0 where there is none. A good boot shuts images of earlier epochs out.
+    #[serde(default)]
+    pub epoch: u32,
 }
 
 /// A secret that becomes a file.

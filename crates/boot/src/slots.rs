@@ -128,7 +128,7 @@ mod tests {
         let slot = Slot::parse(name).unwrap();
         let version = slot.image.rsplit_once('-').map_or(String::new(), |(_, v)| v.to_owned());
         let sort_key = Some(SORT_KEY.to_owned());
-        let os_release = OsRelease { sort_key, version, identity: None };
+        let os_release = OsRelease { sort_key, version, ..OsRelease::default() };
         Entry { slot, os_release, file: name.to_owned() }
     }
 

@@ -36,8 +36,8 @@ fn open(root: &Path, map: &Map) -> Result<Outcome, AgentError> {
 
 /// A machine whose TPM does not give the identity waits for its owner, and says why.
 fn by_tpm(root: &Path, map: &Map) -> Outcome {
-    let identities = match tpm::identities(root, map) {
-        Ok(identities) => identities,
+    let tpm::Opened { identities, not_raised } = match tpm::identities(root, map) {
+        Ok(opened) => opened,
         Err(error) => return Outcome { state: State::Locked, ..failed(error) },
     };
     let mut outcome = secrets::open(root, map, &identities);
@@ -45,6 +45,10 @@ fn by_tpm(root: &Path, map: &Map) -> Outcome {
         outcome.failures.extend(reasons);
         outcome.state = State::Failed;
     }
+    // A new image is not well without that, and the machine falls back: its owner hears of it.
+    outcome
+        .failures
+        .extend(not_raised.map(|reason| format!("images of earlier epochs are not shut out: {reason}")));
     outcome
 }
 

@@ -4,6 +4,7 @@
 //! hoopyd secrets     at boot: identity ─▶ open every encrypted file of the image ─▶ put it in its place
 //! hoopyd unlock      give each program of /etc/hoopy/unlock.d the key of its volume
 //! hoopyd enroll      keep a new identity of the machine, which comes on standard input
+//! hoopyd raise       after a good boot: a TPM opens the identity for images of earlier epochs no more
 //! hoopyd status      the outcome of this boot, for the health check
 //! hoopyd serve       the machine's page, status.json and metrics; alerts
 //! hoopyd machine     the same status.json on standard output

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use hoopyd::{backup, boot, enroll, outcome, process, serve, state, unlock};
+use hoopyd::{backup, boot, enroll, outcome, process, serve, state, tpm, unlock};
 
 /// What is given back is overwritten first, also by TLS and JSON: a key leaves no copy behind.
 #[global_allocator]
@@ -14,7 +14,7 @@ static WIPED: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::
 /// What `hoopyd secrets` ends with where the owner has to unlock the machine first.
 const LOCKED: u8 = 3;
 
-const USAGE: &str = "usage: hoopyd secrets | status [--json] | unlock [NAME] [--identity | --key] | enroll [--forget] | \
+const USAGE: &str = "usage: hoopyd secrets | status [--json] | unlock [NAME] [--identity | --key] | enroll [--forget] | raise | \
      state [--status] | backup [--plain] | restore | serve | connect";
 
 fn main() -> ExitCode {
@@ -43,6 +43,12 @@ fn main() -> ExitCode {
         ["unlock", name, "--key"] => unlock::with_key(root, name, std::io::stdin()).map(|()| 0),
         ["enroll"] => enroll::enroll(root, std::io::stdin(), false).map(|()| 0),
         ["enroll", "--forget"] => enroll::enroll(root, std::io::stdin(), true).map(|()| 0),
+        ["raise"] => tpm::raise(root).map(|raised| {
+            if raised {
+                let _ = writeln!(io::stdout(), "images of earlier epochs are shut out");
+            }
+            0
+        }),
         ["state"] => state::at_boot(root).map(|result| {
             result.failures.iter().for_each(|failure| complain(&format!("hoopyd: {failure}")));
             match result.failures.is_empty() {

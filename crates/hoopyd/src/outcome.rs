@@ -30,7 +30,8 @@ pub fn read(root: &Path) -> Result<Outcome, AgentError> {
 /// The outcome as text for people.
 pub fn text(outcome: &Outcome) -> String {
     match outcome.state {
-        State::Open => "secrets are open".to_owned(),
+        State::Open if outcome.failures.is_empty() => "secrets are open".to_owned(),
+        State::Open => format!("secrets are open\n{}", outcome.failures.join("\n")),
         State::Locked if !outcome.failures.is_empty() => {
             format!("secrets are locked\n{}", outcome.failures.join("\n"))
         }

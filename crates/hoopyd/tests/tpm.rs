@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use data_encoding::HEXLOWER;
-use hoopy_boot::secrets::{IDENTITY, Map, Open, PCR_SIGNATURES, SEALED_IDENTITY, Sealing, VERSION};
+use hoopy_boot::secrets::{
+    IDENTITY, Map, Open, PCR_SIGNATURES, SEALED_IDENTITY, SEALED_NEXT, Sealing, VERSION,
+};
 use hoopy_secrets::MachineIdentity;
 use hoopy_testkit::swtpm::Swtpm;
 use hoopy_tpm::Tpm;
@@ -50,6 +52,7 @@ impl Scene {
         let sealing = Sealing {
             policy_key: policy.public().to_pem().unwrap(),
             certificate: HEXLOWER.encode(&Sha256::digest(db.der())),
+            epoch: 0,
         };
         let map = Map {
             version: VERSION,
@@ -100,7 +103,8 @@ impl Scene {
         tpm.extend(7, &secure_boot).unwrap();
         tpm.extend(11, &image).unwrap();
         if let Some(signer) = signer {
-            let signed = PolicySignatures::of(&PcrValue::ZERO.extended(&image), signer).unwrap();
+            let epoch = self.map.sealing.as_ref().unwrap().epoch;
+            let signed = PolicySignatures::of(&PcrValue::ZERO.extended(&image), epoch, signer).unwrap();
             fs::create_dir_all(self.root.path().join(".extra")).unwrap();
             fs::write(self.root.path().join(PCR_SIGNATURES), signed.to_bytes()).unwrap();
         }
@@ -126,7 +130,8 @@ impl Scene {
     fn opens(&self, tpm: Tpm<TcpStream>) -> Result<String, String> {
         let opened = self.machine(tpm).at_boot(&self.map, None, self.mount());
         let opened = opened.map_err(|error| error.to_string())?;
-        Ok(opened[0].recipient().as_str().to_owned())
+        assert!(opened.not_raised.is_none(), "{:?}", opened.not_raised);
+        Ok(opened.identities[0].recipient().as_str().to_owned())
     }
 
     fn boots_well(&mut self, image: [u8; 32]) {
@@ -138,6 +143,21 @@ impl Scene {
         let mut machine = self.machine(Tpm::new(self.swtpm.connect()));
         let done = machine.enroll(std::slice::from_ref(identity), forget, self.mount());
         done.map_err(|error| error.to_string())
+    }
+
+    /// The image is of an epoch.
+    fn of_epoch(&mut self, epoch: u32) -> &mut Self {
+        self.map.sealing.as_mut().unwrap().epoch = epoch;
+        self
+    }
+
+    /// What the health check does after a good boot.
+    fn is_good(&self) -> bool {
+        self.machine(Tpm::new(self.swtpm.connect())).raise(self.mount()).unwrap()
+    }
+
+    fn sealed_file(&self) -> PathBuf {
+        self.persist.path().join(SEALED_IDENTITY)
     }
 
     fn lies_in_the_clear(&self) -> bool {
@@ -173,7 +193,7 @@ fn once_the_identity_was_given_the_tpm_gives_it_to_nobody() {
     let policy = Rc::clone(&scene.policy);
     scene.boots_well(IMAGE);
     // Whoever has root now brings the image's signature, which is public.
-    let signed = PolicySignatures::of(&PcrValue::ZERO.extended(&IMAGE), &*policy).unwrap();
+    let signed = PolicySignatures::of(&PcrValue::ZERO.extended(&IMAGE), 0, &*policy).unwrap();
     fs::create_dir_all(scene.root.path().join(".extra")).unwrap();
     fs::write(scene.root.path().join(PCR_SIGNATURES), signed.to_bytes()).unwrap();
     let refused = scene.opens(Tpm::new(scene.swtpm.connect())).unwrap_err();
@@ -327,8 +347,144 @@ fn an_identity_from_outside_is_sealed_at_the_first_boot_and_again_in_a_fresh_tpm
         let policy = Rc::clone(&scene.policy);
         let tpm = scene.start(IMAGE, ENFORCED, Some(&policy));
         let handed = Some(vec![scene.identity.clone()]);
-        scene.machine(tpm).at_boot(&scene.map, handed, scene.mount()).unwrap();
+        let opened = scene.machine(tpm).at_boot(&scene.map, handed, scene.mount()).unwrap();
+        assert!(opened.not_raised.is_none());
         scene.boots_well(IMAGE);
         scene.swtpm = Swtpm::new();
     }
+}
+
+const OLD: &str = "this image is of epoch 1, and the secret was sealed for epoch 2 or later";
+
+#[test]
+fn a_good_boot_of_a_later_epoch_shuts_older_images_out_and_old_copies_too() {
+    let mut scene = Scene::new();
+    scene.of_epoch(1).boots_well(IMAGE);
+    assert!(!scene.is_good(), "there is nothing to shut out");
+    let copy = fs::read(scene.sealed_file()).unwrap();
+    scene.of_epoch(2).boots_well(NEXT_IMAGE);
+    // It has not been found good: the machine can fall back, as often as it likes.
+    scene.of_epoch(1).boots_well(IMAGE);
+    scene.of_epoch(2).boots_well(NEXT_IMAGE);
+    assert!(scene.is_good());
+    assert!(!scene.is_good(), "once is enough");
+    assert_eq!(Kept::read(scene.persist.path()).unwrap().sealed.len(), 1);
+    let refused = scene.of_epoch(1).boots(IMAGE, ENFORCED).unwrap_err();
+    assert!(refused.contains(OLD) && refused.contains("start an image of epoch 2"), "{refused}");
+    // Whoever has copied the disk before has what was sealed for the old image.
+    let current = fs::read(scene.sealed_file()).unwrap();
+    fs::write(scene.sealed_file(), copy).unwrap();
+    let refused = scene.boots(IMAGE, ENFORCED).unwrap_err();
+    assert!(
+        refused.contains("another one was sealed since") && refused.contains("hoopy secret enroll HOST"),
+        "{refused}"
+    );
+    fs::write(scene.sealed_file(), current).unwrap();
+    scene.of_epoch(2).boots_well(NEXT_IMAGE);
+    scene.of_epoch(3).boots_well(NEXT_IMAGE);
+}
+
+#[test]
+fn the_power_may_go_at_every_step_of_shutting_images_out() {
+    let mut scene = Scene::new();
+    scene.of_epoch(1).boots_well(IMAGE);
+    let old = Kept::read(scene.persist.path()).unwrap();
+    scene.of_epoch(2).boots_well(IMAGE);
+    let next_file = scene.root.path().join(SEALED_NEXT);
+    let next = Kept::read_file(&next_file).unwrap().unwrap();
+    // Both are written, and the counter is as it was.
+    next.beside(&old).write(scene.persist.path()).unwrap();
+    scene.of_epoch(1).boots_well(IMAGE);
+    scene.of_epoch(2).boots_well(IMAGE);
+    // The counter was raised, and nothing was removed.
+    Tpm::new(scene.swtpm.connect()).raise_counter().unwrap();
+    scene.of_epoch(2).boots_well(IMAGE);
+    assert!(scene.of_epoch(1).boots(IMAGE, ENFORCED).is_err());
+    // What was prepared for a value that is over is not taken.
+    next.write_file(&next_file).unwrap();
+    scene.of_epoch(2).boots_well(IMAGE);
+    assert!(!scene.is_good());
+    scene.boots_well(IMAGE);
+}
+
+#[test]
+fn the_owner_opens_an_older_image_again_on_purpose() {
+    let mut scene = Scene::new();
+    scene.of_epoch(2).boots_well(IMAGE);
+    assert!(scene.of_epoch(1).boots(IMAGE, ENFORCED).is_err());
+    scene.enroll(&scene.identity, false).unwrap();
+    scene.of_epoch(1).boots_well(IMAGE);
+    // And the next good boot of the later one shuts it out again.
+    scene.of_epoch(2).boots_well(NEXT_IMAGE);
+    assert!(scene.is_good());
+    assert!(scene.of_epoch(1).boots(IMAGE, ENFORCED).is_err());
+}
+
+#[test]
+fn enrolling_shuts_older_images_out_at_once_and_forgetting_makes_copies_worthless() {
+    let mut scene = Scene::new();
+    scene.of_epoch(1).boots_well(IMAGE);
+    assert!(scene.of_epoch(2).boots(IMAGE, DBX_UPDATED).is_err());
+    let copy = fs::read(scene.sealed_file()).unwrap();
+    scene.enroll(&scene.identity, false).unwrap();
+    fs::write(scene.sealed_file(), copy).unwrap();
+    assert!(scene.of_epoch(1).boots(IMAGE, ENFORCED).is_err());
+    scene.enroll(&scene.identity, false).unwrap();
+    scene.boots_well(IMAGE);
+    let copy = fs::read(scene.sealed_file()).unwrap();
+    scene.enroll(&scene.identity, true).unwrap();
+    scene.boots_well(IMAGE);
+    fs::write(scene.sealed_file(), copy).unwrap();
+    let refused = scene.boots(IMAGE, ENFORCED).unwrap_err();
+    assert!(refused.contains("another one was sealed since"), "{refused}");
+}
+
+#[test]
+fn an_image_too_many_epochs_ahead_comes_up_locked_until_it_is_enrolled() {
+    let mut scene = Scene::new();
+    scene.of_epoch(1).boots_well(IMAGE);
+    let refused = scene.of_epoch(9).boots(IMAGE, ENFORCED).unwrap_err();
+    assert!(refused.contains("expected an image of 1 to 8: hoopy secret enroll HOST"), "{refused}");
+    scene.enroll(&scene.identity, false).unwrap();
+    scene.boots_well(IMAGE);
+}
+
+/// Machines that were set up before there were epochs.
+#[test]
+fn what_was_sealed_without_an_epoch_opens_and_is_shut_out_with_the_first_one() {
+    let mut scene = Scene::new();
+    scene.boots_well(IMAGE);
+    let key =
+        hoopy_tpm::PolicyKey::from_pem(scene.map.sealing.as_ref().unwrap().policy_key.as_bytes()).unwrap();
+    let mut tpm = scene.start(IMAGE, ENFORCED, None);
+    let sealed = tpm.seal(scene.identity.line().as_bytes(), &key, None).unwrap();
+    tpm.remove_counter().unwrap();
+    drop(tpm);
+    let mut before = Kept::default();
+    before.push(&scene.identity, &sealed);
+    before.write(scene.persist.path()).unwrap();
+    scene.boots_well(IMAGE);
+    assert!(!scene.is_good());
+    scene.of_epoch(1).boots_well(NEXT_IMAGE);
+    scene.of_epoch(0).boots_well(IMAGE);
+    scene.of_epoch(1).boots_well(NEXT_IMAGE);
+    assert!(scene.is_good());
+    let refused = scene.of_epoch(0).boots(IMAGE, ENFORCED).unwrap_err();
+    assert!(refused.contains("this image is of epoch 0"), "{refused}");
+    scene.of_epoch(1).boots_well(NEXT_IMAGE);
+}
+
+#[test]
+fn something_else_in_the_counters_place_is_named_and_removed_on_demand() {
+    let mut scene = Scene::new();
+    scene.boots_well(IMAGE);
+    let mut tpm = Tpm::new(scene.swtpm.connect());
+    tpm.remove_counter().unwrap();
+    drop(tpm);
+    scene.swtpm.tool("tpm2_nvdefine", &["0x1824859", "-C", "o", "-s", "16"]);
+    let refused = scene.boots(IMAGE, ENFORCED).unwrap_err();
+    assert!(refused.contains("hoopy secret enroll --forget HOST removes that"), "{refused}");
+    assert_eq!(scene.enroll(&scene.identity, false), Err(refused));
+    scene.enroll(&scene.identity, true).unwrap();
+    scene.boots_well(IMAGE);
 }

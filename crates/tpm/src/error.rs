@@ -58,9 +58,50 @@ pub enum TpmError {
         "the policy key has not signed the value of PCR 11 ({0}): another system runs, or boot has passed the phase in which secrets can be opened"
     )]
     NotSigned(String),
+    /// An image from before the owner raised the epoch.
+    #[error(
+        "this image is of epoch {image}, and the secret was sealed for epoch {sealed} or later: the owner has shut images as old as \
+         this one out"
+    )]
+    OldEpoch {
+        /// The image's.
+        image: u32,
+        /// The earliest that opens the secret.
+        sealed: u32,
+    },
+    /// An image that is too far ahead.
+    #[error(
+        "this image is of epoch {image}, and the secret was sealed for epoch {sealed}: expected an image of {sealed} to {last}"
+    )]
+    EpochTooFar {
+        /// The image's.
+        image: u32,
+        /// The earliest that opens the secret.
+        sealed: u32,
+        /// The last one.
+        last: u32,
+    },
+    /// A copy of something that was replaced.
+    #[error(
+        "the secret was sealed for {expected} of the TPM's counter, found {}: another one was sealed since, or the counter was \
+         raised or removed", found_value(*.found)
+    )]
+    Superseded {
+        /// At sealing.
+        expected: u64,
+        /// Now; none where there is no counter.
+        found: Option<u64>,
+    },
+    /// Something else is where the counter should be.
+    #[error("expected hoopy's counter at the TPM's NV index {0:#x}, found something else there")]
+    OtherIndex(u32),
     /// Bytes that are not a sealed secret.
     #[error("this is not a sealed secret of hoopy: {0}")]
     NotSealed(&'static str),
+}
+
+fn found_value(found: Option<u64>) -> String {
+    found.map_or_else(|| "no counter".to_owned(), |value| value.to_string())
 }
 
 /// A response code (`TPM_RC`) that is not success.
@@ -101,10 +142,17 @@ const FORMAT_0: &[(u32, &str)] = &[
     (0x101, "failure mode: it works again after a reset, or is broken"),
     (0x120, "command is disabled"),
     (0x125, "authorization missing"),
+    (0x126, "what a policy asks for does not hold"),
     (0x128, "a PCR changed since the policy session looked at it"),
     (0x142, "command of the wrong size"),
     (0x143, "command not supported"),
     (0x144, "authorization of the wrong size"),
+    (0x146, "outside the bounds of the NV index"),
+    (0x148, "access to the NV index is not allowed"),
+    (0x149, "the NV index is locked"),
+    (0x14A, "the NV index was never written"),
+    (0x14B, "no room for another NV index"),
+    (0x14C, "the NV index is there already"),
 ];
 
 /// Warnings: the same command may work later.
@@ -124,6 +172,11 @@ impl ResponseCode {
     /// The TPM says that a policy does not hold, in whatever session.
     pub const fn is_policy_failure(self) -> bool {
         self.0 & 0xBF == 0x9D
+    }
+
+    /// The TPM has nothing with the first handle.
+    pub const fn is_bad_handle(self) -> bool {
+        self.0 == 0x18B
     }
 
     /// Its meaning, in words.

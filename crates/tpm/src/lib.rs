@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! seal ── object      what a storage key, a sealed secret and a policy key look like
-//!   │ ─── policy      "PCR 11 as the owner signed it, and PCR 7 as it was"
+//!   │ ─── policy      "PCR 11 as the owner signed it, for an epoch that is not over, and PCR 7 as it was"
+//!   │ ─── counter     "and nothing was sealed since that replaced this"
 //!   │ ─── session     encrypted and authenticated commands: eavesdropping on the bus reveals nothing
 //!   └──── device      one command, one answer, over any stream: /dev/tpmrm0, or a TPM behind a socket
 //!           └─ wire   numbers and sized buffers, with a bound for everything that comes from outside
@@ -19,6 +20,7 @@
 //! Source of the formats: TCG, "Trusted Platform Module Library" 2.0, Part 1 (architecture: sessions, key derivation),
 //! Part 2 (structures) and Part 3 (commands).
 
+pub mod counter;
 pub mod device;
 pub mod error;
 mod object;
@@ -29,5 +31,5 @@ mod wire;
 
 pub use device::Tpm;
 pub use error::TpmError;
-pub use policy::{PolicyKey, SignedPolicy};
+pub use policy::{Bound, PolicyKey, SignedPolicy};
 pub use seal::Sealed;

@@ -1,10 +1,12 @@
 //! Sealing a secret and opening it.
 //!
 //! ```text
-//! a sealed secret   "hoopy-tpm-1\n" | PCR 7 at sealing | name of the storage key | public area | private area
+//! a sealed secret   "hoopy-tpm-2\n" | epoch | counter | PCR 7 at sealing | name of the storage key | public area | private area
 //! to open it        CreatePrimary, Load, LoadExternal(policy key), StartAuthSession,
-//!                   PolicyPCR(11), VerifySignature, PolicyAuthorize, PolicyPCR(7), Unseal
+//!                   PolicyPCR(11), VerifySignature, PolicyAuthorize, PolicyOR, PolicyNV, PolicyPCR(7), Unseal
 //! ```
+//!
+//! What begins with "hoopy-tpm-1\n" has neither epoch nor counter: it was sealed before there were any, and still opens.
 //!
 //! Nothing in it is secret: the private area is encrypted by the TPM. Nothing in it is trusted either. What it says of PCR 7
 //! and of the storage key only makes for better errors: the TPM decides.
@@ -12,13 +14,14 @@
 use std::io::{Read, Write};
 
 use data_encoding::HEXLOWER;
-use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::device::{ALG_SHA256, Command, HANDLE_OWNER, PcrValue, Tpm, pcr_selection};
 use crate::error::TpmError;
 use crate::object::{self, MAX_PUBLIC};
-use crate::policy::{IMAGE_PCR, PolicyKey, SECURE_BOOT_PCR, SignedPolicy, pcr_policy};
+use crate::policy::{
+    Bound, EPOCHS, IMAGE_PCR, PolicyKey, SECURE_BOOT_PCR, SignedPolicy, pcr_policy, qualifier,
+};
 use crate::session::{Kind, Session};
 use crate::wire::{Put as _, Take};
 
@@ -29,6 +32,7 @@ const UNSEAL: Command = Command(0x15E, "TPM2_Unseal");
 const LOAD_EXTERNAL: Command = Command(0x167, "TPM2_LoadExternal");
 const POLICY_AUTHORIZE: Command = Command(0x16A, "TPM2_PolicyAuthorize");
 const VERIFY_SIGNATURE: Command = Command(0x177, "TPM2_VerifySignature");
+const POLICY_OR: Command = Command(0x171, "TPM2_PolicyOR");
 const POLICY_PCR: Command = Command(0x17F, "TPM2_PolicyPCR");
 
 const ALG_RSASSA: u16 = 0x0014;
@@ -43,11 +47,15 @@ const MAX_PRIVATE: usize = 512;
 const NAME: usize = 34;
 
 /// How a sealed secret begins.
-const MAGIC: &[u8] = b"hoopy-tpm-1\n";
+const MAGIC: &[u8] = b"hoopy-tpm-2\n";
+
+/// How one begins that is not bound.
+const MAGIC_UNBOUND: &[u8] = b"hoopy-tpm-1\n";
 
 /// A sealed secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
+    bound: Option<Bound>,
     secure_boot: PcrValue,
     storage_key: Vec<u8>,
     public: Vec<u8>,
@@ -60,15 +68,23 @@ impl Sealed {
     /// # Errors
     /// [`TpmError::NotSealed`].
     pub fn parse(bytes: &[u8]) -> Result<Self, TpmError> {
-        let body = bytes.strip_prefix(MAGIC).ok_or(TpmError::NotSealed("it does not begin as one"))?;
         let parse = || {
+            let (body, is_bound) = match (bytes.strip_prefix(MAGIC), bytes.strip_prefix(MAGIC_UNBOUND)) {
+                (Some(body), _) => (body, true),
+                (None, Some(body)) => (body, false),
+                (None, None) => return Err(TpmError::NotSealed("it does not begin as one")),
+            };
             let mut take = Take::new(body);
+            let bound = match is_bound {
+                true => Some(Bound { epoch: take.u32()?, counter: u64::from_be_bytes(take.array()?) }),
+                false => None,
+            };
             let secure_boot = take.array()?;
             let storage_key = take.sized(NAME)?.to_vec();
             let public = take.sized(MAX_PUBLIC)?.to_vec();
             let private = take.sized(MAX_PRIVATE)?.to_vec();
             take.end()?;
-            Ok::<_, TpmError>(Self { secure_boot, storage_key, public, private })
+            Ok::<_, TpmError>(Self { bound, secure_boot, storage_key, public, private })
         };
         parse().map_err(|e| match e {
             TpmError::Malformed(why) => TpmError::NotSealed(why),
@@ -78,12 +94,21 @@ impl Sealed {
 
     /// To keep in a file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
+        let mut bytes = if self.bound.is_some() { MAGIC } else { MAGIC_UNBOUND }.to_vec();
+        if let Some(Bound { epoch, counter }) = self.bound {
+            bytes.u32(epoch);
+            bytes.extend(counter.to_be_bytes());
+        }
         bytes.extend(self.secure_boot);
         bytes.sized(&self.storage_key);
         bytes.sized(&self.public);
         bytes.sized(&self.private);
         bytes
+    }
+
+    /// What shuts older images out; nothing where it was sealed before there were epochs.
+    pub const fn bound(&self) -> Option<Bound> {
+        self.bound
     }
 
     /// The public and the private area, as `tpm2_load` takes them.
@@ -95,9 +120,23 @@ impl Sealed {
         })
     }
 
+    fn opens_for(&self, epoch: u32) -> bool {
+        self.bound.map_or(epoch == 0, |bound| bound.epochs().any(|one| one == epoch))
+    }
+
+    const fn wrong_epoch(&self, image: u32) -> TpmError {
+        match self.bound {
+            Some(bound) if image > bound.epoch => {
+                TpmError::EpochTooFar { image, sealed: bound.epoch, last: bound.last() }
+            }
+            Some(bound) => TpmError::OldEpoch { image, sealed: bound.epoch },
+            None => TpmError::EpochTooFar { image, sealed: 0, last: 0 },
+        }
+    }
+
     /// Whether it is for this policy key, and for the value that PCR 7 has.
     fn fits(&self, key: &PolicyKey, secure_boot: &PcrValue) -> Result<(), TpmError> {
-        let expected = object::sealed(&key.policy(&self.secure_boot));
+        let expected = object::sealed(&key.policy(self.bound.as_ref(), &self.secure_boot));
         // All but the TPM's own digest, which is empty in the template.
         let fixed = expected.get(..expected.len() - 2).unwrap_or_default();
         if !self.public.starts_with(fixed) {
@@ -116,13 +155,14 @@ impl Sealed {
 struct Loaded(Vec<u32>);
 
 impl<S: Read + Write> Tpm<S> {
-    /// Seals a secret: it opens in this TPM, for systems whose PCR 11 the key has signed, while PCR 7 is as it is now.
+    /// Seals a secret: it opens in this TPM, for systems whose PCR 11 the key has signed, while PCR 7 is as it is now, within its
+    /// bounds.
     ///
     /// Whether Secure Boot is on is not asked here. Without it, whoever starts the machine decides on PCR 7.
     ///
     /// # Errors
     /// [`TpmError`].
-    pub fn seal(&mut self, secret: &[u8], key: &PolicyKey) -> Result<Sealed, TpmError> {
+    pub fn seal(&mut self, secret: &[u8], key: &PolicyKey, bound: Option<Bound>) -> Result<Sealed, TpmError> {
         if secret.is_empty() || secret.len() > MAX_SECRET {
             return Err(TpmError::SecretSize(secret.len()));
         }
@@ -132,7 +172,7 @@ impl<S: Read + Write> Tpm<S> {
             let name = object::name(&area);
             let session = Session::start(tpm, Kind::Send, parent, &area)?;
             loaded.0.push(session.handle);
-            let public = object::sealed(&key.policy(&secure_boot));
+            let public = object::sealed(&key.policy(bound.as_ref(), &secure_boot));
             let parameters = creation(secret, &public);
             let answer = session.run(tpm, CREATE, (parent, &name), parameters)?;
             // It ended with the command.
@@ -140,7 +180,7 @@ impl<S: Read + Write> Tpm<S> {
             let mut take = Take::new(&answer);
             let private = take.sized(MAX_PRIVATE)?.to_vec();
             let public = take.sized(MAX_PUBLIC)?.to_vec();
-            let sealed = Sealed { secure_boot, storage_key: name, public, private };
+            let sealed = Sealed { bound, secure_boot, storage_key: name, public, private };
             sealed.fits(key, &secure_boot)?;
             Ok(sealed)
         })
@@ -159,9 +199,22 @@ impl<S: Read + Write> Tpm<S> {
         sealed.fits(key, &self.pcr(SECURE_BOOT_PCR)?)?;
         let image = self.pcr(IMAGE_PCR)?;
         let policy = pcr_policy(&[0; 32], IMAGE_PCR, &image);
-        let signed = signed.iter().find(|one| one.policy == policy);
-        let signed = signed.ok_or_else(|| TpmError::NotSigned(HEXLOWER.encode(&image)))?;
-        self.unseal_by_tpm(sealed, key, signed)
+        let signed: Vec<&SignedPolicy> = signed.iter().filter(|one| one.policy == policy).collect();
+        let newest = signed.iter().map(|one| one.epoch).max();
+        let newest = newest.ok_or_else(|| TpmError::NotSigned(HEXLOWER.encode(&image)))?;
+        let fitting = signed.into_iter().find(|one| sealed.opens_for(one.epoch));
+        let signed = fitting.ok_or_else(|| sealed.wrong_epoch(newest))?;
+        let opened = self.unseal_by_tpm(sealed, key, signed);
+        // What the TPM says of its counter says little.
+        if let (Err(TpmError::Refused { .. }), Some(Bound { counter: expected, .. })) =
+            (&opened, sealed.bound)
+        {
+            let found = self.counter()?;
+            if found != Some(expected) {
+                return Err(TpmError::Superseded { expected, found });
+            }
+        }
+        opened
     }
 
     /// As [`Self::unseal`], without a look at PCRs first: nothing but the TPM decides.
@@ -185,7 +238,7 @@ impl<S: Read + Write> Tpm<S> {
             loaded.0.push(secret);
             let session = Session::start(tpm, Kind::PolicyReceive, parent, &area)?;
             loaded.0.push(session.handle);
-            tpm.assert(session.handle, key, signed, loaded)?;
+            tpm.assert(session.handle, key, (sealed, signed), loaded)?;
             let name = object::name(&sealed.public);
             let policy_session = session.handle;
             let answer = session.run(tpm, UNSEAL, (secret, &name), Zeroizing::default())?;
@@ -202,7 +255,7 @@ impl<S: Read + Write> Tpm<S> {
         &mut self,
         session: u32,
         key: &PolicyKey,
-        signed: &SignedPolicy,
+        (sealed, signed): (&Sealed, &SignedPolicy),
         loaded: &mut Loaded,
     ) -> Result<(), TpmError> {
         self.policy_pcr(session, IMAGE_PCR)?;
@@ -210,10 +263,17 @@ impl<S: Read + Write> Tpm<S> {
         let ticket = self.verify(&area, signed, loaded)?;
         let mut body = session.to_be_bytes().to_vec();
         body.sized(&signed.policy);
-        body.sized(&[]);
+        body.sized(&qualifier(signed.epoch));
         body.sized(&object::name(&area));
         body.extend(ticket.iter());
         self.plain(POLICY_AUTHORIZE, &body)?;
+        if let Some(bound) = &sealed.bound {
+            let mut body = session.to_be_bytes().to_vec();
+            body.u32(EPOCHS);
+            key.branches(bound).iter().for_each(|branch| body.sized(branch));
+            self.plain(POLICY_OR, &body)?;
+            self.policy_counter(session, bound.counter)?;
+        }
         self.policy_pcr(session, SECURE_BOOT_PCR)
     }
 
@@ -241,7 +301,7 @@ impl<S: Read + Write> Tpm<S> {
         let handle = Take::new(&answer).u32()?;
         loaded.0.push(handle);
         let mut body = handle.to_be_bytes().to_vec();
-        body.sized(&Sha256::digest(signed.policy));
+        body.sized(&signed.digest());
         body.u16(ALG_RSASSA);
         body.u16(ALG_SHA256);
         body.sized(&signed.signature);

@@ -146,6 +146,24 @@ impl Certificate {
         }
     }
 
+    /// Reads all certificates of a file, each as PEM.
+    ///
+    /// # Errors
+    /// As [`Self::from_pem`], also where there is none.
+    pub fn all_from_pem(mut pem: &[u8]) -> Result<Vec<Self>, CertificateError> {
+        const END: &[u8] = b"-----END CERTIFICATE-----";
+        let mut all = Vec::new();
+        while let Some(at) = pem.windows(END.len()).position(|bytes| bytes == END) {
+            let (one, rest) = pem.split_at(at + END.len());
+            all.push(Self::from_pem(one)?);
+            pem = rest;
+        }
+        if all.is_empty() || pem.windows(11).any(|bytes| bytes == b"-----BEGIN ") {
+            all.push(Self::from_pem(pem)?);
+        }
+        Ok(all)
+    }
+
     /// As PEM.
     ///
     /// # Errors

@@ -96,10 +96,10 @@ impl Enrolment<'_> {
 pub fn db_of_machine(
     own: &SignatureLists,
     found: &SignatureLists,
-    retired: Option<&Certificate>,
+    retired: &[Certificate],
 ) -> SignatureLists {
     let is_own = |entry: &Entry| own.entries.iter().any(|known| known.data == entry.data);
-    let is_retired = |entry: &Entry| retired.is_some_and(|retired| retired.der() == entry.data);
+    let is_retired = |entry: &Entry| retired.iter().any(|retired| retired.der() == entry.data);
     let others = found.entries.iter().filter(|e| e.owner != OWNER && !is_own(e) && !is_retired(e));
     SignatureLists { entries: own.entries.iter().chain(others).cloned().collect() }
 }
@@ -142,14 +142,17 @@ mod tests {
         let time: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let certificate =
             |name| Certificate::self_signed(name, time, &PrivateKey::generate().unwrap()).unwrap();
-        let [old, new, by_hand, vendor] = ["old", "new", "old, from the menu", "vendor"].map(certificate);
+        let [old, new, by_hand, older, vendor] =
+            ["old", "new", "old, from the menu", "older", "vendor"].map(certificate);
         let theirs = uuid::Uuid::from_u128(7);
-        let found = SignatureLists::of([(OWNER, &old), (theirs, &vendor), (theirs, &by_hand)]);
+        let found =
+            SignatureLists::of([(OWNER, &old), (theirs, &vendor), (theirs, &by_hand), (theirs, &older)]);
         let own = SignatureLists::of([(OWNER, &new)]);
-        let db = db_of_machine(&own, &found, Some(&by_hand));
+        let retired = [by_hand, older];
+        let db = db_of_machine(&own, &found, &retired);
         assert_eq!(db, SignatureLists::of([(OWNER, &new), (theirs, &vendor)]));
-        assert_eq!(db_of_machine(&own, &db, Some(&by_hand)), db, "done once");
+        assert_eq!(db_of_machine(&own, &db, &retired), db, "done once");
         let both = SignatureLists::of([(OWNER, &new), (OWNER, &old)]);
-        assert_eq!(db_of_machine(&both, &found, None).entries.len(), 4);
+        assert_eq!(db_of_machine(&both, &found, &[]).entries.len(), 5);
     }
 }

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::sync::Arc;
 
-use hoopy_uki::{Plan, ReplaceError, Section, rewrite};
+use hoopy_boot::os_release::OsRelease;
+use hoopy_uki::{Plan, ReplaceError, Section, read_section, rewrite};
 
 use crate::CertifiedSigner;
 use crate::authenticode::{LayoutError, Scan, SignError, attach};
@@ -14,6 +15,9 @@ use crate::key::PublicKey;
 use crate::measure::{MeasureError, of_plan, predict};
 use crate::policy::PolicySignatures;
 use crate::signer::{Signer, SignerError};
+
+/// An os-release has some hundred bytes.
+const MAX_OS_RELEASE: u64 = 64 << 10;
 
 /// A certificate, and who has its key.
 pub type ProgramSigner = (Certificate, Arc<dyn Signer>);
@@ -53,6 +57,11 @@ pub enum SignImageError {
     /// It could not be written.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// The epoch that an image says in its os-release, which is measured like all of it.
+fn epoch(os_release: &[u8]) -> u32 {
+    OsRelease::parse(&String::from_utf8_lossy(os_release)).epoch
 }
 
 impl ImageSigner {
@@ -98,7 +107,10 @@ impl ImageSigner {
     ) -> Result<Option<Vec<u8>>, SignImageError> {
         let Some(signer) = &self.policy else { return Ok(None) };
         let value = of_plan(plan, digest)?;
-        Ok(Some(PolicySignatures::of(&value, signer.as_ref())?.to_bytes()))
+        let release = plan.data_range(Section::Osrel).and_then(|range| plan.literal(range));
+        Ok(Some(
+            PolicySignatures::of(&value, epoch(release.unwrap_or_default()), signer.as_ref())?.to_bytes(),
+        ))
     }
 
     /// Writes the image in `from` to the empty file `to`, with another command line: what is measured of it is another then, so
@@ -115,7 +127,8 @@ impl ImageSigner {
         let line = (Section::Cmdline, line.as_bytes());
         if let Some(signer) = &self.policy {
             rewrite(from, to, &[line])?;
-            let policy = PolicySignatures::of(&predict(to)?, signer.as_ref())?.to_bytes();
+            let epoch = epoch(&read_section(from, Section::Osrel, MAX_OS_RELEASE)?);
+            let policy = PolicySignatures::of(&predict(to)?, epoch, signer.as_ref())?.to_bytes();
             to.set_len(0)?;
             to.seek(SeekFrom::Start(0))?;
             rewrite(from, to, &[line, (Section::Pcrsig, &policy)])?;

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use data_encoding::HEXLOWER;
+use der::Decode as _;
 use ring::rand::SystemRandom;
 use rsa::pkcs1::{DecodeRsaPrivateKey as _, EncodeRsaPublicKey as _};
 use rsa::pkcs1v15::Pkcs1v15Sign;
@@ -17,6 +18,7 @@ use rsa::pkcs8::{
 use rsa::traits::PublicKeyParts as _;
 use rsa::{RsaPrivateKey, RsaPublicKey};
 use sha2::{Digest as _, Sha256};
+use x509_cert::spki::SubjectPublicKeyInfoRef;
 use zeroize::Zeroizing;
 
 /// The bits of new keys: what all firmware takes.
@@ -166,7 +168,7 @@ impl PublicKey {
         let key = RsaPublicKey::from_public_key_der(spki).map_err(|e| KeyError::Malformed {
             what: "public RSA key",
             expected: "an RSA key",
-            found: e.to_string(),
+            found: other_kind(spki).unwrap_or_else(|| e.to_string()),
         })?;
         Self::checked(key)
     }
@@ -210,6 +212,18 @@ impl PublicKey {
     }
 }
 
+/// What kind of key this is, where it is of another than RSA.
+fn other_kind(spki: &[u8]) -> Option<String> {
+    let oid = SubjectPublicKeyInfoRef::from_der(spki).ok()?.algorithm.oid.to_string();
+    Some(match oid.as_str() {
+        "1.2.840.113549.1.1.1" => return None,
+        "1.2.840.113549.1.1.10" => "an RSA key for PSS alone".to_owned(),
+        "1.2.840.10045.2.1" => "an elliptic curve key".to_owned(),
+        "1.3.101.112" | "1.3.101.113" => "an Ed25519 or Ed448 key".to_owned(),
+        _ => format!("a key of the algorithm {oid}"),
+    })
+}
+
 /// What a PEM file says that it is, for a message about it. Nothing of its content.
 fn label(pem: &[u8]) -> String {
     let text = String::from_utf8_lossy(pem.get(..MAX_PEM).unwrap_or(pem));
@@ -251,6 +265,16 @@ mod tests {
         let public = PrivateKey::generate().unwrap().public().to_pem().unwrap();
         assert!(said(public.as_bytes()).ends_with("found BEGIN PUBLIC KEY"));
         assert!(PublicKey::from_pem(b"\xFF\xFE").is_err());
+    }
+
+    #[test]
+    fn a_key_that_is_not_rsa_is_called_what_it_is() {
+        // `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`, its public half.
+        let mut spki = vec![0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01];
+        spki.extend([0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04]);
+        spki.extend([7; 64]);
+        let said = PublicKey::from_der(&spki).unwrap_err().to_string();
+        assert!(said.ends_with("with an RSA key, found an elliptic curve key"), "{said}");
     }
 
     #[test]

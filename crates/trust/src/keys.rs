@@ -4,7 +4,8 @@
 //! ```text
 //! trust/PK.crt  KEK.crt  db.crt     certificates, PEM
 //! trust/db.next.crt                 the certificate that is to replace db.crt, while that key is being rotated
-//! trust/db.old.crt                  the one that it replaced last
+//! trust/db.old.crt                  those that signed before, the last one first
+//! trust/epoch                       the epoch of images, a number (`epoch.rs`)
 //! trust/pcr.pub                     the public key of signed PCR policies, PEM
 //! secrets/trust/PK.key.age  ...     private keys, PEM, encrypted to the owner alone
 //! ```
@@ -25,7 +26,7 @@ pub const PUBLIC: &str = "trust";
 /// The directory of the private halves.
 pub const PRIVATE: &str = "secrets/trust";
 
-/// The certificate that `db.crt` replaced last, below the system directory: machines may trust it still.
+/// The certificates that signed before `db.crt`, the last one first, below the system directory: machines may trust them still.
 pub const RETIRED: &str = "trust/db.old.crt";
 
 /// The longest file that is read.
@@ -105,8 +106,8 @@ pub struct PublicKeys {
     pub db: Option<Certificate>,
     /// The certificate of who signs them, too, and alone in future, while that key is being rotated.
     pub next_db: Option<Certificate>,
-    /// The certificate that was replaced last ([`RETIRED`]).
-    pub retired_db: Option<Certificate>,
+    /// The certificates that do not sign any more ([`RETIRED`]), the last one first.
+    pub retired_db: Vec<Certificate>,
     /// The key of PCR policies.
     pub pcr: Option<PublicKey>,
 }
@@ -151,6 +152,11 @@ impl PublicKeys {
             let read = Certificate::from_pem(&pem);
             read.map(Some).map_err(|source| PublicKeysError::Certificate { path, source })
         };
+        let retired_db = match read(dir, RETIRED)? {
+            None => Vec::new(),
+            Some((path, pem)) => Certificate::all_from_pem(&pem)
+                .map_err(|source| PublicKeysError::Certificate { path, source })?,
+        };
         let pcr = match read(dir, &KeyName::Pcr.public_file())? {
             None => None,
             Some((path, pem)) => {
@@ -162,7 +168,7 @@ impl PublicKeys {
             kek: certificate(&KeyName::Kek.public_file())?,
             db: certificate(&KeyName::Db.public_file())?,
             next_db: certificate(&KeyName::NextDb.public_file())?,
-            retired_db: certificate(RETIRED)?,
+            retired_db,
             pcr,
         })
     }

@@ -16,6 +16,7 @@ pub mod authenticode;
 pub mod certificate;
 mod der;
 pub mod enrolment;
+pub mod epoch;
 pub mod event_log;
 pub mod firmware;
 pub mod image;

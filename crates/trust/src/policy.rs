@@ -6,6 +6,9 @@
 //! policy    SHA-256(0 | TPM2_PolicyPCR | selection of PCR 11 | SHA-256(value))
 //! ```
 //!
+//! An image of an epoch has a second signature, in a list of its own where systemd's tools do not look: of the policy and the
+//! epoch (`policyRef`). What a TPM has sealed for an epoch opens with nothing else.
+//!
 //! The TPM seals under the key and not under a value, so the next image opens it as well, if the key's owner has signed
 //! for its value. The stub puts both sections where the machine finds them; neither has to be trusted.
 //!
@@ -52,6 +55,19 @@ pub struct PolicySignatures {
     /// Those for the bank of SHA-256, the only one that is used.
     #[serde(default)]
     pub sha256: Vec<PolicySignature>,
+    /// Those of an epoch, for the same bank.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hoopy: Vec<EpochSignature>,
+}
+
+/// A policy with its signature, for an epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochSignature {
+    /// The epoch.
+    pub epoch: u32,
+    /// The rest.
+    #[serde(flatten)]
+    pub signature: PolicySignature,
 }
 
 /// A policy with its signature.
@@ -79,19 +95,25 @@ pub enum PolicyError {
 }
 
 impl PolicySignatures {
-    /// Signs the policy that PCR 11 has this value.
+    /// Signs the policy that PCR 11 has this value, for an image of an epoch; 0 is none.
     ///
     /// # Errors
     /// [`SignerError`].
-    pub fn of(value: &PcrValue, signer: &dyn Signer) -> Result<Self, SignerError> {
+    pub fn of(value: &PcrValue, epoch: u32, signer: &dyn Signer) -> Result<Self, SignerError> {
         let policy = pcr_policy(value);
-        let signature = PolicySignature {
-            pcrs: vec![PCR],
-            pkfp: signer.public().fingerprint(),
-            pol: HEXLOWER.encode(&policy),
-            sig: BASE64.encode(&sign(signer, &policy)?),
+        let signature = |epoch| {
+            Ok::<_, SignerError>(PolicySignature {
+                pcrs: vec![PCR],
+                pkfp: signer.public().fingerprint(),
+                pol: HEXLOWER.encode(&policy),
+                sig: BASE64.encode(&sign(signer, &message(&policy, epoch))?),
+            })
         };
-        Ok(Self { sha256: vec![signature] })
+        let hoopy = match epoch {
+            0 => Vec::new(),
+            _ => vec![EpochSignature { epoch, signature: signature(epoch)? }],
+        };
+        Ok(Self { sha256: vec![signature(0)?], hoopy })
     }
 
     /// Reads the section. Some tools end it with NULs.
@@ -112,18 +134,29 @@ impl PolicySignatures {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Whether `key` has signed the policy that PCR 11 has this value.
-    pub fn allows(&self, value: &PcrValue, key: &PublicKey) -> bool {
+    /// Whether `key` has signed the policy that PCR 11 has this value, for an image of an epoch; 0 is none.
+    pub fn allows(&self, value: &PcrValue, epoch: u32, key: &PublicKey) -> bool {
         let policy = pcr_policy(value);
         let (pol, pkfp) = (HEXLOWER.encode(&policy), key.fingerprint());
-        self.sha256.iter().any(|one| {
+        let verifies = |one: &PolicySignature, epoch| {
             let signature = BASE64.decode(one.sig.as_bytes());
             one.pcrs == [PCR]
                 && one.pol == pol
                 && one.pkfp == pkfp
-                && signature.is_ok_and(|signature| key.verifies(&policy, &signature))
-        })
+                && signature.is_ok_and(|signature| key.verifies(&message(&policy, epoch), &signature))
+        };
+        let of_epoch = |one: &EpochSignature| one.epoch == epoch && verifies(&one.signature, epoch);
+        self.sha256.iter().any(|one| verifies(one, 0)) && (epoch == 0 || self.hoopy.iter().any(of_epoch))
     }
+}
+
+/// What is signed: the policy, and what it is qualified by, as crate `tpm` has it.
+fn message(policy: &PolicyDigest, epoch: u32) -> Vec<u8> {
+    let mut message = policy.to_vec();
+    if epoch != 0 {
+        message.extend_from_slice(format!("hoopy:epoch:{epoch}").as_bytes());
+    }
+    message
 }
 
 #[cfg(test)]
@@ -136,19 +169,34 @@ mod tests {
     fn a_signed_value_is_allowed_under_its_key_and_no_other() {
         let [key, other] = [PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap()];
         let value = PcrValue::ZERO.measured(b"image");
-        let signed = PolicySignatures::of(&value, &key).unwrap();
-        assert!(signed.allows(&value, key.public()));
-        assert!(!signed.allows(&value, other.public()));
-        assert!(!signed.allows(&value.measured(b"later"), key.public()));
+        let signed = PolicySignatures::of(&value, 0, &key).unwrap();
+        assert!(signed.allows(&value, 0, key.public()));
+        assert!(!signed.allows(&value, 0, other.public()));
+        assert!(!signed.allows(&value.measured(b"later"), 0, key.public()));
         let mut padded = signed.to_bytes();
         padded.extend([0; 7]);
         assert_eq!(PolicySignatures::parse(&padded).unwrap(), signed);
         let mut moved = signed.clone();
         moved.sha256[0].pcrs = vec![7];
-        assert!(!moved.allows(&value, key.public()));
+        assert!(!moved.allows(&value, 0, key.public()));
         let mut renamed = signed;
         renamed.sha256[0].pkfp = other.public().fingerprint();
-        assert!(!renamed.allows(&value, other.public()));
+        assert!(!renamed.allows(&value, 0, other.public()));
+    }
+
+    #[test]
+    fn an_epoch_is_signed_for_itself_alone_and_beside_what_others_read() {
+        let key = PrivateKey::generate().unwrap();
+        let value = PcrValue::ZERO.measured(b"image");
+        let signed = PolicySignatures::of(&value, 2, &key).unwrap();
+        let read = PolicySignatures::parse(&signed.to_bytes()).unwrap();
+        assert_eq!(read, signed);
+        assert!(read.allows(&value, 2, key.public()) && read.allows(&value, 0, key.public()));
+        assert!(!read.allows(&value, 1, key.public()) && !read.allows(&value, 3, key.public()));
+        let mut renumbered = read.clone();
+        renumbered.hoopy[0].epoch = 3;
+        assert!(!renumbered.allows(&value, 3, key.public()));
+        assert_eq!(read.sha256, PolicySignatures::of(&value, 0, &key).unwrap().sha256);
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn signed_policies_are_those_of_systemd_measure() {
     let json = json.split_inclusive("]}").next().unwrap();
     let value = PcrValue::ZERO.measured(b".linux\0").measured(&boot_loader());
     let value = value.measured(b".osrel\0").measured(b"ID=alpine\n");
-    let ours = PolicySignatures::of(&value, &db().key).unwrap();
+    let ours = PolicySignatures::of(&value, 0, &db().key).unwrap();
     assert_eq!(PolicySignatures::parse(json.as_bytes()).unwrap(), ours);
     assert_eq!(String::from_utf8(ours.to_bytes()).unwrap(), json);
 }

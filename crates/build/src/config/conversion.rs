@@ -12,6 +12,7 @@ use hoopy_boot::secrets::IDENTITY_SERIAL;
 use hoopy_cpio::codec::Codec;
 use hoopy_store::layer::EntryPath;
 use hoopy_store::layer::files::Copied;
+use hoopy_trust::epoch;
 use hoopy_vm::scratch::{BlankDisk, MAX_SERIAL};
 
 use super::branch::{BranchSource, EDGE, FALLBACK_BRANCH};
@@ -135,6 +136,7 @@ impl Conversion<'_> {
             drift_ignore: w.drift.ignore.clone(),
             sign_command: w.trust.sign,
             signature_required: w.trust.required,
+            epoch: epoch::read(self.dir)?,
             secrets: self.secrets(w.secrets)?,
             monitor: w
                 .monitor

@@ -19,6 +19,8 @@ pub use world::World;
 use std::io;
 use std::path::PathBuf;
 
+use hoopy_trust::epoch::EpochError;
+
 /// The JSON schema of `hoopy.toml`.
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(hoopy_toml::HoopyToml).to_value()
@@ -66,4 +68,7 @@ pub enum ConfigError {
     /// A line of `state` that does not name a directory to keep.
     #[error(transparent)]
     State(#[from] state::BadState),
+    /// `trust/epoch` is not an epoch.
+    #[error(transparent)]
+    Epoch(#[from] EpochError),
 }

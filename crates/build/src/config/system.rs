@@ -165,6 +165,8 @@ pub struct System {
     pub sign_command: Vec<String>,
     /// Whether machines get no image that is not signed.
     pub signature_required: bool,
+    /// The epoch of its images; 0 where there is none.
+    pub epoch: u32,
     /// How the machine opens its secrets.
     pub secrets: SecretSettings,
     /// The machine's page, where it has one.
@@ -219,6 +221,7 @@ impl System {
             programs,
             layout,
             world,
+            epoch,
             secrets,
             monitor,
             state,
@@ -256,6 +259,7 @@ impl System {
             programs,
             layout,
             world,
+            epoch,
             secrets,
             monitor,
             state,

@@ -1,6 +1,6 @@
 //! What the image says of itself: its os-release.
 
-use hoopy_boot::os_release::{MACHINE, SORT_KEY, VERSION};
+use hoopy_boot::os_release::{EPOCH, MACHINE, SORT_KEY, VERSION};
 
 /// What an image is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,13 +20,13 @@ impl Identity {
 
 /// The `.osrel` section: os-release(5). systemd-boot lists an image by its name and version fields. What the
 /// root's own `/etc/os-release` says of the distribution is kept.
-pub fn os_release(root: Option<&[u8]>, branch: &str, identity: &Identity) -> Vec<u8> {
+pub fn os_release(root: Option<&[u8]>, branch: &str, epoch: u32, identity: &Identity) -> Vec<u8> {
     let root = String::from_utf8_lossy(root.unwrap_or_default()).into_owned();
     let field = |key: &str| {
         let value = root.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='))?;
         Some(value.trim_matches('"').to_owned())
     };
-    let fields = [
+    let mut fields = vec![
         ("ID", field("ID").unwrap_or_else(|| "alpine".to_owned())),
         ("NAME", field("NAME").unwrap_or_else(|| "Alpine Linux".to_owned())),
         ("VERSION_ID", field("VERSION_ID").unwrap_or_else(|| branch.to_owned())),
@@ -35,5 +35,9 @@ pub fn os_release(root: Option<&[u8]>, branch: &str, identity: &Identity) -> Vec
         (VERSION, identity.version.clone()),
         (MACHINE, identity.name.clone()),
     ];
+    // Images of systems without epochs stay as they are.
+    if epoch != 0 {
+        fields.push((EPOCH, epoch.to_string()));
+    }
     fields.iter().map(|(key, value)| format!("{key}=\"{value}\"\n")).collect::<String>().into_bytes()
 }

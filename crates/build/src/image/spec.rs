@@ -72,6 +72,8 @@ pub enum Contents {
     OsRelease {
         /// The Alpine branch, which is named where the root has no os-release.
         branch: String,
+        /// The image's epoch.
+        epoch: u32,
     },
     /// This text.
     Text(String),
@@ -135,7 +137,7 @@ impl Spec {
         let arguments = command_line(system.cmdline.as_deref(), *arch, system.layout);
         let board = system.layout.has_pair().then_some((Section::Board, Contents::Board(system.layout)));
         let mut sections = vec![
-            (Section::Osrel, Contents::OsRelease { branch: system.branch.clone() }),
+            (Section::Osrel, Contents::OsRelease { branch: system.branch.clone(), epoch: system.epoch }),
             (Section::Cmdline, Contents::Text(arguments)),
             (Section::Uname, Contents::KernelRelease),
             (Section::Initrd, Contents::Initramfs(root)),
@@ -223,7 +225,7 @@ impl Spec {
     pub fn fingerprint(&self) -> RecipeId {
         // Without `..`, here and below: a new field does not compile before it is in the fingerprint.
         let Self { directory, name, version, arch, output, memory, stub, sections, signer } = self;
-        let mut hasher = Hasher::new("hoopy image 5");
+        let mut hasher = Hasher::new("hoopy image 6");
         hasher.field(directory.as_os_str().as_encoded_bytes());
         hasher.field(name.as_bytes());
         option(&mut hasher, version.as_deref().map(str::as_bytes));
@@ -247,8 +249,8 @@ impl Spec {
 impl Contents {
     fn add_to(&self, hasher: &mut Hasher) {
         match self {
-            Self::OsRelease { branch } => {
-                hasher.field(b"os-release").field(branch.as_bytes());
+            Self::OsRelease { branch, epoch } => {
+                hasher.field(b"os-release").field(branch.as_bytes()).field(&epoch.to_le_bytes());
             }
             Self::Text(text) => {
                 hasher.field(b"text").field(text.as_bytes());
@@ -324,7 +326,7 @@ mod tests {
             memory: 1 << 30,
             stub: Some(ContentId::of(b"stub")),
             sections: vec![
-                (Section::Osrel, Contents::OsRelease { branch: "3.23".to_owned() }),
+                (Section::Osrel, Contents::OsRelease { branch: "3.23".to_owned(), epoch: 1 }),
                 (Section::Cmdline, Contents::Text("quiet".to_owned())),
                 (Section::Uname, Contents::KernelRelease),
                 (Section::Initrd, Contents::Initramfs(root())),
@@ -382,7 +384,10 @@ mod tests {
         ];
         for (index, (_, contents)) in sections.into_iter().enumerate() {
             let others: Vec<Contents> = match contents {
-                Contents::OsRelease { branch: _ } => vec![Contents::OsRelease { branch: "edge".to_owned() }],
+                Contents::OsRelease { branch, epoch } => vec![
+                    Contents::OsRelease { branch: "edge".to_owned(), epoch },
+                    Contents::OsRelease { branch, epoch: epoch + 1 },
+                ],
                 Contents::Text(_) => vec![Contents::Text(String::new())],
                 Contents::KernelRelease => vec![Contents::Text(String::new())],
                 Contents::Initramfs(Root { codec: _, layers: _, sealed: _, commit: _, dirty: _ }) => vec![

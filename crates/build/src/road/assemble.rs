@@ -157,7 +157,9 @@ impl Assembly<'_> {
         let mut sections = Vec::new();
         for (section, contents) in &self.spec.sections {
             let data = match contents {
-                Contents::OsRelease { branch } => Some(SectionData::Bytes(self.os_release(branch)?)),
+                Contents::OsRelease { branch, epoch } => {
+                    Some(SectionData::Bytes(self.os_release(branch, *epoch)?))
+                }
                 Contents::Text(text) => Some(SectionData::Bytes(text.clone().into_bytes())),
                 // Sections lie in whole blocks: a release fills one.
                 Contents::KernelRelease => match kernel {
@@ -189,10 +191,10 @@ impl Assembly<'_> {
         Ok(sections)
     }
 
-    fn os_release(&self, branch: &str) -> Result<Vec<u8>, BuildError> {
+    fn os_release(&self, branch: &str, epoch: u32) -> Result<Vec<u8>, BuildError> {
         let path = EntryPath::new("etc/os-release")?;
         let of_root = self.stack.read(&path, self.context.store).map_err(ImageError::from)?;
-        Ok(image::os_release(of_root.as_deref(), branch, self.identity))
+        Ok(image::os_release(of_root.as_deref(), branch, epoch, self.identity))
     }
 }
 

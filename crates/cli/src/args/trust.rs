@@ -16,6 +16,7 @@ pub const KEYS: &str = "\
 Example: hoopy -C nas keys new && hoopy build nas && hoopy disk nas --enroll
          hoopy -C nas keys status root@nas
          hoopy -C nas keys rotate
+         hoopy -C nas keys epoch --raise
          hoopy -C nas keys export stick
 
 docs/trust.md explains what the keys are for.";
@@ -51,7 +52,7 @@ and has one to fall back to. Otherwise the command is refused, and nothing is ch
     },
     /// Replace the key that signs images and boot loaders, step by step, while every machine goes on starting
     #[command(
-        after_help = "Example: hoopy -C nas keys rotate\n         hoopy -C nas keys rotate --finish\n\nThe first step makes the next \
+        after_help = "Example: hoopy -C nas keys rotate\n         hoopy -C nas keys rotate --finish\n         hoopy -C nas keys rotate --abandon\n\nThe first step makes the next \
 key: both sign then, and trust/db.auth has both. The second one puts it in the place of the old one. Each prints what to do for \
 each machine, and can be run again if it was interrupted. docs/trust.md has the whole course."
     )]
@@ -59,6 +60,21 @@ each machine, and can be run again if it was interrupted. docs/trust.md has the 
         /// Let the next key sign alone
         #[arg(long)]
         finish: bool,
+        /// Let the old key sign alone, as before, and take the next one out of trust/: because it is lost, say
+        #[arg(long, conflicts_with = "finish")]
+        abandon: bool,
+    },
+    /// Show the epoch of the system's images, or raise it, which shuts older images out of machines' secrets
+    #[command(
+        after_help = "Example: hoopy -C nas keys epoch --raise && hoopy deploy nas\n\nFor images with `open = \"tpm\"`. When an \
+image of the new epoch has booted well on a machine, its TPM does not open the secrets for images of earlier epochs any more, also \
+where somebody has a copy of an old image and of the disk. Raise it when an older image must not be started by a thief: because \
+something in it can be broken into. The previous image then comes up locked: deploy once more to have one to fall back to."
+    )]
+    Epoch {
+        /// Raise it by one, in trust/epoch: the next image that is built has it
+        #[arg(long)]
+        raise: bool,
     },
     /// Show the keys of the system, or what a machine's firmware trusts, what it started, and what new keys would change
     #[command(

@@ -102,7 +102,10 @@ fn text(d: &Description) -> String {
         if let Some(policy) = &measured.policy {
             let key = policy.key.as_deref().unwrap_or("an unknown key");
             match &policy.problem {
-                None => line("policy", &format!("signed by key {key}")),
+                None => {
+                    let epoch = policy.epoch.map(|epoch| format!(" for epoch {epoch}")).unwrap_or_default();
+                    line("policy", &format!("signed{epoch} by key {key}"));
+                }
                 Some(problem) => line("policy", &format!("NOT signed by {key}: {problem}")),
             }
         }

@@ -129,6 +129,17 @@ pub fn cannot_sign(system: &System, name: KeyName, error: SignerError) -> Comman
             ),
             format!("where that file is damaged, {restore}"),
         ],
+        // While it is replaced, the next key can sign alone.
+        SignerError::NotAtHand { .. }
+            if name == KeyName::Db && system.path(&KeyName::NextDb.private_file()).exists() =>
+        {
+            vec![
+                restore,
+                "if git does not have it, let the next key sign alone: `hoopy keys enroll HOST` and a reboot for each machine, then \
+                 `hoopy keys rotate --finish`"
+                    .to_owned(),
+            ]
+        }
         SignerError::NotAtHand { .. } => vec![restore],
         SignerError::Run { .. } | SignerError::Failed { .. } => vec![format!(
             "the command is `sign` of [trust] in hoopy.toml: it must sign what it reads with the key {name}"

@@ -23,6 +23,7 @@ use hoopy_build::stack::containers::ContainerError;
 use hoopy_build::target::TargetError;
 use hoopy_build::vendor::VendorError;
 use hoopy_build::watch::WatchError;
+use hoopy_trust::epoch::EpochError;
 
 use super::ErrorKind::{Failed, Fetch, Script, System, Usage};
 use super::store::{of_output, of_store};
@@ -66,6 +67,10 @@ impl Classify for ConfigError {
             Self::Toml { .. } => System.hint("`hoopy schema` prints every key of hoopy.toml"),
             Self::Package(error) => error.class(),
             Self::State(_) => System.hint("docs/state.md says what `state` may list"),
+            Self::Epoch(EpochError::Read { .. }) => System.into(),
+            Self::Epoch(EpochError::NotANumber { .. }) => {
+                System.hint("restore it with `git checkout HEAD -- trust/epoch`; `hoopy keys epoch --raise` raises it")
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Signed images: `hoopy build` with keys, `hoopy sign`, what `inspect` says of them, and what is refused. sbverify
 //! and OpenSSL are asked.
 
+mod epoch;
 mod rotate;
 
 use std::fs;

@@ -163,6 +163,59 @@ fn a_tpm_opens_the_secrets_over_deploys_and_a_fallback_that_nobody_touches() {
         .say(&format!("PROVEN: {} deploys and a fallback with secrets that the TPM opens", choice.deploys));
 }
 
+/// An older image, and an older copy of the disk, open nothing once an image of a later epoch has booted well.
+#[test]
+#[ignore = "boots a machine: cargo xtask prove"]
+fn an_epoch_that_is_raised_shuts_older_images_out() {
+    let choice = Choice::from_environment();
+    if !choice.full {
+        return;
+    }
+    let machine = machine(choice.arch);
+    let old_image = machine.runs();
+    machine.asks("cp /persist/hoopy/identity.tpm /persist/copy");
+    let said = keys(&machine, &["epoch", "--raise"]);
+    assert!(said.contains("images are of epoch 1"), "{said}");
+
+    // An image that is not good shuts nothing out.
+    let check = "root/etc/hoopy/health.d/bad";
+    machine.set(check, "#!/bin/sh\necho the disk is gone\nexit 1\n", 0o755);
+    machine.build();
+    falls_back(&machine, "--reboot");
+    machine.unset(check);
+    assert_eq!(machine.runs(), old_image);
+    comes_up_open(&machine);
+    machine.say("an image of epoch 1 was not good: the one of epoch 0 opens its secrets");
+
+    deploys(&machine, "of epoch 1");
+    let log = machine.asks("cat /run/hoopy/health.log");
+    assert!(log.contains("images of earlier epochs are shut out"), "{log}");
+    let new_image = machine.runs();
+    let is_locked = |reason: &str| {
+        let said = secrets(&machine);
+        assert!(said.starts_with("secrets are locked") && said.contains(reason), "{said}");
+    };
+    let out = machine.command("rollback", &["--reboot", "--within", WITHIN]).output().unwrap();
+    assert_eq!(machine.runs(), old_image, "{}", String::from_utf8_lossy(&out.stderr));
+    is_locked("this image is of epoch 0, and the secret was sealed for epoch 1 or later");
+    machine.say("the image of epoch 0 comes up locked");
+    machine
+        .asks("cp /persist/hoopy/identity.tpm /persist/new && cp /persist/copy /persist/hoopy/identity.tpm");
+    reboots(&machine);
+    is_locked("another one was sealed since");
+    machine.say("and with a copy of the disk from its own time, too");
+
+    // Its owner opens it on purpose; and the later one shuts it out again.
+    machine.asks("mv /persist/new /persist/hoopy/identity.tpm");
+    succeeds(machine.command("secret", &["enroll", "vm"]), &machine.log());
+    is_open(&machine);
+    reboots(&machine);
+    comes_up_open(&machine);
+    deploys(&machine, "of epoch 1 again");
+    assert_ne!(machine.runs(), new_image);
+    machine.say("PROVEN: a raised epoch shuts older images out, and older copies of the disk");
+}
+
 /// After its `db` changed: the machine comes up locked, and one command opens it.
 fn is_enrolled_anew(machine: &Machine) {
     reboots(machine);

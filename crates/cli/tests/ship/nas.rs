@@ -12,11 +12,15 @@ use hoopy_base::arch::Arch;
 use hoopy_testkit::{Home, Mirror, soon};
 use hoopy_vm::{BlankDisk, Boot, Platform, ScratchDisk, VmConfig, scratch};
 
+use crate::choice::Choice;
 use crate::machine::{BOOT_LIMIT, succeeds};
 use crate::power::Plug;
 
 /// Generous: emulation on a busy machine.
 const LONG: Duration = Duration::from_secs(700);
+
+/// How often a boot with a TPM that was too slow is made again.
+const TRIES: u32 = 4;
 
 /// What is written through the share, and nowhere but there in the clear.
 const CANARY: &str = "CANARY-2b91f0 written through the share";
@@ -32,6 +36,8 @@ pub struct Nas {
     /// Another mirror than the plain one.
     mirror: Option<Mirror>,
     array: Vec<ScratchDisk>,
+    /// Whether it has a TPM, which opens its array.
+    tpm: bool,
     plug: Option<Plug>,
     since: Instant,
 }
@@ -46,11 +52,20 @@ impl Nas {
 
     /// The same of a directory `nas` in this home.
     pub fn of(home: Home, mirror: Option<Mirror>) -> Self {
+        Self::with(home, mirror, false)
+    }
+
+    /// The same on a machine with a TPM, which opens the array.
+    pub fn with_tpm(home: Home, mirror: Option<Mirror>) -> Self {
+        Self::with(home, mirror, true)
+    }
+
+    fn with(home: Home, mirror: Option<Mirror>, tpm: bool) -> Self {
         let since = Instant::now();
         let disks =
             ["array-a", "array-b"].map(|serial| BlankDisk { size: 1 << 30, serial: serial.to_owned() });
         let array = scratch::blank(&home.path("array"), &disks).unwrap();
-        let nas = Self { home, mirror, array, plug: None, since };
+        let nas = Self { home, mirror, array, tpm, plug: None, since };
         nas.prepare();
         nas
     }
@@ -78,12 +93,24 @@ impl Nas {
             // Packages of a stand-in get older, and nothing newer.
             .replace("[monitor]\n", "[monitor]\nupdate-days = 0\n");
         self.set("hoopy.toml", &with_backup, 0o644);
+        if self.tpm {
+            self.change("hoopy.toml", "open = \"owner\"", "open = \"tpm\"");
+            // For hardware it has that kernel already (`hoopy init --for metal`).
+            if fs::read_to_string(self.home.path("nas/packages")).unwrap().contains("\nlinux-virt\n") {
+                self.change("packages", "\nlinux-virt\n", "\nlinux-lts\nlinux-firmware-none\n");
+            }
+        }
         succeeds(self.command(&["secret", "init"]), "");
+        if self.tpm {
+            succeeds(self.command(&["keys", "new"]), "");
+        }
         self.fed(self.command(&["secret", "set", "unlock/array"]), KEY);
         succeeds(self.command(&["build", "-q"]), "");
         let check = self.command(&["check"]).output().unwrap();
         assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
-        succeeds(self.command(&["disk", "-o", "../card.img"]), "");
+        let enroll = self.tpm.then_some("--enroll");
+        let disk: Vec<&str> = ["disk", "-o", "../card.img"].into_iter().chain(enroll).collect();
+        succeeds(self.command(&disk), "");
         let ssh = "#!/bin/sh\nexec /usr/bin/ssh -F \"$HOME/ssh_config\" \"$@\"\n";
         fs::create_dir_all(self.home.path("bin")).unwrap();
         fs::write(self.home.path("bin/ssh"), ssh).unwrap();
@@ -95,6 +122,13 @@ impl Nas {
         let path = self.home.path("nas").join(file);
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// A line that its owner edits.
+    fn change(&self, file: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.home.path("nas").join(file)).unwrap();
+        assert!(text.contains(from), "{file} has no {from}");
+        self.set(file, &text.replace(from, to), 0o644);
     }
 
     pub fn say(&self, what: &str) {
@@ -129,7 +163,10 @@ impl Nas {
         let config = VmConfig {
             cpus: Some(1),
             disks: self.array.clone(),
-            platform: Platform { variables: Some(self.home.path("firmware")), tpm: None },
+            platform: Platform {
+                variables: Some(self.home.path("firmware")),
+                tpm: self.tpm.then(|| self.home.path("tpm")),
+            },
             ..VmConfig::new(Arch::X86_64, Boot::Disk(self.home.path(card)), 1 << 30)
         };
         let plug = Plug::of(config, self.home.path("console.log"));
@@ -234,10 +271,8 @@ fn the_nas_of_the_examples_is_set_up_unlocked_and_made_again_when_its_boot_card_
     is_set_up_unlocked_and_made_again(Nas::new(), |_| {});
 }
 
-/// The road that the README tells. `open` is done while the array is open for the first time.
-pub fn is_set_up_unlocked_and_made_again(mut nas: Nas, open: impl FnOnce(&Nas)) {
-    nas.start("card.img");
-    // An empty array is made once, with the key that git keeps.
+/// An empty array is made once, with the key that git keeps; and a letter is on it.
+fn make_array(nas: &Nas) {
     let key = nas.command(&["secret", "show", "unlock/array"]).output().unwrap();
     assert_eq!(key.stdout, *KEY);
     let ssh = nas.home.path("bin/ssh");
@@ -245,6 +280,61 @@ pub fn is_set_up_unlocked_and_made_again(mut nas: Nas, open: impl FnOnce(&Nas)) 
     assert!(made.contains("array: complete"), "{made}");
     fs::write(nas.home.path("letter"), CANARY).unwrap();
     assert!(nas.share("put letter /share/\n"));
+}
+
+/// With a TPM: nobody unlocks it, and after a boot the array is there.
+pub fn opens_its_array_by_itself(mut nas: Nas) {
+    let hoopyd = "/usr/libexec/hoopy/hoopyd status || true";
+    // An emulated TPM that gets no processor time is a broken one for the kernel, which says nothing about the array.
+    let opens = |nas: &Nas| {
+        for _ in 0..TRIES {
+            let said = nas.asks(hoopyd);
+            if !said.contains("did not answer the kernel in time") {
+                assert!(said.starts_with("secrets are open"), "{said}\n{}", nas.log());
+                return;
+            }
+            nas.say("the boot is made again: the TPM was too slow for the kernel");
+            nas.reboot();
+        }
+        panic!("the TPM was too slow for the kernel, again and again");
+    };
+    nas.start("card.img");
+    opens(&nas);
+    assert_eq!(nas.asks("ls /persist/hoopy"), "identity.tpm");
+    make_array(&nas);
+    nas.say("its keys are enrolled, its identity is sealed, and it has an array with a letter");
+    for _ in 0..2 {
+        nas.reboot();
+        opens(&nas);
+        let got = nas.home.path("got");
+        let _ = fs::remove_file(&got);
+        assert!(nas.share("get /share/letter got\n"), "{}\n{}", nas.asks("nas-array status"), nas.log());
+        assert_eq!(fs::read_to_string(got).unwrap(), CANARY);
+        assert!(nas.asks("nas-array status").contains("complete"));
+        let well = || nas.ssh("grep -qx STATE=good /run/hoopy/health").status.success();
+        assert!(soon(LONG, well), "{}", nas.asks("cat /run/hoopy/health"));
+        nas.say("the array is open, and nobody unlocked it");
+    }
+    nas.plug = None;
+    nas.nothing_is_in_the_clear();
+}
+
+#[test]
+#[ignore = "boots a machine with a TPM: `cargo xtask prove` runs it"]
+fn the_nas_with_a_tpm_opens_its_array_by_itself_at_boot() {
+    if !Choice::from_environment().full {
+        println!("examples/nas with a TPM is left to `cargo xtask prove`");
+        return;
+    }
+    let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
+    home.example("nas");
+    opens_its_array_by_itself(Nas::with_tpm(home, None));
+}
+
+/// The road that the README tells. `open` is done while the array is open for the first time.
+pub fn is_set_up_unlocked_and_made_again(mut nas: Nas, open: impl FnOnce(&Nas)) {
+    nas.start("card.img");
+    make_array(&nas);
     nas.asks("/etc/periodic/daily/snapshot && /etc/periodic/daily/backup");
     let seed = nas.asks("cat /var/lib/seedrng/seed.* | sha256sum");
     nas.say("it has an array, a letter, a snapshot and a backup");

@@ -7,7 +7,7 @@ use std::process::Command;
 use hoopy_testkit::{Home, Mirror, mirror_with_zfs, skip};
 
 use crate::choice::Choice;
-use crate::nas::{Nas, is_set_up_unlocked_and_made_again};
+use crate::nas::{Nas, is_set_up_unlocked_and_made_again, opens_its_array_by_itself};
 
 /// The example for whose owner ZFS was chosen, as the README says; nothing where that cannot be tested.
 fn example() -> Option<(Home, Mirror)> {
@@ -56,6 +56,14 @@ fn a_backup_is_of_a_snapshot(nas: &Nas) {
 fn the_nas_with_zfs_is_set_up_unlocked_and_made_again_when_its_boot_card_is_lost() {
     if let Some((home, mirror)) = example() {
         is_set_up_unlocked_and_made_again(Nas::of(home, Some(mirror)), a_backup_is_of_a_snapshot);
+    }
+}
+
+#[test]
+#[ignore = "boots a machine with ZFS and a TPM: `cargo xtask prove` runs it"]
+fn the_nas_with_zfs_and_a_tpm_opens_its_array_by_itself_at_boot() {
+    if let Some((home, mirror)) = example() {
+        opens_its_array_by_itself(Nas::with_tpm(home, Some(mirror)));
     }
 }
 

@@ -55,16 +55,47 @@ fn unreadable(reason: &dyn std::fmt::Display) -> AgentError {
 }
 
 impl Kept {
+    /// Those in a file; nothing where there is none.
+    ///
+    /// # Errors
+    /// [`AgentError::Locked`].
+    pub fn read_file(path: &Path) -> Result<Option<Self>, AgentError> {
+        match input::read_up_to(path, MAX) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| unreadable(&error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(&error)),
+        }
+    }
+
     /// Those on the filesystem at `mounted`; none where there is no file.
     ///
     /// # Errors
     /// [`AgentError::Locked`].
     pub fn read(mounted: &Path) -> Result<Self, AgentError> {
-        match input::read_up_to(&mounted.join(SEALED_IDENTITY), MAX) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| unreadable(&error)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(unreadable(&error)),
-        }
+        Ok(Self::read_file(&mounted.join(SEALED_IDENTITY))?.unwrap_or_default())
+    }
+
+    /// Those that the TPM can still open, as far as its counter goes.
+    #[must_use]
+    pub fn live(mut self, counter: Option<u64>) -> Self {
+        self.sealed.retain(|entry| {
+            entry
+                .sealed()
+                .is_ok_and(|sealed| sealed.bound().is_none_or(|bound| Some(bound.counter) == counter))
+        });
+        self
+    }
+
+    /// Whether any of them opens for images of an epoch before this one.
+    pub fn opens_before(&self, epoch: u32) -> bool {
+        let floor = |entry: &Entry| Some(entry.sealed().ok()?.bound().map_or(0, |bound| bound.epoch));
+        self.sealed.iter().any(|entry| floor(entry).is_some_and(|floor| floor < epoch))
+    }
+
+    /// These and all of `others`: one of both opens, whenever the power goes.
+    #[must_use]
+    pub fn beside(&self, others: &Self) -> Self {
+        Self { sealed: self.sealed.iter().chain(&others.sealed).cloned().collect() }
     }
 
     /// Adds one.
@@ -90,13 +121,20 @@ impl Kept {
     /// # Errors
     /// [`AgentError::Io`].
     pub fn write(&self, mounted: &Path) -> Result<(), AgentError> {
-        let path = mounted.join(SEALED_IDENTITY);
-        let dir = identity::directory(mounted)?;
+        identity::directory(mounted)?;
+        self.write_file(&mounted.join(SEALED_IDENTITY))
+    }
+
+    /// Writes them to a file.
+    ///
+    /// # Errors
+    /// [`AgentError::Io`].
+    pub fn write_file(&self, path: &Path) -> Result<(), AgentError> {
         let write = || {
-            let mut pending = Pending::new_in(&dir)?;
+            let mut pending = Pending::new_in(path.parent().unwrap_or(path))?;
             io::Write::write_all(pending.file(), &serde_json::to_vec(self).map_err(io::Error::from)?)?;
-            pending.keep(&path, Readers::Owner)
+            pending.keep(path, Readers::Owner)
         };
-        write().map_err(AgentError::io("write", &path))
+        write().map_err(AgentError::io("write", path))
     }
 }

@@ -4,6 +4,7 @@
 //! at boot     hoopy/identity.tpm ─▶ TPM (PCR 7, signed PCR 11) ─▶ identity ─▶ PCR 11 is extended: it opens nothing more
 //! first boot  hoopy/identity, put there by `hoopy disk` ─▶ sealed ─▶ opened, to be sure ─▶ hoopy/identity is removed
 //! enroll      an identity on standard input ─▶ sealed
+//! raise       at boot of an image of a later epoch: sealed anew, in memory ─▶ the boot is good ─▶ kept; the counter goes up
 //! ```
 //!
 //! Nothing is sealed unless the firmware enforces Secure Boot with the owner's certificate: otherwise whoever starts the
@@ -12,6 +13,7 @@
 mod chip;
 mod firmware;
 mod kept;
+mod raise;
 mod signatures;
 
 use std::fs::{self, OpenOptions};
@@ -22,10 +24,11 @@ use std::path::Path;
 use hoopy_boot::secrets::{AFTER_SECRETS, IDENTITY, Map, Sealing};
 use hoopy_secrets::{MachineIdentity, Plaintext};
 use hoopy_tpm::policy::IMAGE_PCR;
-use hoopy_tpm::{PolicyKey, SignedPolicy, Tpm, TpmError};
+use hoopy_tpm::{Bound, PolicyKey, SignedPolicy, Tpm, TpmError};
 use ring::digest::{SHA256, digest};
 
 pub use self::kept::{Kept, SEAL_ANEW};
+pub use self::raise::raise;
 use crate::error::AgentError;
 use crate::identity::{self, Mounted};
 
@@ -39,18 +42,33 @@ pub struct Machine<'a, S> {
     pub tpm: Tpm<S>,
 }
 
+/// What a boot found.
+#[derive(Debug)]
+pub struct Opened {
+    /// The identities.
+    pub identities: Vec<MachineIdentity>,
+    /// Why images of earlier epochs cannot be shut out, where this image should do that.
+    pub not_raised: Option<AgentError>,
+}
+
+impl From<Vec<MachineIdentity>> for Opened {
+    fn from(identities: Vec<MachineIdentity>) -> Self {
+        Self { identities, not_raised: None }
+    }
+}
+
 /// A virtual machine that is tried out gets its identity from outside. Where it has Secure Boot and a TPM too, it does what
 /// the real one would do at its first boot: that is what is tried out.
 ///
 /// # Errors
 /// [`AgentError`]: why the machine comes up locked.
-pub fn identities(root: &Path, map: &Map) -> Result<Vec<MachineIdentity>, AgentError> {
+pub fn identities(root: &Path, map: &Map) -> Result<Opened, AgentError> {
     let sealing = sealing(map)?;
     let handed = if root == Path::new("/") { identity::handed_over() } else { None };
     let chip = chip::open();
     let handed = match (handed, &chip) {
-        (Some(handed), Err(_)) => return Ok(handed),
-        (Some(handed), Ok(_)) if firmware::check(root, sealing).is_err() => return Ok(handed),
+        (Some(handed), Err(_)) => return Ok(handed.into()),
+        (Some(handed), Ok(_)) if firmware::check(root, sealing).is_err() => return Ok(handed.into()),
         (handed, _) => handed,
     };
     let device = map.device.as_ref().ok_or_else(no_device)?;
@@ -93,7 +111,7 @@ impl<S: Read + Write> Machine<'_, S> {
         map: &Map,
         handed: Option<Vec<MachineIdentity>>,
         mount: impl Fn(bool) -> Result<P, AgentError>,
-    ) -> Result<Vec<MachineIdentity>, AgentError> {
+    ) -> Result<Opened, AgentError> {
         let signed = signatures::take(self.root);
         let found = signed.and_then(|signed| self.find(map, &signed, handed, mount));
         let word: [u8; 32] =
@@ -108,7 +126,7 @@ impl<S: Read + Write> Machine<'_, S> {
         signed: &[SignedPolicy],
         handed: Option<Vec<MachineIdentity>>,
         mount: impl Fn(bool) -> Result<P, AgentError>,
-    ) -> Result<Vec<MachineIdentity>, AgentError> {
+    ) -> Result<Opened, AgentError> {
         let mounted = mount(false)?;
         let plain = mounted.as_ref().join(IDENTITY);
         let (plain, kept) = match plain.try_exists().unwrap_or(true) {
@@ -117,16 +135,17 @@ impl<S: Read + Write> Machine<'_, S> {
         };
         drop(mounted);
         match (plain, kept.sealed.is_empty()) {
-            (Some(identities), _) => self.seal_first(identities, &kept, signed, mount),
+            (Some(identities), _) => self.seal_first(identities, signed, mount),
             (None, false) => match (self.unseal(map, &kept, signed), handed) {
                 // `hoopy run --fresh`
-                (Err(AgentError::OtherTpm), Some(identities)) => {
-                    self.seal_first(identities, &kept, signed, mount)
+                (Err(AgentError::OtherTpm), Some(identities)) => self.seal_first(identities, signed, mount),
+                (opened, _) => {
+                    let identities = vec![opened?];
+                    Ok(Opened { identities, not_raised: self.prepare(kept, signed).err() })
                 }
-                (opened, _) => opened.map(|identity| vec![identity]),
             },
             (None, true) => match handed {
-                Some(identities) => self.seal_first(identities, &kept, signed, mount),
+                Some(identities) => self.seal_first(identities, signed, mount),
                 None => Err(AgentError::Locked(format!(
                     "expected the machine's sealed identity, found none: {SEAL_ANEW}"
                 ))),
@@ -134,15 +153,17 @@ impl<S: Read + Write> Machine<'_, S> {
         }
     }
 
-    /// Seals what lies in the clear, makes sure that it opens, and removes it there.
+    /// Seals what lies in the clear, makes sure that it opens, and removes it there. What this TPM has sealed before it opens no
+    /// more: nobody knows what became of it.
     fn seal_first<P: AsRef<Path>>(
         &mut self,
         identities: Vec<MachineIdentity>,
-        kept: &Kept,
         signed: &[SignedPolicy],
         mount: impl Fn(bool) -> Result<P, AgentError>,
-    ) -> Result<Vec<MachineIdentity>, AgentError> {
-        let new = self.seal(&identities)?;
+    ) -> Result<Opened, AgentError> {
+        firmware::check(self.root, self.sealing)?;
+        let counter = self.tpm.raise_counter().map_err(counter_fault)?;
+        let new = self.seal(&identities, counter)?;
         for (identity, entry) in identities.iter().zip(&new.sealed) {
             let opened = self.open(&entry.sealed()?, signed)?;
             if opened.recipient() != identity.recipient() {
@@ -152,12 +173,13 @@ impl<S: Read + Write> Machine<'_, S> {
             }
         }
         let mounted = mount(true)?;
-        new.before(kept).write(mounted.as_ref())?;
+        new.write(mounted.as_ref())?;
         remove_plain(mounted.as_ref())?;
-        Ok(identities)
+        Ok(identities.into())
     }
 
-    /// Seals an identity that the owner brings, and removes one that lies in the clear.
+    /// Seals an identity that the owner brings, and removes one that lies in the clear. Where others are to be forgotten, or open
+    /// for images that this one shuts out, every copy of them is worthless afterwards.
     ///
     /// # Errors
     /// [`AgentError`].
@@ -167,20 +189,36 @@ impl<S: Read + Write> Machine<'_, S> {
         forget: bool,
         mount: impl Fn(bool) -> Result<P, AgentError>,
     ) -> Result<(), AgentError> {
-        let new = self.seal(identities)?;
+        firmware::check(self.root, self.sealing)?;
         let mounted = mount(true)?;
         // One that cannot be read is of no use to any image.
         let old = if forget { Kept::default() } else { Kept::read(mounted.as_ref()).unwrap_or_default() };
-        new.before(&old).write(mounted.as_ref())?;
+        let counter = match self.tpm.ready_counter() {
+            Err(TpmError::OtherIndex(_)) if forget => {
+                self.tpm.remove_counter().and_then(|()| self.tpm.raise_counter())
+            }
+            other => other,
+        };
+        let counter = counter.map_err(counter_fault)?;
+        let old = old.live(Some(counter));
+        if forget || old.opens_before(self.sealing.epoch) {
+            let new = self.seal(identities, counter.saturating_add(1))?;
+            self.replace(&new, mounted.as_ref())?;
+        } else {
+            self.seal(identities, counter)?.before(&old).write(mounted.as_ref())?;
+        }
         remove_plain(mounted.as_ref())
     }
 
-    fn seal(&mut self, identities: &[MachineIdentity]) -> Result<Kept, AgentError> {
+    /// Seals identities for images of this one's epoch and the next ones, and for this value of the counter.
+    fn seal(&mut self, identities: &[MachineIdentity], counter: u64) -> Result<Kept, AgentError> {
         firmware::check(self.root, self.sealing)?;
         let key = self.policy_key()?;
+        let bound = Bound { epoch: self.sealing.epoch, counter };
         let mut kept = Kept::default();
         for identity in identities {
-            let sealed = self.tpm.seal(identity.line().as_bytes(), &key).map_err(AgentError::Tpm)?;
+            let sealed =
+                self.tpm.seal(identity.line().as_bytes(), &key, Some(bound)).map_err(AgentError::Tpm)?;
             kept.push(identity, &sealed);
         }
         Ok(kept)
@@ -197,7 +235,9 @@ impl<S: Read + Write> Machine<'_, S> {
         kept: &Kept,
         signed: &[SignedPolicy],
     ) -> Result<MachineIdentity, AgentError> {
-        let entry = kept.sealed.iter().find(|entry| entry.recipient == map.recipient).ok_or_else(|| {
+        // Where the power went while images were shut out, there are two: one of them opens.
+        let mut entries = kept.sealed.iter().filter(|entry| entry.recipient == map.recipient);
+        let first = entries.next().ok_or_else(|| {
             let found: Vec<&str> = kept.sealed.iter().map(|entry| &*entry.recipient).collect();
             AgentError::Locked(format!(
                 "expected the sealed identity of {}, found that of {}: {SEAL_ANEW}",
@@ -205,7 +245,11 @@ impl<S: Read + Write> Machine<'_, S> {
                 found.join(", ")
             ))
         })?;
-        self.open(&entry.sealed()?, signed)
+        let opened = self.open(&first.sealed()?, signed);
+        opened.or_else(|reason| {
+            let mut others = entries.filter_map(|entry| self.open(&entry.sealed().ok()?, signed).ok());
+            others.next().ok_or(reason)
+        })
     }
 
     fn open(
@@ -230,13 +274,29 @@ impl<S: Read + Write> Machine<'_, S> {
                 .err()
                 .unwrap_or_else(|| AgentError::Locked(format!("{error}: {SEAL_ANEW}"))),
             TpmError::OtherTpm => AgentError::OtherTpm,
-            TpmError::OtherPolicyKey => AgentError::Locked(format!("{error}: {SEAL_ANEW}")),
+            TpmError::OtherPolicyKey | TpmError::EpochTooFar { .. } | TpmError::Superseded { .. } => {
+                AgentError::Locked(format!("{error}: {SEAL_ANEW}"))
+            }
+            TpmError::OldEpoch { sealed, .. } => AgentError::Locked(format!(
+                "{error}: start an image of epoch {sealed}; if you trust this one all the same, {SEAL_ANEW}"
+            )),
+            error @ TpmError::OtherIndex(_) => counter_fault(error),
             TpmError::NotSigned(value) if signed.is_empty() => AgentError::Locked(format!(
                 "the image has no signature for PCR 11 ({value}): deploy one that was built with the private key of \
                  trust/pcr.pub at hand"
             )),
             error => AgentError::Tpm(error),
         }
+    }
+}
+
+/// What the owner can do about a counter that cannot be used.
+fn counter_fault(error: TpmError) -> AgentError {
+    match error {
+        TpmError::OtherIndex(_) => AgentError::Locked(format!(
+            "{error}: hoopy secret enroll --forget HOST removes that and seals the identity again"
+        )),
+        error => AgentError::Tpm(error),
     }
 }
 

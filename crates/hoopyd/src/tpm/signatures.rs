@@ -25,10 +25,15 @@ const PUBLIC_KEY: &str = ".extra/tpm2-pcr-public-key.pem";
 struct Written {
     #[serde(default)]
     sha256: Vec<Entry>,
+    /// Those for an epoch.
+    #[serde(default)]
+    hoopy: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
 struct Entry {
+    #[serde(default)]
+    epoch: u32,
     pcrs: Vec<u32>,
     pol: String,
     sig: String,
@@ -60,9 +65,11 @@ fn parse(bytes: &[u8]) -> serde_json::Result<Vec<SignedPolicy>> {
     let written: Written = serde_json::from_slice(bytes.get(..end).unwrap_or_default())?;
     let signed = |entry: &Entry| {
         let policy = HEXLOWER_PERMISSIVE.decode(entry.pol.as_bytes()).ok()?.try_into().ok()?;
-        Some(SignedPolicy { policy, signature: BASE64.decode(entry.sig.as_bytes()).ok()? })
+        let epoch = entry.epoch;
+        Some(SignedPolicy { policy, epoch, signature: BASE64.decode(entry.sig.as_bytes()).ok()? })
     };
-    Ok(written.sha256.iter().filter(|entry| entry.pcrs == [IMAGE_PCR]).filter_map(signed).collect())
+    let all = written.sha256.iter().chain(&written.hoopy);
+    Ok(all.filter(|entry| entry.pcrs == [IMAGE_PCR]).filter_map(signed).collect())
 }
 
 #[cfg(test)]
@@ -76,13 +83,18 @@ mod tests {
         fs::create_dir(root.path().join(".extra")).unwrap();
         let text = format!(
             "{{\"sha1\":[],\"sha256\":[{{\"pcrs\":[11],\"pkfp\":\"x\",\"pol\":\"{}\",\"sig\":\"AAEC\"}},\
-             {{\"pcrs\":[4,11],\"pkfp\":\"x\",\"pol\":\"{0}\",\"sig\":\"AAEC\"}}]}}\0\0",
+             {{\"pcrs\":[4,11],\"pkfp\":\"x\",\"pol\":\"{0}\",\"sig\":\"AAEC\"}}],\
+             \"hoopy\":[{{\"epoch\":3,\"pcrs\":[11],\"pkfp\":\"x\",\"pol\":\"{0}\",\"sig\":\"AAED\"}}]}}\0\0",
             "11".repeat(32)
         );
         fs::write(root.path().join(PCR_SIGNATURES), text).unwrap();
         fs::write(root.path().join(PUBLIC_KEY), "key").unwrap();
-        let expected = SignedPolicy { policy: [0x11; 32], signature: vec![0, 1, 2] };
-        assert_eq!(take(root.path()).unwrap(), [expected]);
+        let expected = |epoch, signature: &[u8]| SignedPolicy {
+            policy: [0x11; 32],
+            epoch,
+            signature: signature.to_vec(),
+        };
+        assert_eq!(take(root.path()).unwrap(), [expected(0, &[0, 1, 2]), expected(3, &[0, 1, 3])]);
         assert!(!root.path().join(".extra").exists());
         assert!(take(root.path()).unwrap().is_empty());
     }

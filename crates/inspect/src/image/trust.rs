@@ -1,5 +1,6 @@
 //! Whether the signatures of an image are valid, and what a TPM will measure of it.
 
+use hoopy_boot::os_release::OsRelease;
 use hoopy_trust::authenticode::{Scan, verify};
 use hoopy_trust::key::PublicKey;
 use hoopy_trust::measure::{PcrValue, predict};
@@ -43,6 +44,9 @@ pub struct Policy {
     /// The SHA-256 of the key in `.pcrpkey`, in hexadecimal, as `.pcrsig` names keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The image's epoch; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u32>,
     /// Why it does not let this image open what is sealed under that key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -88,18 +92,23 @@ impl Image {
         if key.is_none() && signatures.is_none() {
             return None;
         }
-        let refused = |problem: String| Policy { key: None, problem: Some(problem) };
+        let refused = |problem: String| Policy { key: None, epoch: None, problem: Some(problem) };
         let key = match key.map(|pem| PublicKey::from_pem(&pem)) {
             None => return Some(refused("no .pcrpkey section beside .pcrsig".to_owned())),
             Some(Err(error)) => return Some(refused(format!(".pcrpkey: {error}"))),
             Some(Ok(key)) => key,
         };
+        let release = section(Section::Osrel).unwrap_or_default();
+        let epoch = OsRelease::parse(&String::from_utf8_lossy(&release)).epoch;
         let problem = match signatures.map(|data| PolicySignatures::parse(&data)) {
             None => Some("no .pcrsig section beside .pcrpkey".to_owned()),
             Some(Err(error)) => Some(error.to_string()),
-            Some(Ok(signatures)) if signatures.allows(value, &key) => None,
-            Some(Ok(_)) => Some("the signature in .pcrsig is not of this PCR 11".to_owned()),
+            Some(Ok(signatures)) if signatures.allows(value, epoch, &key) => None,
+            Some(Ok(_)) if epoch == 0 => Some("the signature in .pcrsig is not of this PCR 11".to_owned()),
+            Some(Ok(_)) => {
+                Some(format!("the signatures in .pcrsig are not of this PCR 11 and epoch {epoch}"))
+            }
         };
-        Some(Policy { key: Some(key.fingerprint()), problem })
+        Some(Policy { key: Some(key.fingerprint()), epoch: (epoch != 0).then_some(epoch), problem })
     }
 }

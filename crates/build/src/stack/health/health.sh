@@ -53,6 +53,15 @@ checks() {
 	done
 }
 
+# The image is good. Where it is of a later epoch than its predecessors, the TPM opens secrets for none of them from now on.
+shut_out() {
+	[ -e $RUN/identity.next ] || return 0
+	echo "--- hoopyd raise" >>$LOG
+	said=$(timeout -k 5 "$HEALTH_TIMEOUT" unshare -m /usr/libexec/hoopy/hoopyd raise 2>&1) || said="images of earlier epochs are not shut out: $said"
+	echo "$said" >>$LOG
+	say "$said"
+}
+
 tell waiting nothing
 while [ -e "$SERVICES/rc.starting" ]; do sleep 1; done
 sleep "$HEALTH_SETTLE"
@@ -87,6 +96,7 @@ if [ -n "$wrong" ]; then
 	fail "$wrong" $LOG
 elif [ $COUNTED = no ]; then
 	[ -z "$UNMARKED" ] || bless
+	shut_out
 	tell good nothing
 elif grep -qw hoopy.kexec /proc/cmdline; then
 	# Whether the firmware can start it, nobody knows yet: its next boot is the one that counts.
@@ -94,6 +104,7 @@ elif grep -qw hoopy.kexec /proc/cmdline; then
 	say "$IMAGE is well, and on trial until the firmware has started it"
 elif bless; then
 	SLOT=$(slot_good "$SLOT") COUNTED=no
+	shut_out
 	tell good blessed
 	say "$IMAGE is good"
 else

@@ -216,7 +216,11 @@ fn sealing(system: &System) -> Result<Sealing, SecretLayerError> {
     let policy_key = keys.pcr.ok_or_else(|| missing(KeyName::Pcr))?.to_pem();
     let policy_key = policy_key
         .map_err(|source| PublicKeysError::Key { path: KeyName::Pcr.public_file().into(), source })?;
-    Ok(Sealing { policy_key, certificate: HEXLOWER.encode(&Sha256::digest(certificate.der())) })
+    Ok(Sealing {
+        policy_key,
+        certificate: HEXLOWER.encode(&Sha256::digest(certificate.der())),
+        epoch: system.epoch,
+    })
 }
 
 /// Secrets that the machine opens.

@@ -35,7 +35,7 @@ pub fn enroll(global: &Global, system: &System, name: &str) -> Result<()> {
     let ssh = Ssh::connect(&host.name, &ssh())?;
     let found = firmware::ask(&ssh, false)?.secure_boot;
     accepts_updates(name, &keys, &found)?;
-    let db = db_of_machine(&own, &found.db, keys.retired_db.as_ref());
+    let db = db_of_machine(&own, &found.db, &keys.retired_db);
     let signers = signing::program_signers(system)?;
     let new = NewKeys { keys, signers, db };
     let machine = Machine::ask(&ssh, host.esp.as_deref())?;
@@ -163,7 +163,8 @@ fn sign_loader(ssh: &Ssh, machine: &Machine, loader: &SignedProgram, new: &NewKe
     let of_host = || format!("{} of {}", loader.path, ssh.host());
     let signatures = program::signatures(loader.path.as_ref(), &bytes).context(of_host())?;
     let keys = &new.keys;
-    let own: Vec<&Certificate> = [&keys.db, &keys.next_db, &keys.retired_db].into_iter().flatten().collect();
+    let own: Vec<&Certificate> =
+        [&keys.db, &keys.next_db].into_iter().flatten().chain(&keys.retired_db).collect();
     if !signatures.iter().any(|signature| own.contains(&signature.signer())) {
         return Err(CommandError::failed(format!(
             "{} would not be started any more: expected a signature by your old key, found {}; nothing was changed",

@@ -1,5 +1,6 @@
 //! `hoopy keys`.
 
+mod epoch;
 mod machine;
 mod report;
 mod rotate;
@@ -30,8 +31,11 @@ pub fn run(global: &Global, command: &KeysCommand) -> Result<Exit> {
         KeysCommand::New { no_microsoft } => new(global, &system, others(*no_microsoft))?,
         KeysCommand::Enroll { host: Some(host), .. } => machine::enroll(global, &system, host)?,
         KeysCommand::Enroll { host: None, no_microsoft } => enroll(global, &system, others(*no_microsoft))?,
-        KeysCommand::Rotate { finish: false } => rotate::begin(global, &system)?,
-        KeysCommand::Rotate { finish: true } => rotate::finish(global, &system)?,
+        KeysCommand::Rotate { abandon: true, .. } => rotate::abandon(global, &system)?,
+        KeysCommand::Rotate { finish: false, .. } => rotate::begin(global, &system)?,
+        KeysCommand::Rotate { finish: true, .. } => rotate::finish(global, &system)?,
+        KeysCommand::Epoch { raise: false } => epoch::show(&system)?,
+        KeysCommand::Epoch { raise: true } => epoch::raise(&system)?,
         KeysCommand::Status { host: Some(host), json } => report::run(global, &system, host, *json)?,
         KeysCommand::Status { host: None, json } => status::run(&system, *json)?,
         KeysCommand::Export { dir } => export(global, &system, dir)?,

@@ -117,7 +117,7 @@ fn enrolling(system: &System, keys: &PublicKeys, platform: &Platform) -> Result<
     let list = lists(&system.dir)?.into_iter().find(|(variable, _)| *variable == Variable::Db);
     let Some((variable, bytes)) = list else { return Ok(None) };
     let own = Update::content(&bytes).context(list_file(variable))?;
-    let by_ssh = db_of_machine(&own, &platform.secure_boot.db, keys.retired_db.as_ref());
+    let by_ssh = db_of_machine(&own, &platform.secure_boot.db, &keys.retired_db);
     let told = |db: &SignatureLists| platform.losses(db).iter().map(loss).collect();
     Ok(Some(EnrollingReport { by_disk: told(&own), by_ssh: told(&by_ssh) }))
 }

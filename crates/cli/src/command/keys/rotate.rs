@@ -3,6 +3,7 @@
 //! ```text
 //! begin    secrets/trust/db.next.key.age, trust/db.next.crt ─▶ lists with both      both sign
 //! finish   trust/db.crt ─▶ db.old.crt; db.next.* ─▶ db.* ─▶ lists with one          the new one signs
+//! abandon  trust/db.next.crt ─▶ db.old.crt; db.next.* are removed ─▶ lists with one the old one signs
 //! ```
 //!
 //! Which files are there says how far it is ([`Stage`]). Each step can be run again, and goes on where it was interrupted. What
@@ -23,6 +24,13 @@ use crate::args::Global;
 use crate::error::{CommandError, Context as _, Result};
 use crate::output::print;
 
+/// How many certificates that do not sign any more are kept: a machine that missed that many rotations is set up anew.
+const MAX_RETIRED: usize = 16;
+
+/// What to do about a next private key that nobody has.
+const ABANDON: &str =
+    "if git does not have it, end the rotation with `hoopy keys rotate --abandon`, and begin again";
+
 /// How far a rotation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -37,13 +45,23 @@ pub enum Stage {
 /// How far the rotation of the system's key is.
 pub fn stage(system: &System, keys: &PublicKeys) -> Result<Stage> {
     let has_private = || !system.sign_command.is_empty() || has(system, KeyName::NextDb);
-    Ok(match (&keys.next_db, &keys.retired_db) {
-        (Some(_), _) if has_private() => Stage::Both,
-        (Some(_), _) => Stage::Finishing,
+    Ok(match &keys.next_db {
+        Some(_) if has_private() => Stage::Both,
+        Some(_) => Stage::Finishing,
         // The lists are what is written last.
-        (None, Some(old)) if keys.db.as_ref() != Some(old) && is_listed(system, old)? => Stage::Finishing,
-        (None, _) => Stage::Off,
+        None if retired_but_listed(system, keys)? => Stage::Finishing,
+        None => Stage::Off,
     })
+}
+
+/// Whether the list for `db` has a certificate that does not sign any more.
+fn retired_but_listed(system: &System, keys: &PublicKeys) -> Result<bool> {
+    for retired in keys.retired_db.iter().filter(|retired| keys.db.as_ref() != Some(retired)) {
+        if is_listed(system, retired)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether the private half of a key is there.
@@ -72,16 +90,17 @@ pub fn begin(global: &Global, system: &System) -> Result<()> {
         Stage::Off => make(global, system)?,
         Stage::Both => (),
         Stage::Finishing => {
-            return Err(CommandError::system(if keys.next_db.is_some() {
-                let file = KeyName::NextDb.private_file();
-                format!("the rotation is being finished: expected {file}, found none")
+            let (file, list) = (KeyName::NextDb.private_file(), list_file(Variable::Db));
+            return Err(if keys.next_db.is_some() {
+                CommandError::system(format!("the rotation is being finished: expected {file}, found none"))
+                    .hint("go on with `hoopy keys rotate --finish`")
+                    .hint(ABANDON)
             } else {
-                let list = list_file(Variable::Db);
-                format!(
+                CommandError::system(format!(
                     "the rotation is being finished: expected {list} without {RETIRED}, found it with that"
-                )
-            })
-            .hint("go on with `hoopy keys rotate --finish`"));
+                ))
+                .hint("go on with `hoopy keys rotate --finish`")
+            });
         }
     }
     let keys = PublicKeys::read(&system.dir)?;
@@ -90,7 +109,7 @@ pub fn begin(global: &Global, system: &System) -> Result<()> {
     if !is_listed(system, new)? || !is_listed(system, old)? {
         super::enroll(global, system, super::others_of(system)?)?;
     }
-    let (old, new) = (old.subject(), new.subject());
+    let (old, new) = names(old, new);
     let sealed = "     where its TPM opens the secrets: `hoopy secret enroll HOST` after that reboot\n";
     print(format!(
         "{old} is being replaced: from now on {new} signs, too\n\
@@ -128,18 +147,21 @@ pub fn finish(global: &Global, system: &System) -> Result<()> {
     // As the keys are to be; where the certificates have been moved already, as they are.
     let mut new = keys.clone();
     if let Some(next) = &keys.next_db {
-        new.retired_db = Some(keys.db.clone().ok_or_else(|| signing::no_certificate(system, KeyName::Db))?);
+        let old = keys.db.clone().ok_or_else(|| signing::no_certificate(system, KeyName::Db))?;
+        new.retired_db = retired(&old, &keys);
         new.db = Some(next.clone());
         new.next_db = None;
         expect_private(system, next)?;
     }
     let lists = super::signed_lists(system, &new, super::others_of(system)?)?;
-    if let (Some(_), Some(old)) = (&keys.next_db, &keys.db) {
-        take_over(system, old)?;
+    if keys.next_db.is_some() {
+        keep_retired(system, &new)?;
+        take_over(system)?;
     }
     super::write_lists(global, system, lists)?;
-    let subject = |certificate: &Option<Certificate>| certificate.as_ref().map(Certificate::subject);
-    let (signs, old) = (subject(&new.db).unwrap_or_default(), subject(&new.retired_db).unwrap_or_default());
+    let db = new.db.as_ref().ok_or_else(|| signing::no_certificate(system, KeyName::Db))?;
+    let (old, signs) =
+        new.retired_db.first().map_or_else(|| ("the old key".to_owned(), db.subject()), |old| names(old, db));
     let token = if system.sign_command.is_empty() {
         ""
     } else {
@@ -157,7 +179,7 @@ pub fn finish(global: &Global, system: &System) -> Result<()> {
 
 /// Why there is nothing to finish.
 fn nothing_to_finish(keys: &PublicKeys) -> CommandError {
-    if let (Some(db), Some(_)) = (&keys.db, &keys.retired_db) {
+    if let (Some(db), Some(_)) = (&keys.db, keys.retired_db.first()) {
         return CommandError::system(format!(
             "no rotation to finish: the last one is finished, and {} signs alone",
             db.subject()
@@ -194,16 +216,92 @@ fn expect_private(system: &System, next: &Certificate) -> Result<()> {
     let (file, public) = (KeyName::NextDb.private_file(), KeyName::NextDb.public_file());
     Err(CommandError::system(format!("the private key of {public} is lost: expected {file}, found none"))
         .hint(format!("restore it with `git checkout HEAD -- {file}`"))
-        .hint(format!(
-            "if git does not have it, remove {public}, and begin again with `hoopy keys rotate`: it makes another key"
-        )))
+        .hint(ABANDON))
 }
 
-/// Gives the files of the next key the names of the old one's, whose certificate is kept.
-fn take_over(system: &System, old: &Certificate) -> Result<()> {
+/// Ends a rotation: the old key goes on signing alone, and the next one is out of trust.
+pub fn abandon(global: &Global, system: &System) -> Result<()> {
+    let keys = PublicKeys::read(&system.dir)?;
+    let public = KeyName::NextDb.public_file();
+    let Some(next) = &keys.next_db else {
+        let none = format!("no rotation to abandon: expected {public}, found none");
+        return Err(CommandError::system(none).hint("`hoopy keys status` says which keys sign"));
+    };
+    expect_another(&keys)?;
+    let db = keys.db.as_ref().ok_or_else(|| signing::no_certificate(system, KeyName::Db))?;
+    expect_not_moved(system, next)?;
+    let mut new = PublicKeys { next_db: None, ..keys.clone() };
+    new.retired_db = retired(next, &keys);
+    let lists = super::signed_lists(system, &new, super::others_of(system)?)?;
+    keep_retired(system, &new)?;
+    for file in [public, KeyName::NextDb.private_file()] {
+        let path = system.path(&file);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            other => {
+                other.context(format!("cannot remove {}", path.display()))?;
+                sync_dir(directory_of(&path))
+                    .context(format!("cannot write {}", directory_of(&path).display()))?;
+            }
+        }
+    }
+    super::write_lists(global, system, lists)?;
+    let (signs, next) = names(db, next);
+    print(format!(
+        "the rotation is abandoned: {signs} signs alone, as before, and {next} no more\n\
+         commit trust/ and secrets/ now\n\
+         next, for each machine that was deployed to meanwhile:\n  \
+         1. hoopy deploy HOST --reboot      an image that the old key alone has signed\n  \
+         2. hoopy keys enroll HOST          its firmware refuses the abandoned key after the next reboot\n     \
+         where its TPM opens the secrets: `hoopy secret enroll HOST` after that reboot\n"
+    ))
+}
+
+/// That the next private key has not taken the place of the old one, which nothing would bring back.
+fn expect_not_moved(system: &System, next: &Certificate) -> Result<()> {
+    if !system.sign_command.is_empty() || has(system, KeyName::NextDb) || !has(system, KeyName::Db) {
+        return Ok(());
+    }
+    match signing::signer(system, KeyName::Db, next.key())?.ready() {
+        Err(SignerError::OtherHalf { .. }) => Ok(()),
+        Err(error) => Err(signing::cannot_sign(system, KeyName::Db, error)),
+        Ok(()) => {
+            let file = KeyName::Db.private_file();
+            Err(CommandError::system(format!("the next key is in {file} already, and the old one is gone"))
+                .hint("go on with `hoopy keys rotate --finish`"))
+        }
+    }
+}
+
+/// Two certificates as people tell them apart: by their names, and where those are the same, by their fingerprints.
+fn names(one: &Certificate, other: &Certificate) -> (String, String) {
+    if one.subject() != other.subject() {
+        return (one.subject(), other.subject());
+    }
+    let name = |certificate: &Certificate| {
+        let fingerprint: String = certificate.fingerprint().chars().take(8).collect();
+        format!("{} (sha256 {fingerprint}...)", certificate.subject())
+    };
+    (name(one), name(other))
+}
+
+/// Certificates that do not sign any more, with this one first.
+fn retired(certificate: &Certificate, keys: &PublicKeys) -> Vec<Certificate> {
+    let others = keys.retired_db.iter().filter(|known| *known != certificate);
+    std::iter::once(certificate).chain(others).take(MAX_RETIRED).cloned().collect()
+}
+
+/// Writes them, each as PEM.
+fn keep_retired(system: &System, keys: &PublicKeys) -> Result<()> {
+    let pem: Vec<String> =
+        keys.retired_db.iter().map(Certificate::to_pem).collect::<std::result::Result<_, _>>()?;
     let path = system.path(RETIRED);
-    replace_file(&path, old.to_pem()?.as_bytes(), Readers::Umask)
-        .context(format!("cannot write {}", path.display()))?;
+    replace_file(&path, pem.concat().as_bytes(), Readers::Umask)
+        .context(format!("cannot write {}", path.display()))
+}
+
+/// Gives the files of the next key the names of the old one's, whose certificate is kept already.
+fn take_over(system: &System) -> Result<()> {
     let [from, to] = [KeyName::NextDb, KeyName::Db];
     if system.sign_command.is_empty() {
         replace(&system.path(&from.private_file()), &system.path(&to.private_file()))?;

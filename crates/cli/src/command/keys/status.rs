@@ -84,6 +84,10 @@ pub fn run(system: &System, json: bool) -> Result<()> {
              next, for each machine: `hoopy deploy HOST --reboot`, twice, and `hoopy keys enroll HOST`\n\
              then: `hoopy keys rotate --finish`\n"
         }
+        Stage::Finishing if keys.next_db.is_some() => {
+            "db is being replaced, and the last step is not done\nnext: `hoopy keys rotate --finish`; if the next private key is \
+             lost, `hoopy keys rotate --abandon`\n"
+        }
         Stage::Finishing => {
             "db is being replaced, and the last step is not done\nnext: `hoopy keys rotate --finish`\n"
         }

@@ -272,3 +272,47 @@ fn a_next_key_on_a_token_is_asked_for_by_its_name() {
     fs::rename(home.path("private/db.next.key"), home.path("private/db.key")).unwrap();
     assert!(home.ok(&["build", "s"]).contains("signed    by CN=Test-db.next\n"));
 }
+
+/// A key that is lost in the middle of a rotation is no dead end.
+#[test]
+fn a_rotation_whose_next_key_is_lost_is_abandoned_and_another_one_begun() {
+    let home = home();
+    let dir = with_keys(&home);
+    let old = fs::read(dir.join("trust/db.crt")).unwrap();
+    assert!(home.fails(3, &["-C", "s", "keys", "rotate", "--abandon"]).contains("no rotation to abandon"));
+    home.ok(&["-C", "s", "keys", "rotate"]);
+    let next = fs::read(dir.join("trust/db.next.crt")).unwrap();
+    fs::remove_file(dir.join("secrets/trust/db.next.key.age")).unwrap();
+    for step in [&["-C", "s", "keys", "rotate"][..], &["-C", "s", "keys", "rotate", "--finish"]] {
+        assert!(home.fails(3, step).contains("`hoopy keys rotate --abandon`"), "{step:?}");
+    }
+    assert!(home.ok(&["-C", "s", "keys", "status"]).contains("`hoopy keys rotate --abandon`"));
+    let said = home.ok(&["-C", "s", "keys", "rotate", "--abandon"]);
+    assert!(
+        said.contains("CN=small db signs alone, as before") && said.contains("hoopy keys enroll HOST"),
+        "{said}"
+    );
+    assert!(listed(&dir, &old) && !listed(&dir, &next) && !dir.join("trust/db.next.crt").exists());
+    assert_eq!(fs::read(dir.join("trust/db.crt")).unwrap(), old);
+    assert!(home.ok(&["build", "s"]).contains("signed    by CN=small db\n"));
+    // What machines may trust still is known: both the one that was abandoned, and the one that is replaced now.
+    home.ok(&["-C", "s", "keys", "rotate"]);
+    home.ok(&["-C", "s", "keys", "rotate", "--finish"]);
+    let kept = Certificate::all_from_pem(&fs::read(dir.join("trust/db.old.crt")).unwrap()).unwrap();
+    let expected = [old, next].map(|pem| Certificate::from_pem(&pem).unwrap());
+    assert_eq!(kept, expected);
+}
+
+/// With the private key moved already, the old one is gone: there is only one way on.
+#[test]
+fn a_rotation_that_is_being_finished_is_not_abandoned() {
+    let home = home();
+    let dir = with_keys(&home);
+    home.ok(&["-C", "s", "keys", "rotate"]);
+    fs::rename(dir.join("secrets/trust/db.next.key.age"), dir.join("secrets/trust/db.key.age")).unwrap();
+    let before = key_files(&dir);
+    let said = home.fails(3, &["-C", "s", "keys", "rotate", "--abandon"]);
+    assert!(said.contains("the old one is gone") && said.contains("hoopy keys rotate --finish"), "{said}");
+    assert!(key_files(&dir) == before, "nothing was changed: {said}");
+    home.ok(&["-C", "s", "keys", "rotate", "--finish"]);
+}

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod epoch;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -10,6 +12,7 @@ use std::process::Command;
 
 use hoopy_testkit::swtpm::{Swtpm, output};
 use hoopy_tpm::device::PcrValue;
+use hoopy_tpm::policy::qualifier;
 use hoopy_tpm::{PolicyKey, Sealed, SignedPolicy, Tpm, TpmError};
 
 const SECRET: &[u8] = b"AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ";
@@ -76,26 +79,30 @@ impl Owner {
         PolicyKey::from_pem(&fs::read(self.path("pub")).unwrap()).unwrap()
     }
 
-    /// Signs what a TPM's policy session says of PCR 11.
-    fn signed(&self, policy: [u8; 32]) -> SignedPolicy {
-        fs::write(self.path("policy"), policy).unwrap();
+    /// Signs what a TPM's policy session says of PCR 11, for an epoch.
+    fn signed(&self, policy: [u8; 32], epoch: u32) -> SignedPolicy {
+        fs::write(self.path("policy"), [&policy[..], &qualifier(epoch)].concat()).unwrap();
         self.openssl(&["dgst", "-sha256", "-sign", "key", "-out", "signature", "policy"]);
-        SignedPolicy { policy, signature: fs::read(self.path("signature")).unwrap() }
+        SignedPolicy { policy, epoch, signature: fs::read(self.path("signature")).unwrap() }
     }
 
     /// The policy of the image, as tpm2-tools compute it, signed.
     fn signed_image(&self) -> SignedPolicy {
-        let trial = Swtpm::new();
-        let value = trial.booted().pcr(11).unwrap();
-        self.signed_value(&trial, value)
+        self.image_of_epoch(0)
     }
 
-    fn signed_value(&self, trial: &Swtpm, value: PcrValue) -> SignedPolicy {
+    fn image_of_epoch(&self, epoch: u32) -> SignedPolicy {
+        let trial = Swtpm::new();
+        let value = trial.booted().pcr(11).unwrap();
+        self.signed_value(&trial, value, epoch)
+    }
+
+    fn signed_value(&self, trial: &Swtpm, value: PcrValue, epoch: u32) -> SignedPolicy {
         fs::write(trial.dir.path().join("pcr"), value).unwrap();
         trial.tool("tpm2_startauthsession", &["-S", "session"]);
         trial.tool("tpm2_policypcr", &["-S", "session", "-l", "sha256:11", "-f", "pcr", "-L", "policy"]);
         trial.tool("tpm2_flushcontext", &["session"]);
-        self.signed(fs::read(trial.dir.path().join("policy")).unwrap().try_into().unwrap())
+        self.signed(fs::read(trial.dir.path().join("policy")).unwrap().try_into().unwrap(), epoch)
     }
 }
 
@@ -110,7 +117,7 @@ fn code(error: &TpmError) -> u32 {
 fn a_secret_opens_at_the_next_boot_of_a_signed_image() {
     let (mut swtpm, owner) = (Swtpm::new(), Owner::new());
     let signed = [owner.signed_image()];
-    let sealed = swtpm.booted().seal(SECRET, &owner.public()).unwrap();
+    let sealed = swtpm.booted().seal(SECRET, &owner.public(), None).unwrap();
     swtpm.reset();
     let kept = Sealed::parse(&sealed.to_bytes()).unwrap();
     let mut tpm = swtpm.booted();
@@ -127,11 +134,11 @@ fn secrets_of_every_size_that_a_tpm_takes_open_again() {
     let mut tpm = swtpm.booted();
     for size in [1, 15, 16, 17, 128] {
         let secret = vec![0xA5; size];
-        let sealed = tpm.seal(&secret, &owner.public()).unwrap();
+        let sealed = tpm.seal(&secret, &owner.public(), None).unwrap();
         assert_eq!(*tpm.unseal(&sealed, &owner.public(), &signed).unwrap(), secret);
     }
-    assert!(matches!(tpm.seal(&[0; 129], &owner.public()), Err(TpmError::SecretSize(129))));
-    assert!(matches!(tpm.seal(&[], &owner.public()), Err(TpmError::SecretSize(0))));
+    assert!(matches!(tpm.seal(&[0; 129], &owner.public(), None), Err(TpmError::SecretSize(129))));
+    assert!(matches!(tpm.seal(&[], &owner.public(), None), Err(TpmError::SecretSize(0))));
 }
 
 #[test]
@@ -147,7 +154,7 @@ fn the_phase_after_secrets_and_an_image_that_is_not_signed_open_nothing() {
     let (swtpm, owner) = (Swtpm::new(), Owner::new());
     let signed = owner.signed_image();
     let mut tpm = swtpm.booted();
-    let sealed = tpm.seal(SECRET, &owner.public()).unwrap();
+    let sealed = tpm.seal(SECRET, &owner.public(), None).unwrap();
     tpm.extend(11, &[0x22; 32]).unwrap();
     let refused = tpm.unseal(&sealed, &owner.public(), std::slice::from_ref(&signed)).unwrap_err();
     assert!(matches!(refused, TpmError::NotSigned(_)), "{refused}");
@@ -160,7 +167,7 @@ fn the_phase_after_secrets_and_an_image_that_is_not_signed_open_nothing() {
 fn a_foreign_key_is_refused() {
     let (swtpm, [owner, other]) = (Swtpm::new(), [Owner::new(), Owner::new()]);
     let mut tpm = swtpm.booted();
-    let sealed = tpm.seal(SECRET, &owner.public()).unwrap();
+    let sealed = tpm.seal(SECRET, &owner.public(), None).unwrap();
     let signed = other.signed_image();
     let refused = tpm.unseal(&sealed, &other.public(), std::slice::from_ref(&signed)).unwrap_err();
     assert!(matches!(refused, TpmError::OtherPolicyKey), "{refused}");
@@ -172,7 +179,7 @@ fn a_foreign_key_is_refused() {
 fn a_foreign_signature_is_refused() {
     let (swtpm, [owner, other]) = (Swtpm::new(), [Owner::new(), Owner::new()]);
     let mut tpm = swtpm.booted();
-    let sealed = tpm.seal(SECRET, &owner.public()).unwrap();
+    let sealed = tpm.seal(SECRET, &owner.public(), None).unwrap();
     let refused = tpm.unseal(&sealed, &owner.public(), &[other.signed_image()]).unwrap_err();
     assert_eq!(code(&refused), 0x2DB, "{refused}");
     // What failed has been freed.
@@ -186,7 +193,7 @@ fn a_foreign_signature_is_refused() {
 fn a_replay_of_pcr_11_without_secure_boot_is_refused() {
     let (mut swtpm, owner) = (Swtpm::new(), Owner::new());
     let signed = owner.signed_image();
-    let sealed = swtpm.booted().seal(SECRET, &owner.public()).unwrap();
+    let sealed = swtpm.booted().seal(SECRET, &owner.public(), None).unwrap();
     swtpm.reset();
     let mut tpm = swtpm.measured(&[0x70; 32]);
     let refused = tpm.unseal(&sealed, &owner.public(), std::slice::from_ref(&signed)).unwrap_err();
@@ -237,7 +244,7 @@ fn who_listens_on_the_bus_does_not_see_the_secret() {
     let signed = [owner.signed_image()];
     drop(swtpm.booted());
     let mut tpm = swtpm.bus(None);
-    let sealed = tpm.seal(SECRET, &owner.public()).unwrap();
+    let sealed = tpm.seal(SECRET, &owner.public(), None).unwrap();
     assert_eq!(*tpm.unseal(&sealed, &owner.public(), &signed).unwrap(), SECRET);
     let seen = tpm.into_stream().seen;
     assert!(seen.len() > 2000, "{}", seen.len());
@@ -250,7 +257,7 @@ fn who_listens_on_the_bus_does_not_see_the_secret() {
 fn an_answer_that_was_changed_on_the_bus_is_refused() {
     let (swtpm, owner) = (Swtpm::new(), Owner::new());
     let signed = [owner.signed_image()];
-    let sealed = swtpm.booted().seal(SECRET, &owner.public()).unwrap();
+    let sealed = swtpm.booted().seal(SECRET, &owner.public(), None).unwrap();
     // Header, size of the parameters, the secret; nonce, attributes, HMAC.
     let answer = 10 + 4 + 2 + SECRET.len() + 2 + 32 + 1 + 2 + 32;
     let refused = swtpm.bus(Some(answer)).unseal(&sealed, &owner.public(), &signed).unwrap_err();
@@ -260,7 +267,7 @@ fn an_answer_that_was_changed_on_the_bus_is_refused() {
 #[test]
 fn another_tpm_opens_nothing() {
     let (owner, [first, second]) = (Owner::new(), [Swtpm::new(), Swtpm::new()]);
-    let sealed = first.booted().seal(SECRET, &owner.public()).unwrap();
+    let sealed = first.booted().seal(SECRET, &owner.public(), None).unwrap();
     let refused = second.booted().unseal(&sealed, &owner.public(), &[owner.signed_image()]).unwrap_err();
     assert!(matches!(refused, TpmError::OtherTpm), "{refused}");
 }
@@ -268,7 +275,7 @@ fn another_tpm_opens_nothing() {
 #[test]
 fn what_is_not_a_sealed_secret_or_a_policy_key_is_refused() {
     let (swtpm, owner) = (Swtpm::new(), Owner::new());
-    let bytes = swtpm.booted().seal(SECRET, &owner.public()).unwrap().to_bytes();
+    let bytes = swtpm.booted().seal(SECRET, &owner.public(), None).unwrap().to_bytes();
     for end in 0..bytes.len() {
         assert!(matches!(Sealed::parse(&bytes[..end]), Err(TpmError::NotSealed(_))), "{end}");
     }
