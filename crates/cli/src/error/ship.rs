@@ -131,6 +131,9 @@ impl Classify for DiskError {
             }
             Self::NothingStarts(_) => System.hint("build the image again"),
             Self::NoSyslinux => Failed.hint("install it: `apt install syslinux` or `apk add syslinux mtools`"),
+            Self::NotSyslinux { .. } => Failed.hint(
+                "install the package syslinux anew, or take another program of that name out of PATH; nothing was replaced",
+            ),
             Self::Syslinux(_) => Failed.hint("it needs mtools, and room in /tmp"),
             Self::Stuck(_) => System.hint("lock the firmware again with `hoopy update`, and build the image again"),
             Self::Elsewhere { .. } => System.hint("take `kernel`, `os_prefix` and `[tryboot]` out of root/boot/config.txt"),
