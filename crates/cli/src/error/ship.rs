@@ -29,6 +29,14 @@ impl Classify for DeployError {
                 "write the machine's first disk with `hoopy flash` or `hoopy disk`, or add the image to what is there \
                  with --force",
             ),
+            Self::IsDiskless { .. } => Failed.hint(
+                "put the image beside it, and keep Alpine as what is fallen back to: --from-diskless; docs/from-diskless.md \
+                 tells what is written",
+            ),
+            Self::NotDiskless { .. } => Failed.hint("deploy without --from-diskless"),
+            Self::NotBeside { .. } => Failed.hint(
+                "write another stick with `hoopy flash`, boot from that, and keep the old medium as it is",
+            ),
             Self::OtherSystem { .. } => Failed.hint("replace that system with this one with --force"),
             Self::Unaccepted { .. } => Failed.hint(
                 "build it where the key is at hand, or sign it with `hoopy sign FILE`; nothing was written to the machine",
