@@ -38,8 +38,11 @@ enum Chore {
     /// Make the stand-in mirror of real Alpine packages under target/mirror.
     Mirror {
         /// Make target/mirror-zfs too: the same with ZFS, whose modules are compiled (10 to 25 minutes).
-        #[arg(long)]
+        #[arg(long, conflicts_with = "boards")]
         zfs: bool,
+        /// Make target/mirror-boards too: the same with the community packages of aarch64 (60 MB to download).
+        #[arg(long)]
+        boards: bool,
     },
     /// Build examples/hello and boot it: what hoopy does, in one command.
     Demo,
@@ -106,8 +109,9 @@ fn main() -> ExitCode {
 fn run(chore: Chore) -> anyhow::Result<()> {
     match chore {
         Chore::Setup => setup::run(),
-        Chore::Mirror { zfs: false } => mirror::run().map(|_| ()),
-        Chore::Mirror { zfs: true } => mirror::with_zfs().map(|_| ()),
+        Chore::Mirror { boards: true, .. } => mirror::with_boards().map(|_| ()),
+        Chore::Mirror { zfs: false, .. } => mirror::for_tests().map(|_| ()),
+        Chore::Mirror { zfs: true, .. } => mirror::with_zfs().map(|_| ()),
         Chore::Demo => demo::run(),
         Chore::Hoopyd { arch } => hoopyd::run(&arch),
         Chore::Dist(options) => dist::run(&options),

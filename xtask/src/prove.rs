@@ -35,7 +35,7 @@ pub struct Amount {
 pub fn run(amount: &Amount) -> anyhow::Result<()> {
     setup::run()?;
     setup::for_proof()?;
-    mirror::run()?;
+    mirror::for_tests()?;
     hoopyd::run(&amount.arch)?;
     let test = |name: &str| {
         let mut command = Command::new("cargo");
@@ -48,6 +48,9 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
         println!("prove: SKIPPED: ZFS, whose modules are to be compiled first: cargo xtask mirror --zfs");
     }
     if amount.only.is_empty() {
+        // Templates for a Raspberry Pi, with the community packages of aarch64.
+        mirror::with_boards()?;
+        chores::command(test("cli").arg("pi::templates"))?;
         chores::command(test("cli").arg("deploy::").env("HOOPY_KILL_EVERY", "1"))?;
         // A machine whose TPM opens its secrets: its keys changed, Secure Boot off, PCR 11 replayed.
         chores::command(test("cli").arg("sealed::").env("HOOPY_PROVE_FULL", "1"))?;

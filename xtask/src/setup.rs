@@ -60,8 +60,13 @@ const NEEDED: &[(&str, &str)] = &[
 ];
 
 /// What `cargo xtask prove` needs beside that: a Debian of its own, and containers.
-const FOR_PROOF: &[(&str, &str)] =
-    &[("/usr/sbin/debootstrap", "debootstrap"), ("/usr/bin/podman", "podman"), ("/usr/bin/crun", "crun")];
+const FOR_PROOF: &[(&str, &str)] = &[
+    ("/usr/sbin/debootstrap", "debootstrap"),
+    ("/usr/bin/podman", "podman"),
+    ("/usr/bin/crun", "crun"),
+    ("/usr/lib/grub/x86_64-efi/monolithic/gcdx64.efi", "grub-efi-amd64-bin"),
+    ("/usr/bin/mksquashfs", "squashfs-tools"),
+];
 
 const PIP: &str = "python3-pip";
 
@@ -70,7 +75,7 @@ pub fn run() -> anyhow::Result<()> {
     packages()?;
     newer_systemd::install()?;
     if let Err(e) = emulation() {
-        println!("setup: no scripts of aarch64 on this machine: {e:#}");
+        println!("setup: no scripts of other architectures on this machine: {e:#}");
     }
     Ok(())
 }
@@ -147,14 +152,29 @@ const AARCH64: &str = concat!(
     ":/usr/bin/qemu-aarch64-static:F"
 );
 
+/// The same of ARM with 32 bits; `P`: programs keep the name that they were called by, as BusyBox needs that starts itself
+/// anew for each of its own.
+const ARM: &str = concat!(
+    r":qemu-arm:M::\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x28\x00",
+    r":\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff",
+    ":/usr/libexec/qemu-binfmt/arm-binfmt-P:PF"
+);
+
 fn emulation() -> anyhow::Result<()> {
-    if std::env::consts::ARCH == "aarch64" || Path::new(BINFMT).join("qemu-aarch64").exists() {
+    if std::env::consts::ARCH != "aarch64" {
+        register("qemu-aarch64", AARCH64)?;
+    }
+    register("qemu-arm", ARM)
+}
+
+fn register(name: &str, line: &str) -> anyhow::Result<()> {
+    if Path::new(BINFMT).join(name).exists() {
         return Ok(());
     }
     if !Path::new(BINFMT).join("register").exists() {
         chores::run("mount", &["-t", "binfmt_misc", "none", BINFMT])?;
     }
-    std::fs::write(Path::new(BINFMT).join("register"), AARCH64)?;
+    std::fs::write(Path::new(BINFMT).join("register"), line)?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! What hoopy and the machine agree on: where images lie and how their boots are counted, the release file.
 //! Nothing here builds or ships anything, so that programs on the machine can use it.
 
+pub mod diskless;
 pub mod drift;
 pub mod extlinux;
 pub mod layout;

@@ -10,6 +10,9 @@ VENDOR=4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
 BOOT_DIR=EFI/BOOT
 LINUX_DIR=EFI/Linux
 FAILED=loader/hoopy-failed.txt
+# Of a medium on which diskless Alpine Linux was before: its loader, and what makes systemd-boot start it.
+KEPT_LOADER=EFI/BOOT/ALPINE.EFI
+DISKLESS_ENTRY=loader/entries/alpine-diskless.conf
 # Whoever makes the partition writable holds this (flock).
 ESP_LOCK=$RUN/esp.lock
 # FAT has no owners: the mask keeps its files from ordinary users.
@@ -84,6 +87,11 @@ slot_left() {
 # The name that the image file $1 has once its boot was good: without the counter.
 slot_good() {
 	if [ -n "$(slot_left "$1")" ]; then echo "${1%+*}.efi"; else echo "$1"; fi
+}
+
+# Whether diskless Alpine Linux can be started from the partition at $AT.
+keeps_diskless() {
+	[ -s "$AT/$DISKLESS_ENTRY" ] && [ -s "$AT/$KEPT_LOADER" ]
 }
 
 # Whether the image file $1 was given up: no tries are left.

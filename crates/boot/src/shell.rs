@@ -9,6 +9,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+    use crate::diskless;
     use crate::layout::{BOOT_DIR, FAILED, LINUX_DIR, Slot};
     use crate::variables;
 
@@ -27,6 +28,8 @@ mod tests {
             ("BOOT_DIR", BOOT_DIR),
             ("LINUX_DIR", LINUX_DIR),
             ("FAILED", FAILED),
+            ("KEPT_LOADER", diskless::KEPT_LOADER),
+            ("DISKLESS_ENTRY", diskless::ENTRY),
         ] {
             assert_eq!(run(&format!("printf %s \"${shell}\""), &[]), rust, "{shell}");
         }

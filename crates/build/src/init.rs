@@ -87,6 +87,16 @@ pub enum InitError {
         /// As asked for.
         found: Arch,
     },
+    /// The template is for machines with UEFI firmware.
+    #[error(
+        "the template {template} is of machines that start unified kernel images: expected x86_64 or aarch64, found {found}"
+    )]
+    NoUki {
+        /// The template.
+        template: String,
+        /// As asked for.
+        found: Arch,
+    },
     /// What was given as a public key is none.
     #[error("the key: expected lines like `ssh-ed25519 AAAA... name`, found {0}")]
     NotAKey(&'static str),
@@ -141,6 +151,9 @@ pub fn init(dir: &Path, wanted: &Wanted<'_>) -> Result<Written, InitError> {
     if let Some(expected) = wanted.hardware.arch().filter(|expected| *expected != wanted.arch) {
         return Err(InitError::OtherArch { expected, found: wanted.arch });
     }
+    if !wanted.arch.has_uki() && wanted.template != MINIMAL {
+        return Err(InitError::NoUki { template: wanted.template.to_owned(), found: wanted.arch });
+    }
     let keys = wanted.keys.map(public_keys).transpose()?;
     let (password, hash) = password::new().map_err(InitError::Password)?;
     let name = name(dir);
@@ -153,7 +166,7 @@ pub fn init(dir: &Path, wanted: &Wanted<'_>) -> Result<Written, InitError> {
         None if wanted.template == MINIMAL => minimal(&writing),
         None => return Err(InitError::NoTemplate(wanted.template.to_owned())),
     };
-    wanted.hardware.adapt(&mut files);
+    wanted.hardware.adapt(wanted.arch, &mut files);
     // The commands that come next take no --arch
     for (_, _, text) in files.iter_mut().filter(|(path, ..)| path == "hoopy.toml") {
         if Arch::host() != Some(wanted.arch) {
@@ -230,6 +243,7 @@ mod tests {
             })
         });
         all.filter(|wanted| wanted.hardware.arch().is_none_or(|arch| arch == wanted.arch))
+            .filter(|wanted| wanted.arch.has_uki() || wanted.template == MINIMAL)
     }
 
     #[test]
@@ -246,9 +260,35 @@ mod tests {
             let packages = fs::read_to_string(dir.join("packages")).unwrap();
             let kernel = |name: &str| packages.lines().any(|line| line == name);
             let kernels = ["linux-virt", "linux-lts", "linux-rpi"].map(kernel);
-            let expected = [Hardware::Vm, Hardware::Metal, Hardware::Pi].map(|one| one == wanted.hardware);
+            let expected = match (wanted.arch, wanted.hardware) {
+                (Arch::Armhf, _) | (_, Hardware::Pi) => [false, false, true],
+                (Arch::Armv7, _) | (_, Hardware::Metal) => [false, true, false],
+                (_, Hardware::Vm) => [true, false, false],
+            };
             assert_eq!(kernels, expected, "{packages}");
         }
+    }
+
+    #[test]
+    fn what_is_written_for_a_raspberry_pi_speaks_of_no_pc() {
+        for template in templates() {
+            let home = tempfile::tempdir().unwrap();
+            let wanted = Wanted { arch: Arch::Aarch64, template, hardware: Hardware::Pi, keys: None };
+            for file in super::init(&home.path().join("pi"), &wanted).unwrap().files {
+                let text = fs::read_to_string(&file).unwrap();
+                for word in ["systemd-boot", "BOOTX64", "linux-virt", "linux-lts", "/dev/sdX", "ttyS0"] {
+                    assert!(!text.contains(word), "{}: {word}", file.display());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_template_for_firmware_that_32_bit_arm_lacks_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let wanted = Wanted { arch: Arch::Armv7, template: "nas", hardware: Hardware::Metal, keys: None };
+        let error = super::init(home.path(), &wanted).unwrap_err().to_string();
+        assert!(error.ends_with("expected x86_64 or aarch64, found armv7"), "{error}");
     }
 
     #[test]

@@ -68,6 +68,9 @@ pub struct Options {
 impl Options {
     /// The image that is asked for.
     fn spec(&self, target: &Target, release: &Release) -> Result<Spec, ImageError> {
+        if self.output == Output::Uki && !target.arch.has_uki() {
+            return Err(ImageError::NoUki(target.arch));
+        }
         if self.output != Output::Tar {
             image::check_length(target.system.cmdline.as_deref(), target.arch, target.system.layout)?;
         }

@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt as _;
 
 use hadris_fat::format::{FatFormatOptions, FatTypeSelection, FatVolumeFormatter, SectorSize};
 use hadris_fat::time::{FatDateTime, StaticTimeProvider};
-use hadris_fat::{FatDir, FatType, FatVolume, FatVolumeWriteExt as _, FileEntry};
+use hadris_fat::{FatDir, FatType, FatVolume, FatVolumeReadExt as _, FatVolumeWriteExt as _, FileEntry};
 
 use crate::window::Window;
 
@@ -191,6 +191,28 @@ pub fn replace(file: &File, mut item: Item<'_>) -> Result<(), EspError> {
     }
     write_item(&fat, &mut item)?;
     fat.sync().map_err(fat_error("the filesystem"))
+}
+
+/// The content of the file at `path` in the partition of `size` bytes from `start` on; none where it is not there.
+///
+/// # Errors
+/// [`EspError`], also where it has more than `most` bytes.
+pub fn read_at(
+    file: &File,
+    start: u64,
+    size: u64,
+    path: &str,
+    most: u64,
+) -> Result<Option<Vec<u8>>, EspError> {
+    let window = Window::new(file, start, size);
+    let fat = FatVolume::builder(window).open().map_err(fat_error("the filesystem"))?;
+    let Some(entry) = find(&fat, path)? else { return Ok(None) };
+    if entry.len() > most {
+        let (path, found) = (path.to_owned(), entry.len());
+        return Err(EspError::WrongSize { path, expected: most, found });
+    }
+    let mut reader = fat.read_file(&entry).map_err(fat_error(path))?;
+    reader.read_to_vec().map(Some).map_err(fat_error(path))
 }
 
 /// The file at `path`, where it is there.

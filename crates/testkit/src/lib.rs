@@ -55,6 +55,22 @@ pub fn mirror_with_zfs() -> Option<Mirror> {
     root.join("stamp-zfs").exists().then(|| Mirror::at(&root))
 }
 
+/// The stand-in mirror with the community packages of aarch64, which `cargo xtask mirror --boards` makes: CI has none.
+pub fn mirror_with_boards() -> Option<Mirror> {
+    let root = target().join("mirror-boards");
+    root.join("stamp-boards").exists().then(|| Mirror::at(&root))
+}
+
+/// BusyBox without libraries for ARM with 32 bits.
+///
+/// # Panics
+/// When it is not there.
+pub fn arm_busybox() -> PathBuf {
+    let file = target().join("mirror-arm/busybox");
+    assert!(file.exists(), "no {}: run `cargo xtask mirror`", file.display());
+    file
+}
+
 impl Mirror {
     fn at(root: &Path) -> Self {
         Self {

@@ -73,6 +73,25 @@ pub fn extended_mirror_with(to: &Path, arch: &str, make: impl FnOnce(&Path, &Sig
     latest_stable(to, BRANCH);
 }
 
+/// Makes a mirror at `to` that has nothing but what `make` puts into a directory, signed with a key.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn own_mirror(to: &Path, arch: &str, make: impl FnOnce(&Path, &SigningKey) -> Vec<Record>) {
+    let key = key();
+    let branch = to.join(format!("v{BRANCH}"));
+    let mut make = Some(make);
+    for part in ["main", "community"] {
+        let dir = branch.join(part).join(arch);
+        fs::create_dir_all(&dir).expect("make the mirror");
+        let records = make.take().map(|make| make(&dir, &key)).unwrap_or_default();
+        let index = Index { description: "made for a test".into(), records };
+        fs::write(dir.join("APKINDEX.tar.gz"), index::write(&index, &key).expect("sign the index"))
+            .expect("write the index");
+    }
+    latest_stable(to, BRANCH);
+}
+
 fn branch_with(to: &Path, branch: &str, arch: &str, make: impl FnOnce(&Path, &SigningKey) -> Vec<Record>) {
     let mirror = mirror();
     let key = key();

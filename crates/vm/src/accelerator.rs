@@ -89,10 +89,10 @@ pub(super) fn machine_args(arch: Arch, accelerator: Accelerator) -> Vec<&'static
         // One processor after the other: Linux patches its own code while it boots (arch/x86/kernel/alternative.c),
         // and with a thread each an emulated processor now and then runs half an instruction and panics.
         (Arch::X86_64, Accelerator::Tcg) => vec!["-M", "q35", "-accel", "tcg,thread=single"],
-        (Arch::Aarch64, Accelerator::Kvm) => {
+        (Arch::Aarch64 | Arch::Armv7 | Arch::Armhf, Accelerator::Kvm) => {
             vec!["-M", "virt,gic-version=host", "-accel", "kvm", "-cpu", "host"]
         }
-        (Arch::Aarch64, Accelerator::Tcg) => {
+        (Arch::Aarch64 | Arch::Armv7 | Arch::Armhf, Accelerator::Tcg) => {
             vec!["-M", "virt", "-accel", "tcg,thread=multi", "-cpu", "cortex-a72"]
         }
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hoopy_base::arch::Arch;
 use hoopy_disk::esp::EspError;
 use hoopy_disk::mkfs::MkfsError;
 
@@ -26,6 +27,9 @@ pub enum VmError {
         /// Arch's package.
         arch: &'static str,
     },
+    /// There are no machines of it.
+    #[error("hoopy starts no virtual machines of {0}: expected x86_64 or aarch64")]
+    NoMachines(Arch),
     /// UEFI firmware is not installed.
     #[error(
         "there is no UEFI firmware for {machine} machines. Debian, Ubuntu: apt install {debian}; \

@@ -60,7 +60,7 @@ pub use tools::{Firmware, Places};
 pub const fn kernel_arguments(arch: Arch) -> &'static str {
     match arch {
         Arch::X86_64 => "no_timer_check ",
-        Arch::Aarch64 => "",
+        Arch::Aarch64 | Arch::Armv7 | Arch::Armhf => "",
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) fn args(arch: Arch, dir: &Path) -> Result<Vec<String>, VmError> {
     let path = socket.to_str().ok_or_else(|| VmError::PathNotUtf8(socket.clone()))?;
     let device = match arch {
         Arch::X86_64 => "tpm-tis,tpmdev=tpm",
-        Arch::Aarch64 => "tpm-tis-device,tpmdev=tpm",
+        Arch::Aarch64 | Arch::Armv7 | Arch::Armhf => "tpm-tis-device,tpmdev=tpm",
     };
     let chardev = format!("socket,id=tpm,path={}", escaped(path));
     let args = ["-chardev", &chardev, "-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", device];

@@ -75,9 +75,12 @@ impl Places {
         if let Some(path) = &self.qemu {
             return named("QEMU", path);
         }
+        if !arch.has_uki() {
+            return Err(VmError::NoMachines(arch));
+        }
         let (debian, package) = match arch {
             Arch::X86_64 => ("qemu-system-x86", "qemu-system-x86"),
-            Arch::Aarch64 => ("qemu-system-arm", "qemu-system-aarch64"),
+            Arch::Aarch64 | Arch::Armv7 | Arch::Armhf => ("qemu-system-arm", "qemu-system-aarch64"),
         };
         let binary = arch.qemu_binary();
         self.programs.find(binary).ok_or(VmError::NoQemu { binary, debian, arch: package })
@@ -94,6 +97,7 @@ impl Places {
         let (flash, own, whole) = match arch {
             Arch::X86_64 => (X86_64_FLASH, X86_64_OWN, X86_64_WHOLE),
             Arch::Aarch64 => (AARCH64_FLASH, AARCH64_OWN, AARCH64_WHOLE),
+            Arch::Armv7 | Arch::Armhf => return Err(VmError::NoMachines(arch)),
         };
         let known = flash.iter().map(|(code, variables)| (PathBuf::from(code), PathBuf::from(variables)));
         let own = qemu_share(qemu).map(|share| (share.join(own.0), share.join(own.1)));
@@ -109,7 +113,9 @@ impl Places {
 fn no_firmware(machine: Arch) -> VmError {
     let [debian, fedora, arch, alpine] = match machine {
         Arch::X86_64 => ["ovmf", "edk2-ovmf", "edk2-ovmf", "ovmf"],
-        Arch::Aarch64 => ["qemu-efi-aarch64", "edk2-aarch64", "edk2-aarch64", "aavmf"],
+        Arch::Aarch64 | Arch::Armv7 | Arch::Armhf => {
+            ["qemu-efi-aarch64", "edk2-aarch64", "edk2-aarch64", "aavmf"]
+        }
     };
     VmError::NoFirmware { machine: machine.as_str(), debian, fedora, arch, alpine }
 }

@@ -1,6 +1,7 @@
 //! What a file server and a home server need and the image lacks: Debian's programs under the names Alpine uses.
 //!
-//! `docs/stand-in.md` lists them, which a test compares. They are made for x86_64 alone.
+//! `docs/stand-in.md` lists them, which a test compares. They are made for x86_64, and for aarch64 where
+//! [`boards`](super::boards) asks for them.
 
 use std::fs;
 use std::path::Path;
@@ -116,6 +117,7 @@ impl StandIn {
         libraries::depend(&mut package, &deb);
         self.depends.iter().for_each(|other| package.depends(other));
         for path in self.paths {
+            let path = &*path.replace("x86_64-linux-gnu", &format!("{}-linux-gnu", target.arch));
             anyhow::ensure!(tree.join(path).exists(), "Debian's {} has no {path}", self.debian);
             package = add(package, &tree, path)?;
         }

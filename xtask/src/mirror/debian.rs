@@ -42,7 +42,19 @@ impl Deb {
     /// The package that apt would install.
     pub fn find(name: &str, target: &Target) -> anyhow::Result<Self> {
         let found = Self::find_all(&[name.to_owned()], target)?;
-        found.into_iter().next().with_context(|| format!("apt knows no package {name} of {}", target.debian))
+        let found = match found.into_iter().next() {
+            Some(deb) => Some(deb),
+            None => Self::find_for_all(name, target)?,
+        };
+        found.with_context(|| format!("apt knows no package {name} of {}", target.debian))
+    }
+
+    /// A package for every architecture, which apt knows as one of this computer's own.
+    fn find_for_all(name: &str, target: &Target) -> anyhow::Result<Option<Self>> {
+        let out = apt("apt-cache", None).args(["show", "--no-all-versions", name]).output()?;
+        let found = String::from_utf8_lossy(&out.stdout).into_owned();
+        let is_for_all = |text: &&str| text.lines().any(|line| line == "Architecture: all");
+        Ok(found.split("\n\n").filter(is_for_all).find_map(|text| parse(text, target)))
     }
 
     /// The same of several; those that apt does not know are left out.

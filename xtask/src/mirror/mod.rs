@@ -4,6 +4,8 @@
 //! package can be packed again: files, owners, modes, checksums, scripts and triggers. Signed with a key of our
 //! own: this is a stand-in, for tests and for trying hoopy out, and no machine should be built from it.
 
+mod arm;
+mod boards;
 mod community;
 mod debian;
 mod extra;
@@ -21,8 +23,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use hoopy_apk::Record;
 use hoopy_apk::index::{self, Index};
-use hoopy_apk::signature::SigningKey;
+use hoopy_apk::signature::{KeyRing, SigningKey};
 
 use crate::chores;
 
@@ -73,6 +76,12 @@ impl Target {
 /// Makes the mirror where it is not there yet; gives its directory.
 pub fn run() -> anyhow::Result<PathBuf> {
     make("mirror", TARGETS.iter().collect())
+}
+
+/// The same, and what tests need beside it: a program of 32-bit ARM.
+pub fn for_tests() -> anyhow::Result<PathBuf> {
+    arm::busybox()?;
+    run()
 }
 
 /// The same with ZFS, in a directory of its own; gives that.
@@ -138,6 +147,35 @@ fn link_latest(mirror: &Path) -> anyhow::Result<()> {
     if fs::symlink_metadata(&link).is_err() {
         std::os::unix::fs::symlink(BRANCH, link)?;
     }
+    Ok(())
+}
+
+/// The plain mirror with `community` for aarch64, in a directory of its own; gives that.
+pub fn with_boards() -> anyhow::Result<PathBuf> {
+    boards::make(&run()?)
+}
+
+/// Makes packages in a directory; gives their records. It is told which there are.
+type Make<'a> = dyn Fn(&Path, &SigningKey, &[Record]) -> anyhow::Result<Vec<Record>> + 'a;
+
+/// Adds packages to `community` of a mirror for one architecture, and writes its index anew.
+fn extend(mirror: &Path, arch: &str, make: &Make<'_>) -> anyhow::Result<()> {
+    let key = SigningKey::from_pem(KEY, &fs::read_to_string(mirror.join("private/hoopy-stand-in.rsa"))?)?;
+    let mut ring = KeyRing::default();
+    ring.add(KEY, &fs::read(mirror.join("keys").join(KEY))?)?;
+    let read = |part: &str| -> anyhow::Result<(PathBuf, Index)> {
+        let file = mirror.join("alpine").join(BRANCH).join(part).join(arch).join("APKINDEX.tar.gz");
+        let index = index::read(&fs::read(&file)?, &ring)?;
+        Ok((file, index))
+    };
+    let (file, mut community) = read("community")?;
+    let have = [read("main")?.1.records, community.records.clone()].concat();
+    let dir = file.parent().context("an index without a directory")?;
+    community.records.extend(make(dir, &key, &have)?);
+    community.records.sort_by(|a, b| a.name.cmp(&b.name));
+    // Not written in place: another mirror has the same file.
+    fs::remove_file(&file)?;
+    fs::write(&file, index::write(&community, &key)?)?;
     Ok(())
 }
 

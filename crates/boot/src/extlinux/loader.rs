@@ -117,6 +117,12 @@ pub fn once(ldlinux: &[u8]) -> Option<String> {
     None
 }
 
+/// Whether it ends with such blocks, both whole: as syslinux installs it.
+pub fn has_blocks(ldlinux: &[u8]) -> bool {
+    let start = ldlinux.len().checked_sub(2 * BLOCK);
+    start.and_then(|start| ldlinux.get(start..)).is_some_and(|blocks| blocks.chunks(BLOCK).all(is_whole))
+}
+
 fn is_whole(block: &[u8]) -> bool {
     let words: Vec<u32> =
         block.chunks(4).filter_map(|word| Some(u32::from_le_bytes(word.try_into().ok()?))).collect();

@@ -181,6 +181,13 @@ impl Conversion<'_> {
                 Err(self.value("arch", message))
             }
             (Layout::Pi, _) => Ok(Some(Arch::Aarch64)),
+            (Layout::Ab | Layout::Extlinux, Some(other)) if !other.has_uki() => {
+                let message = format!(
+                    "{other} with `layout = \"{layout}\"`: expected x86_64 or aarch64, which have the images that lie so; of \
+                     {other}, hoopy builds kernel and initramfs as files"
+                );
+                Err(self.value("arch", message))
+            }
             (Layout::Single | Layout::Ab | Layout::Extlinux, written) => Ok(written),
         }
     }

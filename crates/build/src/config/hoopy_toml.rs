@@ -236,6 +236,10 @@ mod schema {
         X86_64,
         /// 64-bit ARM.
         Aarch64,
+        /// 32-bit ARM: ARMv7. Kernel and initramfs, or a tar archive.
+        Armv7,
+        /// 32-bit ARM: ARMv6. Kernel and initramfs, or a tar archive.
+        Armhf,
     }
 
     /// How the machine opens its secrets.

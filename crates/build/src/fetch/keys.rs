@@ -24,12 +24,16 @@ type KeyFile = (&'static str, &'static [u8]);
 
 const X86_64: [KeyFile; 3] = [alpine!("4a6a0840"), alpine!("5261cecb"), alpine!("6165ee59")];
 const AARCH64: [KeyFile; 2] = [alpine!("58199dcc"), alpine!("616ae350")];
+const ARMV7: [KeyFile; 2] = [alpine!("524d27bb"), alpine!("616adfeb")];
+const ARMHF: [KeyFile; 2] = [alpine!("524d27bb"), alpine!("616a9724")];
 
 /// Alpine's keys for an architecture, as the package `alpine-keys` has them.
 fn shipped(arch: Arch) -> &'static [KeyFile] {
     match arch {
         Arch::X86_64 => &X86_64,
         Arch::Aarch64 => &AARCH64,
+        Arch::Armv7 => &ARMV7,
+        Arch::Armhf => &ARMHF,
     }
 }
 

@@ -71,10 +71,11 @@ pub struct LongCommandLine {
 }
 
 /// Most bytes that the kernel takes: `COMMAND_LINE_SIZE`, but for the NUL (arch/x86/include/asm/setup.h,
-/// arch/arm64/include/uapi/asm/setup.h).
+/// arch/arm64/include/uapi/asm/setup.h, arch/arm/include/uapi/asm/setup.h).
 fn limit(arch: Arch) -> usize {
     match arch {
         Arch::X86_64 | Arch::Aarch64 => 2048 - 1,
+        Arch::Armv7 | Arch::Armhf => 1024 - 1,
     }
 }
 

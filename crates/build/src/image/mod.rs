@@ -20,6 +20,7 @@ mod write;
 use std::io;
 use std::path::PathBuf;
 
+use hoopy_base::arch::Arch;
 use hoopy_boot::layout::Layout;
 use hoopy_cpio::codec::KernelCannotUnpack;
 use hoopy_store::StoreError;
@@ -44,6 +45,11 @@ pub use write::{Publication, initramfs_to, uki_to};
 /// An image could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
+    /// Nothing starts such images of it.
+    #[error(
+        "{0} has no unified kernel images: systemd's EFI stub and its firmware are for x86_64 and aarch64"
+    )]
+    NoUki(Arch),
     /// No package brings a kernel.
     #[error(
         "no package in the lock brings a kernel (a file boot/vmlinuz-*): add one to `packages`, as linux-lts or linux-virt"

@@ -16,6 +16,13 @@ linux-firmware-none
 # intel-ucode
 ";
 
+/// The same lines for boards of 32-bit ARM.
+const ARMV7: &str = "\
+linux-lts
+# Firmware that its hardware needs (`hoopy search linux-firmware` finds it), in place of this
+linux-firmware-none
+";
+
 /// The same lines for a Raspberry Pi. What its boards start with comes by the layout.
 const PI: &str = "\
 linux-rpi
@@ -35,6 +42,27 @@ const PI_GETTY: &str = "::respawn:/sbin/getty -L 115200 console vt100\n";
 /// In front of the modules: linux-rpi needs none for a board's own devices.
 const PI_MODULES: &str =
     "# Kernel modules to load, one a line. linux-rpi has the boards' Ethernet built in.\n";
+
+/// In place of a comment about other kernels.
+const PI_COMMENT: &str =
+    "# The kernel is Raspberry Pi's own: others do not ask the firmware to try an image.";
+
+/// What READMEs of templates say of a PC, and what is so on a Raspberry Pi. Longer texts come first.
+const PI_WORDS: [(&str, &str); 9] = [
+    (
+        "2. In `packages`, take `linux-lts` instead of `linux-virt`, and the firmware packages that the machine's cards need, or\n   \
+         `linux-firmware-none`.\n",
+        "2. For wireless LAN, take `linux-firmware-brcm` instead of `linux-firmware-none` in `packages`.\n",
+    ),
+    ("--template nas --for metal", "--template nas --for pi"),
+    ("with `linux-lts` and your", "with `linux-rpi` and your"),
+    ("systemd-boot goes back", "the firmware goes back"),
+    ("writes a stick or card with", "writes the card with"),
+    ("writes a stick that the machine boots", "writes the card that the board starts from"),
+    ("makes a new stick in minutes", "makes a new card in minutes"),
+    ("/dev/sdX", "/dev/CARD"),
+    ("**The boot disk.**", "**The card.**"),
+];
 
 /// What a system runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,20 +84,32 @@ impl Hardware {
         }
     }
 
-    /// Changes the files of a system for a virtual machine into those for this.
-    pub(super) fn adapt(self, files: &mut [File]) {
+    /// Changes the files of a system for a virtual machine into those for this. Of an architecture without virtual
+    /// machines, it is real hardware.
+    pub(super) fn adapt(self, arch: Arch, files: &mut [File]) {
+        let hardware = if self == Self::Vm && !arch.has_uki() { Self::Metal } else { self };
         for (path, _, text) in files {
-            match (path.as_str(), self) {
+            match (path.as_str(), hardware) {
                 (_, Self::Vm) => {}
-                ("packages", Self::Metal) => *text = with_kernel(text, METAL),
+                ("packages", Self::Metal) => *text = with_kernel(text, metal(arch)),
                 (_, Self::Metal) => {}
-                ("packages", Self::Pi) => *text = with_kernel(text, PI),
+                ("packages", Self::Pi) => *text = with_kernel(&pi_comments(text), PI),
                 ("hoopy.toml", Self::Pi) => *text = pi_toml(text),
                 ("root/etc/inittab", Self::Pi) => *text = pi_inittab(text),
                 ("root/etc/modules", Self::Pi) => *text = pi_modules(text),
+                ("README.md", Self::Pi) => *text = pi_readme(text),
                 (_, Self::Pi) => {}
             }
         }
+    }
+}
+
+/// Alpine has no other kernel for armhf, and no microcode for ARM.
+fn metal(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 | Arch::Aarch64 => METAL,
+        Arch::Armv7 => ARMV7,
+        Arch::Armhf => PI,
     }
 }
 
@@ -102,6 +142,19 @@ fn pi_toml(text: &str) -> String {
 fn pi_modules(text: &str) -> String {
     let is_own = |line: &&str| !line.starts_with('#') && !line.starts_with("virtio_");
     PI_MODULES.lines().chain(text.lines().filter(is_own)).map(|line| format!("{line}\n")).collect()
+}
+
+/// Comments about the kernels of other machines.
+fn pi_comments(packages: &str) -> String {
+    let is_of_kernels =
+        |line: &str| line.starts_with('#') && (line.contains(KERNEL) || line.contains("linux-lts"));
+    let line = |line| if is_of_kernels(line) { PI_COMMENT } else { line };
+    packages.lines().map(|text| format!("{}\n", line(text))).collect()
+}
+
+/// What the documents of the templates say of a PC, in words about a card.
+fn pi_readme(text: &str) -> String {
+    PI_WORDS.iter().fold(text.to_owned(), |text, (pc, pi)| text.replace(pc, pi))
 }
 
 fn pi_inittab(text: &str) -> String {

@@ -144,7 +144,7 @@ fn places(system: &System, arch: Arch) -> (Vec<Place>, Vec<Place>) {
     let branch = &*system.branch;
     let near = repositories(branch).iter().map(|r| place(Kind::SameBranch, branch, *r, arch));
     let other = match arch {
-        Arch::X86_64 => Arch::Aarch64,
+        Arch::X86_64 | Arch::Armv7 | Arch::Armhf => Arch::Aarch64,
         Arch::Aarch64 => Arch::X86_64,
     };
     let mut far: Vec<Place> =

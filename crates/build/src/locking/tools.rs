@@ -27,7 +27,10 @@ pub(super) fn tools(system: &System, arch: Arch) -> Result<Vec<Tool>, MakeError>
         let wanted = name.parse().map_err(|_| missing(arch))?;
         Ok::<_, MakeError>(Tool { role, name, wanted: [wanted], missing })
     };
-    let mut tools = vec![tool(Role::Stub, STUB, MakeError::NoStub)?];
+    let mut tools = Vec::new();
+    if arch.has_uki() {
+        tools.push(tool(Role::Stub, STUB, MakeError::NoStub)?);
+    }
     match system.layout {
         // syslinux is installed by this computer's own program, and U-Boot is the board's.
         Layout::Single | Layout::Extlinux => {}

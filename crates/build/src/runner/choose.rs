@@ -55,7 +55,7 @@ impl ScriptRunner {
         let mut chosen = Self { native: None, machine, fall_back, why: None, obstacle: None };
         if wanted == ScriptLocation::VirtualMachine {
             chosen.why = Some("as asked for".to_owned());
-        } else if fall_back && !binfmt::registered(arch.as_str()) {
+        } else if fall_back && arch.has_uki() && !binfmt::registered(arch.as_str()) {
             chosen.why = Some(format!("no interpreter for {arch} is registered with binfmt_misc"));
         } else {
             match Sandbox::new(sandbox) {

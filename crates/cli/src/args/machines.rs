@@ -103,6 +103,9 @@ pub struct OpenPage {
 pub struct Rollback {
     #[command(flatten)]
     pub host: Host,
+    /// Return to the diskless Alpine Linux that the machine ran before hoopy, whatever images it has
+    #[arg(long)]
+    pub to_diskless: bool,
     /// Reboot the machine, and wait until it runs the previous image
     #[arg(long, conflicts_with = "dry_run")]
     pub reboot: bool,

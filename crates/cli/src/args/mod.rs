@@ -64,7 +64,7 @@ pub struct Global {
     /// Trust the public keys in DIR instead of Alpine's
     #[arg(long, global = true, env = "HOOPY_KEYS", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub keys: Option<PathBuf>,
-    /// Build for this architecture: x86_64 or aarch64
+    /// Build for this architecture: x86_64, aarch64, armv7 or armhf
     #[arg(long, global = true, value_name = "ARCH")]
     pub arch: Option<hoopy_base::arch::Arch>,
     /// Accelerator of virtual machines: auto is KVM where it works, else TCG (software emulation), which is slower

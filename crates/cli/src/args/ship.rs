@@ -94,6 +94,9 @@ pub struct Deploy {
     /// Replace another system on the machine, or add the image to one that hoopy did not install
     #[arg(long)]
     pub force: bool,
+    /// Install beside the diskless Alpine Linux that the machine runs, which stays what it falls back to
+    #[arg(long, conflicts_with_all = ["kexec", "force"])]
+    pub from_diskless: bool,
     /// Fail if hoopy.lock is missing, or does not fit `packages`
     #[arg(long, conflicts_with = "image")]
     pub locked: bool,

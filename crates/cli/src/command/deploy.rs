@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use hoopy_base::size;
+use hoopy_boot::diskless;
 use hoopy_boot::layout::Layout;
 use hoopy_boot::secrets::Open;
 use hoopy_build::config::Overrides;
-use hoopy_ship::deploy::{self, BootResult, DeployPlan, Deployed, NewImage, Request, Ssh, kexec};
+use hoopy_build::target::Target;
+use hoopy_ship::deploy::{
+    self, BootResult, DeployPlan, Deployed, DisklessInstall, NewImage, Request, Ssh, Steps, kexec,
+};
 use hoopy_uki::manifest;
 use serde::Serialize;
 
 use super::image::{self, ImageRequest};
-use super::{host, signing, steps};
+use super::{Resources, host, signing, steps};
 use crate::args::{Deploy, Global};
 use crate::error::{CommandError, Exit, Result};
 use crate::output::{print, print_json};
@@ -48,7 +52,9 @@ pub fn run(global: &Global, own: &Deploy) -> Result<Exit> {
     signing::admit(system, &path)?;
     let image = NewImage::read(&path)?;
     let esp = own.host.esp.as_deref().or(system.esp.as_deref());
-    let request = Request { image: &image, layout: system.layout, esp, force: own.force };
+    let beside = own.from_diskless.then(|| beside(global, &target)).transpose()?;
+    let (layout, force) = (system.layout, own.force);
+    let request = Request { image: &image, layout, esp, force, beside: beside.as_ref() };
     let ssh = Ssh::connect(&host, &super::ssh())?;
     let planned = deploy::plan(&ssh, &request)?;
     let say = |text: String| if global.quiet || own.json { Ok(()) } else { print(text) };
@@ -78,6 +84,27 @@ pub fn run(global: &Global, own: &Deploy) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// The boot loader for the medium of diskless Alpine Linux.
+fn beside(global: &Global, target: &Target) -> Result<DisklessInstall> {
+    let system = &target.system;
+    let lock = target.lock.content.as_ref();
+    let locked = || {
+        CommandError::system("there is no hoopy.lock, which names the boot loader").hint("run `hoopy lock`")
+    };
+    let lock = lock.ok_or_else(locked)?;
+    let (resources, progress) = (Resources::open(global)?, Progress::new(global.quiet));
+    let loader = hoopy_build::road::loader(system, lock, resources.context(&progress))?;
+    let none = || {
+        let found = format!(
+            "--from-diskless needs systemd-boot, which hoopy.lock has for `layout = \"ab\"`: found \"{}\"",
+            system.layout
+        );
+        CommandError::system(found).hint("set `layout = \"ab\"` in hoopy.toml, and run `hoopy update`")
+    };
+    let loader = signing::boot_loader(system, loader.ok_or_else(none)?)?;
+    Ok(DisklessInstall { loader, menu: system.menu })
+}
+
 /// Starts the image on the machine, and waits for it.
 fn start(
     own: &Deploy,
@@ -99,9 +126,14 @@ fn start(
 /// What will be done.
 fn plan(planned: &DeployPlan, image: &NewImage) -> String {
     let machine = &planned.machine;
-    let runs = machine.image.as_deref().unwrap_or("an unknown image");
+    let other = match &machine.diskless {
+        Some(alpine) => format!("{} {}", diskless::NAME, alpine.release),
+        None => "an unknown image".to_owned(),
+    };
+    let runs = machine.image.as_ref().unwrap_or(&other);
     let mut text = format!("machine   {}: runs {runs}, partition {}\n", machine.host, machine.esp);
-    let Some(changes) = &planned.steps else { return text };
+    let installs = planned.install.as_ref().map(|changes| installs(planned, changes)).unwrap_or_default();
+    let Some(changes) = &planned.steps else { return text + &installs };
     let news: u64 = planned.news.iter().map(|n| n.size).sum();
     let mut named: Vec<_> = planned.news.iter().filter(|n| n.origins != ["hoopy"]).collect();
     named.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.origins.cmp(&b.origins)));
@@ -116,7 +148,21 @@ fn plan(planned: &DeployPlan, image: &NewImage) -> String {
         let (list, more) = (list.join(", "), if more > 0 { format!(", {more} more") } else { String::new() });
         text += &format!("new       {}: {list}{more}\n", size::show(news));
     }
-    text + &steps::list(changes)
+    text + &steps::list(changes) + &installs
+}
+
+/// What becomes of the boot loader of diskless Alpine Linux, and what stays.
+fn installs(planned: &DeployPlan, changes: &Steps) -> String {
+    let Some(alpine) = &planned.machine.diskless else { return String::new() };
+    let stays: Vec<&str> = alpine.kernels.iter().chain(&alpine.overlays).map(String::as_str).collect();
+    let stays = if stays.is_empty() { "all its files".to_owned() } else { stays.join(", ") };
+    format!(
+        "loader    systemd-boot becomes {}; Alpine's is kept as {}\n{}stays     {stays}, apks/: Alpine is in the boot \
+         menu, and starts where the image fails\n",
+        changes.becomes,
+        diskless::KEPT_LOADER,
+        steps::list(changes)
+    )
 }
 
 /// When the image starts.

@@ -41,6 +41,7 @@ pub fn run(global: &Global, own: &Init) -> Result<Exit> {
         let is_plain = |c: char| c.is_alphanumeric() || "._-/+".contains(c);
         let dir = if dir.chars().all(is_plain) { dir } else { hoopy_base::shell::quoted(&dir) };
         note(match hardware {
+            _ if !arch.has_uki() => format!("next: hoopy build {dir} --output kernel+initramfs"),
             Hardware::Vm => format!("next: hoopy build {dir} && hoopy run {dir}"),
             Hardware::Metal => format!("next: hoopy build {dir} && hoopy -C {dir} flash /dev/STICK"),
             Hardware::Pi => format!("next: hoopy build {dir} && hoopy -C {dir} flash /dev/CARD"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hoopy_ship::deploy::{self, BootResult, Machine, Ssh};
+use hoopy_ship::deploy::{self, BootResult, Machine, PreviousSystem, Ssh};
 use serde::Serialize;
 
 use super::host::{self, Host};
@@ -22,7 +22,8 @@ pub fn run(global: &Global, own: &Rollback) -> Result<Exit> {
     let Host { name: host, esp, .. } = host::find(own.host.host.as_deref(), own.host.esp.as_deref(), global)?;
     let config = super::ssh();
     let ssh = Ssh::connect(&host, &config)?;
-    let (changes, image) = deploy::rollback(&ssh, esp.as_deref(), own.dry_run)?;
+    let to = if own.to_diskless { PreviousSystem::Diskless } else { PreviousSystem::Image };
+    let (changes, image) = deploy::rollback(&ssh, esp.as_deref(), to, own.dry_run)?;
     let say = |text: String| if global.quiet || own.json { Ok(()) } else { print(text) };
     say(steps::list(&changes))?;
     let next = match (own.dry_run, own.reboot) {

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use hoopy_base::size;
+use hoopy_boot::diskless;
 use hoopy_boot::status::{self as machine, duration};
 use hoopy_ship::deploy::{self, Machine, MachineImages, Ssh, Status};
 use serde::Serialize;
@@ -128,8 +129,12 @@ fn images(status: &Status, drift: Option<&std::result::Result<usize, String>>) -
         Ok(count) => format!("{count} paths that the next reboot erases"),
         Err(reason) => format!("unknown: {reason}"),
     });
+    let other = match &status.diskless {
+        Some(release) => format!("none: {} {release} runs", diskless::NAME),
+        None => "unknown: not an image of hoopy".to_owned(),
+    };
     let rows = [
-        ("image", Some(status.image.clone().unwrap_or_else(|| "unknown: not an image of hoopy".to_owned()))),
+        ("image", Some(status.image.clone().unwrap_or(other))),
         ("commit", commit),
         ("up", Some(duration(status.uptime))),
         ("health", health),
@@ -142,6 +147,9 @@ fn images(status: &Status, drift: Option<&std::result::Result<usize, String>>) -
     ];
     let rows = rows.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
     let mut text: String = rows.map(|(key, value)| format!("{key:<11}{value}\n")).collect();
+    if let Some(file) = &status.keeps_diskless {
+        text += &format!("{:<11}{file} ({})\n", "on disk", diskless::NAME);
+    }
     for kept in &status.images {
         let tries = kept.tries_left.map_or_else(String::new, |left| format!(", {left} tries left"));
         let name = kept.image.as_deref().unwrap_or("unknown");

@@ -9,6 +9,7 @@ pub fn list(steps: &Steps) -> String {
     let then = steps.then.iter().map(|step| match step {
         Step::Copy(from, to) => format!("copy      {from} to {to}\n"),
         Step::Move(from, to) => format!("rename    {from} to {to}\n"),
+        Step::Write(file, _) => format!("write     {file}\n"),
         Step::Remove(file) => format!("remove    {file}\n"),
         Step::Stage(slot, image) => format!("stage     {image} in {}/\n", slot.directory()),
         Step::NotGood(slot) => format!("remove    {}/{GOOD}\n", slot.directory()),

@@ -106,7 +106,7 @@ impl Classify for EditError {
 impl Classify for TargetError {
     fn class(&self) -> Class {
         match self {
-            Self::NoArch => System.hint("set `arch` in hoopy.toml, or name one with --arch: x86_64 or aarch64"),
+            Self::NoArch => System.hint("set `arch` in hoopy.toml, or name one with --arch: x86_64, aarch64, armv7 or armhf"),
             Self::WrongArch { .. } => System.hint(
                 "lock its packages anew with `hoopy update`; --arch builds for another architecture beside it",
             ),
@@ -225,6 +225,10 @@ impl Classify for StackError {
 impl Classify for ImageError {
     fn class(&self) -> Class {
         match self {
+            Self::NoUki(_) => System.hint(
+                "build what its boot loader reads, with `hoopy build --output kernel+initramfs`, or a root to unpack, with \
+                 --output tar",
+            ),
             Self::NoKernel | Self::TwoKernels(_) | Self::Codec { .. } => System.into(),
             Self::PackedKernel { layout: Layout::Extlinux, .. } => System.hint(
                 "set `layout = \"ab\"` in hoopy.toml: U-Boot starts EFI programs, systemd-boot among them",
@@ -318,6 +322,9 @@ impl Classify for InitError {
             Self::Exists(_) => Failed.hint("name another directory, or remove the file"),
             Self::NoTemplate(_) => Usage.into(),
             Self::OtherArch { .. } => Usage.hint("leave out --arch"),
+            Self::NoUki { .. } => {
+                Usage.hint("leave out --template: the minimal one is for all architectures")
+            }
             Self::NotAKey(_) => {
                 Usage.hint("make a key with `ssh-keygen -t ed25519`, and give the file that ends in .pub")
             }

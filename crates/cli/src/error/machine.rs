@@ -62,6 +62,10 @@ impl Classify for MachineError {
 impl Classify for VmError {
     fn class(&self) -> Class {
         match self {
+            Self::NoMachines(_) => Failed.hint(
+                "run package scripts by qemu-user, registered with binfmt_misc (Debian: apt install qemu-user-static \
+                 binfmt-support), without --scripts vm",
+            ),
             Self::NoQemu { .. }
             | Self::NoFirmware { .. }
             | Self::NoSwtpm

@@ -29,6 +29,14 @@ impl Classify for DeployError {
                 "write the machine's first disk with `hoopy flash` or `hoopy disk`, or add the image to what is there \
                  with --force",
             ),
+            Self::IsDiskless { .. } => Failed.hint(
+                "put the image beside it, and keep Alpine as what is fallen back to: --from-diskless; docs/from-diskless.md \
+                 tells what is written",
+            ),
+            Self::NotDiskless { .. } => Failed.hint("deploy without --from-diskless"),
+            Self::NotBeside { .. } => Failed.hint(
+                "write another stick with `hoopy flash`, boot from that, and keep the old medium as it is",
+            ),
             Self::OtherSystem { .. } => Failed.hint("replace that system with this one with --force"),
             Self::Unaccepted { .. } => Failed.hint(
                 "build it where the key is at hand, or sign it with `hoopy sign FILE`; nothing was written to the machine",
@@ -131,6 +139,9 @@ impl Classify for DiskError {
             }
             Self::NothingStarts(_) => System.hint("build the image again"),
             Self::NoSyslinux => Failed.hint("install it: `apt install syslinux` or `apk add syslinux mtools`"),
+            Self::NotSyslinux { .. } => Failed.hint(
+                "install the package syslinux anew, or take another program of that name out of PATH; nothing was replaced",
+            ),
             Self::Syslinux(_) => Failed.hint("it needs mtools, and room in /tmp"),
             Self::Stuck(_) => System.hint("lock the firmware again with `hoopy update`, and build the image again"),
             Self::Elsewhere { .. } => System.hint("take `kernel`, `os_prefix` and `[tryboot]` out of root/boot/config.txt"),

@@ -1,5 +1,6 @@
 //! `hoopy deploy`, `status` and `rollback`, against a far side that is a directory with the real BusyBox in it.
 
+mod alpine;
 mod card;
 mod kexec;
 mod keys;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
 mod accelerator;
+mod arm;
 mod backup;
 mod best;
 mod boot;

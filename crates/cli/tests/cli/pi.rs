@@ -13,7 +13,7 @@ use std::time::Duration;
 use hoopy_boot::pair::SlotName;
 use hoopy_boot::pi::config;
 use hoopy_boot::pi::firmware::{BOARDS, Started, start};
-use hoopy_testkit::{Home, soon};
+use hoopy_testkit::{Home, mirror_with_boards, soon};
 
 /// Generous: emulation on a busy machine.
 const LONG: Duration = Duration::from_secs(600);
@@ -215,6 +215,31 @@ fn what_init_writes_for_a_raspberry_pi_is_clean_builds_at_once_and_starts_on_eve
     assert!(card.text("a/cmdline.txt").ends_with("panic=10 console=tty1 console=serial0,115200"));
     let said = pi.home.fails(2, &["init", "other", "--for", "pi", "--arch", "x86_64"]);
     assert!(said.contains("wrong architecture: expected aarch64"), "{said}");
+}
+
+/// They need the community packages of aarch64, which CI does not fetch: `cargo xtask mirror --boards`, `cargo xtask prove`.
+#[test]
+#[ignore = "needs the community packages of aarch64"]
+fn templates_for_a_raspberry_pi_are_clean_build_and_start_on_every_board() {
+    let mirror = mirror_with_boards().expect("run `cargo xtask mirror --boards`");
+    let mirror = mirror.alpine.to_str().unwrap();
+    for template in ["nas", "homelab"] {
+        let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
+        fs::write(home.path("id.pub"), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me\n").unwrap();
+        let init = ["init", "nas", "--for", "pi", "--key", "id.pub", "--template", template];
+        assert!(home.run(&init).status.success());
+        assert_eq!(home.ok(&["check", "nas", "--mirror", mirror]), "");
+        home.ok(&["build", "nas", "--mirror", mirror, "--quiet"]);
+        let again = home.run(&["check", "nas", "--mirror", mirror]);
+        let said =
+            String::from_utf8_lossy(&again.stdout).into_owned() + &String::from_utf8_lossy(&again.stderr);
+        assert!(again.status.success() && said.is_empty(), "{template}: {said}");
+        home.ok(&["disk", "nas", "-o", "card.img", "--no-persist", "--mirror", mirror]);
+        let card = Card { file: home.path("card.img"), at: home.path("") };
+        for n in 0..3 {
+            assert_eq!(card.starts(n, false).kernel, "a/vmlinuz", "{template}");
+        }
+    }
 }
 
 #[test]

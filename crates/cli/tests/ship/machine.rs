@@ -68,11 +68,20 @@ impl Machine {
 
     /// The same on other hardware.
     pub fn on(hardware: Hardware, arch: Arch, layout: &'static str, prepare: impl Fn(&Self)) -> Self {
+        let enroll: &[&str] = if hardware.tpm { &["--enroll"] } else { &[] };
+        let machine = Self::without_disk(hardware, arch, layout);
+        prepare(&machine);
+        machine.build();
+        succeeds(machine.command("disk", &[&["-o", "disk.img"], enroll].concat()), "");
+        machine
+    }
+
+    /// A machine whose disk is still to be written, by whoever asks for it: `disk.img` in its home.
+    pub fn without_disk(hardware: Hardware, arch: Arch, layout: &'static str) -> Self {
         let since = Instant::now();
         let home = Home::new(env!("CARGO_BIN_EXE_hoopy"));
         home.example("hello");
         let disk = home.path("disk.img");
-        let enroll: &[&str] = if hardware.tpm { &["--enroll"] } else { &[] };
         let machine = Self { home, layout, arch, disk, hardware, plug: None, since };
         machine.set("hoopy.toml", &toml(layout, ""), 0o644);
         machine.set("root/etc/conf.d/hoopy-health", "HEALTH_SETTLE=1\n", 0o644);
@@ -81,9 +90,6 @@ impl Machine {
         machine.set("setup.sh", &setup.replace("sysinit devfs", "sysinit sysfs devfs"), 0o755);
         machine.set("root/etc/network/interfaces", INTERFACES, 0o644);
         machine.keys();
-        prepare(&machine);
-        machine.build();
-        succeeds(machine.command("disk", &[&["-o", "disk.img"], enroll].concat()), "");
         machine
     }
 
@@ -226,6 +232,14 @@ impl Machine {
         let verb =
             if matches!(verb, "build" | "disk") { vec![verb, "hello"] } else { vec!["-C", "hello", verb] };
         let mut command = self.home.command(&[&verb[..], &["--arch", self.arch.as_str()], args].concat());
+        let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", self.home.path("bin").display());
+        command.env("PATH", path);
+        command
+    }
+
+    /// A command that is about no system, with the machine's ssh.
+    pub fn home_command(&self, args: &[&str]) -> Command {
+        let mut command = self.home.command(args);
         let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", self.home.path("bin").display());
         command.env("PATH", path);
         command

@@ -7,6 +7,7 @@
 //! esp      its EFI system partition, as one sees it who pulls the stick out and looks
 //! good     what goes well         refused  what is refused, with nothing changed
 //! falls    what is fallen back from    cut  what is cut short, at some instants
+//! alpine   a machine that runs diskless Alpine Linux, and returns to it
 //! bios     a PC with a BIOS and syslinux, layout "extlinux"
 //! kexec    starts without the firmware     writes  the same at every sector that is written
 //! record   what a machine wrote to its disk
@@ -20,6 +21,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
+mod alpine;
 mod bios;
 mod chain;
 mod choice;

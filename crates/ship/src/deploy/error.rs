@@ -71,6 +71,30 @@ pub enum DeployError {
         /// The machine.
         host: String,
     },
+    /// It runs diskless Alpine Linux, and nothing was said of that.
+    #[error("{host} runs diskless Alpine Linux from {medium}")]
+    IsDiskless {
+        /// The machine.
+        host: String,
+        /// Where its medium is.
+        medium: String,
+    },
+    /// It does not, and something was said of it.
+    #[error(
+        "{host} does not run diskless Alpine Linux: it needs a root filesystem in memory and /etc/alpine-release"
+    )]
+    NotDiskless {
+        /// The machine.
+        host: String,
+    },
+    /// The image cannot be put beside it.
+    #[error("no image can be put beside the diskless Alpine Linux of {host}: {reason}; nothing was changed")]
+    NotBeside {
+        /// The machine.
+        host: String,
+        /// Why.
+        reason: String,
+    },
     /// It runs another system.
     #[error("{host} runs another system: expected {wanted}, found {found}")]
     OtherSystem {
@@ -333,6 +357,7 @@ impl DeployError {
             "noesp" | "esp" => Self::NoEsp { host, words },
             "firmware" => Self::NoVariables { host },
             "enroll" => Self::NotEnrolled { host, words },
+            "medium" => Self::NotBeside { reason: no_medium(&words), host },
             "which" => Self::WhichEsp { host, places: words },
             "mount" => Self::Mount { host, words },
             "readonly" => Self::ReadOnly { host, words },
@@ -354,6 +379,11 @@ impl DeployError {
         let (wanted, free) = (size::show(wanted), size::show(free));
         Self::Full { host: host.to_owned(), wanted, free, words: String::new() }
     }
+}
+
+fn no_medium(found: &str) -> String {
+    let expected = "expected a FAT filesystem with the directories apks and boot, found";
+    if found.is_empty() { format!("{expected} no such medium") } else { format!("{expected} that {found}") }
 }
 
 fn detail(words: &str) -> String {

@@ -5,6 +5,7 @@ use hoopy_base::terminal::harmless_line;
 use hoopy_boot::pair::{Loader, Pair, SlotName, SlotState};
 use serde::Serialize;
 
+use super::diskless::Diskless;
 use super::error::DeployError;
 use super::remote;
 use super::ssh::Ssh;
@@ -48,6 +49,10 @@ pub struct Machine {
     pub failed: String,
     /// The lists that its firmware checks programs with, where Secure Boot is on.
     pub enforces: Option<Lists>,
+    /// Diskless Alpine Linux, where it runs that.
+    pub diskless: Option<Diskless>,
+    /// Whether diskless Alpine Linux can be started from its partition.
+    pub keeps_diskless: bool,
 }
 
 /// Signature lists that a machine's firmware checks programs with, as it sent them: in hexadecimal.
@@ -130,6 +135,8 @@ impl Machine {
         let owned = || harmless_line(rest);
         match (word, rest.split_once('=')) {
             ("checks", _) => self.has_checks = true,
+            ("diskless", _) => self.diskless.get_or_insert_default().take(rest),
+            ("alpine", _) => self.keeps_diskless = true,
             ("enforces", _) => self.enforces = Some(Lists::default()),
             ("db", _) => self.enforces.get_or_insert_default().db = rest.to_owned(),
             ("dbx", _) => self.enforces.get_or_insert_default().dbx = rest.to_owned(),

@@ -14,6 +14,7 @@
 mod again;
 mod booted;
 mod delta;
+mod diskless;
 pub mod error;
 pub mod firmware;
 mod images;
@@ -42,10 +43,11 @@ use serde::Serialize;
 pub use booted::error::BootedError;
 pub use booted::{LocalPieces, MachineImages, booted};
 pub use delta::Stretch;
+pub use diskless::{Diskless, DisklessInstall};
 pub use error::DeployError;
 pub use images::{NewImage, RemoteImage};
 pub use machine::{Health, Machine, RemoteFile};
-pub use place::{NewSlot, Partition, SlotFile, Step, Steps};
+pub use place::{NewSlot, Partition, PreviousSystem, SlotFile, Step, Steps};
 use ssh::Feed;
 pub use ssh::{Call, Limits, Ssh, SshConfig, SshError};
 pub use status::{Failure, Status, status};
@@ -75,6 +77,8 @@ pub struct Request<'a> {
     pub esp: Option<&'a str>,
     /// Whether a machine that runs another system, or none of hoopy's, is all right.
     pub force: bool,
+    /// For a machine that runs diskless Alpine Linux: what its medium gets beside the image.
+    pub beside: Option<&'a DisklessInstall>,
 }
 
 /// What a deploy would do.
@@ -86,6 +90,8 @@ pub struct DeployPlan {
     pub file: String,
     /// What is done on its partition; none where the very image is in its place already.
     pub steps: Option<Steps>,
+    /// What puts our boot loader beside that of diskless Alpine Linux, afterwards.
+    pub install: Option<Steps>,
     /// The new image, by where it comes from.
     pub stretches: Vec<Stretch>,
     /// What is sent of it.
@@ -126,8 +132,12 @@ pub fn plan(ssh: &Ssh, request: &Request<'_>) -> Result<DeployPlan, DeployError>
 
 fn plan_now(ssh: &Ssh, request: &Request<'_>) -> Result<DeployPlan, DeployError> {
     let new = request.image;
-    let machine = Machine::ask(ssh, request.esp)?;
+    let mut machine = Machine::ask(ssh, request.esp)?;
     check(&machine, request)?;
+    let install = diskless::steps(&machine, request);
+    if install.is_some() {
+        machine.free = machine.free.saturating_sub(diskless::size(&machine, request));
+    }
     signature::check(&machine, new)?;
     let images = images::look(ssh, &machine)?;
     let partition = Partition { machine: &machine, arch: new.arch, images: &images };
@@ -146,7 +156,8 @@ fn plan_now(ssh: &Ssh, request: &Request<'_>) -> Result<DeployPlan, DeployError>
     };
     if in_place {
         let file = namesake.map(|file| file.path.clone()).unwrap_or_default();
-        let done = DeployPlan { machine, file, steps: None, stretches: Vec::new(), news: Vec::new() };
+        let done =
+            DeployPlan { machine, file, steps: None, install, stretches: Vec::new(), news: Vec::new() };
         return Ok(done);
     }
     let steps = place::place(&partition, request.layout, new, same)?;
@@ -154,7 +165,7 @@ fn plan_now(ssh: &Ssh, request: &Request<'_>) -> Result<DeployPlan, DeployError>
     let there: Vec<&RemoteImage> = images.iter().filter(stays).collect();
     let stretches = if steps.part.is_some() { delta::between(new, &there) } else { Vec::new() };
     let news = news(new, &there, &stretches);
-    Ok(DeployPlan { file: steps.becomes.clone(), steps: Some(steps), stretches, news, machine })
+    Ok(DeployPlan { file: steps.becomes.clone(), steps: Some(steps), install, stretches, news, machine })
 }
 
 fn check(machine: &Machine, request: &Request<'_>) -> Result<(), DeployError> {
@@ -162,6 +173,12 @@ fn check(machine: &Machine, request: &Request<'_>) -> Result<(), DeployError> {
     if machine.known_arch() != Some(new.arch) {
         let (found, wanted) = (machine.arch.clone(), new.arch.as_str().to_owned());
         return Err(DeployError::OtherArch { host: host(), found, wanted });
+    }
+    if let Some(diskless) = &machine.diskless {
+        return diskless::check(machine, diskless, request);
+    }
+    if request.beside.is_some() && !machine.keeps_diskless {
+        return Err(DeployError::NotDiskless { host: host() });
     }
     let Some(runs) = machine.image.as_deref().filter(|_| !request.force) else {
         return if request.force { Ok(()) } else { Err(DeployError::NotHoopy { host: host() }) };
@@ -227,42 +244,59 @@ fn ship_now(
     observer: &dyn Observer,
 ) -> Result<Deployed, DeployError> {
     let new = request.image;
-    let Some(steps) = &planned.steps else {
-        return Ok(Deployed {
-            image: new.name.clone(),
-            file: planned.file.clone(),
-            size: new.size,
-            sent: ssh.sent(),
-            unchanged: true,
-        });
-    };
-    match assemble(ssh, &planned.machine, steps, Starts::New(new, &planned.stretches), observer) {
-        Err(DeployError::Digest { .. }) if delta::sent(&planned.stretches) < new.size => {
-            let note = "an image on the machine differs from its list of contents: sending everything";
-            observer.event(Event::Warning(note));
-            let again = Steps { first: Vec::new(), ..steps.clone() };
-            assemble(ssh, &planned.machine, &again, Starts::New(new, &delta::whole(new)), observer)?;
-        }
-        other => other?,
+    if let Some(steps) = &planned.steps {
+        ship_image(ssh, new, planned, steps, observer)?;
+    }
+    if let (Some(steps), Some(install)) = (&planned.install, request.beside) {
+        diskless::install(ssh, &planned.machine, steps, &install.loader, observer)?;
     }
     Ok(Deployed {
         image: new.name.clone(),
         file: planned.file.clone(),
         size: new.size,
         sent: ssh.sent(),
-        unchanged: false,
+        unchanged: planned.steps.is_none() && planned.install.is_none(),
     })
 }
 
-/// Returns to the previous image; gives its name. What is started now stays beside it.
+fn ship_image(
+    ssh: &Ssh,
+    new: &NewImage,
+    planned: &DeployPlan,
+    steps: &Steps,
+    observer: &dyn Observer,
+) -> Result<(), DeployError> {
+    match assemble(ssh, &planned.machine, steps, Starts::New(new, &planned.stretches), observer) {
+        Err(DeployError::Digest { .. }) if delta::sent(&planned.stretches) < new.size => {
+            let note = "an image on the machine differs from its list of contents: sending everything";
+            observer.event(Event::Warning(note));
+            let again = Steps { first: Vec::new(), ..steps.clone() };
+            assemble(ssh, &planned.machine, &again, Starts::New(new, &delta::whole(new)), observer)
+        }
+        other => other,
+    }
+}
+
+/// Returns to the previous image, or to the diskless Alpine Linux that was there before any; gives its name. What is
+/// started now stays beside it.
 ///
 /// # Errors
 /// [`DeployError`].
-pub fn rollback(ssh: &Ssh, esp: Option<&str>, dry_run: bool) -> Result<(Steps, String), DeployError> {
-    while_names_change(|| rollback_now(ssh, esp, dry_run))
+pub fn rollback(
+    ssh: &Ssh,
+    esp: Option<&str>,
+    to: PreviousSystem,
+    dry_run: bool,
+) -> Result<(Steps, String), DeployError> {
+    while_names_change(|| rollback_now(ssh, esp, to, dry_run))
 }
 
-fn rollback_now(ssh: &Ssh, esp: Option<&str>, dry_run: bool) -> Result<(Steps, String), DeployError> {
+fn rollback_now(
+    ssh: &Ssh,
+    esp: Option<&str>,
+    to: PreviousSystem,
+    dry_run: bool,
+) -> Result<(Steps, String), DeployError> {
     let machine = Machine::ask(ssh, esp)?;
     let arch = machine.known_arch().ok_or_else(|| DeployError::OtherArch {
         host: machine.host.clone(),
@@ -270,7 +304,7 @@ fn rollback_now(ssh: &Ssh, esp: Option<&str>, dry_run: bool) -> Result<(Steps, S
         wanted: "x86_64 or aarch64".to_owned(),
     })?;
     let images = images::look(ssh, &machine)?;
-    let (steps, name) = place::back(&Partition { machine: &machine, arch, images: &images })?;
+    let (steps, name) = place::back(&Partition { machine: &machine, arch, images: &images }, to)?;
     if !dry_run {
         assemble(ssh, &machine, &steps, Starts::Previous(&name), &hoopy_base::report::Silent)?;
     }

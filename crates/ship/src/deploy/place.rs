@@ -16,6 +16,7 @@
 pub(super) mod pair;
 
 use hoopy_base::arch::Arch;
+use hoopy_boot::diskless::{self, ENTRY, KEPT_LOADER};
 use hoopy_boot::layout::{LINUX_DIR, Layout, Slot, previous, started};
 use hoopy_boot::pair::{GOOD, Loader, SlotName};
 use hoopy_boot::slots::{self, NoPrevious};
@@ -41,6 +42,8 @@ pub enum Step {
     Copy(String, String),
     /// A rename, over what has the name.
     Move(String, String),
+    /// A file with this text.
+    Write(String, String),
     /// A file goes.
     Remove(String),
     /// The image of this name, whole in this slot of a pair, may be tried.
@@ -72,6 +75,10 @@ impl Steps {
         let line = |step: &Step| match step {
             Step::Copy(from, to) => format!("copy\t{from}\t{to}"),
             Step::Move(from, to) => format!("move\t{from}\t{to}"),
+            // As printf(1) takes it back; the text is ours.
+            Step::Write(file, text) => {
+                format!("write\t{file}\t{}", text.replace('\\', "\\\\").replace('\n', "\\n"))
+            }
             Step::Remove(file) => format!("remove\t{file}\t"),
             Step::Stage(slot, image) => format!("stage\t{}\t{image}", slot.directory()),
             Step::NotGood(slot) => format!("remove\t{}/{GOOD}\t", slot.directory()),
@@ -271,16 +278,28 @@ fn ab(partition: &Partition<'_>, new: &NewImage, same: bool) -> Result<Steps, De
     Ok(steps)
 }
 
+/// What a rollback returns to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PreviousSystem {
+    /// The image before; where there is none, the diskless Alpine Linux that was there before.
+    Image,
+    /// That, whatever images there are.
+    Diskless,
+}
+
 /// How the machine returns to the previous image, and the name of that.
 ///
 /// # Errors
 /// [`DeployError::NothingBefore`], [`DeployError::Full`].
-pub fn back(partition: &Partition<'_>) -> Result<(Steps, String), DeployError> {
+pub fn back(partition: &Partition<'_>, to: PreviousSystem) -> Result<(Steps, String), DeployError> {
+    if to == PreviousSystem::Diskless && !partition.machine.keeps_diskless {
+        return Err(nothing(partition, &format!("there is no {KEPT_LOADER} with its entry {ENTRY}")));
+    }
     if let Some(pair) = &partition.machine.pair {
         return pair::back(partition, pair);
     }
     match partition.layout() {
-        Some(Layout::Ab) => back_ab(partition),
+        Some(Layout::Ab) => back_ab(partition, to),
         _ => back_single(partition),
     }
 }
@@ -313,19 +332,28 @@ fn back_single(partition: &Partition<'_>) -> Result<(Steps, String), DeployError
 }
 
 /// What would be started next is given up.
-fn back_ab(partition: &Partition<'_>) -> Result<(Steps, String), DeployError> {
+fn back_ab(partition: &Partition<'_>, to: PreviousSystem) -> Result<(Steps, String), DeployError> {
     let slots = partition.slots();
-    let (bad, target) =
-        slots::rollback(&slots, partition.machine.image.as_deref()).map_err(|none| match none {
-            NoPrevious::AllBad => nothing(partition, "every image is given up"),
-            NoPrevious::OnlyOne => nothing(partition, "there is no good image but the one that is started"),
-        })?;
-    let mut steps = Steps { becomes: target.file.path.clone(), ..Steps::default() };
+    let runs = partition.machine.image.as_deref();
+    let (bad, becomes, name) = match slots::rollback(&slots, runs) {
+        Ok((bad, target)) if to == PreviousSystem::Image => {
+            (bad, target.file.path.clone(), target.slot.image.clone())
+        }
+        Err(NoPrevious::AllBad) => return Err(nothing(partition, "every image is given up")),
+        Ok(_) | Err(NoPrevious::OnlyOne) if partition.machine.keeps_diskless => {
+            let all = slots.iter().filter(|entry| !entry.slot.is_bad()).collect();
+            (all, KEPT_LOADER.to_owned(), diskless::NAME.to_owned())
+        }
+        Ok(_) | Err(NoPrevious::OnlyOne) => {
+            return Err(nothing(partition, "there is no good image but the one that is started"));
+        }
+    };
+    let mut steps = Steps { becomes, ..Steps::default() };
     for entry in bad {
         let given_up = format!("{LINUX_DIR}/{}", entry.slot.given_up());
         steps.then.push(Step::Move(entry.file.path.clone(), given_up));
     }
-    Ok((steps, target.slot.image.clone()))
+    Ok((steps, name))
 }
 
 #[cfg(test)]

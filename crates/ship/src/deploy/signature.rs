@@ -2,6 +2,7 @@
 //! not fall back by itself.
 
 use std::fs::File;
+use std::io::{Read, Seek};
 
 use data_encoding::HEXLOWER;
 use hoopy_trust::authenticode::Scan;
@@ -16,6 +17,19 @@ use super::machine::Machine;
 /// # Errors
 /// [`DeployError::Unaccepted`], [`DeployError::Lists`], [`DeployError::Image`].
 pub fn check(machine: &Machine, image: &NewImage) -> Result<(), DeployError> {
+    if machine.enforces.is_none() {
+        return Ok(());
+    }
+    let mut file =
+        File::open(&image.path).map_err(|source| DeployError::Image { path: image.path.clone(), source })?;
+    accepts(machine, &image.name, &mut file)
+}
+
+/// The same of any program, which messages call by this name.
+///
+/// # Errors
+/// [`DeployError::Unaccepted`], [`DeployError::Lists`].
+pub fn accepts(machine: &Machine, name: &str, program: &mut (impl Read + Seek)) -> Result<(), DeployError> {
     let Some(lists) = &machine.enforces else { return Ok(()) };
     let host = || machine.host.clone();
     let unreadable =
@@ -31,9 +45,7 @@ pub fn check(machine: &Machine, image: &NewImage) -> Result<(), DeployError> {
         Variable::Pk | Variable::Kek => Vec::new(),
     });
     let firmware = firmware.map_err(|(variable, e)| unreadable(variable, e.to_string()))?;
-    let refused = |why: String| DeployError::Unaccepted { host: host(), image: image.name.clone(), why };
-    let mut file =
-        File::open(&image.path).map_err(|source| DeployError::Image { path: image.path.clone(), source })?;
-    let scan = Scan::of(&mut file).map_err(|e| refused(e.to_string()))?;
+    let refused = |why: String| DeployError::Unaccepted { host: host(), image: name.to_owned(), why };
+    let scan = Scan::of(program).map_err(|e| refused(e.to_string()))?;
     firmware.accepts(&scan).map(drop).map_err(|why| refused(why.to_string()))
 }

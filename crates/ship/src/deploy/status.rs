@@ -1,5 +1,6 @@
 //! What a machine runs, and what it would start next.
 
+use hoopy_boot::diskless::KEPT_LOADER;
 use hoopy_boot::layout::{Layout, previous, started};
 use hoopy_boot::pair::Pair;
 use serde::Serialize;
@@ -39,6 +40,10 @@ pub struct Status {
     pub health: Option<Health>,
     /// What it keeps of the last image that failed or panicked.
     pub failure: Option<Failure>,
+    /// The release of diskless Alpine Linux, where the machine runs that.
+    pub diskless: Option<String>,
+    /// What starts diskless Alpine Linux, where that was there before hoopy.
+    pub keeps_diskless: Option<String>,
     /// All images, in the order in which they are started.
     pub images: Vec<Kept>,
 }
@@ -109,6 +114,8 @@ pub fn status(seen: MachineImages) -> Status {
         slot: running.map(|k| k.file.clone()),
         tries_left: running.and_then(|k| k.tries_left),
         staged: next.filter(|next| next.image != machine.image).and_then(|next| next.image.clone()),
+        diskless: machine.diskless.map(|alpine| alpine.release),
+        keeps_diskless: machine.keeps_diskless.then(|| KEPT_LOADER.to_owned()),
         host: machine.host,
         image: machine.image,
         commit: machine.commit,

@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use hoopy_boot::diskless;
 use serde::Serialize;
 
 use super::error::DeployError;
@@ -118,7 +119,8 @@ fn judge(before: &Machine, machine: Machine, wanted: &str) -> Result<Verdict, De
     if machine.boot == before.boot {
         return Ok(Verdict::Later("it has not gone down yet".to_owned()));
     }
-    let running = machine.image.clone().unwrap_or_else(|| "no image of hoopy's".to_owned());
+    let other = if machine.diskless.is_some() { diskless::NAME } else { "no image of hoopy's" };
+    let running = machine.image.clone().unwrap_or_else(|| other.to_owned());
     let log = machine.failure_of(wanted).unwrap_or_default().to_owned();
     if running != wanted {
         let (host, wanted) = (machine.host, wanted.to_owned());

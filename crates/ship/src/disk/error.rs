@@ -59,6 +59,14 @@ pub enum DiskError {
         "a disk for a BIOS needs the program syslinux, which is not installed: it is in the package syslinux"
     )]
     NoSyslinux,
+    /// It ended well, and installed nothing.
+    #[error("{} did not install syslinux: {reason}", .program.display())]
+    NotSyslinux {
+        /// The program.
+        program: PathBuf,
+        /// What was found instead.
+        reason: String,
+    },
     /// It failed.
     #[error("syslinux could not be installed on the disk: {0}")]
     Syslinux(String),
@@ -122,8 +130,10 @@ pub enum DiskError {
     /// A name that systemd-boot would not list.
     #[error("{}: systemd-boot lists images called NAME-VERSION.efi", .0.display())]
     Name(PathBuf),
-    /// The EFI system partition's label or UUID in `fstab`.
-    #[error("root/etc/fstab:{line}: {spec} can't be on the EFI system partition: {reason}")]
+    /// The label or UUID of the EFI system partition in `fstab`, or of what a layout has in its place.
+    #[error(
+        "root/etc/fstab:{line}: {spec} cannot name the FAT partition that the machine boots from: {reason}"
+    )]
     EspSpec {
         /// Line of the `fstab`.
         line: usize,

@@ -88,6 +88,11 @@ const ENROLL: &str = "secure-boot-enroll force\n";
 /// Where systemd-boot looks for lists of keys.
 const KEYS: &str = "loader/keys/auto";
 
+/// The configuration of systemd-boot, which shows its menu for so many seconds.
+pub(crate) fn loader_conf(menu: u16) -> String {
+    format!("{LOADER_CONF}{TIMEOUT} {menu}\n")
+}
+
 /// What a disk is made of.
 #[derive(Debug)]
 pub struct DiskConfig {
@@ -335,7 +340,7 @@ fn write_esp(
     let started = layout::started(config.arch);
     let mut items = Vec::new();
     let enroll = if config.enroll { ENROLL } else { "" };
-    let conf = format!("{LOADER_CONF}{TIMEOUT} {}\n{enroll}", config.menu);
+    let conf = loader_conf(config.menu) + enroll;
     let (mut loader, mut conf) = (config.loader.as_deref().unwrap_or_default(), conf.as_bytes());
     let mut keys: Vec<(String, &[u8])> =
         config.keys.iter().map(|(name, list)| (format!("{KEYS}/{name}.auth"), list.as_slice())).collect();

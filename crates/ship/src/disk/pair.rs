@@ -141,7 +141,7 @@ fn for_extlinux(arch: Arch, cmdline: &[u8], board: &[(String, Vec<u8>)]) -> Vec<
 pub(super) const fn program(arch: Arch) -> Program {
     match arch {
         Arch::X86_64 => Program::Syslinux,
-        Arch::Aarch64 => Program::UBoot,
+        Arch::Aarch64 | Arch::Armv7 | Arch::Armhf => Program::UBoot,
     }
 }
 

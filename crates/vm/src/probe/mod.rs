@@ -82,7 +82,7 @@ fn start(arch: Arch, qemu: &Path, temp: &Path, accelerator: Accelerator) -> Resu
 fn guest(arch: Arch) -> Vec<u8> {
     let parts = match arch {
         Arch::X86_64 => X86_64,
-        Arch::Aarch64 => AARCH64,
+        Arch::Aarch64 | Arch::Armv7 | Arch::Armhf => AARCH64,
     };
     let mut flash = vec![0; FLASH_SIZE];
     for (at, code) in parts {

@@ -19,8 +19,6 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use data_encoding::HEXLOWER;
-use hoopy_apk::index::{self, Index};
-use hoopy_apk::signature::{KeyRing, SigningKey};
 use sha2::{Digest as _, Sha256};
 
 use super::debian::Deb;
@@ -67,7 +65,7 @@ pub fn make(plain: &Path) -> anyhow::Result<PathBuf> {
     let _ = fs::remove_dir_all(&work);
     fs::create_dir(&work).with_context(|| format!("make {}", work.display()))?;
     chores::command(Command::new("cp").args(["-al"]).arg(plain.join(".")).arg(&work))?;
-    add(&work, &|dir, key, have| packages::all(&debian, &linux, &modules, dir, key, have))?;
+    super::extend(&work, ARCH, &|dir, key, have| packages::all(&debian, &linux, &modules, dir, key, have))?;
     fs::write(work.join("stamp-zfs"), stamp(plain)?)?;
     let _ = fs::remove_dir_all(&mirror);
     fs::rename(&work, &mirror)?;
@@ -81,30 +79,6 @@ fn stamp(plain: &Path) -> anyhow::Result<String> {
     digest.update(fs::read(plain.join("keys").join(KEY))?);
     packages::SERVICES.iter().for_each(|(name, text)| digest.update(format!("{name}\n{text}")));
     Ok(format!("{STAMP} {}", HEXLOWER.encode(&digest.finalize())))
-}
-
-/// Makes packages in `community` and writes its index anew.
-type Make<'a> =
-    dyn Fn(&Path, &SigningKey, &[hoopy_apk::Record]) -> anyhow::Result<Vec<hoopy_apk::Record>> + 'a;
-
-fn add(mirror: &Path, make: &Make<'_>) -> anyhow::Result<()> {
-    let key = SigningKey::from_pem(KEY, &fs::read_to_string(mirror.join("private/hoopy-stand-in.rsa"))?)?;
-    let mut ring = KeyRing::default();
-    ring.add(KEY, &fs::read(mirror.join("keys").join(KEY))?)?;
-    let read = |part: &str| -> anyhow::Result<(PathBuf, Index)> {
-        let file = mirror.join("alpine").join(BRANCH).join(part).join(ARCH).join("APKINDEX.tar.gz");
-        let index = index::read(&fs::read(&file)?, &ring)?;
-        Ok((file, index))
-    };
-    let (file, mut community) = read("community")?;
-    let have = [read("main")?.1.records, community.records.clone()].concat();
-    let dir = file.parent().context("an index without a directory")?;
-    community.records.extend(make(dir, &key, &have)?);
-    community.records.sort_by(|a, b| a.name.cmp(&b.name));
-    // Not written in place: the plain mirror has the same file.
-    fs::remove_file(&file)?;
-    fs::write(&file, index::write(&community, &key)?)?;
-    Ok(())
 }
 
 /// The kernel that the modules are for.

@@ -83,8 +83,9 @@ find_slot() {
 	[ -z "$LEFT" ] || COUNTED=yes
 }
 
-# Whether the partition has an image other than this that was not given up.
+# Whether the partition has an image other than this that was not given up, or what was there before hoopy.
 another() {
+	! keeps_diskless || return 0
 	for file in "$AT/$LINUX_DIR"/*.efi; do
 		[ -f "$file" ] && [ "${file##*/}" != "$SLOT" ] || continue
 		slot_is_bad "$file" || return 0

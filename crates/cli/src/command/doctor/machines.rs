@@ -9,7 +9,7 @@ use super::install::Distribution;
 /// QEMU and firmware of each architecture, KVM, and the TPM.
 pub fn checks(places: &Places, here: &Distribution) -> Vec<Check> {
     let mut checks = Vec::new();
-    for arch in Arch::ALL {
+    for arch in Arch::WITH_UKI {
         checks.push(qemu(arch, places, here));
         checks.push(firmware(arch, places, here));
     }

@@ -58,6 +58,9 @@ fn build(report: &Diagnosis) -> String {
 
 fn machines(report: &Diagnosis) -> String {
     let arch = report.arch;
+    if !arch.has_uki() {
+        return format!("`hoopy run` and `hoopy test` start no machines of {arch}");
+    }
     if !report.can_run {
         return format!(
             "`hoopy run` and `hoopy test` cannot work for {arch}: QEMU or its firmware is missing"

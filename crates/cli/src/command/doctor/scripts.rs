@@ -91,13 +91,14 @@ fn foreign_program(arch: Arch, programs: &Programs, here: &Distribution) -> Chec
     if binfmt::registered(arch.as_str()) {
         return Check::ok(subject, format!("programs of {arch} run here"));
     }
-    let emulator = format!("qemu-{arch}-static");
+    let emulator = format!("qemu-{}-static", arch.qemu_user());
     if programs.find(&emulator).is_none() {
-        let why = format!("{emulator} is not registered: scripts of {arch} run in a virtual machine");
+        let follows = if arch.has_uki() { "run in a virtual machine" } else { "cannot run" };
+        let why = format!("{emulator} is not registered: scripts of {arch} {follows}");
         return Check::missing(subject, why, here.install(install::FOREIGN_PROGRAMS));
     }
     let command = match programs.find("update-binfmts") {
-        Some(_) => format!("update-binfmts --enable qemu-{arch}"),
+        Some(_) => format!("update-binfmts --enable qemu-{}", arch.qemu_user()),
         None => "systemctl restart systemd-binfmt".to_owned(),
     };
     let why = format!("{emulator} is installed, and not registered with flag F");

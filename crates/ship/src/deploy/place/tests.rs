@@ -180,7 +180,7 @@ fn going_back_gives_up_what_is_started() {
             images.push(image(&format!("EFI/Linux/{slot}"), name));
         }
         let m = machine(runs, 0);
-        back(&Partition { machine: &m, arch: Arch::X86_64, images: &images })
+        back(&Partition { machine: &m, arch: Arch::X86_64, images: &images }, PreviousSystem::Image)
             .map(|(s, name)| (texts(&s), name))
     };
     let (steps, name) = back_from("nas-3", 3).unwrap();
@@ -196,7 +196,8 @@ fn going_back_gives_up_what_is_started() {
 fn going_back_copies_both_images_so_that_each_name_always_has_one() {
     let images = [image(EFI, "nas-2"), image(OLD, "nas-1")];
     let m = machine("nas-2", 200 * MB);
-    let (steps, name) = back(&Partition { machine: &m, arch: Arch::X86_64, images: &images }).unwrap();
+    let (steps, name) =
+        back(&Partition { machine: &m, arch: Arch::X86_64, images: &images }, PreviousSystem::Image).unwrap();
     assert_eq!(name, "nas-1");
     assert_eq!(
         texts(&steps),
@@ -207,4 +208,26 @@ fn going_back_copies_both_images_so_that_each_name_always_has_one() {
             "move EFI/BOOT/hoopy-old.part EFI/BOOT/BOOTX64.OLD",
         ]
     );
+}
+
+#[test]
+fn alpine_that_was_there_before_is_returned_to_where_there_is_no_image() {
+    let images =
+        [image(EFI, ""), image("EFI/Linux/nas-1.efi", "nas-1"), image("EFI/Linux/nas-2+3.efi", "nas-2")];
+    let back = |m: &Machine, to| back(&Partition { machine: m, arch: Arch::X86_64, images: &images }, to);
+    let mut m = machine("nas-1", 0);
+    assert!(back(&m, PreviousSystem::Diskless).unwrap_err().to_string().contains("ALPINE.EFI"));
+    m.keeps_diskless = true;
+    let (steps, name) = back(&m, PreviousSystem::Image).unwrap();
+    assert_eq!((name.as_str(), steps.then.len()), ("nas-1", 1));
+    let given_up = [
+        "move EFI/Linux/nas-2+3.efi EFI/Linux/nas-2+0-3.efi",
+        "move EFI/Linux/nas-1.efi EFI/Linux/nas-1+0-3.efi",
+    ];
+    let (steps, name) = back(&m, PreviousSystem::Diskless).unwrap();
+    assert_eq!((name.as_str(), texts(&steps)), (diskless::NAME, given_up.map(str::to_owned).to_vec()));
+    // It is what runs.
+    m.image = None;
+    let (steps, name) = back(&m, PreviousSystem::Image).unwrap();
+    assert_eq!((name.as_str(), texts(&steps)), (diskless::NAME, given_up.map(str::to_owned).to_vec()));
 }

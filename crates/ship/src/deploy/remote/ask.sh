@@ -43,19 +43,74 @@ images() {
 	[ -n "$found" ]
 }
 
+# Whether this is diskless Alpine Linux: its root filesystem is in memory. What hoopy starts has a release file.
+is_diskless() {
+	[ ! -e /etc/hoopy-release ] && [ -s /etc/alpine-release ] || return 1
+	case $(stat -f -c %T /) in tmpfs | ramfs) ;; *) return 1 ;; esac
+}
+
+# Whether its packages lie at $AT, and what its loader starts.
+is_medium() { [ -d "$AT/apks" ] && [ -d "$AT/boot" ]; }
+
+# Whether the partition at $AT is the machine's. Beside diskless Alpine Linux, those of other systems are not.
+belongs() {
+	ours=
+	if [ -n "$DISKLESS" ]; then is_medium; else images; fi
+}
+
+# Where a medium is that is not FAT, and what it is instead.
+other_medium() {
+	awk '$1 ~ "^/dev/" { print $2, $3 }' /proc/mounts | while read -r point type; do
+		[ ! -d "$(printf '%b' "$point")/apks" ] || echo "$point is $type"
+	done | head -n 1
+}
+
+# Says what there is to know of diskless Alpine Linux and of its medium at $AT, a line each.
+tell_diskless() {
+	echo "diskless release $(head -n 1 /etc/alpine-release)"
+	! is_medium || echo "diskless filesystem $(stat -f -c %T "$AT")"
+	for file in "$AT"/boot/vmlinuz-*; do
+		[ ! -f "$file" ] || echo "diskless kernel ${file##*/}"
+	done
+	for file in "$AT"/*.apkovl.tar.gz*; do
+		[ ! -f "$file" ] || echo "diskless overlay ${file##*/}"
+	done
+	if [ -d /sys/firmware/efi ]; then
+		echo "diskless firmware $(cat /sys/firmware/efi/fw_platform_size 2>/dev/null || echo 64)"
+	else
+		echo "diskless firmware bios"
+	fi
+	for file in "$AT/$BOOT_DIR"/*; do
+		case ${file##*/} in [Bb][Oo][Oo][Tt]*.[Ee][Ff][Ii]) ;; *) continue ;; esac
+		! dd if="$file" bs=4096 count=256 2>/dev/null | grep -q "LoaderInfo: systemd-boot" ||
+			echo "diskless systemd-boot ${file##*/}"
+	done
+	# The file that the firmware started by a variable of its own: UTF-16, behind the names of devices.
+	current=$(tail -c +5 $VARIABLES/BootCurrent-$GLOBAL 2>/dev/null | od -An -v -tx1 | tr -d ' \n' | tr a-f A-F)
+	started=$VARIABLES/Boot${current#??}${current%??}-$GLOBAL
+	[ ! -r "$started" ] || file=$(tr -d '\000' <"$started" | grep -aio '[\\]efi[\\][-_.a-z0-9\\]*[.]efi' | head -n 1)
+	[ ! -r "$started" ] || [ -z "$file" ] || echo "diskless started $file"
+	if [ -s "$AT/$LOADER_CONF" ] && ! grep -q "^# Written by hoopy" "$AT/$LOADER_CONF"; then
+		echo "diskless configured $LOADER_CONF"
+	fi
+}
+
 # The device $1, or where it is mounted. What hoopy mounts itself, below $RUN, is unmounted in a moment.
 place() {
 	mounted=$(mount_points "$1" | grep -v "^$RUN/" | head -n 1)
 	echo "${mounted:-$1}"
 }
 
+LOADER_CONF=loader/loader.conf
+DISKLESS=
+! is_diskless || DISKLESS=yes
 ESP=$GIVEN
 if [ -z "$ESP" ]; then
 	all= best=
 	for device in $(esp_devices); do
 		ESP=$(place "$device")
 		open_esp ro
-		if images; then
+		if belongs; then
 			all="$all $ESP"
 			[ -z "$ours" ] || best=$ESP
 		fi
@@ -63,13 +118,18 @@ if [ -z "$ESP" ]; then
 	done
 	ESP=${best:-${all# }}
 	case $ESP in
-	'') no noesp "" ;;
+	'')
+		[ -z "$DISKLESS" ] || no medium "$(other_medium)"
+		no noesp ""
+		;;
 	*' '*) no which "$ESP" ;;
 	esac
 fi
 open_esp ro
 echo "esp $ESP"
 df -P "$AT" | awk 'NR == 2 { print "free", $4 }'
+[ -z "$DISKLESS" ] || tell_diskless
+! keeps_diskless || echo "alpine"
 cd "$AT" || no esp "$AT"
 if is_pair; then
 	echo "pair $(pair_loader) $(pair_started)"

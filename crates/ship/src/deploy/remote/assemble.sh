@@ -6,7 +6,7 @@
 # SHA256  the new file's digest
 # SLOT    the slot of a pair that is emptied first, and in which the new file is taken apart (pair.sh)
 # FIRST   files to remove before, a line each
-# STEPS   lines: `copy FROM TO`, `move FROM TO`, `remove FILE`, or `stage SLOT IMAGE` and
+# STEPS   lines: `copy FROM TO`, `move FROM TO`, `write FILE TEXT`, `remove FILE`, or `stage SLOT IMAGE` and
 #         `back SLOT` of a pair (boot's pair.sh), to do once the new file is whole and on the disk
 # STARTS  the image that the machine starts next, which its agent tells until then; empty where that stays as it is
 #
@@ -83,6 +83,14 @@ step() {
 		cmp "$2" "$3" >/dev/null 2>&1 || no write "$3 is not what was written to it: the medium is failing"
 		;;
 	move) mv -f "$2" "$3" 2>$ERR || wrong "$3" ;;
+	write)
+		mkdir -p "${2%/*}" 2>$ERR || wrong "${2%/*}"
+		part=${2%/*}/hoopy-new.part
+		printf '%b' "$3" >"$part" 2>$ERR || wrong "$2"
+		forget
+		[ "$(cat "$part")" = "$(printf '%b' "$3")" ] || no write "$2: it is not what was written: the medium is failing"
+		mv -f "$part" "$2" 2>$ERR || wrong "$2"
+		;;
 	remove) rm -f "$2" 2>$ERR || wrong "$2" ;;
 	stage) pair_stage "$2" "$3" 2>$ERR || wrong "$2" ;;
 	back) pair_back "$2" 2>$ERR || wrong "$2" ;;
