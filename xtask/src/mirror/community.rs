@@ -12,7 +12,7 @@ use hoopy_apk::signature::SigningKey;
 
 use super::debian::Deb;
 use super::package::Package;
-use super::{Target, libraries, nas};
+use super::{Target, libraries, nas, samba};
 
 /// A package, and what it is made of.
 struct StandIn {
@@ -147,7 +147,7 @@ impl StandIn {
 /// Makes them in `dir`; gives their index records. `have` are packages that are there already.
 pub fn all(target: &Target, dir: &Path, key: &SigningKey, have: &[Record]) -> anyhow::Result<Vec<Record>> {
     let mut records = Vec::new();
-    let debs: Vec<&str> = STAND_INS.iter().map(|one| one.debian).collect();
+    let debs: Vec<&str> = STAND_INS.iter().map(|one| one.debian).chain(samba::LOADED).collect();
     for library in libraries::of(&debs, target)? {
         if have.iter().all(|record| *record.name != *library.name()) {
             records.push(library.write(dir, key)?);
@@ -157,6 +157,7 @@ pub fn all(target: &Target, dir: &Path, key: &SigningKey, have: &[Record]) -> an
         records.push(one.package(target)?.write(dir, key)?);
     }
     records.push(nas::mdev(target).write(dir, key)?);
+    records.extend(samba::all(target, dir, key)?);
     records.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(records)
 }
@@ -190,8 +191,10 @@ mod tests {
     fn the_documentation_lists_what_stands_in_for_what() {
         let page = crate::chores::root().join("docs/stand-in.md");
         let page = fs::read_to_string(page).unwrap();
-        for one in &STAND_INS {
-            let row = format!("| `{}` | `{}` |", one.name, one.debian);
+        let samba = samba::PARTS.iter().map(|part| (part.name, part.debian.join("`, `")));
+        let samba = samba.chain([(samba::LIBS, samba::LIBS.to_owned())]);
+        for (name, debian) in STAND_INS.iter().map(|one| (one.name, one.debian.to_owned())).chain(samba) {
+            let row = format!("| `{name}` | `{debian}` |");
             assert!(page.contains(&row), "no row of docs/stand-in.md begins with {row}");
         }
     }

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::Target;
 use super::debian::Deb;
 use super::package::Package;
+use super::{Target, icu};
 
 /// The package with the C library.
 pub const GLIBC: &str = "debian-glibc";
@@ -88,7 +88,12 @@ fn package(deb: &Deb, target: &Target) -> anyhow::Result<Package> {
     let tree = deb.tree()?;
     if deb.name != LIBC6 {
         depend(&mut package, deb);
-        return add(package, &tree, target, |_| true);
+        let Some(version) = icu::version(&deb.name) else { return add(package, &tree, target, |_| true) };
+        let work = tempfile::tempdir()?;
+        let data = icu::without_data(version, target, work.path())?;
+        let name = data.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        package = package.file(&format!("usr/lib/{}-linux-gnu", target.arch), &name, &data)?;
+        return add(package, &tree, target, icu::is_taken);
     }
     let mut package =
         add(package, &tree, target, |file| GLIBC_FILES.iter().any(|start| file.starts_with(start)))?;
@@ -105,8 +110,8 @@ fn package(deb: &Deb, target: &Target) -> anyhow::Result<Package> {
 /// The libraries among what a package of Debian depends on. glibc's own dependencies are for what is not taken of it.
 pub fn needed(deb: &Deb) -> impl Iterator<Item = &String> {
     let is_library = |name: &str| {
-        let other =
-            ["-bin", "-common", "-data", "-modules", "-runtime"].iter().any(|end| name.ends_with(end));
+        let other = ["-bin", "-common", "-data", "-modules", "-modules-db", "-runtime"];
+        let other = other.iter().any(|end| name.ends_with(end));
         name == "zlib1g" || (name.starts_with("lib") && !other)
     };
     deb.depends.iter().filter(move |name| deb.name != LIBC6 && is_library(name))

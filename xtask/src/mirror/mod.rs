@@ -9,6 +9,7 @@ mod boards;
 mod community;
 mod debian;
 mod extra;
+mod icu;
 mod image;
 mod kernel;
 mod libraries;
@@ -16,6 +17,7 @@ mod nas;
 mod package;
 mod pi;
 mod repack;
+mod samba;
 mod source;
 mod zfs;
 
@@ -38,7 +40,7 @@ const KEY: &str = "hoopy-stand-in.rsa.pub";
 const BRANCH: &str = "v3.23";
 
 /// Changes whenever the mirror's contents do.
-const STAMP: &str = "8";
+const STAMP: &str = "9";
 
 /// Alpine's and QEMU's names of an architecture, Debian's, and the wheel with its digest.
 pub struct Target {

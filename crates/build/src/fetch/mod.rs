@@ -43,6 +43,14 @@ pub enum FetchError {
         /// What happened last.
         reason: String,
     },
+    /// The answer is not what was asked for, and would be the same again.
+    #[error("{place}: {reason}")]
+    Answer {
+        /// The address.
+        place: String,
+        /// What was expected and what was found.
+        reason: String,
+    },
     /// The mirror was reached, and sent nothing, or next to nothing.
     #[error(
         "{place}: waited {} s {what}{}",

@@ -3,11 +3,16 @@
 //! Source: the OCI Distribution Specification 1.1, "Pulling manifests", and for the token Docker's "Token Authentication
 //! Specification" (distribution.github.io/distribution/spec/auth/token).
 
+mod challenge;
+mod manifest;
+
 use std::io::Read as _;
 
 use hoopy_base::digest::ContentId;
 use serde::Deserialize;
 
+use self::challenge::Challenge;
+use self::manifest::NoImage;
 use super::source::Client;
 use super::{FetchError, source};
 
@@ -19,14 +24,6 @@ const DOCKER: &str = "docker.io";
 
 /// Longest answer with a token.
 const MAX_TOKEN: u64 = 64 << 10;
-
-/// The kinds of manifest that podman takes, lists for several architectures first.
-const KINDS: [&str; 4] = [
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
 
 /// An image as its registry knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,35 +101,26 @@ fn digest_once(client: &Client, image: &TaggedImage<'_>) -> Result<ContentId, Fe
         answer = get(client, &address, Some(&token), MAX_MANIFEST)?;
     }
     match answer.status {
-        200 => manifest(&answer).map_err(|reason| FetchError::Unreachable { place: address, reason }),
+        200 => {
+            manifest::digest(&answer.kind, answer.digest.as_deref(), &answer.body).map_err(|no| match no {
+                NoImage::Other(reason) => FetchError::Answer { place: address, reason },
+                NoImage::Unfit(reason) => image.refused(reason),
+            })
+        }
         404 => Err(image.refused("the registry has no such image".to_owned())),
         401 | 403 => {
             Err(image.refused("the registry has no such image, or wants a password for it".to_owned()))
         }
-        status => Err(FetchError::Unreachable { place: address, reason: format!("HTTP status {status}") }),
+        status => Err(of_status(&address, status)),
     }
 }
 
-/// The digest of a manifest, if it is one: a page that asks for a login at a hotel has the status 200, too.
-fn manifest(answer: &Answer) -> Result<ContentId, String> {
-    #[derive(Deserialize)]
-    struct Manifest {
-        #[serde(rename = "schemaVersion")]
-        version: u32,
-    }
-    let kind = answer.kind.split(';').next().unwrap_or_default().trim();
-    if !KINDS.contains(&kind) {
-        return Err(format!("expected the manifest of an image, found {:?}", answer.kind));
-    }
-    if !serde_json::from_slice::<Manifest>(&answer.body).is_ok_and(|manifest| manifest.version == 2) {
-        return Err("expected the manifest of an image, found something else, or only part of one".to_owned());
-    }
-    let found = ContentId::of(&answer.body);
-    match &answer.digest {
-        Some(told) if told.starts_with("sha256:") && *told != format!("sha256:{found}") => {
-            Err(format!("expected the manifest {told}, found sha256:{found}"))
-        }
-        _ => Ok(found),
+/// An answer that is none. What is too busy, or broken for now, is asked again.
+fn of_status(address: &str, status: u16) -> FetchError {
+    let (place, reason) = (address.to_owned(), format!("HTTP status {status}"));
+    match status {
+        408 | 425 | 429 | 500.. => FetchError::Unreachable { place, reason },
+        _ => FetchError::Answer { place, reason },
     }
 }
 
@@ -144,7 +132,6 @@ fn token(client: &Client, image: &TaggedImage<'_>, challenge: &Challenge) -> Res
         token: Option<String>,
         access_token: Option<String>,
     }
-    let unreachable = |reason: String| FetchError::Unreachable { place: challenge.realm.clone(), reason };
     let realm = challenge.realm.parse::<ureq::http::Uri>().ok();
     let host = realm.as_ref().and_then(|realm| realm.host()).unwrap_or_default();
     let is_safe = match realm.as_ref().and_then(|realm| realm.scheme_str()) {
@@ -165,11 +152,17 @@ fn token(client: &Client, image: &TaggedImage<'_>, challenge: &Challenge) -> Res
         encoded(&scope)
     );
     let answer = get(client, &address, None, MAX_TOKEN)?;
-    let token = serde_json::from_slice::<Token>(&answer.body).ok().filter(|_| answer.status == 200);
+    if answer.status != 200 {
+        return Err(of_status(&challenge.realm, answer.status));
+    }
+    let token = serde_json::from_slice::<Token>(&answer.body).ok();
     let token = token.and_then(|token| token.token.or(token.access_token));
     // It becomes a header.
     let token = token.filter(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
-    token.ok_or_else(|| unreachable(format!("it gave no token to ask with (HTTP status {})", answer.status)))
+    token.ok_or_else(|| FetchError::Answer {
+        place: challenge.realm.clone(),
+        reason: "expected a token to ask with, found none".to_owned(),
+    })
 }
 
 /// What is in an address, and stands for nothing else there.
@@ -181,43 +174,12 @@ fn encoded(text: &str) -> String {
     text.bytes().map(byte).collect()
 }
 
-/// Where tokens come from: `Bearer realm="https://...",service="...",scope="..."` (RFC 6750, section 3).
-#[derive(Debug, PartialEq, Eq)]
-struct Challenge {
-    realm: String,
-    service: String,
-    scope: Option<String>,
-}
-
-impl Challenge {
-    fn parse(header: &str) -> Option<Self> {
-        let (scheme, rest) = header.trim().split_once(' ')?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return None;
-        }
-        // What is between quotes stands at every second place.
-        let pieces: Vec<&str> = rest.split('"').collect();
-        let value = |wanted: &str| {
-            let pair = pieces.chunks_exact(2).find(|pair| {
-                let name = pair[0].trim().trim_start_matches(',').trim().trim_end_matches('=').trim();
-                name.eq_ignore_ascii_case(wanted)
-            });
-            pair.map(|pair| pair[1].to_owned())
-        };
-        Some(Self {
-            realm: value("realm")?,
-            service: value("service").unwrap_or_default(),
-            scope: value("scope"),
-        })
-    }
-}
-
 fn get(client: &Client, address: &str, token: Option<&str>, limit: u64) -> Result<Answer, FetchError> {
     let response = client.call(address, |request| {
         // What a 401 asks for is in its headers.
         let config = request.config().http_status_as_error(false);
         let request =
-            config.https_only(address.starts_with("https:")).build().header("Accept", KINDS.join(", "));
+            config.https_only(address.starts_with("https:")).build().header("Accept", manifest::accepted());
         match token {
             Some(token) => request.header("Authorization", format!("Bearer {token}")),
             None => request,
@@ -225,10 +187,7 @@ fn get(client: &Client, address: &str, token: Option<&str>, limit: u64) -> Resul
     })?;
     let mut response = match response {
         Ok(response) => response,
-        Err(status) => {
-            let reason = format!("HTTP status {status}");
-            return Err(FetchError::Unreachable { place: address.to_owned(), reason });
-        }
+        Err(status) => return Err(of_status(address, status)),
     };
     let all = |name| response.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
     let (status, challenge) =
@@ -245,5 +204,4 @@ fn get(client: &Client, address: &str, token: Option<&str>, limit: u64) -> Resul
 }
 
 #[cfg(test)]
-#[path = "registry_tests.rs"]
 mod tests;

@@ -145,7 +145,7 @@ impl Client {
             Ok(response) => Ok(Ok(response)),
             Err(ureq::Error::StatusCode(status)) => Ok(Err(status)),
             Err(ureq::Error::Timeout(phase)) => Err(late(address, started, until, phase)),
-            Err(e) => Err(FetchError::Unreachable { place: address.to_owned(), reason: e.to_string() }),
+            Err(e) => Err(of_error(address, &e)),
         }
     }
 
@@ -184,6 +184,18 @@ impl Client {
             return Err(FetchError::TooLarge { place: location.to_owned(), limit });
         }
         Ok(bytes)
+    }
+}
+
+/// Why there is no answer. One that leads elsewhere for ever, or to where it must not, would do so again.
+fn of_error(address: &str, error: &ureq::Error) -> FetchError {
+    use ureq::Error::{BadUri, RedirectFailed, RequireHttpsOnly, TooManyRedirects};
+    let (place, reason) = (address.to_owned(), error.to_string());
+    match error {
+        BadUri(_) | RedirectFailed | RequireHttpsOnly(_) | TooManyRedirects => {
+            FetchError::Answer { place, reason }
+        }
+        _ => FetchError::Unreachable { place, reason },
     }
 }
 

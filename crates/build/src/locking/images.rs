@@ -39,6 +39,12 @@ pub(super) fn lock(dir: &Path, keep: Keep<'_>, context: Context<'_>) -> Result<V
     jobs::map_on(DOWNLOADS, &quadlet::tagged(dir), lock)
 }
 
+/// What is wrong with files of the system directory `dir` of which no image can be read, a sentence each. A build stops at the
+/// first of them; a lock is made without.
+pub fn unread(dir: &Path) -> Vec<String> {
+    quadlet::unread(dir).iter().map(|file| format!("the lock has no image for {file}")).collect()
+}
+
 fn ask(image: &Image, client: &Client) -> Result<ContentId, FetchError> {
     let Image { registry, repository, tag, .. } = image;
     let tag = tag.as_deref().unwrap_or("latest");

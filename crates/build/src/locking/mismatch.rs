@@ -60,6 +60,12 @@ impl Mismatch {
         }
     }
 
+    /// Whether images of containers are all that has changed.
+    pub fn is_images_alone(&self) -> bool {
+        let images = self.images.clone();
+        !images.is_empty() && *self == Self { images, ..Self::default() }
+    }
+
     /// Whether nothing has.
     pub fn is_none(&self) -> bool {
         *self == Self::default()

@@ -18,7 +18,7 @@ use hoopy_lock::LockedPackage;
 use hoopy_store::layer::package::PackageFile;
 
 pub use error::MakeError;
-pub use images::{Newer, newer};
+pub use images::{Newer, newer, unread};
 pub use indexes::{MAX_INDEX, RepositoryIndex, indexes, locate};
 pub use make::{choose, make, package_location};
 pub use mismatch::Mismatch;

@@ -4,7 +4,7 @@ use super::keys::{self, Use};
 use super::unit::{self, Assignment};
 use super::values::{Wrong, absolute, boolean, literal_words, number, seconds, service_of, volume, wrong};
 use super::words::{literal, split};
-use super::{Image, UnitError, is_name, is_service_name};
+use super::{Image, PIN, UnitError, is_name, is_service_name};
 
 /// How long podman waits for a container to stop before it kills it, unless the file says otherwise: as podman does.
 const STOP_TIMEOUT: u32 = 10;
@@ -365,9 +365,6 @@ impl Reader {
         if self.errors.is_empty() { Ok(container) } else { Err(self.errors) }
     }
 }
-
-const PIN: &str =
-    "write Image=REGISTRY/NAME:TAG, and the lock has its digest, or Image=REGISTRY/NAME@sha256:DIGEST";
 
 #[cfg(test)]
 #[path = "container_tests.rs"]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use hoopy_base::input::read_up_to;
 
-use super::{DIRECTORY, EXTENSION, Image, MAX_FILE, unit};
+use super::{DIRECTORY, EXTENSION, Image, MAX_FILE, UnitError, unit};
 
 /// How deep directories are looked into.
 const MAX_DEPTH: usize = 8;
@@ -22,17 +22,42 @@ pub struct Declared {
     pub image: Image,
 }
 
+/// A file that names no image which could be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// The file, from the system directory.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub error: UnitError,
+}
+
+impl std::fmt::Display for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let line = self.error.line.map(|line| format!(":{line}")).unwrap_or_default();
+        write!(f, "{}{line}: {}", self.file.display(), self.error.message)
+    }
+}
+
 /// The images that the files in the `root/` of the system directory `dir` name, by file. Links are left out, on the way there,
 /// too: what they lead to may be no file of the system's.
 pub fn declared(dir: &Path) -> Vec<Declared> {
+    files(dir).into_iter().filter_map(Result::ok).collect()
+}
+
+/// The files there of which no image could be read.
+pub fn unread(dir: &Path) -> Vec<Unread> {
+    files(dir).into_iter().filter_map(Result::err).collect()
+}
+
+fn files(dir: &Path) -> Vec<Result<Declared, Unread>> {
     let below = Path::new("root").join(DIRECTORY);
     let mut found = Vec::new();
     if below.ancestors().any(|above| dir.join(above).is_symlink() && above != Path::new("")) {
-        return found;
+        return Vec::new();
     }
     look(dir, &below, 0, &mut found);
-    found.sort_by(|a, b| a.file.cmp(&b.file));
-    found
+    found.sort();
+    found.into_iter().map(|file| image(dir, file)).collect()
 }
 
 /// Those of them that are named by a tag alone, sorted: the lock's part of a world.
@@ -44,7 +69,7 @@ pub fn tagged(dir: &Path) -> Vec<Image> {
     images
 }
 
-fn look(dir: &Path, below: &Path, depth: usize, found: &mut Vec<Declared>) {
+fn look(dir: &Path, below: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(dir.join(below)) else { return };
     for entry in entries.flatten() {
         let path = below.join(entry.file_name());
@@ -52,17 +77,30 @@ fn look(dir: &Path, below: &Path, depth: usize, found: &mut Vec<Declared>) {
         if kind.is_dir() && depth < MAX_DEPTH {
             look(dir, &path, depth + 1, found);
         } else if kind.is_file() && path.to_string_lossy().ends_with(EXTENSION) {
-            found.extend(image(dir, path));
+            found.push(path);
         }
     }
 }
 
-fn image(dir: &Path, file: PathBuf) -> Option<Declared> {
-    let text = read_up_to(&dir.join(&file), MAX_FILE as u64).ok()?;
-    let (assignments, _) = unit::parse(&text);
+fn image(dir: &Path, file: PathBuf) -> Result<Declared, Unread> {
+    match image_of(&dir.join(&file)) {
+        Ok((line, image)) => Ok(Declared { file, line, image }),
+        Err(error) => Err(Unread { file, error }),
+    }
+}
+
+fn image_of(file: &Path) -> Result<(usize, Image), UnitError> {
+    let text = read_up_to(file, MAX_FILE as u64)
+        .map_err(|error| UnitError::new(None, error.to_string(), "make it a file that can be read"))?;
+    let (assignments, errors) = unit::parse(&text);
     let is_image = |a: &&unit::Assignment| a.section == "Container" && a.key == "Image";
-    let last = assignments.iter().rfind(is_image)?;
-    Some(Declared { file, line: last.line, image: Image::parse(&last.value).ok()? })
+    let Some(last) = assignments.iter().rfind(is_image) else {
+        let none =
+            || UnitError::new(None, "expected Image= in [Container], found none".to_owned(), super::PIN);
+        return Err(errors.into_iter().next().unwrap_or_else(none));
+    };
+    let image = Image::parse(&last.value).map_err(|message| UnitError::at(last.line, message, super::PIN))?;
+    Ok((last.line, image))
 }
 
 #[cfg(test)]
@@ -85,6 +123,20 @@ mod tests {
         symlink(dir.path().join("outside.container"), units.join("d.container")).unwrap();
         let tags: Vec<_> = tagged(dir.path()).into_iter().filter_map(|image| image.tag).collect();
         assert_eq!(tags, ["1", "2"]);
+        let said: Vec<String> = unread(dir.path()).iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(
+            said[0].starts_with("root/etc/containers/systemd/c.container:2: expected a registry"),
+            "{said:?}"
+        );
+        fs::write(units.join("c.container"), "[Container]\n").unwrap();
+        assert!(
+            unread(dir.path())[0]
+                .to_string()
+                .ends_with("c.container: expected Image= in [Container], found none")
+        );
+        fs::write(units.join("c.container"), vec![b'x'; MAX_FILE + 1]).unwrap();
+        assert_eq!((unread(dir.path()).len(), tagged(dir.path()).len()), (1, 2));
         let elsewhere = tempfile::tempdir().unwrap();
         fs::create_dir_all(elsewhere.path().join("root/etc/containers")).unwrap();
         symlink(&units, elsewhere.path().join("root").join(DIRECTORY)).unwrap();

@@ -82,12 +82,9 @@ impl Image {
                 |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
             edge(part.bytes().next()) && edge(part.bytes().last()) && part.bytes().all(inner)
         };
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-:".contains(&byte);
-        let begins = registry.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
         let is_tag = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let begins_tag = |tag: &str| !tag.is_empty() && !tag.starts_with(['.', '-']);
-        if !begins
-            || !registry.bytes().all(is_host)
+        if !is_host_and_port(registry)
             || !path.split('/').all(is_part)
             || tag.is_some_and(|tag| !begins_tag(tag) || tag.len() > 128 || !tag.bytes().all(is_tag))
             || name.len() > 255
@@ -97,6 +94,17 @@ impl Image {
         let (tag, digest) = (tag.map(str::to_owned), digest.map(str::to_owned));
         Ok(Self { registry: registry.to_owned(), repository: path.to_owned(), tag, digest })
     }
+}
+
+/// Whether it is a host, with a port or without.
+fn is_host_and_port(text: &str) -> bool {
+    let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+    let is_port = |port: &str| {
+        port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|number| number > 0)
+    };
+    host.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
+        && port.is_none_or(is_port)
 }
 
 #[cfg(test)]
@@ -133,6 +141,11 @@ mod tests {
             (format!("docker.io/X@sha256:{hex}"), "expected the name of an image"),
             (format!("docker.io/x:$(id)@sha256:{hex}"), "expected the name of an image"),
             (format!("docker.io/../x@sha256:{hex}"), "expected the name of an image"),
+            ("localhost:65536/x:1".to_owned(), "expected the name of an image"),
+            ("localhost:0/x:1".to_owned(), "expected the name of an image"),
+            ("localhost:+80/x:1".to_owned(), "expected the name of an image"),
+            ("localhost:/x:1".to_owned(), "Archive= in [X-Hoopy]"),
+            ("localhost:80:80/x:1".to_owned(), "expected the name of an image"),
         ] {
             let error = Image::parse(&text).unwrap_err();
             assert!(error.contains(found), "{text}: {error}");

@@ -18,7 +18,7 @@ mod values;
 mod words;
 
 pub use container::{Container, Dependency, read};
-pub use declared::{Declared, declared, tagged};
+pub use declared::{Declared, declared, tagged, unread};
 pub use image::Image;
 pub use script::{SHARED, files};
 
@@ -34,6 +34,10 @@ pub const MAX_FILE: usize = 64 << 10;
 /// What is said of a link to a directory, and what to do about it.
 pub const LINKED: (&str, &str) =
     ("expected files of containers, found a link to a directory", "move the files here, and remove the link");
+
+/// How an image is to be named.
+const PIN: &str =
+    "write Image=REGISTRY/NAME:TAG, and the lock has its digest, or Image=REGISTRY/NAME@sha256:DIGEST";
 
 /// What is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -44,22 +44,33 @@ pub fn update(global: &Global, own: &Update) -> Result<Exit> {
     if !own.dry_run {
         relocked.write()?;
     }
-    relocked.show(own.json)?;
-    if own.packages.is_empty() && !own.json {
-        tell_newer(global, &dir)?;
+    if !own.packages.is_empty() {
+        relocked.show(own.json)?;
+        return Ok(Exit::Success);
+    }
+    let newer = || newer(global, &dir);
+    if own.json {
+        relocked.show_json(Some(newer()?))?;
+    } else {
+        relocked.show(false)?;
+        tell(newer()?)?;
     }
     Ok(Exit::Success)
 }
 
-/// Tells of images that files name by tag and digest, and of which there are newer ones: the owner writes the digest.
-fn tell_newer(global: &Global, dir: &Path) -> Result<()> {
+/// Images that files name by tag and digest, and of which there are newer ones: the owner writes the digest.
+fn newer(global: &Global, dir: &Path) -> Result<Vec<Newer>> {
     let resources = super::Resources::open(global)?;
     let (newer, failed) = locking::newer(dir, &resources.client);
-    for Newer { file, line, name, sha256 } in newer {
-        print(format!("newer    {name} is sha256:{sha256}, and {}:{line} names another\n", file.display()))?;
-    }
     for error in failed {
         note(format!("cannot tell whether there is a newer one: {error}"));
+    }
+    Ok(newer)
+}
+
+fn tell(newer: Vec<Newer>) -> Result<()> {
+    for Newer { file, line, name, sha256 } in newer {
+        print(format!("newer    {name} is sha256:{sha256}, and {}:{line} names another\n", file.display()))?;
     }
     Ok(())
 }

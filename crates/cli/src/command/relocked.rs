@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use hoopy_base::count::counted;
+use hoopy_base::report::{Event, Observer as _};
 use hoopy_build::config::System;
 use hoopy_build::context::Context;
-use hoopy_build::locking::{self, BranchMove, Keep, Kernel, Older};
+use hoopy_build::locking::{self, BranchMove, Keep, Kernel, Newer, Older};
 use hoopy_build::target::{LockFile, Target};
 use hoopy_lock::{Change, ImageChange, Lock, LockedPackage};
 use serde::Serialize;
@@ -44,6 +45,9 @@ impl Relocked {
             (Some(old), Moving::All) => Keep { images: &old.images, ..Keep::default() },
             (None, _) => Keep::default(),
         };
+        for unread in locking::unread(&target.system.dir) {
+            progress.event(Event::Warning(&unread));
+        }
         let new = locking::make(&target, keep, resources.context(&progress))?;
         Ok(Self { lock: target.lock, new, moved: None })
     }
@@ -84,19 +88,30 @@ impl Relocked {
         self.new.write(&self.lock.path).context("cannot write the lock")
     }
 
+    fn changes(&self) -> (Vec<Change>, Vec<ImageChange>) {
+        let of = |old| (hoopy_lock::changes(old, &self.new), hoopy_lock::image_changes(old, &self.new));
+        self.old().map(of).unwrap_or_default()
+    }
+
+    /// The same as JSON; with what is newer than digests in files, where that was asked for.
+    pub fn show_json(&self, newer: Option<Vec<Newer>>) -> Result<()> {
+        let (changes, images) = self.changes();
+        print_json(&Answer {
+            lock: &self.lock.path,
+            branch: &self.new.branch,
+            packages: self.new.packages.len(),
+            moved: self.moved.as_ref().map(Moved::of),
+            changes: changes.iter().map(Entry::of).chain(images.iter().map(Entry::of_image)).collect(),
+            newer: newer.map(|newer| newer.iter().map(NewerEntry::of).collect()),
+        })
+    }
+
     /// Prints what changes.
     pub fn show(&self, json: bool) -> Result<()> {
-        let changes = self.old().map(|old| hoopy_lock::changes(old, &self.new)).unwrap_or_default();
-        let images = self.old().map(|old| hoopy_lock::image_changes(old, &self.new)).unwrap_or_default();
         if json {
-            return print_json(&Answer {
-                lock: &self.lock.path,
-                branch: &self.new.branch,
-                packages: self.new.packages.len(),
-                moved: self.moved.as_ref().map(Moved::of),
-                changes: changes.iter().map(Entry::of).chain(images.iter().map(Entry::of_image)).collect(),
-            });
+            return self.show_json(None);
         }
+        let (changes, images) = self.changes();
         let is_same = changes.is_empty() && images.is_empty();
         if let Some(moved) = &self.moved {
             print(moved.to_string())?;
@@ -132,6 +147,25 @@ struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     moved: Option<Moved<'a>>,
     changes: Vec<Entry<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    newer: Option<Vec<NewerEntry>>,
+}
+
+/// An image that a file names by tag and digest, of which its registry has another by now.
+#[derive(Serialize)]
+struct NewerEntry {
+    file: String,
+    line: usize,
+    name: String,
+    sha256: String,
+}
+
+impl NewerEntry {
+    fn of(newer: &Newer) -> Self {
+        let Newer { file, line, name, sha256 } = newer;
+        let (file, sha256) = (file.display().to_string(), sha256.to_string());
+        Self { file, line: *line, name: name.clone(), sha256 }
+    }
 }
 
 /// What a move to another branch brings.

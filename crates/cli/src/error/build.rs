@@ -45,6 +45,8 @@ const COVERS: &str = "make it a directory, with only what it adds or replaces in
 const COVERS_FILE: &str = "rename the directory, or leave the package out of `packages`";
 const RELOCK: &str = "update the lock, and see what changes, with `hoopy update`";
 
+const RELOCK_IMAGES: &str = "lock the image that its registry has, with `hoopy lock`";
+
 impl Classify for BadSize {
     fn class(&self) -> Class {
         Usage.into()
@@ -82,6 +84,7 @@ impl Classify for BuildError {
             Self::Missing(_) => System.hint(OPTIONAL),
             Self::NoLock(_) => System.hint(LOCK),
             Self::NoRepository(_) => System.hint("add the repository to hoopy.toml, or run `hoopy update`"),
+            Self::Mismatch { mismatch, .. } if mismatch.is_images_alone() => System.hint(RELOCK_IMAGES),
             Self::Mismatch { .. } => System.hint(RELOCK),
             Self::Inconsistent(_) => System.hint("lock a whole new set with `hoopy update`"),
             Self::Lock(error) => error.class(),
@@ -168,7 +171,7 @@ impl Classify for FetchError {
         match self {
             Self::Missing { place, .. } if place.ends_with(".apk") => Fetch.hint(NO_PACKAGE),
             Self::Missing { .. } => Fetch.hint(NO_REPOSITORY),
-            Self::Unreachable { .. } | Self::Stalled { .. } => Fetch.hint(NETWORK),
+            Self::Unreachable { .. } | Self::Answer { .. } | Self::Stalled { .. } => Fetch.hint(NETWORK),
             Self::Image { .. } => Fetch.hint(NO_IMAGE),
             Self::Registry { .. } => Fetch.hint(NO_REGISTRY),
             Self::WrongSize { .. } | Self::TooLarge { .. } | Self::Package { .. } => Fetch.hint(BAD_MIRROR),

@@ -10,7 +10,8 @@ use std::thread;
 use hoopy_base::digest::ContentId;
 use hoopy_testkit::{Home, package};
 
-const MANIFEST: &str = "{\"schemaVersion\":2}";
+const MANIFEST: &str =
+    r#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json"}]}"#;
 
 const KIND: &str = "application/vnd.oci.image.index.v1+json";
 
@@ -110,6 +111,24 @@ fn a_digest_beside_a_tag_is_the_owners_and_update_tells_of_a_newer_one() {
         ContentId::of(MANIFEST.as_bytes())
     );
     assert!(said.ends_with(&newer), "{said}");
+    let said = home.ok(&["-C", "s", "update", "--mirror", "../mirror", "--quiet", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let expected = serde_json::json!([{
+        "file": "root/etc/containers/systemd/web.container",
+        "line": 2,
+        "name": registry.image("1"),
+        "sha256": ContentId::of(MANIFEST.as_bytes()).to_string(),
+    }]);
+    assert_eq!(said["newer"], expected);
+}
+
+#[test]
+fn a_file_that_names_no_image_is_told_of_when_a_lock_is_made() {
+    let home = home("caddy:2");
+    let out = home.run(&["lock", "s", "--arch", "x86_64", "--mirror", "mirror"]);
+    let words = String::from_utf8_lossy(&out.stderr).into_owned();
+    let told = "the lock has no image for root/etc/containers/systemd/web.container:2: expected a registry";
+    assert!(out.status.success() && words.contains(told), "{words}");
 }
 
 #[test]
@@ -121,6 +140,7 @@ fn a_tag_that_is_new_or_nowhere_is_named() {
     fs::write(&unit, format!("[Container]\nImage={}\n", registry.image("2"))).unwrap();
     let said = home.fails(3, &[&["build", "s", "--output", "tar"][..], &AT].concat());
     assert!(said.contains(&format!("the image {} is new", registry.image("2"))), "{said}");
+    assert!(said.contains("with `hoopy lock`"), "{said}");
     let said = home.fails(5, &[&["lock", "s"][..], &AT].concat());
     assert!(said.contains(&format!("{}: the registry has no such image", registry.image("2"))), "{said}");
 }

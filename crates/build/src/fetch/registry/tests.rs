@@ -2,13 +2,19 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use super::*;
 use crate::fetch::Limits;
 
-const MANIFEST: &str = "{\"schemaVersion\":2}";
+const MANIFEST: &str =
+    r#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json"}]}"#;
+
+/// What a list of images is sent as.
+const KIND: &str = "application/vnd.oci.image.index.v1+json";
 
 /// A registry that answers so: status, headers and body by the request's path and whether it has the token.
 fn registry(answer: impl Fn(&str, bool, &str) -> (u16, String, &'static str) + Send + 'static) -> String {
@@ -38,7 +44,7 @@ fn client() -> Client {
 }
 
 fn kind() -> String {
-    format!("Content-Type: {}\r\n", KINDS[0])
+    format!("Content-Type: {KIND}\r\n")
 }
 
 fn ask(host: &str, tag: &str) -> Result<ContentId, String> {
@@ -88,6 +94,42 @@ fn what_is_no_manifest_is_no_image() {
 }
 
 #[test]
+fn only_what_may_pass_is_asked_for_again() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let host = registry(move |path, _, own| {
+        count.fetch_add(1, Ordering::SeqCst);
+        match path.split('?').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default() {
+            "503" => (503, String::new(), ""),
+            "429" => (429, String::new(), ""),
+            "400" => (400, String::new(), ""),
+            "page" => (200, "Content-Type: text/html\r\n".to_owned(), "<html>Room number?</html>"),
+            "part" => (200, kind(), "{"),
+            "chart" => (200, kind(), "{\"schemaVersion\":2,\"manifests\":[]}"),
+            _ => (401, format!("WWW-Authenticate: Bearer realm=\"http://{own}/page\"\r\n"), ""),
+        }
+    });
+    let waits = [Duration::from_millis(1); 3];
+    let client = Client::new(Limits { waits, ..Limits::default() });
+    for (tag, expected, found) in [
+        ("503", 4, "HTTP status 503"),
+        ("429", 4, "HTTP status 429"),
+        ("400", 1, "HTTP status 400"),
+        ("page", 1, "found \"text/html\""),
+        ("part", 1, "only part of one"),
+        ("chart", 1, "found an empty one"),
+        // Once for the image, once for the token
+        ("closed", 2, "expected a token to ask with, found none"),
+    ] {
+        asked.store(0, Ordering::SeqCst);
+        let image = TaggedImage { registry: &host, repository: "library/x", tag };
+        let error = digest(&client, &image).unwrap_err().to_string();
+        assert!(error.contains(found), "{tag}: {error}");
+        assert_eq!(asked.load(Ordering::SeqCst), expected, "{tag}: {error}");
+    }
+}
+
+#[test]
 fn tokens_come_over_https_alone() {
     let image = TaggedImage { registry: "r.example", repository: "x", tag: "1" };
     for realm in [
@@ -102,16 +144,6 @@ fn tokens_come_over_https_alone() {
         let error = token(&client(), &image, &challenge).unwrap_err().to_string();
         assert!(error.contains("expected an https: address"), "{error}");
     }
-}
-
-#[test]
-fn a_challenge_names_where_tokens_come_from() {
-    let docker = "Bearer realm=\"https://auth.docker.io/token\",service=\"registry.docker.io\",scope=\"repository:a/b:pull,push\"";
-    let found = Challenge::parse(docker).unwrap();
-    assert_eq!((&*found.realm, &*found.service), ("https://auth.docker.io/token", "registry.docker.io"));
-    assert_eq!(found.scope.as_deref(), Some("repository:a/b:pull,push"));
-    assert_eq!(Challenge::parse("Basic realm=\"x\""), None);
-    assert_eq!(Challenge::parse("Bearer service=\"x\""), None);
 }
 
 #[test]
