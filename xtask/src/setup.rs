@@ -47,6 +47,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("/usr/bin/openssl", "openssl"),
     ("/usr/bin/ssh-keygen", "openssh-client"),
     ("/usr/bin/age", "age"),
+    ("/usr/bin/smbclient", "smbclient"),
     ("/usr/bin/strace", "strace"),
     ("/usr/bin/curl", "curl"),
     ("/usr/bin/jq", "jq"),

@@ -23,6 +23,20 @@ ls -l /srv/share
 sha256sum </tmp/large >/srv/backups/large.sha256
 [ "$(stat -c %U /srv/share/letter)" = share ]
 
+# The same over SMB, with a password, and with no other.
+login_over_smb
+smb_answers
+echo "written over SMB" >/tmp/smb-letter
+smb share 'put /tmp/smb-letter smb-letter; put /tmp/large smb-large'
+[ "$(stat -c %U:%a /srv/share/smb-letter)" = share:644 ]
+cmp /tmp/large /srv/share/smb-large
+rm /srv/share/smb-large
+smbclient -A /tmp/smb -t 60 -L 127.0.0.1 | grep snapshots
+fails smb backups ls
+sed 's/^password.*/&x/' /tmp/smb >/tmp/wrong-smb
+fails smbclient -A /tmp/wrong-smb //127.0.0.1/share -c ls
+fails smbclient -N //127.0.0.1/share -c ls
+
 # The owner of the share gets files, and no shell.
 fails ssh $options share@127.0.0.1 true
 fails share get /backups/large.sha256

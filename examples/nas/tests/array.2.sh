@@ -5,6 +5,9 @@ key=$PWD/key
 fails mountpoint -q /srv
 nas-array status | grep 'locked, disks: array-a array-b'
 [ -z "$(ls /srv)" ]
+login_over_smb
+fails smb share ls
+[ -z "$(ls /srv)" ]
 
 # Another key opens nothing, and leaves nothing open.
 head -c 32 /dev/zero | tr '\0' x >/tmp/wrong
@@ -20,6 +23,13 @@ sha256sum <large | cmp - /srv/backups/large.sha256
 share get "/snapshots/*/letter"
 [ "$(cat letter)" = "written through the share" ]
 fails touch /srv/snapshots/*/letter
+smb_answers
+smb share 'get smb-letter /tmp/got/smb-letter'
+[ "$(cat /tmp/got/smb-letter)" = "written over SMB" ]
+smb snapshots "get $(ls /srv/snapshots)/smb-letter /tmp/got/smb-letter"
+[ "$(cat /tmp/got/smb-letter)" = "written over SMB" ]
+# A file that was changed since has a previous version.
+smb share 'allinfo letter' | grep "@GMT-$(ls /srv/snapshots | tr - .)"
 /etc/periodic/weekly/scrub
 
 # A disk dies.

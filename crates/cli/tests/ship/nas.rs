@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use hoopy_base::arch::Arch;
 use hoopy_testkit::{Home, Mirror, soon};
-use hoopy_vm::{BlankDisk, Boot, Platform, ScratchDisk, VmConfig, scratch};
+use hoopy_vm::{BlankDisk, Boot, Forward, Platform, ScratchDisk, VmConfig, scratch};
 
 use crate::choice::Choice;
 use crate::machine::{BOOT_LIMIT, succeeds};
@@ -24,6 +24,10 @@ const TRIES: u32 = 4;
 
 /// What is written through the share, and nowhere but there in the clear.
 const CANARY: &str = "CANARY-2b91f0 written through the share";
+
+/// The same over SMB, and the password of the share, a secret.
+const SMB_CANARY: &str = "CANARY-7c44d1 written through the share over SMB";
+const PASSWORD: &str = "CANARY-PASSWORD-51 of the share";
 
 /// A key with what keys may have: bytes that are no text. ZFS wants 32 of them.
 const KEY: &[u8; 32] = b"CANARY-KEY-93\n\0\xff of the array 32";
@@ -105,6 +109,9 @@ impl Nas {
             succeeds(self.command(&["keys", "new"]), "");
         }
         self.fed(self.command(&["secret", "set", "unlock/array"]), KEY);
+        self.fed(self.command(&["secret", "set", "/etc/samba/password"]), format!("{PASSWORD}\n").as_bytes());
+        let login = format!("username = share\npassword = {PASSWORD}\n");
+        fs::write(self.home.path("login"), login).unwrap();
         succeeds(self.command(&["build", "-q"]), "");
         let check = self.command(&["check"]).output().unwrap();
         assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
@@ -167,6 +174,7 @@ impl Nas {
                 variables: Some(self.home.path("firmware")),
                 tpm: self.tpm.then(|| self.home.path("tpm")),
             },
+            forwards: vec![Forward { name: "SMB".to_owned(), guest: 445, host: 0 }],
             ..VmConfig::new(Arch::X86_64, Boot::Disk(self.home.path(card)), 1 << 30)
         };
         let plug = Plug::of(config, self.home.path("console.log"));
@@ -231,6 +239,31 @@ impl Nas {
         child.wait().unwrap().success()
     }
 
+    /// Commands of smbclient(1), as a client of a share over SMB; whether they succeeded, and what it said.
+    fn smb(&self, share: &str, commands: &str) -> (bool, String) {
+        let port = self.plug.as_ref().unwrap().others[0].to_string();
+        let (login, home) = (self.home.path("login"), self.home.path(""));
+        let share = format!("//127.0.0.1/{share}");
+        let args = ["-p", &port, "-t", "120", "-A", login.to_str().unwrap(), &share, "-c", commands];
+        let mut smbclient = self.home.command_of(&PathBuf::from("/usr/bin/smbclient"), &args);
+        let out = smbclient.current_dir(home).stdin(Stdio::null()).output().unwrap();
+        (out.status.success(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())
+    }
+
+    /// Reads through SMB what was written before: the file, and as it was on another day.
+    fn smb_has_the_letter(&self) {
+        let got = self.home.path("got-smb");
+        let _ = fs::remove_file(&got);
+        let mut said = String::new();
+        let read = soon(Duration::from_secs(120), || {
+            let (read, last) = self.smb("share", "get smb-letter got-smb");
+            said = last;
+            read
+        });
+        assert!(read, "{said}\n{}", self.log());
+        assert_eq!(fs::read_to_string(got).unwrap(), SMB_CANARY);
+    }
+
     /// What needs doing, as `hoopy status` says it first.
     fn status_says(&self, expected: &str) {
         let mut last = String::new();
@@ -245,11 +278,14 @@ impl Nas {
     fn unlock(&self) {
         assert_eq!(self.asks("ls /srv"), "", "the array is open before its owner came");
         assert!(!self.share("get /share/letter early\n"), "the share is there before the array is");
+        let (early, said) = self.smb("share", "get smb-letter early");
+        assert!(!early, "SMB is there before the array is: {said}");
         succeeds(self.command(&["unlock"]), &self.log());
         let got = self.home.path("got");
         let _ = fs::remove_file(&got);
         assert!(self.share("get /share/letter got\n"));
         assert_eq!(fs::read_to_string(got).unwrap(), CANARY);
+        self.smb_has_the_letter();
         assert!(self.asks("nas-array status").contains("complete"));
     }
 
@@ -258,7 +294,7 @@ impl Nas {
         let files = self.array.iter().map(|disk| disk.path.clone()).chain([self.home.path("card.img")]);
         for file in files {
             let bytes = fs::read(&file).unwrap();
-            for hidden in [CANARY.as_bytes(), KEY.as_slice()] {
+            for hidden in [CANARY.as_bytes(), SMB_CANARY.as_bytes(), PASSWORD.as_bytes(), KEY.as_slice()] {
                 assert!(memchr::memmem::find(&bytes, hidden).is_none(), "{}", file.display());
             }
         }
@@ -335,6 +371,18 @@ fn the_nas_with_a_tpm_opens_its_array_by_itself_at_boot() {
 pub fn is_set_up_unlocked_and_made_again(mut nas: Nas, open: impl FnOnce(&Nas)) {
     nas.start("card.img");
     make_array(&nas);
+    // Its password is a secret: Samba waits for the owner.
+    assert!(!nas.smb("share", "ls").0, "SMB is there before its owner came");
+    succeeds(nas.command(&["unlock"]), &nas.log());
+    fs::write(nas.home.path("smb-letter"), SMB_CANARY).unwrap();
+    let mut said = String::new();
+    let written = soon(Duration::from_secs(120), || {
+        let (written, last) = nas.smb("share", "put smb-letter");
+        said = last;
+        written
+    });
+    assert!(written, "{said}\n{}", nas.log());
+    assert_eq!(nas.asks("stat -c %U:%a /srv/share/smb-letter"), "share:644");
     nas.asks("/etc/periodic/daily/snapshot && /etc/periodic/daily/backup");
     let seed = nas.asks("cat /var/lib/seedrng/seed.* | sha256sum");
     nas.say("it has an array, a letter, a snapshot and a backup");
@@ -354,6 +402,11 @@ pub fn is_set_up_unlocked_and_made_again(mut nas: Nas, open: impl FnOnce(&Nas)) 
     nas.unlock();
     nas.status_says("All is well");
     assert!(nas.share("get /snapshots/*/letter got\n"));
+    let day = nas.asks("ls /srv/snapshots");
+    let (read, said) = nas.smb("snapshots", &format!("get {day}/smb-letter got-smb"));
+    assert!(read, "no snapshot over SMB: {said}");
+    let (_, said) = nas.smb("share", "allinfo smb-letter");
+    assert!(said.contains(&format!("@GMT-{}", day.replace('-', "."))), "no previous version: {said}");
     nas.say("it was unlocked, and the share has the letter");
 
     // The boot card is lost: what is in git, and the backup that lies on the array, make it again.

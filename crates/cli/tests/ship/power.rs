@@ -23,6 +23,8 @@ pub struct Plug {
     running: Option<JoinHandle<()>>,
     /// The port at which its ssh is reached.
     pub port: u16,
+    /// Those of the other forwards, in their order.
+    pub others: Vec<u16>,
 }
 
 /// What a machine has beside its disk.
@@ -59,11 +61,12 @@ impl Plug {
 
     /// Switches on such a machine, reached by ssh at a port of its own.
     pub fn of(mut config: VmConfig, log: PathBuf) -> Self {
-        config.forwards = vec![Forward { name: "SSH".to_owned(), guest: 22, host: 0 }];
+        config.forwards.insert(0, Forward { name: "SSH".to_owned(), guest: 22, host: 0 });
         let first = Vm::prepare(&config).unwrap();
-        // The same one after a reboot: whoever waits for the machine knows no other.
-        let port = first.forwards()[0].host;
-        config.forwards[0].host = port;
+        // The same ones after a reboot: whoever waits for the machine knows no other.
+        config.forwards = first.forwards().to_vec();
+        let mut ports = config.forwards.iter().map(|forward| forward.host);
+        let (port, others) = (ports.next().unwrap(), ports.collect());
         let pulled = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&pulled);
         let running = std::thread::spawn(move || {
@@ -79,7 +82,7 @@ impl Plug {
                 next = Some(Vm::prepare(&config).unwrap());
             }
         });
-        Self { pulled, running: Some(running), port }
+        Self { pulled, running: Some(running), port, others }
     }
 }
 
