@@ -50,6 +50,7 @@ pub fn run(amount: &Amount) -> anyhow::Result<()> {
     if amount.only.is_empty() {
         // Templates for a Raspberry Pi, with the community packages of aarch64.
         mirror::with_boards()?;
+        hoopyd::run("aarch64")?;
         chores::command(test("cli").arg("pi::templates"))?;
         chores::command(test("cli").arg("deploy::").env("HOOPY_KILL_EVERY", "1"))?;
         // A machine whose TPM opens its secrets: its keys changed, Secure Boot off, PCR 11 replayed.
