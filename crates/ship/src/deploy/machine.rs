@@ -90,7 +90,10 @@ impl Machine {
     /// # Errors
     /// [`DeployError`].
     pub fn ask(ssh: &Ssh, esp: Option<&str>) -> Result<Self, DeployError> {
-        let script = remote::pair_script(&[("GIVEN", esp.unwrap_or_default()), ("ESP", "")], ASK);
+        let script = remote::pair_script(
+            &[("GIVEN", esp.unwrap_or_default()), ("ESP", "")],
+            &remote::without_comments(ASK),
+        );
         let said = ssh.ask(&script, MAX_ANSWER)?;
         Self::parse(ssh.host(), &String::from_utf8_lossy(&said))
     }

@@ -390,8 +390,8 @@ fn run_assembly(
         ("STARTS", &file.starts),
     ];
     let script = match machine.pair {
-        Some(_) => remote::pair_script(&variables, &format!("{PAIR}{ASSEMBLE}")),
-        None => script(&variables, ASSEMBLE),
+        Some(_) => remote::pair_script(&variables, &remote::without_comments(&format!("{PAIR}{ASSEMBLE}"))),
+        None => script(&variables, &remote::without_comments(ASSEMBLE)),
     };
     // Written, read back and digested; the one before is copied and compared.
     // What the machine says of its files is not to be trusted.

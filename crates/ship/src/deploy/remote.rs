@@ -17,12 +17,12 @@ const SHUTDOWN: &str = include_str!("remote/shutdown.sh");
 /// The script `main` with what all have in common before it, and these variables.
 pub fn script(variables: &[(&str, &str)], main: &str) -> String {
     let set: String = variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
-    format!("{set}{}{}{main}", code(MACHINE), code(LIB))
+    format!("{set}{}{}{main}", without_comments(MACHINE), without_comments(LIB))
 }
 
 /// The same for a partition with two directories: with boot's half of that before it.
 pub fn pair_script(variables: &[(&str, &str)], main: &str) -> String {
-    script(variables, &format!("{}{main}", code(SHELL)))
+    script(variables, &format!("{}{main}", without_comments(SHELL)))
 }
 
 /// A script at whose end the machine goes down.
@@ -30,8 +30,9 @@ pub fn then_down(main: &str) -> String {
     format!("{SHUTDOWN}{main}")
 }
 
-/// Without comments: each script of a deploy is sent anew. Neither library has a line in a text that begins with `#`.
-fn code(library: &str) -> String {
+/// Without comments: each script of a deploy is sent anew. Neither library has a line in a text that begins with `#`, nor
+/// have the longest scripts, whose comments are not sent either.
+pub fn without_comments(library: &str) -> String {
     let is_code = |line: &&str| !line.trim_start().is_empty() && !line.trim_start().starts_with('#');
     library.lines().filter(is_code).map(|line| format!("{}\n", line.trim_start_matches('\t'))).collect()
 }
