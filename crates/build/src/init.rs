@@ -275,6 +275,10 @@ mod tests {
             let home = tempfile::tempdir().unwrap();
             let wanted = Wanted { arch: Arch::Aarch64, template, hardware: Hardware::Pi, keys: None };
             for file in super::init(&home.path().join("pi"), &wanted).unwrap().files {
+                // One program for each kernel that `packages` may have.
+                if file.ends_with("zfs/choose") {
+                    continue;
+                }
                 let text = fs::read_to_string(&file).unwrap();
                 for word in ["systemd-boot", "BOOTX64", "linux-virt", "linux-lts", "/dev/sdX", "ttyS0"] {
                     assert!(!text.contains(word), "{}: {word}", file.display());

@@ -48,7 +48,7 @@ const PI_COMMENT: &str =
     "# The kernel is Raspberry Pi's own: others do not ask the firmware to try an image.";
 
 /// What READMEs of templates say of a PC, and what is so on a Raspberry Pi. Longer texts come first.
-const PI_WORDS: [(&str, &str); 9] = [
+const PI_WORDS: [(&str, &str); 10] = [
     (
         "2. In `packages`, take `linux-lts` instead of `linux-virt`, and the firmware packages that the machine's cards need, or\n   \
          `linux-firmware-none`.\n",
@@ -56,6 +56,7 @@ const PI_WORDS: [(&str, &str); 9] = [
     ),
     ("--template nas --for metal", "--template nas --for pi"),
     ("with `linux-lts` and your", "with `linux-rpi` and your"),
+    ("; or [a TPM](#without-an-owner-who-unlocks-it)", ""),
     ("systemd-boot goes back", "the firmware goes back"),
     ("writes a stick or card with", "writes the card with"),
     ("writes a stick that the machine boots", "writes the card that the board starts from"),
@@ -63,6 +64,9 @@ const PI_WORDS: [(&str, &str); 9] = [
     ("/dev/sdX", "/dev/CARD"),
     ("**The boot disk.**", "**The card.**"),
 ];
+
+/// A section that READMEs have for machines with a TPM: a Raspberry Pi has none.
+const TPM_SECTION: &str = "## Without an owner who unlocks it\n";
 
 /// What a system runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +130,8 @@ fn pi_toml(text: &str) -> String {
             out += PI_LAYOUT;
         } else if line.starts_with("cmdline = ") || line.starts_with("# cmdline = ") {
             out += PI_CMDLINE;
+        } else if line.starts_with("# open = \"tpm\"") {
+            // A Raspberry Pi has no TPM.
         } else if line.starts_with("name = ") && !has_layout {
             out += &format!(
                 "{line}\n\n# The card of a Raspberry Pi: a new image is tried once before it counts as good.\n{PI_LAYOUT}"
@@ -154,7 +160,15 @@ fn pi_comments(packages: &str) -> String {
 
 /// What the documents of the templates say of a PC, in words about a card.
 fn pi_readme(text: &str) -> String {
-    PI_WORDS.iter().fold(text.to_owned(), |text, (pc, pi)| text.replace(pc, pi))
+    let text = without_section(text, TPM_SECTION);
+    PI_WORDS.iter().fold(text, |text, (pc, pi)| text.replace(pc, pi))
+}
+
+/// A text without the section that begins with this line.
+fn without_section(text: &str, title: &str) -> String {
+    let Some((before, section)) = text.split_once(title) else { return text.to_owned() };
+    let after = section.split_once("\n## ").map_or(String::new(), |(_, after)| format!("## {after}"));
+    format!("{before}{after}")
 }
 
 fn pi_inittab(text: &str) -> String {
@@ -165,6 +179,13 @@ fn pi_inittab(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_section_goes_and_what_is_around_it_stays() {
+        assert_eq!(without_section("# A\n\n## B\nb\n\n## C\nc\n", "## B\n"), "# A\n\n## C\nc\n");
+        assert_eq!(without_section("# A\n## B\nb\n", "## B\n"), "# A\n");
+        assert_eq!(without_section("# A\n", "## B\n"), "# A\n");
+    }
 
     #[test]
     fn a_raspberry_pi_loads_what_the_system_needs_and_nothing_of_a_virtual_machine() {
