@@ -11,11 +11,11 @@
 
 use hoopy_base::digest::ContentId;
 use hoopy_base::report::Observer;
-use hoopy_base::terminal::harmless_line;
 use hoopy_boot::diskless::{ENTRY, KEPT_LOADER, LOADER_CONF, entry};
 use hoopy_boot::layout::{BOOT_DIR, Layout, started};
 use std::io::Write;
 
+use super::diskless_system::Diskless;
 use super::error::DeployError;
 use super::machine::Machine;
 use super::place::{Step, Steps};
@@ -41,51 +41,7 @@ pub struct DisklessInstall {
     pub menu: u16,
 }
 
-/// Diskless Alpine Linux, as the machine that runs it tells.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Diskless {
-    /// `3.23.6`.
-    pub release: String,
-    /// The type of its medium's filesystem; none where that has no packages.
-    filesystem: Option<String>,
-    /// The kernels of its medium.
-    pub kernels: Vec<String>,
-    /// The overlays there.
-    pub overlays: Vec<String>,
-    /// `64`, `32` or `bios`.
-    firmware: String,
-    /// Programs in the firmware's directory that are systemd-boot.
-    systemd_boot: Vec<String>,
-    /// What the firmware started, where a variable says so.
-    started: Option<String>,
-    /// A configuration of systemd-boot that hoopy did not write.
-    configured: bool,
-}
-
 impl Diskless {
-    /// Takes a line of the machine's answer.
-    pub(super) fn take(&mut self, rest: &str) {
-        let (key, value) = rest.split_once(' ').unwrap_or((rest, ""));
-        let value = harmless_line(value);
-        match key {
-            "release" => self.release = value,
-            "filesystem" => self.filesystem = Some(value),
-            "kernel" => self.kernels.push(value),
-            "overlay" => self.overlays.push(value),
-            "firmware" => self.firmware = value,
-            "systemd-boot" => self.systemd_boot.push(value),
-            "started" => self.started = Some(value),
-            "configured" => self.configured = true,
-            _ => {}
-        }
-    }
-
-    /// Whether the firmware starts systemd-boot from the medium already.
-    fn has_systemd_boot(&self, loader: &str) -> bool {
-        let name = loader.rsplit_once('/').map_or(loader, |(_, name)| name);
-        self.systemd_boot.iter().any(|file| file.eq_ignore_ascii_case(name))
-    }
-
     /// Why no image can be put beside it.
     fn obstacle(&self, machine: &Machine, layout: Layout, loader: &str) -> Option<String> {
         let there = machine.files.iter().any(|file| file.path.eq_ignore_ascii_case(loader));

@@ -5,7 +5,7 @@ use hoopy_base::terminal::harmless_line;
 use hoopy_boot::pair::{Loader, Pair, SlotName, SlotState};
 use serde::Serialize;
 
-use super::diskless::Diskless;
+use super::diskless_system::Diskless;
 use super::error::DeployError;
 use super::remote;
 use super::ssh::Ssh;
