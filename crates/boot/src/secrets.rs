@@ -96,7 +96,7 @@ pub struct Sealing {
     pub policy_key: String,
     /// The SHA-256 of the certificate that the firmware has to trust, DER, in hexadecimal: `trust/db.crt`.
     pub certificate: String,
-    /// The image's epoch, `trust/epoch`; 0 where there is none. A good boot shuts images of earlier epochs out.
+    /// The image's epoch, `trust/epoch`; 0 without that file. A good boot shuts images of earlier epochs out.
     #[serde(default)]
     pub epoch: u32,
 }

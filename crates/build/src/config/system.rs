@@ -165,7 +165,7 @@ pub struct System {
     pub sign_command: Vec<String>,
     /// Whether machines get no image that is not signed.
     pub signature_required: bool,
-    /// The epoch of its images; 0 where there is none.
+    /// The epoch of its images; 0 without `trust/epoch`.
     pub epoch: u32,
     /// How the machine opens its secrets.
     pub secrets: SecretSettings,

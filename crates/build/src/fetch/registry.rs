@@ -115,7 +115,7 @@ fn digest_once(client: &Client, image: &TaggedImage<'_>) -> Result<ContentId, Fe
     }
 }
 
-/// An answer that is none. What is too busy, or broken for now, is asked again.
+/// An answer without what was asked for. What is too busy, or broken for now, is asked again.
 fn of_status(address: &str, status: u16) -> FetchError {
     let (place, reason) = (address.to_owned(), format!("HTTP status {status}"));
     match status {

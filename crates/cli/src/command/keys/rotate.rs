@@ -27,7 +27,7 @@ use crate::output::print;
 /// How many certificates that do not sign any more are kept: a machine that missed that many rotations is set up anew.
 const MAX_RETIRED: usize = 16;
 
-/// What to do about a next private key that nobody has.
+/// What to do where the next private key is lost.
 const ABANDON: &str =
     "if git does not have it, end the rotation with `hoopy keys rotate --abandon`, and begin again";
 
