@@ -16,6 +16,7 @@ use data_encoding::BASE64;
 use sha2::{Digest as _, Sha256};
 
 use crate::counter::nv_policy;
+use crate::device::Command;
 use crate::device::{PcrValue, pcr_selection};
 use crate::error::TpmError;
 use crate::object;
@@ -26,9 +27,9 @@ pub const SECURE_BOOT_PCR: u32 = 7;
 /// The PCR of the image.
 pub const IMAGE_PCR: u32 = 11;
 
-const CC_POLICY_AUTHORIZE: u32 = 0x16A;
-const CC_POLICY_PCR: u32 = 0x17F;
-const CC_POLICY_OR: u32 = 0x171;
+pub(crate) const POLICY_AUTHORIZE: Command = Command(0x16A, "TPM2_PolicyAuthorize");
+pub(crate) const POLICY_PCR: Command = Command(0x17F, "TPM2_PolicyPCR");
+pub(crate) const POLICY_OR: Command = Command(0x171, "TPM2_PolicyOR");
 
 /// How many epochs a secret opens for, its own among them: a `TPM2_PolicyOR` has as many branches.
 pub const EPOCHS: u32 = 8;
@@ -105,7 +106,7 @@ impl PolicyKey {
             |bound| {
                 let mut any = Sha256::new();
                 any.update([0; 32]);
-                any.update(CC_POLICY_OR.to_be_bytes());
+                any.update(POLICY_OR.0.to_be_bytes());
                 self.branches(bound).iter().for_each(|branch| any.update(branch));
                 nv_policy(&any.finalize().into(), bound.counter)
             },
@@ -122,7 +123,7 @@ impl PolicyKey {
         let mut authorize = Sha256::new();
         // It starts from nothing: what was asserted before is in the signature.
         authorize.update([0; 32]);
-        authorize.update(CC_POLICY_AUTHORIZE.to_be_bytes());
+        authorize.update(POLICY_AUTHORIZE.0.to_be_bytes());
         authorize.update(object::name(&self.public_area()));
         Sha256::new().chain_update(authorize.finalize()).chain_update(qualifier(epoch)).finalize().into()
     }
@@ -132,7 +133,7 @@ impl PolicyKey {
 pub(crate) fn pcr_policy(before: &[u8; 32], pcr: u32, value: &PcrValue) -> [u8; 32] {
     let mut hasher = Sha256::new();
     hasher.update(before);
-    hasher.update(CC_POLICY_PCR.to_be_bytes());
+    hasher.update(POLICY_PCR.0.to_be_bytes());
     hasher.update(pcr_selection(pcr));
     hasher.update(Sha256::digest(value));
     hasher.finalize().into()

@@ -20,7 +20,8 @@ use crate::device::{ALG_SHA256, Command, HANDLE_OWNER, PcrValue, Tpm, pcr_select
 use crate::error::TpmError;
 use crate::object::{self, MAX_PUBLIC};
 use crate::policy::{
-    Bound, EPOCHS, IMAGE_PCR, PolicyKey, SECURE_BOOT_PCR, SignedPolicy, pcr_policy, qualifier,
+    Bound, EPOCHS, IMAGE_PCR, POLICY_AUTHORIZE, POLICY_OR, POLICY_PCR, PolicyKey, SECURE_BOOT_PCR,
+    SignedPolicy, pcr_policy, qualifier,
 };
 use crate::session::{Kind, Session};
 use crate::wire::{Put as _, Take};
@@ -30,10 +31,7 @@ const CREATE: Command = Command(0x153, "TPM2_Create");
 const LOAD: Command = Command(0x157, "TPM2_Load");
 const UNSEAL: Command = Command(0x15E, "TPM2_Unseal");
 const LOAD_EXTERNAL: Command = Command(0x167, "TPM2_LoadExternal");
-const POLICY_AUTHORIZE: Command = Command(0x16A, "TPM2_PolicyAuthorize");
 const VERIFY_SIGNATURE: Command = Command(0x177, "TPM2_VerifySignature");
-const POLICY_OR: Command = Command(0x171, "TPM2_PolicyOR");
-const POLICY_PCR: Command = Command(0x17F, "TPM2_PolicyPCR");
 
 const ALG_RSASSA: u16 = 0x0014;
 
