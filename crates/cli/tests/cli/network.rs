@@ -81,6 +81,7 @@ struct Other {
 
 impl Other {
     fn new(port: u16) -> Option<Self> {
+        remove_namespaces_of_killed_tests();
         let name = format!("hoopy{}", std::process::id());
         let (here, there) = (format!("ho{}", std::process::id()), format!("hi{}", std::process::id()));
         let ip =
@@ -113,6 +114,17 @@ impl Drop for Other {
             let _ = listener.wait();
         }
         let _ = Command::new("ip").args(["netns", "del", &self.name]).output();
+    }
+}
+
+/// A test that is killed drops nothing, and the kernel keeps a namespace that has a name.
+fn remove_namespaces_of_killed_tests() {
+    for entry in std::fs::read_dir("/run/netns").into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name.strip_prefix("hoopy").and_then(|pid| pid.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = Command::new("ip").args(["netns", "del", &name]).output();
+        }
     }
 }
 
