@@ -18,7 +18,7 @@ use super::image::{self, ImageRequest};
 use super::{Resources, host, signing, steps};
 use crate::args::{Deploy, Global};
 use crate::error::{CommandError, Exit, Result};
-use crate::output::{print, print_json};
+use crate::output::{note, print, print_json};
 use crate::progress::Progress;
 
 /// How many new pieces are named.
@@ -62,6 +62,9 @@ pub fn run(global: &Global, own: &Deploy) -> Result<Exit> {
         kexec::able(&ssh, &planned.machine, &image)?;
     }
     say(plan(&planned, &image))?;
+    if let Some(earlier) = &planned.earlier {
+        note(format!("warning: {earlier}"));
+    }
     if own.dry_run {
         return Ok(Exit::Success);
     }

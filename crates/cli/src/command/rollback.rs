@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use hoopy_ship::deploy::{self, BootResult, Machine, PreviousSystem, Ssh};
+use hoopy_ship::deploy::{self, BootResult, Machine, PreviousSystem, Return, Ssh};
 use serde::Serialize;
 
 use super::host::{self, Host};
 use super::steps;
 use crate::args::{Global, Rollback};
 use crate::error::{Exit, Result};
-use crate::output::{print, print_json};
+use crate::output::{note, print, print_json};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -23,9 +23,13 @@ pub fn run(global: &Global, own: &Rollback) -> Result<Exit> {
     let config = super::ssh();
     let ssh = Ssh::connect(&host, &config)?;
     let to = if own.to_diskless { PreviousSystem::Diskless } else { PreviousSystem::Image };
-    let (changes, image) = deploy::rollback(&ssh, esp.as_deref(), to, own.dry_run)?;
+    let Return { name: image, steps: changes, earlier } =
+        deploy::rollback(&ssh, esp.as_deref(), to, own.dry_run)?;
     let say = |text: String| if global.quiet || own.json { Ok(()) } else { print(text) };
     say(steps::list(&changes))?;
+    if let Some(earlier) = earlier {
+        note(format!("warning: {earlier}"));
+    }
     let next = match (own.dry_run, own.reboot) {
         (true, _) => "would start with the next boot",
         (false, true) => "rebooting",

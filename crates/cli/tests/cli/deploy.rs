@@ -11,7 +11,7 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-use remote::{EFI, OLD, Remote, image, loader, noise, segments};
+use remote::{EFI, OLD, Remote, image, image_of_epoch, loader, noise, segments};
 
 /// The JSON that a command prints.
 fn json(text: &str) -> serde_json::Value {
@@ -362,6 +362,32 @@ fn status_tells_what_runs_and_what_is_next_and_rollback_takes_it_back() {
     far.ok(&["-C", "s", "deploy", "--image", path.to_str().unwrap()]);
     assert_eq!(far.files(), [EFI, "EFI/Linux/s-1.efi", "EFI/Linux/s-2+3.efi"], "it is tried again");
     assert_eq!(told(), "s-2\n");
+}
+
+#[test]
+fn an_image_of_an_earlier_epoch_is_said_to_come_up_locked() {
+    let far = Remote::new("ab");
+    let (early, late) = (image_of_epoch("s", "1", 1), image_of_epoch("s", "2", 2));
+    far.lay("s-2", &[(EFI, &loader()), ("EFI/Linux/s-1.efi", &early), ("EFI/Linux/s-2.efi", &late)]);
+    let warning = |args: &[&str]| {
+        let out = far.run(&[&["-C", "s"], args].concat());
+        assert!(out.status.success(), "{args:?}");
+        let said = String::from_utf8(out.stderr).unwrap();
+        said.lines().find(|line| line.starts_with("warning: ")).unwrap_or_default().to_owned()
+    };
+    let told = "is of epoch 1, and s-2, which runs, of epoch 2: its secrets may stay locked in the TPM";
+    let said = warning(&["rollback", "--dry-run"]);
+    assert!(said.contains(&format!("s-1 {told}")), "{said}");
+    for (epoch, is_told) in [(1, true), (2, false), (3, false)] {
+        let path = far.home.path("new.efi");
+        fs::write(&path, image_of_epoch("s", "3", epoch)).unwrap();
+        let said = warning(&["deploy", "--dry-run", "--image", path.to_str().unwrap()]);
+        assert_eq!(said.contains(&format!("s-3 {told}")), is_told, "{epoch}: {said}");
+    }
+    far.runs("s-1");
+    let path = far.home.path("new.efi");
+    fs::write(&path, image_of_epoch("s", "3", 1)).unwrap();
+    assert_eq!(warning(&["deploy", "--dry-run", "--image", path.to_str().unwrap()]), "");
 }
 
 #[test]

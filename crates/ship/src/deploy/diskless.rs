@@ -15,11 +15,14 @@ use hoopy_boot::diskless::{ENTRY, KEPT_LOADER, LOADER_CONF, entry};
 use hoopy_boot::layout::{BOOT_DIR, Layout, started};
 use std::io::Write;
 
+use super::assemble::{NewFile, assemble};
 use super::diskless_system::Diskless;
 use super::error::DeployError;
 use super::machine::Machine;
 use super::place::{Step, Steps};
-use super::{NewFile, Request, Ssh, remote, run_assembly, signature};
+use super::plan::Request;
+use super::ssh::Ssh;
+use super::{remote, signature};
 
 /// Where systemd-boot is put together.
 const LOADER_PART: &str = "EFI/BOOT/hoopy-new.part";
@@ -134,7 +137,7 @@ pub(super) fn install(
         starts: String::new(),
     };
     let mut feed = |out: &mut dyn Write| out.write_all(loader);
-    let said = run_assembly(ssh, machine, steps, &file, size, &mut feed)?;
+    let said = assemble(ssh, machine, steps, &file, size, &mut feed)?;
     observer.event(hoopy_base::report::Event::Bytes(0, 0));
     let host = ssh.host();
     remote::verdict(host, &said, || DeployError::Short(host.to_owned()))

@@ -21,13 +21,13 @@ use hoopy_uki::Section;
 use hoopy_uki::certificate::{self, MAX_TABLE};
 use hoopy_uki::pe::Headers;
 
+use super::assemble::{NewFile, assemble};
 use super::error::DeployError;
 use super::images::{self, fetch};
 use super::machine::{Machine, RemoteFile};
 use super::place::{Step, Steps};
 use super::remote::{self, nothing, script};
 use super::ssh::{Call, Ssh};
-use super::{NewFile, run_assembly};
 
 const FIRMWARE: &str = include_str!("remote/firmware.sh");
 const ENROLL: &str = include_str!("remote/enroll.sh");
@@ -153,7 +153,7 @@ pub fn replace(ssh: &Ssh, machine: &Machine, path: &str, bytes: &[u8]) -> Result
     let size = bytes.len() as u64;
     let (sha256, plan) = (ContentId::of(bytes).to_string(), format!("send\t{size}"));
     let file = NewFile { size, sha256, plan, starts: String::new() };
-    let said = run_assembly(ssh, machine, &steps, &file, size, &mut feed)?;
+    let said = assemble(ssh, machine, &steps, &file, size, &mut feed)?;
     remote::verdict(ssh.host(), &said, || DeployError::Short(ssh.host().to_owned()))
 }
 
@@ -164,7 +164,7 @@ pub fn replace(ssh: &Ssh, machine: &Machine, path: &str, bytes: &[u8]) -> Result
 pub fn remove(ssh: &Ssh, machine: &Machine, paths: &[&str]) -> Result<(), DeployError> {
     let then = paths.iter().map(|path| Step::Remove((*path).to_owned())).collect();
     let steps = Steps { then, ..Steps::default() };
-    let said = run_assembly(ssh, machine, &steps, &NewFile::default(), 0, &mut nothing)?;
+    let said = assemble(ssh, machine, &steps, &NewFile::default(), 0, &mut nothing)?;
     remote::verdict(ssh.host(), &said, || DeployError::Short(ssh.host().to_owned()))
 }
 

@@ -271,12 +271,24 @@ pub fn image_with(
     segments: &[(&str, Vec<u8>)],
     more: Vec<(Section, SectionData)>,
 ) -> Vec<u8> {
-    assert!(Path::new(STUB).exists(), "no {STUB}: run `cargo xtask setup`");
-    let stub = fs::read(STUB).unwrap();
-    let release = format!(
+    image_of(release(system, version), segments, more)
+}
+
+/// An image that shuts those of earlier epochs out.
+pub fn image_of_epoch(system: &str, version: &str, epoch: u32) -> Vec<u8> {
+    image_of(release(system, version) + &format!("HOOPY_EPOCH={epoch}\n"), &segments(10), Vec::new())
+}
+
+fn release(system: &str, version: &str) -> String {
+    format!(
         "ID=alpine\nPRETTY_NAME=\"{system}-{version} (Alpine Linux)\"\nIMAGE_ID=hoopy\nIMAGE_VERSION={version}\n\
          HOOPY_MACHINE={system}\n"
-    );
+    )
+}
+
+fn image_of(release: String, segments: &[(&str, Vec<u8>)], more: Vec<(Section, SectionData)>) -> Vec<u8> {
+    assert!(Path::new(STUB).exists(), "no {STUB}: run `cargo xtask setup`");
+    let stub = fs::read(STUB).unwrap();
     let initrd: Vec<u8> = segments.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
     let mut sections = vec![
         (Section::Osrel, SectionData::Bytes(release.into_bytes())),
