@@ -356,15 +356,7 @@ fn the_recovery_passphrase_opens_the_secrets_of_a_system_in_another_directory() 
         hoopy_testkit::skip("no script(1), which makes a terminal");
         return;
     }
-    let system = System::with("build");
-    let (key, recipient) = hoopy_secrets::owner::generate();
-    let recipients = fs::read_to_string(system.path("secrets/recipients")).unwrap();
-    system.write("secrets/recipients", &format!("{recipients}{}\n", recipient.as_str()));
-    system.ok(&["secret", "rekey"]);
-    let passphrase = hoopy_secrets::SecretString::from("open sesame".to_owned());
-    let sealed = hoopy_secrets::cipher::encrypt_with_passphrase(&key, passphrase).unwrap();
-    fs::write(system.path("secrets/recovery.age"), sealed).unwrap();
-    fs::remove_dir_all(system.home.path(".config")).unwrap();
+    let (system, _) = behind_a_passphrase();
     let (said, went_well) = typing(&system.home, "build hello", "open sesame");
     assert!(went_well, "{said}");
 }
