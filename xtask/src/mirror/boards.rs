@@ -24,6 +24,7 @@ pub fn make(plain: &Path) -> anyhow::Result<PathBuf> {
     if fs::read_to_string(mirror.join("stamp-boards")).is_ok_and(|found| found == stamp) {
         return Ok(mirror);
     }
+    let _making = super::only_maker()?;
     let target = Target::of("aarch64")?;
     super::prepare(&[target])?;
     println!("mirror: community for aarch64 in {}", mirror.display());

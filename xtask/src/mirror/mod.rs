@@ -21,7 +21,7 @@ mod samba;
 mod source;
 mod zfs;
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -118,6 +118,10 @@ fn make(name: &str, targets: Vec<&Target>) -> anyhow::Result<PathBuf> {
         link_latest(&mirror)?;
         return Ok(mirror);
     }
+    let _making = only_maker()?;
+    if is_made(&mirror) {
+        return Ok(mirror);
+    }
     println!("mirror: making a STAND-IN for an Alpine mirror in {}", mirror.display());
     println!(
         "mirror: real Alpine 3.23 packages, repacked and signed with a key of our own; for tests and trials only"
@@ -140,6 +144,22 @@ fn make(name: &str, targets: Vec<&Target>) -> anyhow::Result<PathBuf> {
     fs::rename(&work, &mirror)?;
     println!("mirror: done. Use it with --mirror {0}/alpine --keys {0}/keys", mirror.display());
     Ok(mirror)
+}
+
+/// Waits until nobody else makes a mirror, and keeps others from it as long as the file is open: two at once would write the
+/// same files.
+fn only_maker() -> anyhow::Result<File> {
+    let path = chores::target().join("mirror.lock");
+    fs::create_dir_all(chores::target())?;
+    let file = File::create(&path).with_context(|| format!("open {}", path.display()))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            println!("mirror: waiting for another run, which makes one");
+            file.lock()?;
+        }
+        other => other?,
+    }
+    Ok(file)
 }
 
 /// Calls the one branch there is what Alpine's mirrors call their newest. A mirror that was made before hoopy asked for it

@@ -55,6 +55,7 @@ pub fn make(plain: &Path) -> anyhow::Result<PathBuf> {
     if is_made(plain) {
         return Ok(mirror);
     }
+    let _making = super::only_maker()?;
     let target = Target::of(ARCH)?;
     setup::for_zfs()?;
     let debian = Debian::prepare(target)?;
