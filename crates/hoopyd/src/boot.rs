@@ -46,9 +46,7 @@ fn by_tpm(root: &Path, map: &Map) -> Outcome {
         outcome.state = State::Failed;
     }
     // A new image is not well without that, and the machine falls back: its owner hears of it.
-    outcome
-        .failures
-        .extend(not_raised.map(|reason| format!("images of earlier epochs are not shut out: {reason}")));
+    outcome.failures.extend(not_raised.as_ref().map(tpm::not_shut_out));
     outcome
 }
 

@@ -27,6 +27,18 @@ pub fn read(root: &Path) -> Result<Outcome, AgentError> {
     read_json(&file(root))
 }
 
+/// Adds something that failed later.
+///
+/// # Errors
+/// [`AgentError`].
+pub fn add_failure(root: &Path, failure: String) -> Result<(), AgentError> {
+    let mut outcome = read(root)?;
+    if !outcome.failures.contains(&failure) {
+        outcome.failures.push(failure);
+    }
+    write(root, &outcome)
+}
+
 /// The outcome as text for people.
 pub fn text(outcome: &Outcome) -> String {
     match outcome.state {

@@ -408,6 +408,82 @@ fn the_power_may_go_at_every_step_of_shutting_images_out() {
 }
 
 #[test]
+fn where_shutting_out_fails_it_can_be_tried_again_and_dead_entries_do_not_pile_up() {
+    let mut scene = Scene::new();
+    scene.of_epoch(1).boots_well(IMAGE);
+    for _ in 0..3 {
+        scene.of_epoch(2).boots_well(NEXT_IMAGE);
+        let machine = |scene: &Scene| scene.machine(Tpm::new(scene.swtpm.connect())).raise(scene.mount());
+        // As a power cut before the counter goes up
+        let fails = |_| Err::<PathBuf, _>(AgentError::Locked("read-only".to_owned()));
+        assert!(scene.machine(Tpm::new(scene.swtpm.connect())).raise(fails).is_err());
+        assert!(scene.root.path().join(SEALED_NEXT).exists());
+        assert!(machine(&scene).unwrap());
+        assert!(!scene.root.path().join(SEALED_NEXT).exists());
+        assert_eq!(Kept::read(scene.persist.path()).unwrap().sealed.len(), 1);
+        scene.enroll(&scene.identity, false).unwrap();
+        scene.map.sealing.as_mut().unwrap().epoch = 0;
+        scene.enroll(&scene.identity, false).unwrap();
+    }
+}
+
+/// `hoopy secret rekey --machine` and `enroll`, while the running image has not been found good.
+#[test]
+fn a_new_identity_before_older_images_are_shut_out_leaves_the_one_that_the_image_needs() {
+    let mut scene = Scene::new();
+    scene.of_epoch(1).boots_well(IMAGE);
+    scene.of_epoch(2).boots_well(NEXT_IMAGE);
+    let other = MachineIdentity::generate();
+    scene.enroll(&other, false).unwrap();
+    scene.of_epoch(2).boots_well(NEXT_IMAGE);
+    scene.map.recipient = other.recipient().as_str().to_owned();
+    let tpm = {
+        let policy = Rc::clone(&scene.policy);
+        scene.start(NEXT_IMAGE, ENFORCED, Some(&policy))
+    };
+    assert_eq!(scene.opens(tpm), Ok(other.recipient().as_str().to_owned()));
+}
+
+#[test]
+fn a_raise_that_the_power_ended_leaves_no_copy_once_all_is_forgotten() {
+    let mut scene = Scene::new();
+    scene.of_epoch(1).boots_well(IMAGE);
+    let old = Kept::read(scene.persist.path()).unwrap();
+    scene.of_epoch(2).boots_well(IMAGE);
+    let next = Kept::read_file(&scene.root.path().join(SEALED_NEXT)).unwrap().unwrap();
+    let copy = next.beside(&old);
+    scene.enroll(&scene.identity, true).unwrap();
+    scene.boots_well(IMAGE);
+    copy.write(scene.persist.path()).unwrap();
+    let refused = scene.boots(IMAGE, ENFORCED).unwrap_err();
+    assert!(refused.contains("another one was sealed since"), "{refused}");
+}
+
+#[test]
+fn an_image_without_a_signature_for_its_epoch_shuts_nobody_out() {
+    let mut scene = Scene::new();
+    scene.of_epoch(1).boots_well(IMAGE);
+    let policy = Rc::clone(&scene.policy);
+    let tpm = scene.start(IMAGE, ENFORCED, Some(&policy));
+    scene.map.sealing.as_mut().unwrap().epoch = 2;
+    let opened = scene.machine(tpm).at_boot(&scene.map, None, scene.mount()).unwrap();
+    let reason = opened.not_raised.unwrap().to_string();
+    assert!(reason.contains("of epoch 2, and has no signature for that: build it again"), "{reason}");
+    assert!(!scene.root.path().join(SEALED_NEXT).exists());
+}
+
+#[test]
+fn a_disk_with_a_hundred_identities_costs_the_tpm_nothing() {
+    let mut scene = Scene::new();
+    scene.boots_well(IMAGE);
+    let mut kept = Kept::read(scene.persist.path()).unwrap();
+    kept.sealed = vec![kept.sealed[0].clone(); 100];
+    kept.write(scene.persist.path()).unwrap();
+    let refused = scene.boots(IMAGE, ENFORCED).unwrap_err();
+    assert!(refused.contains("100 identities: expected at most 16: hoopy secret enroll HOST"), "{refused}");
+}
+
+#[test]
 fn the_owner_opens_an_older_image_again_on_purpose() {
     let mut scene = Scene::new();
     scene.of_epoch(2).boots_well(IMAGE);

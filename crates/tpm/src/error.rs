@@ -83,8 +83,8 @@ pub enum TpmError {
     },
     /// A copy of something that was replaced.
     #[error(
-        "the secret was sealed for {expected} of the TPM's counter, found {}: another one was sealed since, or the counter was \
-         raised or removed", found_value(*.found)
+        "the secret was sealed for another value of the TPM's counter (expected {expected}, found {}): another one was sealed \
+         since, or the counter was raised or removed", found_value(*.found)
     )]
     Superseded {
         /// At sealing.
@@ -148,8 +148,8 @@ const FORMAT_0: &[(u32, &str)] = &[
     (0x143, "command not supported"),
     (0x144, "authorization of the wrong size"),
     (0x146, "outside the bounds of the NV index"),
-    (0x148, "access to the NV index is not allowed"),
-    (0x149, "the NV index is locked"),
+    (0x148, "the NV index is locked"),
+    (0x149, "access to the NV index is not allowed"),
     (0x14A, "the NV index was never written"),
     (0x14B, "no room for another NV index"),
     (0x14C, "the NV index is there already"),
@@ -162,7 +162,7 @@ const WARNINGS: &[(u32, &str)] = &[
     (0x903, "no room for another session"),
     (0x908, "busy, it yielded"),
     (0x90A, "testing itself"),
-    (0x920, "locked out for a while after too many failed authorizations"),
+    (0x920, "too many writes to non-volatile memory for now"),
     (0x921, "locked out for a while after too many failed authorizations"),
     (0x922, "busy, try again"),
     (0x923, "non-volatile memory not available now"),
@@ -172,6 +172,17 @@ impl ResponseCode {
     /// The TPM says that a policy does not hold, in whatever session.
     pub const fn is_policy_failure(self) -> bool {
         self.0 & 0xBF == 0x9D
+    }
+
+    /// The TPM has no room for another NV index (`TPM_RC_NV_SPACE`).
+    pub const fn is_out_of_space(self) -> bool {
+        self.0 == 0x14B
+    }
+
+    /// The same command may work in a while: too many writes, busy, or no non-volatile memory now (`TPM_RC_NV_RATE`,
+    /// `TPM_RC_RETRY`, `TPM_RC_NV_UNAVAILABLE`).
+    pub const fn passes(self) -> bool {
+        matches!(self.0, 0x920 | 0x922 | 0x923)
     }
 
     /// The TPM has nothing with the first handle.
@@ -218,6 +229,8 @@ mod tests {
         assert_eq!(said(0x2DB), "0x2db (signature not valid, parameter 2)");
         assert_eq!(said(0x1DF), "0x1df (integrity check failed, parameter 1)");
         assert_eq!(said(0x902), "0x902 (no room for another object)");
+        assert_eq!(said(0x148), "0x148 (the NV index is locked)");
+        assert_eq!(said(0x920), "0x920 (too many writes to non-volatile memory for now)");
         assert_eq!(said(0x100), "0x100 (not started (no TPM2_Startup))");
         assert_eq!(said(0x7FFF_FFFF).split(' ').next(), Some("0x7fffffff"));
         assert!(ResponseCode(0x99D).is_policy_failure());

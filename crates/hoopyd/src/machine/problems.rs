@@ -103,6 +103,10 @@ fn secrets(status: &Status, all: &mut Vec<Problem>) {
                     "run /usr/libexec/hoopy/hoopyd status on the machine for all",
                 ));
             }
+            "open" => all.extend(secrets.failures.first().map(|reason| {
+                let what = format!("The TPM still opens the secrets for older images ({reason})");
+                problem("epoch".to_owned(), Warning, what, "run hoopy secret enroll to shut them out now")
+            })),
             _ => {}
         }
     }
@@ -268,6 +272,15 @@ mod tests {
             locked(&["Secure Boot is off: switch it on"]),
             "This machine is locked (Secure Boot is off: switch it on): run hoopy unlock to open it until then."
         );
+    }
+
+    #[test]
+    fn a_machine_that_could_not_shut_older_images_out_says_so() {
+        let failures = vec!["images of earlier epochs are not shut out: no room".to_owned()];
+        let secrets = Some(hoopy_boot::status::Secrets { state: "open".to_owned(), failures });
+        let problems = of(&Status { secrets, ..well() }, 60);
+        assert_eq!(problems.iter().map(|problem| &*problem.id).collect::<Vec<_>>(), ["epoch"]);
+        assert!(summary(&problems).contains("(images of earlier epochs are not shut out: no room)"));
     }
 
     #[test]

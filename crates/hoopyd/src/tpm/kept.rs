@@ -23,6 +23,9 @@ pub const SEAL_ANEW: &str = "hoopy secret enroll HOST seals the identity again";
 /// The largest file that is read: eight identities have 8 kB.
 const MAX: u64 = 64 << 10;
 
+/// The most entries: while the counter is raised, each identity is there twice.
+const MAX_ENTRIES: usize = 2 * MAX_IDENTITIES;
+
 /// Sealed identities, the one in use first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
@@ -61,7 +64,16 @@ impl Kept {
     /// [`AgentError::Locked`].
     pub fn read_file(path: &Path) -> Result<Option<Self>, AgentError> {
         match input::read_up_to(path, MAX) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| unreadable(&error)),
+            Ok(bytes) => {
+                let kept: Self = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
+                let count = kept.sealed.len();
+                match count <= MAX_ENTRIES {
+                    true => Ok(Some(kept)),
+                    false => {
+                        Err(unreadable(&format_args!("{count} identities: expected at most {MAX_ENTRIES}")))
+                    }
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(unreadable(&error)),
         }
@@ -84,6 +96,11 @@ impl Kept {
                 .is_ok_and(|sealed| sealed.bound().is_none_or(|bound| Some(bound.counter) == counter))
         });
         self
+    }
+
+    /// The value of the counter that the first of them is sealed for.
+    pub fn counter(&self) -> Option<u64> {
+        Some(self.sealed.first()?.sealed().ok()?.bound()?.counter)
     }
 
     /// Whether any of them opens for images of an epoch before this one.

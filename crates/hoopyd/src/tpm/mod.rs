@@ -28,9 +28,12 @@ use hoopy_tpm::{Bound, PolicyKey, SignedPolicy, Tpm, TpmError};
 use ring::digest::{SHA256, digest};
 
 pub use self::kept::{Kept, SEAL_ANEW};
-pub use self::raise::raise;
+pub use self::raise::{not_shut_out, raise};
 use crate::error::AgentError;
 use crate::identity::{self, Mounted};
+
+/// Whoever seals has this file locked.
+const SEALER: &str = "run/hoopy/sealer.lock";
 
 /// A TPM, and what it seals under.
 pub struct Machine<'a, S> {
@@ -97,8 +100,22 @@ pub fn enroll(
     forget: bool,
 ) -> Result<(), AgentError> {
     let (sealing, device) = (sealing(map)?, map.device.as_ref().ok_or_else(no_device)?);
+    let _only = only_sealer(root)?;
     let mut machine = Machine { root, sealing, tpm: chip::open()? };
     machine.enroll(identities, forget, |writable| Mounted::new(device, writable))
+}
+
+/// Keeps others from sealing and from raising the counter as long as the file is open: what one of two seals would be
+/// worthless once the other has raised it.
+fn only_sealer(root: &Path) -> Result<fs::File, AgentError> {
+    let path = root.join(SEALER);
+    let locked = || {
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        let file = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    locked().map_err(AgentError::io("lock", &path))
 }
 
 impl<S: Read + Write> Machine<'_, S> {
@@ -140,8 +157,9 @@ impl<S: Read + Write> Machine<'_, S> {
                 // `hoopy run --fresh`
                 (Err(AgentError::OtherTpm), Some(identities)) => self.seal_first(identities, signed, mount),
                 (opened, _) => {
-                    let identities = vec![opened?];
-                    Ok(Opened { identities, not_raised: self.prepare(kept, signed).err() })
+                    let identity = opened?;
+                    let not_raised = self.prepare(kept, signed, &identity).err();
+                    Ok(Opened { identities: vec![identity], not_raised })
                 }
             },
             (None, true) => match handed {
@@ -163,7 +181,7 @@ impl<S: Read + Write> Machine<'_, S> {
     ) -> Result<Opened, AgentError> {
         firmware::check(self.root, self.sealing)?;
         let counter = self.tpm.raise_counter().map_err(counter_fault)?;
-        let new = self.seal(&identities, counter)?;
+        let new = self.seal(identities.iter(), counter)?;
         for (identity, entry) in identities.iter().zip(&new.sealed) {
             let opened = self.open(&entry.sealed()?, signed)?;
             if opened.recipient() != identity.recipient() {
@@ -190,6 +208,10 @@ impl<S: Read + Write> Machine<'_, S> {
         mount: impl Fn(bool) -> Result<P, AgentError>,
     ) -> Result<(), AgentError> {
         firmware::check(self.root, self.sealing)?;
+        if !forget {
+            // What the boot has prepared is for all identities, and this one is not among them.
+            self.raise(&mount)?;
+        }
         let mounted = mount(true)?;
         // One that cannot be read is of no use to any image.
         let old = if forget { Kept::default() } else { Kept::read(mounted.as_ref()).unwrap_or_default() };
@@ -201,17 +223,35 @@ impl<S: Read + Write> Machine<'_, S> {
         };
         let counter = counter.map_err(counter_fault)?;
         let old = old.live(Some(counter));
-        if forget || old.opens_before(self.sealing.epoch) {
-            let new = self.seal(identities, counter.saturating_add(1))?;
-            self.replace(&new, mounted.as_ref())?;
+        if forget {
+            // Twice: there may be a copy that was sealed for the next value by a raise that the power ended.
+            self.seal_for_next(identities, counter, mounted.as_ref())?;
+            self.seal_for_next(identities, counter.saturating_add(1), mounted.as_ref())?;
+        } else if old.opens_before(self.sealing.epoch) {
+            self.seal_for_next(identities, counter, mounted.as_ref())?;
         } else {
-            self.seal(identities, counter)?.before(&old).write(mounted.as_ref())?;
+            self.seal(identities.iter(), counter)?.before(&old).write(mounted.as_ref())?;
         }
         remove_plain(mounted.as_ref())
     }
 
+    /// Seals identities for the value after this one of the counter, raises it, and removes all others.
+    fn seal_for_next(
+        &mut self,
+        identities: &[MachineIdentity],
+        counter: u64,
+        mounted: &Path,
+    ) -> Result<(), AgentError> {
+        let next = self.seal(identities.iter(), counter.saturating_add(1))?;
+        self.replace(&next, counter, mounted)
+    }
+
     /// Seals identities for images of this one's epoch and the next ones, and for this value of the counter.
-    fn seal(&mut self, identities: &[MachineIdentity], counter: u64) -> Result<Kept, AgentError> {
+    fn seal<'i>(
+        &mut self,
+        identities: impl Iterator<Item = &'i MachineIdentity>,
+        counter: u64,
+    ) -> Result<Kept, AgentError> {
         firmware::check(self.root, self.sealing)?;
         let key = self.policy_key()?;
         let bound = Bound { epoch: self.sealing.epoch, counter };
@@ -238,7 +278,10 @@ impl<S: Read + Write> Machine<'_, S> {
         // Where the power went while images were shut out, there are two: one of them opens.
         let mut entries = kept.sealed.iter().filter(|entry| entry.recipient == map.recipient);
         let first = entries.next().ok_or_else(|| {
-            let found: Vec<&str> = kept.sealed.iter().map(|entry| &*entry.recipient).collect();
+            // It is the disk's word, and goes to the console.
+            let is_plain = |text: &&str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            let found = kept.sealed.iter().map(|entry| &*entry.recipient).filter(is_plain);
+            let found: Vec<&str> = found.collect();
             AgentError::Locked(format!(
                 "expected the sealed identity of {}, found that of {}: {SEAL_ANEW}",
                 map.recipient,
@@ -296,6 +339,13 @@ fn counter_fault(error: TpmError) -> AgentError {
         TpmError::OtherIndex(_) => AgentError::Locked(format!(
             "{error}: hoopy secret enroll --forget HOST removes that and seals the identity again"
         )),
+        TpmError::Refused { code, .. } if code.is_out_of_space() => AgentError::Locked(format!(
+            "{error}: hoopy needs one, of 8 bytes: `tpm2_getcap handles-nv-index` lists those that there are, and \
+             `tpm2_nvundefine INDEX` removes one that nothing uses"
+        )),
+        TpmError::Refused { code, .. } if code.passes() => {
+            AgentError::Locked(format!("{error}: do it again in some minutes"))
+        }
         error => AgentError::Tpm(error),
     }
 }

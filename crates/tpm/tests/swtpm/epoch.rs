@@ -78,7 +78,7 @@ fn once_the_counter_was_raised_an_old_copy_opens_for_no_image() {
     swtpm.reset();
     let mut tpm = swtpm.booted();
     let refused = tpm.unseal(&old, &owner.public(), std::slice::from_ref(&signed)).unwrap_err();
-    let expected = format!("sealed for {counter} of the TPM's counter, found {}", counter + 1);
+    let expected = format!("value of the TPM's counter (expected {counter}, found {})", counter + 1);
     assert!(refused.to_string().contains(&expected), "{refused}");
     let refused = tpm.unseal_by_tpm(&old, &owner.public(), &signed).unwrap_err();
     assert!(refused.to_string().starts_with("TPM2_PolicyNV failed: the TPM answered 0x126"), "{refused}");

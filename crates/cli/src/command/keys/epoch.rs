@@ -13,10 +13,7 @@ use crate::output::{note, print};
 
 /// Prints the epoch of the next image.
 pub fn show(system: &System) -> Result<()> {
-    print(match system.epoch {
-        0 => format!("no epoch: expected a number in {FILE}, found no such file\n"),
-        epoch => format!("epoch {epoch}\n"),
-    })
+    print(format!("epoch {}\n", system.epoch))
 }
 
 /// Raises it by one.
