@@ -172,8 +172,10 @@ fn what_stands_in_the_way_is_told_and_nothing_is_written() {
         [&[7, 0, 0, 0, 1, 0, 0, 0, 0xFF, 4][..], &text, &[0, 0, 0x7F, 0xFF, 4, 0]].concat()
     };
     let boot = variables.join(format!("Boot000A-{global}"));
-    fs::write(&boot, path_of("\\EFI\\alpine\\grubx64.efi")).unwrap();
-    refused("its firmware starts /EFI/alpine/grubx64.efi: expected EFI/BOOT/BOOTX64.EFI");
+    for dir in ["alpine", "Alpine Linux"] {
+        fs::write(&boot, path_of(&format!("\\EFI\\{dir}\\grubx64.efi"))).unwrap();
+        refused(&format!("its firmware starts /EFI/{dir}/grubx64.efi: expected EFI/BOOT/BOOTX64.EFI"));
+    }
     fs::write(&boot, path_of("\\EFI\\Boot\\bootx64.efi")).unwrap();
 
     fs::create_dir_all(far.esp("loader")).unwrap();
@@ -186,6 +188,30 @@ fn what_stands_in_the_way_is_told_and_nothing_is_written() {
     assert!(said.contains("far does not run diskless Alpine Linux"), "{said}");
     fs::write(far.root("root-is"), "tmpfs\n").unwrap();
     far.ok(&deploy);
+    keeps_alpine(&far);
+}
+
+#[test]
+fn a_second_name_that_a_power_cut_left_of_alpines_loader_or_an_entry_is_not_removed() {
+    let far = alpine();
+    let (path, _) = far.image("1", &segments(10));
+    far.ok(&["-C", "s", "deploy", "--image", &path, "--from-diskless"]);
+    let entry = far.read(ENTRY);
+    let second = [
+        ("EFI/BOOT/hoopy-old.part", GRUB.1, Some("EFI/BOOT/hoopy-1.left")),
+        ("loader/entries/hoopy-new.part", &entry, Some("loader/entries/hoopy-1.left")),
+        // What was never renamed goes.
+        ("loader/hoopy-new.part", b"menu", None),
+    ];
+    for (part, bytes, _) in second {
+        fs::write(far.esp(part), bytes).unwrap();
+    }
+    let (path, _) = far.image("2", &segments(20));
+    far.ok(&["-C", "s", "deploy", "--image", &path, "--from-diskless"]);
+    for (part, bytes, left) in second {
+        assert!(!far.esp(part).exists(), "{part}");
+        assert!(left.is_none_or(|left| far.read(left) == bytes), "{part}: its clusters were freed");
+    }
     keeps_alpine(&far);
 }
 

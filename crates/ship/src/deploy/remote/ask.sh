@@ -88,7 +88,7 @@ tell_diskless() {
 	# The file that the firmware started by a variable of its own: UTF-16, behind the names of devices.
 	current=$(tail -c +5 $VARIABLES/BootCurrent-$GLOBAL 2>/dev/null | od -An -v -tx1 | tr -d ' \n' | tr a-f A-F)
 	started=$VARIABLES/Boot${current#??}${current%??}-$GLOBAL
-	[ ! -r "$started" ] || file=$(tr -d '\000' <"$started" | grep -aio '[\\]efi[\\][-_.a-z0-9\\]*[.]efi' | head -n 1)
+	[ ! -r "$started" ] || file=$(tr -d '\000' <"$started" | grep -aio '[\\]efi[\\][-_. a-z0-9\\]*[.]efi' | head -n 1)
 	[ ! -r "$started" ] || [ -z "$file" ] || echo "diskless started $file"
 	if [ -s "$AT/$LOADER_CONF" ] && ! grep -q "^# Written by hoopy" "$AT/$LOADER_CONF"; then
 		echo "diskless configured $LOADER_CONF"

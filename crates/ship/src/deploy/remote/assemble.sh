@@ -101,7 +101,7 @@ step() {
 # Removes what an earlier deploy left. A power cut in the middle of a rename can leave both names for the same clusters
 # (fs/fat/namei_vfat.c): to remove either frees those of the image. The temporary name stays then, as one that nothing uses.
 clean() {
-	for file in $BOOT_DIR/hoopy-*.part $LINUX_DIR/hoopy-*.part; do
+	for file in $PARTS; do
 		[ -f "$file" ] || continue
 		if is_second_name "$file"; then
 			count=1
@@ -115,7 +115,10 @@ clean() {
 
 # Whether what $1 was to become is there with the same bytes. A copy that was not renamed yet never has those.
 is_second_name() {
-	case $1 in *-old.part) set -- "$1" "${1%/*}"/*.OLD ;; *) set -- "$1" "${1%/*}"/*.EFI "${1%/*}"/*.efi ;; esac
+	case $1 in
+	*-old.part) set -- "$1" "${1%/*}"/*.OLD "${1%/*}"/ALPINE.EFI ;;
+	*) set -- "$1" "${1%/*}"/*.EFI "${1%/*}"/*.efi "${1%/*}"/*.conf ;;
+	esac
 	part=$1
 	shift
 	for image; do
@@ -128,8 +131,10 @@ receive
 open_esp rw
 cd "$AT" || no esp "$AT"
 SYNC=
+# Names that are there while a file is written.
+PARTS="$BOOT_DIR/hoopy-*.part $LINUX_DIR/hoopy-*.part loader/hoopy-*.part loader/entries/hoopy-*.part"
 finish() {
-	rm -f $BOOT_DIR/hoopy-*.part $LINUX_DIR/hoopy-*.part
+	rm -f $PARTS
 	[ -z "$SYNC" ] || mount -o remount,rw,async "$POINT" 2>/dev/null
 	leave
 }
