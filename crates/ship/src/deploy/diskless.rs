@@ -20,7 +20,7 @@ use super::diskless_system::Diskless;
 use super::error::DeployError;
 use super::machine::Machine;
 use super::place::{Step, Steps};
-use super::plan::Request;
+use super::request::Request;
 use super::ssh::Ssh;
 use super::{remote, signature};
 
@@ -34,15 +34,6 @@ const FAT: &str = "msdos";
 
 /// What a copy may take more than its bytes, directories too.
 const SLACK: u64 = 1 << 20;
-
-/// What is to be put onto the medium of diskless Alpine Linux, beside an image.
-#[derive(Debug, Clone)]
-pub struct DisklessInstall {
-    /// systemd-boot, signed where it has to be.
-    pub loader: Vec<u8>,
-    /// Seconds for which it shows a menu.
-    pub menu: u16,
-}
 
 impl Diskless {
     /// Why no image can be put beside it.

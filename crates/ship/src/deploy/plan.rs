@@ -8,13 +8,14 @@ use serde::Serialize;
 
 use super::again::while_names_change;
 use super::delta::{self, Stretch};
-use super::diskless::{self, DisklessInstall};
+use super::diskless;
 use super::epoch::{self, EarlierEpoch};
 use super::error::DeployError;
 use super::images::{self, NewImage, RemoteImage};
 use super::machine::Machine;
 use super::place::{self, Partition, Steps, pair};
 use super::remote::{self, nothing, script};
+use super::request::Request;
 use super::signature;
 use super::ssh::{Call, Ssh};
 
@@ -22,21 +23,6 @@ const DIGEST: &str = "open_esp ro\nhas \"$FILE\"\nsha256sum \"$AT/$FILE\"\n";
 
 /// What the machine says of a file has no more bytes.
 const MAX_SAID: u64 = 64 << 10;
-
-/// What to deploy, and how.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    /// The image.
-    pub image: &'a NewImage,
-    /// How `hoopy.toml` wants images to lie.
-    pub layout: Layout,
-    /// Where the machine has its EFI system partition, if it is not to be looked for.
-    pub esp: Option<&'a str>,
-    /// Whether a machine that runs another system, or none of hoopy's, is all right.
-    pub force: bool,
-    /// For a machine that runs diskless Alpine Linux: what its medium gets beside the image.
-    pub beside: Option<&'a DisklessInstall>,
-}
 
 /// What a deploy would do.
 #[derive(Debug, Clone)]
