@@ -101,7 +101,7 @@ step() {
 # Removes what an earlier deploy left. A power cut in the middle of a rename can leave both names for the same clusters
 # (fs/fat/namei_vfat.c): to remove either frees those of the image. The temporary name stays then, as one that nothing uses.
 clean() {
-	for file in $PARTS; do
+	for file in $UNFINISHED; do
 		[ -f "$file" ] || continue
 		if is_second_name "$file"; then
 			count=1
@@ -132,9 +132,9 @@ open_esp rw
 cd "$AT" || no esp "$AT"
 SYNC=
 # Names that are there while a file is written.
-PARTS="$BOOT_DIR/hoopy-*.part $LINUX_DIR/hoopy-*.part loader/hoopy-*.part loader/entries/hoopy-*.part"
+UNFINISHED="$BOOT_DIR/hoopy-*.part $LINUX_DIR/hoopy-*.part loader/hoopy-*.part loader/entries/hoopy-*.part"
 finish() {
-	rm -f $PARTS
+	rm -f $UNFINISHED
 	[ -z "$SYNC" ] || mount -o remount,rw,async "$POINT" 2>/dev/null
 	leave
 }
