@@ -44,7 +44,7 @@ use serde::Serialize;
 pub use booted::error::BootedError;
 pub use booted::{LocalPieces, MachineImages, booted};
 pub use delta::Stretch;
-pub use diskless::DisklessInstall;
+pub use diskless::{DisklessInstall, Obstacle};
 pub use diskless_system::Diskless;
 pub use epoch::EarlierEpoch;
 pub use error::DeployError;
