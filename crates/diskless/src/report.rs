@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use hoopy_base::terminal::harmless_line;
 use serde::Serialize;
 
 /// What came of an import.
@@ -86,9 +87,9 @@ const SECRETS_REFUSED: &str =
 
 impl fmt::Display for TransferReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.headline)?;
+        writeln!(f, "{}", harmless_line(&self.headline))?;
         for Taken { what, detail } in &self.taken {
-            writeln!(f, "  {what}: {detail}")?;
+            writeln!(f, "  {}", harmless_line(&format!("{what}: {detail}")))?;
         }
         section(f, SECRETS_REFUSED, self.refused_secrets(), |f, secret| {
             write!(f, "{}: {}", secret.path, secret.what)
@@ -109,7 +110,7 @@ fn section<T>(
     f: &mut fmt::Formatter<'_>,
     title: &str,
     items: impl Iterator<Item = T>,
-    one: impl Fn(&mut fmt::Formatter<'_>, T) -> fmt::Result,
+    one: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
 ) -> fmt::Result {
     let mut items = items.peekable();
     if items.peek().is_none() {
@@ -117,9 +118,25 @@ fn section<T>(
     }
     writeln!(f, "\n{title}:")?;
     for item in items {
-        f.write_str("  - ")?;
-        one(f, item)?;
-        f.write_str("\n")?;
+        // A path or the target of a link may hold a line end, and would write a line of its own.
+        let text = fmt::from_fn(|f| one(f, &item)).to_string();
+        writeln!(f, "  - {}", harmless_line(&text))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_a_line_end_writes_no_line_of_its_own() {
+        let mut report = TransferReport::of("Imported x into y".to_owned());
+        report.took("lbu exclude", "a\n  packages: none");
+        report.left("etc/x\n  - etc/y: it is fine", "it lies below a link", "");
+        report.look("etc/link leads to \u{1b}[2J\n\nSecrets, taken:\n  - all");
+        let text = report.to_string();
+        assert_eq!(text.lines().filter(|line| !line.is_empty()).count(), 6, "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
 }
