@@ -2,6 +2,7 @@
 
 use std::io;
 
+use hoopy_base::arch::Arch;
 use hoopy_build::config::ConfigError;
 use hoopy_build::fetch::FetchError;
 use hoopy_build::locking::MakeError;
@@ -21,7 +22,7 @@ pub enum ImportError {
     #[error("a file of the source could not be read: {0}")]
     Read(#[from] io::Error),
     /// The machine is one that hoopy does not build for.
-    #[error("etc/apk/arch: expected x86_64 or aarch64, found {0}")]
+    #[error("etc/apk/arch: expected one of {all}, found {0}", all = Arch::ALL.map(Arch::as_str).join(", "))]
     Arch(String),
     /// What was written is no system directory: a fault of the import.
     #[error(transparent)]
