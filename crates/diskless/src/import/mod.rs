@@ -207,7 +207,7 @@ fn passwords(
     draft: &mut SystemDraft,
     report: &mut TransferReport,
 ) -> Result<(), ImportError> {
-    let shadow = overlay.text("etc/shadow")?;
+    let shadow = overlay.text(accounts::SHADOW)?;
     let found = accounts::passwords(&shadow, &overlay.text("etc/passwd")?);
     for name in &found.empty {
         report.look(format!(
@@ -227,13 +227,14 @@ fn passwords(
             Some("passwords, which git ignores".to_owned())
         }
         Policy::Keep(keeper) => {
-            let secret = Secret { path: "etc/shadow", what: &what, mode: 0o640, content: shadow.as_bytes() };
+            let secret =
+                Secret { path: accounts::SHADOW, what: &what, mode: 0o640, content: shadow.as_bytes() };
             let kept = keeper.keep(staging.path(), &secret)?;
-            draft.secrets.insert("etc/shadow".to_owned(), (0o640, "root:shadow".to_owned()));
+            draft.secrets.insert(accounts::SHADOW.to_owned(), (0o640, "root:shadow".to_owned()));
             Some(kept)
         }
     };
-    report.secrets.push(SecretFile { path: "etc/shadow".to_owned(), what, kept });
+    report.secrets.push(SecretFile { path: accounts::SHADOW.to_owned(), what, kept });
     Ok(())
 }
 
