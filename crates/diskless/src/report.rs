@@ -91,18 +91,18 @@ impl fmt::Display for TransferReport {
         for Taken { what, detail } in &self.taken {
             writeln!(f, "  {}", harmless_line(&format!("{what}: {detail}")))?;
         }
-        section(f, SECRETS_REFUSED, self.refused_secrets(), |f, secret| {
-            write!(f, "{}: {}", secret.path, secret.what)
+        section(f, SECRETS_REFUSED, self.refused_secrets(), |secret| {
+            format!("{}: {}", secret.path, secret.what)
         })?;
         let kept = self.secrets.iter().filter(|secret| secret.kept.is_some());
-        section(f, "Secrets, taken", kept, |f, secret| {
-            write!(f, "{}: {}, now {}", secret.path, secret.what, secret.kept.as_deref().unwrap_or_default())
+        section(f, "Secrets, taken", kept, |secret| {
+            format!("{}: {}, now {}", secret.path, secret.what, secret.kept.as_deref().unwrap_or_default())
         })?;
-        section(f, "Left out", self.left.iter(), |f, left| {
-            write!(f, "{}: {}", left.what, left.why)?;
-            if left.action.is_empty() { Ok(()) } else { write!(f, "; {}", left.action) }
+        section(f, "Left out", self.left.iter(), |left| {
+            let action = if left.action.is_empty() { String::new() } else { format!("; {}", left.action) };
+            format!("{}: {}{action}", left.what, left.why)
         })?;
-        section(f, "Look at", self.look.iter(), |f, text| f.write_str(text))
+        section(f, "Look at", self.look.iter(), String::clone)
     }
 }
 
@@ -110,7 +110,7 @@ fn section<T>(
     f: &mut fmt::Formatter<'_>,
     title: &str,
     items: impl Iterator<Item = T>,
-    one: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
+    one: impl Fn(T) -> String,
 ) -> fmt::Result {
     let mut items = items.peekable();
     if items.peek().is_none() {
@@ -119,8 +119,7 @@ fn section<T>(
     writeln!(f, "\n{title}:")?;
     for item in items {
         // A path or the target of a link may hold a line end, and would write a line of its own.
-        let text = fmt::from_fn(|f| one(f, &item)).to_string();
-        writeln!(f, "  - {}", harmless_line(&text))?;
+        writeln!(f, "  - {}", harmless_line(&one(item)))?;
     }
     Ok(())
 }

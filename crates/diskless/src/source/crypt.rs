@@ -99,7 +99,7 @@ pub fn decrypt(bytes: &[u8], cipher: &str, passphrase: &[u8]) -> Result<Vec<u8>,
     let (salt, content) = salted.split_at_checked(8).ok_or(CryptError::Short)?;
     let length = cipher.key_length();
     // The cheapest first.
-    let derivations: [fn(&[u8], &[u8]) -> Vec<u8>; 3] = [derive::<Sha256>, derive::<Md5>, derive_slowly];
+    let derivations: [Derive; 3] = [derive::<Sha256>, derive::<Md5>, derive_slowly];
     for derive in derivations {
         let material = derive(passphrase, salt);
         let (key, rest) = material.split_at(length.min(material.len()));
@@ -111,6 +111,9 @@ pub fn decrypt(bytes: &[u8], cipher: &str, passphrase: &[u8]) -> Result<Vec<u8>,
     }
     Err(CryptError::Passphrase)
 }
+
+/// Makes key and vector of a passphrase and a salt.
+type Derive = fn(&[u8], &[u8]) -> Vec<u8>;
 
 /// What `openssl enc -pbkdf2` uses where no `-iter` says otherwise.
 const ROUNDS: usize = 10_000;
