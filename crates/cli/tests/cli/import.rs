@@ -118,6 +118,27 @@ fn several_overlays_on_a_medium_are_named_and_none_is_taken() {
 }
 
 #[test]
+fn a_world_that_cannot_be_installed_is_refused_by_the_name_of_the_directory_that_was_to_be() {
+    let home = home();
+    overlay(&home, "box.apkovl.tar.gz");
+    fs::write(home.path("overlay/etc/apk/world"), "alpine-base\n!musl\n").unwrap();
+    let mut tar = Command::new("tar");
+    tar.arg("-czf")
+        .arg(home.path("box.apkovl.tar.gz"))
+        .arg("-C")
+        .arg(home.path("overlay"))
+        .args(["etc", "usr"]);
+    assert!(tar.status().unwrap().success());
+    let said = home.fails(3, &["import", "box.apkovl.tar.gz"]);
+    assert!(
+        said.contains("box/packages: no set of packages fits") && !said.contains(".hoopy-import"),
+        "{said}"
+    );
+    assert!(said.contains("box was not written") && said.contains("etc/apk/world"), "{said}");
+    assert!(!home.path("box").exists());
+}
+
+#[test]
 fn an_encrypted_overlay_needs_its_passphrase() {
     let home = home();
     let plain = overlay(&home, "box.apkovl.tar.gz");

@@ -1,6 +1,7 @@
 //! Why an import failed.
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 use hoopy_base::arch::Arch;
 use hoopy_build::config::ConfigError;
@@ -50,7 +51,47 @@ pub enum ImportError {
     /// A file of the packages could not be read.
     #[error(transparent)]
     Layer(#[from] ReadLayerError),
+    /// The directory was not finished. Until it is, it has a name that is gone once this is read.
+    #[error("{}", as_named(error, staging, dir))]
+    Unfinished {
+        /// Why.
+        error: Box<ImportError>,
+        /// Its name until then.
+        staging: PathBuf,
+        /// The name that it would have got.
+        dir: PathBuf,
+    },
     /// Nothing runs the packages' scripts.
     #[error("{0}")]
     Runner(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// `error` with the name that the directory would have got, and where its lines are from.
+fn as_named(error: &ImportError, staging: &Path, dir: &Path) -> String {
+    let (text, staging) = (error.to_string(), staging.display().to_string());
+    if !text.contains(&staging) {
+        return text;
+    }
+    let dir = dir.display();
+    let named = text.replace(&staging, &dir.to_string());
+    format!(
+        "{named}\n{dir} was not written; its `packages` were to be the lines of the source's etc/apk/world"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_is_gone_is_not_named() {
+        let error = |text: &str| ImportError::Unfinished {
+            error: Box::new(ImportError::Arch(text.to_owned())),
+            staging: "/home/me/.hoopy-import-x1".into(),
+            dir: "nas".into(),
+        };
+        let said = error("/home/me/.hoopy-import-x1/packages:3").to_string();
+        assert!(said.contains("found nas/packages:3\nnas was not written"), "{said}");
+        assert!(!error("mips").to_string().contains("not written"));
+    }
 }

@@ -63,13 +63,9 @@ pub fn import(
     context: Context<'_>,
 ) -> Result<TransferReport, ImportError> {
     let mut import = PartialImport::of(source, overlay, &options)?;
-    let target = import.fitting_target(&options, context)?;
-    let mut runner = runner(&target).map_err(ImportError::Runner)?;
-    // That there is no lock yet is no news here, and neither is where the directory is for now.
-    let quiet = WithoutNotes(context.observer);
-    let made = road::root(&target, &mut *runner, Context { observer: &quiet, ..context })?;
-    drop(runner);
-    import.compare(source, overlay, &made, &mut options.secrets, context)?;
+    let (staging, dir) = (import.staging.path().to_owned(), options.dir.clone());
+    let compared = import.compare_with_packages(source, overlay, &mut options, runner, context);
+    compared.map_err(|error| ImportError::Unfinished { error: Box::new(error), staging, dir })?;
     import.staging.publish()?;
     Ok(import.report)
 }
@@ -114,6 +110,24 @@ impl PartialImport {
     fn fitting_target(&mut self, options: &Options<'_>, context: Context<'_>) -> Result<Target, ImportError> {
         let Self { staging, settings, packages, report } = self;
         fitting_target(staging, options, settings, packages, report, context)
+    }
+
+    /// Makes what the packages make, and compares `overlay` with that.
+    fn compare_with_packages(
+        &mut self,
+        source: &Source,
+        overlay: &Overlay,
+        options: &mut Options<'_>,
+        runner: &mut MakeRunner<'_>,
+        context: Context<'_>,
+    ) -> Result<(), ImportError> {
+        let target = self.fitting_target(options, context)?;
+        let mut runner = runner(&target).map_err(ImportError::Runner)?;
+        // That there is no lock yet is no news here, and neither is where the directory is for now.
+        let quiet = WithoutNotes(context.observer);
+        let made = road::root(&target, &mut *runner, Context { observer: &quiet, ..context })?;
+        drop(runner);
+        self.compare(source, overlay, &made, &mut options.secrets, context)
     }
 
     /// Writes down what of `overlay` differs from `made`, which the packages make.
