@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use hoopy_base::terminal::harmless_line;
 use serde::Serialize;
 
 /// What came of an import.
@@ -86,22 +87,22 @@ const SECRETS_REFUSED: &str =
 
 impl fmt::Display for TransferReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.headline)?;
+        writeln!(f, "{}", harmless_line(&self.headline))?;
         for Taken { what, detail } in &self.taken {
-            writeln!(f, "  {what}: {detail}")?;
+            writeln!(f, "  {}", harmless_line(&format!("{what}: {detail}")))?;
         }
-        section(f, SECRETS_REFUSED, self.refused_secrets(), |f, secret| {
-            write!(f, "{}: {}", secret.path, secret.what)
+        section(f, SECRETS_REFUSED, self.refused_secrets(), |secret| {
+            format!("{}: {}", secret.path, secret.what)
         })?;
         let kept = self.secrets.iter().filter(|secret| secret.kept.is_some());
-        section(f, "Secrets, taken", kept, |f, secret| {
-            write!(f, "{}: {}, now {}", secret.path, secret.what, secret.kept.as_deref().unwrap_or_default())
+        section(f, "Secrets, taken", kept, |secret| {
+            format!("{}: {}, now {}", secret.path, secret.what, secret.kept.as_deref().unwrap_or_default())
         })?;
-        section(f, "Left out", self.left.iter(), |f, left| {
-            write!(f, "{}: {}", left.what, left.why)?;
-            if left.action.is_empty() { Ok(()) } else { write!(f, "; {}", left.action) }
+        section(f, "Left out", self.left.iter(), |left| {
+            let action = if left.action.is_empty() { String::new() } else { format!("; {}", left.action) };
+            format!("{}: {}{action}", left.what, left.why)
         })?;
-        section(f, "Look at", self.look.iter(), |f, text| f.write_str(text))
+        section(f, "Look at", self.look.iter(), String::clone)
     }
 }
 
@@ -109,7 +110,7 @@ fn section<T>(
     f: &mut fmt::Formatter<'_>,
     title: &str,
     items: impl Iterator<Item = T>,
-    one: impl Fn(&mut fmt::Formatter<'_>, T) -> fmt::Result,
+    one: impl Fn(T) -> String,
 ) -> fmt::Result {
     let mut items = items.peekable();
     if items.peek().is_none() {
@@ -117,9 +118,24 @@ fn section<T>(
     }
     writeln!(f, "\n{title}:")?;
     for item in items {
-        f.write_str("  - ")?;
-        one(f, item)?;
-        f.write_str("\n")?;
+        // A path or the target of a link may hold a line end, and would write a line of its own.
+        writeln!(f, "  - {}", harmless_line(&one(item)))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_a_line_end_writes_no_line_of_its_own() {
+        let mut report = TransferReport::of("Imported x into y".to_owned());
+        report.took("lbu exclude", "a\n  packages: none");
+        report.left("etc/x\n  - etc/y: it is fine", "it lies below a link", "");
+        report.look("etc/link leads to \u{1b}[2J\n\nSecrets, taken:\n  - all");
+        let text = report.to_string();
+        assert_eq!(text.lines().filter(|line| !line.is_empty()).count(), 6, "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
 }

@@ -4,12 +4,15 @@ use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::path::Path;
 
 use hoopy_base::input::{Kind, read_text};
+use hoopy_base::size;
 use hoopy_build::config::Overrides;
 use hoopy_build::stack::Runner;
 use hoopy_build::target::Target;
 use hoopy_diskless::import::secrets::{KeepSecrets, Policy, Secret};
 use hoopy_diskless::import::{self, Options};
 use hoopy_diskless::source::{self, Access, Source};
+use hoopy_secrets::cipher::MAX_PLAINTEXT;
+use hoopy_secrets::path::BadPath;
 use hoopy_secrets::{Plaintext, Recipient, SecretPath, Secrets};
 use hoopy_ship::deploy::Ssh;
 
@@ -89,16 +92,26 @@ fn keeper(own: &Import) -> Result<Option<AgeFiles>> {
 
 impl KeepSecrets for AgeFiles {
     fn keep(&mut self, dir: &Path, secret: &Secret<'_>) -> io::Result<String> {
+        let path = secret_path(secret).map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
         let secrets = match self.secrets.take() {
             Some(secrets) => secrets,
             None => Secrets::initialise(dir, &self.recipients, &Terminal).map_err(io::Error::other)?,
         };
-        let path: SecretPath = secret.path.parse().map_err(io::Error::other)?;
         let kept = secrets.set(&path, &Plaintext::new(secret.content.to_vec()), &Terminal);
         self.secrets = Some(secrets);
         kept.map_err(io::Error::other)?;
         Ok(format!("secrets/{}.age", path.as_str()))
     }
+}
+
+/// Where a secret is kept; why it cannot be one.
+fn secret_path(secret: &Secret<'_>) -> std::result::Result<SecretPath, String> {
+    let (size, limit) = (secret.content.len(), MAX_PLAINTEXT);
+    if size > limit {
+        let (size, limit) = (size::show(size as u64), size::show(limit as u64));
+        return Err(format!("expected at most {limit}, found {size}"));
+    }
+    secret.path.parse().map_err(|bad: BadPath| bad.to_string())
 }
 
 /// What the machine of `source` says to a script.

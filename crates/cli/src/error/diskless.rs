@@ -44,6 +44,7 @@ impl Classify for ImportError {
         match self {
             Self::Write(error) => error.class(),
             Self::Read(_) => Failed.into(),
+            Self::Unfinished { error, .. } => error.class(),
             Self::Arch(_) => System.hint("say which it is with --arch, where the machine can run another"),
             Self::Config(error) => error.class(),
             Self::Target(error) => error.class(),

@@ -2,7 +2,7 @@
 
 use hoopy_disk::esp::EspError;
 use hoopy_disk::mbr::MbrError;
-use hoopy_ship::deploy::{BootedError, DeployError, SshError};
+use hoopy_ship::deploy::{BootedError, DeployError, Obstacle, SshError};
 use hoopy_ship::disk::DiskError;
 use hoopy_ship::flash::FlashError;
 
@@ -34,7 +34,19 @@ impl Classify for DeployError {
                  tells what is written",
             ),
             Self::NotDiskless { .. } => Failed.hint("deploy without --from-diskless"),
-            Self::NotBeside { .. } => Failed.hint(
+            // What is written for layout = "ab" starts there as little as beside Alpine.
+            Self::NotBeside { reason: Obstacle::Bios, .. } => Failed.hint(
+                "write another stick for it: layout = \"extlinux\" in hoopy.toml, `hoopy update`, `hoopy flash`; \
+                 docs/extlinux.md. Keep the old medium as it is",
+            ),
+            Self::NotBeside { reason: Obstacle::Uefi32, .. } => Failed.hint(
+                "start the machine in the BIOS mode of its firmware, if it has one, from another stick: \
+                 layout = \"extlinux\" in hoopy.toml, `hoopy update`, `hoopy flash`; without that mode, no image starts on it",
+            ),
+            Self::NotBeside { reason: Obstacle::Layout(_), .. } => {
+                Failed.hint("set layout = \"ab\" in hoopy.toml, then run `hoopy update`, which locks the boot loader")
+            }
+            Self::NotBeside { reason: Obstacle::Other(_), .. } => Failed.hint(
                 "write another stick with `hoopy flash`, boot from that, and keep the old medium as it is",
             ),
             Self::OtherSystem { .. } => Failed.hint("replace that system with this one with --force"),

@@ -15,6 +15,10 @@ fn home() -> Home {
     Home::new(env!("CARGO_BIN_EXE_hoopy"))
 }
 
+/// What lbu was told to keep and to leave out.
+const LIST: &str =
+    "+usr/local/bin\n+var/lib/foo\n-etc/resolv.conf\n-etc/ssh/ssh_host_*\n-root/.ssh/known_hosts\n# mine\n";
+
 /// An overlay as tar(1) makes it, at `to`.
 fn overlay(home: &Home, to: &str) -> PathBuf {
     let dir = home.path("overlay");
@@ -28,7 +32,7 @@ fn overlay(home: &Home, to: &str) -> PathBuf {
     write("etc/apk/repositories", "https://dl-cdn.alpinelinux.org/alpine/v3.23/main\n");
     write("etc/motd", "hello\n");
     write("usr/local/bin/tool", "#!/bin/sh\necho tool\n");
-    write("etc/apk/protected_paths.d/lbu.list", "+usr/local/bin\n-etc/resolv.conf\n");
+    write("etc/apk/protected_paths.d/lbu.list", LIST);
     let executable = fs::Permissions::from_mode(0o755);
     fs::set_permissions(dir.join("usr/local/bin/tool"), executable).unwrap();
     for (level, service) in [("sysinit", "devfs"), ("sysinit", "modloop"), ("default", "local")] {
@@ -83,6 +87,10 @@ fn an_overlay_comes_over_builds_and_goes_back() {
     }
     assert!(!names.contains("bin/busybox") && !names.contains("lib/modules"), "{names}");
 
+    let mut tar = Command::new("tar");
+    tar.arg("-xzOf").arg(home.path("back/box.apkovl.tar.gz")).arg("etc/apk/protected_paths.d/lbu.list");
+    assert_eq!(String::from_utf8(tar.output().unwrap().stdout).unwrap(), LIST);
+
     // There and back loses nothing.
     home.ok(&["import", "back/box.apkovl.tar.gz", "--kernel", "virt", "-o", "again"]);
     for file in ["packages", "hoopy.toml", ".gitignore"] {
@@ -110,23 +118,40 @@ fn several_overlays_on_a_medium_are_named_and_none_is_taken() {
 }
 
 #[test]
+fn a_world_that_cannot_be_installed_is_refused_by_the_name_of_the_directory_that_was_to_be() {
+    let home = home();
+    overlay(&home, "box.apkovl.tar.gz");
+    fs::write(home.path("overlay/etc/apk/world"), "alpine-base\n!musl\n").unwrap();
+    let mut tar = Command::new("tar");
+    tar.arg("-czf")
+        .arg(home.path("box.apkovl.tar.gz"))
+        .arg("-C")
+        .arg(home.path("overlay"))
+        .args(["etc", "usr"]);
+    assert!(tar.status().unwrap().success());
+    let said = home.fails(3, &["import", "box.apkovl.tar.gz"]);
+    assert!(
+        said.contains("box/packages: no set of packages fits") && !said.contains(".hoopy-import"),
+        "{said}"
+    );
+    assert!(said.contains("box was not written") && said.contains("etc/apk/world"), "{said}");
+    assert!(!home.path("box").exists());
+}
+
+#[test]
 fn an_encrypted_overlay_needs_its_passphrase() {
     let home = home();
     let plain = overlay(&home, "box.apkovl.tar.gz");
-    for (cipher, digest) in [("aes-256-cbc", "sha256"), ("aes-128-cbc", "md5"), ("aes-192-cbc", "sha256")] {
+    for (cipher, options) in [
+        ("aes-256-cbc", ["-md", "sha256"].as_slice()),
+        ("aes-128-cbc", &["-md", "md5"]),
+        ("aes-192-cbc", &["-pbkdf2"]),
+    ] {
         let name = format!("box.apkovl.tar.gz.{cipher}");
         let mut openssl = Command::new("openssl");
-        openssl.args([
-            "enc",
-            &format!("-{cipher}"),
-            "-salt",
-            "-md",
-            digest,
-            "-pass",
-            "pass:swordfish",
-            "-in",
-        ]);
-        assert!(openssl.arg(&plain).arg("-out").arg(home.path(&name)).output().unwrap().status.success());
+        openssl.args(["enc", &format!("-{cipher}"), "-salt", "-pass", "pass:swordfish", "-in"]);
+        openssl.arg(&plain).args(options);
+        assert!(openssl.arg("-out").arg(home.path(&name)).output().unwrap().status.success());
         fs::write(home.path("wrong"), "sword\n").unwrap();
         fs::write(home.path("right"), "swordfish\n").unwrap();
         let said = home.fails(1, &["import", &name, "--passphrase-file", "wrong"]);
@@ -159,6 +184,7 @@ fn secrets_are_refused_hidden_from_git_or_encrypted() {
     let said = home.ok(&["import", "box.apkovl.tar.gz", "--kernel", "virt", "-o", "refused"]);
     assert!(said.contains("etc/ssh/ssh_host_ed25519_key: a host key of ssh"), "{said}");
     assert!(said.contains("the hashes of passwords of root") && !said.contains("canary"), "{said}");
+    assert!(said.contains("no login: the hashes of passwords were not taken"), "{said}");
     assert!(canaries("refused").is_empty());
 
     home.ok(&["import", "box.apkovl.tar.gz", "--kernel", "virt", "-o", "plain", "--plain-secrets"]);
@@ -166,6 +192,10 @@ fn secrets_are_refused_hidden_from_git_or_encrypted() {
     let ignored = fs::read_to_string(home.path("plain/.gitignore")).unwrap();
     assert_eq!(ignored, "images/\n/passwords\n/root/etc/ssh/ssh_host_ed25519_key\n");
 
+    // Only its owner can read it, and no secret is as large.
+    fs::write(home.path("overlay/etc/app.db"), vec![b'x'; 9 << 20]).unwrap();
+    fs::set_permissions(home.path("overlay/etc/app.db"), fs::Permissions::from_mode(0o600)).unwrap();
+    overlay(&home, "box.apkovl.tar.gz");
     let (identity, recipient) = hoopy_secrets::owner::generate();
     fs::write(home.path("key"), identity.as_bytes()).unwrap();
     let args = [
@@ -181,6 +211,9 @@ fn secrets_are_refused_hidden_from_git_or_encrypted() {
     let said = home.ok(&args);
     assert!(said.contains("now secrets/etc/ssh/ssh_host_ed25519_key.age"), "{said}");
     assert!(canaries("sealed").is_empty());
+    assert!(said.contains("etc/app.db cannot be encrypted as a secret: expected at most 8"), "{said}");
+    assert!(said.contains("etc/app.db: only its owner can read it") && !said.contains("no login"), "{said}");
+    assert!(!home.path("sealed/root/etc/app.db").exists());
     let shown = home.ok(&["-C", "sealed", "secret", "show", "/etc/ssh/ssh_host_ed25519_key", "-i", "../key"]);
     assert_eq!(shown, key);
 }

@@ -4,6 +4,7 @@
 //! scripts. So the overlay holds what lies over the packages in the image: `root/`, `programs`, and what `setup.sh`
 //! changed; and the accounts with their numbers, which packages' scripts find there and leave alone.
 
+mod lbu;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -187,12 +188,9 @@ fn settings(
         .filter(|(path, item)| !path.is_within(SAVED_BY_LBU.as_bytes()) && !item.entry.is_dir())
         .map(|(path, _)| path.to_string())
         .collect();
-    let excluded = system.drift_ignore.iter().filter(|path| path.starts_with("/etc/") && !path.contains('*'));
-    let list: String = outside
-        .iter()
-        .map(|path| format!("+{path}\n"))
-        .chain(excluded.map(|path| format!("-{}\n", path.trim_start_matches('/'))))
-        .collect();
+    let own =
+        items.get(&EntryPath::new(lbu::LIST)?).map(|item| String::from_utf8_lossy(&item.bytes).into_owned());
+    let list = lbu::list(&own.unwrap_or_default(), &outside, &system.drift_ignore);
     let mut file = |path: &str, bytes: &[u8]| -> Result<(), ExportError> {
         let path = EntryPath::new(path)?;
         let kind = Kind::File { size: bytes.len() as u64, content: hoopy_base::digest::ContentId::of(bytes) };
@@ -209,7 +207,7 @@ fn settings(
         }
     }
     if !list.is_empty() {
-        file("etc/apk/protected_paths.d/lbu.list", list.as_bytes())?;
+        file(lbu::LIST, list.as_bytes())?;
     }
     let modloop = EntryPath::new(MODLOOP)?;
     let link = Kind::Symlink(b"/etc/init.d/modloop".to_vec());

@@ -3,7 +3,7 @@
 //! Files on the machine's disks belong to numbers. So accounts that packages make at install time, whose numbers depend
 //! on the order in which they were installed, get back the numbers that they had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hoopy_base::shell::quoted;
 
@@ -26,6 +26,15 @@ impl Line {
 
     fn number(&self, n: usize) -> Option<u32> {
         self.field(n).parse().ok()
+    }
+
+    /// The same with another number in field `n`.
+    fn with_number(&self, n: usize, number: u32) -> Self {
+        let mut line = self.clone();
+        if let Some(field) = line.fields.get_mut(n) {
+            *field = number.to_string();
+        }
+        line
     }
 
     /// As the file has it, with the password field as it is in a system with shadow passwords.
@@ -66,6 +75,23 @@ impl Accounts {
             lines
         };
         Self { users: lines("etc/passwd", passwd, 7), groups: lines("etc/group", group, 4) }
+    }
+
+    /// The same accounts, with these lines in the place of those with the same names: of groups, the numbers alone.
+    fn with(&self, groups: &[&Line], users: &[&Line]) -> Self {
+        let mut accounts = self.clone();
+        for group in groups {
+            let there = accounts.groups.iter_mut().find(|line| line.name() == group.name());
+            if let (Some(there), Some(id)) = (there, group.number(2)) {
+                *there = there.with_number(2, id);
+            }
+        }
+        for user in users {
+            if let Some(there) = accounts.users.iter_mut().find(|line| line.name() == user.name()) {
+                *there = (*user).clone();
+            }
+        }
+        accounts
     }
 
     /// Whether there are no users at all: the source has no `etc/passwd`.
@@ -116,9 +142,14 @@ pub fn script(
         return Vec::new();
     }
     let mut script = Vec::new();
-    let (groups, users) =
-        (renumbered(&source.groups, &packages.groups), renumbered(&source.users, &packages.users));
+    // What a whole root does not have is removed below, and stands in the way of no number.
+    let moved = if whole { Accounts::default() } else { moved(source, packages, report) };
+    let groups =
+        renumbered(&source.groups, &packages.groups).into_iter().chain(&moved.groups).collect::<Vec<_>>();
+    let users =
+        renumbered(&source.users, &packages.users).into_iter().chain(&moved.users).collect::<Vec<_>>();
     renumber(&groups, &users, &mut script);
+    let packages = &packages.with(&groups, &users);
     let mut added = 0;
     for group in source.groups.iter().filter(|group| find(&packages.groups, group.name()).is_none()) {
         added += 1;
@@ -131,7 +162,7 @@ pub fn script(
                 script.extend(add_user(user, source, packages));
             }
             // Those with another number have their line already.
-            Some(there) if there.text() != user.text() && there.number(2) == user.number(2) => {
+            Some(there) if there.text() != user.text() => {
                 script.push(replace("passwd", user));
             }
             Some(_) => {}
@@ -154,6 +185,60 @@ fn renumbered<'a>(source: &'a [Line], packages: &[Line]) -> Vec<&'a Line> {
     let other =
         |line: &&Line| find(packages, line.name()).is_some_and(|there| there.number(2) != line.number(2));
     source.iter().filter(other).collect()
+}
+
+/// The numbers that BusyBox gives to accounts of the system.
+const OF_SYSTEM: std::ops::RangeInclusive<u32> = 100..=999;
+
+/// The accounts that only packages have, with new numbers where `source` gives theirs to others.
+fn moved(source: &Accounts, packages: &Accounts, report: &mut TransferReport) -> Accounts {
+    let mut taken: BTreeSet<u32> = [&source.users, &source.groups, &packages.users, &packages.groups]
+        .into_iter()
+        .flatten()
+        .filter_map(|line| line.number(2))
+        .collect();
+    let mut free = |what: &str, line: &Line, other: &Line| {
+        let old = line.number(2)?;
+        let Some(new) = OF_SYSTEM.into_iter().find(|id| !taken.contains(id)) else {
+            report.look(format!(
+                "{what}s {} and {} both have the number {old}: there is no other that is free",
+                line.name(),
+                other.name()
+            ));
+            return None;
+        };
+        taken.insert(new);
+        report.look(format!(
+            "{what} {} of a package has the number {new} in the image, since {old} is {}'s on the machine",
+            line.name(),
+            other.name()
+        ));
+        Some(line.with_number(2, new))
+    };
+    let mut only = |what: &str, theirs: &[Line], ours: &[Line]| -> Vec<Line> {
+        let own = theirs.iter().filter(|line| find(ours, line.name()).is_none());
+        // Who has the number 0 shares it with root on purpose.
+        own.filter(|line| line.number(2) != Some(0))
+            .filter_map(|line| {
+                let other = ours.iter().find(|other| other.number(2) == line.number(2))?;
+                free(what, line, other)
+            })
+            .collect()
+    };
+    let groups = only("group", &packages.groups, &source.groups);
+    let mut users = only("user", &packages.users, &source.users);
+    // Their first groups may have moved, or got the numbers that they had on the machine.
+    for user in packages.users.iter().filter(|user| find(&source.users, user.name()).is_none()) {
+        let Some(old) = user.number(3) else { continue };
+        let name = packages.group(old).unwrap_or_default();
+        let group = find(&groups, name).or_else(|| find(&source.groups, name));
+        let Some(new) = group.and_then(|group| group.number(2)).filter(|new| *new != old) else { continue };
+        match users.iter_mut().find(|moved| moved.name() == user.name()) {
+            Some(moved) => *moved = moved.with_number(3, new),
+            None => users.push(user.with_number(3, new)),
+        }
+    }
+    Accounts { users, groups }
 }
 
 /// Numbers may be swapped, so what belongs to whom is written down for all before any is changed. `chown` takes setuid
@@ -269,13 +354,15 @@ fn removed(
             script.extend(names.iter().map(|name| format!("sed -i '/^{}:/d' /etc/{file}", pattern(name))));
         } else {
             report.look(format!(
-                "{what}s that packages make and the overlay's etc/{file} does not have: {}: they are in the image, as \
-                 they were on the machine once its packages were installed",
+                "{what}s that packages make and the overlay's etc/{file} does not have: {}: they are in the image",
                 names.join(", ")
             ));
         }
     }
 }
+
+/// Where hashes of passwords are.
+pub const SHADOW: &str = "etc/shadow";
 
 /// What shadow(5) says of passwords.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -331,6 +418,42 @@ mod tests {
             "addgroup me wheel",
         ];
         assert_eq!(script(&source, &packages, false, &mut TransferReport::default()), expected);
+    }
+
+    #[test]
+    fn an_account_that_only_packages_have_is_moved_off_a_number_that_the_machine_gave_to_another() {
+        let packages = accounts(
+            "klogd:x:100:101:klogd:/dev/null:/sbin/nologin\nchrony:x:101:102::/:\nntp:x:123:102::/:\n",
+            "klogd:x:101:klogd\nchrony:x:102:\n",
+        );
+        let source = accounts("chrony:x:100:101::/:\n", "chrony:x:101:\n");
+        let mut report = TransferReport::default();
+        let script = script(&source, &packages, false, &mut report).join("\n");
+        for line in [
+            "sed -i 's/^\\(chrony:[^:]*\\):[0-9]*:/\\1:101:/' /etc/group",
+            "sed -i 's/^\\(klogd:[^:]*\\):[0-9]*:/\\1:103:/' /etc/group",
+            "sed -i 's|^chrony:.*|chrony:x:100:101::/:|' /etc/passwd",
+            "sed -i 's|^klogd:.*|klogd:x:104:103:klogd:/dev/null:/sbin/nologin|' /etc/passwd",
+            "sed -i 's|^ntp:.*|ntp:x:123:101::/:|' /etc/passwd",
+        ] {
+            assert!(script.lines().any(|found| found == line), "{line}\n{script}");
+        }
+        let said = report.to_string();
+        assert!(
+            said.contains("user klogd of a package has the number 104 in the image, since 100 is chrony's"),
+            "{said}"
+        );
+        assert!(!said.contains("as they were"), "{said}");
+    }
+
+    #[test]
+    fn where_no_number_is_free_the_clash_is_named() {
+        let packages = accounts("klogd:x:100:100::/:\n", "");
+        let many: String = OF_SYSTEM.map(|id| format!("u{id}:x:{id}:100::/:\n")).collect();
+        let mut report = TransferReport::default();
+        let found = script(&accounts(&many, ""), &packages, false, &mut report);
+        assert!(!found.iter().any(|line| line.contains("s|^klogd:")));
+        assert!(report.to_string().contains("users klogd and u100 both have the number 100"), "{report}");
     }
 
     #[test]

@@ -17,12 +17,15 @@ use super::accounts::Accounts;
 use super::draft::{Part, RootFile, SystemDraft};
 use super::installed::Database;
 use super::rules::{self, Rule};
-use super::secrets::{self, Policy, Secret};
+use super::secrets::{self, Policy, Secrecy, Secret};
 use crate::overlay::{Node, NodeKind, Overlay, Scope};
 use crate::report::{SecretFile, TransferReport};
 
 /// Links to places that are there only while a machine runs.
 const AT_RUN_TIME: [&[u8]; 7] = [b"media", b"mnt", b"proc", b"run", b"dev", b"tmp", b"sys"];
+
+/// The setuid and setgid bits, which the kernel takes from a file that gets another owner.
+const SET_ID: u32 = 0o6000;
 
 /// The greatest number that scripts of a build can give a file to: they run as a user with so many numbers.
 const MAX_OWNER: u32 = 65_535;
@@ -202,18 +205,19 @@ impl Comparison<'_, '_> {
         let mut differs = false;
         if !matches!(node.kind, NodeKind::Symlink(_)) && node.mode != there.mode {
             differs = true;
-            self.draft.line(Part::Owners, format!("chmod {:04o} {}", node.mode, absolute(text)));
+            self.draft.modes_of_setup.insert(format!("/{text}"), node.mode);
         }
         let (ours, theirs) = (self.accounts, self.package_accounts);
         let owner = ours.owner(node.uid, node.gid);
         if owner != theirs.owner(there.user.id, there.group.id) {
             differs = true;
-            self.own((node.uid, node.gid), text);
+            self.own(node, text);
         }
         differs
     }
 
-    fn own(&mut self, (uid, gid): (u32, u32), text: &str) {
+    fn own(&mut self, node: &Node, text: &str) {
+        let (uid, gid) = (node.uid, node.gid);
         if uid > MAX_OWNER || gid > MAX_OWNER {
             let why =
                 format!("it belongs to {uid}:{gid}, and an image is made with numbers up to {MAX_OWNER}");
@@ -222,6 +226,9 @@ impl Comparison<'_, '_> {
         }
         let owner = self.accounts.owner(uid, gid);
         self.draft.owners.entry(owner).or_default().insert(format!("/{text}"));
+        if matches!(node.kind, NodeKind::File(_)) && node.mode & SET_ID != 0 {
+            self.draft.modes_of_setup.insert(format!("/{text}"), node.mode);
+        }
     }
 
     fn file(
@@ -238,28 +245,25 @@ impl Comparison<'_, '_> {
             return Ok(());
         }
         let mut ignored = false;
-        if let Some(what) = secrets::of(text, bytes) {
-            let secret = Secret { path: text, what, mode: node.mode, content: bytes };
-            let kept = match self.policy {
-                Policy::Refuse => None,
-                Policy::Plain => {
-                    ignored = true;
-                    Some(format!("root/{text}, which git ignores"))
+        match secrets::of(text, node.mode, bytes, there.map(|there| there.mode)) {
+            Secrecy::Secret(what) => {
+                ignored = self.secret(&Secret { path: text, what, mode: node.mode, content: bytes }, node)?;
+                if !ignored {
+                    return Ok(());
                 }
-                Policy::Keep(keeper) => Some(keeper.keep(self.dir, &secret)?),
-            };
-            if kept.is_some() && !ignored {
-                let owner = self.accounts.owner(node.uid, node.gid);
-                self.draft.secrets.insert(text.to_owned(), (node.mode, owner));
             }
-            self.report.secrets.push(SecretFile { path: text.to_owned(), what: what.to_owned(), kept });
-            if !ignored {
-                return Ok(());
-            }
+            Secrecy::Private(why) => self.report.look(format!(
+                "{text}: only its owner could read it. root/ has it, since {why}: if there is a secret in it, move it \
+                 with `hoopy secret import`"
+            )),
+            Secrecy::Open => {}
         }
-        if node.mode & 0o6000 != 0 {
-            self.report
-                .look(format!("{text} has the setuid or setgid bit ({:04o}): [modes] sets it", node.mode));
+        if node.mode & SET_ID != 0 {
+            let again = if (node.uid, node.gid) == (0, 0) { "" } else { ", and setup.sh after its owner" };
+            self.report.look(format!(
+                "{text} has the setuid or setgid bit ({:04o}): [modes] sets it{again}",
+                node.mode
+            ));
         }
         if let Some(there) = there.filter(|_| !path.is_within(b"etc")) {
             let package = self.origin(there);
@@ -275,16 +279,43 @@ impl Comparison<'_, '_> {
         self.draft.files.insert(path.clone(), file);
         if there.is_some_and(|there| (there.user.id, there.group.id) != (0, 0)) {
             // Over a package's file, root/ leaves the owner that was there.
-            self.own((node.uid, node.gid), text);
+            self.own(node, text);
         } else {
             self.owner_of(text, node);
         }
         Ok(())
     }
 
+    /// Takes a secret or not; whether it lies in `root/`, where git ignores it.
+    fn secret(&mut self, secret: &Secret<'_>, node: &Node) -> io::Result<bool> {
+        let (path, what) = (secret.path.to_owned(), secret.what.to_owned());
+        let mut ignored = false;
+        let kept = match self.policy {
+            Policy::Refuse => None,
+            Policy::Plain => {
+                ignored = true;
+                Some(format!("root/{path}, which git ignores"))
+            }
+            Policy::Keep(keeper) => match keeper.keep(self.dir, secret) {
+                Ok(kept) => Some(kept),
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    self.report.look(format!("{path} cannot be encrypted as a secret: {error}"));
+                    None
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        if kept.is_some() && !ignored {
+            let owner = self.accounts.owner(node.uid, node.gid);
+            self.draft.secrets.insert(path.clone(), (node.mode, owner));
+        }
+        self.report.secrets.push(SecretFile { path, what, kept });
+        Ok(ignored)
+    }
+
     fn owner_of(&mut self, text: &str, node: &Node) {
         if (node.uid, node.gid) != (0, 0) {
-            self.own((node.uid, node.gid), text);
+            self.own(node, text);
         }
     }
 

@@ -34,8 +34,10 @@ pub enum Part {
     Links,
     /// What the owner of the machine removed.
     Removed,
-    /// Owners other than root, and modes of files of packages.
+    /// Owners other than root.
     Owners,
+    /// Modes of packages' files, and those that a change of the owner takes away.
+    Modes,
     /// Runlevels.
     Services,
 }
@@ -48,7 +50,8 @@ impl Part {
             Self::Directories => "Directories: git keeps none without files",
             Self::Links => "Links that would lead out of root/ on another computer",
             Self::Removed => "Files of packages that the machine did not have any more",
-            Self::Owners => "Owners, and modes of packages' files: all of root/ is root's",
+            Self::Owners => "Owners: all of root/ is root's",
+            Self::Modes => "Modes of packages' files, and setuid and setgid bits, which chown takes away",
             Self::Services => "Services of each runlevel",
         }
     }
@@ -73,6 +76,8 @@ pub struct SystemDraft {
     pub secrets: BTreeMap<String, (u32, String)>,
     /// Owners other than root: paths by `user:group`.
     pub owners: BTreeMap<String, BTreeSet<String>>,
+    /// Modes that `setup.sh` gives, once owners are as they should be.
+    pub modes_of_setup: BTreeMap<String, u32>,
 }
 
 impl SystemDraft {
@@ -110,6 +115,9 @@ impl SystemDraft {
             for words in words.chunks(8) {
                 setup.entry(Part::Owners).or_default().push(format!("chown -h {owner} {}", words.join(" ")));
             }
+        }
+        for (path, mode) in &self.modes_of_setup {
+            setup.entry(Part::Modes).or_default().push(format!("chmod {mode:04o} {}", quoted(path)));
         }
         if setup.is_empty() {
             return None;

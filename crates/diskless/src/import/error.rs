@@ -1,7 +1,9 @@
 //! Why an import failed.
 
 use std::io;
+use std::path::{Path, PathBuf};
 
+use hoopy_base::arch::Arch;
 use hoopy_build::config::ConfigError;
 use hoopy_build::fetch::FetchError;
 use hoopy_build::locking::MakeError;
@@ -21,7 +23,7 @@ pub enum ImportError {
     #[error("a file of the source could not be read: {0}")]
     Read(#[from] io::Error),
     /// The machine is one that hoopy does not build for.
-    #[error("etc/apk/arch: expected x86_64 or aarch64, found {0}")]
+    #[error("etc/apk/arch: expected one of {all}, found {0}", all = Arch::ALL.map(Arch::as_str).join(", "))]
     Arch(String),
     /// What was written is no system directory: a fault of the import.
     #[error(transparent)]
@@ -49,7 +51,47 @@ pub enum ImportError {
     /// A file of the packages could not be read.
     #[error(transparent)]
     Layer(#[from] ReadLayerError),
+    /// The directory was not finished. Until it is, it has a name that is gone once this is read.
+    #[error("{}", as_named(error, staging, dir))]
+    Unfinished {
+        /// Why.
+        error: Box<ImportError>,
+        /// Its name until then.
+        staging: PathBuf,
+        /// The name that it would have got.
+        dir: PathBuf,
+    },
     /// Nothing runs the packages' scripts.
     #[error("{0}")]
     Runner(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// `error` with the name that the directory would have got, and where its lines are from.
+fn as_named(error: &ImportError, staging: &Path, dir: &Path) -> String {
+    let (text, staging) = (error.to_string(), staging.display().to_string());
+    if !text.contains(&staging) {
+        return text;
+    }
+    let dir = dir.display();
+    let named = text.replace(&staging, &dir.to_string());
+    format!(
+        "{named}\n{dir} was not written; its `packages` were to be the lines of the source's etc/apk/world"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_is_gone_is_not_named() {
+        let error = |text: &str| ImportError::Unfinished {
+            error: Box::new(ImportError::Arch(text.to_owned())),
+            staging: "/home/me/.hoopy-import-x1".into(),
+            dir: "nas".into(),
+        };
+        let said = error("/home/me/.hoopy-import-x1/packages:3").to_string();
+        assert!(said.contains("found nas/packages:3\nnas was not written"), "{said}");
+        assert!(!error("mips").to_string().contains("not written"));
+    }
 }

@@ -63,13 +63,9 @@ pub fn import(
     context: Context<'_>,
 ) -> Result<TransferReport, ImportError> {
     let mut import = PartialImport::of(source, overlay, &options)?;
-    let target = import.fitting_target(&options, context)?;
-    let mut runner = runner(&target).map_err(ImportError::Runner)?;
-    // That there is no lock yet is no news here, and neither is where the directory is for now.
-    let quiet = WithoutNotes(context.observer);
-    let made = road::root(&target, &mut *runner, Context { observer: &quiet, ..context })?;
-    drop(runner);
-    import.compare(source, overlay, &made, &mut options.secrets, context)?;
+    let (staging, dir) = (import.staging.path().to_owned(), options.dir.clone());
+    let compared = import.compare_with_packages(source, overlay, &mut options, runner, context);
+    compared.map_err(|error| ImportError::Unfinished { error: Box::new(error), staging, dir })?;
     import.staging.publish()?;
     Ok(import.report)
 }
@@ -114,6 +110,24 @@ impl PartialImport {
     fn fitting_target(&mut self, options: &Options<'_>, context: Context<'_>) -> Result<Target, ImportError> {
         let Self { staging, settings, packages, report } = self;
         fitting_target(staging, options, settings, packages, report, context)
+    }
+
+    /// Makes what the packages make, and compares `overlay` with that.
+    fn compare_with_packages(
+        &mut self,
+        source: &Source,
+        overlay: &Overlay,
+        options: &mut Options<'_>,
+        runner: &mut MakeRunner<'_>,
+        context: Context<'_>,
+    ) -> Result<(), ImportError> {
+        let target = self.fitting_target(options, context)?;
+        let mut runner = runner(&target).map_err(ImportError::Runner)?;
+        // That there is no lock yet is no news here, and neither is where the directory is for now.
+        let quiet = WithoutNotes(context.observer);
+        let made = road::root(&target, &mut *runner, Context { observer: &quiet, ..context })?;
+        drop(runner);
+        self.compare(source, overlay, &made, &mut options.secrets, context)
     }
 
     /// Writes down what of `overlay` differs from `made`, which the packages make.
@@ -207,7 +221,7 @@ fn passwords(
     draft: &mut SystemDraft,
     report: &mut TransferReport,
 ) -> Result<(), ImportError> {
-    let shadow = overlay.text("etc/shadow")?;
+    let shadow = overlay.text(accounts::SHADOW)?;
     let found = accounts::passwords(&shadow, &overlay.text("etc/passwd")?);
     for name in &found.empty {
         report.look(format!(
@@ -227,13 +241,14 @@ fn passwords(
             Some("passwords, which git ignores".to_owned())
         }
         Policy::Keep(keeper) => {
-            let secret = Secret { path: "etc/shadow", what: &what, mode: 0o640, content: shadow.as_bytes() };
+            let secret =
+                Secret { path: accounts::SHADOW, what: &what, mode: 0o640, content: shadow.as_bytes() };
             let kept = keeper.keep(staging.path(), &secret)?;
-            draft.secrets.insert("etc/shadow".to_owned(), (0o640, "root:shadow".to_owned()));
+            draft.secrets.insert(accounts::SHADOW.to_owned(), (0o640, "root:shadow".to_owned()));
             Some(kept)
         }
     };
-    report.secrets.push(SecretFile { path: "etc/shadow".to_owned(), what, kept });
+    report.secrets.push(SecretFile { path: accounts::SHADOW.to_owned(), what, kept });
     Ok(())
 }
 

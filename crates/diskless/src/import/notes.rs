@@ -2,6 +2,7 @@
 
 use hoopy_base::size;
 
+use super::accounts;
 use super::draft::SystemDraft;
 use super::error::ImportError;
 use crate::overlay::Overlay;
@@ -57,5 +58,40 @@ pub fn notes(overlay: &Overlay, draft: &SystemDraft, report: &mut TransferReport
                 .to_owned(),
         );
     }
+    if let Some(why) = no_login(overlay, draft, report)? {
+        report.look(format!(
+            "no login: {why}, and root/ has no authorized_keys. Import again with --recipient KEY or --plain-secrets, or put \
+             a public key of ssh into root/root/.ssh/authorized_keys, before you write the image anywhere"
+        ));
+    }
     Ok(())
+}
+
+/// Why no password opens the machine, where no key does either.
+fn no_login(
+    overlay: &Overlay,
+    draft: &SystemDraft,
+    report: &TransferReport,
+) -> Result<Option<&'static str>, ImportError> {
+    let hashes = report.secrets.iter().find(|secret| secret.path == accounts::SHADOW);
+    let why = match hashes {
+        Some(hashes) if hashes.kept.is_some() => return Ok(None),
+        Some(_) => "the hashes of passwords were not taken",
+        None if !overlay.text(accounts::SHADOW)?.is_empty() => "no account has a password in the image",
+        None => return Ok(None),
+    };
+    for (path, file) in &draft.files {
+        let path = path.to_string();
+        let is_list = path.rsplit('/').next().is_some_and(|name| name.starts_with("authorized_keys"))
+            || path.contains("/authorized_keys/");
+        let has_key = |text: &[u8]| {
+            String::from_utf8_lossy(text)
+                .lines()
+                .any(|line| !line.trim().is_empty() && !line.trim().starts_with('#'))
+        };
+        if is_list && has_key(&file.content.read()?) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(why))
 }

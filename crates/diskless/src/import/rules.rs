@@ -28,7 +28,8 @@ const RULES: &[(&str, Rule)] = &[
     ("etc/apk/repositories.d", Rule::Quiet),
     ("etc/apk/arch", Rule::Quiet),
     ("etc/apk/keys", Rule::Quiet),
-    ("etc/apk/protected_paths.d", Rule::Quiet),
+    // lbu's list: `hoopy export` gives it back.
+    ("etc/apk/protected_paths.d", Rule::Take),
     (
         "etc/apk/cache",
         Rule::Left(

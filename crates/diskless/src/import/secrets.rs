@@ -22,7 +22,7 @@ pub trait KeepSecrets {
     /// Keeps one below the system directory `dir`; gives where it is.
     ///
     /// # Errors
-    /// What writing fails with.
+    /// What writing fails with; `InvalidInput` where this one cannot be kept, and others can.
     fn keep(&mut self, dir: &std::path::Path, secret: &Secret<'_>) -> io::Result<String>;
 }
 
@@ -38,7 +38,92 @@ pub enum Policy<'a> {
     Keep(&'a mut dyn KeepSecrets),
 }
 
-/// Why a file looks secret; nothing where it does not.
-pub fn of(path: &str, content: &[u8]) -> Option<&'static str> {
-    drift::secret(path.as_bytes(), content)
+/// What a file is, as far as secrets go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrecy {
+    /// A secret: what it is.
+    Secret(&'static str),
+    /// Its owner alone could read it, and it is taken all the same: why.
+    Private(&'static str),
+    /// Anything else.
+    Open,
+}
+
+/// What a file with this mode is. `of_package` is the mode that a package gives the file at its path.
+///
+/// A file that only its owner can read was made so by a person or a program that knew why: that counts as much as a name.
+pub fn of(path: &str, mode: u32, content: &[u8], of_package: Option<u32>) -> Secrecy {
+    if let Some(what) = drift::secret(path.as_bytes(), content) {
+        return Secrecy::Secret(what);
+    }
+    let is_private = |mode: u32| mode & 0o077 == 0;
+    if !is_private(mode) || content.is_empty() || is_never_secret(path, content) {
+        Secrecy::Open
+    } else if content.starts_with(b"#!") {
+        Secrecy::Private("it is a script")
+    } else if of_package.is_some_and(is_private) {
+        Secrecy::Private("a package has it with such a mode")
+    } else {
+        Secrecy::Secret("only its owner can read it")
+    }
+}
+
+/// Files that programs want or make unreadable for others, although what is in them is no secret.
+const NEVER_SECRET: [&str; 9] = [
+    "etc/crontabs/",
+    "var/spool/cron/",
+    "etc/sudoers",
+    "etc/doas.conf",
+    "etc/doas.d/",
+    // The services of both save so.
+    "etc/iptables/rules-save",
+    "etc/iptables/rules6-save",
+    "etc/lvm/backup/",
+    "etc/lvm/archive/",
+];
+
+fn is_never_secret(path: &str, content: &[u8]) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let of_ssh = name.starts_with("authorized_keys")
+        || name.starts_with("known_hosts")
+        || path.contains("/authorized_keys/")
+        || path.ends_with(".ssh/config");
+    let public = ["-----BEGIN CERTIFICATE-----", "-----BEGIN PUBLIC KEY-----"];
+    of_ssh
+        || name.ends_with(".pub")
+        || NEVER_SECRET.iter().any(|start| path.starts_with(start))
+        || public.iter().any(|start| content.starts_with(start.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_its_owner_can_read_is_a_secret_unless_programs_want_it_so() {
+        for (path, mode, content) in [
+            ("etc/luks/home", 0o400, "\0x"),
+            ("home/me/.config/app/token", 0o600, "x\n"),
+            ("etc/app.conf", 0o100, "x\n"),
+        ] {
+            assert!(matches!(of(path, mode, content.as_bytes(), None), Secrecy::Secret(_)), "{path}");
+        }
+        for (path, mode, content) in [
+            ("etc/app.conf", 0o640, "x\n"),
+            ("etc/empty", 0o600, ""),
+            ("root/.ssh/authorized_keys", 0o600, "ssh-ed25519 AAAA\n"),
+            ("root/.ssh/known_hosts.old", 0o600, "x\n"),
+            ("etc/ssh/authorized_keys/me", 0o600, "ssh-ed25519 AAAA\n"),
+            ("etc/crontabs/root", 0o600, "0 3 * * * run-parts /etc/periodic/daily\n"),
+            ("etc/sudoers.d/wheel", 0o400, "%wheel ALL=(ALL) ALL\n"),
+            ("etc/ssl/site.crt", 0o600, "-----BEGIN CERTIFICATE-----\n"),
+        ] {
+            assert_eq!(of(path, mode, content.as_bytes(), None), Secrecy::Open, "{path}");
+        }
+        assert!(matches!(of("usr/local/bin/x", 0o700, b"#!/bin/sh\n", None), Secrecy::Private(_)));
+        assert!(matches!(of("etc/x", 0o600, b"x\n", Some(0o600)), Secrecy::Private(_)));
+        assert!(matches!(of("etc/x", 0o600, b"x\n", Some(0o644)), Secrecy::Secret(_)));
+        let crontab = b"MAILTO=me\nPASSWORD=geheim12\n";
+        assert!(matches!(of("etc/crontabs/root", 0o600, crontab, None), Secrecy::Secret(_)));
+    }
 }

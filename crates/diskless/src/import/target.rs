@@ -9,6 +9,7 @@ use hoopy_build::context::Context;
 use hoopy_build::fetch;
 use hoopy_build::locking;
 use hoopy_build::target::Target;
+use hoopy_inspect::drift;
 
 use super::error::ImportError;
 use super::options::Options;
@@ -45,6 +46,13 @@ pub fn settings_of(
     let mut repositories = overlay.text("etc/apk/repositories")?;
     for (path, _) in overlay.below("etc/apk/repositories.d") {
         repositories += &format!("\n{}", overlay.text(&path.to_string())?);
+    }
+    if drift::secret(b"etc/apk/repositories", repositories.as_bytes()).is_some() {
+        report.look(
+            "an address of etc/apk/repositories has a password in it, and hoopy.toml has the address: take it out before \
+             git has it"
+                .to_owned(),
+        );
     }
     let of_root = overlay.text("etc/alpine-release")?.trim().to_owned();
     let release = overlay.hints.release.clone().or_else(|| Some(of_root).filter(|text| !text.is_empty()));
@@ -176,11 +184,12 @@ pub fn fitting_target(
         .map(|one| System { repositories: vec![one.clone()], ..target.system.clone() });
     let each: Vec<System> = each.collect();
     let mut indexes = Vec::new();
-    let mut kept = Vec::new();
+    let (mut kept, mut tags) = (Vec::new(), Vec::new());
     for (system, written) in each.iter().zip(&settings.repositories.repositories) {
         match locking::indexes(system, target.arch, &ring, context) {
             Ok(found) => {
                 indexes.extend(found);
+                tags.extend(system.repositories.iter().filter_map(|repository| repository.tag.as_deref()));
                 kept.push(written.clone());
             }
             Err(source) if indexes.is_empty() => {
@@ -198,8 +207,6 @@ pub fn fitting_target(
     }
     settings.repositories.repositories = kept;
     let records: Vec<_> = indexes.iter().flat_map(|index| &index.index.records).collect();
-    let tags: Vec<&str> =
-        each.iter().flat_map(|system| &system.repositories).filter_map(|r| r.tag.as_deref()).collect();
     world::fit(packages, &records, &tags, report);
     kernel_that_is_there(options, packages, &records, report);
     staging.file("hoopy.toml", 0o644, settings.text().as_bytes())?;
@@ -208,7 +215,7 @@ pub fn fitting_target(
 }
 
 /// Kernels that are taken where the one that was meant is not there, the best first.
-const KERNELS: [&str; 4] = ["linux-lts", "linux-virt", "linux-stable", "linux-edge"];
+const KERNELS: [&str; 5] = ["linux-lts", "linux-virt", "linux-stable", "linux-edge", "linux-rpi"];
 
 /// Sees to it that there is a kernel, where nobody asked for a certain one.
 fn kernel_that_is_there(

@@ -89,6 +89,9 @@ pub fn fit(lines: &mut Vec<PackageLine>, records: &[&Record], tags: &[&str], rep
         }
         true
     });
+    // Without its pin, a line may be what another one says.
+    let mut seen = BTreeSet::new();
+    lines.retain(|line| seen.insert(line.text.clone()));
 }
 
 fn unpinned(dependency: &Dependency) -> String {

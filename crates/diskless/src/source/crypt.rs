@@ -1,11 +1,12 @@
 //! `openssl enc -CIPHER -salt`, as lbu writes overlays with `ENCRYPTION` set and as the diskless init reads them:
 //! `Salted__`, eight bytes of salt, then CBC. Key and vector are made of the passphrase by OpenSSL's EVP_BytesToKey with
-//! one round: of SHA-256 since OpenSSL 1.1.0, of MD5 before. Nothing authenticates the content: whether the passphrase was
+//! one round: of SHA-256 since OpenSSL 1.1.0, of MD5 before; with `-pbkdf2` by PBKDF2 with 10,000 rounds of SHA-256. Nothing authenticates the content: whether the passphrase was
 //! right is known by what comes out being gzip.
 
 use aes::{Aes128, Aes192, Aes256};
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockDecryptMut as _, KeyIvInit as _};
+use hmac::{Hmac, Mac as _};
 use md5::Md5;
 use sha2::Sha256;
 
@@ -28,7 +29,9 @@ pub enum CryptError {
     #[error("it is encrypted with {0}, expected aes-128-cbc, aes-192-cbc or aes-256-cbc")]
     Cipher(String),
     /// Another passphrase, or a damaged file.
-    #[error("wrong passphrase, or a damaged file")]
+    #[error(
+        "wrong passphrase, a damaged file, or one that was encrypted with other options than lbu's (`-iter`, `-md`)"
+    )]
     Passphrase,
     /// Shorter than what comes before the content.
     #[error("it ends before its content begins")]
@@ -95,7 +98,10 @@ pub fn decrypt(bytes: &[u8], cipher: &str, passphrase: &[u8]) -> Result<Vec<u8>,
     let salted = bytes.strip_prefix(MAGIC).ok_or(CryptError::Short)?;
     let (salt, content) = salted.split_at_checked(8).ok_or(CryptError::Short)?;
     let length = cipher.key_length();
-    for material in [derive::<Sha256>(passphrase, salt), derive::<Md5>(passphrase, salt)] {
+    // The cheapest first.
+    let derivations: [Derive; 3] = [derive::<Sha256>, derive::<Md5>, derive_slowly];
+    for derive in derivations {
+        let material = derive(passphrase, salt);
         let (key, rest) = material.split_at(length.min(material.len()));
         let vector = rest.get(..BLOCK).unwrap_or_default();
         let plain = cipher.decrypt(key, vector, content);
@@ -104,6 +110,33 @@ pub fn decrypt(bytes: &[u8], cipher: &str, passphrase: &[u8]) -> Result<Vec<u8>,
         }
     }
     Err(CryptError::Passphrase)
+}
+
+/// Makes key and vector of a passphrase and a salt.
+type Derive = fn(&[u8], &[u8]) -> Vec<u8>;
+
+/// What `openssl enc -pbkdf2` uses where no `-iter` says otherwise.
+const ROUNDS: usize = 10_000;
+
+/// PBKDF2 (RFC 8018) with HMAC-SHA-256.
+fn derive_slowly(passphrase: &[u8], salt: &[u8]) -> Vec<u8> {
+    let Ok(keyed) = Hmac::<Sha256>::new_from_slice(passphrase) else { return Vec::new() };
+    let round = |parts: &[&[u8]]| {
+        let mut hmac = keyed.clone();
+        parts.iter().for_each(|part| hmac.update(part));
+        hmac.finalize().into_bytes()
+    };
+    let mut material = Vec::new();
+    for block in 1_u32..=2 {
+        let mut last = round(&[salt, &block.to_be_bytes()]);
+        let mut sum = last;
+        for _ in 1..ROUNDS {
+            last = round(&[&last]);
+            sum.iter_mut().zip(&last).for_each(|(sum, byte)| *sum ^= byte);
+        }
+        material.extend_from_slice(&sum);
+    }
+    material
 }
 
 /// EVP_BytesToKey with one round: enough for the longest key and a vector.

@@ -42,7 +42,7 @@ fn is_named(path: &str, report: &TransferReport) -> bool {
 
 /// What became something else, and is looked at by itself.
 fn is_elsewhere(path: &str) -> bool {
-    const ELSEWHERE: [&str; 11] = [
+    const ELSEWHERE: [&str; 10] = [
         "etc/passwd",
         "etc/group",
         "etc/shadow",
@@ -52,7 +52,6 @@ fn is_elsewhere(path: &str) -> bool {
         "etc/apk/repositories",
         "etc/apk/arch",
         "etc/apk/keys",
-        "etc/apk/protected_paths.d",
         "etc/lbu",
     ];
     let of = |dir: &&str| {
@@ -122,6 +121,8 @@ fn accounts(overlay: &Overlay, built: &Stack, store: &Store) -> Vec<String> {
         }
     }
     let groups = text(built, store, "etc/group");
+    lost.extend(twice(&users, &overlay.text("etc/passwd").unwrap()));
+    lost.extend(twice(&groups, &overlay.text("etc/group").unwrap()));
     for line in overlay.text("etc/group").unwrap().lines().filter(|line| good(line, 4)) {
         let fields: Vec<&str> = line.split(':').collect();
         let own =
@@ -144,6 +145,14 @@ fn accounts(overlay: &Overlay, built: &Stack, store: &Store) -> Vec<String> {
         }
     }
     lost
+}
+
+/// Numbers that two accounts of the image have, and that were not given twice on the machine.
+fn twice(built: &str, overlay: &str) -> Vec<String> {
+    let number = |line: &str| line.split(':').nth(2).map(str::to_owned);
+    let count = |text: &str, id: &Option<String>| text.lines().filter(|line| number(line) == *id).count();
+    let twice = |line: &&str| count(built, &number(line)) > count(overlay, &number(line)).max(1);
+    built.lines().filter(twice).map(|line| format!("a number of its own: {line}")).collect()
 }
 
 fn services(overlay: &Overlay, built: &Stack, report: &TransferReport) -> Vec<String> {

@@ -16,7 +16,7 @@ use hoopy_boot::layout::{BOOT_DIR, Layout, started};
 use std::io::Write;
 
 use super::assemble::{NewFile, assemble};
-use super::diskless_system::Diskless;
+use super::diskless_system::{Diskless, Obstacle};
 use super::error::DeployError;
 use super::machine::Machine;
 use super::place::{Step, Steps};
@@ -37,16 +37,15 @@ const SLACK: u64 = 1 << 20;
 
 impl Diskless {
     /// Why no image can be put beside it.
-    fn obstacle(&self, machine: &Machine, layout: Layout, loader: &str) -> Option<String> {
+    fn obstacle(&self, machine: &Machine, layout: Layout, loader: &str) -> Option<Obstacle> {
         let there = machine.files.iter().any(|file| file.path.eq_ignore_ascii_case(loader));
         let elsewhere = self.started.as_deref().map(|path| path.replace('\\', "/"));
         let elsewhere = elsewhere.filter(|path| !path.trim_start_matches('/').eq_ignore_ascii_case(loader));
-        Some(match (self.firmware.as_str(), self.filesystem.as_deref()) {
-            _ if layout != Layout::Ab => {
-                format!("expected `layout = \"ab\"` in hoopy.toml, found \"{layout}\"")
-            }
-            ("bios", _) => "a BIOS started it, and systemd-boot needs UEFI firmware".to_owned(),
-            ("32", _) => "its UEFI firmware has 32 bits, and starts no image of 64".to_owned(),
+        Some(Obstacle::Other(match (self.firmware.as_str(), self.filesystem.as_deref()) {
+            // First, since no layout helps.
+            ("bios", _) => return Some(Obstacle::Bios),
+            ("32", _) => return Some(Obstacle::Uefi32),
+            _ if layout != Layout::Ab => return Some(Obstacle::Layout(layout)),
             (_, None) => format!("{} has no directories apks and boot", machine.esp),
             (_, Some(FAT)) => match elsewhere {
                 Some(path) => format!("its firmware starts {path}: expected {loader}"),
@@ -59,7 +58,7 @@ impl Diskless {
             (_, Some(other)) => {
                 format!("its medium {} is {other}, and firmware reads FAT alone", machine.esp)
             }
-        })
+        }))
     }
 }
 
@@ -178,11 +177,11 @@ mod tests {
             ),
             (&["filesystem msdos", "firmware 64", "configured x"], Layout::Ab, "hoopy did not write"),
         ] {
-            let found = told(lines).obstacle(&machine(), layout, LOADER).unwrap_or_default();
-            assert!(found.contains(expected), "{expected}: {found}");
+            let found = told(lines).obstacle(&machine(), layout, LOADER).map(|found| found.to_string());
+            assert!(found.as_ref().is_some_and(|found| found.contains(expected)), "{expected}: {found:?}");
         }
         let bare = Machine { files: Vec::new(), ..machine() };
         let found = told(&["filesystem msdos", "firmware 64"]).obstacle(&bare, Layout::Ab, LOADER);
-        assert!(found.is_some_and(|found| found.contains("has no EFI/BOOT/BOOTX64.EFI")));
+        assert!(found.is_some_and(|found| found.to_string().contains("has no EFI/BOOT/BOOTX64.EFI")));
     }
 }

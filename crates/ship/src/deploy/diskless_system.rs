@@ -1,6 +1,7 @@
 //! What a machine that runs diskless Alpine Linux tells of itself and of its medium.
 
 use hoopy_base::terminal::harmless_line;
+use hoopy_boot::layout::Layout;
 
 /// Diskless Alpine Linux, as the machine that runs it tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,4 +47,21 @@ impl Diskless {
         let name = loader.rsplit_once('/').map_or(loader, |(_, name)| name);
         self.systemd_boot.iter().any(|file| file.eq_ignore_ascii_case(name))
     }
+}
+
+/// What stands in the way of an image beside Alpine Linux.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Obstacle {
+    /// It has no UEFI firmware, or that was not used.
+    #[error("a BIOS started it, and systemd-boot needs UEFI firmware")]
+    Bios,
+    /// Its firmware is of the kind that early tablets have.
+    #[error("its UEFI firmware has 32 bits, and starts no image of 64")]
+    Uefi32,
+    /// The system has another layout.
+    #[error("expected `layout = \"ab\"` in hoopy.toml, found \"{0}\"")]
+    Layout(Layout),
+    /// Something about the medium.
+    #[error("{0}")]
+    Other(String),
 }

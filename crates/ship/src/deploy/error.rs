@@ -9,6 +9,7 @@ use hoopy_trust::event_log::EventLogError;
 use hoopy_uki::manifest::ManifestError;
 
 use super::booted::error::BootedError;
+use super::diskless_system::Obstacle;
 use super::ssh::SshError;
 
 /// Something was not deployed, not rolled back, or does not run.
@@ -93,7 +94,7 @@ pub enum DeployError {
         /// The machine.
         host: String,
         /// Why.
-        reason: String,
+        reason: Obstacle,
     },
     /// It runs another system.
     #[error("{host} runs another system: expected {wanted}, found {found}")]
@@ -357,7 +358,7 @@ impl DeployError {
             "noesp" | "esp" => Self::NoEsp { host, words },
             "firmware" => Self::NoVariables { host },
             "enroll" => Self::NotEnrolled { host, words },
-            "medium" => Self::NotBeside { reason: no_medium(&words), host },
+            "medium" => Self::NotBeside { reason: Obstacle::Other(no_medium(&words)), host },
             "which" => Self::WhichEsp { host, places: words },
             "mount" => Self::Mount { host, words },
             "readonly" => Self::ReadOnly { host, words },

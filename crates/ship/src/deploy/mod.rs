@@ -45,7 +45,7 @@ use serde::Serialize;
 pub use booted::error::BootedError;
 pub use booted::{LocalPieces, MachineImages, booted};
 pub use delta::Stretch;
-pub use diskless_system::Diskless;
+pub use diskless_system::{Diskless, Obstacle};
 pub use epoch::EarlierEpoch;
 pub use error::DeployError;
 pub use images::{NewImage, RemoteImage};

@@ -151,12 +151,15 @@ fn what_stands_in_the_way_is_told_and_nothing_is_written() {
         let said = far.fails(&deploy);
         assert!(said.contains(expected), "{expected}: {said}");
         assert!(medium(&far) == before, "{expected}");
+        said
     };
     fs::remove_dir_all(far.root("sys/firmware")).unwrap();
-    refused("no image can be put beside the diskless Alpine Linux of far: a BIOS started it");
+    let said = refused("no image can be put beside the diskless Alpine Linux of far: a BIOS started it");
+    assert!(said.contains("layout = \"extlinux\"") && said.contains("docs/extlinux.md"), "{said}");
     fs::create_dir_all(far.root("sys/firmware/efi")).unwrap();
     fs::write(far.root("sys/firmware/efi/fw_platform_size"), "32\n").unwrap();
-    refused("its UEFI firmware has 32 bits");
+    let said = refused("its UEFI firmware has 32 bits");
+    assert!(said.contains("BIOS mode of its firmware, if it has one"), "{said}");
     fs::write(far.root("sys/firmware/efi/fw_platform_size"), "64\n").unwrap();
     fs::write(far.root("medium-is"), "isofs\n").unwrap();
     refused("/esp is isofs, and firmware reads FAT alone");
