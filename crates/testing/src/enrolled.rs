@@ -43,8 +43,9 @@ impl Enrolled {
         let log = File::create(&log).map_err(TestRunError::io("create", &log))?;
         let platform = Platform { variables: Some(enrolled.variables.clone()), tpm: None };
         let config = VmConfig { boot: Boot::Disk(disk.to_owned()), platform, ..config };
-        let mut console = Vm::prepare(&config)?.console(Some(Box::new(log)))?;
-        console.wait(settings.boot_limit)?;
+        let vm = Vm::prepare(&config)?;
+        let within = settings.limits.boot(vm.choice().accelerator);
+        vm.console(Some(Box::new(log)))?.wait(within)?;
         Ok(enrolled)
     }
 

@@ -23,6 +23,7 @@ mod enrolled;
 mod error;
 mod facts;
 mod junit;
+mod limits;
 mod machine;
 mod report;
 mod scripts;
@@ -33,7 +34,7 @@ use std::io::Read as _;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hoopy_base::arch::Arch;
 use hoopy_base::jobs as parallel;
@@ -50,6 +51,7 @@ use enrolled::Enrolled;
 pub use bootstrap::BootstrapError;
 pub use error::TestRunError;
 pub use junit::junit;
+pub use limits::Limits;
 pub use report::{Origin, Phases, TestOutcome, TestReport, Verdict};
 pub use scripts::{Directory, Part, ScriptsError, Test};
 
@@ -90,10 +92,8 @@ pub struct Settings {
     pub tpm: bool,
     /// A backup that the machine restores at its first boot.
     pub restore: Option<Restore>,
-    /// How long a script may run.
-    pub limit: Duration,
-    /// How long a boot may take.
-    pub boot_limit: Duration,
+    /// How long a script and a boot may take.
+    pub limits: Limits,
     /// Whether the machine is rebooted after the tests, and all is tested once more.
     pub reboot: bool,
     /// How many machines run at a time.

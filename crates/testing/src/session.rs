@@ -1,6 +1,6 @@
 //! What is done with a machine: checks and scripts, or the parts of one test with reboots between them.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::capture::Captured;
 use super::checks::{self, Finding};
@@ -117,7 +117,8 @@ impl Session<'_> {
 
     /// Waits for the boot and makes hoopy's checks. An error is told already.
     fn look(&self, machine: &mut Machine, told: &mut Told<'_>, boot: u32) -> Result<(), ()> {
-        let up = match machine.up(self.settings.boot_limit, &|text| self.watch.note(text)) {
+        let within = self.settings.limits.boot(machine.accelerator());
+        let up = match machine.up(within, &|text| self.watch.note(text)) {
             Ok(up) => up,
             Err(trouble) => {
                 told.trouble(Origin::Check, BOOT, trouble);
@@ -134,7 +135,8 @@ impl Session<'_> {
     }
 
     fn checks(&self, machine: &mut Machine, told: &mut Told<'_>, up: &Up) -> Result<(), Trouble> {
-        let reached = checks::runlevel(&up.runlevel, &up.progress, self.settings.boot_limit);
+        let reached =
+            checks::runlevel(&up.runlevel, &up.progress, self.settings.limits.boot(machine.accelerator()));
         told.check(&format!("runlevel {} is reached", up.runlevel), reached);
         let openrc = up.progress.runlevel != "none";
         let services = if openrc {
@@ -176,9 +178,10 @@ impl Session<'_> {
         while let Some((test, rest)) = left.split_first() {
             *left = rest;
             let Some(part) = test.parts.first() else { continue };
-            match machine.run(&part.command(), boot, self.settings.limit) {
+            let limit = self.settings.limits.script(machine.accelerator());
+            match machine.run(&part.command(), boot, limit) {
                 Ok(captured) => {
-                    let verdict = self.verdict(&captured);
+                    let verdict = verdict(&captured, limit);
                     let advice = advice(&verdict, part);
                     told.outcome(Origin::Script, &test.name, verdict, captured.output, advice);
                 }
@@ -202,24 +205,6 @@ impl Session<'_> {
             let (output, console) = (put.output, String::new());
             Err(Trouble { why: why.to_owned(), output, console, hint: None, falls_back: None })
         }))
-    }
-
-    fn verdict(&self, captured: &Captured) -> Verdict {
-        match captured.status.as_str() {
-            "0" => Verdict::Passed,
-            SKIPPED => {
-                let last = captured.output.lines().rfind(|line| !line.trim().is_empty());
-                Verdict::Skipped(last.unwrap_or("no reason given").trim().to_owned())
-            }
-            "late" => Verdict::Failed(format!("timed out after {} s", self.settings.limit.as_secs())),
-            "lost" => Verdict::Failed("tests/ was gone in the machine".to_owned()),
-            "126" | "127" => Verdict::Failed(format!("exit status {}: not to be run", captured.status)),
-            other => Verdict::Failed(match other.parse::<u32>() {
-                Ok(status @ 129..=192) => format!("ended by signal {}", status - 128),
-                Ok(status) => format!("exit status {status}"),
-                Err(_) => format!("the machine gave {other:?} for an exit status"),
-            }),
-        }
     }
 
     /// Runs a test whose parts have reboots between them.
@@ -252,7 +237,8 @@ impl Session<'_> {
     ) -> Result<Result<(Verdict, Option<&'t Part>), Trouble>, TestRunError> {
         for (boot, part) in (1..).zip(&test.parts) {
             let up = if boot == 1 { Ok(()) } else { machine.reboot()? };
-            let up = up.and_then(|()| machine.up(self.settings.boot_limit, &|text| self.watch.note(text)));
+            let within = self.settings.limits.boot(machine.accelerator());
+            let up = up.and_then(|()| machine.up(within, &|text| self.watch.note(text)));
             if let Err(trouble) = up {
                 return Ok(Err(trouble));
             }
@@ -260,12 +246,13 @@ impl Session<'_> {
                 return Ok(Err(trouble));
             }
             *output += &format!("[{}]\n", part.file);
-            let captured = match machine.run(&part.command(), boot, self.settings.limit) {
+            let limit = self.settings.limits.script(machine.accelerator());
+            let captured = match machine.run(&part.command(), boot, limit) {
                 Ok(captured) => captured,
                 Err(trouble) => return Ok(Err(trouble)),
             };
             *output += &captured.output;
-            let verdict = self.verdict(&captured);
+            let verdict = verdict(&captured, limit);
             match verdict {
                 Verdict::Passed => {}
                 Verdict::Failed(why) => {
@@ -278,6 +265,25 @@ impl Session<'_> {
     }
 }
 
+/// What a script's end means, which had so long.
+fn verdict(captured: &Captured, limit: Duration) -> Verdict {
+    match captured.status.as_str() {
+        "0" => Verdict::Passed,
+        SKIPPED => {
+            let last = captured.output.lines().rfind(|line| !line.trim().is_empty());
+            Verdict::Skipped(last.unwrap_or("no reason given").trim().to_owned())
+        }
+        "late" => Verdict::Failed(format!("timed out after {} s", limit.as_secs())),
+        "lost" => Verdict::Failed("tests/ was gone in the machine".to_owned()),
+        "126" | "127" => Verdict::Failed(format!("exit status {}: not to be run", captured.status)),
+        other => Verdict::Failed(match other.parse::<u32>() {
+            Ok(status @ 129..=192) => format!("ended by signal {}", status - 128),
+            Ok(status) => format!("exit status {status}"),
+            Err(_) => format!("the machine gave {other:?} for an exit status"),
+        }),
+    }
+}
+
 fn crashed(listed: &Captured) -> Finding {
     // Not there, or not BusyBox's shell's to find: an image without OpenRC
     if listed.status == "127" { checks::no_openrc() } else { checks::crashed(&listed.output) }
@@ -286,7 +292,7 @@ fn crashed(listed: &Captured) -> Finding {
 /// What to do about a script that failed.
 fn advice(verdict: &Verdict, part: &Part) -> Option<String> {
     let Verdict::Failed(why) = verdict else { return None };
-    Some(if why.contains("did not end within") {
+    Some(if why.contains("timed out") {
         "--timeout gives scripts more time".to_owned()
     } else if why.contains("not to be run") {
         format!("tests/{}: is the interpreter of its first line in the image, and what it calls?", part.file)

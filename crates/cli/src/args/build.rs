@@ -184,12 +184,12 @@ pub struct Test {
     /// Virtual machines to run in parallel [default: what the cores of this computer, or --jobs, allow; at most 4]
     #[arg(long, value_name = "N")]
     pub machines: Option<usize>,
-    /// Time limit of a test
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400))]
-    pub timeout: u64,
-    /// Time limit of a boot
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86400))]
-    pub boot_timeout: u64,
+    /// Time limit of a test [default: 60, without KVM 300]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub timeout: Option<u64>,
+    /// Time limit of a boot [default: 300, without KVM 900]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub boot_timeout: Option<u64>,
     /// Keep console logs in DIR [default: ~/.local/state/hoopy]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub logs: Option<PathBuf>,

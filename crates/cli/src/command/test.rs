@@ -14,7 +14,7 @@ use hoopy_build::config::{Overrides, System};
 use hoopy_secrets::Secrets;
 use hoopy_secrets::path::Use;
 use hoopy_testing as testing;
-use hoopy_testing::{Directory, Settings, TestRunError};
+use hoopy_testing::{Directory, Limits, Settings, TestRunError};
 use hoopy_vm::{Handover, usual_cpus};
 
 use self::show::{Style, TestsShown};
@@ -129,8 +129,10 @@ fn settings(
         fstab,
         esp: system.esp.clone(),
         identity,
-        limit: Duration::from_secs(own.timeout),
-        boot_limit: Duration::from_secs(own.boot_timeout),
+        limits: Limits {
+            script: own.timeout.map(Duration::from_secs),
+            boot: own.boot_timeout.map(Duration::from_secs),
+        },
         enrolling: None,
         tpm: own.tpm,
         // State is tried on an empty disk, and on the one that this leaves; a TPM first seals, and then opens.

@@ -24,7 +24,7 @@ fn the_home_server_has_its_containers_and_their_data_after_a_reboot() {
     let script = dir.join("tests/85-backup.sh");
     fs::write(&script, BACKUP).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    let args = ["test", "homelab", "--timeout", "300", "--boot-timeout", "900", "--logs", "logs"];
+    let args = ["test", "homelab", "--logs", "logs"];
     let out = home.run(&args);
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(out.status.success(), "{said}\n{}", String::from_utf8_lossy(&out.stderr));

@@ -44,6 +44,7 @@ fn each_fault_is_told_by_its_name_and_what_is_well_passes() {
         assert!(untimed(&said).iter().any(|l| l == line), "{line}: not in\n{said}\n{why}");
     }
     assert!(said.contains("    one & <two>\n    three\n"), "{said}");
+    assert!(said.contains("hint: --timeout gives scripts more time\n"), "{said}");
     assert!(said.contains("UUID=1b0c2f0e-1111-4222-8333-444455556666 on /srv: mounted"), "{said}");
     assert!(said.contains("logs/console.log, logs/console-data.log"), "{said}");
     let bar = said.lines().find(|line| line.starts_with("boot ")).unwrap();

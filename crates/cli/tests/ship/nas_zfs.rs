@@ -71,8 +71,7 @@ fn the_nas_with_zfs_and_a_tpm_opens_its_array_by_itself_at_boot() {
 #[ignore = "boots machines with ZFS: `cargo xtask prove` runs it"]
 fn the_tests_of_the_nas_pass_with_zfs() {
     let Some((home, mirror)) = example() else { return };
-    let mut command =
-        home.command(&["test", "nas", "--timeout", "300", "--boot-timeout", "600", "--logs", "logs"]);
+    let mut command = home.command(&["test", "nas", "--logs", "logs"]);
     command.env("HOOPY_MIRROR", &mirror.alpine).env("HOOPY_KEYS", &mirror.keys);
     let out = command.output().unwrap();
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
