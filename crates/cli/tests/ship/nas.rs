@@ -60,7 +60,7 @@ impl Nas {
     }
 
     /// The same on a machine with a TPM, which opens the array.
-    pub fn with_tpm(home: Home, mirror: Option<Mirror>) -> Self {
+    fn with_tpm(home: Home, mirror: Option<Mirror>) -> Self {
         Self::with(home, mirror, true)
     }
 
@@ -319,7 +319,7 @@ fn make_array(nas: &Nas) {
 }
 
 /// With a TPM: nobody unlocks it, and after a boot the array is there.
-pub fn opens_its_array_by_itself(mut nas: Nas) {
+fn opens_its_array_by_itself(mut nas: Nas) {
     let hoopyd = "/usr/libexec/hoopy/hoopyd status || true";
     // An emulated TPM that gets no processor time is a broken one for the kernel, which says nothing about the array.
     let opens = |nas: &Nas| {
