@@ -28,9 +28,11 @@ use hoopy_tpm::{Bound, PolicyKey, SignedPolicy, Tpm, TpmError};
 use ring::digest::{SHA256, digest};
 
 pub use self::kept::{Kept, SEAL_ANEW};
+use self::raise::NOT_SHUT_OUT;
 pub use self::raise::{not_shut_out, raise};
 use crate::error::AgentError;
 use crate::identity::{self, Mounted};
+use crate::outcome;
 
 /// Whoever seals has this file locked.
 const SEALER: &str = "run/hoopy/sealer.lock";
@@ -102,7 +104,10 @@ pub fn enroll(
     let (sealing, device) = (sealing(map)?, map.device.as_ref().ok_or_else(no_device)?);
     let _only = only_sealer(root)?;
     let mut machine = Machine { root, sealing, tpm: chip::open()? };
-    machine.enroll(identities, forget, |writable| Mounted::new(device, writable))
+    machine.enroll(identities, forget, |writable| Mounted::new(device, writable))?;
+    // A machine without an outcome has nothing to take back.
+    let _ = outcome::remove_failures(root, NOT_SHUT_OUT);
+    Ok(())
 }
 
 /// Keeps others from sealing and from raising the counter as long as the file is open: what one of two seals would be

@@ -22,6 +22,9 @@ use crate::error::AgentError;
 use crate::identity::Mounted;
 use crate::{map, outcome};
 
+/// How the failures begin that tell of it.
+pub(super) const NOT_SHUT_OUT: &str = "images of earlier epochs are not shut out";
+
 /// Shuts images of earlier epochs out, if this boot has prepared that. Gives whether it had. Where that fails, the status of the
 /// machine says so from then on.
 ///
@@ -32,9 +35,11 @@ pub fn raise(root: &Path) -> Result<bool, AgentError> {
         return Ok(false);
     }
     let raised = raise_at(root);
-    if let Err(reason) = &raised {
-        outcome::add_failure(root, not_shut_out(reason))?;
-    }
+    // Why it failed matters more than that it could not be written down.
+    let _ = match &raised {
+        Ok(_) => outcome::remove_failures(root, NOT_SHUT_OUT),
+        Err(reason) => outcome::add_failure(root, not_shut_out(reason)),
+    };
     raised
 }
 
@@ -47,7 +52,7 @@ fn raise_at(root: &Path) -> Result<bool, AgentError> {
 
 /// What the owner reads of it.
 pub fn not_shut_out(reason: &AgentError) -> String {
-    format!("images of earlier epochs are not shut out: {reason}")
+    format!("{NOT_SHUT_OUT}: {reason}")
 }
 
 impl<S: Read + Write> Machine<'_, S> {
