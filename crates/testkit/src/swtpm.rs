@@ -79,8 +79,8 @@ fn start(dir: &Path, port: u16) -> Child {
     command.spawn().expect("swtpm must be installed: cargo xtask setup")
 }
 
-/// A free port with a free one behind it, which tpm2-tools take for the control channel. Below those that the kernel gives to
-/// connections (`ip_local_port_range`), and to nobody twice: between this look and swtpm's own there is time for others.
+/// A free port with a free one behind it, which tpm2-tools take for the control channel. swtpm opens them a little later, so no
+/// two tests get the same ones, and they are below those that the kernel gives to connections (`ip_local_port_range`).
 fn two_ports() -> u16 {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     loop {

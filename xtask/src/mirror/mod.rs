@@ -146,8 +146,8 @@ fn make(name: &str, targets: Vec<&Target>) -> anyhow::Result<PathBuf> {
     Ok(mirror)
 }
 
-/// Waits until nobody else makes a mirror, and keeps others from it as long as the file is open: two at once would write the
-/// same files.
+/// Locks the making of mirrors for as long as the file is open: two runs at once would write the same files. Waits for the run
+/// that has the lock.
 fn only_maker() -> anyhow::Result<File> {
     let path = chores::target().join("mirror.lock");
     fs::create_dir_all(chores::target())?;

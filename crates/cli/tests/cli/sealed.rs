@@ -1,5 +1,5 @@
 //! A machine whose TPM opens its secrets: keys are enrolled, the first boot seals, every signed image opens, and whatever is
-//! not as it was leaves it locked. `crates/hoopyd/tests/tpm.rs` has each refusal without a machine.
+//! not as it was leaves it locked. `crates/hoopyd/tests/tpm/` has each refusal without a machine.
 //!
 //! CI runs a short form; `cargo xtask prove` sets `HOOPY_PROVE_FULL`, and all of it runs.
 

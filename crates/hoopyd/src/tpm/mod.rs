@@ -110,8 +110,8 @@ pub fn enroll(
     Ok(())
 }
 
-/// Keeps others from sealing and from raising the counter as long as the file is open: what one of two seals would be
-/// worthless once the other has raised it.
+/// Locks sealing and raising the counter for as long as the file is open. If two did that at once, the one that raises would make
+/// worthless what the other seals.
 fn only_sealer(root: &Path) -> Result<fs::File, AgentError> {
     let path = root.join(SEALER);
     let locked = || {

@@ -14,7 +14,7 @@ const MAX_SAID: u64 = 64 << 10;
 /// A machine that says it has to copy more than this is not waited for any longer than for this.
 const MAX_COPIED: u64 = 1 << 30;
 
-/// A file that is put together on the machine; empty where there is none.
+/// A file that the machine puts together. Without one, all of this is empty.
 #[derive(Default)]
 pub(super) struct NewFile {
     /// In bytes.
