@@ -6,8 +6,8 @@
 use aes::{Aes128, Aes192, Aes256};
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockDecryptMut as _, KeyIvInit as _};
-use hmac::{Hmac, Mac as _};
 use md5::Md5;
+use pbkdf2::pbkdf2_hmac_array;
 use sha2::Sha256;
 
 /// What `openssl enc` puts in front of the salt.
@@ -116,27 +116,13 @@ pub fn decrypt(bytes: &[u8], cipher: &str, passphrase: &[u8]) -> Result<Vec<u8>,
 type Derive = fn(&[u8], &[u8]) -> Vec<u8>;
 
 /// What `openssl enc -pbkdf2` uses where no `-iter` says otherwise.
-const ROUNDS: usize = 10_000;
+const ROUNDS: u32 = 10_000;
 
-/// PBKDF2 (RFC 8018) with HMAC-SHA-256.
+/// The longest key and a vector.
+const MATERIAL: usize = 32 + BLOCK;
+
 fn derive_slowly(passphrase: &[u8], salt: &[u8]) -> Vec<u8> {
-    let Ok(keyed) = Hmac::<Sha256>::new_from_slice(passphrase) else { return Vec::new() };
-    let round = |parts: &[&[u8]]| {
-        let mut hmac = keyed.clone();
-        parts.iter().for_each(|part| hmac.update(part));
-        hmac.finalize().into_bytes()
-    };
-    let mut material = Vec::new();
-    for block in 1_u32..=2 {
-        let mut last = round(&[salt, &block.to_be_bytes()]);
-        let mut sum = last;
-        for _ in 1..ROUNDS {
-            last = round(&[&last]);
-            sum.iter_mut().zip(&last).for_each(|(sum, byte)| *sum ^= byte);
-        }
-        material.extend_from_slice(&sum);
-    }
-    material
+    pbkdf2_hmac_array::<Sha256, MATERIAL>(passphrase, salt, ROUNDS).to_vec()
 }
 
 /// EVP_BytesToKey with one round: enough for the longest key and a vector.
