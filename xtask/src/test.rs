@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(75 * 60);
 /// Format, lints, and all tests, boot tests included.
 pub fn run() -> anyhow::Result<()> {
     setup::run()?;
-    lint::run()?;
-    let mirror = mirror::for_tests()?;
-    hoopyd::run(std::env::consts::ARCH)?;
-    chores::run("cargo", &["test", "--quiet", "--workspace", "--no-run"])?;
+    let mirror = prepare()?;
     // The whole workspace here too: with another choice of packages cargo would make the program anew, under the feet
     // of those that use it.
     let deploys = Run::in_background(cargo(&mirror, &["--workspace", "--test", "ship", "--", "--ignored"]))?;
@@ -29,6 +26,22 @@ pub fn run() -> anyhow::Result<()> {
     println!("test: the deploys to a virtual machine, which ran in the background");
     let deploys = deploys.finish();
     report([("the tests", tests), ("the deploys to a virtual machine", deploys)])
+}
+
+/// Lints and compiles the tests, and beside that makes what they need, which mostly keeps one processor busy. Gives the
+/// mirror's directory.
+fn prepare() -> anyhow::Result<PathBuf> {
+    std::thread::scope(|scope| {
+        let needed = scope.spawn(|| {
+            let mirror = mirror::for_tests()?;
+            hoopyd::run(std::env::consts::ARCH)?;
+            anyhow::Ok(mirror)
+        });
+        let tests =
+            lint::run().and_then(|()| chores::run("cargo", &["test", "--quiet", "--workspace", "--no-run"]));
+        let needed = needed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        tests.and(needed)
+    })
 }
 
 /// Succeeds when all runs did; otherwise the error names each that did not.

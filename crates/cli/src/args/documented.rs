@@ -82,8 +82,9 @@ fn split(line: &str) -> impl Iterator<Item = String> {
 /// What is wrong with a command line.
 fn fault(found: &Found) -> Option<String> {
     // What is left open in running text: `hoopy test ...`, `hoopy build [DIR]`, `hoopy COMMAND --help`.
-    let words = found.line.split_whitespace().filter(|word| *word != "...");
-    let words: Vec<&str> = words.map(|word| word.trim_matches(['[', ']', '\'', '"'])).collect();
+    let Some(words) = shlex::split(&found.line) else { return Some("a quote without its end".to_owned()) };
+    let words = words.iter().filter(|word| *word != "...");
+    let words: Vec<&str> = words.map(|word| word.trim_matches(['[', ']'])).collect();
     // `hoopy deploy: ...` is what a command printed.
     if words.get(1).is_some_and(|word| *word == "COMMAND" || word.ends_with(':')) {
         return None;
