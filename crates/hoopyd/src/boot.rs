@@ -19,7 +19,11 @@ pub fn secrets(root: &Path) -> Result<Outcome, AgentError> {
     {
         return Ok(before);
     }
-    let result = secrets::timed(|| map.and_then(|map| open(root, &map)).unwrap_or_else(failed));
+    let result = secrets::timed(|| {
+        let outcome = map.and_then(|map| open(root, &map)).unwrap_or_else(failed);
+        tpm::close(root);
+        outcome
+    });
     outcome::write(root, &result)?;
     Ok(result)
 }

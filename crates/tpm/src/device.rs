@@ -60,7 +60,7 @@ impl<S: Read + Write> Tpm<S> {
         let mut take = Take::new(&answer);
         take.bytes(4)?;
         if take.bytes(pcr_selection(pcr).len())? != pcr_selection(pcr) {
-            return Err(TpmError::Malformed("it has no PCR bank of SHA-256"));
+            return Err(TpmError::NoBank);
         }
         if take.u32()? != 1 || take.u16()? != 32 {
             return Err(TpmError::Malformed("expected one value of 32 bytes"));

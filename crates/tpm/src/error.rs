@@ -33,6 +33,17 @@ pub enum TpmError {
     /// A secret that no TPM takes.
     #[error("a secret of {0} bytes cannot be sealed: expected 1 to 128")]
     SecretSize(usize),
+    /// Firmware has measured nothing of Secure Boot, so that a secret would open with and without it.
+    #[error(
+        "the firmware measures nothing of Secure Boot into this TPM (PCR 7 is still {0}): the TPM cannot tell whether it is on. \
+         Look for measured boot or the TPM in the firmware's menu, or use open = \"disk\" or \"owner\" (docs/secrets.md)"
+    )]
+    NotMeasured(String),
+    /// The TPM has no PCRs of the kind that is used.
+    #[error(
+        "the TPM has no PCR bank of SHA-256: switch it on in the firmware's menu, at the TPM's hash algorithms"
+    )]
+    NoBank,
     /// A key that is not as hoopy makes them.
     #[error("the policy key is not an RSA-2048 public key with the exponent 65537, as PEM")]
     PolicyKey,
@@ -179,6 +190,11 @@ impl ResponseCode {
         self.0 == 0x14B
     }
 
+    /// The TPM wants a password that it was not given (`TPM_RC_AUTH_FAIL`, `TPM_RC_BAD_AUTH`).
+    pub const fn is_wrong_password(self) -> bool {
+        matches!(self.0 & 0xBF, 0x8E | 0xA2)
+    }
+
     /// The same command may work in a while: too many writes, busy, or no non-volatile memory now (`TPM_RC_NV_RATE`,
     /// `TPM_RC_RETRY`, `TPM_RC_NV_UNAVAILABLE`).
     pub const fn passes(self) -> bool {
@@ -233,6 +249,8 @@ mod tests {
         assert_eq!(said(0x920), "0x920 (too many writes to non-volatile memory for now)");
         assert_eq!(said(0x100), "0x100 (not started (no TPM2_Startup))");
         assert_eq!(said(0x7FFF_FFFF).split(' ').next(), Some("0x7fffffff"));
+        assert!(ResponseCode(0x9A2).is_wrong_password() && ResponseCode(0x98E).is_wrong_password());
+        assert!(!ResponseCode(0x99D).is_wrong_password());
         assert!(ResponseCode(0x99D).is_policy_failure());
         assert!(!ResponseCode(0x2DB).is_policy_failure());
     }

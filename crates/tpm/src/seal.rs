@@ -156,7 +156,8 @@ impl<S: Read + Write> Tpm<S> {
     /// Seals a secret: it opens in this TPM, for systems whose PCR 11 the key has signed, while PCR 7 is as it is now, within its
     /// bounds.
     ///
-    /// Whether Secure Boot is on is not asked here. Without it, whoever starts the machine decides on PCR 7.
+    /// Whether Secure Boot is on is not asked here, but that firmware has measured it. Without it, whoever starts the machine
+    /// decides on PCR 7.
     ///
     /// # Errors
     /// [`TpmError`].
@@ -165,6 +166,9 @@ impl<S: Read + Write> Tpm<S> {
             return Err(TpmError::SecretSize(secret.len()));
         }
         let secure_boot = self.pcr(SECURE_BOOT_PCR)?;
+        if [[0; 32], [0xFF; 32]].contains(&secure_boot) {
+            return Err(TpmError::NotMeasured(HEXLOWER.encode(&secure_boot)));
+        }
         self.freeing(|tpm, loaded| {
             let (parent, area) = tpm.storage_key(loaded)?;
             let name = object::name(&area);
@@ -195,11 +199,8 @@ impl<S: Read + Write> Tpm<S> {
         signed: &[SignedPolicy],
     ) -> Result<Zeroizing<Vec<u8>>, TpmError> {
         sealed.fits(key, &self.pcr(SECURE_BOOT_PCR)?)?;
-        let image = self.pcr(IMAGE_PCR)?;
-        let policy = pcr_policy(&[0; 32], IMAGE_PCR, &image);
-        let signed: Vec<&SignedPolicy> = signed.iter().filter(|one| one.policy == policy).collect();
-        let newest = signed.iter().map(|one| one.epoch).max();
-        let newest = newest.ok_or_else(|| TpmError::NotSigned(HEXLOWER.encode(&image)))?;
+        let signed = self.signed_now(signed)?;
+        let newest = signed.iter().map(|one| one.epoch).max().unwrap_or_default();
         let fitting = signed.into_iter().find(|one| sealed.opens_for(one.epoch));
         let signed = fitting.ok_or_else(|| sealed.wrong_epoch(newest))?;
         let opened = self.unseal_by_tpm(sealed, key, signed);
@@ -213,6 +214,28 @@ impl<S: Read + Write> Tpm<S> {
             }
         }
         opened
+    }
+
+    /// Makes sure that what is sealed for the key and images from this epoch on opens for the image that runs: that one of the
+    /// signatures is for the value of PCR 11, and by the key.
+    ///
+    /// # Errors
+    /// [`TpmError`].
+    pub fn may_open(&mut self, key: &PolicyKey, signed: &[SignedPolicy], epoch: u32) -> Result<(), TpmError> {
+        let bound = Bound { epoch, counter: 0 };
+        let signed = self.signed_now(signed)?;
+        let newest = signed.iter().map(|one| one.epoch).max().unwrap_or_default();
+        let fitting = signed.into_iter().find(|one| bound.epochs().any(|epoch| epoch == one.epoch));
+        let signed = fitting.ok_or(TpmError::OldEpoch { image: newest, sealed: epoch })?;
+        self.freeing(|tpm, loaded| tpm.verify(&key.public_area(), signed, loaded).map(drop))
+    }
+
+    /// The signatures that are for the value of PCR 11: at least one.
+    fn signed_now<'s>(&mut self, signed: &'s [SignedPolicy]) -> Result<Vec<&'s SignedPolicy>, TpmError> {
+        let image = self.pcr(IMAGE_PCR)?;
+        let policy = pcr_policy(&[0; 32], IMAGE_PCR, &image);
+        let now: Vec<&SignedPolicy> = signed.iter().filter(|one| one.policy == policy).collect();
+        if now.is_empty() { Err(TpmError::NotSigned(HEXLOWER.encode(&image))) } else { Ok(now) }
     }
 
     /// As [`Self::unseal`], without a look at PCRs first: nothing but the TPM decides.

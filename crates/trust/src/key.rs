@@ -205,6 +205,11 @@ impl PublicKey {
         self.0.n().to_bytes_be()
     }
 
+    /// Whether the agent takes it for the key of PCR policies: RSA-2048 with the exponent 65537, which every TPM has.
+    pub fn is_for_policies(&self) -> bool {
+        self.0.n().bits() == 2048 && *self.0.e() == rsa::BigUint::from(65_537_u32)
+    }
+
     /// Whether `signature` is that of the SHA-256 of `message`.
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         let digest = Sha256::digest(message);

@@ -8,6 +8,7 @@ mod measure;
 mod ordinary_user;
 mod report;
 pub mod scale;
+mod signed;
 mod solve;
 mod state;
 
@@ -40,6 +41,8 @@ pub enum What {
     State,
     /// A boot from power on to login, beside the same Alpine installed on a disk.
     Boot,
+    /// Builds that are signed beside those that are not: it fails where signing adds more than it may.
+    Signed,
     /// The import of an overlay over sixty packages that are in the store: it fails where that takes over 3 s.
     Import,
 }
@@ -71,6 +74,9 @@ pub fn run(
     }
     if wanted(What::Boot) {
         boot::run(idle)?;
+    }
+    if wanted(What::Signed) {
+        signed::run()?;
     }
     if wanted(What::Import) {
         import::run(&mirror::run()?)?;
@@ -167,11 +173,11 @@ impl Bench {
         chores::command(&mut self.hoopy("lock", &store))?;
         figures.push(self.build(Figure::Cold, &store)?);
         figures.push(self.build(Figure::NoChange, &store)?);
-        self.edit("root/etc/motd")?;
+        edit(&self.system.join("root/etc/motd"))?;
         let changed = self.build(Figure::OneFile, &store)?;
-        let image = self.newest_image()?;
+        let image = newest_image(&self.system)?;
         figures.push(changed);
-        self.edit("setup.sh")?;
+        edit(&self.system.join("setup.sh"))?;
         figures.push(self.build(Figure::Script, &store)?);
         Ok(image)
     }
@@ -213,7 +219,7 @@ impl Bench {
 
     fn build(&self, figure: Figure, store: &Path) -> anyhow::Result<Run> {
         let run = timed(figure, &mut self.hoopy("build", store))?;
-        Ok(run.with_size(&self.newest_image()?))
+        Ok(run.with_size(&newest_image(&self.system)?))
     }
 
     fn hoopy(&self, verb: &str, store: &Path) -> Command {
@@ -222,18 +228,18 @@ impl Bench {
         command.arg("--mirror").arg(self.mirror.join("alpine")).arg("--keys").arg(self.mirror.join("keys"));
         command
     }
+}
 
-    fn newest_image(&self) -> anyhow::Result<PathBuf> {
-        let images = fs::read_dir(self.system.join("images"))?.filter_map(|e| Some(e.ok()?.path()));
-        images.max().context("no image was built")
-    }
+/// The image of a system that was built last, by its name.
+fn newest_image(system: &Path) -> anyhow::Result<PathBuf> {
+    let images = fs::read_dir(system.join("images"))?.filter_map(|e| Some(e.ok()?.path()));
+    images.max().context("no image was built")
+}
 
-    /// A line that was never there before.
-    fn edit(&self, file: &str) -> anyhow::Result<()> {
-        let path = self.system.join(file);
-        let mut text = fs::read_to_string(&path).unwrap_or_default();
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
-        text += &format!("# {now}\n");
-        fs::write(path, text).map_err(Into::into)
-    }
+/// Adds a line to a file that was never there before.
+fn edit(path: &Path) -> anyhow::Result<()> {
+    let mut text = fs::read_to_string(path).unwrap_or_default();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+    text += &format!("# {now}\n");
+    fs::write(path, text).map_err(Into::into)
 }

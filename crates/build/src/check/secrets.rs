@@ -8,7 +8,7 @@ use hoopy_secrets::Secrets;
 use hoopy_secrets::check::{Fault, FaultKind, headers};
 use hoopy_secrets::directory::NAME;
 use hoopy_store::layer::is_within;
-use hoopy_trust::keys::KeyName;
+use hoopy_trust::keys::{KeyName, PublicKeys};
 
 use super::finding::{Finding, Severity};
 use super::keys;
@@ -139,6 +139,13 @@ fn sealing(view: &View<'_>) -> Vec<Finding> {
             error_in("hoopy.toml".into(), message, "run `hoopy keys new`: docs/trust.md".to_owned())
         })
         .collect();
+    // One that cannot be read is the keys' own finding.
+    if PublicKeys::read(&view.system.dir).is_ok_and(|keys| keys.pcr.is_some_and(|key| !key.is_for_policies()))
+    {
+        let message = "open = \"tpm\" needs an RSA key of 2048 bits with the exponent 65537 for policies, and this is another one";
+        let fix = "remove it with its private half, and run `hoopy keys new`: docs/trust.md, \"pcr\"";
+        findings.push(error_in(KeyName::Pcr.public_file().into(), message.to_owned(), fix.to_owned()));
+    }
     let config = view.image.as_ref().and_then(Image::kernel_config);
     if config.is_some_and(|config| !TPM_DRIVERS.iter().any(|driver| config.contains(driver))) {
         let message = "open = \"tpm\" needs a driver for TPMs, and the kernel has none".to_owned();

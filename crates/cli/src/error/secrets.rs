@@ -67,6 +67,9 @@ impl Classify for SecretLayerError {
             Self::Filesystem(_) | Self::Owner { .. } => System.into(),
             Self::Trust(error) => error.class(),
             Self::NoKey(_) => System.hint("make them with `hoopy keys new`: docs/trust.md"),
+            Self::PolicyKey(_) => System.hint(
+                "remove it with its private half, and make another with `hoopy keys new`: docs/trust.md",
+            ),
             Self::NoOpenrc => System.hint("add `openrc` or `alpine-base` to `packages`"),
         }
     }

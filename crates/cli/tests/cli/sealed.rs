@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use data_encoding::HEXLOWER;
 use hoopy_secrets::{Identities, NoPrompt};
 use hoopy_trust::measure::Stub;
 use hoopy_uki::Section;
@@ -147,6 +148,7 @@ fn a_tpm_opens_the_secrets_for_every_signed_image_and_for_nothing_else() {
     power_off(console);
 
     if whole {
+        an_image_that_its_owner_unlocks_ends_the_phase_too(&sealed);
         changed_keys_lock_it_and_one_command_opens_it(&sealed);
     }
     secure_boot_off_locks_it(&sealed);
@@ -183,6 +185,27 @@ fn hoopy_test_rehearses_sealing_and_opening_with_secure_boot_and_a_tpm() {
 fn is_locked_by(console: &mut Console, why: &str) {
     let said = asks(console, STATUS);
     assert!(said.starts_with("secrets are locked\n") && said.contains(why), "{said}");
+}
+
+/// Its policy is signed like that of the others, so that what the TPM has sealed for them would open for it as well.
+fn an_image_that_its_owner_unlocks_ends_the_phase_too(sealed: &Sealed) {
+    let toml = sealed.machine.home.path("nas/hoopy.toml");
+    let with_tpm = fs::read_to_string(&toml).unwrap();
+    fs::write(&toml, with_tpm.replace("\"tpm\"", "\"owner\"")).unwrap();
+    sealed.add("2026112103");
+    fs::write(&toml, with_tpm).unwrap();
+    let image = sealed.machine.home.path("nas/images/nas-2026112103.efi");
+    let json = sealed.machine.home.ok(&["inspect", image.to_str().unwrap(), "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let mut console = sealed.boot();
+    is_locked(&mut console, "");
+    let predicted = HEXLOWER.decode(json["measured"]["pcr-11"].as_str().unwrap().as_bytes()).unwrap();
+    let word = Sha256::digest(b"hoopy:after-secrets");
+    let after = Sha256::new().chain_update(predicted).chain_update(word).finalize();
+    assert_eq!(asks(&mut console, PCR_11), HEXLOWER.encode(&after));
+    assert_eq!(asks(&mut console, "test ! -e /.extra && echo gone"), "gone");
+    power_off(console);
+    mtools(&sealed.disk, "mdel", &["::EFI/Linux/nas-2026112103*.efi"]);
 }
 
 /// As after an update of dbx: PCR 7 is another, and Secure Boot is on.

@@ -217,6 +217,32 @@ fn a_locked_machine_must_be_reachable() {
     assert_eq!(output.status.code(), Some(3));
 }
 
+fn a_policy_key_that_not_every_tpm_takes_is_refused(system: &System) {
+    let file = system.path("trust/pcr.pub");
+    let ours = fs::read_to_string(&file).unwrap();
+    for options in [["-pkeyopt", "rsa_keygen_bits:3072"], ["-pkeyopt", "rsa_keygen_pubexp:3"]] {
+        let key = system.home.path("pcr.pem");
+        let openssl = |args: &[&str]| {
+            let done = Command::new("openssl").args(args).arg(&key).stderr(Stdio::null()).status();
+            assert!(done.unwrap().success());
+        };
+        openssl(&["genpkey", "-algorithm", "RSA", options[0], options[1], "-out"]);
+        openssl(&["rsa", "-pubout", "-out", file.to_str().unwrap(), "-in"]);
+        let said = system.check();
+        assert!(
+            said.contains("error: trust/pcr.pub: open = \"tpm\" needs an RSA key of 2048 bits"),
+            "{said}"
+        );
+        let said = system.fails(&["build", ".", "--unsigned"], "");
+        assert!(
+            said.contains("trust/pcr.pub: expected an RSA key of 2048 bits")
+                && said.contains("hoopy keys new"),
+            "{said}"
+        );
+    }
+    fs::write(&file, ours).unwrap();
+}
+
 #[test]
 fn with_a_tpm_the_image_names_the_keys_that_its_identity_is_sealed_under() {
     let system = System::with("tpm");
@@ -243,6 +269,7 @@ fn with_a_tpm_the_image_names_the_keys_that_its_identity_is_sealed_under() {
     system.set("/etc/dropbear/dropbear_ed25519_host_key", "key");
     system.ok(&["keys", "new"]);
     system.ok(&["update"]);
+    a_policy_key_that_not_every_tpm_takes_is_refused(&system);
     system.ok(&["build", "."]);
     let said = system.check();
     assert!(!said.contains("driver for TPMs") && !said.contains("error: "), "{said}");

@@ -23,6 +23,9 @@ const VARIABLES: &str = "sys/firmware/efi/efivars";
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 const SECURITY_DATABASE: &str = "d719b2cb-3d3a-4596-a3bc-dad00e67656f";
 
+/// What systemd's loader and stub name their variables by.
+const LOADER: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+
 /// The most bytes of a variable that are read: db with all of Microsoft's certificates has 10 kB.
 const MAX: u64 = 256 << 10;
 
@@ -54,6 +57,14 @@ pub fn check(root: &Path, sealing: &Sealing) -> Result<(), AgentError> {
     refused(
         "the firmware's db does not have the certificate trust/db.crt: enroll the keys of trust/ (docs/trust.md), and boot again",
     )
+}
+
+/// Whether systemd's stub says that it has measured the image into a TPM.
+///
+/// Source: systemd-stub(7), `StubPcrKernelImage`.
+pub fn stub_has_measured(root: &Path) -> bool {
+    show_variables(root);
+    variable(root, "StubPcrKernelImage", LOADER).is_ok_and(|value| value.is_some())
 }
 
 /// Mounts the filesystem of variables where nobody has yet. A failure shows when they are read.

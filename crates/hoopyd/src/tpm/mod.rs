@@ -13,21 +13,23 @@
 mod chip;
 mod firmware;
 mod kept;
+mod plain;
 mod raise;
 mod signatures;
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use hoopy_boot::secrets::{AFTER_SECRETS, IDENTITY, Map, Sealing};
+use hoopy_boot::secrets::{AFTER_SECRETS, Map, PCR_SIGNATURES, Sealing};
 use hoopy_secrets::{MachineIdentity, Plaintext};
 use hoopy_tpm::policy::IMAGE_PCR;
 use hoopy_tpm::{Bound, PolicyKey, SignedPolicy, Tpm, TpmError};
 use ring::digest::{SHA256, digest};
 
 pub use self::kept::{Kept, SEAL_ANEW};
+use self::plain::{Plain, remove as remove_plain};
 use self::raise::NOT_SHUT_OUT;
 pub use self::raise::{not_shut_out, raise};
 use crate::error::AgentError;
@@ -136,9 +138,7 @@ impl<S: Read + Write> Machine<'_, S> {
     ) -> Result<Opened, AgentError> {
         let signed = signatures::take(self.root);
         let found = signed.and_then(|signed| self.find(map, &signed, handed, mount));
-        let word: [u8; 32] =
-            digest(&SHA256, AFTER_SECRETS.as_bytes()).as_ref().try_into().unwrap_or_default();
-        self.tpm.extend(IMAGE_PCR, &word).map_err(AgentError::Tpm)?;
+        end_phase(&mut self.tpm)?;
         found
     }
 
@@ -149,25 +149,23 @@ impl<S: Read + Write> Machine<'_, S> {
         handed: Option<Vec<MachineIdentity>>,
         mount: impl Fn(bool) -> Result<P, AgentError>,
     ) -> Result<Opened, AgentError> {
-        let mounted = mount(false)?;
-        let plain = mounted.as_ref().join(IDENTITY);
-        let (plain, kept) = match plain.try_exists().unwrap_or(true) {
-            true => (Some(identity::on(mounted.as_ref())?), Kept::read(mounted.as_ref()).unwrap_or_default()),
-            false => (None, Kept::read(mounted.as_ref())?),
-        };
-        drop(mounted);
+        let (plain, kept) = Plain::and_sealed(mount(false)?.as_ref())?;
         match (plain, kept.sealed.is_empty()) {
-            (Some(identities), _) => self.seal_first(identities, signed, mount),
-            (None, false) => match (self.unseal(map, &kept, signed), handed) {
+            (Plain::Whole(identities), _) => self.seal_first(identities, signed, mount),
+            (plain, false) => match (self.unseal(map, &kept, signed), handed) {
                 // `hoopy run --fresh`
                 (Err(AgentError::OtherTpm), Some(identities)) => self.seal_first(identities, signed, mount),
                 (opened, _) => {
                     let identity = opened?;
+                    if matches!(plain, Plain::Rest) {
+                        // Where that fails, the next boot does it: this one has what it needs.
+                        let _ = mount(true).and_then(|mounted| remove_plain(mounted.as_ref()));
+                    }
                     let not_raised = self.prepare(kept, signed, &identity).err();
                     Ok(Opened { identities: vec![identity], not_raised })
                 }
             },
-            (None, true) => match handed {
+            (_, true) => match handed {
                 Some(identities) => self.seal_first(identities, signed, mount),
                 None => Err(AgentError::Locked(format!(
                     "expected the machine's sealed identity, found none: {SEAL_ANEW}"
@@ -185,6 +183,10 @@ impl<S: Read + Write> Machine<'_, S> {
         mount: impl Fn(bool) -> Result<P, AgentError>,
     ) -> Result<Opened, AgentError> {
         firmware::check(self.root, self.sealing)?;
+        // Before the counter goes up, which makes what is sealed already worthless.
+        let key = self.policy_key()?;
+        let opens = self.tpm.may_open(&key, signed, self.sealing.epoch);
+        opens.map_err(|error| self.explain(error, signed))?;
         let counter = self.tpm.raise_counter().map_err(counter_fault)?;
         let new = self.seal(identities.iter(), counter)?;
         for (identity, entry) in identities.iter().zip(&new.sealed) {
@@ -262,8 +264,7 @@ impl<S: Read + Write> Machine<'_, S> {
         let bound = Bound { epoch: self.sealing.epoch, counter };
         let mut kept = Kept::default();
         for identity in identities {
-            let sealed =
-                self.tpm.seal(identity.line().as_bytes(), &key, Some(bound)).map_err(AgentError::Tpm)?;
+            let sealed = self.tpm.seal(identity.line().as_bytes(), &key, Some(bound)).map_err(fault)?;
             kept.push(identity, &sealed);
         }
         Ok(kept)
@@ -322,19 +323,50 @@ impl<S: Read + Write> Machine<'_, S> {
                 .err()
                 .unwrap_or_else(|| AgentError::Locked(format!("{error}: {SEAL_ANEW}"))),
             TpmError::OtherTpm => AgentError::OtherTpm,
+            TpmError::OtherIndex(_) => counter_fault(error),
             TpmError::OtherPolicyKey | TpmError::EpochTooFar { .. } | TpmError::Superseded { .. } => {
                 AgentError::Locked(format!("{error}: {SEAL_ANEW}"))
             }
             TpmError::OldEpoch { sealed, .. } => AgentError::Locked(format!(
                 "{error}: start an image of epoch {sealed}; if you trust this one all the same, {SEAL_ANEW}"
             )),
-            error @ TpmError::OtherIndex(_) => counter_fault(error),
             TpmError::NotSigned(value) if signed.is_empty() => AgentError::Locked(format!(
                 "the image has no signature for PCR 11 ({value}): deploy one that was built with the private key of \
                  trust/pcr.pub at hand"
             )),
-            error => AgentError::Tpm(error),
+            error => fault(error),
         }
+    }
+}
+
+/// Ends the phase in which the TPM opens anything, also for an image that opens its secrets in another way: its signature of
+/// PCR 11 would open what is sealed for other images, as long as the machine runs.
+pub fn close(root: &Path) {
+    if !root.join(PCR_SIGNATURES).exists() {
+        return;
+    }
+    let _ = signatures::take(root);
+    // Where the stub has measured nothing, the signature fits nothing, and there may be no TPM to wait for.
+    if firmware::stub_has_measured(root)
+        && let Ok(mut tpm) = chip::open()
+    {
+        let _ = end_phase(&mut tpm);
+    }
+}
+
+fn end_phase<S: Read + Write>(tpm: &mut Tpm<S>) -> Result<(), AgentError> {
+    let word: [u8; 32] = digest(&SHA256, AFTER_SECRETS.as_bytes()).as_ref().try_into().unwrap_or_default();
+    tpm.extend(IMAGE_PCR, &word).map_err(fault)
+}
+
+/// What the owner can do about a TPM that does not do what it is asked.
+fn fault(error: TpmError) -> AgentError {
+    match error {
+        TpmError::Refused { code, .. } if code.is_wrong_password() => AgentError::Locked(format!(
+            "{error}: another system has set a password for the TPM's owner. Clear the TPM in the firmware's menu, which ends \
+             all that is sealed in it, and {SEAL_ANEW}"
+        )),
+        error => AgentError::Tpm(error),
     }
 }
 
@@ -351,28 +383,6 @@ fn counter_fault(error: TpmError) -> AgentError {
         TpmError::Refused { code, .. } if code.passes() => {
             AgentError::Locked(format!("{error}: do it again in some minutes"))
         }
-        error => AgentError::Tpm(error),
+        error => fault(error),
     }
-}
-
-/// Writes zeros over the identity that lies in the clear, and removes it. Where there is none, nothing happens. A link is
-/// removed as it is: whoever had the disk may have made it, and what it leads to is something else's.
-fn remove_plain(mounted: &Path) -> Result<(), AgentError> {
-    let path = mounted.join(IDENTITY);
-    let remove = || {
-        let is_file = match fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other?.is_file(),
-        };
-        if is_file {
-            let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
-            let mut file = OpenOptions::new().write(true).custom_flags(flags).open(&path)?;
-            let size = usize::try_from(file.metadata()?.len().min(1 << 20)).unwrap_or(0);
-            file.write_all(&vec![0; size])?;
-            file.sync_all()?;
-        }
-        fs::remove_file(&path)?;
-        hoopy_base::atomic::sync_dir(hoopy_base::atomic::directory_of(&path))
-    };
-    remove().map_err(AgentError::io("remove", &path))
 }

@@ -6,6 +6,7 @@ mod epoch;
 
 use std::fs;
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -302,6 +303,66 @@ fn a_power_cut_between_sealing_and_removing_leaves_nothing_in_the_clear_after_th
     scene.boots_well(IMAGE);
     assert!(!scene.lies_in_the_clear());
     scene.boots_well(IMAGE);
+}
+
+#[test]
+fn a_power_cut_while_the_plain_identity_is_removed_does_not_lock_the_machine() {
+    let mut scene = Scene::new();
+    let line = scene.identity.line().as_bytes().to_vec();
+    scene.boots_well(IMAGE);
+    let half = [&vec![0; line.len() / 2], &line[line.len() / 2..]].concat();
+    for rest in [vec![0; line.len()], Vec::new(), half] {
+        let file = scene.persist.path().join(IDENTITY);
+        fs::write(&file, rest).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        scene.boots_well(IMAGE);
+        assert!(!scene.lies_in_the_clear());
+    }
+}
+
+#[test]
+fn what_is_sealed_goes_on_opening_after_a_boot_that_cannot_seal() {
+    let mut scene = Scene::new();
+    let other = PrivateKey::generate().unwrap();
+    scene.boots_well(IMAGE);
+    for signer in [None, Some(&other)] {
+        identity::keep(scene.persist.path(), std::slice::from_ref(&scene.identity)).unwrap();
+        let tpm = scene.start(IMAGE, ENFORCED, signer);
+        assert!(scene.opens(tpm).is_err() && scene.lies_in_the_clear());
+    }
+    fs::remove_file(scene.persist.path().join(IDENTITY)).unwrap();
+    scene.boots_well(IMAGE);
+}
+
+#[test]
+fn firmware_that_does_not_measure_secure_boot_gets_nothing_sealed() {
+    let mut scene = Scene::new();
+    scene.swtpm.reset();
+    let mut tpm = Tpm::new(scene.swtpm.connect());
+    tpm.extend(11, &IMAGE).unwrap();
+    let signed = PolicySignatures::of(&PcrValue::ZERO.extended(&IMAGE), 0, &*scene.policy).unwrap();
+    fs::create_dir_all(scene.root.path().join(".extra")).unwrap();
+    fs::write(scene.root.path().join(PCR_SIGNATURES), signed.to_bytes()).unwrap();
+    let refused = scene.opens(tpm).unwrap_err();
+    assert!(refused.contains("the firmware measures nothing of Secure Boot into this TPM"), "{refused}");
+    assert!(scene.lies_in_the_clear() && !scene.is_sealed());
+    let refused = scene.enroll(&scene.identity, false).unwrap_err();
+    assert!(refused.contains("PCR 7 is still 0000"), "{refused}");
+}
+
+#[test]
+fn a_tpm_with_an_owner_password_or_without_sha_256_is_named_with_what_to_do() {
+    let mut scene = Scene::new();
+    scene.swtpm.tool("tpm2_changeauth", &["-c", "owner", "theirs"]);
+    let refused = scene.boots(IMAGE, ENFORCED).unwrap_err();
+    assert!(refused.contains("another system has set a password for the TPM's owner"), "{refused}");
+    assert!(scene.lies_in_the_clear());
+    scene.swtpm.tool("tpm2_changeauth", &["-c", "owner", "-p", "theirs"]);
+    scene.boots_well(IMAGE);
+    scene.swtpm.tool("tpm2_pcrallocate", &["sha256:none+sha384:all"]);
+    scene.swtpm.reset();
+    let refused = scene.opens(Tpm::new(scene.swtpm.connect())).unwrap_err();
+    assert!(refused.contains("no PCR bank of SHA-256: switch it on"), "{refused}");
 }
 
 #[test]

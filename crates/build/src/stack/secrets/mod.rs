@@ -85,6 +85,12 @@ pub enum SecretLayerError {
         "[secrets] open = \"tpm\": expected the keys trust/db.crt and trust/pcr.pub, and {0} is not there"
     )]
     NoKey(String),
+    /// The machine cannot use the key of policies.
+    #[error(
+        "[secrets] open = \"tpm\": {0}: expected an RSA key of 2048 bits with the exponent 65537, since every TPM takes that, found \
+         another one"
+    )]
+    PolicyKey(String),
     /// `[secrets.owners]` names what is not there.
     #[error("hoopy.toml: `secrets.owners`: {path}: {message}")]
     Owner {
@@ -213,8 +219,12 @@ fn sealing(system: &System) -> Result<Sealing, SecretLayerError> {
     let keys = PublicKeys::read(&system.dir)?;
     let missing = |name: KeyName| SecretLayerError::NoKey(name.public_file());
     let certificate = keys.db.ok_or_else(|| missing(KeyName::Db))?;
-    let policy_key = keys.pcr.ok_or_else(|| missing(KeyName::Pcr))?.to_pem();
+    let policy_key = keys.pcr.ok_or_else(|| missing(KeyName::Pcr))?;
+    if !policy_key.is_for_policies() {
+        return Err(SecretLayerError::PolicyKey(KeyName::Pcr.public_file()));
+    }
     let policy_key = policy_key
+        .to_pem()
         .map_err(|source| PublicKeysError::Key { path: KeyName::Pcr.public_file().into(), source })?;
     Ok(Sealing {
         policy_key,
