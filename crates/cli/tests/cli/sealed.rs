@@ -198,7 +198,8 @@ fn an_image_that_its_owner_unlocks_ends_the_phase_too(sealed: &Sealed) {
     let json = sealed.machine.home.ok(&["inspect", image.to_str().unwrap(), "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let mut console = sealed.boot();
-    is_locked(&mut console, "");
+    let waits = "secrets are locked until the owner unlocks this machine\nstatus 0";
+    assert_eq!(asks(&mut console, STATUS), waits);
     let predicted = HEXLOWER.decode(json["measured"]["pcr-11"].as_str().unwrap().as_bytes()).unwrap();
     let word = Sha256::digest(b"hoopy:after-secrets");
     let after = Sha256::new().chain_update(predicted).chain_update(word).finalize();
