@@ -38,8 +38,8 @@ the owner's keys in secrets/recipients and never part of an image. Keys that are
         after_help = "Example: hoopy -C nas keys enroll\n         hoopy -C nas keys enroll root@nas\n\n`hoopy disk --enroll` and \
 `hoopy flash --enroll` write disks that enroll the lists. They are newer than earlier ones, so firmware that already has these \
 keys accepts them, too.\n\nWith HOST, the firmware of a machine that has your KEK already gets the certificates of trust/db.auth \
-in its db over ssh. A key of yours that was replaced is taken out of it; what others put there stays. Before that, its boot \
-loader is signed, if need be. An image on the machine that would not start any more is removed, if the machine runs another one \
+in its db over ssh. The certificates of trust/db.old.crt are taken out of it; what else is there stays. Before that, a boot \
+loader that would not start any more is replaced by the systemd-boot of hoopy.lock, signed. An image on the machine that would not start any more is removed, if the machine runs another one \
 and has one to fall back to. Otherwise the command is refused, and nothing is changed."
     )]
     Enroll {

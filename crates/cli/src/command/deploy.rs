@@ -15,7 +15,7 @@ use hoopy_uki::manifest;
 use serde::Serialize;
 
 use super::image::{self, ImageRequest};
-use super::{Resources, host, signing, steps};
+use super::{host, loader, signing, steps};
 use crate::args::{Deploy, Global};
 use crate::error::{CommandError, Exit, Result};
 use crate::output::{note, print, print_json};
@@ -90,13 +90,7 @@ pub fn run(global: &Global, own: &Deploy) -> Result<Exit> {
 /// The boot loader for the medium of diskless Alpine Linux.
 fn beside(global: &Global, target: &Target) -> Result<DisklessInstall> {
     let system = &target.system;
-    let lock = target.lock.content.as_ref();
-    let locked = || {
-        CommandError::system("there is no hoopy.lock, which names the boot loader").hint("run `hoopy lock`")
-    };
-    let lock = lock.ok_or_else(locked)?;
-    let (resources, progress) = (Resources::open(global)?, Progress::new(global.quiet));
-    let loader = hoopy_build::road::loader(system, lock, resources.context(&progress))?;
+    let loader = loader::locked(global, target)?;
     let none = || {
         let found = format!(
             "--from-diskless needs systemd-boot, which hoopy.lock has for `layout = \"ab\"`: found \"{}\"",

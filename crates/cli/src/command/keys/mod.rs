@@ -1,6 +1,7 @@
 //! `hoopy keys`.
 
 mod epoch;
+mod loader;
 mod machine;
 mod report;
 mod rotate;
