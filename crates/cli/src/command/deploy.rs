@@ -49,7 +49,7 @@ pub fn run(global: &Global, own: &Deploy) -> Result<Exit> {
             image::current(global, &target, request, &Progress::new(global.quiet || own.json))?
         }
     };
-    signing::admit(system, &path)?;
+    signing::admit(system, &path, false)?;
     let image = NewImage::read(&path)?;
     let esp = own.host.esp.as_deref().or(system.esp.as_deref());
     let beside = own.from_diskless.then(|| beside(global, &target)).transpose()?;
@@ -98,7 +98,7 @@ fn beside(global: &Global, target: &Target) -> Result<DisklessInstall> {
         );
         CommandError::system(found).hint("set `layout = \"ab\"` in hoopy.toml, and run `hoopy update`")
     };
-    let loader = signing::boot_loader(system, loader.ok_or_else(none)?)?;
+    let loader = signing::boot_loader(system, loader.ok_or_else(none)?, false)?;
     Ok(DisklessInstall { loader, menu: system.menu })
 }
 

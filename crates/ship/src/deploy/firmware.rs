@@ -68,8 +68,7 @@ fn parse(host: &str, said: &str) -> Result<Platform, DeployError> {
     let of = |name: &str| values.get(name).cloned().unwrap_or_default();
     let secure_boot = SecureBoot::read(mode, |variable| of(variable.name()));
     let secure_boot = secure_boot.map_err(|(variable, e)| unreadable(host, variable.name(), &e))?;
-    let log = values.get("log").filter(|log| !log.is_empty()).map(|log| EventLog::parse(log));
-    let log = log.transpose().map_err(|source| DeployError::EventLog { host: host.to_owned(), source })?;
+    let log = values.get("log").filter(|log| !log.is_empty()).map(|log| EventLog::read(log));
     Ok(Platform { secure_boot, log })
 }
 
@@ -191,7 +190,8 @@ mod tests {
         );
         assert!(refusal("db 00\ndone\n").contains("db cannot be read: signature list at byte 0"));
         assert!(refusal("db 0\ndone\n").contains("db cannot be read"));
-        assert!(refusal("log 0102\ndone\n").contains("event 0 of the log"));
+        let log = parse("nas", "log 0102\ndone\n").unwrap().log.unwrap();
+        assert!(log.events.is_empty() && log.fault.unwrap().to_string().contains("event 0 of the log"));
         assert!(refusal("SetupMode 01\n").contains("without an end"));
     }
 }

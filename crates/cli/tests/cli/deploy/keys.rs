@@ -318,7 +318,27 @@ fn a_machine_s_keys_are_shown_with_what_the_keys_of_trust_would_change() {
     assert_eq!(said["option_roms"].as_array().unwrap().len(), 1);
     assert_eq!(said["enrolling"]["by_ssh"], serde_json::json!([]));
 
-    fs::write(log.join("binary_bios_measurements"), b"nonsense").unwrap();
-    let said = far.fails(&status);
-    assert!(said.contains("the TPM's event log of far cannot be read: event 0 of the log"), "{said}");
+    // What stands before a fault is shown, with all that is not of the log.
+    let whole = fs::read(&seed).unwrap();
+    let with_fault = |bytes: &[u8], expected: &[&str]| {
+        fs::write(log.join("binary_bios_measurements"), bytes).unwrap();
+        let said = far.ok(&status);
+        for text in [
+            expected,
+            &["mode      Secure Boot is on\nPK ", "cannot be read to its end: event ", "  by ssh  "],
+        ]
+        .concat()
+        {
+            assert!(said.contains(text), "{text}: {said}");
+        }
+    };
+    with_fault(b"nonsense", &["started   none", "event 0 of the log, at byte 0"]);
+    with_fault(
+        &[&whole[..], &[1; 20]].concat(),
+        &["\\EFI\\BOOT\\BOOTX64.EFI sha256 0404", "has 16843009 digests"],
+    );
+    let said = json(&far.ok(&[&status[..], &["--json"]].concat()));
+    assert!(said["log_fault"].as_str().unwrap().contains("digests") && said["has_log"] == true, "{said}");
+    fs::write(log.join("binary_bios_measurements"), [&whole[..], &[0xFF; 4096]].concat()).unwrap();
+    assert!(!far.ok(&status).contains("cannot be read"));
 }
