@@ -257,8 +257,8 @@ impl Request<'_> {
         if let Some(previous) = PreviousImage::of_same(&requested, context.store) {
             return Ok(Made { built: previous.into_built(timings), stack, signed_as_requested: true });
         }
-        let spec = self.with_keys_at_hand(requested.clone(), context);
-        let signed_as_requested = spec == requested;
+        let mut spec = self.with_keys_at_hand(requested.clone(), context);
+        let mut signed_as_requested = spec == requested;
         if !signed_as_requested && let Some(previous) = PreviousImage::of_same(&spec, context.store) {
             return Ok(Made { built: previous.into_built(timings), stack, signed_as_requested });
         }
@@ -273,7 +273,22 @@ impl Request<'_> {
         let initramfs = timings.step("segments", context.observer, segments)?;
         fit::check(&spec, &stack, initramfs.size() + kernel.size, modules)?;
         let write = || assembly.write(&initramfs, kernel_file, draft);
-        let (path, size) = timings.step("write", context.observer, write)?;
+        let (path, size) = match timings.step("write", context.observer, write) {
+            // A command cannot be asked whether it will sign but by having it sign, for which a token may want a PIN: so it is
+            // seen only here.
+            Err(error) if signed_as_requested && spec.is_signed() && is_not_at_hand(&error) => {
+                let unsigned = without_signatures(&spec, &error, context);
+                if let Some(previous) = PreviousImage::of_same(&unsigned, context.store) {
+                    let built = previous.into_built(timings);
+                    return Ok(Made { built, stack, signed_as_requested: false });
+                }
+                (spec, signed_as_requested) = (unsigned, false);
+                let assembly =
+                    Assembly { spec: &spec, lock, stack: &stack, kernel, identity, signer, owner, context };
+                timings.step("write", context.observer, || assembly.write(&initramfs, None, None))?
+            }
+            written => written?,
+        };
         let built = built(&spec, &stack, path, size, initramfs.size(), modules);
         remember(&spec, &built, context)?;
         Ok(Made { built: Built { timings, ..built }, stack, signed_as_requested })
@@ -314,11 +329,7 @@ impl Request<'_> {
     fn with_keys_at_hand(&self, spec: Spec, context: Context<'_>) -> Spec {
         let ready = self.options.signer.as_ref().filter(|_| spec.is_signed()).map(ImageSigner::ready);
         match ready {
-            Some(Err(reason)) => {
-                let warning = format!("the image is not signed: {reason}");
-                context.observer.event(Event::Warning(&warning));
-                spec.unsigned()
-            }
+            Some(Err(reason)) => without_signatures(&spec, &reason, context),
             None | Some(Ok(())) => spec,
         }
     }
@@ -329,6 +340,20 @@ impl Request<'_> {
         let stub = lock.with_role(Role::Stub).next().map(|package| package.sha256);
         let sealed = stack.sealed.as_ref().map(|sealed| sealed.key);
         self.spec.clone().with_root(&layers, kernel.map(|kernel| kernel.content), stub, sealed)
+    }
+}
+
+/// The same without signatures, with a warning that says why.
+fn without_signatures(spec: &Spec, reason: &dyn std::fmt::Display, context: Context<'_>) -> Spec {
+    context.observer.event(Event::Warning(&format!("the image is not signed: {reason}")));
+    spec.clone().unsigned()
+}
+
+/// Whether the image was not written because a key could not be asked for its signature.
+fn is_not_at_hand(error: &BuildError) -> bool {
+    match error {
+        BuildError::Image(ImageError::Sign(error)) => error.is_not_at_hand(),
+        _ => false,
     }
 }
 

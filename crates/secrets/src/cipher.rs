@@ -141,10 +141,18 @@ pub(crate) fn opened<R: Read>(
 ) -> Result<StreamReader<R>, DecryptError> {
     let mut unusable = None;
     for identity in with.iter() {
+        identity.begin();
         let decryptor = Decryptor::new(file()).map_err(header_error)?;
         match decryptor.decrypt(std::iter::once(identity.key())) {
             Ok(payload) => return Ok(payload),
-            Err(age::DecryptError::NoMatchingKeys) => {}
+            // So does a key of ssh whose passphrase was not given.
+            Err(age::DecryptError::NoMatchingKeys) => {
+                let identity_of = |reason: &str| DecryptError::Identity {
+                    identity: identity.name().to_owned(),
+                    reason: reason.to_owned(),
+                };
+                unusable = unusable.or_else(|| identity.unanswered().map(identity_of));
+            }
             Err(age::DecryptError::InvalidMac) => return Err(DecryptError::Mac),
             Err(age::DecryptError::InvalidHeader) => return Err(DecryptError::Header),
             Err(other) => {

@@ -1,6 +1,6 @@
 //! The identities that secrets are opened with: the owner's, in the files that age and ssh keep them in, or a machine's.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use age::{IdentityFile, ssh};
 
@@ -34,14 +34,40 @@ impl Identity {
         &*self.key
     }
 
-    /// Why it could not be opened with what its passphrase was answered with, if that was asked for.
+    fn answer(&self) -> MutexGuard<'_, Answered> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets why it could not be opened before. What it was opened with is kept.
+    pub(crate) fn begin(&self) {
+        self.answer().refusal = None;
+    }
+
+    /// Why it could not be opened with what its passphrase was answered with, if that was asked for. It is asked for again then.
     pub(crate) fn refusal(&self) -> Option<&'static str> {
-        *self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut answer = self.answer();
+        answer.passphrase = None;
+        answer.refusal
+    }
+
+    /// The same where it was not answered at all: whether it opens anything is not known then.
+    pub(crate) fn unanswered(&self) -> Option<&'static str> {
+        let answer = self.answer();
+        answer.refusal.filter(|_| answer.passphrase.is_none())
     }
 }
 
-/// What is wrong with the last answer to the question for a passphrase, should it open nothing.
-type Answer = Arc<Mutex<Option<&'static str>>>;
+/// The last answer to the question for a passphrase.
+#[derive(Default)]
+struct Answered {
+    /// What is wrong with it, should it open nothing.
+    refusal: Option<&'static str>,
+    /// Itself, so that it is asked for once and not for each secret.
+    passphrase: Option<SecretString>,
+}
+
+/// Shared by an identity and its prompt.
+type Answer = Arc<Mutex<Answered>>;
 
 /// Takes note of how the question for a passphrase was answered: age tells only that a key was not opened.
 #[derive(Clone)]
@@ -64,18 +90,20 @@ impl<P: Prompt> Prompt for Noting<P> {
     }
 
     fn request_passphrase(&self, description: &str) -> Option<SecretString> {
-        let given = self.prompt.request_passphrase(description);
-        let refusal = match &given {
-            None => {
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let given = answer.passphrase.take().or_else(|| self.prompt.request_passphrase(description));
+        let (refusal, kept) = match &given {
+            None => (
                 "its passphrase was not given: without a terminal, name an identity that needs none, with --identity \
-                 FILE or in HOOPY_IDENTITY"
-            }
+                 FILE or in HOOPY_IDENTITY",
+                None,
+            ),
             Some(text) if text.expose_secret().is_empty() => {
-                "the passphrase is empty: run it again to be asked again"
+                ("the passphrase is empty: run it again to be asked again", None)
             }
-            Some(_) => "wrong passphrase: run it again to be asked again",
+            Some(text) => ("wrong passphrase: run it again to be asked again", Some(text.clone())),
         };
-        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+        *answer = Answered { refusal: Some(refusal), passphrase: kept };
         given
     }
 }

@@ -91,8 +91,9 @@ impl Enrolment<'_> {
     }
 }
 
-/// What `db` of a machine should hold, which has `found` now: the owner's lists, and what others put there. Nothing of others is
-/// removed, since what they signed may be needed; of the owner's, what is not in `own` goes, and so does `retired`.
+/// What `db` of a machine should hold, which has `found` now: the owner's lists, and what else is there but for `retired`. Nothing
+/// else is removed, since what it signed may be needed. Not even what has the owner of hoopy's entries: they have one and the
+/// same in all systems, and a machine may start those of several.
 pub fn db_of_machine(
     own: &SignatureLists,
     found: &SignatureLists,
@@ -100,7 +101,7 @@ pub fn db_of_machine(
 ) -> SignatureLists {
     let is_own = |entry: &Entry| own.entries.iter().any(|known| known.data == entry.data);
     let is_retired = |entry: &Entry| retired.iter().any(|retired| retired.der() == entry.data);
-    let others = found.entries.iter().filter(|e| e.owner != OWNER && !is_own(e) && !is_retired(e));
+    let others = found.entries.iter().filter(|e| !is_own(e) && !is_retired(e));
     SignatureLists { entries: own.entries.iter().chain(others).cloned().collect() }
 }
 
@@ -142,17 +143,22 @@ mod tests {
         let time: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let certificate =
             |name| Certificate::self_signed(name, time, &PrivateKey::generate().unwrap()).unwrap();
-        let [old, new, by_hand, older, vendor] =
-            ["old", "new", "old, from the menu", "older", "vendor"].map(certificate);
+        let [old, new, by_hand, older, vendor, neighbour] =
+            ["old", "new", "old, from the menu", "older", "vendor", "another system's db"].map(certificate);
         let theirs = uuid::Uuid::from_u128(7);
-        let found =
-            SignatureLists::of([(OWNER, &old), (theirs, &vendor), (theirs, &by_hand), (theirs, &older)]);
+        let found = SignatureLists::of([
+            (OWNER, &old),
+            (theirs, &vendor),
+            (theirs, &by_hand),
+            (OWNER, &older),
+            (OWNER, &neighbour),
+        ]);
         let own = SignatureLists::of([(OWNER, &new)]);
-        let retired = [by_hand, older];
+        let retired = [old.clone(), by_hand, older];
         let db = db_of_machine(&own, &found, &retired);
-        assert_eq!(db, SignatureLists::of([(OWNER, &new), (theirs, &vendor)]));
+        assert_eq!(db, SignatureLists::of([(OWNER, &new), (theirs, &vendor), (OWNER, &neighbour)]));
         assert_eq!(db_of_machine(&own, &db, &retired), db, "done once");
         let both = SignatureLists::of([(OWNER, &new), (OWNER, &old)]);
-        assert_eq!(db_of_machine(&both, &found, &[]).entries.len(), 5);
+        assert_eq!(db_of_machine(&both, &found, &[]).entries.len(), 6);
     }
 }

@@ -66,11 +66,30 @@ pub enum EventLogError {
         /// Its number.
         algorithm: u16,
     },
-    /// More than any machine has.
+    /// An event that claims more digests than there are algorithms.
     #[error(
-        "an event log with more than {MAX_SIZE} bytes, {MAX_EVENTS} events, or {MAX_ALGORITHMS} algorithms"
+        "event {event} of the log, at byte {offset}, has {found} digests: expected at most {MAX_ALGORITHMS}"
     )]
-    TooLarge,
+    Digests {
+        /// Counted from 0.
+        event: usize,
+        /// Where it starts.
+        offset: usize,
+        /// How many.
+        found: u32,
+    },
+    /// A first event that describes algorithms which there are not.
+    #[error(
+        "event 0 of the log describes its algorithms in a way that is not known: expected at most {MAX_ALGORITHMS}, with digests of \
+         at most {MAX_DIGEST} bytes"
+    )]
+    Description,
+    /// Longer than that of any machine.
+    #[error("the log has more than {MAX_SIZE} bytes")]
+    TooLong,
+    /// More events than any machine has.
+    #[error("the log has more than {MAX_EVENTS} events")]
+    TooMany,
 }
 
 /// An event.
@@ -89,8 +108,10 @@ pub struct Event {
 /// The events of a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventLog {
-    /// In their order.
+    /// In their order; up to the fault, where there is one.
     pub events: Vec<Event>,
+    /// Why it could not be read to its end.
+    pub fault: Option<EventLogError>,
 }
 
 /// An EFI program that firmware started.
@@ -154,37 +175,26 @@ impl<'a> Reader<'a> {
 }
 
 impl EventLog {
-    /// Reads a log.
+    /// Reads a log to its end.
     ///
     /// # Errors
     /// [`EventLogError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, EventLogError> {
-        if bytes.len() > MAX_SIZE {
-            return Err(EventLogError::TooLarge);
+        let log = Self::read(bytes);
+        match log.fault {
+            None => Ok(log),
+            Some(fault) => Err(fault),
         }
-        let mut reader = Reader { rest: bytes };
+    }
+
+    /// Reads a log as far as it can be read: firmware writes odd ones, and what stands before the fault is worth seeing.
+    pub fn read(bytes: &[u8]) -> Self {
         let mut events = Vec::new();
-        let mut sizes: Option<Vec<(u16, u16)>> = None;
-        // Some firmware leaves room behind the last one.
-        let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-        loop {
-            let (event, offset) = (events.len(), bytes.len() - reader.rest.len());
-            if offset >= end {
-                return Ok(Self { events });
-            }
-            let truncated = EventLogError::Truncated { event, offset };
-            let next = match &sizes {
-                None => old_event(&mut reader).ok_or(truncated.clone())?,
-                Some(sizes) => new_event(&mut reader, sizes, event, &truncated)?,
-            };
-            if event == 0 && next.data.starts_with(SPEC_ID) {
-                sizes = Some(algorithms(&next.data).ok_or(truncated)?);
-            }
-            events.push(next);
-            if events.len() > MAX_EVENTS {
-                return Err(EventLogError::TooLarge);
-            }
-        }
+        let taken = bytes.get(..MAX_SIZE).unwrap_or(bytes);
+        let fault = read_events(taken, &mut events).err();
+        // The last event of what was taken may be cut by that, too.
+        let fault = if taken.len() == bytes.len() { fault } else { Some(EventLogError::TooLong) };
+        Self { events, fault }
     }
 
     /// The programs that firmware started: boot loader and image.
@@ -210,6 +220,46 @@ impl EventLog {
     }
 }
 
+/// Reads events until the end or a fault.
+fn read_events(bytes: &[u8], events: &mut Vec<Event>) -> Result<(), EventLogError> {
+    let mut reader = Reader { rest: bytes };
+    let mut sizes: Option<Vec<(u16, u16)>> = None;
+    // Some firmware leaves room behind the last one: zeros, or flash memory that was erased.
+    let is_room = |byte: &u8| matches!(byte, 0 | 0xFF);
+    let end = bytes.iter().rposition(|byte| !is_room(byte)).map_or(0, |last| last + 1);
+    loop {
+        let (event, offset) = (events.len(), bytes.len() - reader.rest.len());
+        if offset >= end {
+            return Ok(());
+        }
+        if event == MAX_EVENTS {
+            return Err(EventLogError::TooMany);
+        }
+        let place = Place { event, offset };
+        let next = match &sizes {
+            None => old_event(&mut reader).ok_or(place.truncated())?,
+            Some(sizes) => new_event(&mut reader, sizes, place)?,
+        };
+        if event == 0 && next.data.starts_with(SPEC_ID) {
+            sizes = Some(algorithms(&next.data).ok_or(EventLogError::Description)?);
+        }
+        events.push(next);
+    }
+}
+
+/// Where an event is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    event: usize,
+    offset: usize,
+}
+
+impl Place {
+    const fn truncated(self) -> EventLogError {
+        EventLogError::Truncated { event: self.event, offset: self.offset }
+    }
+}
+
 /// `TCG_PCR_EVENT`
 fn old_event(reader: &mut Reader<'_>) -> Option<Event> {
     let (pcr, kind) = (reader.u32()?, reader.u32()?);
@@ -218,17 +268,12 @@ fn old_event(reader: &mut Reader<'_>) -> Option<Event> {
 }
 
 /// `TCG_PCR_EVENT2`
-fn new_event(
-    reader: &mut Reader<'_>,
-    sizes: &[(u16, u16)],
-    event: usize,
-    truncated: &EventLogError,
-) -> Result<Event, EventLogError> {
-    let cut = || truncated.clone();
+fn new_event(reader: &mut Reader<'_>, sizes: &[(u16, u16)], place: Place) -> Result<Event, EventLogError> {
+    let (cut, Place { event, offset }) = (|| place.truncated(), place);
     let (pcr, kind) = (reader.u32().ok_or_else(cut)?, reader.u32().ok_or_else(cut)?);
     let count = reader.u32().ok_or_else(cut)?;
     if count as usize > MAX_ALGORITHMS {
-        return Err(EventLogError::TooLarge);
+        return Err(EventLogError::Digests { event, offset, found: count });
     }
     let mut sha256 = None;
     for _ in 0..count {

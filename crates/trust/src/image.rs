@@ -59,6 +59,16 @@ pub enum SignImageError {
     Io(#[from] io::Error),
 }
 
+impl SignImageError {
+    /// Whether a key could not be asked ([`SignerError::is_not_at_hand`]).
+    pub const fn is_not_at_hand(&self) -> bool {
+        match self {
+            Self::Sign(SignError::Signer(error)) | Self::Policy(error) => error.is_not_at_hand(),
+            Self::Sign(_) | Self::Layout(_) | Self::Measure(_) | Self::Rewrite(_) | Self::Io(_) => false,
+        }
+    }
+}
+
 /// The epoch that an image says in its os-release, which is measured like all of it.
 fn epoch(os_release: &[u8]) -> u32 {
     OsRelease::parse(&String::from_utf8_lossy(os_release)).epoch

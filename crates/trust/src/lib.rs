@@ -22,6 +22,7 @@ pub mod firmware;
 pub mod image;
 pub mod key;
 pub mod keys;
+pub mod kind;
 pub mod measure;
 mod pkcs7;
 pub mod platform;

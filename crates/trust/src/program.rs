@@ -10,6 +10,7 @@ use hoopy_base::destination::OutputFile;
 use crate::CertifiedSigner;
 use crate::authenticode::{LayoutError, Refusal, Scan, SignError, Signature, attach, verify};
 use crate::certificate::Certificate;
+use crate::kind::{ProgramKind, kind};
 
 /// Why a program in a file is not signed, or not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -83,16 +84,6 @@ pub fn signed(name: &Path, program: &[u8], by: &[CertifiedSigner<'_>]) -> Result
     written.map(|()| signed).map_err(|source| ProgramError::Io { path: path(), source })
 }
 
-/// The signatures that are of a program in memory, which is called `name`.
-///
-/// # Errors
-/// [`ProgramError::Layout`].
-pub fn signatures(name: &Path, program: &[u8]) -> Result<Vec<Signature>, ProgramError> {
-    let layout = |source| ProgramError::Layout { path: name.to_owned(), source };
-    let scan = Scan::of(&mut Cursor::new(program)).map_err(layout)?;
-    Ok(verify(&scan).into_iter().flatten().collect())
-}
-
 /// That the program in this file has a signature that counts under `trusted`.
 ///
 /// # Errors
@@ -110,6 +101,15 @@ pub fn expect_signature(path: &Path, trusted: &Certificate) -> Result<(), Progra
     let found: Vec<String> = all.iter().map(tell).collect();
     let found = if found.is_empty() { "none".to_owned() } else { found.join("; ") };
     Err(ProgramError::NotSigned { path: path.to_owned(), expected: trusted.subject(), found })
+}
+
+/// What the program in this file lets happen when it runs.
+///
+/// # Errors
+/// [`ProgramError::Layout`], [`ProgramError::Io`].
+pub fn kind_of(path: &Path) -> Result<ProgramKind, ProgramError> {
+    let mut file = File::open(path).map_err(|source| ProgramError::Io { path: path.to_owned(), source })?;
+    kind(&mut file).map_err(|source| ProgramError::Layout { path: path.to_owned(), source: source.into() })
 }
 
 fn who(signature: &Signature) -> String {

@@ -2,16 +2,25 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
 use crate::key::{KeyError, PrivateKey, PublicKey};
 use crate::keys::KeyName;
 
-/// A signature of 4096 bits has 512 bytes; what a command says beyond this is not read.
-const MAX_OUTPUT: u64 = 64 << 10;
+/// A signature of 4096 bits has 512 bytes; a command that prints more than this is ended.
+const MAX_OUTPUT: usize = 64 << 10;
+
+/// How long what a command has printed is waited for when it has ended, and something that it started keeps its output open: an agent,
+/// a tunnel. It is in the pipe by then.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How often is looked whether a command has ended that has not closed its output.
+const TICK: Duration = Duration::from_millis(20);
 
 /// Why there is no signature.
 #[derive(Debug, thiserror::Error)]
@@ -36,19 +45,27 @@ pub enum SignerError {
         /// Its name.
         program: String,
         /// How it ended.
-        status: std::process::ExitStatus,
+        status: ExitStatus,
+    },
+    /// It printed more than any signature has.
+    #[error("the command that signs printed more than {} KiB: {program}: expected a signature, 256 to 512 bytes", MAX_OUTPUT >> 10)]
+    TooMuch {
+        /// Its name.
+        program: String,
     },
     /// What came is not a signature by the key that was expected.
     #[error(
-        "{who} gave {len} bytes that are not a signature by the key {fingerprint}: expected RSASSA-PKCS1-v1_5 with SHA-256, raw"
+        "{who} gave {len} bytes that are not a signature by {key}: expected {expected} bytes, RSASSA-PKCS1-v1_5 with SHA-256, raw"
     )]
     NotASignature {
         /// Who gave it.
         who: String,
         /// How many bytes came.
         len: usize,
-        /// Of the public key.
-        fingerprint: String,
+        /// Which key, and where its public half is.
+        key: String,
+        /// How many bytes its signatures have.
+        expected: usize,
     },
     /// The private key is not at hand.
     #[error("the private key of {name} is not at hand: {reason}")]
@@ -74,6 +91,22 @@ pub enum SignerError {
     },
 }
 
+impl SignerError {
+    /// Whether the key could not be asked: another time, or on another computer, it can. What was signed with a wrong key is not
+    /// of this kind.
+    pub const fn is_not_at_hand(&self) -> bool {
+        match self {
+            Self::NotAtHand { .. } | Self::Run { .. } | Self::Failed { .. } => true,
+            Self::Key(_)
+            | Self::EmptyCommand
+            | Self::TooMuch { .. }
+            | Self::NotASignature { .. }
+            | Self::OtherHalf { .. }
+            | Self::OtherKey { .. } => false,
+        }
+    }
+}
+
 /// Makes signatures: RSASSA-PKCS1-v1_5 over the SHA-256 of a message.
 pub trait Signer: Send + Sync {
     /// The public half of the key that signs.
@@ -81,6 +114,11 @@ pub trait Signer: Send + Sync {
 
     /// How messages call this signer.
     fn describe(&self) -> String;
+
+    /// How messages call its key.
+    fn key_name(&self) -> String {
+        format!("the key {}", self.public().fingerprint())
+    }
 
     /// Gets the key, where that can take time or fail: before something is begun that wants a signature in the end.
     ///
@@ -110,7 +148,8 @@ pub fn sign(signer: &dyn Signer, message: &[u8]) -> Result<Vec<u8>, SignerError>
     Err(SignerError::NotASignature {
         who: signer.describe(),
         len: signature.len(),
-        fingerprint: signer.public().fingerprint(),
+        key: signer.key_name(),
+        expected: signer.public().modulus().len(),
     })
 }
 
@@ -186,6 +225,7 @@ pub struct CommandSigner {
     directory: PathBuf,
     program: PathBuf,
     arguments: Vec<String>,
+    key: KeyName,
     public: PublicKey,
 }
 
@@ -202,7 +242,7 @@ impl CommandSigner {
     ) -> Result<Self, SignerError> {
         let mut words = words.iter().map(|word| word.replace("{key}", key.as_str()));
         let program = words.next().filter(|program| !program.is_empty()).ok_or(SignerError::EmptyCommand)?;
-        Ok(Self { directory, program: program.into(), arguments: words.collect(), public })
+        Ok(Self { directory, program: program.into(), arguments: words.collect(), key, public })
     }
 
     fn name(&self) -> String {
@@ -219,6 +259,10 @@ impl Signer for CommandSigner {
         format!("the command {}", self.name())
     }
 
+    fn key_name(&self) -> String {
+        format!("{} ({})", self.key, self.key.public_file())
+    }
+
     fn raw_signature(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
         let failed = |source| SignerError::Run { program: self.name(), source };
         let mut command = Command::new(&self.program);
@@ -227,18 +271,82 @@ impl Signer for CommandSigner {
         let mut child = command.spawn().map_err(failed)?;
         // A message has some hundred bytes, which a pipe takes at once: writing does not wait for the reader.
         let written = child.stdin.take().map_or(Ok(()), |mut input| input.write_all(message));
+        let pieces = child.stdout.take().map(pieces);
         let mut signature = Vec::new();
-        let output = child.stdout.take();
-        let read = output.map_or(Ok(0), |output| output.take(MAX_OUTPUT).read_to_end(&mut signature));
-        let status = child.wait().map_err(failed)?;
+        let status = match pieces.map(|pieces| self.collect(&mut child, &pieces, message, &mut signature)) {
+            Some(Ok(Some(status))) => status,
+            Some(Ok(None)) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(SignerError::TooMuch { program: self.name() });
+            }
+            Some(Err(error)) => return Err(failed(error)),
+            None => child.wait().map_err(failed)?,
+        };
         if !status.success() {
             return Err(SignerError::Failed { program: self.name(), status });
         }
-        read.map_err(failed)?;
         // A command that ends well without reading its input has signed something else.
         written.map_err(failed)?;
         Ok(signature)
     }
+}
+
+impl CommandSigner {
+    /// Collects what the command prints until its end, and gives how it ended; nothing where it prints too much. It may take as
+    /// long as it likes: a PIN has to be typed, a token to be touched.
+    fn collect(
+        &self,
+        child: &mut Child,
+        pieces: &Receiver<io::Result<Vec<u8>>>,
+        message: &[u8],
+        signature: &mut Vec<u8>,
+    ) -> io::Result<Option<ExitStatus>> {
+        let mut ended: Option<(ExitStatus, Instant)> = None;
+        loop {
+            match pieces.recv_timeout(TICK) {
+                Ok(piece) => signature.extend(piece?),
+                Err(RecvTimeoutError::Disconnected) => return child.wait().map(Some),
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some((status, at)) = ended
+                        && (at.elapsed() >= GRACE
+                            || !status.success()
+                            || self.public.verifies(message, signature))
+                    {
+                        return Ok(Some(status));
+                    }
+                    if ended.is_none() {
+                        ended = child.try_wait()?.map(|status| (status, Instant::now()));
+                    }
+                }
+            }
+            if signature.len() > MAX_OUTPUT {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// What is read from the output of a command, piece by piece, a little more than is taken. The thread may outlive the command, where
+/// something else has the other end of the pipe; it holds nothing else.
+fn pieces(mut output: ChildStdout) -> Receiver<io::Result<Vec<u8>>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut room, mut total) = (vec![0; 4096], 0);
+        while total <= MAX_OUTPUT {
+            let piece = match output.read(&mut room) {
+                Ok(0) => break,
+                Ok(len) => Ok(room.get(..len).unwrap_or_default().to_vec()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+            total += piece.as_ref().map_or(MAX_OUTPUT + 1, Vec::len);
+            if sender.send(piece).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
 }
 
 #[cfg(test)]
@@ -269,9 +377,39 @@ mod tests {
         let script = format!("exec openssl dgst -sha256 -sign '{}'/$0", dir.path().display());
         let refusal = sign(&command(&script, key.public()), b"message").unwrap_err().to_string();
         assert!(
-            refusal.starts_with("the command sh gave 256 bytes that are not a signature by"),
+            refusal
+                .starts_with("the command sh gave 256 bytes that are not a signature by db (trust/db.crt):"),
             "{refusal}"
         );
+    }
+
+    /// A wrapper may start an agent, which keeps the output open.
+    #[test]
+    fn a_command_whose_child_goes_on_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = PrivateKey::generate().unwrap();
+        std::fs::write(dir.path().join("db"), key.to_pem().unwrap().as_bytes()).unwrap();
+        let begun = Instant::now();
+        let script = format!("openssl dgst -sha256 -sign '{}'/$0; sleep 60 & exit 0", dir.path().display());
+        assert_eq!(sign(&command(&script, key.public()), b"m").unwrap(), key.sign(b"m").unwrap());
+        let refusal = |script: &str| sign(&command(script, key.public()), b"m").unwrap_err().to_string();
+        assert!(refusal("cat >/dev/null; sleep 60 & exit 7").ends_with("exit status: 7"));
+        assert!(refusal("cat >/dev/null; echo x; sleep 60 & exit 0").contains("gave 2 bytes"));
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_command_that_prints_without_end_is_ended_and_told_of() {
+        let key = PrivateKey::generate().unwrap();
+        let refusal = |script: &str| sign(&command(script, key.public()), b"m").unwrap_err().to_string();
+        let expected =
+            "the command that signs printed more than 64 KiB: sh: expected a signature, 256 to 512 bytes";
+        for script in
+            ["yes", "trap '' PIPE; yes; sleep 60", "head -c 70000 /dev/zero; cat >/dev/null; exit 3"]
+        {
+            assert_eq!(refusal(script), expected, "{script}");
+        }
+        assert!(refusal("cat >/dev/null; head -c 65536 /dev/zero").contains("gave 65536 bytes"));
     }
 
     #[test]

@@ -205,8 +205,10 @@ impl Headers {
             "0x20b (PE32+)",
         )?;
         let subsystem = optional.subsystem.get(LE).0;
-        let is_efi = subsystem == pe::IMAGE_SUBSYSTEM_EFI_APPLICATION.0;
-        expect(is_efi, "the subsystem", subsystem, "10 (EFI application)")?;
+        // Applications, drivers of two kinds, what stands in a ROM: firmware checks signatures of all in the same way.
+        let is_efi =
+            (pe::IMAGE_SUBSYSTEM_EFI_APPLICATION.0..=pe::IMAGE_SUBSYSTEM_EFI_ROM.0).contains(&subsystem);
+        expect(is_efi, "the subsystem", subsystem, "10 to 13 (EFI application, drivers, ROM)")?;
         let optional_header = nt_at + 4 + size_of::<pe::ImageFileHeader>();
         let directories = optional.number_of_rva_and_sizes.get(LE);
         let optional_len = usize::from(file.size_of_optional_header.get(LE));

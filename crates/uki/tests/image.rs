@@ -166,6 +166,17 @@ fn says_what_is_wrong_with_a_file_that_is_no_program() {
     assert_eq!(refusal(b"#!/bin/sh").to_string(), "not an EFI program: no \"MZ\" at byte 0");
     assert!(matches!(refusal(b"MZ"), PeError::Truncated { what: "DOS header", .. }));
     assert_eq!(refusal(&Program { machine: 0x14C, ..PROGRAM }.bytes()), PeError::Machine(0x14C));
+    // The subsystem: drivers are EFI programs, and Windows' are not.
+    let of_subsystem = |number: u8| {
+        let mut bytes = PROGRAM.bytes();
+        let at = Headers::parse(&bytes, bytes.len() as u64).unwrap().optional_header + 68;
+        bytes[at] = number;
+        Headers::parse(&bytes, bytes.len() as u64).map(drop)
+    };
+    (10..=13).for_each(|number| of_subsystem(number).unwrap());
+    for number in [0, 3, 9, 14] {
+        assert!(of_subsystem(number).unwrap_err().to_string().contains("expected 10 to 13"));
+    }
     let bytes = PROGRAM.bytes();
     assert!(refusal(&bytes[..bytes.len() - 1]).to_string().starts_with("section .data claims bytes"));
     for len in 0..bytes.len() {

@@ -10,7 +10,11 @@ Example: hoopy -C nas sign images/nas-2026112101.efi
          hoopy sign tool.efi --key db.key --certificate db.crt
 
 The key is that of trust/db.crt in the system directory, unless --key names another. Other signatures stay, and signing \
-twice gives the same file.";
+twice gives the same file.
+
+EFI applications and drivers for x86_64 and aarch64 can be signed, not those of 32 bits. Sign tools that start other programs, \
+such as GRUB, a UEFI shell or a bare kernel, with a key of their own, and not with that of trust/db.crt: with it, whoever \
+starts them can have the TPM open the secrets of your images.";
 
 pub const KEYS: &str = "\
 Example: hoopy -C nas keys new && hoopy build nas && hoopy disk nas --enroll
@@ -35,17 +39,21 @@ the owner's keys in secrets/recipients and never part of an image. Keys that are
     },
     /// Sign the lists of keys that firmware takes, in trust/: PK.auth, KEK.auth, db.auth; or change a machine's firmware
     #[command(
-        after_help = "Example: hoopy -C nas keys enroll\n         hoopy -C nas keys enroll root@nas\n\n`hoopy disk --enroll` and \
+        after_help = "Example: hoopy -C nas keys enroll\n         hoopy -C nas keys enroll root@nas\n\nMicrosoft's certificates \
+are in the lists or not as before, unless an option says so. `hoopy disk --enroll` and \
 `hoopy flash --enroll` write disks that enroll the lists. They are newer than earlier ones, so firmware that already has these \
 keys accepts them, too.\n\nWith HOST, the firmware of a machine that has your KEK already gets the certificates of trust/db.auth \
-in its db over ssh. A key of yours that was replaced is taken out of it; what others put there stays. Before that, its boot \
-loader is signed, if need be. An image on the machine that would not start any more is removed, if the machine runs another one \
+in its db over ssh. The certificates of trust/db.old.crt are taken out of it; what else is there stays. Before that, a boot \
+loader that would not start any more is replaced by the systemd-boot of hoopy.lock, signed. An image on the machine that would not start any more is removed, if the machine runs another one \
 and has one to fall back to. Otherwise the command is refused, and nothing is changed."
     )]
     Enroll {
         /// Machine whose firmware gets the keys, as ssh knows it
         #[arg(value_hint = ValueHint::Hostname)]
         host: Option<String>,
+        /// Add Microsoft's certificates, where they were left out [default: as the lists have it]
+        #[arg(long, conflicts_with_all = ["host", "no_microsoft"])]
+        microsoft: bool,
         /// Leave out Microsoft's certificates: option ROMs, and other systems, may not start any more
         #[arg(long, conflicts_with = "host")]
         no_microsoft: bool,
@@ -103,7 +111,7 @@ root on the machine can forge."
 /// Options of `sign`.
 #[derive(Debug, Args)]
 pub struct Sign {
-    /// EFI program: an image, a boot loader, a kernel
+    /// EFI program: an image, systemd-boot, a tool, a driver
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
     /// Write the signed program to FILE [default: replace it]

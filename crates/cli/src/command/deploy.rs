@@ -15,7 +15,7 @@ use hoopy_uki::manifest;
 use serde::Serialize;
 
 use super::image::{self, ImageRequest};
-use super::{Resources, host, signing, steps};
+use super::{host, loader, signing, steps};
 use crate::args::{Deploy, Global};
 use crate::error::{CommandError, Exit, Result};
 use crate::output::{note, print, print_json};
@@ -49,7 +49,7 @@ pub fn run(global: &Global, own: &Deploy) -> Result<Exit> {
             image::current(global, &target, request, &Progress::new(global.quiet || own.json))?
         }
     };
-    signing::admit(system, &path)?;
+    signing::admit(system, &path, false)?;
     let image = NewImage::read(&path)?;
     let esp = own.host.esp.as_deref().or(system.esp.as_deref());
     let beside = own.from_diskless.then(|| beside(global, &target)).transpose()?;
@@ -90,13 +90,7 @@ pub fn run(global: &Global, own: &Deploy) -> Result<Exit> {
 /// The boot loader for the medium of diskless Alpine Linux.
 fn beside(global: &Global, target: &Target) -> Result<DisklessInstall> {
     let system = &target.system;
-    let lock = target.lock.content.as_ref();
-    let locked = || {
-        CommandError::system("there is no hoopy.lock, which names the boot loader").hint("run `hoopy lock`")
-    };
-    let lock = lock.ok_or_else(locked)?;
-    let (resources, progress) = (Resources::open(global)?, Progress::new(global.quiet));
-    let loader = hoopy_build::road::loader(system, lock, resources.context(&progress))?;
+    let loader = loader::locked(global, target)?;
     let none = || {
         let found = format!(
             "--from-diskless needs systemd-boot, which hoopy.lock has for `layout = \"ab\"`: found \"{}\"",
@@ -104,7 +98,7 @@ fn beside(global: &Global, target: &Target) -> Result<DisklessInstall> {
         );
         CommandError::system(found).hint("set `layout = \"ab\"` in hoopy.toml, and run `hoopy update`")
     };
-    let loader = signing::boot_loader(system, loader.ok_or_else(none)?)?;
+    let loader = signing::boot_loader(system, loader.ok_or_else(none)?, false)?;
     Ok(DisklessInstall { loader, menu: system.menu })
 }
 

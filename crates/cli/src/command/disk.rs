@@ -37,7 +37,7 @@ pub fn run(global: &Global, own: &args::Disk) -> Result<Exit> {
 pub fn config(target: &Target, global: &Global, own: &DiskContent) -> Result<DiskConfig> {
     let system = &target.system;
     let image = super::image::newest(target, own.image.as_deref())?;
-    signing::admit(system, &image)?;
+    signing::admit(system, &image, own.enroll)?;
     let table = fstab(&system.path("root/etc/fstab"))?;
     let persist = (own.no_persist || !own.persist.is_empty()).then_some(own.persist.as_slice());
     let lasting = disk::choose(&fstab::parse(&table), persist, system.esp.as_deref())?;
@@ -70,7 +70,7 @@ pub fn config(target: &Target, global: &Global, own: &DiskContent) -> Result<Dis
         layout: system.layout,
         menu: system.menu,
         image,
-        loader: loader.map(|loader| signing::boot_loader(system, loader)).transpose()?,
+        loader: loader.map(|loader| signing::boot_loader(system, loader, own.enroll)).transpose()?,
         firmware,
         keys,
         enroll: own.enroll,

@@ -22,6 +22,7 @@ mod info;
 mod init;
 mod inspect;
 mod keys;
+mod loader;
 mod lock;
 mod logs;
 mod man;

@@ -1,5 +1,6 @@
 //! The owner at this computer: where the identities are, how hoopy asks for a passphrase, and where the agent is.
 
+use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -99,6 +100,23 @@ pub fn keys(system: &System) -> OwnerKeys {
 /// Those that `HOOPY_IDENTITY` names, or else those that the owner usually has.
 pub fn usual_identities(secrets: &Path) -> Result<Identities> {
     identities(&named(), secrets)
+}
+
+thread_local! {
+    /// Identities that have opened something, with whose secrets.
+    static KEPT: RefCell<Option<(PathBuf, Identities)>> = const { RefCell::new(None) };
+}
+
+/// Opens something with the usual identities. Those that do are kept, so that a passphrase is typed once for all keys that sign.
+pub fn with_usual_identities<T>(secrets: &Path, open: impl FnOnce(&Identities) -> Result<T>) -> Result<T> {
+    let kept = KEPT.with_borrow_mut(Option::take).filter(|(of, _)| of == secrets);
+    let identities = match kept {
+        Some((_, identities)) => identities,
+        None => usual_identities(secrets)?,
+    };
+    let opened = open(&identities)?;
+    KEPT.set(Some((secrets.to_owned(), identities)));
+    Ok(opened)
 }
 
 /// The files that `HOOPY_IDENTITY` names.

@@ -9,12 +9,14 @@ use hoopy_build::config::Overrides;
 use hoopy_trust::certificate::Certificate;
 use hoopy_trust::image::ProgramSigner;
 use hoopy_trust::key::PrivateKey;
+use hoopy_trust::keys::PublicKeys;
+use hoopy_trust::kind::ProgramKind;
 use hoopy_trust::program;
 
 use super::signing;
 use crate::args::{self, Global};
 use crate::error::{Context as _, Exit, Result};
-use crate::output::print;
+use crate::output::{note, print};
 
 /// The longest key or certificate that is read.
 const MAX_PEM: u64 = 64 << 10;
@@ -27,7 +29,14 @@ pub fn run(global: &Global, own: &args::Sign) -> Result<Exit> {
         }
     };
     let to = own.output.as_ref().unwrap_or(&own.file);
+    let doubt = match program::kind_of(&own.file)? {
+        ProgramKind::Other(why) if is_of_images(&signers)? => Some(why),
+        ProgramKind::Other(_) | ProgramKind::Image | ProgramKind::SystemdBoot => None,
+    };
     program::sign(&own.file, to, &signing::certified(&signers)?)?;
+    if let Some(why) = doubt {
+        warn(&own.file, &why);
+    }
     if destination::is_standard_output(to) {
         // The program alone.
     } else if global.quiet {
@@ -37,6 +46,23 @@ pub fn run(global: &Global, own: &args::Sign) -> Result<Exit> {
         print(format!("{}: signed by {}\n", to.display(), subjects.join(" and ")))?;
     }
     Ok(Exit::Success)
+}
+
+/// Whether one of them signs the images of the system in the working directory, where there is one.
+fn is_of_images(signers: &[ProgramSigner]) -> Result<bool> {
+    let keys = PublicKeys::read(super::HERE.as_ref())?;
+    let of_images: Vec<&Certificate> = keys.program_signers().map(|(_, certificate)| certificate).collect();
+    Ok(signers.iter().any(|(certificate, _)| of_images.contains(&certificate)))
+}
+
+/// That the signature is worth more than the program.
+fn warn(file: &Path, why: &str) {
+    note(format!(
+        "warning: {}: {why}. A program that can start what you have not signed (GRUB, a shell, a kernel with any command line) gives the \
+         same PCR 7 as your images when db's key has signed it, and whoever starts it can have the TPM open their secrets. Sign it with \
+         another key, --key FILE --certificate FILE, whose certificate you add to db (docs/trust.md)",
+        file.display()
+    ));
 }
 
 fn given(key: &Path, certificate: &Path) -> Result<ProgramSigner> {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use hoopy_build::config::System;
 use hoopy_secrets::{Plaintext, SecretPath, Secrets};
+use hoopy_trust::CertifiedSigner;
+use hoopy_trust::authenticode::SignError;
 use hoopy_trust::certificate::Certificate;
 use hoopy_trust::image::{ImageSigner, ProgramSigner};
 use hoopy_trust::key::{PrivateKey, PublicKey};
 use hoopy_trust::keys::{KeyName, PublicKeys, lists};
+use hoopy_trust::program::{self, ProgramError};
 use hoopy_trust::signer::{CommandSigner, PemSigner, Signer, SignerError};
-use hoopy_trust::{CertifiedSigner, program};
 
 use zeroize::Zeroizing;
 
@@ -52,9 +54,9 @@ pub fn certified(signers: &[ProgramSigner]) -> Result<Vec<CertifiedSigner<'_>>> 
     Ok(certified)
 }
 
-/// That the image may go to a machine: it is signed, where the system says that it has to be.
-pub fn admit(system: &System, image: &Path) -> Result<()> {
-    if !system.signature_required {
+/// That the image may go to a machine: it is signed, where the system says that it has to be, or `is_required` does.
+pub fn admit(system: &System, image: &Path, is_required: bool) -> Result<()> {
+    if !system.signature_required && !is_required {
         return Ok(());
     }
     // While a key is rotated, machines of both kinds have to start it.
@@ -71,19 +73,32 @@ pub fn no_certificate(system: &System, name: KeyName) -> CommandError {
         .hint("make the keys with `hoopy keys new`, or put the certificate of your own there as PEM")
 }
 
-/// The boot loader for a disk: signed, where the system has a key for that.
-pub fn boot_loader(system: &System, loader: Vec<u8>) -> Result<Vec<u8>> {
+/// The boot loader for a disk: signed, where the system has a key for that. Where `is_required`, one that is not signed is refused.
+pub fn boot_loader(system: &System, loader: Vec<u8>, is_required: bool) -> Result<Vec<u8>> {
+    let is_required = is_required || system.signature_required;
     let signers = of_programs(system, &PublicKeys::read(&system.dir)?)?;
-    if signers.is_empty() {
+    if signers.is_empty() && !is_required {
         return Ok(loader);
     }
+    if signers.is_empty() {
+        return Err(no_certificate(system, KeyName::Db));
+    }
+    let unsigned = |reason: &SignerError| note(format!("warning: the boot loader is not signed: {reason}"));
     match signers.iter().try_for_each(|(_, signer)| signer.ready()) {
-        Err(reason) if !system.signature_required => {
-            note(format!("warning: the boot loader is not signed: {reason}"));
+        Err(reason) if !is_required => {
+            unsigned(&reason);
+            return Ok(loader);
+        }
+        ready => ready?,
+    }
+    match program::signed("systemd-boot".as_ref(), &loader, &certified(&signers)?) {
+        Err(ProgramError::Sign { source: SignError::Signer(reason), .. })
+            if !is_required && reason.is_not_at_hand() =>
+        {
+            unsigned(&reason);
             Ok(loader)
         }
-        Err(reason) => Err(reason.into()),
-        Ok(()) => Ok(program::signed("systemd-boot".as_ref(), &loader, &certified(&signers)?)?),
+        signed => Ok(signed?),
     }
 }
 
@@ -147,7 +162,9 @@ pub fn cannot_sign(system: &System, name: KeyName, error: SignerError) -> Comman
         SignerError::Key(_) | SignerError::OtherHalf { .. } | SignerError::OtherKey { .. } => vec![format!(
             "restore the pair of {private} and {public} with `git checkout HEAD -- {private} {public}`"
         )],
-        SignerError::EmptyCommand | SignerError::NotASignature { .. } => Vec::new(),
+        SignerError::EmptyCommand | SignerError::TooMuch { .. } | SignerError::NotASignature { .. } => {
+            Vec::new()
+        }
     };
     let mut refusal = CommandError::from(error).context(format!("nothing is signed by {name}"));
     if !hints.is_empty() {
@@ -168,7 +185,7 @@ fn private_key(system: &Path, name: KeyName) -> Result<Zeroizing<Vec<u8>>> {
     if !path.file(&secrets.dir).exists() {
         return Err(absent());
     }
-    let pem = secrets.open(&path, &owner::usual_identities(&secrets.dir)?)?;
+    let pem = owner::with_usual_identities(&secrets.dir, |identities| Ok(secrets.open(&path, identities)?))?;
     Ok(Zeroizing::new(pem.as_bytes().to_vec()))
 }
 

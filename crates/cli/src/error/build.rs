@@ -71,7 +71,8 @@ impl Classify for ConfigError {
             Self::State(_) => System.hint("docs/state.md says what `state` may list"),
             Self::Epoch(EpochError::Read { .. }) => System.into(),
             Self::Epoch(EpochError::NotANumber { .. }) => {
-                System.hint("restore it with `git checkout HEAD -- trust/epoch`; `hoopy keys epoch --raise` raises it")
+                System.hint("restore it with `git checkout HEAD -- trust/epoch`; where git does not have it, write the number of your newest \
+                    image into it, or a later one: `hoopy inspect IMAGE` shows that as its epoch, and an image without has 0: remove the file then")
             }
         }
     }

@@ -53,7 +53,7 @@ impl Classify for DeployError {
             Self::Unaccepted { .. } => Failed.hint(
                 "build it where the key is at hand, or sign it with `hoopy sign FILE`; nothing was written to the machine",
             ),
-            Self::Lists { .. } | Self::Variable { .. } | Self::EventLog { .. } => Failed.into(),
+            Self::Lists { .. } | Self::Variable { .. } => Failed.into(),
             Self::NoVariables { .. } => {
                 Failed.hint("Secure Boot needs UEFI firmware, and a kernel with efivarfs")
             }

@@ -79,12 +79,14 @@ impl Classify for SignerError {
             Self::Key(error) => error.class(),
             Self::EmptyCommand => System.hint("write the program and its arguments, such as sign = [\"sign-with-token\", \"{key}\"]"),
             Self::Run { .. } | Self::Failed { .. } => {
-                Script.hint("`hoopy build --unsigned` leaves the signatures out")
+                Script.hint("the command is `sign` of [trust] in hoopy.toml: expected it to print a signature of what it reads, and to end well")
             }
-            Self::NotASignature { .. } => {
+            Self::TooMuch { .. } | Self::NotASignature { .. } => {
                 Script.hint("the command must sign what it reads with the key that {key} names, and print the bytes alone")
             }
-            Self::NotAtHand { .. } => Failed.into(),
+            Self::NotAtHand { .. } => {
+                Failed.hint("name the identity of one of secrets/recipients, which opens it: HOOPY_IDENTITY=FILE")
+            }
             Self::OtherHalf { .. } | Self::OtherKey { .. } => {
                 System.hint("put the certificate and the private key of one pair there")
             }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use hoopy_base::size;
 use hoopy_boot::layout::Layout;
-use hoopy_trust::event_log::EventLogError;
 use hoopy_uki::manifest::ManifestError;
 
 use super::booted::error::BootedError;
@@ -151,14 +150,6 @@ pub enum DeployError {
         variable: String,
         /// What is wrong.
         why: String,
-    },
-    /// What it measured makes no sense.
-    #[error("the TPM's event log of {host} cannot be read: {source}")]
-    EventLog {
-        /// The machine.
-        host: String,
-        /// What is wrong.
-        source: EventLogError,
     },
     /// It did not take the keys.
     #[error("the firmware of {host} did not accept the keys: {words}")]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ask ──▶ Platform: variables, event log
-//! programs ──▶ what the partition has to start, by whom it is signed ──▶ replace: a boot loader with one signature more
+//! programs ──▶ what the partition has to start, by whom it is signed ──▶ replace: another boot loader
 //! write_db ──▶ a list that KEK signed: the firmware decides
 //! ```
 
@@ -38,9 +38,6 @@ const MAX_ANSWER: u64 = 16 << 20;
 /// What the machine says of a variable that is written.
 const MAX_SAID: u64 = 64 << 10;
 
-/// The largest boot loader that is fetched: systemd-boot has a tenth of a mebibyte.
-const MAX_LOADER: u64 = 8 << 20;
-
 /// Asks what the firmware trusts, and with `log` what it measured.
 ///
 /// # Errors
@@ -71,8 +68,7 @@ fn parse(host: &str, said: &str) -> Result<Platform, DeployError> {
     let of = |name: &str| values.get(name).cloned().unwrap_or_default();
     let secure_boot = SecureBoot::read(mode, |variable| of(variable.name()));
     let secure_boot = secure_boot.map_err(|(variable, e)| unreadable(host, variable.name(), &e))?;
-    let log = values.get("log").filter(|log| !log.is_empty()).map(|log| EventLog::parse(log));
-    let log = log.transpose().map_err(|source| DeployError::EventLog { host: host.to_owned(), source })?;
+    let log = values.get("log").filter(|log| !log.is_empty()).map(|log| EventLog::read(log));
     Ok(Platform { secure_boot, log })
 }
 
@@ -127,18 +123,6 @@ pub fn programs(ssh: &Ssh, machine: &Machine) -> Result<Vec<SignedProgram>, Depl
         SignedProgram { path, size, is_image, signatures: signatures_in(&table) }
     };
     Ok(found.into_iter().zip(tables).map(program).collect())
-}
-
-/// The bytes of a boot loader.
-///
-/// # Errors
-/// [`DeployError`]; [`DeployError::Answer`] where it is larger than any.
-pub fn loader(ssh: &Ssh, machine: &Machine, program: &SignedProgram) -> Result<Vec<u8>, DeployError> {
-    if program.size > MAX_LOADER {
-        let found = format!("{} has {} bytes", program.path, program.size);
-        return Err(DeployError::Answer { host: ssh.host().to_owned(), found });
-    }
-    Ok(fetch(ssh, machine, &[(&program.path, 0..program.size)])?.pop().unwrap_or_default())
 }
 
 /// Puts these bytes in the place of a file on the partition, with one rename.
@@ -206,7 +190,8 @@ mod tests {
         );
         assert!(refusal("db 00\ndone\n").contains("db cannot be read: signature list at byte 0"));
         assert!(refusal("db 0\ndone\n").contains("db cannot be read"));
-        assert!(refusal("log 0102\ndone\n").contains("event 0 of the log"));
+        let log = parse("nas", "log 0102\ndone\n").unwrap().log.unwrap();
+        assert!(log.events.is_empty() && log.fault.unwrap().to_string().contains("event 0 of the log"));
         assert!(refusal("SetupMode 01\n").contains("without an end"));
     }
 }

@@ -109,11 +109,44 @@ fn a_log_that_is_cut_or_lies_about_its_sizes_is_refused_with_the_place() {
     other[at] = 5;
     let refusal = EventLog::parse(&other).unwrap_err();
     assert_eq!(refusal, EventLogError::Algorithm { event: 1, algorithm: 5 });
-    assert_eq!(EventLog::parse(&vec![0; MAX_SIZE + 1]), Err(EventLogError::TooLarge));
+    assert_eq!(EventLog::parse(&vec![0; MAX_SIZE + 1]), Err(EventLogError::TooLong));
     assert_eq!(EventLog::parse(&vec![0; MAX_SIZE]), Ok(EventLog::default()), "room without events");
     let mut zeros = vec![0; MAX_SIZE];
     zeros[MAX_SIZE - 1] = 1;
     assert!(EventLog::parse(&zeros).is_err());
+}
+
+#[test]
+fn what_stands_before_a_fault_is_read_and_the_fault_is_named() {
+    let (whole, all) = (log(), EventLog::parse(&log()).unwrap().events);
+    for end in 1..whole.len() {
+        let read = EventLog::read(&whole[..end]);
+        assert!(all.starts_with(&read.events), "cut at {end}");
+    }
+    let with = |more: &[u8]| EventLog::read(&[&whole, more].concat());
+    let at = (all.len(), whole.len());
+    let cut = with(&event(2, 1, 1, b"data")[..50]);
+    assert_eq!(
+        (cut.events.len(), cut.fault),
+        (at.0, Some(EventLogError::Truncated { event: at.0, offset: at.1 }))
+    );
+    let mut odd = event(2, 1, 1, b"data");
+    odd[12] = 5;
+    let odd = with(&odd);
+    assert_eq!(
+        (odd.events.len(), odd.fault),
+        (at.0, Some(EventLogError::Algorithm { event: at.0, algorithm: 5 }))
+    );
+    let digests = with(&[1_u32, 1, 17, 1].map(u32::to_le_bytes).concat());
+    assert_eq!(digests.fault, Some(EventLogError::Digests { event: at.0, offset: at.1, found: 17 }));
+    // Room behind the last event, as flash memory has it.
+    for room in [vec![0xFF; 4096], vec![0; 4096], [[0xFF; 16], [0; 16]].concat()] {
+        assert_eq!(with(&room), EventLog { events: all.clone(), fault: None });
+    }
+    let long = with(&vec![0; MAX_SIZE]);
+    assert_eq!((long.events.len(), long.fault), (at.0, Some(EventLogError::TooLong)));
+    let many = EventLog::read(&[first(), event(2, 1, 1, b"").repeat(MAX_EVENTS)].concat());
+    assert!(many.fault.is_some() && many.events.len() > 1000, "{:?}", many.fault);
 }
 
 #[test]

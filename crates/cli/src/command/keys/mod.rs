@@ -1,6 +1,7 @@
 //! `hoopy keys`.
 
 mod epoch;
+mod loader;
 mod machine;
 mod report;
 mod rotate;
@@ -25,12 +26,17 @@ use crate::args::{Global, KeysCommand};
 use crate::error::{CommandError, Context as _, Exit, Result};
 use crate::output::note;
 
+/// The longest part of a file's name that comes from a certificate.
+const MAX_FILE_NAME: usize = 64;
+
 pub fn run(global: &Global, command: &KeysCommand) -> Result<Exit> {
     let system = super::system(super::HERE.as_ref(), global, Overrides::default())?;
     match command {
-        KeysCommand::New { no_microsoft } => new(global, &system, others(*no_microsoft))?,
+        KeysCommand::New { no_microsoft } => new(global, &system, *no_microsoft)?,
         KeysCommand::Enroll { host: Some(host), .. } => machine::enroll(global, &system, host)?,
-        KeysCommand::Enroll { host: None, no_microsoft } => enroll(global, &system, others(*no_microsoft))?,
+        KeysCommand::Enroll { host: None, microsoft, no_microsoft } => {
+            enroll(global, &system, others(&system, *microsoft, *no_microsoft)?)?;
+        }
         KeysCommand::Rotate { abandon: true, .. } => rotate::abandon(global, &system)?,
         KeysCommand::Rotate { finish: false, .. } => rotate::begin(global, &system)?,
         KeysCommand::Rotate { finish: true, .. } => rotate::finish(global, &system)?,
@@ -43,34 +49,78 @@ pub fn run(global: &Global, command: &KeysCommand) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Makes the keys that are missing, and the lists of them.
-fn new(global: &Global, system: &System, others: Others) -> Result<()> {
+/// Makes the keys that are missing, and the lists, where one of these keys is not in its list: a key of PCR policies is in none, and
+/// PK and KEK may be elsewhere.
+fn new(global: &Global, system: &System, no_microsoft: bool) -> Result<()> {
     let keys = PublicKeys::read(&system.dir)?;
     let missing: Vec<KeyName> = KeyName::ALL.into_iter().filter(|name| keys.key(*name).is_none()).collect();
-    if missing.is_empty() {
+    if missing.is_empty() && is_listed(system, &keys)? {
         note(format!("{} has all keys: nothing to do", system.path(PUBLIC).display()));
         return Ok(());
     }
-    let (secrets, time) = (secrets(system)?, super::image::now()?);
-    for name in missing {
-        refuse_half(system, &secrets, name)?;
-        make(global, system, &secrets, name, &format!("{} {name}", system.name), time)?;
+    let others = others(system, false, no_microsoft)?;
+    if !missing.is_empty() {
+        let (secrets, time) = (secrets(system)?, super::image::now()?);
+        for name in &missing {
+            refuse_half(system, &secrets, *name)?;
+        }
+        for name in missing {
+            let key = make(&subject(system, &name.to_string()), name, time)?;
+            keep(global, system, &secrets, &key)?;
+        }
     }
-    enroll(global, system, others)
+    let keys = PublicKeys::read(&system.dir)?;
+    if is_listed(system, &keys)? { Ok(()) } else { enroll(global, system, others) }
 }
 
-/// Who else is trusted.
-const fn others(no_microsoft: bool) -> Others {
-    if no_microsoft { Others::None } else { Others::Microsoft }
+/// Whether each key that has a list is in it.
+fn is_listed(system: &System, keys: &PublicKeys) -> Result<bool> {
+    let lists = lists(&system.dir)?;
+    for name in [KeyName::Pk, KeyName::Kek, KeyName::Db] {
+        let Some((certificate, variable)) = keys.certificate(name).zip(name.variable()) else {
+            return Ok(false);
+        };
+        let Some((_, bytes)) = lists.iter().find(|(of, _)| *of == variable) else { return Ok(false) };
+        let found = Update::content(bytes).context(list_file(variable))?;
+        if !found.certificates().any(|known| known == certificate) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
-/// Who else is trusted by the list for `db` that is there.
+/// Whom a certificate is for: the system's name, cut so that all fits into the 64 characters that there are, and more.
+fn subject(system: &System, more: &str) -> String {
+    let name: String = system.name.chars().take(40).collect();
+    format!("{name} {more}")
+}
+
+/// Who else is trusted: as asked for, or as before.
+fn others(system: &System, microsoft: bool, no_microsoft: bool) -> Result<Others> {
+    match (microsoft, no_microsoft) {
+        (true, _) => Ok(Others::Microsoft),
+        (_, true) => Ok(Others::None),
+        (false, false) => others_of(system),
+    }
+}
+
+/// Who else is trusted by the lists that are there; where none is, Microsoft: a machine may need it to show anything.
 fn others_of(system: &System) -> Result<Others> {
-    let list = lists(&system.dir)?.into_iter().find(|(variable, _)| *variable == Variable::Db);
-    let Some((variable, bytes)) = list else { return Ok(Others::Microsoft) };
-    let found = Update::content(&bytes).context(list_file(variable))?;
-    let has = |wanted: &Certificate| found.certificates().any(|certificate| certificate == wanted);
-    Ok(if microsoft::of(variable)?.iter().any(has) { Others::Microsoft } else { Others::None })
+    let mut others = Others::Microsoft;
+    for (variable, bytes) in lists(&system.dir)? {
+        let theirs = microsoft::of(variable)?;
+        // PK has one key alone.
+        if theirs.is_empty() {
+            continue;
+        }
+        let found = Update::content(&bytes).context(list_file(variable))?;
+        let has = |wanted: &Certificate| found.certificates().any(|certificate| certificate == wanted);
+        if theirs.iter().any(has) {
+            return Ok(Others::Microsoft);
+        }
+        others = Others::None;
+    }
+    Ok(others)
 }
 
 /// Where private keys go.
@@ -93,27 +143,37 @@ fn refuse_half(system: &System, secrets: &Secrets, name: KeyName) -> Result<()> 
         .hint("restore the public half with git, or remove the private one with `hoopy secret rm`"))
 }
 
-/// Makes one key, whose certificate is for `subject`. The private half is kept first: a public one without it would be of no use.
-fn make(
-    global: &Global,
-    system: &System,
-    secrets: &Secrets,
+/// A key that is nowhere but in memory yet.
+struct NewKey {
     name: KeyName,
-    subject: &str,
-    time: Timestamp,
-) -> Result<()> {
-    let private = signing::secret_path(name)?.file(&secrets.dir);
-    let path = system.path(&name.public_file());
+    key: PrivateKey,
+    /// Absent for one that has none.
+    certificate: Option<Certificate>,
+}
+
+/// Makes one key, whose certificate is for `subject`.
+fn make(subject: &str, name: KeyName, time: Timestamp) -> Result<NewKey> {
     let key = PrivateKey::generate()?;
-    let public = match name {
-        KeyName::Pcr => key.public().to_pem()?,
+    let certificate = match name {
+        KeyName::Pcr => None,
         KeyName::Pk | KeyName::Kek | KeyName::Db | KeyName::NextDb => {
-            Certificate::self_signed(subject, time, &key)?.to_pem()?
+            Some(Certificate::self_signed(subject, time, &key)?)
         }
+    };
+    Ok(NewKey { name, key, certificate })
+}
+
+/// Writes it. The private half is kept first: a public one without it would be of no use.
+fn keep(global: &Global, system: &System, secrets: &Secrets, new: &NewKey) -> Result<()> {
+    let private = signing::secret_path(new.name)?.file(&secrets.dir);
+    let path = system.path(&new.name.public_file());
+    let public = match &new.certificate {
+        Some(certificate) => certificate.to_pem()?,
+        None => new.key.public().to_pem()?,
     };
     let directory = system.path(PUBLIC);
     fs::create_dir_all(&directory).context(format!("cannot create {}", directory.display()))?;
-    signing::keep_private_key(secrets, name, &key)?;
+    signing::keep_private_key(secrets, new.name, &new.key)?;
     replace_file(&path, public.as_bytes(), Readers::Umask)
         .context(format!("cannot write {}", path.display()))?;
     if !global.quiet {
@@ -177,17 +237,54 @@ fn export(global: &Global, system: &System, dir: &Path) -> Result<()> {
     }
     for (variable, bytes) in lists(&system.dir)? {
         let content = Update::content(&bytes).context(list_file(variable))?;
+        // Some menus take certificates alone, one at a time.
+        let theirs = microsoft::of(variable)?;
+        let own = |certificate: &&Certificate| theirs.contains(certificate);
+        files.extend(content.certificates().filter(own).map(|certificate| {
+            (format!("{}-{}.der", variable.name(), file_name(certificate)), certificate.der().to_vec())
+        }));
         files.push((format!("{}.esl", variable.name()), content.to_bytes()));
         files.push((format!("{}.auth", variable.name()), bytes));
     }
     if files.is_empty() {
         return Err(signing::no_certificate(system, KeyName::Db));
     }
+    remove_stale(global, dir, &files)?;
     for (name, bytes) in files {
         let path = dir.join(name);
         replace_file(&path, &bytes, Readers::Umask).context(format!("cannot write {}", path.display()))?;
         if !global.quiet {
             note(format!("wrote {}", path.display()));
+        }
+    }
+    Ok(())
+}
+
+/// What a certificate is called as a file: `Microsoft-Windows-Production-PCA-2011`.
+fn file_name(certificate: &Certificate) -> String {
+    let subject = certificate.subject();
+    let name = subject.rsplit_once("CN=").map_or(subject.as_str(), |(_, name)| name);
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    name.chars().take(MAX_FILE_NAME).map(plain).collect()
+}
+
+/// Removes what an earlier export wrote and is not trusted any more: whoever takes in all files of a directory would trust it again.
+fn remove_stale(global: &Global, dir: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
+    let mut own = vec![format!("{}.der", KeyName::NextDb)];
+    for variable in Variable::ALL {
+        let theirs = microsoft::of(variable)?;
+        own.extend(theirs.iter().map(|theirs| format!("{}-{}.der", variable.name(), file_name(theirs))));
+    }
+    for name in own.iter().filter(|name| !files.iter().any(|(written, _)| written == *name)) {
+        let path = dir.join(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            removed => {
+                removed.context(format!("cannot remove {}", path.display()))?;
+                if !global.quiet {
+                    note(format!("removed {}, which is not to be trusted any more", path.display()));
+                }
+            }
         }
     }
     Ok(())

@@ -24,6 +24,9 @@ struct Report {
     variables: Vec<VariableReport>,
     /// Whether there is a log of what was measured.
     has_log: bool,
+    /// Why the log was not read to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_fault: Option<String>,
     /// What the firmware started, in its order.
     started: Vec<ProgramReport>,
     /// The certificates of `db` because of which.
@@ -105,6 +108,7 @@ fn report(name: &str, system: &System, keys: &PublicKeys, platform: &Platform) -
         },
         variables: variables.map(|(name, lists)| variable(name, lists)).into(),
         has_log: platform.log.is_some(),
+        log_fault: platform.log.as_ref().and_then(|log| log.fault.as_ref()).map(ToString::to_string),
         started: of(EventLog::applications),
         signers: platform.signers().iter().map(certificate).collect(),
         option_roms: of(EventLog::option_roms),
@@ -154,6 +158,11 @@ fn text(report: &Report) -> String {
         out += &lines("started", &report.started.iter().map(of_program).collect::<Vec<_>>());
         out += &lines("signed", &report.signers.iter().map(of_certificate).collect::<Vec<_>>());
         out += &lines("ROMs", &report.option_roms.iter().map(of_program).collect::<Vec<_>>());
+        if let Some(fault) = &report.log_fault {
+            out += &format!(
+                "log       what follows is not known, since the TPM's event log cannot be read to its end: {fault}\n"
+            );
+        }
     } else {
         out += "started   unknown: the machine has no TPM, or its kernel no log of what was measured\n";
     }

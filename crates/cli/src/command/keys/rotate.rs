@@ -87,8 +87,15 @@ pub fn begin(global: &Global, system: &System) -> Result<()> {
     let old = keys.db.as_ref().ok_or_else(|| signing::no_certificate(system, KeyName::Db))?;
     expect_another(&keys)?;
     match stage(system, &keys)? {
-        Stage::Off => make(global, system)?,
-        Stage::Both => (),
+        Stage::Off => make(global, system, &keys)?,
+        Stage::Both => {
+            let new =
+                keys.next_db.as_ref().ok_or_else(|| signing::no_certificate(system, KeyName::NextDb))?;
+            expect_private(system, new)?;
+            if !is_listed(system, new)? || !is_listed(system, old)? {
+                super::enroll(global, system, super::others_of(system)?)?;
+            }
+        }
         Stage::Finishing => {
             let (file, list) = (KeyName::NextDb.private_file(), list_file(Variable::Db));
             return Err(if keys.next_db.is_some() {
@@ -105,10 +112,6 @@ pub fn begin(global: &Global, system: &System) -> Result<()> {
     }
     let keys = PublicKeys::read(&system.dir)?;
     let new = keys.next_db.as_ref().ok_or_else(|| signing::no_certificate(system, KeyName::NextDb))?;
-    expect_private(system, new)?;
-    if !is_listed(system, new)? || !is_listed(system, old)? {
-        super::enroll(global, system, super::others_of(system)?)?;
-    }
     let (old, new) = names(old, new);
     let sealed = "     where its TPM opens the secrets: `hoopy secret enroll HOST` after that reboot\n";
     print(format!(
@@ -121,8 +124,9 @@ pub fn begin(global: &Global, system: &System) -> Result<()> {
     ))
 }
 
-/// The next key. A private half without a public one was left by a run that was interrupted: nothing is signed with it.
-fn make(global: &Global, system: &System) -> Result<()> {
+/// The next key, and the lists with both: signed before any file is written. With the next certificate there, both have to sign, and
+/// it would take KEK to undo that. A private half without a public one was left by a run that was interrupted: nothing is signed with it.
+fn make(global: &Global, system: &System, keys: &PublicKeys) -> Result<()> {
     if !system.sign_command.is_empty() {
         let file = KeyName::NextDb.public_file();
         return Err(CommandError::system(format!("no next key: expected its certificate, found no {file}")).hint(
@@ -131,10 +135,12 @@ fn make(global: &Global, system: &System) -> Result<()> {
     }
     let (secrets, time) = (super::secrets(system)?, super::super::image::now()?);
     // Both certificates are seen side by side for a while, and two may be made in a day.
-    // A subject has 64 characters at most.
-    let name: String = system.name.chars().take(40).collect();
-    let subject = format!("{name} db {}", time.strftime("%Y-%m-%d %H:%M:%S"));
-    super::make(global, system, &secrets, KeyName::NextDb, &subject, time)
+    let subject = super::subject(system, &format!("db {}", time.strftime("%Y-%m-%d %H:%M:%S")));
+    let next = super::make(&subject, KeyName::NextDb, time)?;
+    let both = PublicKeys { next_db: next.certificate.clone(), ..keys.clone() };
+    let lists = super::signed_lists(system, &both, super::others_of(system)?)?;
+    super::keep(global, system, &secrets, &next)?;
+    super::write_lists(global, system, lists)
 }
 
 /// Puts the next key in the place of the old one, and signs the lists without that.

@@ -83,7 +83,7 @@ fn with_keys(home: &Home) -> PathBuf {
 }
 
 /// All files of `trust/` and `secrets/trust/`.
-fn key_files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub fn key_files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     for directory in ["trust", "secrets/trust"] {
         for entry in fs::read_dir(dir.join(directory)).unwrap() {
