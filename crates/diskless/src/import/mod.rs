@@ -11,6 +11,7 @@ mod accounts;
 mod compare;
 mod draft;
 mod error;
+mod in_git;
 mod installed;
 mod lbu;
 mod notes;
