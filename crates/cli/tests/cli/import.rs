@@ -1,6 +1,8 @@
 //! `hoopy import` and `hoopy export`: from a diskless Alpine Linux, and back. What becomes of an overlay's content is
 //! tested in crates/diskless, one case a directory.
 
+mod interrupted;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
