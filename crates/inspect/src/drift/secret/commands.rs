@@ -143,6 +143,20 @@ const MIN_HEADER: usize = 8;
 
 fn has_header(line: &str) -> bool {
     let small = line.to_ascii_lowercase();
+    // proxy_set_header Authorization "Basic x";
+    let of_server = ["basic ", "bearer "].iter().any(|scheme| {
+        [" ", " \"", " '"].iter().any(|mark| {
+            let start = format!("authorization{mark}{scheme}");
+            small.split_once(&start).is_some_and(|(before, _)| {
+                let value = line.get(before.len() + start.len()..).unwrap_or_default();
+                let value = value.split_whitespace().next().unwrap_or_default();
+                value.len() >= MIN_HEADER && is_value(value)
+            })
+        })
+    });
+    if of_server {
+        return true;
+    }
     HEADERS.iter().any(|header| {
         small.match_indices(header).any(|(at, _)| {
             let rest = line.get(at + header.len()..).unwrap_or_default();

@@ -28,7 +28,7 @@ const MAX_KEY: usize = 64;
 const MIN_VALUE: usize = 8;
 
 /// The shortest where the key means nothing else ([`PLAIN`]).
-const MIN_PLAIN: usize = 4;
+const MIN_PLAIN: usize = 3;
 
 /// Ends of keys.
 const ENDS: [&str; 34] = [

@@ -80,8 +80,11 @@ fn is_of_ntp(kind: &str, key: &str) -> bool {
 fn of_file(path: &str, line: &str, first: &str, rest: &[&str]) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let second = rest.first().copied().unwrap_or_default();
+    if path.contains("monit") {
+        let mut words = line.split_whitespace().take(64);
+        return words.any(|word| word == "allow") && words.next().is_some_and(is_login);
+    }
     match name {
-        "monitrc" => first == "allow" && is_login(second),
         // 1234 => 4242,Name,Mail
         "voicemail.conf" => line
             .split_once("=>")
