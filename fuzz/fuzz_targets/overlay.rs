@@ -15,7 +15,7 @@ use hoopy_build::config::Overrides;
 use hoopy_build::context::Context;
 use hoopy_build::fetch::Client;
 use hoopy_diskless::import::secrets::Policy;
-use hoopy_diskless::import::{Options, import_over_nothing};
+use hoopy_diskless::import::{Options, Unfinished, import_over_nothing};
 use hoopy_diskless::overlay::{NodeKind, Overlay};
 use hoopy_diskless::source::{Source, unpack};
 use hoopy_fuzz::{gzip, with_right_sums};
@@ -91,6 +91,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         arch: Some(Arch::X86_64),
         over: Overrides::default(),
         secrets: Policy::Plain,
+        unfinished: Unfinished::default(),
     };
     let (client, jobs) = (Client::default(), Jobs::new(1));
     let context = Context { store: &STORE, client: &client, jobs: &jobs, observer: &Silent };

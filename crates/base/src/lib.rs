@@ -1,5 +1,6 @@
 //! What every part of hoopy shares, and which knows nothing of systems, stores or machines.
 
+pub mod address;
 pub mod arch;
 pub mod atomic;
 pub mod beneath;

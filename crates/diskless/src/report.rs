@@ -1,7 +1,10 @@
 //! The report of an import or export: what was taken, what was left out, and what to look at.
+//!
+//! git keeps it: addresses are in it without their logins.
 
 use std::fmt;
 
+use hoopy_base::address::without_logins;
 use hoopy_base::terminal::harmless_line;
 use serde::Serialize;
 
@@ -54,17 +57,21 @@ pub struct SecretFile {
 impl TransferReport {
     /// One with this first line.
     pub fn of(headline: String) -> Self {
-        Self { headline, ..Self::default() }
+        Self { headline: without_logins(&headline), ..Self::default() }
     }
 
     /// Says what was taken.
     pub fn took(&mut self, what: &str, detail: impl Into<String>) {
-        self.taken.push(Taken { what: what.to_owned(), detail: detail.into() });
+        self.taken.push(Taken { what: what.to_owned(), detail: without_logins(&detail.into()) });
     }
 
     /// Says what was left out.
     pub fn left(&mut self, what: impl Into<String>, why: &str, action: &str) {
-        let left = LeftOut { what: what.into(), why: why.to_owned(), action: action.to_owned() };
+        let left = LeftOut {
+            what: without_logins(&what.into()),
+            why: without_logins(why),
+            action: action.to_owned(),
+        };
         if !self.left.contains(&left) {
             self.left.push(left);
         }
@@ -72,7 +79,7 @@ impl TransferReport {
 
     /// Says what to look at.
     pub fn look(&mut self, text: impl Into<String>) {
-        self.look.push(text.into());
+        self.look.push(without_logins(&text.into()));
     }
 
     /// The secrets that were not taken.
@@ -134,8 +141,10 @@ mod tests {
         report.took("lbu exclude", "a\n  packages: none");
         report.left("etc/x\n  - etc/y: it is fine", "it lies below a link", "");
         report.look("etc/link leads to \u{1b}[2J\n\nSecrets, taken:\n  - all");
+        report.look("etc/fstab mounts //me:geheim@nas/x, https://me:geheim@host/x?key=geheim");
         let text = report.to_string();
-        assert_eq!(text.lines().filter(|line| !line.is_empty()).count(), 6, "{text}");
+        assert!(!text.contains("geheim"), "{text}");
+        assert_eq!(text.lines().filter(|line| !line.is_empty()).count(), 7, "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! bcm2711-rpi-4-b.dtb   pi: device trees, of the kernel's package: bcm2*.dtb below boot/
 //! overlays/README       pi: overlays, of the same: boot/overlays/. The firmware takes none where there is no README
-//! config.txt            pi: the owner's lines, where `root/` has boot/config.txt
+//! config.txt            pi: the owner's lines, where `root/` has boot/config.txt, with what they include
 //! dtbs/VENDOR/X.dtb     extlinux: device trees, of the kernel's package: boot/dtbs-lts/VENDOR/X.dtb
 //! README                extlinux: so that there is a file in any case
 //! SHA256SUMS            of all that stands before it: the machine unpacks the archive, and checks it with sha256sum(1)
@@ -24,7 +24,7 @@ use hoopy_cpio::{Header, Writer, file_type};
 use hoopy_store::Store;
 use hoopy_store::layer::{EntryPath, Kind};
 
-use super::ImageError;
+use super::{ImageError, fat_names, owners_lines};
 use crate::stack::{Origin, Stack};
 
 /// The file that is checked by.
@@ -45,7 +45,7 @@ type Place = fn(&str) -> Option<String>;
 /// The section for the root `stack`.
 ///
 /// # Errors
-/// [`ImageError::NoDeviceTrees`], [`ImageError::Layer`].
+/// [`ImageError::NoDeviceTrees`], [`ImageError::BoardLine`], [`ImageError::BoardName`], [`ImageError::Layer`].
 pub fn archive(layout: Layout, stack: &Stack, store: &Store) -> Result<Vec<u8>, ImageError> {
     let (first, place): ((&str, &str), Place) = match layout {
         Layout::Extlinux => (README, place_for_extlinux),
@@ -60,6 +60,18 @@ pub fn archive(layout: Layout, stack: &Stack, store: &Store) -> Result<Vec<u8>, 
             files.insert(name, content);
         }
     }
+    if let Some(config) = files.get(owners_lines::CONFIG).filter(|_| layout != Layout::Extlinux) {
+        let of_root = |name: &str| match EntryPath::new(format!("{PLACE}{name}")) {
+            Ok(path) => read(stack, &path, store),
+            Err(_) => Ok(None),
+        };
+        let lines = owners_lines::with_includes(config, &of_root)?;
+        if let Some(missing) = owners_lines::missing_tree(&lines, |name| files.contains_key(name)) {
+            return Err(ImageError::BoardLine(missing));
+        }
+        files.insert(owners_lines::CONFIG.to_owned(), lines.into_bytes());
+    }
+    fat_names::check(files.keys().map(String::as_str))?;
     if layout != Layout::Extlinux && !files.keys().any(|name| is_tree(name)) {
         return Err(ImageError::NoDeviceTrees);
     }

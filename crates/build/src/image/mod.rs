@@ -6,12 +6,14 @@ pub mod board;
 mod command_line;
 mod describe;
 mod draft;
+mod fat_names;
 mod initramfs;
 mod initramfs_writer;
 mod kernel;
 mod kernel_file;
 pub mod manifest;
 mod name;
+mod owners_lines;
 pub mod plaintext;
 mod spec;
 mod tar;
@@ -63,6 +65,17 @@ pub enum ImageError {
         "layout = \"pi\": no package in the lock brings device trees (files boot/*.dtb), which a Raspberry Pi needs"
     )]
     NoDeviceTrees,
+    /// A line of the owner's config.txt names what is not there.
+    #[error("root/boot/{0}")]
+    BoardLine(String),
+    /// A file for the boot loader has a name that FAT cannot hold.
+    #[error("root/boot: {path:?} cannot go to the boot loader's FAT filesystem: {reason}")]
+    BoardName {
+        /// Its path there.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The kernel is packed into an EFI program.
     #[error(
         "layout = \"{layout}\": the kernel of {package} is an EFI program that unpacks itself, which only EFI firmware starts"

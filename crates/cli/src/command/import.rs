@@ -9,18 +9,21 @@ use hoopy_build::config::Overrides;
 use hoopy_build::stack::Runner;
 use hoopy_build::target::Target;
 use hoopy_diskless::import::secrets::{KeepSecrets, Policy, Secret};
-use hoopy_diskless::import::{self, Options};
+use hoopy_diskless::import::{self, Options, Unfinished};
 use hoopy_diskless::source::{self, Access, Source};
 use hoopy_secrets::cipher::MAX_PLAINTEXT;
 use hoopy_secrets::path::BadPath;
 use hoopy_secrets::{Plaintext, Recipient, SecretPath, Secrets};
 use hoopy_ship::deploy::Ssh;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
 use super::Resources;
 use super::host::answer;
 use super::owner::Terminal;
 use crate::args::{Global, Import};
-use crate::error::{CommandError, Exit, Result};
+use crate::error::{CommandError, Context as _, Exit, Result};
 use crate::output::{note, print, print_json};
 use crate::progress::Progress;
 
@@ -55,6 +58,7 @@ pub fn run(global: &Global, own: &Import) -> Result<Exit> {
             None if own.plain_secrets => Policy::Plain,
             None => Policy::Refuse,
         },
+        unfinished: removed_by_signals()?,
     };
     let dir = options.dir.clone();
     let mut runner = |target: &Target| {
@@ -72,6 +76,22 @@ pub fn run(global: &Global, own: &Import) -> Result<Exit> {
         }
     }
     Ok(Exit::Success)
+}
+
+/// What removes the directory that is not finished where a signal ends the program.
+fn removed_by_signals() -> Result<Unfinished> {
+    let unfinished = Unfinished::default();
+    super::owner::leave_signals();
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot handle signals")?;
+    let removed = unfinished.clone();
+    std::thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            removed.remove();
+            // As if it had not been waited for: the shell sees which signal it was.
+            let _ = emulate_default_handler(signal);
+        }
+    });
+    Ok(unfinished)
 }
 
 /// Encrypts secrets for the owner's keys and the machine's.

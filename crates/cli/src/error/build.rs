@@ -240,6 +240,8 @@ impl Classify for ImageError {
             Self::NoDeviceTrees | Self::PackedKernel { .. } => {
                 System.hint("take `linux-rpi` in `packages`, and no other kernel")
             }
+            Self::BoardLine(_) => System.hint("put the file there, or take the line out"),
+            Self::BoardName { .. } => System.hint("rename the file, and the lines of config.txt that name it"),
             Self::CommandLine(_) => {
                 System.hint("shorten `cmdline`: what the kernel would cut is the end of it")
             }

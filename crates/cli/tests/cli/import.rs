@@ -1,6 +1,8 @@
 //! `hoopy import` and `hoopy export`: from a diskless Alpine Linux, and back. What becomes of an overlay's content is
 //! tested in crates/diskless, one case a directory.
 
+mod interrupted;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -230,10 +232,14 @@ fn an_overlay_comes_from_an_address() {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", bytes.len());
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&bytes)).unwrap();
     });
-    let address = format!("http://127.0.0.1:{port}/box.apkovl.tar.gz?mac=x");
+    let address = format!("http://me:geheim12@127.0.0.1:{port}/box.apkovl.tar.gz?token=abcdefgh");
     let said = home.ok(&["import", &address, "--kernel", "virt"]);
     assert!(said.contains("it came over http"), "{said}");
     assert!(home.path("box/root/etc/motd").is_file());
+    for file in ["IMPORT.md", "setup.sh", "hoopy.toml"] {
+        let text = fs::read_to_string(home.path("box").join(file)).unwrap();
+        assert!(!text.contains("geheim12") && !text.contains("abcdefgh"), "{file}: {text}");
+    }
 }
 
 #[test]

@@ -252,8 +252,8 @@ impl Comparison<'_, '_> {
                     return Ok(());
                 }
             }
-            Secrecy::Private(why) => self.report.look(format!(
-                "{text}: only its owner could read it. root/ has it, since {why}: if there is a secret in it, move it \
+            Secrecy::Private(readers, why) => self.report.look(format!(
+                "{text}: {readers} could read it. root/ has it, since {why}: if there is a secret in it, move it \
                  with `hoopy secret import`"
             )),
             Secrecy::Open => {}

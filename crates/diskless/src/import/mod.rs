@@ -11,6 +11,7 @@ mod accounts;
 mod compare;
 mod draft;
 mod error;
+mod in_git;
 mod installed;
 mod lbu;
 mod notes;
@@ -20,6 +21,7 @@ mod runlevels;
 pub mod secrets;
 mod settings;
 mod target;
+mod unfinished;
 mod world;
 mod write;
 
@@ -45,6 +47,7 @@ use write::Staging;
 
 pub use error::ImportError;
 pub use options::{MakeRunner, Options};
+pub use unfinished::Unfinished;
 pub use write::WriteError;
 
 use crate::overlay::{Overlay, Scope};
@@ -97,7 +100,7 @@ struct PartialImport {
 impl PartialImport {
     /// What is known without packages.
     fn of(source: &Source, overlay: &Overlay, options: &Options<'_>) -> Result<Self, ImportError> {
-        let staging = Staging::begin(&options.dir)?;
+        let staging = Staging::begin(&options.dir, &options.unfinished)?;
         let mut report = TransferReport::of(format!("Imported {source} into {}", options.dir.display()));
         let settings = settings_of(source, overlay, options, &mut report)?;
         let packages = packages_of(overlay, options, &mut report)?;
@@ -254,7 +257,7 @@ fn passwords(
 
 /// Writes what is known last.
 fn write_down(
-    staging: &Staging,
+    staging: &mut Staging,
     source: &Source,
     settings: &Settings,
     draft: &SystemDraft,
@@ -273,14 +276,19 @@ fn write_down(
     for path in draft.files.iter().filter(|(_, file)| file.ignored).map(|(path, _)| path) {
         ignored += &format!("/root/{}\n", git_pattern(&path.to_string()));
     }
-    staging.file(".gitignore", 0o644, ignored.as_bytes())?;
+    staging.ignored = ignored;
     Ok(staging.file("IMPORT.md", 0o644, report.to_string().as_bytes())?)
 }
 
-/// A path as a pattern of gitignore(5) that means this path alone.
+/// A path as a pattern of gitignore(5) that means this path: where it has a line end or another control character, with
+/// any character in its place.
 fn git_pattern(path: &str) -> String {
     let mut pattern = String::new();
     for c in path.chars() {
+        if c.is_control() {
+            pattern.push('?');
+            continue;
+        }
         if matches!(c, '*' | '?' | '[' | ']' | '\\' | '!' | '#' | ' ') {
             pattern.push('\\');
         }
@@ -334,6 +342,7 @@ mod tests {
             arch: Some(Arch::X86_64),
             over: Overrides::default(),
             secrets: Policy::Plain,
+            unfinished: Unfinished::default(),
         };
         let source = Source::Path("nas.apkovl.tar.gz".into());
         let report = import_over_nothing(&source, &overlay, options, context).unwrap().to_string();

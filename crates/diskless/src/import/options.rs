@@ -8,6 +8,7 @@ use hoopy_build::stack::Runner;
 use hoopy_build::target::Target;
 
 use super::secrets::Policy;
+use super::unfinished::Unfinished;
 
 /// Makes what runs scripts for a target.
 pub type MakeRunner<'a> =
@@ -27,4 +28,6 @@ pub struct Options<'p> {
     pub over: Overrides,
     /// What becomes of secrets.
     pub secrets: Policy<'p>,
+    /// Learns the directory that the import works in, to remove it where a signal ends the program.
+    pub unfinished: Unfinished,
 }

@@ -43,8 +43,8 @@ pub enum Policy<'a> {
 pub enum Secrecy {
     /// A secret: what it is.
     Secret(&'static str),
-    /// Its owner alone could read it, and it is taken all the same: why.
-    Private(&'static str),
+    /// Not everybody could read it, and it is taken all the same: who could, and why it is taken.
+    Private(&'static str, &'static str),
     /// Anything else.
     Open,
 }
@@ -56,13 +56,18 @@ pub fn of(path: &str, mode: u32, content: &[u8], of_package: Option<u32>) -> Sec
     if let Some(what) = drift::secret(path.as_bytes(), content) {
         return Secrecy::Secret(what);
     }
+    const OWNER: &str = "only its owner";
+    const GROUP: &str = "only its owner and its group";
     let is_private = |mode: u32| mode & 0o077 == 0;
-    if !is_private(mode) || content.is_empty() || is_never_secret(path, content) {
+    let is_open = mode & 0o004 != 0;
+    if is_open || content.is_empty() || is_never_secret(path, content) {
         Secrecy::Open
+    } else if !is_private(mode) {
+        Secrecy::Private(GROUP, "nothing in it looks secret")
     } else if content.starts_with(b"#!") {
-        Secrecy::Private("it is a script")
+        Secrecy::Private(OWNER, "it is a script")
     } else if of_package.is_some_and(is_private) {
-        Secrecy::Private("a package has it with such a mode")
+        Secrecy::Private(OWNER, "a package has it with such a mode")
     } else {
         Secrecy::Secret("only its owner can read it")
     }
@@ -109,7 +114,8 @@ mod tests {
             assert!(matches!(of(path, mode, content.as_bytes(), None), Secrecy::Secret(_)), "{path}");
         }
         for (path, mode, content) in [
-            ("etc/app.conf", 0o640, "x\n"),
+            ("etc/app.conf", 0o644, "x\n"),
+            ("etc/sudoers.d/wheel", 0o440, "%wheel ALL=(ALL) ALL\n"),
             ("etc/empty", 0o600, ""),
             ("root/.ssh/authorized_keys", 0o600, "ssh-ed25519 AAAA\n"),
             ("root/.ssh/known_hosts.old", 0o600, "x\n"),
@@ -120,8 +126,11 @@ mod tests {
         ] {
             assert_eq!(of(path, mode, content.as_bytes(), None), Secrecy::Open, "{path}");
         }
-        assert!(matches!(of("usr/local/bin/x", 0o700, b"#!/bin/sh\n", None), Secrecy::Private(_)));
-        assert!(matches!(of("etc/x", 0o600, b"x\n", Some(0o600)), Secrecy::Private(_)));
+        assert!(matches!(of("usr/local/bin/x", 0o700, b"#!/bin/sh\n", None), Secrecy::Private(..)));
+        assert!(matches!(of("etc/x", 0o600, b"x\n", Some(0o600)), Secrecy::Private(..)));
+        for mode in [0o640, 0o660, 0o750, 0o2640, 0o040] {
+            assert!(matches!(of("etc/x", mode, b"x\n", Some(0o640)), Secrecy::Private(..)), "{mode:o}");
+        }
         assert!(matches!(of("etc/x", 0o600, b"x\n", Some(0o644)), Secrecy::Secret(_)));
         let crontab = b"MAILTO=me\nPASSWORD=geheim12\n";
         assert!(matches!(of("etc/crontabs/root", 0o600, crontab, None), Secrecy::Secret(_)));

@@ -9,9 +9,9 @@ use hoopy_build::context::Context;
 use hoopy_build::fetch;
 use hoopy_build::locking;
 use hoopy_build::target::Target;
-use hoopy_inspect::drift;
 
 use super::error::ImportError;
+use super::in_git;
 use super::options::Options;
 use super::settings::{self, Settings};
 use super::world::{self, PackageLine};
@@ -47,13 +47,7 @@ pub fn settings_of(
     for (path, _) in overlay.below("etc/apk/repositories.d") {
         repositories += &format!("\n{}", overlay.text(&path.to_string())?);
     }
-    if drift::secret(b"etc/apk/repositories", repositories.as_bytes()).is_some() {
-        report.look(
-            "an address of etc/apk/repositories has a password in it, and hoopy.toml has the address: take it out before \
-             git has it"
-                .to_owned(),
-        );
-    }
+    let repositories = in_git::repositories(&repositories, report);
     let of_root = overlay.text("etc/alpine-release")?.trim().to_owned();
     let release = overlay.hints.release.clone().or_else(|| Some(of_root).filter(|text| !text.is_empty()));
     let own = overlay.text("etc/hostname")?;
@@ -67,7 +61,9 @@ pub fn settings_of(
         .hints
         .cmdline
         .as_ref()
-        .map(|args| if args.contains("console=") { args.clone() } else { format!("{CONSOLES} {args}") });
+        .map(|args| in_git::arguments(args, report))
+        .filter(|args| !args.is_empty())
+        .map(|args| if args.contains("console=") { args } else { format!("{CONSOLES} {args}") });
     if let Some(cmdline) = &cmdline {
         report.took("kernel arguments", cmdline.clone());
     }

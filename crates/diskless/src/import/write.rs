@@ -1,23 +1,27 @@
 //! The directory on disk. It is made beside its place and gets its name when it is whole: a kill or an error leaves
-//! nothing half-written behind.
+//! nothing half-written behind, and nothing that git sees ([`unfinished`](super::unfinished)).
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use hoopy_base::atomic::{directory_of, sync_dir};
+use hoopy_base::atomic::{Readers, directory_of, replace_file, sync_dir};
 use hoopy_base::beneath::Beneath;
 use rustix::fs::{Mode, OFlags};
-use tempfile::TempDir;
 
 use super::draft::{RootFile, SystemDraft};
+use super::unfinished::{self, Unfinished};
 
 /// A directory in the making.
 #[derive(Debug)]
 pub struct Staging {
-    dir: TempDir,
+    dir: PathBuf,
     to: PathBuf,
+    /// What its `.gitignore` will say.
+    pub ignored: String,
+    unfinished: Unfinished,
+    _lock: fs::File,
 }
 
 /// A directory that could not be written.
@@ -45,7 +49,7 @@ impl Staging {
     ///
     /// # Errors
     /// [`WriteError`].
-    pub fn begin(to: &Path) -> Result<Self, WriteError> {
+    pub fn begin(to: &Path, unfinished: &Unfinished) -> Result<Self, WriteError> {
         if to.symlink_metadata().is_ok() {
             let entries = fs::read_dir(to).map_err(failed(to))?;
             let names = entries.collect::<Result<Vec<_>, _>>().map_err(failed(to))?;
@@ -55,14 +59,14 @@ impl Staging {
         }
         let parent = directory_of(to);
         fs::create_dir_all(parent).map_err(failed(parent))?;
-        let dir =
-            tempfile::Builder::new().prefix(".hoopy-import-").tempdir_in(parent).map_err(failed(parent))?;
-        Ok(Self { dir, to: to.to_owned() })
+        let (dir, lock) = unfinished::begin(parent, unfinished).map_err(failed(parent))?;
+        let (to, unfinished) = (to.to_owned(), unfinished.clone());
+        Ok(Self { dir, to, ignored: String::new(), unfinished, _lock: lock })
     }
 
     /// Where it is for now.
     pub fn path(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 
     /// Writes a file of the directory itself.
@@ -98,27 +102,44 @@ impl Staging {
         Ok(())
     }
 
-    /// Gives it its name.
+    /// Gives it its name. Its own `.gitignore` is there before anything that this has to hide.
     ///
     /// # Errors
     /// [`WriteError`].
     pub fn publish(self) -> Result<(), WriteError> {
-        let to = self.to;
-        let from = self.dir.path().to_owned();
-        fs::set_permissions(&from, fs::Permissions::from_mode(0o755)).map_err(failed(&from))?;
-        sync(&from).map_err(failed(&from))?;
+        let (from, to) = (&self.dir, &self.to);
+        fs::set_permissions(from, fs::Permissions::from_mode(0o755)).map_err(failed(from))?;
+        sync(from).map_err(failed(from))?;
+        let mut unfinished = self.unfinished.hold();
         if to.join(".git").symlink_metadata().is_ok() {
-            let entries = fs::read_dir(&from).map_err(failed(&from))?;
-            for entry in entries {
-                let name = entry.map_err(failed(&from))?.file_name();
-                fs::rename(from.join(&name), to.join(&name)).map_err(failed(&to))?;
+            self.hide_secrets_in(to)?;
+            for entry in fs::read_dir(from).map_err(failed(from))? {
+                let name = entry.map_err(failed(from))?.file_name();
+                if name != ".gitignore" {
+                    fs::rename(from.join(&name), to.join(&name)).map_err(failed(to))?;
+                }
             }
         } else {
+            self.hide_secrets_in(from)?;
             // Over an empty directory, too.
-            fs::rename(&from, &to).map_err(failed(&to))?;
-            let _ = self.dir.keep();
+            fs::rename(from, to).map_err(failed(to))?;
+            *unfinished = None;
         }
-        sync_dir(&to).map_err(failed(&to))
+        sync_dir(to).map_err(failed(to))
+    }
+
+    /// Writes the `.gitignore` into `dir`.
+    fn hide_secrets_in(&self, dir: &Path) -> Result<(), WriteError> {
+        let path = dir.join(".gitignore");
+        replace_file(&path, self.ignored.as_bytes(), Readers::Exactly(0o644)).map_err(failed(&path))
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if let Some(dir) = self.unfinished.hold().take() {
+            let _ = fs::remove_dir_all(dir);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod walk;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use hoopy_base::address::without_logins;
 use hoopy_base::atomic::directory_of;
 use hoopy_base::input::read_up_to;
 use hoopy_build::fetch::{Client, FetchError};
@@ -45,11 +46,12 @@ impl Source {
     }
 }
 
+/// As everybody may read it: it is written into files that git keeps.
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Path(path) => path.display().fmt(f),
-            Self::Address(address) => address.fmt(f),
+            Self::Address(address) => without_logins(address).fmt(f),
             Self::Machine(host) => write!(f, "ssh:{host}"),
         }
     }
@@ -150,7 +152,7 @@ pub fn read(source: &Source, access: &mut Access<'_>) -> Result<Overlay, SourceE
             let bytes = access.client.read(address, archive::MAX_FILE)?;
             // What comes behind `?` is no part of the name.
             let name = PathBuf::from(address.split('?').next().unwrap_or_default());
-            let mut overlay = unpack(&bytes, &name, address, access.passphrase)?;
+            let mut overlay = unpack(&bytes, &name, &source.to_string(), access.passphrase)?;
             overlay.hints.host = medium::host(&name);
             overlay.hints.unauthenticated = address.starts_with("http://");
             Ok(overlay)

@@ -22,7 +22,7 @@ use hoopy_build::road;
 use hoopy_build::runner::native::Native;
 use hoopy_build::target::Target;
 use hoopy_diskless::import::secrets::Policy;
-use hoopy_diskless::import::{Options, import};
+use hoopy_diskless::import::{Options, Unfinished, import};
 use hoopy_diskless::source::{self, Access, Source};
 use hoopy_sandbox::{Limits, Sandbox, SandboxConfig};
 use hoopy_store::Store;
@@ -169,6 +169,7 @@ pub fn run(case: &Path) {
         arch: None,
         over: over.clone(),
         secrets: if options.contains("plain-secrets") { Policy::Plain } else { Policy::Refuse },
+        unfinished: Unfinished::default(),
     };
     let sandbox = |_: &Target| {
         let helper = std::env::current_exe()?;

@@ -1,10 +1,17 @@
 //! Recognising what must not lie in git in the clear. A guess, on the careful side: `--secrets` overrides it.
 //!
-//! Three questions, the cheapest first: is the file one that by its name holds a secret, does its text have a mark of
-//! one (a private key, a token, a hash), does a line give a value to a key that is called a password.
+//! The questions, the cheapest first:
+//!
+//! - is the file one that by its name holds a secret ([`names`]),
+//! - does its text have a mark of one: a private key, a token, a hash ([`marks`]),
+//! - does a line give a value to a key that is called a password ([`lines`]), as an argument of a command
+//!   ([`commands`]), or as one program alone writes it ([`programs`])?
 
+mod commands;
 mod lines;
+mod marks;
 mod names;
+mod programs;
 
 use lines::Careful;
 
@@ -13,186 +20,16 @@ pub fn secret(path: &[u8], content: &[u8]) -> Option<&'static str> {
     let path = String::from_utf8_lossy(path).to_lowercase();
     let text = String::from_utf8_lossy(content);
     let by_name = names::secret(&path, &text);
-    let by_mark = || by_mark(&text);
+    let by_mark = || marks::secret(&text);
     // What is no text has no lines: compiled programs are full of words like `password=`.
     let by_line = || if content.contains(&0) { None } else { by_line(&path, &text) };
     by_name.or_else(by_mark).or_else(by_line)
 }
 
-/// What only stands in front of secrets, and what they are.
-const MARKS: [(&str, &str); 7] = [
-    ("PRIVATE KEY-----", "a private key"),
-    ("PRIVATE KEY BLOCK-----", "a private key"),
-    ("BEGIN OpenVPN Static key", "a key of OpenVPN"),
-    ("AGE-SECRET-KEY-", "a key of age"),
-    ("PuTTY-User-Key-File", "a key of ssh"),
-    ("minisign encrypted secret key", "a key of minisign"),
-    ("signify secret key", "a key of signify"),
-];
-
-/// What tokens of well-known services start with.
-const TOKENS: [&str; 13] = [
-    "ghp_",
-    "gho_",
-    "ghu_",
-    "ghs_",
-    "github_pat_",
-    "glpat-",
-    "dckr_pat_",
-    "xoxb-",
-    "xoxp-",
-    "sk_live_",
-    "tskey-",
-    "AKIA",
-    "hvs.",
-];
-
-/// The shortest of them go on for so many letters and digits.
-const TOKEN_LEN: usize = 16;
-
-/// What hashes of crypt(5) start with. Those of MD5 have eight letters of salt at most, and 22 of hash.
-const HASHES: [&str; 9] = ["$1$", "$apr1$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$argon2"];
-
-/// The shortest hash, with its salt, has so many letters.
-const HASH_LEN: usize = 22;
-
-fn by_mark(text: &str) -> Option<&'static str> {
-    let mark = MARKS.iter().find(|(mark, _)| text.contains(mark)).map(|(_, what)| *what);
-    let is_token = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
-    let is_hash = |c: char| c.is_ascii_alphanumeric() || "./$+=,".contains(c);
-    let has = |starts: &[&str], len: usize, is_part: &dyn Fn(char) -> bool| {
-        starts.iter().any(|start| goes_on(text, start, len, is_part))
-    };
-    let token = || has(&TOKENS, TOKEN_LEN, &is_token).then_some("a token");
-    let hash = || has(&HASHES, HASH_LEN, &is_hash).then_some("the hash of a password");
-    mark.or_else(token).or_else(hash)
-}
-
-/// Whether `start` is anywhere in `text` with so many letters behind it.
-fn goes_on(text: &str, start: &str, len: usize, is_part: &dyn Fn(char) -> bool) -> bool {
-    let mut rests = text.match_indices(start).filter_map(|(at, _)| text.get(at + start.len()..));
-    rests.any(|rest| rest.chars().take(len).filter(|c| is_part(*c)).count() == len)
-}
-
 fn by_line(path: &str, text: &str) -> Option<&'static str> {
     let careful = if names::holds_passwords(path) { Careful::Very } else { Careful::Usual };
-    text.lines().find_map(|line| lines::secret(line, careful))
+    text.lines().find_map(|line| lines::secret(line, careful).or_else(|| programs::secret(path, line)))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_are_recognised() {
-        for (path, content) in [
-            ("etc/ssh/ssh_host_ed25519_key", "x"),
-            ("etc/dropbear/dropbear_rsa_host_key", "x"),
-            ("root/.ssh/id_ed25519", "x"),
-            ("etc/ssl/site.key", "x"),
-            ("etc/ssl/site.pem", "-----BEGIN EC PRIVATE KEY-----\n"),
-            ("etc/gpg", "-----BEGIN PGP PRIVATE KEY BLOCK-----\n"),
-            ("etc/openvpn/ta", "#\n-----BEGIN OpenVPN Static key V1-----\n"),
-            ("etc/shadow", "root:$6$abc$def:1::::::\n"),
-            ("etc/wireguard/wg0.conf", "[Interface]\n"),
-            ("etc/x.conf", "PrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\n"),
-            ("etc/wpa_supplicant.conf", "  psk=\"correct horse\"\n psk=correcthorse\n"),
-            (
-                "etc/wpa_supplicant/wpa_supplicant.conf",
-                "network={\n\tssid=\"x\"\n\tpsk=\"my home wifi\"\n}\n",
-            ),
-            ("etc/wpa_supplicant/wpa_supplicant-wlan0.conf", "\twep_key0=abcde\n"),
-            ("etc/other.conf", "  psk=\"my home wifi\"\n"),
-            ("etc/network/interfaces", "iface wlan0 inet dhcp\n\twpa-ssid x\n\twpa-psk geheim12345\n"),
-            ("etc/network/interfaces", "\twpa-psk \"my home wifi\"\n"),
-            ("etc/network/interfaces", "\twireless-key 0123456789\n"),
-            ("etc/ppp/chap-secrets", "# a comment\n\"isp\" * \"pw\"\n"),
-            ("etc/ppp/peers/isp", "user x\npassword geheim12\n"),
-            ("etc/ipsec.secrets", ": PSK \"x\"\n"),
-            ("etc/rsyncd.secrets", "me:pw\n"),
-            ("etc/davfs2/secrets", "/mnt/x me pw\n"),
-            ("etc/msmtprc", "account x\npassword x\n"),
-            ("root/.msmtprc", "password \"x\"\n"),
-            ("etc/ssmtp/ssmtp.conf", "AuthPass=x\n"),
-            ("etc/postfix/sasl_passwd", "[mail.example.org]:587 me:pw\n"),
-            (
-                "root/.docker/config.json",
-                "{\n\t\"auths\": {\n\t\t\"ghcr.io\": {\n\t\t\t\"auth\": \"bWU6cHc=\"\n",
-            ),
-            ("etc/containers/auth.json", "{\"auths\":{\"ghcr.io\":{\"auth\":\"bWU6Z2VoZWlt\"}}}\n"),
-            ("etc/luks/keyfile.bin", "\0\u{1}x"),
-            ("crypto_keyfile.bin", "\0x"),
-            ("root/.netrc", "machine x login y password z\n"),
-            ("root/.pgpass", "*:*:*:me:pw\n"),
-            ("root/.my.cnf", "[client]\npassword=x\n"),
-            ("etc/krb5.keytab", "\u{5}\u{2}"),
-            ("etc/nm/system-connections/home.nmconnection", "[wifi-security]\npsk=my home wifi\n"),
-            ("etc/fstab", "//nas/x /mnt cifs username=me,password=geheim12,uid=0 0 0\n"),
-            ("etc/periodic/daily/dump", "#!/bin/sh\nmysqldump --password=geheim12 db | ssh x\n"),
-            ("etc/rclone", "url = https://me:geheim@dav.example.org/x\n"),
-            ("etc/openldap/slapd.conf", "rootpw geheim\n"),
-            ("etc/redis.conf", "requirepass foobared\n"),
-            ("etc/app.ini", "password = pass1\n"),
-            (
-                "etc/caddy",
-                "basicauth {\n\tme $2a$14$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzabcdefg\n",
-            ),
-            ("etc/app.toml", "api_token: abcdefghijkl\n"),
-            ("etc/app.yaml", "api-key: \"abcdefghijkl\"\n"),
-            ("etc/kube", "    client-key-data: LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVk\n"),
-            ("srv/.git-credentials", "x"),
-            ("root/.smbcredentials", "username=me\npassword=pw\n"),
-            ("root/.npmrc", "//registry.example.org/:_authToken=abcdefgh\n"),
-            ("etc/x", "export GH=ghp_0123456789abcdef0123456789abcdef0123\n"),
-        ] {
-            assert!(secret(path.as_bytes(), content.as_bytes()).is_some(), "{path}: {content}");
-        }
-    }
-
-    #[test]
-    fn ordinary_files_are_not() {
-        for (path, content) in [
-            ("etc/ssh/ssh_host_ed25519_key.pub", "ssh-ed25519 AAAA\n"),
-            (
-                "etc/ssh/sshd_config",
-                "PasswordAuthentication no\n# password=example123\nPermitEmptyPasswords no\n",
-            ),
-            ("etc/shadow", "root:*:1::::::\ndaemon:!::0:::::\n"),
-            ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
-            ("etc/nsswitch.conf", "passwd: files\n"),
-            ("etc/app.toml", "token = \"/run/secrets/token\"\npassword_file: /etc/x-password\n"),
-            (
-                "etc/app.ini",
-                "password =\npassword = \"\"\npsk=\npassword: no\nsecret: true\ntoken: ${TOKEN}\n",
-            ),
-            ("etc/app.ini", "; password=example123\n// password=example123\nx = 1 # password=example123\n"),
-            ("etc/pam.d/login", "password  required  pam_unix.so nullok\npassword include base-password\n"),
-            ("etc/samba/smb.conf", "  encrypt passwords = yes\n  passwd program = /usr/bin/passwd %u\n"),
-            ("etc/x", "password: the word that opens the door\npassphrase is asked for at boot\n"),
-            ("etc/x.sh", "PASSWORD=\"$1\"\npassword=$(cat /run/x)\ntoken=`x-token`\nread -r password\n"),
-            ("etc/ppp/chap-secrets", "# Secrets for authentication using CHAP\n# client server secret\n\n"),
-            ("etc/wpa_supplicant/wpa_supplicant.conf", "network={\n\tssid=\"open\"\n\tkey_mgmt=NONE\n}\n"),
-            ("etc/network/interfaces", "iface wlan0 inet dhcp\n\twpa-ssid home\n\twpa-key-mgmt WPA-PSK\n"),
-            ("etc/msmtprc", "account x\npasswordeval gpg -d x\n# password x\n"),
-            ("root/.docker/config.json", "{\"auths\": {}, \"credsStore\": \"pass\"}\n"),
-            ("usr/local/bin/open-with-keyfile", "#!/bin/sh\nexec cryptsetup open --key-file=- \"$1\"\n"),
-            ("etc/unbound/root.key", ". 86400 IN DNSKEY 257 3 8 AwEAAa96\n"),
-            ("etc/proxy", "https://example.org:8080/a@b\nhttp://me@example.org/\n"),
-            ("etc/proxy", "http://${USER}:${PASSWORD}@example.org/\n"),
-            ("usr/local/bin/app", "\u{7f}ELF\0password=geheim12\n"),
-            ("etc/motd", "hello\n"),
-        ] {
-            assert_eq!(secret(path.as_bytes(), content.as_bytes()), None, "{path}: {content}");
-        }
-    }
-
-    #[test]
-    fn a_line_without_end_is_read_in_no_time() {
-        let line = "password=".repeat(1 << 20);
-        assert_eq!(secret(b"etc/x", line.as_bytes()), Some("a password or token"));
-        let line = "password = ' ".repeat(1 << 20) + &"://".repeat(1 << 20) + &":".repeat(1 << 20);
-        let begun = std::time::Instant::now();
-        let _ = secret(b"etc/x", line.as_bytes());
-        assert!(begun.elapsed() < std::time::Duration::from_secs(20));
-    }
-}
+mod tests;

@@ -1,0 +1,3 @@
+const password = document.getElementById("password");
+if (token === undefined) { token: null }
+let keyboard = { key: "Enter" };

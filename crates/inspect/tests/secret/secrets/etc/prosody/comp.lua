@@ -1,0 +1,2 @@
+Component "c.example.org"
+	component_secret = "hunter2"

@@ -1,0 +1,2 @@
+storage = "sql"
+sql = { driver = "MySQL", database = "prosody", username = "prosody", password = "hunter2", host = "localhost" }
