@@ -219,6 +219,23 @@ fn secrets_are_refused_hidden_from_git_or_encrypted() {
 }
 
 #[test]
+fn an_account_without_a_password_is_locked_in_the_secret_too() {
+    let home = home();
+    fs::create_dir_all(home.path("overlay/etc")).unwrap();
+    fs::write(home.path("overlay/etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nme:x:1000:1000::/:/bin/sh\n")
+        .unwrap();
+    fs::write(home.path("overlay/etc/shadow"), "root::20000:0:::::\nme:$6$a$b:20000:0:::::\n").unwrap();
+    overlay(&home, "box.apkovl.tar.gz");
+    let (identity, recipient) = hoopy_secrets::owner::generate();
+    fs::write(home.path("key"), identity.as_bytes()).unwrap();
+    let said =
+        home.ok(&["import", "box.apkovl.tar.gz", "--kernel", "virt", "--recipient", recipient.as_str()]);
+    assert!(said.contains("root had no password: in the image it is locked"), "{said}");
+    let shown = home.ok(&["-C", "box", "secret", "show", "/etc/shadow", "-i", "../key"]);
+    assert_eq!(shown, "root:!:20000:0:::::\nme:$6$a$b:20000:0:::::\n");
+}
+
+#[test]
 fn an_overlay_comes_from_an_address() {
     let home = home();
     let bytes = fs::read(overlay(&home, "box.apkovl.tar.gz")).unwrap();

@@ -15,6 +15,7 @@ mod installed;
 mod lbu;
 mod notes;
 mod options;
+mod passwords;
 mod rules;
 mod runlevels;
 pub mod secrets;
@@ -37,7 +38,7 @@ use compare::Comparison;
 use draft::{Part, SystemDraft};
 use installed::Database;
 use notes::notes;
-use secrets::{Policy, Secret};
+use secrets::Policy;
 use settings::Settings;
 use target::{arch, fitting_target, keys, packages_of, settings_of};
 use world::PackageLine;
@@ -48,7 +49,7 @@ pub use options::{MakeRunner, Options};
 pub use write::WriteError;
 
 use crate::overlay::{Overlay, Scope};
-use crate::report::{SecretFile, TransferReport};
+use crate::report::TransferReport;
 use crate::source::Source;
 
 /// Makes a system directory of `overlay`, which came from `source`.
@@ -193,7 +194,9 @@ fn take(
     for line in accounts::script(&own, &package_accounts, whole, report) {
         draft.line(Part::Accounts, line);
     }
-    passwords(overlay, policy, staging, draft, report)?;
+    let known =
+        |name: &str| own.has_user(name) || !(whole && !own.is_empty()) && package_accounts.has_user(name);
+    passwords::take(overlay, &known, policy, staging.path(), draft, report)?;
     for line in runlevels::script(overlay, made, report) {
         draft.line(Part::Services, line);
     }
@@ -210,45 +213,6 @@ fn take(
         report,
     }
     .run()?;
-    Ok(())
-}
-
-/// Hashes of passwords. They are no files that packages do not know: the lines of one.
-fn passwords(
-    overlay: &Overlay,
-    policy: &mut Policy<'_>,
-    staging: &Staging,
-    draft: &mut SystemDraft,
-    report: &mut TransferReport,
-) -> Result<(), ImportError> {
-    let shadow = overlay.text(accounts::SHADOW)?;
-    let found = accounts::passwords(&shadow, &overlay.text("etc/passwd")?);
-    for name in &found.empty {
-        report.look(format!(
-            "{name} had no password: in the image it is locked; set one in setup.sh, or use ssh keys"
-        ));
-    }
-    if found.hashes.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<&str> = found.hashes.keys().map(String::as_str).collect();
-    let what = format!("the hashes of passwords of {}", names.join(", "));
-    let kept = match policy {
-        Policy::Refuse => None,
-        Policy::Plain => {
-            draft.passwords = found.hashes.iter().map(|(name, hash)| format!("{name}:{hash}")).collect();
-            draft.line(Part::Passwords, "[ ! -f passwords ] || chpasswd -e <passwords");
-            Some("passwords, which git ignores".to_owned())
-        }
-        Policy::Keep(keeper) => {
-            let secret =
-                Secret { path: accounts::SHADOW, what: &what, mode: 0o640, content: shadow.as_bytes() };
-            let kept = keeper.keep(staging.path(), &secret)?;
-            draft.secrets.insert(accounts::SHADOW.to_owned(), (0o640, "root:shadow".to_owned()));
-            Some(kept)
-        }
-    };
-    report.secrets.push(SecretFile { path: accounts::SHADOW.to_owned(), what, kept });
     Ok(())
 }
 

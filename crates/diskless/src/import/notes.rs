@@ -2,9 +2,9 @@
 
 use hoopy_base::size;
 
-use super::accounts;
 use super::draft::SystemDraft;
 use super::error::ImportError;
+use super::passwords::SHADOW;
 use crate::overlay::Overlay;
 use crate::report::TransferReport;
 
@@ -73,11 +73,11 @@ fn no_login(
     draft: &SystemDraft,
     report: &TransferReport,
 ) -> Result<Option<&'static str>, ImportError> {
-    let hashes = report.secrets.iter().find(|secret| secret.path == accounts::SHADOW);
+    let hashes = report.secrets.iter().find(|secret| secret.path == SHADOW);
     let why = match hashes {
         Some(hashes) if hashes.kept.is_some() => return Ok(None),
         Some(_) => "the hashes of passwords were not taken",
-        None if !overlay.text(accounts::SHADOW)?.is_empty() => "no account has a password in the image",
+        None if !overlay.text(SHADOW)?.is_empty() => "no account has a password in the image",
         None => return Ok(None),
     };
     for (path, file) in &draft.files {
