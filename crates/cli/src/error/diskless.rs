@@ -46,6 +46,10 @@ impl Classify for ImportError {
             Self::Read(_) => Failed.into(),
             Self::Unfinished { error, .. } => error.class(),
             Self::Arch(_) => System.hint("say which it is with --arch, where the machine can run another"),
+            Self::Kernel { kernels, .. } => match kernels.first() {
+                Some(name) => Usage.hint(format!("--kernel {}", name.trim_start_matches("linux-"))),
+                None => Usage.into(),
+            },
             Self::Config(error) => error.class(),
             Self::Target(error) => error.class(),
             Self::Fetch(error) => error.class(),

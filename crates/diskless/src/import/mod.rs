@@ -12,6 +12,7 @@ mod compare;
 mod draft;
 mod error;
 mod installed;
+mod kernel;
 mod lbu;
 mod notes;
 mod options;
@@ -48,7 +49,7 @@ pub use error::ImportError;
 pub use options::{MakeRunner, Options};
 pub use write::WriteError;
 
-use crate::overlay::{Overlay, Scope};
+use crate::overlay::{Hints, Overlay, Scope};
 use crate::report::TransferReport;
 use crate::source::Source;
 
@@ -101,16 +102,21 @@ impl PartialImport {
         let staging = Staging::begin(&options.dir)?;
         let mut report = TransferReport::of(format!("Imported {source} into {}", options.dir.display()));
         let settings = settings_of(source, overlay, options, &mut report)?;
-        let packages = packages_of(overlay, options, &mut report)?;
+        let packages = packages_of(overlay, &mut report)?;
         staging.file("hoopy.toml", 0o644, settings.text().as_bytes())?;
         staging.file("packages", 0o644, settings::packages(&packages).as_bytes())?;
         keys(overlay, arch(overlay, options)?, &staging, &mut report)?;
         Ok(Self { staging, settings, packages, report })
     }
 
-    fn fitting_target(&mut self, options: &Options<'_>, context: Context<'_>) -> Result<Target, ImportError> {
+    fn fitting_target(
+        &mut self,
+        hints: &Hints,
+        options: &Options<'_>,
+        context: Context<'_>,
+    ) -> Result<Target, ImportError> {
         let Self { staging, settings, packages, report } = self;
-        fitting_target(staging, options, settings, packages, report, context)
+        fitting_target(staging, options, hints, settings, packages, report, context)
     }
 
     /// Makes what the packages make, and compares `overlay` with that.
@@ -122,12 +128,13 @@ impl PartialImport {
         runner: &mut MakeRunner<'_>,
         context: Context<'_>,
     ) -> Result<(), ImportError> {
-        let target = self.fitting_target(options, context)?;
+        let target = self.fitting_target(&overlay.hints, options, context)?;
         let mut runner = runner(&target).map_err(ImportError::Runner)?;
         // That there is no lock yet is no news here, and neither is where the directory is for now.
         let quiet = WithoutNotes(context.observer);
         let made = road::root(&target, &mut *runner, Context { observer: &quiet, ..context })?;
         drop(runner);
+        kernel::check(options, &made, &mut self.report)?;
         self.compare(source, overlay, &made, &mut options.secrets, context)
     }
 
