@@ -22,6 +22,7 @@ mod runlevels;
 pub mod secrets;
 mod settings;
 mod target;
+mod unreadable;
 mod world;
 mod write;
 
@@ -101,6 +102,7 @@ impl PartialImport {
     fn of(source: &Source, overlay: &Overlay, options: &Options<'_>) -> Result<Self, ImportError> {
         let staging = Staging::begin(&options.dir)?;
         let mut report = TransferReport::of(format!("Imported {source} into {}", options.dir.display()));
+        unreadable::report(overlay, &mut report)?;
         let settings = settings_of(source, overlay, options, &mut report)?;
         let packages = packages_of(overlay, &mut report)?;
         staging.file("hoopy.toml", 0o644, settings.text().as_bytes())?;
@@ -204,9 +206,7 @@ fn take(
     let known =
         |name: &str| own.has_user(name) || !(whole && !own.is_empty()) && package_accounts.has_user(name);
     passwords::take(overlay, &known, policy, staging.path(), draft, report)?;
-    for line in runlevels::script(overlay, made, report) {
-        draft.line(Part::Services, line);
-    }
+    let mut of_files = TransferReport::default();
     let accounts = if own.is_empty() { &package_accounts } else { &own };
     Comparison {
         overlay,
@@ -217,9 +217,14 @@ fn take(
         policy,
         dir: staging.path(),
         draft,
-        report,
+        report: &mut of_files,
     }
     .run()?;
+    // Of those, which files were taken counts.
+    for line in runlevels::script(overlay, made, draft, report) {
+        draft.line(Part::Services, line);
+    }
+    report.append(of_files);
     Ok(())
 }
 

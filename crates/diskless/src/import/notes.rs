@@ -13,6 +13,19 @@ pub fn notes(overlay: &Overlay, draft: &SystemDraft, report: &mut TransferReport
     for refused in &overlay.refused {
         report.left(refused.path.clone(), &refused.reason, "");
     }
+    if let Some(uid) = overlay.owners_lost {
+        report.look(format!(
+            "etc of the source belongs to {uid}: an ordinary user packed or unpacked it, and whose each file was is lost. In \
+             the image all of it is root's: import the overlay itself, or say others in setup.sh"
+        ));
+    }
+    for path in &overlay.bits_lost {
+        report.left(
+            format!("the setuid and setgid bits of {path}"),
+            "whose it was is not known",
+            "set owner and mode in setup.sh",
+        );
+    }
     for data in &overlay.data {
         let why = format!("{} of data", size::show(data.size));
         let action = "keep it on a filesystem of /etc/fstab, and copy it there";

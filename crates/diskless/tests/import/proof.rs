@@ -157,7 +157,9 @@ fn twice(built: &str, overlay: &str) -> Vec<String> {
 
 fn services(overlay: &Overlay, built: &Stack, report: &TransferReport) -> Vec<String> {
     let links = overlay.below("etc/runlevels").filter(|(_, node)| matches!(node.kind, NodeKind::Symlink(_)));
-    let mut lost = Vec::new();
+    let levels = overlay.below("etc/runlevels").filter(|(_, node)| matches!(node.kind, NodeKind::Dir));
+    let gone = levels.filter(|(path, _)| built.tree.get(path).is_none());
+    let mut lost: Vec<String> = gone.map(|(path, _)| format!("runlevel {path}")).collect();
     for (path, _) in links {
         let service = String::from_utf8_lossy(path.name()).into_owned();
         let named = report.left.iter().any(|left| {
