@@ -5,6 +5,12 @@ pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// `text` as one word of a shell that a person reads: in quotes only where it needs them.
+pub fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+%,~".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { quoted(text) }
+}
+
 /// The same of bytes, which need not be UTF-8.
 pub fn quoted_bytes(text: &[u8]) -> Vec<u8> {
     let mut out = vec![b'\''];

@@ -11,6 +11,7 @@
 
 pub mod export;
 pub mod import;
+mod kernel;
 pub mod overlay;
 pub mod report;
 pub mod source;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hoopy_store::layer::EntryPath;
+use hoopy_store::tree::links;
 
 use crate::source::beneath;
 
@@ -33,7 +34,17 @@ pub struct Overlay {
     pub refused: Vec<Refused>,
     /// Directories of data that were left alone, with their sizes.
     pub data: Vec<DataDirectory>,
+    /// Who packed or unpacked it, where that was an ordinary user: all owners are taken for root's then.
+    pub owners_lost: Option<u32>,
+    /// Programs whose setuid and setgid bits were taken with their owners.
+    pub bits_lost: Vec<EntryPath>,
 }
+
+/// The setuid and setgid bits.
+const SET_ID: u32 = 0o6000;
+
+/// Links that are followed from one to the next.
+const MAX_LINKS: usize = 16;
 
 /// A path that was not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,12 +145,23 @@ impl Content {
 }
 
 impl Overlay {
-    /// The bytes of the regular file at `path`; `None` where there is none.
+    /// What is at `path`, links followed as long as they lead to something of the overlay.
+    pub fn node(&self, path: &EntryPath) -> Option<&Node> {
+        let mut at = path.clone();
+        for _ in 0..MAX_LINKS {
+            let node = self.nodes.get(&at)?;
+            let NodeKind::Symlink(target) = &node.kind else { return Some(node) };
+            at = links::join(&at, target)?;
+        }
+        None
+    }
+
+    /// The bytes of the regular file at `path`, or that a link there leads to; `None` where there is none.
     ///
     /// # Errors
     /// What reading fails with.
     pub fn file(&self, path: &str) -> io::Result<Option<Arc<[u8]>>> {
-        let node = EntryPath::new(path).ok().and_then(|path| self.nodes.get(&path));
+        let node = EntryPath::new(path).ok().and_then(|path| self.node(&path));
         match node.map(|node| &node.kind) {
             Some(NodeKind::File(content)) => content.read().map(Some),
             _ => Ok(None),
@@ -152,6 +174,27 @@ impl Overlay {
     /// What reading fails with.
     pub fn text(&self, path: &str) -> io::Result<String> {
         Ok(self.file(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default())
+    }
+
+    /// Finds out whether an ordinary user packed or unpacked it, and takes all for root's then: `/etc` of a machine belongs
+    /// to root, and given to that user, whoever has the number could write it.
+    pub fn forget_foreign_owners(&mut self) {
+        let whole = EntryPath::new("etc").ok().and_then(|etc| self.nodes.get(&etc)).map(|node| node.uid);
+        let uid = whole.or_else(|| {
+            let mut below = self.below("etc").map(|(_, node)| node.uid);
+            let first = below.next()?;
+            below.all(|uid| uid == first).then_some(first)
+        });
+        let Some(uid) = uid.filter(|uid| *uid != 0) else { return };
+        self.owners_lost = Some(uid);
+        for (path, node) in &mut self.nodes {
+            (node.uid, node.gid) = (0, 0);
+            if matches!(node.kind, NodeKind::File(_)) && node.mode & SET_ID != 0 {
+                // A program that ran as anybody must not come to run as root.
+                node.mode &= !SET_ID;
+                self.bits_lost.push(path.clone());
+            }
+        }
     }
 
     /// What lies below the directory `dir`.

@@ -82,6 +82,14 @@ impl TransferReport {
         self.look.push(without_logins(&text.into()));
     }
 
+    /// Says what `other` does, too.
+    pub fn append(&mut self, other: Self) {
+        self.taken.extend(other.taken);
+        other.left.iter().for_each(|left| self.left(left.what.clone(), &left.why, &left.action));
+        self.secrets.extend(other.secrets);
+        self.look.extend(other.look);
+    }
+
     /// The secrets that were not taken.
     pub fn refused_secrets(&self) -> impl Iterator<Item = &SecretFile> {
         self.secrets.iter().filter(|secret| secret.kept.is_none())

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use hoopy_base::shell::word;
 
 use super::Args;
 use crate::error::{Exit, Result};
@@ -62,9 +63,9 @@ fn directory(words: &[&str]) -> Option<String> {
         return None;
     }
     let dir = at + 1 + words.get(at + 1..)?.iter().position(|word| is_system(word))?;
-    let rest = words.iter().enumerate().filter(|(place, _)| *place != dir).map(|(_, word)| quoted(word));
+    let rest = words.iter().enumerate().filter(|(place, _)| *place != dir).map(|(_, text)| word(text));
     let command = rest.collect::<Vec<_>>().join(" ");
-    Some(format!("name the system directory with -C: hoopy -C {} {command}", quoted(words.get(dir)?)))
+    Some(format!("name the system directory with -C: hoopy -C {} {command}", word(words.get(dir)?)))
 }
 
 /// `hoopy test nas web` is `hoopy test nas --only web`.
@@ -72,19 +73,9 @@ fn names_of_tests(words: &[&str]) -> Option<String> {
     let rest = words.strip_prefix(&["test"])?;
     let mut names = rest.iter().take_while(|word| !word.starts_with('-')).filter(|word| !is_system(word));
     let name = names.next().filter(|name| !Path::new(name).is_dir())?;
-    Some(format!("choose tests by name with --only: hoopy test [DIR] --only {}", quoted(name)))
+    Some(format!("choose tests by name with --only: hoopy test [DIR] --only {}", word(name)))
 }
 
 fn is_system(dir: &str) -> bool {
     Path::new(dir).join("packages").is_file()
-}
-
-/// As a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+%,~".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
 }

@@ -1,5 +1,7 @@
 //! `hoopy export`.
 
+use std::collections::BTreeSet;
+
 use hoopy_base::destination;
 use hoopy_build::config::Overrides;
 use hoopy_diskless::export;
@@ -15,7 +17,7 @@ pub fn run(global: &Global, own: &Export) -> Result<Exit> {
     let target = super::target(&own.system.dir, global, Overrides::default())?;
     if own.world {
         let mut report = TransferReport::default();
-        print(export::world(&target.system, &mut report))?;
+        print(export::world(&target.system, &BTreeSet::new(), &mut report))?;
         if !global.quiet {
             report.left.iter().for_each(|left| note(format!("left out {}: {}", left.what, left.why)));
         }

@@ -4,6 +4,7 @@ use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::path::Path;
 
 use hoopy_base::input::{Kind, read_text};
+use hoopy_base::shell;
 use hoopy_base::size;
 use hoopy_build::config::Overrides;
 use hoopy_build::stack::Runner;
@@ -72,7 +73,14 @@ pub fn run(global: &Global, own: &Import) -> Result<Exit> {
     } else {
         print(report.to_string())?;
         if !global.quiet {
-            note(format!("next: hoopy check {0} && hoopy build {0}", dir.display()));
+            // A name that begins with a dash would be an option.
+            let dir = if dir.as_os_str().as_encoded_bytes().starts_with(b"-") {
+                Path::new(".").join(dir)
+            } else {
+                dir
+            };
+            let word = shell::word(&dir.to_string_lossy());
+            note(format!("next: hoopy check {word} && hoopy build {word}"));
         }
     }
     Ok(Exit::Success)

@@ -20,7 +20,13 @@ impl Classify for SourceError {
                 .hint(format!("decrypt it first: openssl enc -d -{cipher} -in FILE -out NAME.apkovl.tar.gz")),
             Self::Crypt { source: CryptError::Passphrase | CryptError::Short, .. } => Failed.into(),
             Self::NoPassphrase { .. } => Usage.hint("give it in a file with --passphrase-file"),
-            Self::Fetch(error) => error.class(),
+            // The overlay is at no mirror.
+            Self::Fetch(error) => match error.class() {
+                class if class.kind == Fetch => {
+                    Fetch.hint("check the address and the network: a browser shows what is there")
+                }
+                class => class,
+            },
             Self::Remote { source, .. } => match source {
                 RemoteError::Ask(_) => Failed.hint("try `ssh HOST` yourself: what works there works here"),
                 RemoteError::NotRoot(_) => Failed.hint("name the machine as ssh:root@HOST"),
@@ -46,6 +52,10 @@ impl Classify for ImportError {
             Self::Read(_) => Failed.into(),
             Self::Unfinished { error, .. } => error.class(),
             Self::Arch(_) => System.hint("say which it is with --arch, where the machine can run another"),
+            Self::Kernel { kernels, .. } => match kernels.first() {
+                Some(name) => Usage.hint(format!("--kernel {}", name.trim_start_matches("linux-"))),
+                None => Usage.into(),
+            },
             Self::Config(error) => error.class(),
             Self::Target(error) => error.class(),
             Self::Fetch(error) => error.class(),

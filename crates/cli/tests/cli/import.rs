@@ -140,6 +140,49 @@ fn a_world_that_cannot_be_installed_is_refused_by_the_name_of_the_directory_that
     assert!(!home.path("box").exists());
 }
 
+/// `overlay/` with another file, packed anew.
+fn packed_with(home: &Home, path: &str, text: &str) {
+    fs::write(home.path("overlay").join(path), text).unwrap();
+    let mut tar = Command::new("tar");
+    tar.args(["-c", "-z", "--owner=0", "--group=0", "-f"]).arg(home.path("box.apkovl.tar.gz"));
+    tar.arg("-C").arg(home.path("overlay")).args(["etc", "usr"]);
+    assert!(tar.status().unwrap().success());
+}
+
+#[test]
+fn a_kernel_is_taken_by_flavor_or_package_and_refused_where_there_is_none_of_the_name() {
+    let home = home();
+    overlay(&home, "box.apkovl.tar.gz");
+    home.ok(&["import", "box.apkovl.tar.gz", "--kernel", "linux-virt"]);
+    assert!(fs::read_to_string(home.path("box/packages")).unwrap().ends_with("\nlinux-virt\n"));
+    for bad in ["nosuch", "../x", "", "lts@edge", "firmware-none"] {
+        let said = home.fails(2, &["import", "box.apkovl.tar.gz", "-o", "bad", "--kernel", bad]);
+        assert!(said.contains(&format!("--kernel {bad}: expected ")), "{said}");
+        assert!(bad == "firmware-none" || said.contains("lts") && said.contains("virt"), "{said}");
+        assert!(!home.path("bad").exists());
+    }
+}
+
+#[test]
+fn a_repository_that_cannot_be_read_is_left_out_wherever_it_stands_unless_it_is_the_only_one() {
+    let home = home();
+    overlay(&home, "box.apkovl.tar.gz");
+    let gone = "http://127.0.0.1:9/company";
+    let main = "https://dl-cdn.alpinelinux.org/alpine/v3.23/main";
+    for first in [gone.to_owned(), format!("@company {gone}")] {
+        packed_with(&home, "etc/apk/repositories", &format!("{first}\n{main}\n"));
+        let said = home.ok(&["import", "box.apkovl.tar.gz", "--kernel", "virt", "-o", "first"]);
+        assert!(said.contains(&format!("repository {first}: its index cannot be read")), "{said}");
+        fs::remove_dir_all(home.path("first")).unwrap();
+    }
+    packed_with(&home, "etc/apk/repositories", &format!("{main}\n"));
+    let said = home.fails(5, &["import", "box.apkovl.tar.gz", "-o", "none", "--mirror", gone]);
+    assert!(said.contains("127.0.0.1:9") && said.contains("check the network"), "{said}");
+    assert!(!said.contains("the mirror does not have it"), "{said}");
+    let said = home.fails(5, &["import", "box.apkovl.tar.gz", "-o", "none", "--branch", "3.1"]);
+    assert!(said.contains("main: the mirror does not have it") && said.contains("--branch 3.23"), "{said}");
+}
+
 #[test]
 fn an_encrypted_overlay_needs_its_passphrase() {
     let home = home();
@@ -218,6 +261,23 @@ fn secrets_are_refused_hidden_from_git_or_encrypted() {
     assert!(!home.path("sealed/root/etc/app.db").exists());
     let shown = home.ok(&["-C", "sealed", "secret", "show", "/etc/ssh/ssh_host_ed25519_key", "-i", "../key"]);
     assert_eq!(shown, key);
+}
+
+#[test]
+fn an_account_without_a_password_is_locked_in_the_secret_too() {
+    let home = home();
+    fs::create_dir_all(home.path("overlay/etc")).unwrap();
+    fs::write(home.path("overlay/etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nme:x:1000:1000::/:/bin/sh\n")
+        .unwrap();
+    fs::write(home.path("overlay/etc/shadow"), "root::20000:0:::::\nme:$6$a$b:20000:0:::::\n").unwrap();
+    overlay(&home, "box.apkovl.tar.gz");
+    let (identity, recipient) = hoopy_secrets::owner::generate();
+    fs::write(home.path("key"), identity.as_bytes()).unwrap();
+    let said =
+        home.ok(&["import", "box.apkovl.tar.gz", "--kernel", "virt", "--recipient", recipient.as_str()]);
+    assert!(said.contains("root had no password: in the image it is locked"), "{said}");
+    let shown = home.ok(&["-C", "box", "secret", "show", "/etc/shadow", "-i", "../key"]);
+    assert_eq!(shown, "root:!:20000:0:::::\nme:$6$a$b:20000:0:::::\n");
 }
 
 #[test]

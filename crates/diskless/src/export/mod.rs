@@ -27,6 +27,7 @@ use hoopy_store::layer::{BadPath, Entry, EntryPath, Kind};
 
 pub use world::{repositories, world};
 
+use crate::kernel;
 use crate::report::TransferReport;
 
 /// Accounts, always: without them packages' scripts would number users anew.
@@ -92,7 +93,7 @@ pub fn export(
     let mut report =
         TransferReport::of(format!("Wrote {} of {}", path.display(), target.system.dir.display()));
     let mut items = own(&stack, context.store, &mut report)?;
-    settings(target, &mut items, &mut report)?;
+    settings(target, &kernel::in_stack(&stack), &mut items, &mut report)?;
     parents(&stack, &mut items);
     write(path, &items).map_err(|source| ExportError::Io { path: path.to_owned(), source })?;
     report.took("files", items.values().filter(|item| !item.entry.is_dir()).count().to_string());
@@ -179,6 +180,7 @@ fn removed(stack: &Stack, is_own: &dyn Fn(usize) -> bool, report: &mut TransferR
 /// `etc/apk` and what a diskless boot needs besides.
 fn settings(
     target: &Target,
+    kernels: &BTreeSet<String>,
     items: &mut BTreeMap<EntryPath, Item>,
     report: &mut TransferReport,
 ) -> Result<(), ExportError> {
@@ -197,7 +199,7 @@ fn settings(
         items.insert(path.clone(), Item { entry: Entry::new(path, kind, 0o644), bytes: bytes.to_vec() });
         Ok(())
     };
-    file("etc/apk/world", world(system, report).as_bytes())?;
+    file("etc/apk/world", world(system, kernels, report).as_bytes())?;
     file("etc/apk/repositories", repositories(system, report).as_bytes())?;
     file("etc/apk/arch", format!("{}\n", target.arch).as_bytes())?;
     if system.keys.is_some() {

@@ -1,22 +1,24 @@
 //! `etc/apk/world` and `etc/apk/repositories` for an overlay.
 
+use std::collections::BTreeSet;
+
 use hoopy_build::config::{DEFAULT_MIRROR, System, release_dir};
 use hoopy_build::fetch::is_remote;
 
+use crate::kernel::{flavor, name_of};
 use crate::report::TransferReport;
 
 /// Where a diskless machine has the packages of its boot medium.
 const MEDIUM: &str = "/media/usb/apks";
 
-/// The text of `etc/apk/world`: `packages` without the kernel, which is on the boot medium.
-pub fn world(system: &System, report: &mut TransferReport) -> String {
+/// The text of `etc/apk/world`: `packages` without the kernel, which is on the boot medium. `kernels` are the packages that
+/// were found to have one, where that is known; those of Alpine are known by their names.
+pub fn world(system: &System, kernels: &BTreeSet<String>, report: &mut TransferReport) -> String {
     let mut lines = system.world.texts();
     lines.retain(|line| {
-        let name = line.split(['=', '<', '>', '~', '@']).next().unwrap_or_default();
-        let flavor = name.strip_prefix("linux-").unwrap_or_default();
-        let kernel =
-            !flavor.is_empty() && !flavor.contains('-') && flavor != "headers" && flavor != "firmware";
-        if kernel {
+        let name = name_of(line);
+        let is_kernel = flavor(name).is_some() || kernels.contains(name);
+        if is_kernel {
             let action = "take a medium with this kernel, or `update-kernel`";
             report.left(
                 format!("package {line}"),
@@ -24,7 +26,7 @@ pub fn world(system: &System, report: &mut TransferReport) -> String {
                 action,
             );
         }
-        !kernel
+        !is_kernel
     });
     lines.iter().map(|line| format!("{line}\n")).collect()
 }

@@ -3,7 +3,7 @@
 //! Files on the machine's disks belong to numbers. So accounts that packages make at install time, whose numbers depend
 //! on the order in which they were installed, get back the numbers that they had.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use hoopy_base::shell::quoted;
 
@@ -99,6 +99,11 @@ impl Accounts {
         self.users.is_empty() && self.groups.is_empty()
     }
 
+    /// Whether there is a user with this name.
+    pub fn has_user(&self, name: &str) -> bool {
+        find(&self.users, name).is_some()
+    }
+
     /// The name of the user with this number.
     pub fn user(&self, id: u32) -> Option<&str> {
         self.users.iter().find(|line| line.number(2) == Some(id)).map(Line::name)
@@ -118,7 +123,7 @@ impl Accounts {
 }
 
 /// A name that a shell, a password file and BusyBox take for one word.
-fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     // Samba's accounts of machines end with a dollar; anywhere else a shell would take it for a variable.
     let plain = name.strip_suffix('$').unwrap_or(name);
@@ -361,41 +366,6 @@ fn removed(
     }
 }
 
-/// Where hashes of passwords are.
-pub const SHADOW: &str = "etc/shadow";
-
-/// What shadow(5) says of passwords.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Passwords {
-    /// `NAME:HASH` lines.
-    pub hashes: BTreeMap<String, String>,
-    /// Who needs no password.
-    pub empty: Vec<String>,
-}
-
-/// Reads shadow(5), and password fields of passwd(5).
-pub fn passwords(shadow: &str, passwd: &str) -> Passwords {
-    let mut found = Passwords::default();
-    for line in shadow.lines().chain(passwd.lines()) {
-        let mut fields = line.split(':');
-        let (Some(name), Some(field)) = (fields.next(), fields.next()) else { continue };
-        if !is_name(name) || found.hashes.contains_key(name) {
-            continue;
-        }
-        match field {
-            "" => found.empty.push(name.to_owned()),
-            "x" => {}
-            locked if locked.starts_with(['!', '*']) => {}
-            hash => {
-                found.hashes.insert(name.to_owned(), hash.to_owned());
-            }
-        }
-    }
-    found.empty.sort();
-    found.empty.dedup();
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -466,12 +436,5 @@ mod tests {
         );
         assert_eq!(found.users.len(), 2);
         assert_eq!(report.left.len(), 3);
-    }
-
-    #[test]
-    fn locked_accounts_have_no_password_and_others_a_hash() {
-        let found = passwords("root:$6$a$b:1::::::\nme:!:1::::::\nx::1::::::\n", "root:x:0:0::/:\n");
-        assert_eq!(found.hashes.into_iter().collect::<Vec<_>>(), [("root".to_owned(), "$6$a$b".to_owned())]);
-        assert_eq!(found.empty, ["x"]);
     }
 }

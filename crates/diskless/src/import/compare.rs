@@ -30,6 +30,9 @@ const SET_ID: u32 = 0o6000;
 /// The greatest number that scripts of a build can give a file to: they run as a user with so many numbers.
 const MAX_OWNER: u32 = 65_535;
 
+/// As many paths are named in one line.
+const SHOWN: usize = 5;
+
 /// Compares an overlay with what packages make.
 pub struct Comparison<'a, 'p> {
     /// What is imported.
@@ -80,6 +83,7 @@ impl Comparison<'_, '_> {
             self.removed();
         }
         self.links();
+        self.owners_of_packages();
         let (files, links) = (self.draft.files.len(), self.draft.links.len());
         self.report.took("root/", format!("{} and {}", counted(files, "file"), counted(links, "link")));
         let of_setup = self.draft.links_of_setup.len();
@@ -150,7 +154,7 @@ impl Comparison<'_, '_> {
             return Ok(self.access(text, node, there));
         }
         if let Some(reason) = drift::reserved(path.as_bytes()) {
-            self.report.left(text, reason, "");
+            self.report.left(reserved_part(text, reason), reason, "");
             return Ok(true);
         }
         match &node.kind {
@@ -399,6 +403,35 @@ impl Comparison<'_, '_> {
         }
     }
 
+    /// Says which files belonged to no account, and get one that a package makes.
+    fn owners_of_packages(&mut self) {
+        let accounts = self.package_accounts;
+        for (owner, paths) in &self.draft.owners {
+            let Some((user, group)) = owner.split_once(':') else { continue };
+            let user = user.parse().ok().and_then(|id| Some((id, accounts.user(id)?)));
+            let group = group.parse().ok().and_then(|id| Some((id, accounts.group(id)?)));
+            let names = [("user", user), ("group", group)];
+            let names: Vec<String> = names
+                .into_iter()
+                .filter_map(|(what, found): (_, Option<(u32, _)>)| {
+                    found.map(|(id, name)| format!("the {what} {id} is {name} of a package"))
+                })
+                .collect();
+            if names.is_empty() {
+                continue;
+            }
+            let mut shown: Vec<&str> = paths.iter().take(SHOWN).map(String::as_str).collect();
+            if paths.len() > SHOWN {
+                shown.push("and others");
+            }
+            self.report.look.push(format!(
+                "{}: no account of the machine had {owner}, and in the image {}: see the owners in setup.sh",
+                shown.join(", "),
+                names.join(" and ")
+            ));
+        }
+    }
+
     /// Says which links lead to nothing.
     fn links(&mut self) {
         let links: Vec<(EntryPath, Vec<u8>)> = self
@@ -430,6 +463,13 @@ impl Comparison<'_, '_> {
             }
         }
     }
+}
+
+/// The part of a path for which it is reserved: a repository of git has thousands of files, for one and the same reason.
+fn reserved_part<'a>(path: &'a str, reason: &str) -> &'a str {
+    let ends = path.match_indices('/').map(|(at, _)| at);
+    let mut parts = ends.filter_map(|end| path.get(..end));
+    parts.find(|part| drift::reserved(part.as_bytes()) == Some(reason)).unwrap_or(path)
 }
 
 /// A path as a word of a script.

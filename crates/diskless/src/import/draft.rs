@@ -93,13 +93,14 @@ impl SystemDraft {
         [first_file, first_link].into_iter().flatten().any(|path| path.is_within(dir.as_bytes()))
     }
 
-    /// The modes that git does not keep, by path: what `[modes]` has.
+    /// The modes that git does not keep, by path: what `[modes]` has. Git keeps none of a file that it ignores, which
+    /// lies here for this user alone, whatever its mode in the image.
     pub fn modes(&self) -> BTreeMap<String, u32> {
         let kept = |mode: u32| mode == 0o644 || mode == 0o755;
         let files = self
             .files
             .iter()
-            .filter(|(_, file)| file.said || !kept(file.mode))
+            .filter(|(_, file)| file.said || file.ignored || !kept(file.mode))
             .map(|(path, file)| (path, file.mode));
         let dirs = self.directories.iter().map(|(path, mode)| (path, *mode));
         let secrets = self.secrets.iter().filter(|(_, (mode, _))| *mode != 0o600);

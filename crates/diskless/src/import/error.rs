@@ -25,6 +25,14 @@ pub enum ImportError {
     /// The machine is one that hoopy does not build for.
     #[error("etc/apk/arch: expected one of {all}, found {0}", all = Arch::ALL.map(Arch::as_str).join(", "))]
     Arch(String),
+    /// The kernel that was asked for is none, or the repositories do not have it.
+    #[error("--kernel {given}: expected {}, found no such kernel", as_choice(kernels))]
+    Kernel {
+        /// What was asked for.
+        given: String,
+        /// The packages that are kernels.
+        kernels: Vec<String>,
+    },
     /// What was written is no system directory: a fault of the import.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -64,6 +72,15 @@ pub enum ImportError {
     /// Nothing runs the packages' scripts.
     #[error("{0}")]
     Runner(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The kernels that there are, as an option takes them.
+fn as_choice(kernels: &[String]) -> String {
+    if kernels.is_empty() {
+        return "a package with a file boot/vmlinuz-*".to_owned();
+    }
+    let flavors: Vec<&str> = kernels.iter().map(|name| name.trim_start_matches("linux-")).collect();
+    format!("one of {}", flavors.join(", "))
 }
 
 /// `error` with the name that the directory would have got, and where its lines are from.

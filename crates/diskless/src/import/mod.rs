@@ -13,15 +13,21 @@ mod draft;
 mod error;
 mod in_git;
 mod installed;
+mod kernel;
 mod lbu;
 mod notes;
 mod options;
+mod passwords;
 mod rules;
 mod runlevels;
 pub mod secrets;
 mod settings;
 mod target;
+<<<<<<< HEAD
 mod unfinished;
+=======
+mod unreadable;
+>>>>>>> import-whole
 mod world;
 mod write;
 
@@ -39,7 +45,7 @@ use compare::Comparison;
 use draft::{Part, SystemDraft};
 use installed::Database;
 use notes::notes;
-use secrets::{Policy, Secret};
+use secrets::Policy;
 use settings::Settings;
 use target::{arch, fitting_target, keys, packages_of, settings_of};
 use world::PackageLine;
@@ -50,8 +56,8 @@ pub use options::{MakeRunner, Options};
 pub use unfinished::Unfinished;
 pub use write::WriteError;
 
-use crate::overlay::{Overlay, Scope};
-use crate::report::{SecretFile, TransferReport};
+use crate::overlay::{Hints, Overlay, Scope};
+use crate::report::TransferReport;
 use crate::source::Source;
 
 /// Makes a system directory of `overlay`, which came from `source`.
@@ -102,17 +108,23 @@ impl PartialImport {
     fn of(source: &Source, overlay: &Overlay, options: &Options<'_>) -> Result<Self, ImportError> {
         let staging = Staging::begin(&options.dir, &options.unfinished)?;
         let mut report = TransferReport::of(format!("Imported {source} into {}", options.dir.display()));
+        unreadable::report(overlay, &mut report)?;
         let settings = settings_of(source, overlay, options, &mut report)?;
-        let packages = packages_of(overlay, options, &mut report)?;
+        let packages = packages_of(overlay, &mut report)?;
         staging.file("hoopy.toml", 0o644, settings.text().as_bytes())?;
         staging.file("packages", 0o644, settings::packages(&packages).as_bytes())?;
         keys(overlay, arch(overlay, options)?, &staging, &mut report)?;
         Ok(Self { staging, settings, packages, report })
     }
 
-    fn fitting_target(&mut self, options: &Options<'_>, context: Context<'_>) -> Result<Target, ImportError> {
+    fn fitting_target(
+        &mut self,
+        hints: &Hints,
+        options: &Options<'_>,
+        context: Context<'_>,
+    ) -> Result<Target, ImportError> {
         let Self { staging, settings, packages, report } = self;
-        fitting_target(staging, options, settings, packages, report, context)
+        fitting_target(staging, options, hints, settings, packages, report, context)
     }
 
     /// Makes what the packages make, and compares `overlay` with that.
@@ -124,12 +136,13 @@ impl PartialImport {
         runner: &mut MakeRunner<'_>,
         context: Context<'_>,
     ) -> Result<(), ImportError> {
-        let target = self.fitting_target(options, context)?;
+        let target = self.fitting_target(&overlay.hints, options, context)?;
         let mut runner = runner(&target).map_err(ImportError::Runner)?;
         // That there is no lock yet is no news here, and neither is where the directory is for now.
         let quiet = WithoutNotes(context.observer);
         let made = road::root(&target, &mut *runner, Context { observer: &quiet, ..context })?;
         drop(runner);
+        kernel::check(options, &made, &mut self.report)?;
         self.compare(source, overlay, &made, &mut options.secrets, context)
     }
 
@@ -196,10 +209,10 @@ fn take(
     for line in accounts::script(&own, &package_accounts, whole, report) {
         draft.line(Part::Accounts, line);
     }
-    passwords(overlay, policy, staging, draft, report)?;
-    for line in runlevels::script(overlay, made, report) {
-        draft.line(Part::Services, line);
-    }
+    let known =
+        |name: &str| own.has_user(name) || !(whole && !own.is_empty()) && package_accounts.has_user(name);
+    passwords::take(overlay, &known, policy, staging.path(), draft, report)?;
+    let mut of_files = TransferReport::default();
     let accounts = if own.is_empty() { &package_accounts } else { &own };
     Comparison {
         overlay,
@@ -210,48 +223,14 @@ fn take(
         policy,
         dir: staging.path(),
         draft,
-        report,
+        report: &mut of_files,
     }
     .run()?;
-    Ok(())
-}
-
-/// Hashes of passwords. They are no files that packages do not know: the lines of one.
-fn passwords(
-    overlay: &Overlay,
-    policy: &mut Policy<'_>,
-    staging: &Staging,
-    draft: &mut SystemDraft,
-    report: &mut TransferReport,
-) -> Result<(), ImportError> {
-    let shadow = overlay.text(accounts::SHADOW)?;
-    let found = accounts::passwords(&shadow, &overlay.text("etc/passwd")?);
-    for name in &found.empty {
-        report.look(format!(
-            "{name} had no password: in the image it is locked; set one in setup.sh, or use ssh keys"
-        ));
+    // Of those, which files were taken counts.
+    for line in runlevels::script(overlay, made, draft, report) {
+        draft.line(Part::Services, line);
     }
-    if found.hashes.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<&str> = found.hashes.keys().map(String::as_str).collect();
-    let what = format!("the hashes of passwords of {}", names.join(", "));
-    let kept = match policy {
-        Policy::Refuse => None,
-        Policy::Plain => {
-            draft.passwords = found.hashes.iter().map(|(name, hash)| format!("{name}:{hash}")).collect();
-            draft.line(Part::Passwords, "[ ! -f passwords ] || chpasswd -e <passwords");
-            Some("passwords, which git ignores".to_owned())
-        }
-        Policy::Keep(keeper) => {
-            let secret =
-                Secret { path: accounts::SHADOW, what: &what, mode: 0o640, content: shadow.as_bytes() };
-            let kept = keeper.keep(staging.path(), &secret)?;
-            draft.secrets.insert(accounts::SHADOW.to_owned(), (0o640, "root:shadow".to_owned()));
-            Some(kept)
-        }
-    };
-    report.secrets.push(SecretFile { path: accounts::SHADOW.to_owned(), what, kept });
+    report.append(of_files);
     Ok(())
 }
 

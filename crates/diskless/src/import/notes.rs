@@ -2,9 +2,9 @@
 
 use hoopy_base::size;
 
-use super::accounts;
 use super::draft::SystemDraft;
 use super::error::ImportError;
+use super::passwords::SHADOW;
 use crate::overlay::Overlay;
 use crate::report::TransferReport;
 
@@ -12,6 +12,19 @@ use crate::report::TransferReport;
 pub fn notes(overlay: &Overlay, draft: &SystemDraft, report: &mut TransferReport) -> Result<(), ImportError> {
     for refused in &overlay.refused {
         report.left(refused.path.clone(), &refused.reason, "");
+    }
+    if let Some(uid) = overlay.owners_lost {
+        report.look(format!(
+            "etc of the source belongs to {uid}: an ordinary user packed or unpacked it, and whose each file was is lost. In \
+             the image all of it is root's: import the overlay itself, or say others in setup.sh"
+        ));
+    }
+    for path in &overlay.bits_lost {
+        report.left(
+            format!("the setuid and setgid bits of {path}"),
+            "whose it was is not known",
+            "set owner and mode in setup.sh",
+        );
     }
     for data in &overlay.data {
         let why = format!("{} of data", size::show(data.size));
@@ -73,11 +86,11 @@ fn no_login(
     draft: &SystemDraft,
     report: &TransferReport,
 ) -> Result<Option<&'static str>, ImportError> {
-    let hashes = report.secrets.iter().find(|secret| secret.path == accounts::SHADOW);
+    let hashes = report.secrets.iter().find(|secret| secret.path == SHADOW);
     let why = match hashes {
         Some(hashes) if hashes.kept.is_some() => return Ok(None),
         Some(_) => "the hashes of passwords were not taken",
-        None if !overlay.text(accounts::SHADOW)?.is_empty() => "no account has a password in the image",
+        None if !overlay.text(SHADOW)?.is_empty() => "no account has a password in the image",
         None => return Ok(None),
     };
     for (path, file) in &draft.files {

@@ -6,7 +6,8 @@ use hoopy_base::shell::quoted;
 use hoopy_build::stack::Stack;
 use hoopy_store::layer::{EntryPath, Kind};
 
-use crate::overlay::{NodeKind, Overlay, Scope};
+use super::draft::SystemDraft;
+use crate::overlay::{Node, NodeKind, Overlay, Scope};
 use crate::report::TransferReport;
 
 /// Where runlevels are.
@@ -33,7 +34,12 @@ const NO_USE: [(&str, &str); 3] = [
 type Levels = BTreeMap<String, BTreeSet<String>>;
 
 /// Lines of a shell script that make the runlevels of `overlay` out of those of `packages`.
-pub fn script(overlay: &Overlay, packages: &Stack, report: &mut TransferReport) -> Vec<String> {
+pub fn script(
+    overlay: &Overlay,
+    packages: &Stack,
+    draft: &SystemDraft,
+    report: &mut TransferReport,
+) -> Vec<String> {
     let mut wanted = of_overlay(overlay, report);
     let there = of_stack(packages);
     if overlay.nodes.keys().any(|path| path.as_bytes() == DEFAULTS_MARKER.as_bytes()) || wanted.is_empty() {
@@ -56,24 +62,28 @@ pub fn script(overlay: &Overlay, packages: &Stack, report: &mut TransferReport) 
         let none = BTreeSet::new();
         let before = there.get(level).unwrap_or(&none);
         let missing: Vec<&String> = services.iter().filter(|service| !before.contains(*service)).collect();
-        if !missing.is_empty() && !there.contains_key(level) {
+        if !there.contains_key(level) {
             script.push(format!("mkdir -p /etc/runlevels/{level}"));
         }
         for service in missing {
             if wanted.contains_key(service) {
                 // A runlevel in a runlevel; rc-update refuses some that OpenRC takes.
                 script.push(format!("ln -sfn /etc/runlevels/{service} /etc/runlevels/{level}/{service}"));
-            } else if has_service(overlay, packages, service) {
-                count += 1;
-                script.push(format!("rc-update -q add {service} {level}"));
-            } else {
-                let action =
-                    "add the package that brings it to `packages`, and `rc-update -q add` to setup.sh";
-                report.left(
-                    format!("service {service} of runlevel {level}"),
-                    "no package and no file of the source has /etc/init.d/ with this name",
-                    action,
-                );
+                continue;
+            }
+            match state(overlay, packages, draft, service) {
+                State::Runs => {
+                    count += 1;
+                    script.push(format!("rc-update -q add {service} {level}"));
+                }
+                // It is there once the secrets are, which is later.
+                State::Secret => {
+                    count += 1;
+                    script.push(format!("ln -sfn /etc/init.d/{service} /etc/runlevels/{level}/{service}"));
+                }
+                State::Stopped(why, action) => {
+                    report.left(format!("service {service} of runlevel {level}"), why, action);
+                }
             }
         }
     }
@@ -134,10 +144,41 @@ fn of_stack(stack: &Stack) -> Levels {
     levels
 }
 
-fn has_service(overlay: &Overlay, packages: &Stack, service: &str) -> bool {
-    let Ok(path) = EntryPath::new(format!("etc/init.d/{service}")) else { return false };
-    let in_overlay = || {
-        matches!(overlay.nodes.get(&path).map(|n| &n.kind), Some(NodeKind::File(_) | NodeKind::Symlink(_)))
-    };
-    packages.tree.get(&path).is_some() || in_overlay()
+/// What becomes of a service in the image.
+enum State {
+    /// It is there and can be run.
+    Runs,
+    /// It comes with the secrets.
+    Secret,
+    /// It does not start: why, and what to do.
+    Stopped(&'static str, &'static str),
+}
+
+fn state(overlay: &Overlay, packages: &Stack, draft: &SystemDraft, service: &str) -> State {
+    let missing = State::Stopped(
+        "no package and no file of the source has /etc/init.d/ with this name",
+        "add the package that brings it to `packages`, and `rc-update -q add` to setup.sh",
+    );
+    let Ok(path) = EntryPath::new(format!("etc/init.d/{service}")) else { return missing };
+    if draft.secrets.contains_key(&path.to_string()) {
+        return State::Secret;
+    }
+    let taken = draft.files.contains_key(&path)
+        || draft.links.contains_key(&path)
+        || draft.links_of_setup.contains(&path);
+    let of_package = packages.tree.get(&path).is_some();
+    // A link may lead to a file of a package.
+    let is_runnable = |node: &Node| node.mode & 0o111 != 0 || !matches!(node.kind, NodeKind::File(_));
+    match overlay.node(&path) {
+        Some(node) if (taken || of_package) && !is_runnable(node) => State::Stopped(
+            "its file in /etc/init.d is not executable, and OpenRC starts no such service",
+            "make it executable and add `rc-update -q add` to setup.sh, if it is to run",
+        ),
+        _ if taken || of_package => State::Runs,
+        Some(_) => State::Stopped(
+            "its file in /etc/init.d was not taken",
+            "bring it over, and add `rc-update -q add` to setup.sh",
+        ),
+        None => missing,
+    }
 }

@@ -1,27 +1,30 @@
 //! What is built: `hoopy.toml`, `packages` and `keys/`, made to fit what the mirror has.
 
-use hoopy_apk::Record;
 use hoopy_apk::signature::KeyRing;
 use hoopy_base::arch::Arch;
 use hoopy_base::count::counted;
 use hoopy_build::config::System;
 use hoopy_build::context::Context;
-use hoopy_build::fetch;
-use hoopy_build::locking;
+use hoopy_build::fetch::{self, FetchError};
+use hoopy_build::locking::{self, MakeError};
 use hoopy_build::target::Target;
 
 use super::error::ImportError;
+<<<<<<< HEAD
 use super::in_git;
+=======
+use super::kernel;
+>>>>>>> import-whole
 use super::options::Options;
 use super::settings::{self, Settings};
 use super::world::{self, PackageLine};
 use super::write::Staging;
-use crate::overlay::{NodeKind, Overlay};
+use crate::overlay::{Hints, NodeKind, Overlay};
 use crate::report::TransferReport;
 use crate::source::Source;
 
-/// The kernel where nothing says which: that of Alpine's standard medium.
-const DEFAULT_KERNEL: &str = "lts";
+/// The repository that every machine needs: the base is there.
+const MAIN: &str = "main";
 
 /// Consoles, where kernel arguments are given that name none: what hoopy has without any.
 const CONSOLES: &str = "console=tty1 console=ttyS0";
@@ -86,36 +89,10 @@ pub fn settings_of(
     })
 }
 
-/// The lines of `packages`, with a kernel, which an overlay cannot name: the boot medium has it.
-pub fn packages_of(
-    overlay: &Overlay,
-    options: &Options<'_>,
-    report: &mut TransferReport,
-) -> Result<Vec<PackageLine>, ImportError> {
-    let mut lines = world::packages(&overlay.text("etc/apk/world")?, report);
+/// The lines of `packages`; the kernel comes once it is known which there are.
+pub fn packages_of(overlay: &Overlay, report: &mut TransferReport) -> Result<Vec<PackageLine>, ImportError> {
+    let lines = world::packages(&overlay.text("etc/apk/world")?, report);
     report.took("packages", format!("{} of etc/apk/world", counted(lines.len(), "line")));
-    if options.kernel.is_none() && lines.iter().any(is_kernel) {
-        return Ok(lines);
-    }
-    let known = options.kernel.as_ref().or(overlay.hints.kernel.as_ref());
-    let flavor = known.map_or(DEFAULT_KERNEL, String::as_str);
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let flavor = if !flavor.is_empty() && flavor.chars().all(fits) { flavor } else { DEFAULT_KERNEL };
-    if known.is_none() {
-        report.look(format!(
-            "the kernel: an overlay cannot name it, since it came from the boot medium; `packages` has \
-             linux-{flavor}: give --kernel virt for a virtual machine, and add linux-firmware packages that the \
-             hardware needs"
-        ));
-    }
-    let other = lines.iter().filter(|line| is_kernel(line) && line.text != format!("linux-{flavor}"));
-    let other: Vec<&str> = other.map(|line| line.text.as_str()).collect();
-    if !other.is_empty() {
-        report.left(format!("package {}", other.join(", ")), &format!("the kernel is linux-{flavor}"), "");
-    }
-    lines.retain(|line| !is_kernel(line));
-    let comment = Some("The kernel, which came from the boot medium".to_owned());
-    lines.push(PackageLine { text: format!("linux-{flavor}"), comment });
     Ok(lines)
 }
 
@@ -162,6 +139,7 @@ pub fn keys(
 pub fn fitting_target(
     staging: &Staging,
     options: &Options<'_>,
+    hints: &Hints,
     settings: &mut Settings,
     packages: &mut Vec<PackageLine>,
     report: &mut TransferReport,
@@ -180,7 +158,7 @@ pub fn fitting_target(
         .map(|one| System { repositories: vec![one.clone()], ..target.system.clone() });
     let each: Vec<System> = each.collect();
     let mut indexes = Vec::new();
-    let (mut kept, mut tags) = (Vec::new(), Vec::new());
+    let (mut kept, mut tags, mut unread) = (Vec::new(), Vec::new(), Vec::new());
     for (system, written) in each.iter().zip(&settings.repositories.repositories) {
         match locking::indexes(system, target.arch, &ring, context) {
             Ok(found) => {
@@ -188,53 +166,34 @@ pub fn fitting_target(
                 tags.extend(system.repositories.iter().filter_map(|repository| repository.tag.as_deref()));
                 kept.push(written.clone());
             }
-            Err(source) if indexes.is_empty() => {
-                return Err(ImportError::NoMain { repository: written.clone(), source: Box::new(source) });
-            }
-            Err(error) => {
-                let why = format!("its index cannot be read ({error})");
-                report.left(
-                    format!("repository {written}"),
-                    &why,
-                    "add it to hoopy.toml again when it is there",
-                );
-            }
+            Err(error) if written == MAIN => return Err(no_repository(written.clone(), error)),
+            Err(error) => unread.push((written.clone(), error)),
         }
+    }
+    if indexes.is_empty()
+        && let Some((written, error)) = unread.pop()
+    {
+        return Err(no_repository(written, error));
+    }
+    for (written, error) in unread {
+        let why = format!("its index cannot be read ({error})");
+        report.left(format!("repository {written}"), &why, "add it to hoopy.toml again when it is there");
     }
     settings.repositories.repositories = kept;
     let records: Vec<_> = indexes.iter().flat_map(|index| &index.index.records).collect();
     world::fit(packages, &records, &tags, report);
-    kernel_that_is_there(options, packages, &records, report);
+    kernel::choose(options, hints, packages, &records, report)?;
     staging.file("hoopy.toml", 0o644, settings.text().as_bytes())?;
     staging.file("packages", 0o644, settings::packages(packages).as_bytes())?;
     load()
 }
 
-/// Kernels that are taken where the one that was meant is not there, the best first.
-const KERNELS: [&str; 5] = ["linux-lts", "linux-virt", "linux-stable", "linux-edge", "linux-rpi"];
-
-/// Sees to it that there is a kernel, where nobody asked for a certain one.
-fn kernel_that_is_there(
-    options: &Options<'_>,
-    packages: &mut Vec<PackageLine>,
-    records: &[&Record],
-    report: &mut TransferReport,
-) {
-    if options.kernel.is_some() || packages.iter().any(is_kernel) {
-        return;
+/// That a repository is needed and cannot be read. A mirror that has everything but this branch is no failure of the network.
+fn no_repository(repository: String, error: MakeError) -> ImportError {
+    match error {
+        MakeError::Fetch(FetchError::Missing { .. }) => {
+            ImportError::NoMain { repository, source: Box::new(error) }
+        }
+        error => ImportError::Make(error),
     }
-    let there = |name: &&&str| records.iter().any(|record| *record.name == ***name);
-    let Some(kernel) = KERNELS.iter().find(there) else { return };
-    report.look(format!(
-        "the kernel: `packages` has {kernel}, which the mirror has: give --kernel for another"
-    ));
-    let comment = Some("The kernel, which came from the boot medium".to_owned());
-    packages.push(PackageLine { text: (*kernel).to_owned(), comment });
-}
-
-/// Whether a line of `packages` is a kernel.
-fn is_kernel(line: &PackageLine) -> bool {
-    let name = line.text.split(['=', '<', '>', '~', '@']).next().unwrap_or_default();
-    let flavor = name.strip_prefix("linux-").unwrap_or_default();
-    !flavor.is_empty() && !flavor.contains('-') && !["firmware", "headers", "pam"].contains(&flavor)
 }

@@ -147,6 +147,7 @@ fn write(beneath: &Beneath, path: &[u8], file: &RootFile) -> io::Result<()> {
     let (dir, name) = beneath.place(path)?;
     // What git does not keep of a mode is in [modes]; a secret is for this user alone.
     let mode = match file {
+        RootFile { ignored: true, mode, .. } if mode & 0o111 != 0 => 0o700,
         RootFile { ignored: true, .. } => 0o600,
         RootFile { mode, .. } if mode & 0o111 != 0 => 0o755,
         _ => 0o644,

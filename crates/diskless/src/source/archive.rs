@@ -1,6 +1,7 @@
 //! An apkovl: a gzipped tar. It is read into memory within bounds, and never unpacked anywhere.
 
-use std::io::Read;
+use std::cell::Cell;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
@@ -34,6 +35,9 @@ pub enum ArchiveError {
     /// More paths than an overlay holds.
     #[error("too many entries: it holds more than {MAX_ENTRIES} paths, which no overlay does")]
     TooMany,
+    /// It stops where another entry may come.
+    #[error("cut short: expected an empty block at the end of the archive, found none")]
+    CutShort,
     /// Nothing in it.
     #[error("it is empty: expected files below etc/")]
     Empty,
@@ -45,7 +49,9 @@ pub enum ArchiveError {
 /// [`ArchiveError`].
 pub fn read(from: impl Read) -> Result<Overlay, ArchiveError> {
     // A few kilobytes of gzip can hold terabytes, and a file that is passed over is inflated all the same.
-    let mut reader = Reader::new(MultiGzDecoder::new(from).take(2 * MAX_CONTENT));
+    let ended = Cell::new(false);
+    let from = MultiGzDecoder::new(from).take(2 * MAX_CONTENT);
+    let mut reader = Reader::new(LastBlock { from, zeros: 0, ended: &ended });
     let mut overlay = Overlay::default();
     let (mut total, mut count) = (0_u64, 0);
     while let Some(entry) = reader.next()? {
@@ -96,11 +102,37 @@ pub fn read(from: impl Read) -> Result<Overlay, ArchiveError> {
         };
         overlay.nodes.insert(path, Node { kind, mode: entry.mode, uid: entry.uid, gid: entry.gid });
     }
+    if !ended.get() && !(overlay.nodes.is_empty() && overlay.refused.is_empty()) {
+        return Err(ArchiveError::CutShort);
+    }
     if overlay.nodes.is_empty() && overlay.refused.is_empty() {
         return Err(ArchiveError::Empty);
     }
     overlay.drop_paths_below_links();
     Ok(overlay)
+}
+
+/// Blocks of tar have so many bytes.
+const BLOCK: usize = 512;
+
+/// Watches what is read for the empty block that ends an archive: without one, an archive may be the first half of another.
+struct LastBlock<'a, R> {
+    from: R,
+    /// Zeros read last.
+    zeros: usize,
+    /// Whether they are a block.
+    ended: &'a Cell<bool>,
+}
+
+impl<R: Read> Read for LastBlock<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        let read = buffer.get(..count).unwrap_or_default();
+        let zeros = read.iter().rev().take_while(|byte| **byte == 0).count();
+        self.zeros = if zeros == count { self.zeros.saturating_add(zeros) } else { zeros };
+        self.ended.set(self.zeros >= BLOCK);
+        Ok(count)
+    }
 }
 
 fn linked(overlay: &Overlay, first: &[u8]) -> Option<Arc<[u8]>> {
@@ -146,6 +178,20 @@ mod tests {
         let overlay = read(bytes.as_slice()).unwrap();
         assert_eq!(overlay.text("etc/motd").unwrap(), "x\n");
         assert!(matches!(overlay.refused.as_slice(), [Refused { path, .. }] if path == "var/film"));
+    }
+
+    #[test]
+    fn an_archive_that_stops_between_two_entries_is_not_whole() {
+        let archive = |end: bool| {
+            let mut writer = Writer::new(GzEncoder::new(Vec::new(), Compression::fast()));
+            for path in ["etc/one", "etc/two"] {
+                writer.entry(&tar::Entry::file(path.as_bytes(), 2)).unwrap();
+                writer.write_all(b"x\n").unwrap();
+            }
+            writer.finish(end).unwrap().finish().unwrap()
+        };
+        assert_eq!(read(archive(true).as_slice()).unwrap().nodes.len(), 2);
+        assert!(matches!(read(archive(false).as_slice()), Err(ArchiveError::CutShort)));
     }
 
     #[test]

@@ -145,6 +145,12 @@ pub struct Access<'a> {
 /// # Errors
 /// [`SourceError`].
 pub fn read(source: &Source, access: &mut Access<'_>) -> Result<Overlay, SourceError> {
+    let mut overlay = read_as_it_is(source, access)?;
+    overlay.forget_foreign_owners();
+    Ok(overlay)
+}
+
+fn read_as_it_is(source: &Source, access: &mut Access<'_>) -> Result<Overlay, SourceError> {
     match source {
         Source::Path(path) if path.is_dir() => directory(path, access),
         Source::Path(path) => file(path, access),

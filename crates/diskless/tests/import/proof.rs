@@ -28,7 +28,7 @@ pub fn lost(
     lost.extend(accounts(overlay, built, store));
     lost.extend(services(overlay, built, report));
     if passwords {
-        lost.extend(shadow(overlay, built, store));
+        lost.extend(shadow(overlay, built, store, report));
     }
     lost
 }
@@ -157,7 +157,9 @@ fn twice(built: &str, overlay: &str) -> Vec<String> {
 
 fn services(overlay: &Overlay, built: &Stack, report: &TransferReport) -> Vec<String> {
     let links = overlay.below("etc/runlevels").filter(|(_, node)| matches!(node.kind, NodeKind::Symlink(_)));
-    let mut lost = Vec::new();
+    let levels = overlay.below("etc/runlevels").filter(|(_, node)| matches!(node.kind, NodeKind::Dir));
+    let gone = levels.filter(|(path, _)| built.tree.get(path).is_none());
+    let mut lost: Vec<String> = gone.map(|(path, _)| format!("runlevel {path}")).collect();
     for (path, _) in links {
         let service = String::from_utf8_lossy(path.name()).into_owned();
         let named = report.left.iter().any(|left| {
@@ -172,12 +174,23 @@ fn services(overlay: &Overlay, built: &Stack, report: &TransferReport) -> Vec<St
     lost
 }
 
-fn shadow(overlay: &Overlay, built: &Stack, store: &Store) -> Vec<String> {
+/// Each hash of an account that is there; and that no account is open.
+fn shadow(overlay: &Overlay, built: &Stack, store: &Store, report: &TransferReport) -> Vec<String> {
     let own = text(built, store, "etc/shadow");
     let hash = |line: &str| line.split(':').take(2).map(str::to_owned).collect::<Vec<_>>();
     let with_hash = |line: &&str| line.split(':').nth(1).is_some_and(|field| field.starts_with('$'));
+    let named = |line: &str| {
+        let name = line.split(':').next().unwrap_or_default();
+        let names = report.left.iter().filter_map(|left| left.what.strip_prefix("the passwords of "));
+        names.flat_map(|names| names.split(", ")).any(|other| other == name)
+    };
     let overlay = overlay.text("etc/shadow").unwrap();
-    let lost =
-        overlay.lines().filter(with_hash).filter(|line| !own.lines().any(|there| hash(there) == hash(line)));
-    lost.map(|line| format!("password {line}, found in\n{own}")).collect()
+    let lost = overlay
+        .lines()
+        .filter(with_hash)
+        .filter(|line| !named(line) && !own.lines().any(|there| hash(there) == hash(line)));
+    let open = own.lines().filter(|line| line.split(':').nth(1) == Some(""));
+    lost.map(|line| format!("password {line}, found in\n{own}"))
+        .chain(open.map(|line| format!("an account that is open: {line}")))
+        .collect()
 }
