@@ -23,11 +23,8 @@ mod runlevels;
 pub mod secrets;
 mod settings;
 mod target;
-<<<<<<< HEAD
 mod unfinished;
-=======
 mod unreadable;
->>>>>>> import-whole
 mod world;
 mod write;
 

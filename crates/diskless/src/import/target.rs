@@ -10,11 +10,8 @@ use hoopy_build::locking::{self, MakeError};
 use hoopy_build::target::Target;
 
 use super::error::ImportError;
-<<<<<<< HEAD
 use super::in_git;
-=======
 use super::kernel;
->>>>>>> import-whole
 use super::options::Options;
 use super::settings::{self, Settings};
 use super::world::{self, PackageLine};
