@@ -94,12 +94,14 @@ fn patterns(place: &Path, dir: &Path, places: &mut places::Places<'_>, named: &m
     let file = place.join(".gitignore");
     let Ok(text) = read_text(&file, Kind::Text) else { return };
     for (number, line) in (1..).zip(text.lines()) {
-        let (negated, pattern) =
-            line.trim_end().strip_prefix('!').map_or((false, line.trim_end()), |p| (true, p));
+        let line = trimmed(line);
+        let (negated, pattern) = line.strip_prefix('!').map_or((false, line), |p| (true, p));
         if pattern.is_empty() || pattern.starts_with('#') {
             continue;
         }
-        let (path, name) = (place_of(pattern, place, dir), name_of(pattern, place, dir));
+        let literal = literal(pattern);
+        let path = literal.as_deref().and_then(|pattern| place_of(pattern, place, dir));
+        let name = literal.as_deref().and_then(|pattern| name_of(pattern, place, dir));
         if negated {
             named.retain(|file| {
                 let is_named = name.is_some_and(|name| file.path.file_name() == Some(name.as_ref()));
@@ -117,17 +119,37 @@ fn patterns(place: &Path, dir: &Path, places: &mut places::Places<'_>, named: &m
     }
 }
 
+/// A line without the spaces at its end, but for one that is quoted (gitignore(5)).
+fn trimmed(line: &str) -> &str {
+    let short = line.trim_end();
+    let quotes = short.chars().rev().take_while(|c| *c == '\\').count();
+    let quoted =
+        if quotes % 2 == 1 { line.get(short.len()..).and_then(|rest| rest.chars().next()) } else { None };
+    line.get(..short.len() + quoted.map_or(0, char::len_utf8)).unwrap_or(short)
+}
+
+/// What a pattern without a wildcard names, without its quoting: `/root/a\ ` is a name that ends in a space.
+fn literal(pattern: &str) -> Option<String> {
+    let mut name = String::new();
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '*' | '?' | '[' => return None,
+            '\\' => name.push(chars.next()?),
+            c => name.push(c),
+        }
+    }
+    Some(name)
+}
+
 /// The name that a pattern above `root/` ignores in every directory; `None` where it says in which, or is no one name.
 fn name_of<'p>(pattern: &'p str, place: &Path, dir: &Path) -> Option<&'p str> {
-    let is_name = !pattern.contains(['*', '?', '[', '\\', '/']) && !litter::is_litter(pattern.as_bytes());
+    let is_name = !pattern.contains('/') && !litter::is_litter(pattern.as_bytes());
     (is_name && !place.starts_with(dir.join("root"))).then_some(pattern)
 }
 
 /// Where the file of a pattern is, from the system directory; `None` where it names no one file below `root/`.
 fn place_of(pattern: &str, place: &Path, dir: &Path) -> Option<PathBuf> {
-    if pattern.contains(['*', '?', '[', '\\']) {
-        return None;
-    }
     let plain = pattern.trim_end_matches('/');
     // Without a directory it is any file of the name; one in `root/` itself still means what lies beside it.
     let anchored = plain.trim_start_matches('/');
@@ -139,4 +161,24 @@ fn place_of(pattern: &str, place: &Path, dir: &Path) -> Option<PathBuf> {
     }
     let name = below_root.file_name()?.as_bytes();
     (!litter::is_litter(name)).then(|| inside.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_patterns_name_one_file_and_wildcards_none() {
+        for (line, name) in [
+            ("/root/etc/x", Some("/root/etc/x")),
+            ("/root/etc/x  ", Some("/root/etc/x")),
+            ("/root/ends\\ in\\ \\ ", Some("/root/ends in  ")),
+            ("/root/a\\[b\\]\\*\\?\\\\", Some("/root/a[b]*?\\")),
+            ("/root/*.key", None),
+            ("/root/a?", None),
+            ("/root/a\\", None),
+        ] {
+            assert_eq!(literal(trimmed(line)).as_deref(), name, "{line:?}");
+        }
+    }
 }
