@@ -6,7 +6,7 @@ mod common;
 use std::io::Cursor;
 
 use common::*;
-use hoopy_trust::authenticode::{LayoutError, Refusal, Scan, Signature, verify};
+use hoopy_trust::authenticode::{LayoutError, Refusal, Scan, Signature, attach, verify};
 use hoopy_trust::certificate::Certificate;
 use hoopy_trust::{CertifiedSigner, signer::SignerError};
 use hoopy_uki::is_whole;
@@ -185,4 +185,33 @@ proptest! {
             prop_assert!(!found.is_trusted_by(&other().certificate));
         }
     }
+}
+
+/// sbverify takes no good signature where a damaged one stands before it.
+#[test]
+fn a_damaged_signature_of_ones_own_is_replaced() {
+    let desk = Desk::new();
+    desk.put_pair("db", db());
+    let mut damaged = signed(&stub(), db());
+    // The RSA signature is the last thing in it, before up to 7 bytes of padding.
+    let at = damaged.len() - 40;
+    damaged[at] ^= 1;
+    assert!(matches!(checked(&damaged).as_slice(), [Err(Refusal::Forged { .. })]), "{:?}", checked(&damaged));
+    let again = signed(&damaged, db());
+    assert_eq!(signers(&again), ["CN=Test db"]);
+    desk.put("again.efi", again);
+    desk.ok("sbverify", "--cert db.crt again.efi");
+    assert_eq!(checked(&signed(&damaged, other())).len(), 2, "that of another stays");
+}
+
+#[test]
+fn a_signature_too_many_is_refused_and_pushes_no_other_out() {
+    let mut program = stub();
+    for index in 0..16 {
+        program = signed(&program, &Pair::new(&format!("signer {index}")));
+    }
+    assert_eq!(signers(&program).len(), 16);
+    let db = db();
+    let refusal = attach(&scan(&program), &[db.signer()]).unwrap_err().to_string();
+    assert!(refusal.starts_with("17 signatures: expected at most 16"), "{refusal}");
 }

@@ -34,8 +34,8 @@ const HEADER_LEN: usize = 8;
 /// `WIN_CERT_TYPE_PKCS_SIGNED_DATA`
 const PKCS_SIGNED_DATA: u16 = 2;
 
-/// More signatures than any file has.
-const MAX_CERTIFICATES: usize = 16;
+/// More signatures than any file has; hoopy makes no more than 16.
+const MAX_CERTIFICATES: usize = 64;
 
 /// A table is a few kilobytes for each signature; one that claims more than this is not read.
 pub const MAX_TABLE: u64 = 4 << 20;

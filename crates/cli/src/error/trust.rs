@@ -98,7 +98,7 @@ impl Classify for SignError {
     fn class(&self) -> Class {
         match self {
             Self::Signer(error) => error.class(),
-            Self::TooLarge { .. } | Self::TableTooLarge { .. } => Failed.into(),
+            Self::TooLarge { .. } | Self::TooMany { .. } | Self::TableTooLarge { .. } => Failed.into(),
         }
     }
 }

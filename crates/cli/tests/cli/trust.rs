@@ -258,5 +258,10 @@ fn keys_are_made_once_and_their_private_halves_are_age_files_of_the_owner() {
         "{said}"
     );
     fs::remove_file(dir.join("trust/KEK.crt")).unwrap();
+    let said = home.ok(&["-C", "s", "keys", "status"]);
+    assert!(
+        said.contains("KEK  none: the private half is in secrets/trust/KEK.key.age, and its public"),
+        "{said}"
+    );
     assert!(home.fails(3, &["-C", "s", "keys", "new"]).contains("half of the key KEK"));
 }

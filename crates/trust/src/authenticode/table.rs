@@ -18,6 +18,9 @@ const REVISION: u16 = 0x0200;
 /// `WIN_CERT_TYPE_PKCS_SIGNED_DATA`
 const PKCS_SIGNED_DATA: u16 = 2;
 
+/// The most signatures of a signed program: each is one more that firmware has to look at.
+const MAX_SIGNATURES: usize = 16;
+
 /// Why a program is not signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
@@ -29,6 +32,14 @@ pub enum SignError {
     TooLarge {
         /// In bytes.
         size: u64,
+    },
+    /// One more than programs of anybody's have.
+    #[error(
+        "{found} signatures: expected at most {MAX_SIGNATURES}; remove some, with `sbattach --remove` for example"
+    )]
+    TooMany {
+        /// How many there would be.
+        found: usize,
     },
     /// More signatures than are read.
     #[error("signatures of {size} bytes: at most {MAX_TABLE} are read; remove some")]
@@ -67,10 +78,17 @@ pub fn attach(scan: &Scan, by: &[CertifiedSigner<'_>]) -> Result<Attachment, Sig
         _ if kind != PKCS_SIGNED_DATA => true,
         Ok(found) => by.iter().all(|by| found.signer() != by.certificate()),
         Err(Refusal::OtherProgram { .. }) => false,
-        Err(Refusal::Malformed(_) | Refusal::Unsupported(_) | Refusal::Forged { .. }) => true,
+        // One of ours that was damaged is replaced, too: with it there, some tools take no other.
+        Err(Refusal::Forged { signer }) => by.iter().all(|by| by.certificate().subject() != signer),
+        Err(Refusal::Malformed(_) | Refusal::Unsupported(_)) => true,
     };
     let mut table = Vec::new();
-    for (kind, body) in bodies(&scan.table).filter(|(kind, body)| is_kept(*kind, body)) {
+    let kept: Vec<_> = bodies(&scan.table).filter(|(kind, body)| is_kept(*kind, body)).collect();
+    let found = kept.len() + by.len();
+    if found > MAX_SIGNATURES {
+        return Err(SignError::TooMany { found });
+    }
+    for (kind, body) in kept {
         entry(&mut table, kind, body);
     }
     for by in by {

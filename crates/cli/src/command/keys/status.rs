@@ -105,7 +105,12 @@ fn private(system: &System, name: KeyName) -> Option<String> {
 }
 
 fn line(key: &KeyStatus) -> String {
-    let Some(sha256) = &key.sha256 else { return format!("{:4} none\n", key.name) };
+    let Some(sha256) = &key.sha256 else {
+        let file = key.private.as_deref().filter(|private| *private != "command");
+        let half =
+            file.map(|file| format!(": the private half is in {file}, and its public half is missing"));
+        return format!("{:4} none{}\n", key.name, half.unwrap_or_default());
+    };
     let mut out = format!("{:4} {}", key.name, key.subject.as_deref().unwrap_or("public key"));
     key.ends.iter().for_each(|end| out += &format!(", until {end}"));
     out += &format!("\n     sha256 {sha256}\n");
