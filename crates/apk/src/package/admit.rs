@@ -73,6 +73,7 @@ impl Admission {
                 }
                 FileKind::File
             }
+            tar::Kind::Sparse(_) => return Err(bad("a sparse file, which packages do not have")),
             _ => FileKind::Other,
         };
         if self.seen.len() >= MAX_FILES {

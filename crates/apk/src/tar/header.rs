@@ -12,6 +12,12 @@ pub const SIZE: Range<usize> = 124..136;
 pub const MTIME: Range<usize> = 136..148;
 pub const CHECKSUM: Range<usize> = 148..156;
 pub const TYPE: usize = 156;
+/// The type of a sparse file in GNU's own format (`GNUTYPE_SPARSE`).
+pub const SPARSE: u8 = b'S';
+/// Whether more of its map follows the header, and such a block of the map (`isextended` of `oldgnu_header` and
+/// `sparse_header`).
+pub const MORE_MAP: usize = 482;
+pub const MORE_MAP_BEHIND_MAP: usize = 504;
 pub const LINK: Range<usize> = 157..257;
 pub const MAGIC: Range<usize> = 257..265;
 pub const UNAME: Range<usize> = 265..297;

@@ -31,6 +31,9 @@ pub enum Kind {
     Dir,
     /// A named pipe.
     Fifo,
+    /// A file of which GNU tar left the holes out (`--sparse`), with so many bytes of data: those that lie between them, and in
+    /// some of its formats a map in front. They are not put together here.
+    Sparse(u64),
 }
 
 /// One entry's header, with what extended headers say of it.

@@ -9,6 +9,10 @@ pub struct Extended {
     pub path: Option<Vec<u8>>,
     pub link: Option<Vec<u8>>,
     pub size: Option<u64>,
+    /// A sparse file, in any of GNU tar's three formats for that (`GNU.sparse.*`), and its name in the newer two, where `path` is one
+    /// that no file has.
+    pub sparse: bool,
+    pub sparse_name: Option<Vec<u8>>,
     records: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -37,6 +41,11 @@ impl Extended {
             b"path" => self.path = Some(value.to_vec()),
             b"linkpath" => self.link = Some(value.to_vec()),
             b"size" => self.size = Some(decimal(value).ok_or(TarError::Pax("a size that is not a number"))?),
+            b"GNU.sparse.name" => {
+                self.sparse = true;
+                self.sparse_name = Some(value.to_vec());
+            }
+            _ if key.starts_with(b"GNU.sparse.") => self.sparse = true,
             _ => self.records.push((key.to_vec(), value.to_vec())),
         }
         Ok(())

@@ -57,7 +57,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn entry(&mut self, block: &Block, size: u64, mut extended: Extended) -> Result<Entry, TarError> {
-        let mut path = extended.path.take().unwrap_or_else(|| name(block));
+        let mut path = extended.sparse_name.take().or(extended.path.take()).unwrap_or_else(|| name(block));
         let is_dir_name = path.last() == Some(&b'/');
         while path.last() == Some(&b'/') {
             path.pop();
@@ -84,11 +84,27 @@ impl<R: Read> Reader<R> {
             xattrs: Default::default(),
             sha1: None,
         };
+        if let (Kind::File(size), true) = (&entry.kind, extended.sparse) {
+            entry.kind = Kind::Sparse(*size);
+        }
         extended.apply(&mut entry)?;
-        if let Kind::File(size) = entry.kind {
+        if block[header::TYPE] == header::SPARSE {
+            self.skip_map(block)?;
+        }
+        if let Kind::File(size) | Kind::Sparse(size) = entry.kind {
             self.expect(size);
         }
         Ok(entry)
+    }
+
+    /// Passes over the blocks of a sparse file's map that do not fit into its header.
+    fn skip_map(&mut self, block: &Block) -> Result<(), TarError> {
+        let mut more = block[header::MORE_MAP] != 0;
+        while more {
+            let map = self.block()?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+            more = map[header::MORE_MAP_BEHIND_MAP] != 0;
+        }
+        Ok(())
     }
 
     fn kind(
@@ -112,6 +128,7 @@ impl<R: Read> Reader<R> {
             b'4' => Kind::Block(device(header::MAJOR, "major")?, device(header::MINOR, "minor")?),
             b'5' => Kind::Dir,
             b'6' => Kind::Fifo,
+            header::SPARSE => Kind::Sparse(size),
             other => return Err(TarError::Kind(shown(path), other.into())),
         })
     }

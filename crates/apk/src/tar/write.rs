@@ -136,6 +136,7 @@ fn block(entry: &Entry) -> Block {
         Kind::Block(major, minor) => (b'4', 0, b"", (*major, *minor)),
         Kind::Dir => (b'5', 0, b"", (0, 0)),
         Kind::Fifo => (b'6', 0, b"", (0, 0)),
+        Kind::Sparse(size) => (header::SPARSE, *size, b"", (0, 0)),
     };
     let mut block = blank(&entry.path, kind, size);
     put_text(&mut block, header::LINK, link);

@@ -5,6 +5,7 @@
 //! changed; and the accounts with their numbers, which packages' scripts find there and leave alone.
 
 mod lbu;
+mod secrets;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,11 +98,7 @@ pub fn export(
     parents(&stack, &mut items);
     write(path, &items).map_err(|source| ExportError::Io { path: path.to_owned(), source })?;
     report.took("files", items.values().filter(|item| !item.entry.is_dir()).count().to_string());
-    for name in ["secrets", "passwords"] {
-        if target.system.path(name).exists() {
-            report.look(format!("{name} of the directory: what is encrypted or kept out of git is not in the overlay unless setup.sh put it there"));
-        }
-    }
+    secrets::tell(&target.system, &items, &mut report);
     Ok(report)
 }
 

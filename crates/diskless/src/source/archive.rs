@@ -99,6 +99,12 @@ pub fn read(from: impl Read) -> Result<Overlay, ArchiveError> {
             tar::Kind::Char(..) => NodeKind::Special("a character device"),
             tar::Kind::Block(..) => NodeKind::Special("a block device"),
             tar::Kind::Fifo => NodeKind::Special("a named pipe"),
+            tar::Kind::Sparse(_) => {
+                let reason =
+                    "a file that GNU tar packed without its holes: pack it again without --sparse (-S)";
+                refuse(&mut overlay, reason.to_owned());
+                continue;
+            }
         };
         overlay.nodes.insert(path, Node { kind, mode: entry.mode, uid: entry.uid, gid: entry.gid });
     }
@@ -178,6 +184,35 @@ mod tests {
         let overlay = read(bytes.as_slice()).unwrap();
         assert_eq!(overlay.text("etc/motd").unwrap(), "x\n");
         assert!(matches!(overlay.refused.as_slice(), [Refused { path, .. }] if path == "var/film"));
+    }
+
+    #[test]
+    fn a_sparse_file_is_named_in_every_format_of_gnu_tar_and_the_others_are_read() {
+        for format in [
+            &["--format=gnu"][..],
+            &["--format=posix"],
+            &["--format=posix", "--sparse-version=0.0"],
+            &["--format=posix", "--sparse-version=0.1"],
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::create_dir(dir.path().join("etc")).unwrap();
+            let file = std::fs::File::create(dir.path().join("etc/holes")).unwrap();
+            for hole in 1..60 {
+                std::os::unix::fs::FileExt::write_at(&file, b"data", hole << 16).unwrap();
+            }
+            drop(file);
+            std::fs::write(dir.path().join("etc/motd"), "x\n").unwrap();
+            let mut tar = std::process::Command::new("tar");
+            tar.args(format).args(["-S", "-c", "etc/holes", "etc/motd"]).current_dir(&dir);
+            let out = tar.output().unwrap();
+            assert!(out.status.success(), "{format:?}");
+            let overlay = read(gzip(&out.stdout).as_slice()).unwrap();
+            assert_eq!(overlay.text("etc/motd").unwrap(), "x\n", "{format:?}");
+            assert!(
+                matches!(overlay.refused.as_slice(), [Refused { path, .. }] if path == "etc/holes"),
+                "{format:?}"
+            );
+        }
     }
 
     #[test]

@@ -166,6 +166,12 @@ fn entry(from: &tar::Entry) -> Result<Entry, BadPath> {
         tar::Kind::Char(major, minor) => Kind::Char { major: *major, minor: *minor },
         tar::Kind::Block(major, minor) => Kind::Block { major: *major, minor: *minor },
         tar::Kind::Fifo => Kind::Fifo,
+        tar::Kind::Sparse(_) => {
+            return Err(BadPath {
+                path: from.path.clone(),
+                reason: "a sparse file, which packages do not have",
+            });
+        }
     };
     let owner =
         |id, name: &str| Owner { id, name: Some(name.to_owned()).filter(|n| !n.is_empty() && n != "root") };
