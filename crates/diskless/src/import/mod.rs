@@ -8,6 +8,7 @@
 //! ```
 
 mod accounts;
+mod capabilities;
 mod compare;
 mod draft;
 mod error;
@@ -17,10 +18,12 @@ mod lbu;
 mod notes;
 mod options;
 mod passwords;
+mod pi;
 mod rules;
 mod runlevels;
 pub mod secrets;
 mod settings;
+mod shells;
 mod target;
 mod unreadable;
 mod world;
@@ -46,6 +49,7 @@ use target::{arch, fitting_target, keys, packages_of, settings_of};
 use world::PackageLine;
 use write::Staging;
 
+pub(crate) use capabilities::NAME as CAPABILITY;
 pub use error::ImportError;
 pub use options::{MakeRunner, Options};
 pub use write::WriteError;
@@ -153,6 +157,7 @@ impl PartialImport {
         let mut draft = SystemDraft::default();
         let lbu = lbu::read(overlay, report)?;
         take(overlay, made, policy, staging, &mut draft, report, context)?;
+        pi::take(&overlay.hints, settings, made, &mut draft, report);
         settings.modes = draft.modes();
         let kept = report.secrets.iter().any(|secret| secret.kept.is_some());
         if matches!(policy, Policy::Keep(_)) && kept {
@@ -225,6 +230,7 @@ fn take(
         draft.line(Part::Services, line);
     }
     report.append(of_files);
+    shells::report(&own, made, draft, report);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use hoopy_apk::tar::{self, Reader, TarError};
 use hoopy_base::size;
 use hoopy_store::layer::EntryPath;
 
+use crate::import::CAPABILITY;
 use crate::overlay::{Content, Node, NodeKind, Overlay, Refused};
 
 /// The largest overlay file. Overlays hold configuration; one of a few megabytes is large.
@@ -100,6 +101,9 @@ pub fn read(from: impl Read) -> Result<Overlay, ArchiveError> {
             tar::Kind::Block(..) => NodeKind::Special("a block device"),
             tar::Kind::Fifo => NodeKind::Special("a named pipe"),
         };
+        if let Some(value) = entry.xattrs.get(CAPABILITY) {
+            overlay.capabilities.insert(path.clone(), value.clone());
+        }
         overlay.nodes.insert(path, Node { kind, mode: entry.mode, uid: entry.uid, gid: entry.gid });
     }
     if !ended.get() && !(overlay.nodes.is_empty() && overlay.refused.is_empty()) {
