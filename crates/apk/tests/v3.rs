@@ -250,6 +250,7 @@ fn same(root: &Path, entry: &Entry, content: &[u8]) {
     let path = root.join(&shown);
     let there = std::fs::symlink_metadata(&path).unwrap();
     match &entry.kind {
+        Kind::Sparse(_) => panic!("{shown}: no package has sparse files"),
         Kind::Dir => assert!(there.is_dir(), "{shown}"),
         Kind::File(size) => {
             assert_eq!(*size, content.len() as u64, "{shown}");

@@ -10,6 +10,7 @@ use hoopy_store::layer::EntryPath;
 use hoopy_store::tree::links;
 
 use crate::source::beneath;
+use crate::source::pi::PiFiles;
 
 /// How much of a machine an overlay holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,6 +35,8 @@ pub struct Overlay {
     pub refused: Vec<Refused>,
     /// Directories of data that were left alone, with their sizes.
     pub data: Vec<DataDirectory>,
+    /// Capabilities of files (`security.capability`), by path.
+    pub capabilities: BTreeMap<EntryPath, Vec<u8>>,
     /// Who packed or unpacked it, where that was an ordinary user: all owners are taken for root's then.
     pub owners_lost: Option<u32>,
     /// Programs whose setuid and setgid bits were taken with their owners.
@@ -73,6 +76,8 @@ pub struct Hints {
     pub release: Option<String>,
     /// Kernel arguments.
     pub cmdline: Option<String>,
+    /// What the medium of a Raspberry Pi holds for its firmware.
+    pub pi: Option<PiFiles>,
     /// Names of older overlays (`lbu list-backup`) that lie beside it.
     pub backups: Vec<String>,
     /// The name of the machine that the file's name has.

@@ -99,6 +99,11 @@ impl Accounts {
         self.users.is_empty() && self.groups.is_empty()
     }
 
+    /// Each user with its shell.
+    pub fn shells(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.users.iter().map(|line| (line.name(), line.field(6)))
+    }
+
     /// Whether there is a user with this name.
     pub fn has_user(&self, name: &str) -> bool {
         find(&self.users, name).is_some()

@@ -14,6 +14,7 @@ use hoopy_store::layer::{Entry, EntryPath, Kind};
 use hoopy_store::tree::links;
 
 use super::accounts::Accounts;
+use super::capabilities;
 use super::draft::{Part, RootFile, SystemDraft};
 use super::installed::Database;
 use super::rules::{self, Rule};
@@ -29,6 +30,12 @@ const SET_ID: u32 = 0o6000;
 
 /// The greatest number that scripts of a build can give a file to: they run as a user with so many numbers.
 const MAX_OWNER: u32 = 65_535;
+
+/// What puts certificates into the bundle.
+const UPDATE_CERTIFICATES: &str = "usr/sbin/update-ca-certificates";
+
+/// Where firmware is.
+const FIRMWARE: [&[u8]; 2] = [b"lib/firmware", b"usr/lib/firmware"];
 
 /// As many paths are named in one line.
 const SHOWN: usize = 5;
@@ -84,6 +91,8 @@ impl Comparison<'_, '_> {
         }
         self.links();
         self.owners_of_packages();
+        self.certificates();
+        self.capabilities();
         let (files, links) = (self.draft.files.len(), self.draft.links.len());
         self.report.took("root/", format!("{} and {}", counted(files, "file"), counted(links, "link")));
         let of_setup = self.draft.links_of_setup.len();
@@ -140,8 +149,23 @@ impl Comparison<'_, '_> {
             );
             return Ok(true);
         }
+        if self.is_made_certificate(text, node) {
+            return Ok(true);
+        }
         if self.is_of_a_package(path, node) {
             return Ok(false);
+        }
+        if FIRMWARE.iter().any(|dir| path.is_within(dir))
+            && self.overlay.scope == Scope::Root
+            && self.database.is_none()
+        {
+            let why = "without apk's database it is not known which firmware packages brought";
+            self.report.left(
+                "lib/firmware",
+                why,
+                "add linux-firmware packages, and yours to root/lib/firmware/",
+            );
+            return Ok(true);
         }
         let there = self.package_entry(path).cloned();
         let bytes = match &node.kind {
@@ -178,7 +202,52 @@ impl Comparison<'_, '_> {
             let at = resolved.and_then(|path| self.packages.tree.at(&path));
             at.is_some_and(|at| matches!(self.packages.origins.get(at.layer), Some(Origin::Script(_))))
         };
+        if FIRMWARE.iter().any(|dir| path.is_within(dir))
+            && self.database.as_ref().is_some_and(|d| d.has_merged(path))
+        {
+            return true;
+        }
         !path.is_within(b"etc") && by_script()
+    }
+
+    /// Whether update-ca-certificates(8) makes it: the bundle, links to certificates, and links to those by their hashes.
+    fn is_made_certificate(&self, text: &str, node: &Node) -> bool {
+        let Some(name) = text.strip_prefix("etc/ssl/certs/") else { return false };
+        let is_there =
+            |path: &str| EntryPath::new(path).is_ok_and(|path| self.package_entry(&path).is_some());
+        let made = |name: &str| name == "ca-certificates.crt" || name.starts_with("ca-cert-");
+        let target = match &node.kind {
+            NodeKind::Symlink(target) => String::from_utf8_lossy(target).into_owned(),
+            _ => String::new(),
+        };
+        let of_packages = made(name) || made(&target) || target.contains("/usr/share/ca-certificates/");
+        let of_owner = target.contains("/usr/local/share/ca-certificates/");
+        of_packages && is_there("etc/ssl/certs") || of_owner && is_there(UPDATE_CERTIFICATES)
+    }
+
+    /// Certificates that the machine's owner trusts get into the bundle, as they do where packages are installed over them.
+    fn certificates(&mut self) {
+        let own =
+            EntryPath::new("usr/local/share/ca-certificates").is_ok_and(|dir| self.draft.has_below(&dir));
+        let program = EntryPath::new(UPDATE_CERTIFICATES).ok();
+        if own && program.is_some_and(|path| self.package_entry(&path).is_some()) {
+            self.draft.line(Part::Certificates, "update-ca-certificates");
+        }
+    }
+
+    /// Says which files had capabilities.
+    fn capabilities(&mut self) {
+        for (path, value) in &self.overlay.capabilities {
+            let text = path.to_string();
+            let taken = self.draft.files.contains_key(path) || self.package_entry(path).is_some();
+            if taken && !capabilities::is_same(self.package_entry(path), value) {
+                self.report.left(
+                    format!("the capabilities of {text}"),
+                    "git keeps none",
+                    &capabilities::command(&text, value),
+                );
+            }
+        }
     }
 
     /// Whether `node`, which holds `bytes` where it is a file, holds what the packages have there.

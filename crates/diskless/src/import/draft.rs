@@ -34,6 +34,8 @@ pub enum Part {
     Links,
     /// What the owner of the machine removed.
     Removed,
+    /// The bundle of certificates, with the owner's.
+    Certificates,
     /// Owners other than root.
     Owners,
     /// Modes of packages' files, and those that a change of the owner takes away.
@@ -50,6 +52,7 @@ impl Part {
             Self::Directories => "Directories: git keeps none without files",
             Self::Links => "Links that would lead out of root/ on another computer",
             Self::Removed => "Files of packages that the machine did not have any more",
+            Self::Certificates => "Certificates that the machine trusted besides",
             Self::Owners => "Owners: all of root/ is root's",
             Self::Modes => "Modes of packages' files, and setuid and setgid bits, which chown takes away",
             Self::Services => "Services of each runlevel",

@@ -40,6 +40,16 @@ impl Database {
         self.files.contains_key(path)
     }
 
+    /// The same, on either side of a merged `/usr`.
+    pub fn has_merged(&self, path: &EntryPath) -> bool {
+        let bytes = path.as_bytes();
+        let other = match bytes.strip_prefix(b"usr/") {
+            Some(rest) => EntryPath::new(rest),
+            None => EntryPath::new([b"usr/".as_slice(), bytes].concat()),
+        };
+        self.has(path) || other.is_ok_and(|other| self.has(&other))
+    }
+
     /// Whether a package has something below the directory.
     pub fn has_below(&self, dir: &EntryPath) -> bool {
         self.files

@@ -8,6 +8,7 @@
 //! ```
 
 mod accounts;
+mod capabilities;
 mod compare;
 mod draft;
 mod error;
@@ -18,10 +19,12 @@ mod lbu;
 mod notes;
 mod options;
 mod passwords;
+mod pi;
 mod rules;
 mod runlevels;
 pub mod secrets;
 mod settings;
+mod shells;
 mod target;
 mod unfinished;
 mod unreadable;
@@ -48,6 +51,7 @@ use target::{arch, fitting_target, keys, packages_of, settings_of};
 use world::PackageLine;
 use write::Staging;
 
+pub(crate) use capabilities::NAME as CAPABILITY;
 pub use error::ImportError;
 pub use options::{MakeRunner, Options};
 pub use unfinished::Unfinished;
@@ -156,6 +160,7 @@ impl PartialImport {
         let mut draft = SystemDraft::default();
         let lbu = lbu::read(overlay, report)?;
         take(overlay, made, policy, staging, &mut draft, report, context)?;
+        pi::take(&overlay.hints, settings, made, &mut draft, report);
         settings.modes = draft.modes();
         let kept = report.secrets.iter().any(|secret| secret.kept.is_some());
         if matches!(policy, Policy::Keep(_)) && kept {
@@ -206,8 +211,9 @@ fn take(
     for line in accounts::script(&own, &package_accounts, whole, report) {
         draft.line(Part::Accounts, line);
     }
-    let known =
-        |name: &str| own.has_user(name) || !(whole && !own.is_empty()) && package_accounts.has_user(name);
+    // A root that has accounts has all of them.
+    let of_packages = !whole || own.is_empty();
+    let known = |name: &str| own.has_user(name) || of_packages && package_accounts.has_user(name);
     passwords::take(overlay, &known, policy, staging.path(), draft, report)?;
     let mut of_files = TransferReport::default();
     let accounts = if own.is_empty() { &package_accounts } else { &own };
@@ -228,6 +234,7 @@ fn take(
         draft.line(Part::Services, line);
     }
     report.append(of_files);
+    shells::report(&own, made, draft, report);
     Ok(())
 }
 

@@ -39,7 +39,6 @@ const RULES: &[(&str, Rule)] = &[
     ),
     ("etc/apk", Rule::Left("settings of apk, which installs nothing when the image boots", "")),
     ("etc/lbu", Rule::Quiet),
-    ("etc/ssl/certs", Rule::Quiet),
     ("etc/hoopy-release", Rule::Quiet),
     ("etc/ld.so.cache", Rule::Quiet),
     ("etc/udev/hwdb.bin", Rule::Quiet),

@@ -15,6 +15,8 @@ const HEAD: &str = "# Made by `hoopy import`. Every key has a default; `hoopy sc
 pub struct Settings {
     /// The machine's name.
     pub name: String,
+    /// The layout, where it is not the usual one.
+    pub layout: Option<String>,
     /// The architecture.
     pub arch: String,
     /// Where packages come from.
@@ -37,6 +39,9 @@ impl Settings {
         let mut document = DocumentMut::new();
         let mut set = |key: &str, item: Item| drop(document.insert(key, item));
         set("name", value(&self.name));
+        if let Some(layout) = &self.layout {
+            set("layout", value(layout));
+        }
         set("arch", value(&self.arch));
         let Repositories { branch, mirror, repositories } = &self.repositories;
         if let Some(branch) = branch {

@@ -13,6 +13,7 @@ use super::error::ImportError;
 use super::in_git;
 use super::kernel;
 use super::options::Options;
+use super::pi;
 use super::settings::{self, Settings};
 use super::world::{self, PackageLine};
 use super::write::Staging;
@@ -25,6 +26,9 @@ const MAIN: &str = "main";
 
 /// Consoles, where kernel arguments are given that name none: what hoopy has without any.
 const CONSOLES: &str = "console=tty1 console=ttyS0";
+
+/// The same on a Raspberry Pi, whose firmware knows which serial line the first one is.
+const CONSOLES_OF_PI: &str = "console=tty1 console=serial0,115200";
 
 /// The architecture of the machine.
 pub fn arch(overlay: &Overlay, options: &Options<'_>) -> Result<Arch, ImportError> {
@@ -57,13 +61,14 @@ pub fn settings_of(
     if let Some(found) = found.filter(|found| *found != name) {
         report.look(format!("the host name {found:?} cannot name an image: hoopy.toml has name = {name:?}"));
     }
+    let consoles = if overlay.hints.pi.is_some() { CONSOLES_OF_PI } else { CONSOLES };
     let cmdline = overlay
         .hints
         .cmdline
         .as_ref()
         .map(|args| in_git::arguments(args, report))
         .filter(|args| !args.is_empty())
-        .map(|args| if args.contains("console=") { args } else { format!("{CONSOLES} {args}") });
+        .map(|args| if args.contains("console=") { args } else { format!("{consoles} {args}") });
     if let Some(cmdline) = &cmdline {
         report.took("kernel arguments", cmdline.clone());
     }
@@ -180,6 +185,7 @@ pub fn fitting_target(
     let records: Vec<_> = indexes.iter().flat_map(|index| &index.index.records).collect();
     world::fit(packages, &records, &tags, report);
     kernel::choose(options, hints, packages, &records, report)?;
+    pi::choose_layout(target.arch, packages, settings, report);
     staging.file("hoopy.toml", 0o644, settings.text().as_bytes())?;
     staging.file("packages", 0o644, settings::packages(packages).as_bytes())?;
     load()

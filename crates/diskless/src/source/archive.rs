@@ -9,6 +9,7 @@ use hoopy_apk::tar::{self, Reader, TarError};
 use hoopy_base::size;
 use hoopy_store::layer::EntryPath;
 
+use crate::import::CAPABILITY;
 use crate::overlay::{Content, Node, NodeKind, Overlay, Refused};
 
 /// The largest overlay file. Overlays hold configuration; one of a few megabytes is large.
@@ -106,13 +107,16 @@ pub fn read(from: impl Read) -> Result<Overlay, ArchiveError> {
                 continue;
             }
         };
+        if let Some(value) = entry.xattrs.get(CAPABILITY) {
+            overlay.capabilities.insert(path.clone(), value.clone());
+        }
         overlay.nodes.insert(path, Node { kind, mode: entry.mode, uid: entry.uid, gid: entry.gid });
-    }
-    if !ended.get() && !(overlay.nodes.is_empty() && overlay.refused.is_empty()) {
-        return Err(ArchiveError::CutShort);
     }
     if overlay.nodes.is_empty() && overlay.refused.is_empty() {
         return Err(ArchiveError::Empty);
+    }
+    if !ended.get() {
+        return Err(ArchiveError::CutShort);
     }
     overlay.drop_paths_below_links();
     Ok(overlay)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use hoopy_base::input::read_up_to;
 
+use super::pi;
 use crate::overlay::Hints;
 
 /// What lbu calls overlays; encrypted ones have their cipher behind it.
@@ -16,6 +17,9 @@ const MAX_NAMES: usize = 10_000;
 
 /// Files with kernel arguments are read so far.
 const MAX_TEXT: u64 = 64 << 10;
+
+/// The kernel of a Raspberry Pi.
+const OF_PI: &str = "rpi";
 
 /// Where the kernel arguments of a boot medium are: of syslinux, GRUB, and a Raspberry Pi.
 const BOOT_CONFIGS: [&str; 6] = [
@@ -64,7 +68,9 @@ pub fn host(path: &Path) -> Option<String> {
 /// What the medium at `dir` says; nothing where it is none.
 pub fn hints(dir: &Path, overlay: &Path) -> Hints {
     let release = read_up_to(&dir.join(".alpine-release"), MAX_TEXT).ok();
-    let release = release.and_then(|bytes| release_of(&String::from_utf8_lossy(&bytes)));
+    let text = release.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let of_pi = text.contains("-rpi-");
+    let release = Some(text).and_then(|text| release_of(&text));
     let host = host(overlay);
     let backup = |name: &String| host.as_ref().is_some_and(|host| is_backup(name, host));
     // An overlay may lie anywhere, also beside the kernels of this computer.
@@ -72,8 +78,15 @@ pub fn hints(dir: &Path, overlay: &Path) -> Hints {
     let kernels = if is_medium { names(&dir.join("boot")).unwrap_or_default() } else { Vec::new() };
     let kernels: Vec<&str> = kernels.iter().filter_map(|name| name.strip_prefix("vmlinuz-")).collect();
     Hints {
-        // Of two kernels the medium starts one, and does not say which in one way.
-        kernel: if let [kernel] = kernels.as_slice() { Some((*kernel).to_owned()) } else { None },
+        // Of two kernels the medium starts one, and does not say which in one way; those of a Raspberry Pi's boards are one
+        // by now.
+        kernel: match kernels.as_slice() {
+            _ if of_pi => Some(OF_PI.to_owned()),
+            [kernel] => Some((*kernel).to_owned()),
+            [_, ..] if kernels.iter().all(|kernel| kernel.starts_with(OF_PI)) => Some(OF_PI.to_owned()),
+            _ => None,
+        },
+        pi: is_medium.then(|| pi::read(dir)).flatten(),
         release,
         cmdline: BOOT_CONFIGS.iter().filter(|_| is_medium).find_map(|path| cmdline(&dir.join(path))),
         backups: names(dir).unwrap_or_default().into_iter().filter(backup).collect(),
@@ -162,6 +175,7 @@ mod tests {
         let hints = hints(dir.path(), overlay);
         let expected = Hints {
             kernel: Some("rpi".into()),
+            pi: None,
             release: Some("3.23.1".into()),
             cmdline: Some("console=tty1 cgroup_enable=memory".into()),
             backups: vec!["nas.20260102030405.tar.gz".into()],

@@ -4,6 +4,7 @@ mod archive;
 pub mod beneath;
 mod crypt;
 mod medium;
+pub mod pi;
 mod remote;
 mod walk;
 
@@ -175,7 +176,9 @@ fn directory(dir: &Path, access: &mut Access<'_>) -> Result<Overlay, SourceError
         let whole = ["bin", "sbin", "lib", "usr"].iter().any(|name| dir.join(name).join("apk").exists())
             || dir.join("bin/busybox").symlink_metadata().is_ok();
         let scope = if whole { Scope::Root } else { Scope::Changes };
-        return Ok(walk::read(dir, scope)?);
+        let mut overlay = walk::read(dir, scope)?;
+        overlay.hints.pi = pi::read(&dir.join("boot"));
+        return Ok(overlay);
     }
     let overlays = medium::overlays(dir).map_err(io)?;
     match overlays.as_slice() {

@@ -16,6 +16,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 
 use super::archive::MAX_ONE;
 use super::beneath;
+use crate::import::CAPABILITY;
 use crate::overlay::{Content, DataDirectory, Node, NodeKind, Overlay, Refused, Scope};
 
 /// The most paths of a root filesystem that are looked at: a server with a desktop has 300,000.
@@ -24,26 +25,46 @@ const MAX_PATHS: usize = 2_000_000;
 /// Deeper trees are a mistake.
 const MAX_DEPTH: usize = 128;
 
-/// What a running machine makes, or packages: none of it is looked at.
-const TRANSIENT: [&str; 17] = [
-    "proc",
-    "sys",
-    "dev",
-    "run",
-    "tmp",
-    "boot",
-    "media",
-    "mnt",
-    "lost+found",
-    ".modloop",
-    "lib/modules",
-    "usr/lib/modules",
-    "lib/firmware",
-    "var/cache",
-    "var/log",
-    "var/tmp",
-    "var/run",
+/// What a running machine makes for as long as it runs: none of it is looked at.
+const TRANSIENT: [&str; 9] =
+    ["proc", "sys", "dev", "run", "tmp", "lost+found", ".modloop", "var/tmp", "var/run"];
+
+/// What no system directory has a place for, and why; it is named where there is something in it.
+const NAMED: [(&str, &str); 7] = [
+    ("boot", "kernel and boot loader: the image has its own"),
+    ("media", "a place for other filesystems"),
+    ("mnt", "a place for other filesystems"),
+    ("lib/modules", "kernel modules: those of the kernel package are in the image"),
+    ("usr/lib/modules", "kernel modules: those of the kernel package are in the image"),
+    ("var/cache", "a cache"),
+    ("var/log", "logs"),
 ];
+
+/// What kernels and boot loaders have in `/boot`; anything else there was put there by somebody.
+const OF_BOOT: [&str; 16] = [
+    "vmlinuz",
+    "vmlinux",
+    "initramfs",
+    "System.map",
+    "config-",
+    "extlinux",
+    "ldlinux",
+    "lib",
+    "mboot",
+    "menu",
+    "vesamenu",
+    "grub",
+    "efi",
+    "EFI",
+    "dtbs",
+    "lost+found",
+];
+
+/// As many files of `/boot` are named.
+const MAX_NAMED: usize = 20;
+
+/// The longest `security.capability` that the kernel has (version 3).
+const MAX_CAPABILITY: usize = 64;
 
 /// What a machine keeps, and git should not: each directory directly below is told with its size.
 const DATA: [&str; 5] = ["home", "srv", "var/lib", "var/spool", "var/mail"];
@@ -105,6 +126,9 @@ impl Walk<'_> {
         if TRANSIENT.iter().any(|dir| dir.as_bytes() == bytes) {
             return Ok(());
         }
+        if let Some((_, why)) = NAMED.iter().find(|(dir, _)| dir.as_bytes() == bytes) {
+            return self.named(path, stat, why);
+        }
         let inside = match EntryPath::new(bytes) {
             Ok(inside) => inside,
             Err(bad) => {
@@ -138,6 +162,12 @@ impl Walk<'_> {
             FileType::Unknown => NodeKind::Special("something unknown"),
         };
         let is_dir = matches!(kind, NodeKind::Dir);
+        if matches!(kind, NodeKind::File(_))
+            && stat.st_mode & 0o111 != 0
+            && let Some(value) = self.capability(path)
+        {
+            self.overlay.capabilities.insert(inside.clone(), value);
+        }
         let node = Node { kind, mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid };
         self.overlay.nodes.insert(inside, node);
         if !is_dir {
@@ -157,7 +187,50 @@ impl Walk<'_> {
         self.overlay.scope == Scope::Root && DATA.iter().any(|dir| Some(dir.as_bytes()) == parent)
     }
 
+    /// Names a directory that is not read, and of `/boot` what is in it besides kernels and boot loaders.
+    fn named(&mut self, path: &Path, stat: &Stat, why: &str) -> Result<(), WalkError> {
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return Ok(());
+        }
+        if stat.st_dev != self.device {
+            self.refuse(path, "another filesystem is mounted here".to_owned());
+            return Ok(());
+        }
+        let size = self.size(path)?;
+        if size > 0 {
+            self.refuse(path, format!("{why} ({})", size::show(size)));
+        }
+        if path == Path::new("boot") {
+            let own = |name: &[u8]| !OF_BOOT.iter().any(|known| name.starts_with(known.as_bytes()));
+            let names = self.names(path)?.into_iter().map(|(name, _)| name).filter(|name| own(name));
+            for name in names.take(MAX_NAMED).collect::<Vec<_>>() {
+                let reason = "no kernel and no boot loader has such a file: it may be yours".to_owned();
+                self.refuse(&path.join(OsStr::from_bytes(&name)), reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// Capabilities of a file.
+    fn capability(&self, path: &Path) -> Option<Vec<u8>> {
+        let dir = beneath::directory(&self.root, path.parent()?).ok()?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&dir, path.file_name()?, flags, Mode::empty()).ok()?;
+        let mut value = [0_u8; MAX_CAPABILITY];
+        let length = rustix::fs::fgetxattr(&file, CAPABILITY, value.as_mut_slice()).ok()?;
+        value.get(..length).map(<[u8]>::to_vec)
+    }
+
     fn measure(&mut self, path: &Path) -> Result<(), WalkError> {
+        let size = self.size(path)?;
+        if size > 0 {
+            self.overlay.data.push(DataDirectory { path: format!("/{}", path.display()), size });
+        }
+        Ok(())
+    }
+
+    /// The bytes of all files below.
+    fn size(&mut self, path: &Path) -> Result<u64, WalkError> {
         let mut size = 0;
         let mut left = vec![(path.to_owned(), 0)];
         while let Some((dir, depth)) = left.pop() {
@@ -175,10 +248,7 @@ impl Walk<'_> {
                 }
             }
         }
-        if size > 0 {
-            self.overlay.data.push(DataDirectory { path: format!("/{}", path.display()), size });
-        }
-        Ok(())
+        Ok(size)
     }
 
     /// The names in a directory, sorted, with what they are.

@@ -17,7 +17,7 @@ pub fn lost(
     let mut lost = Vec::new();
     for (path, node) in &overlay.nodes {
         let text = path.to_string();
-        if is_named(&text, report) || is_elsewhere(&text) {
+        if is_named(&text, report) || is_elsewhere(&text) || is_made_certificate(&text, node) {
             continue;
         }
         match built.tree.through_links(path).and_then(|path| built.tree.get(&path)) {
@@ -57,10 +57,18 @@ fn is_elsewhere(path: &str) -> bool {
     let of = |dir: &&str| {
         path.strip_prefix(*dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '-']))
     };
-    ELSEWHERE.iter().any(of)
-        || path == "etc/ssl/certs"
-        || path.starts_with("etc/ssl/certs/")
-        || path == "etc/mtab"
+    ELSEWHERE.iter().any(of) || path == "etc/mtab"
+}
+
+/// What update-ca-certificates(8) makes of certificates.
+fn is_made_certificate(path: &str, node: &Node) -> bool {
+    let Some(name) = path.strip_prefix("etc/ssl/certs/") else { return false };
+    let target = match &node.kind {
+        NodeKind::Symlink(target) => String::from_utf8_lossy(target).into_owned(),
+        _ => String::new(),
+    };
+    let made = |name: &str| name == "ca-certificates.crt" || name.starts_with("ca-cert-");
+    made(name) || made(&target) || target.contains("share/ca-certificates/")
 }
 
 fn differs(
