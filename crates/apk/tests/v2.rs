@@ -172,6 +172,7 @@ fn installed(root: &Path, entry: &Entry, content: &[u8]) {
     let there = std::fs::symlink_metadata(&path).unwrap_or_else(|e| panic!("{shown}: {e}"));
     let device = || (rustix::fs::major(there.rdev()), rustix::fs::minor(there.rdev()));
     match &entry.kind {
+        Kind::Sparse(_) => panic!("{shown}: no package has sparse files"),
         Kind::Dir => assert!(there.is_dir(), "{shown}"),
         Kind::File(_) => assert_eq!(std::fs::read(&path).unwrap(), content, "{shown}"),
         Kind::Symlink(target) => {
