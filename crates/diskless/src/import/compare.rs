@@ -1,6 +1,8 @@
 //! What of an overlay is the owner's: what differs from the tree that the packages and their scripts make.
 
-use std::collections::BTreeSet;
+mod certificates;
+mod whole;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +16,6 @@ use hoopy_store::layer::{Entry, EntryPath, Kind};
 use hoopy_store::tree::links;
 
 use super::accounts::Accounts;
-use super::capabilities;
 use super::draft::{Part, RootFile, SystemDraft};
 use super::installed::Database;
 use super::rules::{self, Rule};
@@ -22,23 +23,14 @@ use super::secrets::{self, Policy, Secrecy, Secret};
 use crate::overlay::{Node, NodeKind, Overlay, Scope};
 use crate::report::{SecretFile, TransferReport};
 
-/// Links to places that are there only while a machine runs.
-const AT_RUN_TIME: [&[u8]; 7] = [b"media", b"mnt", b"proc", b"run", b"dev", b"tmp", b"sys"];
-
 /// The setuid and setgid bits, which the kernel takes from a file that gets another owner.
 const SET_ID: u32 = 0o6000;
 
 /// The greatest number that scripts of a build can give a file to: they run as a user with so many numbers.
 const MAX_OWNER: u32 = 65_535;
 
-/// What puts certificates into the bundle.
-const UPDATE_CERTIFICATES: &str = "usr/sbin/update-ca-certificates";
-
 /// Where firmware is.
 const FIRMWARE: [&[u8]; 2] = [b"lib/firmware", b"usr/lib/firmware"];
-
-/// As many paths are named in one line.
-const SHOWN: usize = 5;
 
 /// Compares an overlay with what packages make.
 pub struct Comparison<'a, 'p> {
@@ -208,46 +200,6 @@ impl Comparison<'_, '_> {
             return true;
         }
         !path.is_within(b"etc") && by_script()
-    }
-
-    /// Whether update-ca-certificates(8) makes it: the bundle, links to certificates, and links to those by their hashes.
-    fn is_made_certificate(&self, text: &str, node: &Node) -> bool {
-        let Some(name) = text.strip_prefix("etc/ssl/certs/") else { return false };
-        let is_there =
-            |path: &str| EntryPath::new(path).is_ok_and(|path| self.package_entry(&path).is_some());
-        let made = |name: &str| name == "ca-certificates.crt" || name.starts_with("ca-cert-");
-        let target = match &node.kind {
-            NodeKind::Symlink(target) => String::from_utf8_lossy(target).into_owned(),
-            _ => String::new(),
-        };
-        let of_packages = made(name) || made(&target) || target.contains("/usr/share/ca-certificates/");
-        let of_owner = target.contains("/usr/local/share/ca-certificates/");
-        of_packages && is_there("etc/ssl/certs") || of_owner && is_there(UPDATE_CERTIFICATES)
-    }
-
-    /// Certificates that the machine's owner trusts get into the bundle, as they do where packages are installed over them.
-    fn certificates(&mut self) {
-        let own =
-            EntryPath::new("usr/local/share/ca-certificates").is_ok_and(|dir| self.draft.has_below(&dir));
-        let program = EntryPath::new(UPDATE_CERTIFICATES).ok();
-        if own && program.is_some_and(|path| self.package_entry(&path).is_some()) {
-            self.draft.line(Part::Certificates, "update-ca-certificates");
-        }
-    }
-
-    /// Says which files had capabilities.
-    fn capabilities(&mut self) {
-        for (path, value) in &self.overlay.capabilities {
-            let text = path.to_string();
-            let taken = self.draft.files.contains_key(path) || self.package_entry(path).is_some();
-            if taken && !capabilities::is_same(self.package_entry(path), value) {
-                self.report.left(
-                    format!("the capabilities of {text}"),
-                    "git keeps none",
-                    &capabilities::command(&text, value),
-                );
-            }
-        }
     }
 
     /// Whether `node`, which holds `bytes` where it is a file, holds what the packages have there.
@@ -444,93 +396,6 @@ impl Comparison<'_, '_> {
     /// Whether the machine's packages had files in it, which those of the lock do not: it goes with them.
     fn is_of_removed_package(&self, path: &EntryPath) -> bool {
         !self.draft.has_below(path) && self.database.as_ref().is_some_and(|database| database.has_below(path))
-    }
-
-    /// Files of `etc` that packages brought to the machine, and that are not there any more.
-    fn removed(&mut self) {
-        let Some(database) = &self.database else {
-            self.report.look(
-                "the source has no database of installed packages: what was removed on the machine is not known"
-                    .to_owned(),
-            );
-            return;
-        };
-        let mut gone = Vec::new();
-        for (path, entry, _) in self.packages.tree.iter() {
-            let Ok(text) = std::str::from_utf8(path.as_bytes()) else { continue };
-            let missing = !entry.is_dir() && database.has(path) && !self.overlay.nodes.contains_key(path);
-            let read = !self.overlay.refused.iter().any(|refused| refused.path == text);
-            if path.is_within(b"etc") && missing && read && rules::rule(text).0 == Rule::Take {
-                gone.push(absolute(text));
-            }
-        }
-        if !gone.is_empty() {
-            self.report.took("removed", format!("{} of packages, in setup.sh", counted(gone.len(), "file")));
-        }
-        for path in gone {
-            self.draft.line(Part::Removed, format!("rm -f {path}"));
-        }
-    }
-
-    /// Says which files belonged to no account, and get one that a package makes.
-    fn owners_of_packages(&mut self) {
-        let accounts = self.package_accounts;
-        for (owner, paths) in &self.draft.owners {
-            let Some((user, group)) = owner.split_once(':') else { continue };
-            let user = user.parse().ok().and_then(|id| Some((id, accounts.user(id)?)));
-            let group = group.parse().ok().and_then(|id| Some((id, accounts.group(id)?)));
-            let names = [("user", user), ("group", group)];
-            let names: Vec<String> = names
-                .into_iter()
-                .filter_map(|(what, found): (_, Option<(u32, _)>)| {
-                    found.map(|(id, name)| format!("the {what} {id} is {name} of a package"))
-                })
-                .collect();
-            if names.is_empty() {
-                continue;
-            }
-            let mut shown: Vec<&str> = paths.iter().take(SHOWN).map(String::as_str).collect();
-            if paths.len() > SHOWN {
-                shown.push("and others");
-            }
-            self.report.look.push(format!(
-                "{}: no account of the machine had {owner}, and in the image {}: see the owners in setup.sh",
-                shown.join(", "),
-                names.join(" and ")
-            ));
-        }
-    }
-
-    /// Says which links lead to nothing.
-    fn links(&mut self) {
-        let links: Vec<(EntryPath, Vec<u8>)> = self
-            .overlay
-            .nodes
-            .iter()
-            .filter_map(|(path, node)| match &node.kind {
-                NodeKind::Symlink(target) if !self.is_of_a_package(path, node) => {
-                    Some((path.clone(), target.clone()))
-                }
-                _ => None,
-            })
-            .collect();
-        let mut said = BTreeSet::new();
-        for (path, target) in links {
-            let taken = self.draft.links.contains_key(&path) || self.draft.links_of_setup.contains(&path);
-            let Some(to) = links::join(&path, &target).filter(|_| taken) else { continue };
-            let at_run_time = AT_RUN_TIME.iter().any(|dir| to.is_within(dir));
-            let there = self.packages.tree.follow(&to).is_some()
-                || self.draft.files.contains_key(&to)
-                || self.draft.links.contains_key(&to)
-                || self.draft.has_below(&to)
-                || self.overlay.nodes.contains_key(&to);
-            if !at_run_time && !there && said.insert(to.clone()) {
-                self.report.look(format!(
-                    "{path} leads to /{to}, which neither root/ nor a package has: a package may be missing from \
-                     `packages`"
-                ));
-            }
-        }
     }
 }
 
