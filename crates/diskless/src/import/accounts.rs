@@ -99,9 +99,10 @@ impl Accounts {
         self.users.is_empty() && self.groups.is_empty()
     }
 
-    /// Each user with its shell.
+    /// The shells of root and of people. Those of accounts of the system, such as `shutdown`, let nobody in.
     pub fn shells(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.users.iter().map(|line| (line.name(), line.field(6)))
+        let of_people = |line: &&Line| line.number(2).is_some_and(|id| id == 0 || id > *OF_SYSTEM.end());
+        self.users.iter().filter(of_people).map(|line| (line.name(), line.field(6)))
     }
 
     /// Whether there is a user with this name.

@@ -1,6 +1,6 @@
 //! Directories of imports that were not finished: nothing of them stays, and git sees nothing of them.
 //!
-//! An import works in `.hoopy-import-XXXXXX` beside the directory that it makes. From the first file on, that one has a
+//! An import works in `.hoopy-import-XXXXXX` beside the directory that it makes, or within it where that is there. From the first file on, that one has a
 //! `.gitignore` with `*`, so whatever ends the import, `git add` does not take its passwords. A signal removes it
 //! ([`Unfinished::remove`]); what a kill or a power cut left, the next import beside it removes. Each holds a lock on its
 //! directory (flock(2)) as long as it works, so that none removes another's.
@@ -91,12 +91,15 @@ pub(super) fn hide(dir: &Path) -> io::Result<()> {
 /// Removes what imports left in `parent` that were killed.
 fn remove_stale(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let is_one = name.to_str().is_some_and(|name| name.starts_with(PREFIX));
-        if is_one && is_stale(&entry.path()).unwrap_or(false) {
+        if is_name(&entry.file_name()) && is_stale(&entry.path()).unwrap_or(false) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
+}
+
+/// Whether a directory of this name is one of them.
+pub(super) fn is_name(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
 }
 
 /// Whether no import works in `dir`, and one of this user's did.

@@ -1,6 +1,9 @@
 //! The directory on disk. It is made beside its place and gets its name when it is whole: a kill or an error leaves
-//! nothing half-written behind, and nothing that git sees ([`unfinished`](super::unfinished)).
+//! nothing half-written behind, and nothing that git sees ([`unfinished`](super::unfinished)). Where there is a directory already, it is
+//! made within that, and moved out at the end: such a directory may be a filesystem of its own, or the one in which
+//! the user's shell is.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,6 +21,8 @@ use super::unfinished::{self, Unfinished};
 pub struct Staging {
     dir: PathBuf,
     to: PathBuf,
+    /// Whether it was made within its place.
+    within: bool,
     /// What its `.gitignore` will say.
     pub ignored: String,
     unfinished: Unfinished,
@@ -50,18 +55,20 @@ impl Staging {
     /// # Errors
     /// [`WriteError`].
     pub fn begin(to: &Path, unfinished: &Unfinished) -> Result<Self, WriteError> {
-        if to.symlink_metadata().is_ok() {
+        let within = to.symlink_metadata().is_ok();
+        if within {
             let entries = fs::read_dir(to).map_err(failed(to))?;
             let names = entries.collect::<Result<Vec<_>, _>>().map_err(failed(to))?;
-            if names.iter().any(|entry| entry.file_name() != ".git") {
+            let is_ours = |name: &OsStr| name == ".git" || unfinished::is_name(name);
+            if names.iter().any(|entry| !is_ours(&entry.file_name())) {
                 return Err(WriteError::Exists(to.to_owned()));
             }
         }
-        let parent = directory_of(to);
-        fs::create_dir_all(parent).map_err(failed(parent))?;
-        let (dir, lock) = unfinished::begin(parent, unfinished).map_err(failed(parent))?;
+        let place = if within { to } else { directory_of(to) };
+        fs::create_dir_all(place).map_err(failed(place))?;
+        let (dir, lock) = unfinished::begin(place, unfinished).map_err(failed(place))?;
         let (to, unfinished) = (to.to_owned(), unfinished.clone());
-        Ok(Self { dir, to, ignored: String::new(), unfinished, _lock: lock })
+        Ok(Self { dir, to, within, ignored: String::new(), unfinished, _lock: lock })
     }
 
     /// Where it is for now.
@@ -111,7 +118,7 @@ impl Staging {
         fs::set_permissions(from, fs::Permissions::from_mode(0o755)).map_err(failed(from))?;
         sync(from).map_err(failed(from))?;
         let mut unfinished = self.unfinished.hold();
-        if to.join(".git").symlink_metadata().is_ok() {
+        if self.within {
             self.hide_secrets_in(to)?;
             for entry in fs::read_dir(from).map_err(failed(from))? {
                 let name = entry.map_err(failed(from))?.file_name();
@@ -121,7 +128,6 @@ impl Staging {
             }
         } else {
             self.hide_secrets_in(from)?;
-            // Over an empty directory, too.
             fs::rename(from, to).map_err(failed(to))?;
             *unfinished = None;
         }

@@ -73,7 +73,8 @@ fn git_sees_no_secret_of_an_import_whenever_it_is_killed() {
         // Into a directory of the repository, and into the repository itself.
         let to = if repository == "repo" { "repo/box" } else { repository };
         let (dir, to_dir) = (home.path(repository), home.path(to));
-        let parent = to_dir.parent().unwrap().to_owned();
+        // An import into what is there works within that.
+        let parent = if to == repository { to_dir.clone() } else { to_dir.parent().unwrap().to_owned() };
         for file in ["", "hoopy.toml", "root", "root/etc/keys/plain", "passwords", "IMPORT.md", "/"] {
             let mut child = begin(&home, to);
             let there = || match file {
@@ -115,5 +116,21 @@ fn a_signal_leaves_nothing() {
         let status = ended(&mut child, Duration::from_secs(60));
         assert_eq!(status.signal(), Some(number), "{status}");
         assert!(unfinished(&repository).is_empty() && !repository.join("box").exists());
+    }
+}
+
+#[test]
+fn an_import_into_the_directory_of_the_shell_or_a_link_to_one_is_there_afterwards() {
+    let home = prepared();
+    fs::create_dir(home.path("here")).unwrap();
+    fs::create_dir(home.path("there")).unwrap();
+    std::os::unix::fs::symlink("there", home.path("link")).unwrap();
+    let args = ["import", "../box.apkovl.tar.gz", "--kernel", "virt", "-o"];
+    let mut here = home.command(&[&args[..], &["."]].concat());
+    assert!(here.current_dir(home.path("here")).stdout(Stdio::null()).status().unwrap().success());
+    home.ok(&["import", "box.apkovl.tar.gz", "--kernel", "virt", "-o", "link"]);
+    for dir in ["here", "there"].map(|dir| home.path(dir)) {
+        assert!(dir.join("root/etc/motd").exists() && dir.join("hoopy.toml").exists(), "{}", dir.display());
+        assert!(unfinished(&dir).is_empty(), "{}", dir.display());
     }
 }
