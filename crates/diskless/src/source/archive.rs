@@ -138,7 +138,8 @@ impl<R: Read> Read for LastBlock<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.from.read(buffer)?;
         let read = buffer.get(..count).unwrap_or_default();
-        let zeros = read.iter().rev().take_while(|byte| **byte == 0).count();
+        // No more of it than a block has to be zeros.
+        let zeros = read.iter().rev().take(BLOCK).take_while(|byte| **byte == 0).count();
         self.zeros = if zeros == count { self.zeros.saturating_add(zeros) } else { zeros };
         self.ended.set(self.zeros >= BLOCK);
         Ok(count)
