@@ -14,7 +14,7 @@ use hoopy_trust::firmware::{Mode, SecureBoot, SignatureLists};
 use hoopy_trust::program::{self, ProgramError};
 
 use super::super::{HERE, loader, signing, target};
-use super::machine::NewKeys;
+use super::new_keys::NewKeys;
 use crate::args::Global;
 use crate::error::{CommandError, Result};
 

@@ -18,22 +18,15 @@ use hoopy_trust::enrolment::db_of_machine;
 use hoopy_trust::firmware::{
     Entry, EntryKind, Mode, OWNER, SecureBoot, SignatureLists, Update, UpdateError, Variable,
 };
-use hoopy_trust::image::ProgramSigner;
 use hoopy_trust::keys::{KeyName, PublicKeys, RETIRED, list_file, lists};
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::{host, signing, ssh};
 use super::loader::NewLoader;
+use super::new_keys::NewKeys;
 use crate::args::Global;
 use crate::error::{CommandError, Context as _, Result};
 use crate::output::{note, print};
-
-/// What is to be trusted.
-pub struct NewKeys {
-    pub keys: PublicKeys,
-    pub signers: Vec<ProgramSigner>,
-    pub db: SignatureLists,
-}
 
 pub fn enroll(global: &Global, system: &System, name: &str) -> Result<()> {
     let keys = PublicKeys::read(&system.dir)?;

@@ -3,6 +3,7 @@
 mod epoch;
 mod loader;
 mod machine;
+mod new_keys;
 mod report;
 mod rotate;
 mod status;

@@ -1,6 +1,6 @@
 //! Secrets among the arguments of commands, in scripts, crontabs and settings that hold options.
 
-use super::lines::{MAX_VALUE, is_reference};
+use super::values::{MAX_VALUE, is_reference};
 
 /// Options whose value is a secret, whatever the command is.
 const OPTIONS: [&str; 28] = [

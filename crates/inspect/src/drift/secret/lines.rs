@@ -8,6 +8,7 @@
 use hoopy_base::address;
 
 use super::commands;
+use super::values::{MAX_VALUE, is_reference};
 
 /// How sure a finding has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +18,6 @@ pub enum Careful {
     /// The file is there for passwords: any value is one.
     Very,
 }
-
-/// What is read of a value.
-pub const MAX_VALUE: usize = 256;
 
 /// What is read of a key.
 const MAX_KEY: usize = 64;
@@ -303,11 +301,6 @@ pub fn is_random(word: &str) -> bool {
         && any(&|c| c.is_ascii_uppercase())
         && any(&|c| c.is_ascii_lowercase());
     word.len() >= MIN && !is_path(word) && (is_hex || is_base64)
-}
-
-/// Whether a shell or a template puts the value there.
-pub fn is_reference(text: &str) -> bool {
-    ["${", "$(", "{{", "`"].iter().any(|start| text.starts_with(start))
 }
 
 /// `key=value` and `key: value`, wherever they are.

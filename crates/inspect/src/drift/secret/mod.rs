@@ -12,6 +12,7 @@ mod lines;
 mod marks;
 mod names;
 mod programs;
+mod values;
 
 use lines::Careful;
 
