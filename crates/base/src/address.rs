@@ -49,7 +49,8 @@ pub fn without_logins(text: &str) -> String {
         let place = rest.get(login..).unwrap_or_default();
         let is_address = text.get(..start).is_some_and(|before| before.ends_with("://"));
         let end = place.find(ends).unwrap_or(place.len());
-        let shown_end = place.find(['?', '#']).filter(|at| is_address && *at < end).unwrap_or(end);
+        let address = place.get(..end).unwrap_or_default();
+        let shown_end = address.find(['?', '#']).filter(|_| is_address).unwrap_or(end);
         shown.push_str(place.get(..shown_end).unwrap_or_default());
         from = start + login + end;
     }

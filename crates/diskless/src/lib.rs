@@ -12,6 +12,7 @@
 pub mod export;
 pub mod import;
 mod kernel;
+mod login;
 pub mod overlay;
 pub mod report;
 pub mod source;

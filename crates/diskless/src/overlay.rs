@@ -44,7 +44,7 @@ pub struct Overlay {
 }
 
 /// The setuid and setgid bits.
-const SET_ID: u32 = 0o6000;
+pub const SET_ID: u32 = 0o6000;
 
 /// Links that are followed from one to the next.
 const MAX_LINKS: usize = 16;

@@ -280,7 +280,11 @@ impl Signer for CommandSigner {
                 let _ = child.wait();
                 return Err(SignerError::TooMuch { program: self.name() });
             }
-            Some(Err(error)) => return Err(failed(error)),
+            Some(Err(error)) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(failed(error));
+            }
             None => child.wait().map_err(failed)?,
         };
         if !status.success() {

@@ -7,6 +7,7 @@ use hoopy_secrets::Secrets;
 use hoopy_store::layer::EntryPath;
 
 use super::Item;
+use crate::login::{self, is_list_of_keys};
 use crate::report::TransferReport;
 
 /// The accounts with the hashes of their passwords.
@@ -55,11 +56,5 @@ fn has_password(items: &BTreeMap<EntryPath, Item>) -> bool {
 }
 
 fn has_key(items: &BTreeMap<EntryPath, Item>) -> bool {
-    let is_list = |path: &EntryPath| {
-        let path = path.to_string();
-        path.rsplit('/').next().is_some_and(|name| name.starts_with("authorized_keys"))
-            || path.contains("/authorized_keys/")
-    };
-    let is_key = |line: &str| !line.trim().is_empty() && !line.trim().starts_with('#');
-    items.iter().any(|(path, item)| is_list(path) && String::from_utf8_lossy(&item.bytes).lines().any(is_key))
+    items.iter().any(|(path, item)| is_list_of_keys(&path.to_string()) && login::has_key(&item.bytes))
 }

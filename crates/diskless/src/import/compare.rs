@@ -20,11 +20,8 @@ use super::draft::{Part, RootFile, SystemDraft};
 use super::installed::Database;
 use super::rules::{self, Rule};
 use super::secrets::{self, Policy, Secrecy, Secret};
-use crate::overlay::{Node, NodeKind, Overlay, Scope};
+use crate::overlay::{Node, NodeKind, Overlay, SET_ID, Scope};
 use crate::report::{SecretFile, TransferReport};
-
-/// The setuid and setgid bits, which the kernel takes from a file that gets another owner.
-const SET_ID: u32 = 0o6000;
 
 /// The greatest number that scripts of a build can give a file to: they run as a user with so many numbers.
 const MAX_OWNER: u32 = 65_535;
@@ -142,6 +139,7 @@ impl Comparison<'_, '_> {
             return Ok(true);
         }
         if self.is_made_certificate(text, node) {
+            self.tell_of_bundle(path, node)?;
             return Ok(true);
         }
         if self.is_of_a_package(path, node) {

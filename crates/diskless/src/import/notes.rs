@@ -5,6 +5,7 @@ use hoopy_base::size;
 use super::draft::SystemDraft;
 use super::error::ImportError;
 use super::passwords::SHADOW;
+use crate::login::{has_key, is_list_of_keys};
 use crate::overlay::Overlay;
 use crate::report::TransferReport;
 
@@ -94,15 +95,7 @@ fn no_login(
         None => return Ok(None),
     };
     for (path, file) in &draft.files {
-        let path = path.to_string();
-        let is_list = path.rsplit('/').next().is_some_and(|name| name.starts_with("authorized_keys"))
-            || path.contains("/authorized_keys/");
-        let has_key = |text: &[u8]| {
-            String::from_utf8_lossy(text)
-                .lines()
-                .any(|line| !line.trim().is_empty() && !line.trim().starts_with('#'))
-        };
-        if is_list && has_key(&file.content.read()?) {
+        if is_list_of_keys(&path.to_string()) && has_key(&file.content.read()?) {
             return Ok(None);
         }
     }

@@ -80,6 +80,9 @@ pub fn take(
         };
         report.left(format!("the line {line:?} of {names}"), why, action);
     }
+    for path in &files.unread {
+        report.left(format!("{path} of the medium"), "it is too large, or no file that can be read", "");
+    }
     let of_packages: BTreeSet<&[u8]> = made
         .tree
         .iter()

@@ -4,6 +4,8 @@ use std::io;
 
 use hoopy_inspect::drift;
 
+use crate::login::is_list_of_keys;
+
 /// A secret of the source.
 #[derive(Debug, Clone, Copy)]
 pub struct Secret<'a> {
@@ -89,10 +91,7 @@ const NEVER_SECRET: [&str; 9] = [
 
 fn is_never_secret(path: &str, content: &[u8]) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let of_ssh = name.starts_with("authorized_keys")
-        || name.starts_with("known_hosts")
-        || path.contains("/authorized_keys/")
-        || path.ends_with(".ssh/config");
+    let of_ssh = is_list_of_keys(path) || name.starts_with("known_hosts") || path.ends_with(".ssh/config");
     let public = ["-----BEGIN CERTIFICATE-----", "-----BEGIN PUBLIC KEY-----"];
     of_ssh
         || name.ends_with(".pub")

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hoopy_base::atomic::{Readers, replace_file};
+use hoopy_base::input::read_up_to;
 use rustix::fs::{FlockOperation, flock};
 
 /// How the names of such directories begin.
@@ -110,7 +111,7 @@ fn is_stale(dir: &Path) -> io::Result<bool> {
         return Ok(false);
     }
     // Killed before it wrote its first file; or a directory of somebody's that only has such a name.
-    let begun = dir.join(".gitignore").symlink_metadata().is_ok();
+    let begun = read_up_to(&dir.join(".gitignore"), ALL.len() as u64).is_ok_and(|text| text == ALL);
     let is_temporary = |name: &OsStr| name.as_encoded_bytes().starts_with(b".hoopy-");
     let is_empty = || {
         fs::read_dir(dir)
@@ -141,6 +142,7 @@ mod tests {
         let own = parent.path().join(".hoopy-import-notes");
         fs::create_dir(&own).unwrap();
         fs::write(own.join("x"), "").unwrap();
+        fs::write(own.join(".gitignore"), "x\n").unwrap();
         let link = parent.path().join(".hoopy-import-link");
         std::os::unix::fs::symlink(parent.path(), &link).unwrap();
         let (first, _first_lock) = begin(parent.path(), &Unfinished::default()).unwrap();

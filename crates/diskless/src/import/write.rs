@@ -59,8 +59,9 @@ impl Staging {
         if within {
             let entries = fs::read_dir(to).map_err(failed(to))?;
             let names = entries.collect::<Result<Vec<_>, _>>().map_err(failed(to))?;
-            let is_ours = |name: &OsStr| name == ".git" || unfinished::is_name(name);
-            if names.iter().any(|entry| !is_ours(&entry.file_name())) {
+            // The last one is of an ext filesystem that was just made.
+            let is_fine = |name: &OsStr| name == ".git" || unfinished::is_name(name) || name == "lost+found";
+            if names.iter().any(|entry| !is_fine(&entry.file_name())) {
                 return Err(WriteError::Exists(to.to_owned()));
             }
         }

@@ -86,7 +86,7 @@ pub fn hints(dir: &Path, overlay: &Path) -> Hints {
             [_, ..] if kernels.iter().all(|kernel| kernel.starts_with(OF_PI)) => Some(OF_PI.to_owned()),
             _ => None,
         },
-        pi: is_medium.then(|| pi::read(dir)).flatten(),
+        pi: is_medium.then(|| pi::read(dir, Path::new(""))).flatten(),
         release,
         cmdline: BOOT_CONFIGS.iter().filter(|_| is_medium).find_map(|path| cmdline(&dir.join(path))),
         backups: names(dir).unwrap_or_default().into_iter().filter(backup).collect(),

@@ -170,6 +170,9 @@ fn read_as_it_is(source: &Source, access: &mut Access<'_>) -> Result<Overlay, So
     }
 }
 
+/// Where a root has what its firmware starts.
+const BOOT: &str = "boot";
+
 fn directory(dir: &Path, access: &mut Access<'_>) -> Result<Overlay, SourceError> {
     let io = |source| SourceError::Io { path: dir.to_owned(), source };
     if dir.join("etc").is_dir() {
@@ -177,7 +180,11 @@ fn directory(dir: &Path, access: &mut Access<'_>) -> Result<Overlay, SourceError
             || dir.join("bin/busybox").symlink_metadata().is_ok();
         let scope = if whole { Scope::Root } else { Scope::Changes };
         let mut overlay = walk::read(dir, scope)?;
-        overlay.hints.pi = pi::read(&dir.join("boot"));
+        overlay.hints.pi = pi::read(dir, Path::new(BOOT));
+        if let Some(files) = &overlay.hints.pi {
+            let is_told = |path: &str| files.from.iter().any(|name| path == format!("{BOOT}/{name}"));
+            overlay.refused.retain(|refused| !is_told(&refused.path));
+        }
         return Ok(overlay);
     }
     let overlays = medium::overlays(dir).map_err(io)?;

@@ -3,11 +3,15 @@
 //!
 //! Source: Raspberry Pi's documentation, "config.txt". What chooses kernel and initramfs is hoopy's own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use hoopy_base::input::read_up_to;
+use rustix::fs::Dir;
+
+use super::beneath;
 
 /// A file of settings is read so far.
 const MAX_TEXT: u64 = 64 << 10;
@@ -15,8 +19,14 @@ const MAX_TEXT: u64 = 64 << 10;
 /// The largest overlay of a device tree; real ones have a few kilobytes.
 const MAX_OVERLAY: u64 = 1 << 20;
 
-/// More overlays than the firmware's package has.
-const MAX_OVERLAYS: usize = 2_000;
+/// The most that all of them may hold: the kernel's own have a megabyte.
+const MAX_OVERLAYS: u64 = 32 << 20;
+
+/// Where they are.
+const OVERLAYS: &str = "overlays";
+
+/// More names than that directory has.
+const MAX_NAMES: usize = 10_000;
 
 /// How deep files may include others, as the firmware does.
 const INCLUDES: usize = 8;
@@ -49,29 +59,46 @@ pub struct PiFiles {
     pub from: Vec<String>,
     /// Overlays of device trees, the kernel's among them.
     pub overlays: BTreeMap<String, Arc<[u8]>>,
+    /// Overlays that are too large or cannot be read.
+    pub unread: Vec<String>,
     /// Lines that are not taken.
     pub left: Vec<String>,
 }
 
-/// Reads the medium at `dir`; nothing where it has no `config.txt`.
-pub fn read(dir: &Path) -> Option<PiFiles> {
+/// Reads the directory `boot` below `top`, which may be the source itself; nothing where it has no `config.txt`. No link is
+/// followed below `top`.
+pub fn read(top: &Path, boot: &Path) -> Option<PiFiles> {
+    let top = OwnedFd::from(File::open(top).ok()?);
+    let file = |path: &Path, limit: u64| {
+        // One byte more, to see that it is too long.
+        let bytes = beneath::read(&top, &boot.join(path), limit + 1).ok()?;
+        (bytes.len() as u64 <= limit).then_some(bytes)
+    };
     let text = |name: &str| {
-        let bytes = read_up_to(&dir.join(name), MAX_TEXT).ok()?;
+        let bytes = file(Path::new(name), MAX_TEXT)?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     };
     let mut files = settings(&text)?;
-    let names = std::fs::read_dir(dir.join("overlays")).into_iter().flatten().take(MAX_OVERLAYS).flatten();
-    for entry in names {
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_file
-            && name.ends_with(".dtbo")
-            && let Ok(bytes) = read_up_to(&entry.path(), MAX_OVERLAY)
-        {
-            files.overlays.insert(name, bytes.into());
+    let mut left = MAX_OVERLAYS;
+    for name in overlays(&top, &boot.join(OVERLAYS)) {
+        let path = Path::new(OVERLAYS).join(&name);
+        match file(&path, MAX_OVERLAY.min(left)) {
+            Some(bytes) => {
+                left -= bytes.len() as u64;
+                files.overlays.insert(name, bytes.into());
+            }
+            None => files.unread.push(format!("{OVERLAYS}/{name}")),
         }
     }
     Some(files)
+}
+
+/// The names of the overlays in the directory `path`.
+fn overlays(top: &OwnedFd, path: &Path) -> BTreeSet<String> {
+    let dir = beneath::directory(top, path).ok().and_then(|dir| Dir::read_from(dir).ok());
+    let names = dir.into_iter().flatten().take(MAX_NAMES).flatten();
+    let names = names.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
+    names.filter(|name| name.ends_with(".dtbo")).collect()
 }
 
 fn settings(text: &dyn Fn(&str) -> Option<String>) -> Option<PiFiles> {
@@ -101,7 +128,8 @@ fn take(
             return;
         }
         let key = line.split(['=', ' ', '\t']).next().unwrap_or_default();
-        if let Some(included) = line.strip_prefix("include ").map(str::trim) {
+        let included = line.strip_prefix("include").filter(|rest| rest.starts_with([' ', '\t']));
+        if let Some(included) = included.map(str::trim) {
             let is_name =
                 !included.contains('/') && depth < INCLUDES && !files.from.iter().any(|f| f == included);
             match is_name.then(|| text(included)).flatten() {
@@ -135,7 +163,7 @@ mod tests {
                 "# do not modify\n[pi4]\nenable_gic=1\nkernel=boot/vmlinuz-rpi4\ninitramfs boot/initramfs-rpi4\n[all]\narm_64bit=1\n\
                  include usercfg.txt\ninclude gone.txt\n",
             ),
-            ("usercfg.txt", "# the clock\ndtoverlay=i2c-rtc,ds3231\ninclude config.txt\n"),
+            ("usercfg.txt", "# the clock\ndtoverlay=i2c-rtc,ds3231\ninclude\tconfig.txt\n"),
         ])
         .unwrap();
         assert_eq!(found.config, "[pi4]\nenable_gic=1\n[all]\n# the clock\ndtoverlay=i2c-rtc,ds3231\n");
@@ -144,10 +172,44 @@ mod tests {
             "kernel=boot/vmlinuz-rpi4",
             "initramfs boot/initramfs-rpi4",
             "arm_64bit=1",
-            "include config.txt",
+            "include\tconfig.txt",
             "include gone.txt",
         ];
         assert_eq!(found.left, left);
+    }
+
+    #[test]
+    fn no_link_leads_out_of_the_source() {
+        let [source, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let write = |path: &str, text: &str| {
+            let path = source.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        std::fs::write(other.path().join("config.txt"), "dtoverlay=theirs\n").unwrap();
+        std::fs::write(other.path().join("theirs.dtbo"), "x").unwrap();
+        std::os::unix::fs::symlink(other.path(), source.path().join("boot")).unwrap();
+        assert_eq!(read(source.path(), Path::new("boot")), None);
+        std::fs::remove_file(source.path().join("boot")).unwrap();
+        write("boot/config.txt", "include usercfg.txt\nenable_uart=1\n");
+        write("boot/overlays/own.dtbo", "x");
+        std::os::unix::fs::symlink(other.path().join("config.txt"), source.path().join("boot/usercfg.txt"))
+            .unwrap();
+        std::os::unix::fs::symlink(
+            other.path().join("theirs.dtbo"),
+            source.path().join("boot/overlays/a.dtbo"),
+        )
+        .unwrap();
+        let found = read(source.path(), Path::new("boot")).unwrap();
+        assert_eq!(
+            (found.config.as_str(), found.left.as_slice()),
+            ("enable_uart=1\n", &["include usercfg.txt".to_owned()][..])
+        );
+        assert_eq!(found.overlays.keys().collect::<Vec<_>>(), ["own.dtbo"]);
+        assert_eq!(found.unread, ["overlays/a.dtbo"]);
+        std::fs::remove_dir_all(source.path().join("boot/overlays")).unwrap();
+        std::os::unix::fs::symlink(other.path(), source.path().join("boot/overlays")).unwrap();
+        assert!(read(source.path(), Path::new("boot")).unwrap().overlays.is_empty());
     }
 
     #[test]

@@ -41,7 +41,7 @@ const NAMED: [(&str, &str); 7] = [
 ];
 
 /// What kernels and boot loaders have in `/boot`; anything else there was put there by somebody.
-const OF_BOOT: [&str; 16] = [
+const OF_BOOT: [&str; 25] = [
     "vmlinuz",
     "vmlinux",
     "initramfs",
@@ -58,6 +58,16 @@ const OF_BOOT: [&str; 16] = [
     "EFI",
     "dtbs",
     "lost+found",
+    // The firmware of a Raspberry Pi, and the device trees of its kernel
+    "bcm2",
+    "bootcode.bin",
+    "fixup.",
+    "fixup4",
+    "fixup_",
+    "overlays",
+    "start.",
+    "start4",
+    "start_",
 ];
 
 /// As many files of `/boot` are named.
@@ -127,7 +137,8 @@ impl Walk<'_> {
             return Ok(());
         }
         if let Some((_, why)) = NAMED.iter().find(|(dir, _)| dir.as_bytes() == bytes) {
-            return self.named(path, stat, why);
+            self.named(path, stat, why);
+            return Ok(());
         }
         let inside = match EntryPath::new(bytes) {
             Ok(inside) => inside,
@@ -187,28 +198,39 @@ impl Walk<'_> {
         self.overlay.scope == Scope::Root && DATA.iter().any(|dir| Some(dir.as_bytes()) == parent)
     }
 
-    /// Names a directory that is not read, and of `/boot` what is in it besides kernels and boot loaders.
-    fn named(&mut self, path: &Path, stat: &Stat, why: &str) -> Result<(), WalkError> {
+    /// Names a directory that is not read, and of `/boot` what is in it besides kernels and boot loaders. One that cannot be
+    /// measured is named all the same.
+    fn named(&mut self, path: &Path, stat: &Stat, why: &str) {
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-            return Ok(());
+            return;
         }
         if stat.st_dev != self.device {
             self.refuse(path, "another filesystem is mounted here".to_owned());
-            return Ok(());
+            return;
         }
-        let size = self.size(path)?;
-        if size > 0 {
-            self.refuse(path, format!("{why} ({})", size::show(size)));
+        let seen = self.seen;
+        match self.size(path) {
+            Ok(0) => {}
+            Ok(size) => self.refuse(path, format!("{why} ({})", size::show(size))),
+            Err(error) => self.refuse(path, format!("{why} (not measured: {error})")),
         }
+        self.seen = seen;
         if path == Path::new("boot") {
-            let own = |name: &[u8]| !OF_BOOT.iter().any(|known| name.starts_with(known.as_bytes()));
-            let names = self.names(path)?.into_iter().map(|(name, _)| name).filter(|name| own(name));
-            for name in names.take(MAX_NAMED).collect::<Vec<_>>() {
-                let reason = "no kernel and no boot loader has such a file: it may be yours".to_owned();
-                self.refuse(&path.join(OsStr::from_bytes(&name)), reason);
-            }
+            self.named_in_boot(path);
         }
-        Ok(())
+    }
+
+    fn named_in_boot(&mut self, path: &Path) {
+        let is_own = |name: &[u8]| !OF_BOOT.iter().any(|known| name.starts_with(known.as_bytes()));
+        let names = self.names(path).unwrap_or_default();
+        let own: Vec<Vec<u8>> = names.into_iter().map(|(name, _)| name).filter(|name| is_own(name)).collect();
+        for name in own.iter().take(MAX_NAMED) {
+            let reason = "no kernel and no boot loader has such a file: it may be yours".to_owned();
+            self.refuse(&path.join(OsStr::from_bytes(name)), reason);
+        }
+        if let Some(more) = own.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
+            self.refuse(path, format!("{more} more of such files"));
+        }
     }
 
     /// Capabilities of a file.

@@ -55,7 +55,8 @@ pub fn run(global: &Global, command: &KeysCommand) -> Result<Exit> {
 fn new(global: &Global, system: &System, no_microsoft: bool) -> Result<()> {
     let keys = PublicKeys::read(&system.dir)?;
     let missing: Vec<KeyName> = KeyName::ALL.into_iter().filter(|name| keys.key(*name).is_none()).collect();
-    if missing.is_empty() && is_listed(system, &keys)? {
+    let with_others = no_microsoft && !matches!(others_of(system)?, Others::None);
+    if missing.is_empty() && is_listed(system, &keys)? && !with_others {
         note(format!("{} has all keys: nothing to do", system.path(PUBLIC).display()));
         return Ok(());
     }
@@ -71,7 +72,7 @@ fn new(global: &Global, system: &System, no_microsoft: bool) -> Result<()> {
         }
     }
     let keys = PublicKeys::read(&system.dir)?;
-    if is_listed(system, &keys)? { Ok(()) } else { enroll(global, system, others) }
+    if is_listed(system, &keys)? && !with_others { Ok(()) } else { enroll(global, system, others) }
 }
 
 /// Whether each key that has a list is in it.

@@ -81,7 +81,7 @@ impl Comparison<'_, '_> {
             if paths.len() > SHOWN {
                 shown.push("and others");
             }
-            self.report.look.push(format!(
+            self.report.look(format!(
                 "{}: no account of the machine had {owner}, and in the image {}: see the owners in setup.sh",
                 shown.join(", "),
                 names.join(" and ")

@@ -138,6 +138,9 @@ const HEADERS: [&str; 9] = [
     "cookie:",
 ];
 
+/// What is read behind a header: a scheme and a value.
+const MAX_HEADER: usize = 4 * MAX_VALUE;
+
 /// The shortest value of a header that counts: `Authorization: Basic` has a scheme before it.
 const MIN_HEADER: usize = 8;
 
@@ -160,6 +163,8 @@ fn has_header(line: &str) -> bool {
     HEADERS.iter().any(|header| {
         small.match_indices(header).any(|(at, _)| {
             let rest = line.get(at + header.len()..).unwrap_or_default();
+            let end = rest.char_indices().nth(MAX_HEADER).map_or(rest.len(), |(at, _)| at);
+            let rest = rest.get(..end).unwrap_or_default();
             let words =
                 rest.split(|c: char| c.is_whitespace() || "\"'`".contains(c)).filter(|word| !word.is_empty());
             let is_scheme = |word: &str| {

@@ -303,12 +303,17 @@ pub fn is_random(word: &str) -> bool {
     word.len() >= MIN && !is_path(word) && (is_hex || is_base64)
 }
 
+/// What gives a value to a name in PHP, with a comma between them.
+const DEFINE: &str = "define(";
+
 /// `key=value` and `key: value`, wherever they are.
 fn has_assignment(line: &str, careful: Careful) -> bool {
+    // define('DB_PASSWORD', 'x') of PHP
+    let start = line.trim_start().get(..DEFINE.len()).unwrap_or_default();
+    let is_define = start.eq_ignore_ascii_case(DEFINE);
     line.match_indices(['=', ':', ',']).any(|(at, mark)| {
         let (Some(before), Some(after)) = (line.get(..at), line.get(at + 1..)) else { return false };
-        // define('DB_PASSWORD', 'x') of PHP
-        if mark == "," && !before.trim_start().to_ascii_lowercase().starts_with("define(") {
+        if mark == "," && !is_define {
             return false;
         }
         // A comparison, or the first half of `:=`.
