@@ -31,13 +31,15 @@ const MAX: usize = 2048;
 const DEFAULT_INIT: &str = "/init";
 
 /// Waits for the port for a minute. Drivers that are modules are loaded after a second without one. Then it waits until
-/// the first program is no script any more, ten seconds at most, and goes to its root: an init may have moved to
-/// another mount (`stack/root_mount` of the build), and what is mounted there is not seen from the first one.
+/// the first program has moved, and goes to its root: what is mounted there is not seen from the first one. Where it is
+/// known to move (`stack/root_mount` of the build) that may take a minute on a busy host; a script of the image's own
+/// is waited for ten seconds. Between two programs it has no command line at all.
 const WAIT: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin; d=/.hoopy; mkdir $d && mount -t devtmpfs d $d; n=0; \
      until set -- $d/vport*; [ -c $1 ] || [ $n -gt 600 ]; do n=$((n+1)); \
      [ $n != 10 ] || modprobe -a virtio_pci virtio_console; sleep .1; done; \
      [ -c $1 ] && exec <>$1 >&0; umount -l $d; mount -t proc d $d; n=0; \
-     while read x <$d/1/cmdline; case $x in /bin/sh*|chroot*) [ $n -lt 99 ];; *) false;; esac; \
+     while read x <$d/1/cmdline; case $x in ''|/bin/sh-c*|/bin/sh*/hoopy/init*|chroot*) [ $n -lt 600 ];; \
+     /bin/sh*) [ $n -lt 99 ];; *) false;; esac; \
      do n=$((n+1)); sleep .1; done; cd $d/1/root || cd /; umount -l $d; rmdir $d; \
      echo hoopy is up; chroot . true && exec chroot . sh; exec sh";
 
@@ -170,6 +172,25 @@ mod tests {
         let text = environment.iter().find_map(|v| v.strip_prefix("hoopy=")).unwrap();
         let status = std::process::Command::new("/bin/sh").args(["-n", "-c", text]).status().unwrap();
         assert!(status.success() && text.contains(UP) && !text.contains('\n') && !text.contains("  "));
+    }
+
+    #[test]
+    fn the_first_program_is_waited_for_until_it_has_moved() {
+        let (_, case) = WAIT.split_once("case $x in").unwrap();
+        let (case, _) = case.split_once("esac").unwrap();
+        let waits = |command_line: &str, n: u32| {
+            let script = format!("x=$1 n=$2; case $x in{case}esac");
+            let args = ["-c", &script, "sh", command_line, &n.to_string()];
+            std::process::Command::new("/bin/sh").args(args).status().unwrap().success()
+        };
+        // As a shell reads them: without the NULs
+        for moving in
+            ["", "/bin/sh-cset -f;eval $hoopy", "/bin/sh/usr/libexec/hoopy/init", "chroot./sbin/init"]
+        {
+            assert!(waits(moving, 300) && !waits(moving, 600), "{moving}");
+        }
+        assert!(waits("/bin/sh/init", 50) && !waits("/bin/sh/init", 99));
+        assert!(!waits("/sbin/init", 0) && !waits("/usr/libexec/hoopy/init", 0));
     }
 
     #[test]

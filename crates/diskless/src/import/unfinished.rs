@@ -20,6 +20,9 @@ use rustix::fs::{FlockOperation, flock};
 /// How the names of such directories begin.
 const PREFIX: &str = ".hoopy-import-";
 
+/// What is put behind its name before it is removed.
+const ENDED: &str = "-ended";
+
 /// Keeps git from all that is beside it.
 const ALL: &[u8] = b"# `hoopy import` has not finished this directory.\n*\n";
 
@@ -38,9 +41,14 @@ impl Unfinished {
     pub fn remove(&self) {
         let mut dir = self.hold();
         if let Some(dir) = dir.take() {
-            // The import may be about to write another file.
+            // The import writes on, faster than files are removed: it must not find its directory any more.
+            let mut gone = dir.clone().into_os_string();
+            gone.push(ENDED);
             for _ in 0..TRIES {
-                if fs::remove_dir_all(&dir).is_ok() || !dir.exists() {
+                let _ = fs::rename(&dir, &gone);
+                let _ = fs::remove_dir_all(&gone);
+                // It may just have made a directory with all above it, or have one open.
+                if !dir.exists() && !Path::new(&gone).exists() {
                     break;
                 }
                 pause();
@@ -123,7 +131,12 @@ fn is_stale(dir: &Path) -> io::Result<bool> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+
+    /// No test waits longer.
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     fn names(dir: &Path) -> Vec<String> {
         let names = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
@@ -158,12 +171,14 @@ mod tests {
         let unfinished = Unfinished::default();
         let (dir, _lock) = begin(parent.path(), &unfinished).unwrap();
         let filling = dir.clone();
+        let started = Instant::now();
         let filler = std::thread::spawn(move || {
-            (0..).take_while(|n| fs::write(filling.join(format!("{n}")), "x").is_ok()).count()
+            let write = |n: &u32| fs::write(filling.join(format!("{n}")), "x").is_ok();
+            (0..).take_while(|n| write(n) && started.elapsed() < PATIENCE).count()
         });
         std::thread::sleep(Duration::from_millis(5));
         unfinished.remove();
-        assert!(filler.join().unwrap() > 0);
+        assert!(filler.join().unwrap() > 0 && started.elapsed() < PATIENCE);
         assert!(names(parent.path()).is_empty());
     }
 }
