@@ -45,13 +45,12 @@ pub fn enroll(global: &Global, system: &System, name: &str) -> Result<()> {
     let machine = Machine::ask(&ssh, host.esp.as_deref())?;
     let changes = Changes::plan(global, &ssh, &machine, &found, &new)?;
     let updates = updates(system, &found, &new, changes.loader.as_ref())?;
-    let (last, first) = updates.split_last().ok_or_else(|| signing::no_certificate(system, KeyName::Kek))?;
-    for (update, lists) in first {
-        firmware::write_db(&ssh, update, lists)?;
+    if let Some((update, lists)) = updates.first {
+        firmware::write_db(&ssh, &update, &lists)?;
     }
     changes.make(global, &ssh, &machine)?;
-    let (update, lists) = last;
-    firmware::write_db(&ssh, update, lists)?;
+    let (update, lists) = updates.last;
+    firmware::write_db(&ssh, &update, &lists)?;
     let names = new.signers.iter().map(|(certificate, _)| certificate.subject());
     print(format!(
         "{name} trusts {} from its next boot on\n\
@@ -61,14 +60,21 @@ pub fn enroll(global: &Global, system: &System, name: &str) -> Result<()> {
     tell_kept(global, name, &new, &found)
 }
 
-/// The updates of `db`, signed before anything is changed, each with what it leaves there. The new boot loader has to start also
+/// Updates of `db`, signed, each with what it leaves there.
+struct Updates {
+    /// Before the boot loader is replaced.
+    first: Option<(Vec<u8>, SignatureLists)>,
+    last: (Vec<u8>, SignatureLists),
+}
+
+/// The updates of `db`, signed before anything is changed. The new boot loader has to start also
 /// where power fails before the last one: where the firmware does not trust its key yet, the first one adds that and removes nothing.
 fn updates(
     system: &System,
     found: &SecureBoot,
     new: &NewKeys,
     loader: Option<&NewLoader>,
-) -> Result<Vec<(Vec<u8>, SignatureLists)>> {
+) -> Result<Updates> {
     let kek = new.keys.kek.as_ref().ok_or_else(|| signing::no_certificate(system, KeyName::Kek))?;
     let by = signing::signer(system, KeyName::Kek, kek.key())?;
     let by = CertifiedSigner::new(kek, by.as_ref())?;
@@ -77,8 +83,8 @@ fn updates(
         .map(|_| db_of_machine(&new.db, &found.db, &[]));
     // Not that of SOURCE_DATE_EPOCH: firmware refuses what is not newer than its last update, in seconds.
     let now = Timestamp::now();
-    let times = [now, now + SignedDuration::from_secs(1)];
-    let update = |(lists, time): (SignatureLists, Timestamp)| {
+    let later = if both.is_some() { now + SignedDuration::from_secs(1) } else { now };
+    let signed = |lists: SignatureLists, time: Timestamp| -> Result<_> {
         let update = Update { variable: Variable::Db, time, append: false, lists };
         let signed = update.signed(by).map_err(|error| match error {
             UpdateError::Signer(error) => signing::cannot_sign(system, KeyName::Kek, error),
@@ -86,7 +92,8 @@ fn updates(
         });
         Ok((signed?, update.lists))
     };
-    both.into_iter().chain([new.db.clone()]).zip(times).map(update).collect()
+    let first = both.map(|lists| signed(lists, now)).transpose()?;
+    Ok(Updates { first, last: signed(new.db.clone(), later)? })
 }
 
 /// Says which certificates stay that hoopy has put there, and that are not known here: another system's, or an old one of this.

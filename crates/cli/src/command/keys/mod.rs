@@ -56,7 +56,7 @@ fn new(global: &Global, system: &System, no_microsoft: bool) -> Result<()> {
     let keys = PublicKeys::read(&system.dir)?;
     let missing: Vec<KeyName> = KeyName::ALL.into_iter().filter(|name| keys.key(*name).is_none()).collect();
     let with_others = no_microsoft && !matches!(others_of(system)?, Others::None);
-    if missing.is_empty() && is_listed(system, &keys)? && !with_others {
+    if missing.is_empty() && are_listed(system, &keys)? && !with_others {
         note(format!("{} has all keys: nothing to do", system.path(PUBLIC).display()));
         return Ok(());
     }
@@ -72,23 +72,28 @@ fn new(global: &Global, system: &System, no_microsoft: bool) -> Result<()> {
         }
     }
     let keys = PublicKeys::read(&system.dir)?;
-    if is_listed(system, &keys)? && !with_others { Ok(()) } else { enroll(global, system, others) }
+    if are_listed(system, &keys)? && !with_others { Ok(()) } else { enroll(global, system, others) }
 }
 
 /// Whether each key that has a list is in it.
-fn is_listed(system: &System, keys: &PublicKeys) -> Result<bool> {
-    let lists = lists(&system.dir)?;
+fn are_listed(system: &System, keys: &PublicKeys) -> Result<bool> {
     for name in [KeyName::Pk, KeyName::Kek, KeyName::Db] {
         let Some((certificate, variable)) = keys.certificate(name).zip(name.variable()) else {
             return Ok(false);
         };
-        let Some((_, bytes)) = lists.iter().find(|(of, _)| *of == variable) else { return Ok(false) };
-        let found = Update::content(bytes).context(list_file(variable))?;
-        if !found.certificates().any(|known| known == certificate) {
+        if !is_listed(system, variable, certificate)? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Whether the list of `trust/` for this variable has the certificate.
+fn is_listed(system: &System, variable: Variable, certificate: &Certificate) -> Result<bool> {
+    let list = lists(&system.dir)?.into_iter().find(|(of, _)| *of == variable);
+    let Some((_, bytes)) = list else { return Ok(false) };
+    let found = Update::content(&bytes).context(list_file(variable))?;
+    Ok(found.certificates().any(|known| known == certificate))
 }
 
 /// Whom a certificate is for: the system's name, cut so that all fits into the 64 characters that there are, and more.

@@ -15,8 +15,8 @@ use std::path::Path;
 use hoopy_base::atomic::{Readers, directory_of, replace_file, sync_dir};
 use hoopy_build::config::System;
 use hoopy_trust::certificate::Certificate;
-use hoopy_trust::firmware::{Update, Variable};
-use hoopy_trust::keys::{KeyName, PublicKeys, RETIRED, list_file, lists};
+use hoopy_trust::firmware::Variable;
+use hoopy_trust::keys::{KeyName, PublicKeys, RETIRED, list_file};
 use hoopy_trust::signer::{self, SignerError};
 
 use super::super::signing;
@@ -57,7 +57,7 @@ pub fn stage(system: &System, keys: &PublicKeys) -> Result<Stage> {
 /// Whether the list for `db` has a certificate that does not sign any more.
 fn retired_but_listed(system: &System, keys: &PublicKeys) -> Result<bool> {
     for retired in keys.retired_db.iter().filter(|retired| keys.db.as_ref() != Some(retired)) {
-        if is_listed(system, retired)? {
+        if super::is_listed(system, Variable::Db, retired)? {
             return Ok(true);
         }
     }
@@ -92,7 +92,8 @@ pub fn begin(global: &Global, system: &System) -> Result<()> {
             let new =
                 keys.next_db.as_ref().ok_or_else(|| signing::no_certificate(system, KeyName::NextDb))?;
             expect_private(system, new)?;
-            if !is_listed(system, new)? || !is_listed(system, old)? {
+            if !super::is_listed(system, Variable::Db, new)? || !super::is_listed(system, Variable::Db, old)?
+            {
                 super::enroll(global, system, super::others_of(system)?)?;
             }
         }
@@ -322,12 +323,4 @@ fn replace(from: &Path, to: &Path) -> Result<()> {
         other => other.context(format!("cannot rename {} to {}", from.display(), to.display()))?,
     }
     sync_dir(directory_of(to)).context(format!("cannot write {}", directory_of(to).display()))
-}
-
-/// Whether the list for `db` has this certificate.
-fn is_listed(system: &System, certificate: &Certificate) -> Result<bool> {
-    let list = lists(&system.dir)?.into_iter().find(|(variable, _)| *variable == Variable::Db);
-    let Some((variable, bytes)) = list else { return Ok(false) };
-    let found = Update::content(&bytes).context(list_file(variable))?;
-    Ok(found.certificates().any(|known| known == certificate))
 }
