@@ -18,7 +18,7 @@ use der::{Decode as _, Encode as _};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rsa::pkcs8::LineEnding;
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use crate::der as write;
 use crate::der::oid;
@@ -137,7 +137,10 @@ impl Certificate {
         let malformed = |found: String| CertificateError::Malformed { expected, found };
         let begin = pem.windows(11).position(|bytes| bytes == b"-----BEGIN ");
         let Some(pem) = begin.and_then(|at| pem.get(at..)).filter(|pem| pem.len() <= 2 * MAX_SIZE) else {
-            return Err(malformed(format!("{} bytes without it", pem.len())));
+            return Err(malformed(match Self::from_der(pem) {
+                Ok(_) => "DER, of which `openssl x509 -inform der` makes PEM".to_owned(),
+                Err(_) => format!("{} bytes without it", pem.len()),
+            }));
         };
         match der::pem::decode_vec(pem) {
             Ok((LABEL, der)) => Self::from_der(&der),
@@ -199,6 +202,23 @@ impl Certificate {
         HEXLOWER.encode(&Sha256::digest(&self.der))
     }
 
+    /// What its issuer signed, in DER: the `TBSCertificate`.
+    fn to_be_signed(&self) -> Vec<u8> {
+        self.parsed.tbs_certificate.to_der().unwrap_or_default()
+    }
+
+    /// Whether this is the digest of what its issuer signed, by which `dbx` names certificates: SHA-256, SHA-384 or SHA-512, as its
+    /// length says.
+    pub fn has_digest(&self, digest: &[u8]) -> bool {
+        let signed = self.to_be_signed();
+        match digest.len() {
+            32 => Sha256::digest(signed).as_slice() == digest,
+            48 => Sha384::digest(signed).as_slice() == digest,
+            64 => Sha512::digest(signed).as_slice() == digest,
+            _ => false,
+        }
+    }
+
     /// Whether `issuer` signed it: the name is the issuer's, and the signature verifies with its key.
     pub fn is_issued_by(&self, issuer: &Self) -> bool {
         let tbs = &self.parsed.tbs_certificate;
@@ -206,7 +226,7 @@ impl Certificate {
         let signature = self.parsed.signature.as_bytes().unwrap_or_default();
         tbs.issuer == issuer.parsed.tbs_certificate.subject
             && self.parsed.signature_algorithm.oid == algorithm
-            && tbs.to_der().is_ok_and(|tbs| issuer.key.verifies(&tbs, signature))
+            && issuer.key.verifies(&self.to_be_signed(), signature)
     }
 
     /// The issuer's name and the serial number, by which a signature names it: `IssuerAndSerialNumber` in DER.
@@ -330,6 +350,11 @@ mod tests {
     fn says_what_was_found_instead_of_a_certificate() {
         let said = |pem: &[u8]| Certificate::from_pem(pem).unwrap_err().to_string();
         assert!(said(b"hello").ends_with("found 5 bytes without it"));
+        let key = PrivateKey::generate().unwrap();
+        let certificate = Certificate::self_signed("db", at("2026-01-01T00:00:00Z"), &key).unwrap();
+        assert!(
+            said(certificate.der()).ends_with("found DER, of which `openssl x509 -inform der` makes PEM")
+        );
         let key = PrivateKey::generate().unwrap().public().to_pem().unwrap();
         assert!(said(key.as_bytes()).ends_with("found BEGIN PUBLIC KEY"));
         assert!(Certificate::from_der(&[0x30; 40]).is_err());

@@ -144,6 +144,26 @@ fn firmware_starts_what_db_signed_and_says_why_it_refuses_the_rest() {
 }
 
 #[test]
+fn digests_of_certificates_in_dbx_revoke_these() {
+    let desk = Desk::new();
+    let mut firmware = enrolled(Mode::Enforcing);
+    let twice = scan(&signed(&signed(&stub(), db()), other()));
+    desk.put_pair("other", other());
+    for bits in [256, 384, 512] {
+        desk.ok("cert-to-efi-hash-list", &format!("-g {OWNER} -s {bits} other.crt other.esl"));
+        let list = desk.read("other.esl");
+        firmware.dbx = SignatureLists::parse(&list).unwrap();
+        assert_eq!(
+            firmware.accepts(&twice),
+            Err(NotAccepted::RevokedSigner("CN=Other db".to_owned())),
+            "{bits}"
+        );
+        assert_eq!(firmware.dbx.to_bytes(), list, "{bits}");
+        assert!(firmware.accepts(&scan(&signed(&stub(), db()))).is_ok(), "{bits}");
+    }
+}
+
+#[test]
 fn what_is_in_dbx_is_refused_whoever_signed_it() {
     let mut firmware = enrolled(Mode::Enforcing);
     let twice = scan(&signed(&signed(&stub(), db()), other()));

@@ -44,8 +44,9 @@ are in the lists or not as before, unless an option says so. `hoopy disk --enrol
 `hoopy flash --enroll` write disks that enroll the lists. They are newer than earlier ones, so firmware that already has these \
 keys accepts them, too.\n\nWith HOST, the firmware of a machine that has your KEK already gets the certificates of trust/db.auth \
 in its db over ssh. The certificates of trust/db.old.crt are taken out of it; what else is there stays. Before that, a boot \
-loader that would not start any more is replaced by the systemd-boot of hoopy.lock, signed. An image on the machine that would not start any more is removed, if the machine runs another one \
-and has one to fall back to. Otherwise the command is refused, and nothing is changed."
+loader that would not start any more is replaced by the systemd-boot of hoopy.lock, signed. An image on the machine that would \
+not start any more is removed, if the machine runs another one and has one to fall back to. Otherwise the command is refused, and \
+nothing is changed."
     )]
     Enroll {
         /// Machine whose firmware gets the keys, as ssh knows it
@@ -60,9 +61,10 @@ and has one to fall back to. Otherwise the command is refused, and nothing is ch
     },
     /// Replace the key that signs images and boot loaders, step by step, while every machine goes on starting
     #[command(
-        after_help = "Example: hoopy -C nas keys rotate\n         hoopy -C nas keys rotate --finish\n         hoopy -C nas keys rotate --abandon\n\nThe first step makes the next \
-key: both sign then, and trust/db.auth has both. The second one puts it in the place of the old one. Each prints what to do for \
-each machine, and can be run again if it was interrupted. docs/trust.md has the whole course."
+        after_help = "Example: hoopy -C nas keys rotate\n         hoopy -C nas keys rotate --finish\n         \
+hoopy -C nas keys rotate --abandon\n\nThe first step makes the next key: both sign then, and trust/db.auth has both. The second \
+one puts it in the place of the old one. Each prints what to do for each machine, and can be run again if it was interrupted. \
+docs/trust.md has the whole course."
     )]
     Rotate {
         /// Let the next key sign alone

@@ -30,7 +30,7 @@ pub fn run(global: &Global, own: &args::Sign) -> Result<Exit> {
     };
     let to = own.output.as_ref().unwrap_or(&own.file);
     let doubt = match program::kind_of(&own.file)? {
-        ProgramKind::Other(why) if is_of_images(&signers)? => Some(why),
+        ProgramKind::Other(why) if is_of_images(&signers) => Some(why),
         ProgramKind::Other(_) | ProgramKind::Image | ProgramKind::SystemdBoot => None,
     };
     program::sign(&own.file, to, &signing::certified(&signers)?)?;
@@ -48,11 +48,12 @@ pub fn run(global: &Global, own: &args::Sign) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Whether one of them signs the images of the system in the working directory, where there is one.
-fn is_of_images(signers: &[ProgramSigner]) -> Result<bool> {
-    let keys = PublicKeys::read(super::HERE.as_ref())?;
+/// Whether one of them signs the images of the system in the working directory, where there is one; any may where its keys cannot be
+/// read, which is no reason not to sign with others.
+fn is_of_images(signers: &[ProgramSigner]) -> bool {
+    let Ok(keys) = PublicKeys::read(super::HERE.as_ref()) else { return true };
     let of_images: Vec<&Certificate> = keys.program_signers().map(|(_, certificate)| certificate).collect();
-    Ok(signers.iter().any(|(certificate, _)| of_images.contains(&certificate)))
+    signers.iter().any(|(certificate, _)| of_images.contains(&certificate))
 }
 
 /// That the signature is worth more than the program.

@@ -85,7 +85,9 @@ impl Classify for SignerError {
                 Script.hint("the command must sign what it reads with the key that {key} names, and print the bytes alone")
             }
             Self::NotAtHand { .. } => {
-                Failed.hint("name the identity of one of secrets/recipients, which opens it: HOOPY_IDENTITY=FILE")
+                Failed
+                    .hint("where its file is there, name the identity of one of secrets/recipients: HOOPY_IDENTITY=FILE")
+                    .and("where it is missing or damaged, restore it: `git checkout HEAD -- secrets/trust`")
             }
             Self::OtherHalf { .. } | Self::OtherKey { .. } => {
                 System.hint("put the certificate and the private key of one pair there")

@@ -16,7 +16,7 @@ pub fn notes(overlay: &Overlay, draft: &SystemDraft, report: &mut TransferReport
     }
     if let Some(uid) = overlay.owners_lost {
         report.look(format!(
-            "etc of the source belongs to {uid}: an ordinary user packed or unpacked it, and whose each file was is lost. In \
+            "etc of the source belongs to {uid}: an ordinary user packed or unpacked it, and who owned each file is lost. In \
              the image all of it is root's: import the overlay itself, or say others in setup.sh"
         ));
     }

@@ -1,7 +1,7 @@
 //! The directory on disk. It is made beside its place and gets its name when it is whole: a kill or an error leaves
 //! nothing half-written behind, and nothing that git sees ([`unfinished`](super::unfinished)). Where there is a directory already, it is
-//! made within that, and moved out at the end: such a directory may be a filesystem of its own, or the one in which
-//! the user's shell is.
+//! made within that, and moved out at the end, name by name: such a directory may be a filesystem of its own, or the one in which
+//! the user's shell is. `hoopy.toml` is the last: what a power cut leaves halfway is no system, and has the rest in the hidden directory.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,6 +15,9 @@ use rustix::fs::{Mode, OFlags};
 
 use super::draft::{RootFile, SystemDraft};
 use super::unfinished::{self, Unfinished};
+
+/// What makes a directory a system.
+const LAST: &str = "hoopy.toml";
 
 /// A directory in the making.
 #[derive(Debug)]
@@ -121,11 +124,15 @@ impl Staging {
         let mut unfinished = self.unfinished.hold();
         if self.within {
             self.hide_secrets_in(to)?;
-            for entry in fs::read_dir(from).map_err(failed(from))? {
-                let name = entry.map_err(failed(from))?.file_name();
-                if name != ".gitignore" {
-                    fs::rename(from.join(&name), to.join(&name)).map_err(failed(to))?;
+            let entries: io::Result<Vec<_>> = fs::read_dir(from).map_err(failed(from))?.collect();
+            let mut names: Vec<_> =
+                entries.map_err(failed(from))?.iter().map(fs::DirEntry::file_name).collect();
+            names.sort_by_key(|name| name == LAST);
+            for name in names.iter().filter(|name| *name != ".gitignore") {
+                if name == LAST {
+                    sync_dir(to).map_err(failed(to))?;
                 }
+                fs::rename(from.join(name), to.join(name)).map_err(failed(to))?;
             }
         } else {
             self.hide_secrets_in(from)?;

@@ -68,16 +68,16 @@ impl Signature {
     /// Whether firmware that has this certificate in its `db` takes the signature: it is the signer's, or that of an
     /// authority from which certificates that came along lead to the signer.
     pub fn is_trusted_by(&self, trusted: &Certificate) -> bool {
-        let mut current = &self.signer;
-        for _ in 0..MAX_CHAIN {
-            if current == trusted || current.is_issued_by(trusted) {
-                return true;
-            }
-            let issuer = self.others.iter().find(|other| *other != current && current.is_issued_by(other));
-            let Some(issuer) = issuer else { return false };
-            current = issuer;
-        }
-        false
+        self.chain().iter().any(|current| *current == trusted || current.is_issued_by(trusted))
+    }
+
+    /// The signer, who issued its certificate, and so on, as far as their certificates came along.
+    pub fn chain(&self) -> Vec<&Certificate> {
+        let issuer = |current: &&Certificate| {
+            let current = *current;
+            self.others.iter().find(|other| *other != current && current.is_issued_by(other))
+        };
+        std::iter::successors(Some(&self.signer), issuer).take(MAX_CHAIN).collect()
     }
 }
 

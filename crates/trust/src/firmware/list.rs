@@ -17,6 +17,17 @@ const X509: Uuid = Uuid::from_bytes_le(signature_lists::X509);
 /// `EFI_CERT_SHA256_GUID`
 const SHA256: Uuid = Uuid::from_u128(0xc1c41626_504c_4092_aca9_41f936934328);
 
+/// `EFI_CERT_X509_SHA256_GUID`, `EFI_CERT_X509_SHA384_GUID` and `EFI_CERT_X509_SHA512_GUID`, each with the length of its digest.
+const X509_DIGESTS: [(Uuid, usize); 3] = [
+    (Uuid::from_u128(0x3bd2a492_96c0_4079_b420_fcf98ef103ed), 32),
+    (Uuid::from_u128(0x7076876e_80c2_4ee6_aad2_28b349a6865b), 48),
+    (Uuid::from_u128(0x446dbf63_2502_4cda_bcfa_2465d2b0fe9d), 64),
+];
+
+/// The `EFI_TIME` behind such a digest. Firmware takes what was signed before it if a timestamp in the signature proves that.
+/// Signatures of hoopy's have none, and none is read here, so that for what has one this may refuse what firmware takes.
+const REVOCATION_TIME: usize = 16;
+
 /// The most lists that are read: a dbx of today has two, a db some five.
 pub const MAX_LISTS: usize = 256;
 
@@ -62,6 +73,8 @@ pub enum EntryKind {
     Certificate(Box<Certificate>),
     /// The SHA-256 of a program, as Authenticode has it.
     Digest([u8; 32]),
+    /// The digest of what was signed of a certificate, which in `dbx` revokes it.
+    CertificateDigest(Vec<u8>),
     /// Anything else, by its type: other digests, other keys.
     Other(Uuid),
 }
@@ -120,6 +133,7 @@ impl SignatureLists {
             let kind = match &entry.kind {
                 EntryKind::Certificate(_) => X509,
                 EntryKind::Digest(_) => SHA256,
+                EntryKind::CertificateDigest(digest) => certificate_digests(digest.len()),
                 EntryKind::Other(kind) => *kind,
             };
             let size = 16 + entry.data.len() as u32;
@@ -135,7 +149,15 @@ impl SignatureLists {
     pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         self.entries.iter().filter_map(|entry| match &entry.kind {
             EntryKind::Certificate(certificate) => Some(certificate.as_ref()),
-            EntryKind::Digest(_) | EntryKind::Other(_) => None,
+            EntryKind::Digest(_) | EntryKind::CertificateDigest(_) | EntryKind::Other(_) => None,
+        })
+    }
+
+    /// Whether the digest of what was signed of this certificate is among them.
+    pub fn has_digest_of(&self, certificate: &Certificate) -> bool {
+        self.entries.iter().any(|entry| match &entry.kind {
+            EntryKind::CertificateDigest(digest) => certificate.has_digest(digest),
+            EntryKind::Certificate(_) | EntryKind::Digest(_) | EntryKind::Other(_) => false,
         })
     }
 
@@ -175,8 +197,19 @@ fn entry_kind(list: Uuid, data: &[u8]) -> EntryKind {
             Ok(digest) => EntryKind::Digest(digest),
             Err(_) => EntryKind::Other(list),
         },
-        other => EntryKind::Other(other),
+        other => {
+            let digest = data.len().checked_sub(REVOCATION_TIME).and_then(|len| data.get(..len));
+            match digest.filter(|digest| certificate_digests(digest.len()) == other) {
+                Some(digest) => EntryKind::CertificateDigest(digest.to_vec()),
+                None => EntryKind::Other(other),
+            }
+        }
     }
+}
+
+/// The type of lists with digests of certificates that are so long; nobody's where there is none.
+fn certificate_digests(len: usize) -> Uuid {
+    X509_DIGESTS.iter().find(|(_, of)| *of == len).map_or(Uuid::nil(), |(kind, _)| *kind)
 }
 
 #[cfg(test)]
@@ -190,6 +223,11 @@ mod tests {
         let mut lists = SignatureLists::of(certificates.iter().map(|certificate| (OWNER, certificate)));
         let kind = EntryKind::Digest([7; 32]);
         lists.entries.push(Entry { owner: Uuid::nil(), kind, data: vec![7; 32] });
+        for len in [32, 48, 64] {
+            let (kind, data) =
+                (EntryKind::CertificateDigest(vec![5; len]), [vec![5; len], vec![0; 16]].concat());
+            lists.entries.push(Entry { owner: OWNER, kind, data });
+        }
         let kind = EntryKind::Other(Uuid::max());
         lists.entries.push(Entry { owner: OWNER, kind, data: vec![1] });
         assert_eq!(SignatureLists::parse(&lists.to_bytes()).unwrap(), lists);

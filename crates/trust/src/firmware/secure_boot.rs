@@ -133,8 +133,10 @@ impl SecureBoot {
         Err(NotAccepted::OtherSigner { signers: signers.join("; "), trusted })
     }
 
+    /// Whether `dbx` has a certificate on the way from the signer up, or its digest.
     fn is_revoked(&self, signature: &Signature) -> bool {
         self.dbx.certificates().any(|revoked| signature.is_trusted_by(revoked))
+            || signature.chain().iter().any(|certificate| self.dbx.has_digest_of(certificate))
     }
 
     /// Nothing where no certificate of `db` has to do with it.

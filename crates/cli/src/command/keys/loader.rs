@@ -48,7 +48,7 @@ impl NewLoader {
                 other.path,
                 other.signers().join("; ")
             ))
-            .hint("sign a copy of which you know where it comes from, with `hoopy sign FILE`, and put it there; or remove it"));
+            .hint("put a copy there that you trust, signed with `hoopy sign FILE`; or remove it"));
         }
         let unsigned = loader::locked(global, &target)?.ok_or_else(|| {
             CommandError::system(format!(

@@ -104,7 +104,7 @@ fn tell_kept(global: &Global, name: &str, new: &NewKeys, found: &SecureBoot) -> 
         let EntryKind::Certificate(certificate) = &entry.kind else { continue };
         if !global.quiet && !own.contains(&certificate.as_ref()) {
             note(format!(
-                "{name} goes on trusting {} (sha256 {}), which is not of trust/: if that is an old key of this system, add the \
+                "{name} goes on trusting {} (sha256 {}), which trust/ does not have: if that is an old key of this system, add the \
                  certificate to {RETIRED}, and run this again",
                 certificate.subject(),
                 certificate.fingerprint()

@@ -42,7 +42,7 @@ struct Report {
 struct VariableReport {
     name: &'static str,
     certificates: Vec<CertificateReport>,
-    /// How many digests of programs.
+    /// How many digests, of programs and of certificates.
     digests: usize,
     /// How many entries of other kinds.
     others: usize,
@@ -90,7 +90,8 @@ fn report(name: &str, system: &System, keys: &PublicKeys, platform: &Platform) -
     };
     let variable = |name: &'static str, lists: &SignatureLists| {
         let certificates: Vec<_> = lists.certificates().map(certificate).collect();
-        let is_digest = |kind: &EntryKind| matches!(kind, EntryKind::Digest(_));
+        let is_digest =
+            |kind: &EntryKind| matches!(kind, EntryKind::Digest(_) | EntryKind::CertificateDigest(_));
         let digests = lists.entries.iter().filter(|entry| is_digest(&entry.kind)).count();
         let others = lists.entries.len() - certificates.len() - digests;
         VariableReport { name, certificates, digests, others }
