@@ -32,6 +32,7 @@ mod programs;
 mod runlevel;
 pub mod secrets;
 mod shebang;
+pub mod shells;
 mod state;
 mod strict;
 mod tryboot;
@@ -219,6 +220,7 @@ fn all(view: &View<'_>) -> Result<Vec<Finding>, CheckError> {
     findings.extend(command_line::check(view));
     findings.extend(crlf::check(view));
     findings.extend(shebang::check(view));
+    findings.extend(shells::check(view));
     findings.extend(litter::check(view));
     findings.extend(accounts::check(view)?);
     findings.extend(bom::check(view));

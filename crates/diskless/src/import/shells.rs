@@ -1,5 +1,6 @@
 //! Shells of accounts: who has one that is not there cannot log in, by whatever way.
 
+use hoopy_build::check::shells::is_for_logins;
 use hoopy_build::stack::Stack;
 use hoopy_store::layer::EntryPath;
 
@@ -10,14 +11,11 @@ use crate::report::TransferReport;
 /// What passwd(5) means where it names none.
 const DEFAULT: &str = "/bin/sh";
 
-/// Shells of those who are not to log in.
-const NO_SHELLS: [&str; 2] = ["nologin", "false"];
-
 /// Says which accounts of the machine have a shell that the image lacks.
 pub fn report(own: &Accounts, made: &Stack, draft: &SystemDraft, report: &mut TransferReport) {
     for (name, shell) in own.shells() {
         let shell = if shell.is_empty() { DEFAULT } else { shell };
-        if NO_SHELLS.contains(&shell.rsplit('/').next().unwrap_or_default()) {
+        if !is_for_logins(shell) {
             continue;
         }
         let there = EntryPath::new(shell).is_ok_and(|path| {
