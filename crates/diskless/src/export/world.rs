@@ -35,6 +35,9 @@ pub fn world(system: &System, kernels: &BTreeSet<String>, report: &mut TransferR
 /// Alpine's own address: their packages are the same.
 pub fn repositories(system: &System, report: &mut TransferReport) -> String {
     let mut text = format!("{MEDIUM}\n");
+    report.look(format!(
+        "etc/apk/repositories has {MEDIUM} for the packages of the boot medium: write where yours is mounted"
+    ));
     for repository in &system.repositories {
         let tag = repository.tag.as_ref().map(|tag| format!("@{tag} ")).unwrap_or_default();
         let address = if is_remote(&repository.location) {

@@ -1,5 +1,6 @@
 //! The configuration of lbu: which paths to keep, which not, and how. Each setting has an equivalent here, which the report names.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use crate::overlay::{NodeKind, Overlay};
@@ -38,6 +39,11 @@ pub fn read(overlay: &Overlay, report: &mut TransferReport) -> io::Result<Lbu> {
         }
     }
     lbu.included.retain(|path| path != "etc");
+    // Several lists may have the same line.
+    for paths in [&mut lbu.included, &mut lbu.excluded] {
+        let mut seen = BTreeSet::new();
+        paths.retain(|path| seen.insert(path.clone()));
+    }
     let is_there = |path: &&String| overlay.nodes.keys().any(|node| node.is_within(path.as_bytes()));
     let (there, gone): (Vec<&String>, Vec<&String>) = lbu.included.iter().partition(is_there);
     let list = |paths: &[&String]| paths.iter().map(|p| p.as_str()).collect::<Vec<_>>().join(", ");
