@@ -3,56 +3,58 @@
 //! `https://me:geheim@apk.example.org/x?token=t#k` becomes `https://apk.example.org/x`. What is written into reports,
 //! scripts and settings passes [`without_logins`], since git keeps all of it.
 
-/// How much of an address is looked at for its login.
-const MAX_LOGIN: usize = 1024;
-
 /// Ends an address in a text.
 fn ends(c: char) -> bool {
     c.is_whitespace() || c.is_control() || "\"'`<>".contains(c)
 }
 
-/// What stands before the `@` of the address whose text after `//` begins with `rest`: `user:password`, or one of them.
-pub fn login(rest: &str) -> Option<&str> {
-    let end = rest.char_indices().take(MAX_LOGIN).take_while(|(_, c)| !ends(*c));
-    let end = end.last().map_or(0, |(at, c)| at + c.len_utf8());
-    let word = rest.get(..end)?;
-    let authority = word.split(['/', '?', '#']).next()?;
+/// What stands before the `@` of an address without its `scheme://`: `user:password`, or one of them.
+fn login(address: &str) -> Option<&str> {
+    let authority = address.split(['/', '?', '#']).next()?;
     if let Some((login, _)) = authority.rsplit_once('@') {
         return Some(login);
     }
     // A password with a slash that nobody wrote as %2F: what is behind the colon is no port.
     let (_, port) = authority.rsplit_once(':').filter(|_| !authority.starts_with('['))?;
     let is_port = port.chars().all(|c| c.is_ascii_digit());
-    word.rsplit_once('@').filter(|_| !is_port).map(|(login, _)| login)
+    address.rsplit_once('@').filter(|_| !is_port).map(|(login, _)| login)
 }
 
-/// Where in `text` the addresses begin, after their `//`: `scheme://`, and `//` at the start of a word, as shares of
-/// Windows have it.
-pub fn starts(text: &str) -> impl Iterator<Item = usize> + '_ {
-    text.match_indices("//").filter_map(|(at, mark)| {
+/// The addresses in `text`, each with where it begins, after its `//`: `scheme://`, and `//` at the start of a word, as shares of
+/// Windows have it. None begins inside another, so that the time grows with the length of the text alone.
+fn addresses(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut from = 0;
+    text.match_indices("//").filter_map(move |(at, mark)| {
+        let start = at + mark.len();
         let before = text.get(..at)?.chars().next_back();
         let begins = before.is_none_or(|c| ends(c) || ":=(,#".contains(c));
-        begins.then_some(at + mark.len())
+        if !begins || at < from {
+            return None;
+        }
+        let rest = text.get(start..)?;
+        let address = rest.get(..rest.find(ends).unwrap_or(rest.len()))?;
+        from = start + address.len();
+        Some((start, address))
     })
+}
+
+/// The logins of the addresses in `text`.
+pub fn logins(text: &str) -> impl Iterator<Item = &str> {
+    addresses(text).filter_map(|(_, address)| login(address))
 }
 
 /// `text` with each address in it without login, query and fragment.
 pub fn without_logins(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut from = 0;
-    for start in starts(text) {
-        // Inside the address before.
-        let Some(before) = text.get(from..start) else { continue };
-        shown.push_str(before);
-        let rest = text.get(start..).unwrap_or_default();
-        let login = login(rest).map_or(0, |login| login.len() + 1);
-        let place = rest.get(login..).unwrap_or_default();
-        let is_address = text.get(..start).is_some_and(|before| before.ends_with("://"));
-        let end = place.find(ends).unwrap_or(place.len());
-        let address = place.get(..end).unwrap_or_default();
-        let shown_end = address.find(['?', '#']).filter(|_| is_address).unwrap_or(end);
-        shown.push_str(place.get(..shown_end).unwrap_or_default());
-        from = start + login + end;
+    for (start, address) in addresses(text) {
+        let before = text.get(..start).unwrap_or_default();
+        shown.push_str(before.get(from..).unwrap_or_default());
+        let login = login(address).map_or(0, |login| login.len() + 1);
+        let place = address.get(login..).unwrap_or_default();
+        let end = place.find(['?', '#']).filter(|_| before.ends_with("://")).unwrap_or(place.len());
+        shown.push_str(place.get(..end).unwrap_or_default());
+        from = start + address.len();
     }
     shown + text.get(from..).unwrap_or_default()
 }
@@ -80,6 +82,13 @@ mod tests {
         ] {
             assert_eq!(without_logins(text), shown, "{text}");
         }
+    }
+
+    #[test]
+    fn a_login_may_be_long() {
+        let text = format!("https://oauth2:{}@host/alpine", "t0ken".repeat(1000));
+        assert_eq!(without_logins(&text), "https://host/alpine");
+        assert_eq!(logins(&text).map(str::len).collect::<Vec<_>>(), [5007]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! git keeps it: addresses are in it without their logins.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use hoopy_base::address::without_logins;
@@ -15,8 +16,10 @@ pub struct TransferReport {
     pub headline: String,
     /// What was taken: a subject, and how much of it.
     pub taken: Vec<Taken>,
-    /// What is not.
+    /// What is not: nothing twice.
     pub left: Vec<LeftOut>,
+    #[serde(skip)]
+    known: BTreeSet<LeftOut>,
     /// Secrets, and where they are.
     pub secrets: Vec<SecretFile>,
     /// What a person has to look at.
@@ -33,7 +36,7 @@ pub struct Taken {
 }
 
 /// Something that is not in the directory.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LeftOut {
     /// What it is: mostly a path.
     pub what: String,
@@ -72,7 +75,7 @@ impl TransferReport {
             why: without_logins(why),
             action: action.to_owned(),
         };
-        if !self.left.contains(&left) {
+        if self.known.insert(left.clone()) {
             self.left.push(left);
         }
     }

@@ -90,24 +90,39 @@ fn mount(device: &Device, point: &Path, writable: bool) -> Result<(), String> {
 /// # Errors
 /// [`AgentError::Identity`], also where others than root could read it.
 pub fn on(mounted: &Path) -> Result<Vec<MachineIdentity>, AgentError> {
-    let path = mounted.join(IDENTITY);
-    let fault = |reason: String| AgentError::Identity(format!("{IDENTITY} on its filesystem: {reason}"));
-    let file = open(&path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            fault("expected a file, found none: hoopy secret enroll HOST puts it there".to_owned())
-        }
-        _ => fault(error.to_string()),
-    })?;
-    let meta = file.metadata().map_err(|error| fault(error.to_string()))?;
-    if !meta.is_file() {
-        return Err(fault("expected a regular file, found something else".to_owned()));
-    }
+    let file = regular(mounted)?;
+    let meta = file.metadata().map_err(fault)?;
     if meta.mode() & OTHERS != 0 || meta.uid() != rustix::process::geteuid().as_raw() {
         let found = format!("{:04o} of user {}", meta.mode() & 0o7777, meta.uid());
-        return Err(fault(format!("expected mode 0600 of root, found {found}: others could read it")));
+        return Err(fault(format_args!("expected mode 0600 of root, found {found}: others could read it")));
     }
-    let text = Plaintext::read(file, limit()).map_err(|error| fault(error.to_string()))?;
-    MachineIdentity::parse(&text).map_err(|error| fault(error.to_string()))
+    parse(file)
+}
+
+/// Whether there are identities, whoever may read them.
+pub fn are_on(mounted: &Path) -> bool {
+    regular(mounted).and_then(parse).is_ok()
+}
+
+fn fault(reason: impl std::fmt::Display) -> AgentError {
+    AgentError::Identity(format!("{IDENTITY} on its filesystem: {reason}"))
+}
+
+fn parse(file: File) -> Result<Vec<MachineIdentity>, AgentError> {
+    let text = Plaintext::read(file, limit()).map_err(fault)?;
+    MachineIdentity::parse(&text).map_err(fault)
+}
+
+fn regular(mounted: &Path) -> Result<File, AgentError> {
+    let path = mounted.join(IDENTITY);
+    let file = open(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            fault("expected a file, found none: hoopy secret enroll HOST puts it there")
+        }
+        _ => fault(error),
+    })?;
+    let meta = file.metadata().map_err(fault)?;
+    if meta.is_file() { Ok(file) } else { Err(fault("expected a regular file, found something else")) }
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -34,7 +34,7 @@ impl Identity {
         &*self.key
     }
 
-    fn answer(&self) -> MutexGuard<'_, Answered> {
+    fn answer(&self) -> MutexGuard<'_, PassphraseAnswer> {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -59,7 +59,7 @@ impl Identity {
 
 /// The last answer to the question for a passphrase.
 #[derive(Default)]
-struct Answered {
+struct PassphraseAnswer {
     /// What is wrong with it, should it open nothing.
     refusal: Option<&'static str>,
     /// Itself, so that it is asked for once and not for each secret.
@@ -67,7 +67,7 @@ struct Answered {
 }
 
 /// Shared by an identity and its prompt.
-type Answer = Arc<Mutex<Answered>>;
+type Answer = Arc<Mutex<PassphraseAnswer>>;
 
 /// Takes note of how the question for a passphrase was answered: age tells only that a key was not opened.
 #[derive(Clone)]
@@ -103,7 +103,7 @@ impl<P: Prompt> Prompt for Noting<P> {
             }
             Some(text) => ("wrong passphrase: run it again to be asked again", Some(text.clone())),
         };
-        *answer = Answered { refusal: Some(refusal), passphrase: kept };
+        *answer = PassphraseAnswer { refusal: Some(refusal), passphrase: kept };
         given
     }
 }

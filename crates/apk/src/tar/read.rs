@@ -14,12 +14,13 @@ pub struct Reader<R> {
     left: u64,
     padding: u64,
     position: u64,
+    ended: bool,
 }
 
 impl<R: Read> Reader<R> {
     /// An archive that begins where `inner` is.
     pub fn new(inner: R) -> Self {
-        Self { inner, left: 0, padding: 0, position: 0 }
+        Self { inner, left: 0, padding: 0, position: 0, ended: false }
     }
 
     /// The stream, after all that has been read.
@@ -40,6 +41,7 @@ impl<R: Read> Reader<R> {
             let at = self.position;
             let Some(block) = self.block()? else { return Ok(None) };
             if block.iter().all(|&b| b == 0) {
+                self.ended = true;
                 return Ok(None);
             }
             if header::number(&block, header::CHECKSUM, "checksum").ok() != Some(header::checksum(&block)) {
@@ -54,6 +56,11 @@ impl<R: Read> Reader<R> {
                 _ => return self.entry(&block, size, extended).map(Some),
             }
         }
+    }
+
+    /// Whether an end-of-archive block has come. An archive without one may be the first half of another.
+    pub const fn has_ended(&self) -> bool {
+        self.ended
     }
 
     fn entry(&mut self, block: &Block, size: u64, mut extended: Extended) -> Result<Entry, TarError> {
@@ -149,7 +156,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn skip(&mut self) -> Result<(), TarError> {
-        let rest = self.left + self.padding;
+        let rest = self.left.saturating_add(self.padding);
         let skipped = io::copy(&mut (&mut self.inner).take(rest), &mut io::sink())?;
         self.position += skipped;
         // The last file's padding is cut off where the archive's end is.

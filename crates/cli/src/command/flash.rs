@@ -9,7 +9,7 @@ use hoopy_base::size;
 use hoopy_build::config::Overrides;
 use hoopy_ship::flash::{self, Device, Kernel, Phase};
 use indicatif::{ProgressBar, ProgressStyle};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
 
 use super::disk;
 use crate::args::{Flash, Global};
@@ -30,7 +30,7 @@ pub fn run(global: &Global, own: &Flash) -> Result<Exit> {
     }
     let stop = Arc::new(AtomicBool::new(false));
     super::owner::leave_signals();
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [SIGINT, SIGTERM, SIGQUIT] {
         // The second one ends it at once.
         signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))

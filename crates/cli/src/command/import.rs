@@ -16,7 +16,7 @@ use hoopy_secrets::cipher::MAX_PLAINTEXT;
 use hoopy_secrets::path::BadPath;
 use hoopy_secrets::{Plaintext, Recipient, SecretPath, Secrets};
 use hoopy_ship::deploy::Ssh;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -90,7 +90,7 @@ pub fn run(global: &Global, own: &Import) -> Result<Exit> {
 fn removed_by_signals() -> Result<Unfinished> {
     let unfinished = Unfinished::default();
     super::owner::leave_signals();
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot handle signals")?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGQUIT]).context("cannot handle signals")?;
     let removed = unfinished.clone();
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {

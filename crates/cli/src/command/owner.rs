@@ -275,6 +275,8 @@ pub fn leave_signals() {
 /// A terminal that does not show what is typed, until this is dropped or a signal ends the program.
 pub struct Silent {
     settings: Arc<Settings>,
+    /// Whether signals did what they do by default.
+    by_default: bool,
     signals: Handle,
     waiting: Option<JoinHandle<()>>,
 }
@@ -294,9 +296,9 @@ impl Settings {
 impl Silent {
     pub fn new(terminal: &File) -> io::Result<Self> {
         let settings = Arc::new(Settings { before: tcgetattr(terminal)?, terminal: terminal.try_clone()? });
-        let by_default = &*BY_DEFAULT;
+        let is_default = &*BY_DEFAULT;
         let mut signals = Signals::new(ENDINGS)?;
-        by_default.store(false, Ordering::SeqCst);
+        let by_default = is_default.swap(false, Ordering::SeqCst);
         let handle = signals.handle();
         let ended = Arc::clone(&settings);
         let waiting = std::thread::spawn(move || {
@@ -307,7 +309,7 @@ impl Silent {
                 let _ = emulate_default_handler(signal);
             }
         });
-        let silent = Self { settings, signals: handle, waiting: Some(waiting) };
+        let silent = Self { settings, by_default, signals: handle, waiting: Some(waiting) };
         let mut modes = silent.settings.before.clone();
         modes.local_modes.remove(LocalModes::ECHO);
         tcsetattr(terminal, OptionalActions::Flush, &modes)?;
@@ -318,7 +320,7 @@ impl Silent {
 impl Drop for Silent {
     fn drop(&mut self) {
         self.settings.put_back();
-        BY_DEFAULT.store(true, Ordering::SeqCst);
+        BY_DEFAULT.store(self.by_default, Ordering::SeqCst);
         self.signals.close();
         let _ = self.waiting.take().map(JoinHandle::join);
     }

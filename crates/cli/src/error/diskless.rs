@@ -40,6 +40,7 @@ impl Classify for WriteError {
     fn class(&self) -> Class {
         match self {
             Self::Exists(_) => Usage.hint("name another directory with --output"),
+            Self::Half(_) => Usage.hint("remove all that is in it but .git, and import again"),
             Self::Io { .. } => Failed.into(),
         }
     }

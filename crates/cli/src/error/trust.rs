@@ -79,7 +79,7 @@ impl Classify for SignerError {
             Self::Key(error) => error.class(),
             Self::EmptyCommand => System.hint("write the program and its arguments, such as sign = [\"sign-with-token\", \"{key}\"]"),
             Self::Run { .. } | Self::Failed { .. } => {
-                Script.hint("the command is `sign` of [trust] in hoopy.toml: expected it to print a signature of what it reads, and to end well")
+                Script.hint("the command is `sign` of [trust] in hoopy.toml: it must print a signature of its input and exit with status 0")
             }
             Self::TooMuch { .. } | Self::NotASignature { .. } => {
                 Script.hint("the command must sign what it reads with the key that {key} names, and print the bytes alone")

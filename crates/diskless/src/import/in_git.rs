@@ -18,12 +18,11 @@ pub fn repositories(text: &str, report: &mut TransferReport) -> String {
             cut.join(", ")
         ));
     }
-    for line in shown.iter().filter(|line| drift::secret(b"etc/apk/repositories", line.as_bytes()).is_some())
-    {
+    let is_secret = |line: &str| drift::secret(b"etc/apk/repositories", line.as_bytes()).is_some();
+    for (number, _) in (1..).zip(&shown).filter(|(_, line)| is_secret(line)) {
         report.look(format!(
-            "{} of etc/apk/repositories seems to have a token in it, and hoopy.toml has the address: take it out before \
-             git has it",
-            line.trim()
+            "line {number} of etc/apk/repositories seems to have a token in it, and hoopy.toml has the address: take it out \
+             before git has it"
         ));
     }
     shown.join("\n")
@@ -37,12 +36,11 @@ pub fn arguments(cmdline: &str, report: &mut TransferReport) -> String {
             kept.push(word);
             continue;
         }
-        let name = word.split('=').next().unwrap_or_default();
-        report.left(
-            format!("the kernel argument {name}="),
-            "there seems to be a secret in it, and git would keep it in hoopy.toml",
-            "",
-        );
+        let what = match word.split_once('=') {
+            Some((name, _)) => format!("the kernel argument {name}="),
+            None => "a kernel argument".to_owned(),
+        };
+        report.left(what, "there seems to be a secret in it, and git would keep it in hoopy.toml", "");
     }
     kept.join(" ")
 }

@@ -63,7 +63,9 @@ pub fn choose(
 }
 
 fn unknown(given: &str, kernels: &BTreeSet<&str>) -> ImportError {
-    let kernels = kernels.iter().map(|name| (*name).to_owned()).collect();
+    let mut kernels: Vec<String> = kernels.iter().map(|name| (*name).to_owned()).collect();
+    // The first one is what the hint says.
+    kernels.sort_by_key(|name| KERNELS.iter().position(|best| best == name).unwrap_or(KERNELS.len()));
     ImportError::Kernel { given: given.to_owned(), kernels }
 }
 

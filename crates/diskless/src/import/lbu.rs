@@ -64,6 +64,11 @@ pub fn read(overlay: &Overlay, report: &mut TransferReport) -> io::Result<Lbu> {
     Ok(lbu)
 }
 
+/// Whether this is a setting of lbu's own whose value everybody may read.
+fn is_known(key: &str) -> bool {
+    ["ENCRYPTION", "DEFAULT_CIPHER", "BACKUP_LIMIT", "LBU_MEDIA", "LBU_BACKUPDIR"].contains(&key)
+}
+
 fn settings(overlay: &Overlay, report: &mut TransferReport) -> io::Result<()> {
     for line in overlay.text("etc/lbu/lbu.conf")?.lines().map(str::trim).filter(|line| !line.starts_with('#'))
     {
@@ -86,11 +91,9 @@ fn settings(overlay: &Overlay, report: &mut TransferReport) -> io::Result<()> {
             }
             _ => ("a setting of lbu", ""),
         };
-        let shown = if key == "PASSWORD" {
-            "lbu.conf: PASSWORD".to_owned()
-        } else {
-            format!("lbu.conf: {key}={value}")
-        };
+        // git keeps the report: of what may be a password it has the name alone.
+        let shown =
+            if is_known(key) { format!("lbu.conf: {key}={value}") } else { format!("lbu.conf: {key}") };
         report.left(shown, why, action);
     }
     for dir in ["etc/lbu/pre-package.d", "etc/lbu/post-package.d"] {

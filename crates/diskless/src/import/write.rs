@@ -38,6 +38,11 @@ pub enum WriteError {
     /// Something is there.
     #[error("{}: expected a new or an empty directory, found files in it", .0.display())]
     Exists(PathBuf),
+    /// Half of an import is.
+    #[error(
+        "{}: an import into it was ended while it moved its files there: expected a new or an empty directory", .0.display()
+    )]
+    Half(PathBuf),
     /// A file could not be written.
     #[error("{}: {source}", .path.display())]
     Io {
@@ -64,8 +69,10 @@ impl Staging {
             let names = entries.collect::<Result<Vec<_>, _>>().map_err(failed(to))?;
             // The last one is of an ext filesystem that was just made.
             let is_fine = |name: &OsStr| name == ".git" || unfinished::is_name(name) || name == "lost+found";
-            if names.iter().any(|entry| !is_fine(&entry.file_name())) {
-                return Err(WriteError::Exists(to.to_owned()));
+            let has = |is: &dyn Fn(&OsStr) -> bool| names.iter().any(|entry| is(&entry.file_name()));
+            if has(&|name| !is_fine(name)) {
+                let is_half = has(&unfinished::is_name) && !has(&|name| name == LAST);
+                return Err(if is_half { WriteError::Half } else { WriteError::Exists }(to.to_owned()));
             }
         }
         let place = if within { to } else { directory_of(to) };

@@ -1,7 +1,6 @@
 //! An apkovl: a gzipped tar. It is read into memory within bounds, and never unpacked anywhere.
 
-use std::cell::Cell;
-use std::io::{self, Read};
+use std::io::Read;
 use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
@@ -50,9 +49,7 @@ pub enum ArchiveError {
 /// [`ArchiveError`].
 pub fn read(from: impl Read) -> Result<Overlay, ArchiveError> {
     // A few kilobytes of gzip can hold terabytes, and a file that is passed over is inflated all the same.
-    let ended = Cell::new(false);
-    let from = MultiGzDecoder::new(from).take(2 * MAX_CONTENT);
-    let mut reader = Reader::new(LastBlock { from, zeros: 0, ended: &ended });
+    let mut reader = Reader::new(MultiGzDecoder::new(from).take(2 * MAX_CONTENT));
     let mut overlay = Overlay::default();
     let (mut total, mut count) = (0_u64, 0);
     while let Some(entry) = reader.next()? {
@@ -115,35 +112,11 @@ pub fn read(from: impl Read) -> Result<Overlay, ArchiveError> {
     if overlay.nodes.is_empty() && overlay.refused.is_empty() {
         return Err(ArchiveError::Empty);
     }
-    if !ended.get() {
+    if !reader.has_ended() {
         return Err(ArchiveError::CutShort);
     }
     overlay.drop_paths_below_links();
     Ok(overlay)
-}
-
-/// Blocks of tar have so many bytes.
-const BLOCK: usize = 512;
-
-/// Watches what is read for the empty block that ends an archive: without one, an archive may be the first half of another.
-struct LastBlock<'a, R> {
-    from: R,
-    /// Zeros read last.
-    zeros: usize,
-    /// Whether they are a block.
-    ended: &'a Cell<bool>,
-}
-
-impl<R: Read> Read for LastBlock<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.from.read(buffer)?;
-        let read = buffer.get(..count).unwrap_or_default();
-        // No more of it than a block has to be zeros.
-        let zeros = read.iter().rev().take(BLOCK).take_while(|byte| **byte == 0).count();
-        self.zeros = if zeros == count { self.zeros.saturating_add(zeros) } else { zeros };
-        self.ended.set(self.zeros >= BLOCK);
-        Ok(count)
-    }
 }
 
 fn linked(overlay: &Overlay, first: &[u8]) -> Option<Arc<[u8]>> {
@@ -225,8 +198,8 @@ mod tests {
         let archive = |end: bool| {
             let mut writer = Writer::new(GzEncoder::new(Vec::new(), Compression::fast()));
             for path in ["etc/one", "etc/two"] {
-                writer.entry(&tar::Entry::file(path.as_bytes(), 2)).unwrap();
-                writer.write_all(b"x\n").unwrap();
+                writer.entry(&tar::Entry::file(path.as_bytes(), 1024)).unwrap();
+                writer.write_all(&[0; 1024]).unwrap();
             }
             writer.finish(end).unwrap().finish().unwrap()
         };

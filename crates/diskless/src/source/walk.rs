@@ -265,7 +265,9 @@ impl Walk<'_> {
                     FileType::Directory if stat.st_dev == self.device && depth < MAX_DEPTH => {
                         left.push((dir.join(OsStr::from_bytes(&name)), depth + 1));
                     }
-                    FileType::RegularFile => size += u64::try_from(stat.st_size).unwrap_or(0),
+                    FileType::RegularFile => {
+                        size = u64::saturating_add(size, u64::try_from(stat.st_size).unwrap_or(0));
+                    }
                     _ => {}
                 }
             }

@@ -151,13 +151,13 @@ impl<S: Read + Write> Machine<'_, S> {
     ) -> Result<Opened, AgentError> {
         let (plain, kept) = Plain::and_sealed(mount(false)?.as_ref())?;
         match (plain, kept.sealed.is_empty()) {
-            (Plain::Whole(identities), _) => self.seal_first(identities, signed, mount),
+            (Plain::Identities(identities), _) => self.seal_first(identities, signed, mount),
             (plain, false) => match (self.unseal(map, &kept, signed), handed) {
                 // `hoopy run --fresh`
                 (Err(AgentError::OtherTpm), Some(identities)) => self.seal_first(identities, signed, mount),
                 (opened, _) => {
                     let identity = opened?;
-                    if matches!(plain, Plain::Rest) {
+                    if matches!(plain, Plain::Damaged) {
                         // Where that fails, the next boot does it: this one has what it needs.
                         let _ = mount(true).and_then(|mounted| remove_plain(mounted.as_ref()));
                     }

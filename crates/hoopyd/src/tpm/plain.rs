@@ -17,9 +17,9 @@ pub(super) enum Plain {
     /// Nothing.
     None,
     /// What a power cut left while it was removed, or something else that is no identity: what is sealed counts.
-    Rest,
+    Damaged,
     /// Identities, the one in use first.
-    Whole(Vec<MachineIdentity>),
+    Identities(Vec<MachineIdentity>),
 }
 
 impl Plain {
@@ -34,9 +34,10 @@ impl Plain {
         }
         let kept = Kept::read(mounted).unwrap_or_default();
         match identity::on(mounted) {
-            Ok(identities) => Ok((Self::Whole(identities), kept)),
-            Err(_) if !kept.sealed.is_empty() => Ok((Self::Rest, kept)),
-            Err(error) => Err(error),
+            Ok(identities) => Ok((Self::Identities(identities), kept)),
+            // One that its owner has put there with a mode that is too wide is not removed without a word.
+            Err(error) if kept.sealed.is_empty() || identity::are_on(mounted) => Err(error),
+            Err(_) => Ok((Self::Damaged, kept)),
         }
     }
 }

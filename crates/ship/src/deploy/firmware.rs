@@ -91,11 +91,10 @@ pub struct SignedProgram {
 impl SignedProgram {
     /// Whether firmware with these lists starts it, if its signatures are of it.
     pub fn starts_under(&self, db: &SignatureLists, dbx: &SignatureLists) -> bool {
-        let any = |lists: &SignatureLists, signature: &Signature| {
-            lists.certificates().any(|certificate| signature.is_trusted_by(certificate))
-        };
-        let is_revoked = self.signatures.iter().any(|(s, digest)| any(dbx, s) || dbx.has_digest(digest));
-        !is_revoked && self.signatures.iter().any(|(s, digest)| any(db, s) || db.has_digest(digest))
+        let is_revoked = self.signatures.iter().any(|(s, digest)| dbx.revoke(s) || dbx.has_digest(digest));
+        let counts =
+            |(s, digest): &(Signature, ProgramDigest)| db.trusted(s).is_some() || db.has_digest(digest);
+        !is_revoked && self.signatures.iter().any(counts)
     }
 
     /// Who signed it.

@@ -33,7 +33,7 @@ pub enum SignError {
         /// In bytes.
         size: u64,
     },
-    /// One more than programs of anybody's have.
+    /// More than any program needs.
     #[error(
         "{found} signatures: expected at most {MAX_SIGNATURES}; remove some, with `sbattach --remove` for example"
     )]

@@ -5,6 +5,7 @@
 use hoopy_boot::signature_lists::{self, Fault, HEADER_LEN, List};
 use uuid::Uuid;
 
+use crate::authenticode::Signature;
 use crate::certificate::Certificate;
 
 /// Who put an entry there, for entries of hoopy's. One for all, so that the same keys give the same variables, and with
@@ -153,8 +154,18 @@ impl SignatureLists {
         })
     }
 
+    /// The certificate among them by which this signature counts.
+    pub fn trusted(&self, signature: &Signature) -> Option<&Certificate> {
+        self.certificates().find(|trusted| signature.is_trusted_by(trusted))
+    }
+
+    /// Whether they, as `dbx`, revoke it: they have a certificate on the way from the signer up, or its digest.
+    pub fn revoke(&self, signature: &Signature) -> bool {
+        self.trusted(signature).is_some() || signature.chain().iter().any(|one| self.has_digest_of(one))
+    }
+
     /// Whether the digest of what was signed of this certificate is among them.
-    pub fn has_digest_of(&self, certificate: &Certificate) -> bool {
+    fn has_digest_of(&self, certificate: &Certificate) -> bool {
         self.entries.iter().any(|entry| match &entry.kind {
             EntryKind::CertificateDigest(digest) => certificate.has_digest(digest),
             EntryKind::Certificate(_) | EntryKind::Digest(_) | EntryKind::Other(_) => false,

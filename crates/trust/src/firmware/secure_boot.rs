@@ -110,7 +110,7 @@ impl SecureBoot {
             match found {
                 Err(refused) => refusal = NotAccepted::Refused(refused),
                 // Firmware looks at all of them: a good signature does not make up for a revoked one.
-                Ok(signature) if self.is_revoked(&signature) => {
+                Ok(signature) if self.dbx.revoke(&signature) => {
                     return Err(NotAccepted::RevokedSigner(signature.signer().subject()));
                 }
                 Ok(signature) => {
@@ -133,15 +133,9 @@ impl SecureBoot {
         Err(NotAccepted::OtherSigner { signers: signers.join("; "), trusted })
     }
 
-    /// Whether `dbx` has a certificate on the way from the signer up, or its digest.
-    fn is_revoked(&self, signature: &Signature) -> bool {
-        self.dbx.certificates().any(|revoked| signature.is_trusted_by(revoked))
-            || signature.chain().iter().any(|certificate| self.dbx.has_digest_of(certificate))
-    }
-
     /// Nothing where no certificate of `db` has to do with it.
     fn accepts_signature(&self, signature: &Signature) -> Option<Accepted> {
-        let trusted = self.db.certificates().find(|trusted| signature.is_trusted_by(trusted))?;
+        let trusted = self.db.trusted(signature)?;
         let (signer, trusted) = (Box::new(signature.signer().clone()), Box::new(trusted.clone()));
         Some(Accepted::Signature { signer, trusted })
     }

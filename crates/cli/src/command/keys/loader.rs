@@ -8,6 +8,7 @@ use std::io::Cursor;
 
 use hoopy_boot::layout::started;
 use hoopy_build::config::Overrides;
+use hoopy_ship::deploy::Machine;
 use hoopy_ship::deploy::firmware::SignedProgram;
 use hoopy_trust::authenticode::Scan;
 use hoopy_trust::firmware::{Mode, SecureBoot, SignatureLists};
@@ -30,7 +31,7 @@ impl NewLoader {
     pub fn instead_of(
         lost: &[&SignedProgram],
         global: &Global,
-        host: &str,
+        machine: &Machine,
         found: &SecureBoot,
         new: &NewKeys,
     ) -> Result<Option<Self>> {
@@ -38,6 +39,15 @@ impl NewLoader {
             return Ok(None);
         }
         let target = target(HERE.as_ref(), global, Overrides::default())?;
+        let host = &machine.host;
+        if machine.known_arch() != Some(target.arch) {
+            return Err(CommandError::failed(format!(
+                "the boot loader of {host} would not start any more, and one for {} cannot replace it: the machine is {}; nothing was \
+                 changed",
+                target.arch, machine.arch
+            ))
+            .hint(format!("say so with --arch {}", machine.arch)));
+        }
         let (at, named) = (started(target.arch), format!("/systemd-boot{}.efi", target.arch.efi_suffix()));
         let is_systemd_boot =
             |path: &str| path.eq_ignore_ascii_case(&at) || path.to_ascii_lowercase().ends_with(&named);

@@ -190,7 +190,7 @@ impl Changes {
             ))
             .hint("deploy an image that the new key signed, with `hoopy deploy HOST --reboot`, until it has two of them"));
         }
-        let loader = NewLoader::instead_of(&loaders, global, ssh.host(), found, new)?;
+        let loader = NewLoader::instead_of(&loaders, global, machine, found, new)?;
         Ok(Self { loader, removed: images.iter().map(|image| image.path.clone()).collect() })
     }
 
@@ -199,10 +199,7 @@ impl Changes {
             for path in &loader.paths {
                 firmware::replace(ssh, machine, path, &loader.bytes)?;
                 if !global.quiet {
-                    note(format!(
-                        "signed {path} of {}: it is the systemd-boot of hoopy.lock now",
-                        ssh.host()
-                    ));
+                    note(format!("{path} of {} is the systemd-boot of hoopy.lock now, signed", ssh.host()));
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hoopy_testkit::{Home, ended, soon};
 
@@ -82,7 +82,14 @@ fn git_sees_no_secret_of_an_import_whenever_it_is_killed() {
                 "/" => to_dir.join("root").exists(),
                 _ => unfinished(&parent).iter().any(|dir| dir.join(file).exists()),
             };
-            while !there() && child.try_wait().unwrap().is_none() {}
+            let begun = Instant::now();
+            while !there() && child.try_wait().unwrap().is_none() {
+                assert!(
+                    begun.elapsed() < Duration::from_secs(120),
+                    "{to}, {file:?}: neither there nor ended"
+                );
+                std::thread::sleep(Duration::from_millis(1));
+            }
             let _ = child.kill();
             child.wait().unwrap();
             assert_no_secret_is_seen(&dir, &format!("{to}, {file:?}"));

@@ -8,13 +8,14 @@
 //!   ([`commands`]), or as one program alone writes it ([`programs`])?
 
 mod commands;
+mod keys;
 mod lines;
 mod marks;
 mod names;
 mod programs;
 mod values;
 
-use lines::Careful;
+use values::Careful;
 
 /// Why a file with this path and content looks secret; nothing where it does not.
 pub fn secret(path: &[u8], content: &[u8]) -> Option<&'static str> {

@@ -1,6 +1,6 @@
 //! Files that hold secrets by their names: `path` is in small letters.
 
-use super::lines::is_random;
+use super::values::is_random;
 
 /// Why a file with this name and text holds a secret.
 pub fn secret(path: &str, text: &str) -> Option<&'static str> {

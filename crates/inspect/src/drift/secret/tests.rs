@@ -55,6 +55,10 @@ fn secrets_are_recognised() {
         ("srv/.git-credentials", "x"),
         ("root/.smbcredentials", "username=me\npassword=pw\n"),
         ("root/.npmrc", "//registry.example.org/:_authToken=abcdefgh\n"),
+        ("etc/crontabs/root", "* * * * * curl -u me:geheim12 https://x\n"),
+        ("etc/crontabs/root", "* 3 * * 1-5 DB_PASSWORD=geheim12 /usr/bin/dump\n"),
+        ("etc/app.ini", "password = #Geheim12\n"),
+        ("etc/app.json", "\"title\": \"a #1\", \"password\": \"geheim12\"\n"),
         ("etc/x", "export GH=ghp_0123456789abcdef0123456789abcdef0123\n"),
     ] {
         assert!(secret(path.as_bytes(), content.as_bytes()).is_some(), "{path}: {content}");
