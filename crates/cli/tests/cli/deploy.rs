@@ -11,7 +11,7 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-use remote::{EFI, OLD, Remote, image, image_of_epoch, loader, noise, segments};
+use remote::{EFI, OLD, Remote, image, image_of_epoch, kill_every, loader, noise, segments};
 
 /// The JSON that a command prints.
 fn json(text: &str) -> serde_json::Value {
@@ -178,7 +178,7 @@ fn killed_everywhere(layout: &str, check: impl Fn(&Remote, &[u8], &[u8]), done: 
     let (_, zero) = far.image("0", &segments(5));
     let (_, one) = far.image("1", &segments(10));
     let (path, two) = far.image("2", &segments(20));
-    let step = std::env::var("HOOPY_KILL_EVERY").ok().and_then(|s| s.parse().ok()).unwrap_or(4);
+    let step = kill_every(11);
     let mut killed = 0;
     for n in (1..1000).step_by(step) {
         if layout == "single" {

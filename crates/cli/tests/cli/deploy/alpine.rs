@@ -6,7 +6,7 @@ use std::path::Path;
 
 use hoopy_boot::diskless::{ENTRY, KEPT_LOADER, LOADER_CONF};
 
-use super::remote::{EFI, Remote, segments};
+use super::remote::{EFI, Remote, kill_every, segments};
 
 /// Alpine's loader, by what it is called on a medium that was made of an ISO file.
 const GRUB: (&str, &[u8]) = ("EFI/BOOT/BOOTX64.EFI", b"MZ: grub, and nobody knows what is in it");
@@ -226,7 +226,7 @@ fn killed_at_any_point_the_medium_starts_alpine_or_systemd_boot() {
     far.program("far/bin/stat", STAT);
     let (path, one) = far.image("1", &segments(10));
     let deploy = ["-C", "s", "deploy", "--image", &path, "--from-diskless"];
-    let step = std::env::var("HOOPY_KILL_EVERY").ok().and_then(|s| s.parse().ok()).unwrap_or(7);
+    let step = kill_every(13);
     let mut killed = 0;
     for n in (1..1000).step_by(step) {
         lay(&far);

@@ -15,7 +15,7 @@ use hoopy_uki::pe::Image;
 use hoopy_uki::{Section, SectionData};
 
 use super::json;
-use super::remote::{Remote, image_with, segments};
+use super::remote::{Remote, image_with, kill_every, segments};
 
 const OWNER: &str = "# mine\ndtparam=audio=on\n";
 
@@ -329,17 +329,17 @@ fn what_lies_in_the_place_of_syslinux_is_not_written_to() {
 
 #[test]
 fn killed_at_any_point_a_card_has_an_image_to_start_and_the_deploy_can_be_run_again() {
-    killed_at_any_point("pi", 13);
+    killed_at_any_point("pi", 29);
 }
 
 #[test]
 fn killed_at_any_point_the_disk_of_a_pc_has_an_image_to_start_and_the_deploy_can_be_run_again() {
-    killed_at_any_point("extlinux", 29);
+    killed_at_any_point("extlinux", 41);
 }
 
 fn killed_at_any_point(layout: &str, step: usize) {
     let mut killed = 0;
-    for n in (1..).step_by(step) {
+    for n in (1..).step_by(kill_every(step)) {
         let card = Card::of(layout);
         let far = card.far.counting();
         let card = Card { far, is_pi: card.is_pi };

@@ -329,3 +329,8 @@ fn image_of(release: String, segments: &[(&str, Vec<u8>)], more: Vec<(Section, S
     }
     bytes
 }
+
+/// Of the programs that the far side starts, how far apart those are at which it is killed: `HOOPY_KILL_EVERY`, or `usual`.
+pub fn kill_every(usual: usize) -> usize {
+    std::env::var("HOOPY_KILL_EVERY").ok().and_then(|every| every.parse().ok()).unwrap_or(usual)
+}
