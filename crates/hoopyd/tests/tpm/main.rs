@@ -321,6 +321,21 @@ fn a_power_cut_while_the_plain_identity_is_removed_does_not_lock_the_machine() {
 }
 
 #[test]
+fn an_identity_with_a_mode_that_is_too_wide_is_named_and_not_removed() {
+    let mut scene = Scene::new();
+    scene.boots_well(IMAGE);
+    identity::keep(scene.persist.path(), std::slice::from_ref(&scene.identity)).unwrap();
+    let file = scene.persist.path().join(IDENTITY);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = scene.boots(IMAGE, ENFORCED).unwrap_err();
+    assert!(refused.contains("expected mode 0600 of root, found 0644"), "{refused}");
+    assert!(scene.lies_in_the_clear());
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    scene.boots_well(IMAGE);
+    assert!(!scene.lies_in_the_clear());
+}
+
+#[test]
 fn what_is_sealed_goes_on_opening_after_a_boot_that_cannot_seal() {
     let mut scene = Scene::new();
     let other = PrivateKey::generate().unwrap();
