@@ -36,6 +36,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use hoopy_base::arch::Arch;
 use qemu::{Qemu, Start};
@@ -250,6 +251,7 @@ impl Vm {
             dir: self.dir.path(),
             accelerator: self.choice.accelerator,
             may_fall_back: self.config.acceleration == Acceleration::Auto,
+            silent: Duration::ZERO,
         };
         let (config, dir) = (&self.config, self.dir.path());
         let tpm = config.platform.tpm.as_ref();

@@ -47,6 +47,9 @@ pub struct Start<'a> {
     pub accelerator: Accelerator,
     /// Whether it is started again under TCG where KVM fails.
     pub may_fall_back: bool,
+    /// How long nothing is asked of it. QEMU (7.2) may hang for ever at its end (`monitor_cleanup`, monitor/monitor.c) where the machine
+    /// ends while it answers.
+    pub silent: Duration,
 }
 
 /// A running QEMU. Dropping it ends it.
@@ -85,7 +88,7 @@ impl Qemu {
     pub fn start(start: &Start<'_>, prepare: impl FnOnce(&mut Command)) -> Result<Self, VmError> {
         let stderr = start.dir.join(STDERR);
         let errors = File::create(&stderr).map_err(VmError::io("create", &stderr))?;
-        let qmp = Qmp::listen(start.dir)?;
+        let qmp = Qmp::listen(start.dir, start.silent)?;
         let guard = Guard::new(start.temp, Some(start.dir))?;
         let mut command = guard.command(start.program);
         command.args(qmp.args()?).stderr(errors);

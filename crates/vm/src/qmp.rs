@@ -81,18 +81,18 @@ pub struct Paused {
 }
 
 impl Qmp {
-    /// Listens in the directory `dir`, where no other listener is left.
+    /// Listens in the directory `dir`, where no other listener is left, and says nothing to QEMU for the time `silent`.
     ///
     /// # Errors
     /// [`VmError::Io`], [`VmError::Start`].
-    pub fn listen(dir: &Path) -> Result<Self, VmError> {
+    pub fn listen(dir: &Path, silent: Duration) -> Result<Self, VmError> {
         let path = dir.join("qmp");
         let _ = fs::remove_file(&path);
         let listener = UnixListener::bind(&path).map_err(VmError::io("listen at", &path))?;
         let state = Shared::default();
         let heard = state.clone();
         let listen = move || {
-            let _ = hear(&listener, &heard);
+            let _ = hear(&listener, &heard, silent);
             heard.lock().closed = true;
             heard.0.1.notify_all();
         };
@@ -185,8 +185,9 @@ struct Returned {
     status: Option<String>,
 }
 
-fn hear(listener: &UnixListener, state: &Shared) -> io::Result<()> {
+fn hear(listener: &UnixListener, state: &Shared, silent: Duration) -> io::Result<()> {
     let (mut stream, _) = listener.accept()?;
+    std::thread::sleep(silent);
     stream.write_all(HELLO)?;
     for line in BufReader::new(stream.try_clone()?).lines() {
         let Ok(message) = serde_json::from_str::<Message>(&line?) else { continue };

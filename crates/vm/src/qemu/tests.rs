@@ -15,8 +15,14 @@ fn fault(script: &str, accelerator: Accelerator) -> Option<Fault> {
     let program = dir.path().join("qemu");
     fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let start =
-        Start { program: &program, temp: dir.path(), dir: dir.path(), accelerator, may_fall_back: false };
+    let start = Start {
+        program: &program,
+        temp: dir.path(),
+        dir: dir.path(),
+        accelerator,
+        may_fall_back: false,
+        silent: Duration::ZERO,
+    };
     let mut qemu = Qemu::start(&start, |_| {}).unwrap();
     assert!(soon(PATIENCE, || qemu.exit_status().is_some()));
     qemu.fault()

@@ -17,7 +17,7 @@ fn end_by(instruction: u32) -> Option<Ended> {
     let mut firmware: Vec<u8> = code.into_iter().flat_map(u32::to_le_bytes).collect();
     firmware.resize(64 << 10, 0);
     fs::write(dir.path().join("firmware"), firmware).unwrap();
-    let qmp = Qmp::listen(dir.path()).unwrap();
+    let qmp = Qmp::listen(dir.path(), Duration::ZERO).unwrap();
     let qemu = Places::default().qemu(Arch::Aarch64).expect("QEMU: `cargo xtask setup` installs it");
     let mut command = Command::new(qemu);
     command.args(["-M", "virt", "-accel", "tcg", "-cpu", "cortex-a72", "-nodefaults", "-display", "none"]);
@@ -37,7 +37,7 @@ fn a_reset_is_told_from_an_end() {
 #[test]
 fn a_machine_that_did_not_start_was_neither_reset_nor_switched_off() {
     let dir = tempfile::tempdir().unwrap();
-    let qmp = Qmp::listen(dir.path()).unwrap();
+    let qmp = Qmp::listen(dir.path(), Duration::ZERO).unwrap();
     assert_eq!((qmp.ended(), qmp.state().status()), (None, None));
 }
 
@@ -61,12 +61,12 @@ fn paused(qmp: &Qmp) -> Option<Paused> {
 fn a_machine_that_cannot_go_on_is_paused_and_one_that_was_told_to_wait_is_not() {
     let dir = tempfile::tempdir().unwrap();
     for status in ["internal-error", "running", "paused"] {
-        let qmp = Qmp::listen(dir.path()).unwrap();
+        let qmp = Qmp::listen(dir.path(), Duration::ZERO).unwrap();
         let _qemu = say(&qmp, "{\"event\": \"STOP\"}\n", status);
         assert_eq!(paused(&qmp).is_some(), status == "internal-error", "{status}");
         assert_eq!(qmp.state().status().unwrap(), status);
     }
-    let qmp = Qmp::listen(dir.path()).unwrap();
+    let qmp = Qmp::listen(dir.path(), Duration::ZERO).unwrap();
     let full = "{\"event\": \"BLOCK_IO_ERROR\", \"data\": {\"device\": \"boot\", \"reason\": \"No space left on device\"}}\n";
     let _qemu = say(&qmp, full, "io-error");
     assert_eq!(paused(&qmp).unwrap().disk_error.unwrap(), "No space left on device");

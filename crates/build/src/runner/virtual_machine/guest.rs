@@ -97,6 +97,7 @@ impl Guest {
             dir: dir.path(),
             accelerator,
             may_fall_back: config.acceleration == Acceleration::Auto,
+            silent: Duration::ZERO,
         };
         let mut qemu = Qemu::start(&start, |command| {
             command.args(args.finish()).stdin(Stdio::piped()).stdout(Stdio::piped());
