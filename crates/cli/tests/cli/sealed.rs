@@ -334,10 +334,10 @@ fn extend(console: &mut Console, digest: [u8; 32]) -> String {
     let command = [head.concat(), digest.to_vec()].concat();
     assert_eq!(command.len(), 0x41);
     let escaped: String = command.iter().map(|byte| format!("\\{byte:03o}")).collect();
-    let said = asks(
-        console,
-        &format!("printf '{escaped}' >&3; dd bs=4096 count=1 <&3 2>/dev/null | od -An -tx1 -j6 -N4 || true"),
-    );
+    // In one write, as the kernel wants it: the shell's own would end at each byte that is a line end.
+    let send = format!("printf '{escaped}' >/run/command; dd bs=4096 count=1 </run/command >&3 2>/dev/null");
+    let said =
+        asks(console, &format!("{send}; dd bs=4096 count=1 <&3 2>/dev/null | od -An -tx1 -j6 -N4 || true"));
     // Where there is no answer, od says that there is nothing to pass over.
     if said.contains("od:") { String::new() } else { said.trim().to_owned() }
 }
