@@ -1,7 +1,5 @@
 //! The initramfs: early archives, then segments, end to end.
 
-use std::fs::File;
-use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
@@ -12,10 +10,9 @@ use hoopy_secrets::Plaintext;
 use hoopy_store::Store;
 use hoopy_store::layer::{EntryPath, Kind};
 use hoopy_uki::Checksum;
-use sha2::{Digest as _, Sha256};
 
 use super::arrange::arrange;
-use super::{ImageDraft, ImageError, InitramfsWriter};
+use super::{ImageDraft, ImageError, InitramfsWriter, measured};
 use crate::context::Context;
 use crate::segment::Segment;
 use crate::segment::groups::Groups;
@@ -113,27 +110,12 @@ impl Initramfs {
         sum
     }
 
-    /// The digest of it as a whole, for which all of it is read.
+    /// The digest of it as a whole: what the store does not know of its beginning is read.
     ///
     /// # Errors
     /// What reading a segment fails with.
     pub fn digest(&self, store: &Store) -> Result<[u8; 32], ImageError> {
-        let mut hasher = Sha256::new();
-        for piece in &self.pieces {
-            match &piece.content {
-                Content::Bytes(bytes, _) => hasher.update(bytes),
-                Content::Secrets(archive, _) => hasher.update(archive.as_bytes()),
-                Content::Segment(segment) => {
-                    let path = store.segment_path(segment.key);
-                    let copied = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut hasher));
-                    let is_whole = |copied: &u64| *copied == segment.size;
-                    let cut = || io::Error::from(io::ErrorKind::UnexpectedEof);
-                    let copied = copied.and_then(|copied| Some(copied).filter(is_whole).ok_or_else(cut));
-                    copied.map_err(|source| ImageError::Io { path, source })?;
-                }
-            }
-        }
-        Ok(hasher.finalize().into())
+        measured::digest(&self.pieces, store)
     }
 
     /// The initramfs of `stack`, whose small packages share segments as `groups` says. `maker` makes those that the store

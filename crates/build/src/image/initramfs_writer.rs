@@ -14,6 +14,7 @@ use hoopy_store::Store;
 
 use super::draft::{ImageDraft, STRETCH, sync_beside};
 use super::initramfs::{Content, Piece};
+use super::measured::Beginning;
 use super::write::put;
 use crate::segment::Segment;
 
@@ -28,17 +29,20 @@ pub struct InitramfsWriter {
     written: Sender<()>,
     /// So much was written since.
     since: u64,
+    /// Its hash, where a policy is signed for that.
+    measured: Option<Beginning>,
 }
 
 impl InitramfsWriter {
-    /// An image in the directory `dir`, whose initramfs begins at `at`.
+    /// An image in the directory `dir`, whose initramfs begins at `at`, and is hashed where it `is_measured`.
     ///
     /// # Errors
     /// What the system says.
-    pub fn begin(dir: &Path, at: u64, store: &Arc<Store>) -> io::Result<Self> {
+    pub fn begin(dir: &Path, at: u64, is_measured: bool, store: &Arc<Store>) -> io::Result<Self> {
         let mut draft = ImageDraft::empty(dir)?;
         let written = sync_beside(draft.file_at(0)?)?;
-        Ok(Self { draft, at, store: Arc::clone(store), written, since: 0 })
+        let measured = is_measured.then(Beginning::new);
+        Ok(Self { draft, at, store: Arc::clone(store), written, since: 0, measured })
     }
 
     /// Writes `first`, and behind it the segments that are `made`, until there are no more. Nothing where it cannot be
@@ -61,6 +65,12 @@ impl InitramfsWriter {
         self.draft.note(self.at, content.size(), content.digest());
         self.at += content.size();
         self.since += content.size();
+        // What fails here fails again when the policy is signed.
+        if let Some(measured) = &mut self.measured
+            && measured.push(content, &self.store).is_err()
+        {
+            self.measured = None;
+        }
         if self.since >= STRETCH {
             self.since = 0;
             // For speed alone: the image is synced when it is whole.

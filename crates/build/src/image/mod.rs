@@ -12,6 +12,7 @@ mod initramfs_writer;
 mod kernel;
 mod kernel_file;
 pub mod manifest;
+mod measured;
 mod name;
 mod owners_lines;
 pub mod plaintext;

@@ -110,7 +110,10 @@ impl Assembly<'_> {
             let (stub, _) = tool::stub(self.lock, self.context.store)?;
             let plan = Plan::new(&stub, self.sections(None)?).map_err(ImageError::from)?;
             let at = plan.data_range(Section::Initrd).map(|range| range.start);
-            let new = |at| InitramfsWriter::begin(&images(self.spec).ok()?, at, self.context.store).ok();
+            let is_measured = self.policy_signer().is_some();
+            let new = |at| {
+                InitramfsWriter::begin(&images(self.spec).ok()?, at, is_measured, self.context.store).ok()
+            };
             Ok::<_, BuildError>(at.and_then(new))
         };
         if self.spec.output == Output::Uki { begin().ok().flatten() } else { None }
@@ -127,6 +130,12 @@ impl Assembly<'_> {
         Ok(described.map_err(ImageError::from)?)
     }
 
+    /// Who signs its policy, where the spec has one.
+    fn policy_signer(&self) -> Option<&ImageSigner> {
+        let is_signed = self.spec.sections.iter().any(|(_, contents)| *contents == Contents::PolicySignature);
+        self.signer.filter(|_| is_signed)
+    }
+
     /// The signature of what will be measured of these sections, where the spec has one.
     fn policy_signature(
         &self,
@@ -134,8 +143,7 @@ impl Assembly<'_> {
         sections: &[(Section, SectionData)],
         initramfs: &Initramfs,
     ) -> Result<Option<Vec<u8>>, ImageError> {
-        let is_signed = self.spec.sections.iter().any(|(_, contents)| *contents == Contents::PolicySignature);
-        let Some(signer) = self.signer.filter(|_| is_signed) else { return Ok(None) };
+        let Some(signer) = self.policy_signer() else { return Ok(None) };
         let plan = Plan::new(stub, sections.to_vec())?;
         let root = initramfs.digest(self.context.store)?;
         let known = |section| match section {
