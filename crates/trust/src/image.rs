@@ -145,25 +145,29 @@ impl ImageSigner {
         } else {
             rewrite(from, to, &[line])?;
         }
-        self.sign_file(to)?;
+        if self.signs_programs() {
+            let scan = Scan::of(to)?;
+            self.sign_scanned(to, &scan)?;
+        }
         Ok(())
     }
 
-    /// Signs the program in `file`, which is open for reading and writing; gives its size then.
+    /// Whether there is somebody who signs programs.
+    pub const fn signs_programs(&self) -> bool {
+        !self.program.is_empty()
+    }
+
+    /// Signs the program in `file` of which this is known; gives its size then.
     ///
     /// # Errors
-    /// [`SignImageError`]; nothing where programs are not signed.
-    pub fn sign_file(&self, file: &mut File) -> Result<Option<u64>, SignImageError> {
-        if self.program.is_empty() {
-            return Ok(None);
-        }
-        let scan = Scan::of(file)?;
+    /// [`SignImageError`].
+    pub fn sign_scanned(&self, file: &mut File, scan: &Scan) -> Result<u64, SignImageError> {
         let by = self
             .program
             .iter()
             .map(|(certificate, signer)| CertifiedSigner::new(certificate, signer.as_ref()));
         let by: Vec<_> = by.collect::<Result<_, _>>().map_err(SignError::from)?;
-        let attachment = attach(&scan, &by)?;
+        let attachment = attach(scan, &by)?;
         for (place, bytes) in &attachment.patches {
             file.seek(SeekFrom::Start(*place))?;
             file.write_all(bytes)?;
@@ -171,6 +175,6 @@ impl ImageSigner {
         file.set_len(attachment.end)?;
         file.seek(SeekFrom::Start(attachment.end))?;
         file.write_all(&attachment.tail)?;
-        Ok(Some(attachment.end + attachment.tail.len() as u64))
+        Ok(attachment.end + attachment.tail.len() as u64)
     }
 }

@@ -42,35 +42,12 @@ impl Beginning {
     /// # Errors
     /// What reading a segment fails with.
     pub fn push(&mut self, content: &Content, store: &Store) -> Result<(), ImageError> {
-        match content {
-            Content::Bytes(bytes, _) => self.hasher.update(bytes),
-            Content::Secrets(archive, _) => self.hasher.update(archive.as_bytes()),
-            Content::Segment(segment) => {
-                let path = store.segment_path(segment.key);
-                let read = File::open(&path).and_then(|mut file| self.read(&mut file, segment.size));
-                read.map_err(|source| ImageError::Io { path, source })?;
-            }
-        }
+        each_part(content, store, |part| self.hasher.update(part))?;
         self.id = behind(self.id, content);
         self.is_public &= !content.is_secret();
         if self.is_public {
             // Without it the next build reads the piece again.
             let _ = store.remember(self.id, &self.hasher.serialize().to_vec());
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, file: &mut File, size: u64) -> io::Result<()> {
-        let mut chunk = vec![0; CHUNK];
-        let mut left = size;
-        while left > 0 {
-            match file.read(&mut chunk)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => {
-                    self.hasher.update(chunk.get(..count).unwrap_or_default());
-                    left = left.saturating_sub(count as u64);
-                }
-            }
         }
         Ok(())
     }
@@ -81,6 +58,33 @@ impl Beginning {
         let hasher = Sha256::deserialize(state.as_slice().try_into().ok()?).ok()?;
         Some(Self { hasher, id, is_public: true })
     }
+}
+
+/// Gives `take` the bytes of a part of an initramfs, part by part.
+///
+/// # Errors
+/// What reading a segment fails with.
+pub fn each_part(content: &Content, store: &Store, mut take: impl FnMut(&[u8])) -> Result<(), ImageError> {
+    let segment = match content {
+        Content::Bytes(bytes, _) => return Ok(take(bytes)),
+        Content::Secrets(archive, _) => return Ok(take(archive.as_bytes())),
+        Content::Segment(segment) => segment,
+    };
+    let path = store.segment_path(segment.key);
+    let mut read = || -> io::Result<()> {
+        let mut file = File::open(&path)?.take(segment.size);
+        let (mut chunk, mut left) = (vec![0; CHUNK], segment.size);
+        while left > 0 {
+            let count = file.read(&mut chunk)?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            take(chunk.get(..count).unwrap_or_default());
+            left -= count as u64;
+        }
+        Ok(())
+    };
+    read().map_err(|source| ImageError::Io { path, source })
 }
 
 /// By what the store knows the beginning `id` with this piece behind it.

@@ -7,10 +7,12 @@ use std::path::Path;
 
 use hoopy_base::atomic::{Readers, directory_of};
 use hoopy_store::Store;
-use hoopy_trust::image::ImageSigner;
+use hoopy_trust::authenticode::{Layout, Scan, Scanner};
+use hoopy_trust::image::{ImageSigner, SignImageError};
 use hoopy_uki::{Extent, Plan, Section};
 
 use super::initramfs::Content;
+use super::measured::each_part;
 use super::{ImageDraft, ImageError, Initramfs, KernelFile};
 
 /// How a finished image gets its name.
@@ -36,12 +38,32 @@ pub fn uki_to(
     publication: &Publication<'_>,
     draft: impl FnOnce() -> Option<ImageDraft>,
 ) -> Result<u64, ImageError> {
-    let io = |source| ImageError::Io { path: path.to_owned(), source };
     let total = plan.checksum(|section| match section {
         Section::Linux => kernel.checksum(),
         _ => initramfs.checksum(),
     });
     plan.set_checksum(total);
+    let (plan, signer) = (&*plan, publication.signer.filter(|signer| signer.signs_programs()));
+    std::thread::scope(|scope| {
+        // What is signed is what was meant, not what the file has; so nothing waits for that.
+        let scanning = signer.map(|_| scope.spawn(|| scan(plan, initramfs, kernel, store)));
+        let written = fill(path, plan, initramfs, kernel, store, draft);
+        let scanned = scanning.map(|s| s.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let (draft, size) = written?;
+        keep(draft, size, initramfs, publication, scanned.transpose()?, path)
+    })
+}
+
+/// Writes what is not in the draft yet; gives where it ends.
+fn fill(
+    path: &Path,
+    plan: &Plan,
+    initramfs: &Initramfs,
+    kernel: &KernelFile<'_>,
+    store: &Store,
+    draft: impl FnOnce() -> Option<ImageDraft>,
+) -> Result<(ImageDraft, u64), ImageError> {
+    let io = |source| ImageError::Io { path: path.to_owned(), source };
     let mut draft = draft().map_or_else(|| new(path), Ok).map_err(io)?;
     let mut at = 0;
     for extent in plan.extents() {
@@ -59,7 +81,30 @@ pub fn uki_to(
             Extent::External { .. } => lay(&mut draft, at, initramfs, store).map_err(io)?,
         };
     }
-    keep(draft, at, initramfs, publication, path)
+    Ok((draft, at))
+}
+
+/// What the image's signatures are of.
+fn scan(
+    plan: &Plan,
+    initramfs: &Initramfs,
+    kernel: &KernelFile<'_>,
+    store: &Store,
+) -> Result<Scan, ImageError> {
+    let layout = Layout::new(plan.headers(), plan.size()).map_err(SignImageError::from)?;
+    let mut scanner = Scanner::new(layout);
+    for extent in plan.extents() {
+        match extent {
+            Extent::Literal(bytes) => scanner.update(bytes),
+            Extent::External { section: Section::Linux, .. } => scanner.update(&kernel.bytes()?),
+            Extent::External { .. } => {
+                for piece in &initramfs.pieces {
+                    each_part(&piece.content, store, |part| scanner.update(part))?;
+                }
+            }
+        }
+    }
+    Ok(scanner.finish())
 }
 
 /// Writes the initramfs on its own to `path`.
@@ -78,7 +123,7 @@ pub fn initramfs_to(
         Ok((draft, end))
     };
     let (draft, end) = write().map_err(|source| ImageError::Io { path: path.to_owned(), source })?;
-    keep(draft, end, initramfs, &Publication { signer: None, readers }, path)
+    keep(draft, end, initramfs, &Publication { signer: None, readers }, None, path)
 }
 
 fn new(path: &Path) -> io::Result<ImageDraft> {
@@ -92,13 +137,15 @@ fn keep(
     size: u64,
     initramfs: &Initramfs,
     publication: &Publication<'_>,
+    scan: Option<Scan>,
     path: &Path,
 ) -> Result<u64, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
     let mut pending = draft.into_pending();
     let readers = if initramfs.is_secret() { Readers::Owner } else { publication.readers };
     pending.file().set_len(size).map_err(io)?;
-    let signed = publication.signer.map(|signer| signer.sign_file(pending.file())).transpose()?.flatten();
+    let signed = publication.signer.zip(scan).map(|(by, scan)| by.sign_scanned(pending.file(), &scan));
+    let signed = signed.transpose()?;
     pending.keep(path, readers).map_err(io)?;
     Ok(signed.unwrap_or(size))
 }
