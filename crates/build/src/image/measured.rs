@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::ImageError;
 use super::initramfs::{Content, Piece};
+use crate::segment::Segment;
 
 /// Changes when what is remembered does.
 const VERSION: &str = "hoopy SHA-256 of the beginning of an initramfs 1";
@@ -65,11 +66,16 @@ impl Beginning {
 /// # Errors
 /// What reading a segment fails with.
 pub fn each_part(content: &Content, store: &Store, mut take: impl FnMut(&[u8])) -> Result<(), ImageError> {
-    let segment = match content {
-        Content::Bytes(bytes, _) => return Ok(take(bytes)),
-        Content::Secrets(archive, _) => return Ok(take(archive.as_bytes())),
-        Content::Segment(segment) => segment,
+    let bytes = match content {
+        Content::Bytes(bytes, _) => bytes,
+        Content::Secrets(archive, _) => archive.as_bytes(),
+        Content::Segment(segment) => return each_part_of(segment, store, take),
     };
+    take(bytes);
+    Ok(())
+}
+
+fn each_part_of(segment: &Segment, store: &Store, mut take: impl FnMut(&[u8])) -> Result<(), ImageError> {
     let path = store.segment_path(segment.key);
     let mut read = || -> io::Result<()> {
         let mut file = File::open(&path)?.take(segment.size);
