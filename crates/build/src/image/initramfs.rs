@@ -12,7 +12,7 @@ use hoopy_store::layer::{EntryPath, Kind};
 use hoopy_uki::Checksum;
 
 use super::arrange::arrange;
-use super::{ImageDraft, ImageError, InitramfsWriter, measured};
+use super::{ImageDraft, ImageError, InitramfsWriter};
 use crate::context::Context;
 use crate::segment::Segment;
 use crate::segment::groups::Groups;
@@ -108,14 +108,6 @@ impl Initramfs {
             }
         }
         sum
-    }
-
-    /// The digest of it as a whole: what the store does not know of its beginning is read.
-    ///
-    /// # Errors
-    /// What reading a segment fails with.
-    pub fn digest(&self, store: &Store) -> Result<[u8; 32], ImageError> {
-        measured::digest(&self.pieces, store)
     }
 
     /// The initramfs of `stack`, whose small packages share segments as `groups` says. `maker` makes those that the store

@@ -98,11 +98,11 @@ fn behind(id: RecipeId, content: &Content) -> RecipeId {
     RecipeId::of_fields(VERSION, &[id.as_bytes(), content.digest().as_bytes()])
 }
 
-/// The digest of these pieces end to end.
+/// The digest of these pieces end to end: what the store does not know of their beginning is read.
 ///
 /// # Errors
 /// What reading a segment fails with.
-pub fn digest(pieces: &[Piece], store: &Store) -> Result<[u8; 32], ImageError> {
+pub fn initramfs_digest(pieces: &[Piece], store: &Store) -> Result<[u8; 32], ImageError> {
     let public = pieces.iter().take_while(|piece| !piece.content.is_secret());
     let ids: Vec<RecipeId> = public
         .scan(Beginning::new().id, |id, piece| {
@@ -145,8 +145,8 @@ mod tests {
                 let all: Vec<&[u8]> = parts.iter().take(count).map(Vec::as_slice).chain([last]).collect();
                 let pieces: Vec<Piece> = all.iter().map(|part| piece(part)).collect();
                 let expected: [u8; 32] = Sha256::digest(all.concat()).into();
-                assert_eq!(digest(&pieces, &store).unwrap(), expected, "{count}");
-                assert_eq!(digest(&pieces, &store).unwrap(), expected, "{count}, again");
+                assert_eq!(initramfs_digest(&pieces, &store).unwrap(), expected, "{count}");
+                assert_eq!(initramfs_digest(&pieces, &store).unwrap(), expected, "{count}, again");
             }
         }
     }
@@ -158,13 +158,13 @@ mod tests {
         let secret = Content::Secrets(Arc::new(Plaintext::new(b"geheim".to_vec())), ContentId::of(b"x"));
         let pieces = [piece(b"a"), Piece { origins: Vec::new(), content: secret }, piece(b"b")];
         let expected: [u8; 32] = Sha256::digest(b"ageheimb").into();
-        assert_eq!(digest(&pieces, &store).unwrap(), expected);
+        assert_eq!(initramfs_digest(&pieces, &store).unwrap(), expected);
         let first = behind(Beginning::new().id, &pieces[0].content);
         let second = behind(first, &pieces[1].content);
         assert!(Beginning::recall(first, &store).is_some());
         assert!(Beginning::recall(second, &store).is_none());
         assert!(Beginning::recall(behind(second, &pieces[2].content), &store).is_none());
-        assert_eq!(digest(&pieces, &store).unwrap(), expected);
+        assert_eq!(initramfs_digest(&pieces, &store).unwrap(), expected);
     }
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
         let id = behind(Beginning::new().id, &pieces[0].content);
         for state in [Vec::new(), vec![0; 10], vec![255; 105]] {
             store.remember(id, &state).unwrap();
-            assert_eq!(digest(&pieces, &store).unwrap(), <[u8; 32]>::from(Sha256::digest(b"ab")));
+            assert_eq!(initramfs_digest(&pieces, &store).unwrap(), <[u8; 32]>::from(Sha256::digest(b"ab")));
         }
     }
 }

@@ -39,6 +39,7 @@ pub use initramfs::{Content, Initramfs, Piece, Written};
 pub use initramfs_writer::InitramfsWriter;
 pub use kernel::{Kernel, find as find_kernel};
 pub use kernel_file::{KernelFile, PendingKernelFile};
+pub use measured::initramfs_digest;
 pub use name::{Version, latest};
 pub use plaintext::OwnerKeys;
 pub use spec::{Contents, Output, Root, Signer, Spec};

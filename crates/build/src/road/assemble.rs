@@ -145,7 +145,7 @@ impl Assembly<'_> {
     ) -> Result<Option<Vec<u8>>, ImageError> {
         let Some(signer) = self.policy_signer() else { return Ok(None) };
         let plan = Plan::new(stub, sections.to_vec())?;
-        let root = initramfs.digest(self.context.store)?;
+        let root = image::initramfs_digest(&initramfs.pieces, self.context.store)?;
         let known = |section| match section {
             Section::Initrd => Some(root),
             Section::Linux => Some(*self.kernel.content.as_bytes()),
