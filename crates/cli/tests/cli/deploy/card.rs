@@ -329,12 +329,12 @@ fn what_lies_in_the_place_of_syslinux_is_not_written_to() {
 
 #[test]
 fn killed_at_any_point_a_card_has_an_image_to_start_and_the_deploy_can_be_run_again() {
-    killed_at_any_point("pi", 29);
+    killed_at_any_point("pi", 23);
 }
 
 #[test]
 fn killed_at_any_point_the_disk_of_a_pc_has_an_image_to_start_and_the_deploy_can_be_run_again() {
-    killed_at_any_point("extlinux", 41);
+    killed_at_any_point("extlinux", 31);
 }
 
 fn killed_at_any_point(layout: &str, step: usize) {
