@@ -203,14 +203,14 @@ impl Certificate {
     }
 
     /// What its issuer signed, in DER: the `TBSCertificate`.
-    fn to_be_signed(&self) -> Vec<u8> {
-        self.parsed.tbs_certificate.to_der().unwrap_or_default()
+    fn to_be_signed(&self) -> Option<Vec<u8>> {
+        self.parsed.tbs_certificate.to_der().ok()
     }
 
     /// Whether this is the digest of what its issuer signed, by which `dbx` names certificates: SHA-256, SHA-384 or SHA-512, as its
     /// length says.
     pub fn has_digest(&self, digest: &[u8]) -> bool {
-        let signed = self.to_be_signed();
+        let Some(signed) = self.to_be_signed() else { return false };
         match digest.len() {
             32 => Sha256::digest(signed).as_slice() == digest,
             48 => Sha384::digest(signed).as_slice() == digest,
@@ -226,7 +226,7 @@ impl Certificate {
         let signature = self.parsed.signature.as_bytes().unwrap_or_default();
         tbs.issuer == issuer.parsed.tbs_certificate.subject
             && self.parsed.signature_algorithm.oid == algorithm
-            && issuer.key.verifies(&self.to_be_signed(), signature)
+            && self.to_be_signed().is_some_and(|signed| issuer.key.verifies(&signed, signature))
     }
 
     /// The issuer's name and the serial number, by which a signature names it: `IssuerAndSerialNumber` in DER.

@@ -152,7 +152,7 @@ impl ImageSigner {
         Ok(())
     }
 
-    /// Whether there is somebody who signs programs.
+    /// Whether it signs programs; it may sign policies alone.
     pub const fn signs_programs(&self) -> bool {
         !self.program.is_empty()
     }

@@ -1,7 +1,7 @@
-//! Accounts whose login shell is not in the image: nobody can log in as them, by whatever way.
+//! Accounts whose login shell is not in the image: they cannot log in, neither at the console nor over ssh.
 //!
-//! Those of packages are passed over: they name shells that nobody is to use. `/bin/sh`, which stands also where there is none
-//! (passwd(5)), every image has.
+//! Accounts of packages are passed over, since nobody logs in with them; and so is `/bin/sh`, which every image has, and which
+//! an empty field means (passwd(5)).
 
 use super::finding::{Finding, Severity};
 use super::view::{View, lines};
@@ -34,7 +34,7 @@ pub fn check(view: &View<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Whether who has this shell is to log in.
+/// Whether an account with this shell is meant to log in.
 pub fn is_for_logins(shell: &str) -> bool {
     !NO_SHELLS.contains(&shell.rsplit('/').next().unwrap_or_default())
 }

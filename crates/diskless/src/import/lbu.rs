@@ -64,36 +64,32 @@ pub fn read(overlay: &Overlay, report: &mut TransferReport) -> io::Result<Lbu> {
     Ok(lbu)
 }
 
-/// Whether this is a setting of lbu's own whose value everybody may read.
-fn is_known(key: &str) -> bool {
-    ["ENCRYPTION", "DEFAULT_CIPHER", "BACKUP_LIMIT", "LBU_MEDIA", "LBU_BACKUPDIR"].contains(&key)
-}
-
 fn settings(overlay: &Overlay, report: &mut TransferReport) -> io::Result<()> {
     for line in overlay.text("etc/lbu/lbu.conf")?.lines().map(str::trim).filter(|line| !line.starts_with('#'))
     {
         let Some((key, value)) = line.split_once('=') else { continue };
         let key = key.trim().trim_start_matches("export ").trim();
         let value = value.trim().trim_matches(['"', '\'']);
-        let (why, action) = match key {
+        let (is_public, why, action) = match key {
             _ if value.is_empty() => continue,
-            "PASSWORD" => ("the passphrase of overlays: nothing here is encrypted with it", ""),
+            "PASSWORD" => (false, "the passphrase of overlays: nothing here is encrypted with it", ""),
             "ENCRYPTION" | "DEFAULT_CIPHER" => (
+                true,
                 "overlays were encrypted: the image is not, and holds all that is in root/",
                 "keep secrets out of root/",
             ),
             "BACKUP_LIMIT" => (
+                true,
                 "so many overlays were kept: now the previous image stays on the machine",
                 "see layout = \"ab\"",
             ),
             "LBU_MEDIA" | "LBU_BACKUPDIR" => {
-                ("where overlays were saved: the image holds all of it now", "git keeps the history")
+                (true, "where overlays were saved: the image holds all of it now", "git keeps the history")
             }
-            _ => ("a setting of lbu", ""),
+            _ => (false, "a setting of lbu", ""),
         };
         // git keeps the report: of what may be a password it has the name alone.
-        let shown =
-            if is_known(key) { format!("lbu.conf: {key}={value}") } else { format!("lbu.conf: {key}") };
+        let shown = if is_public { format!("lbu.conf: {key}={value}") } else { format!("lbu.conf: {key}") };
         report.left(shown, why, action);
     }
     for dir in ["etc/lbu/pre-package.d", "etc/lbu/post-package.d"] {

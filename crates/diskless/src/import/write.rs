@@ -38,7 +38,7 @@ pub enum WriteError {
     /// Something is there.
     #[error("{}: expected a new or an empty directory, found files in it", .0.display())]
     Exists(PathBuf),
-    /// Half of an import is.
+    /// Half of an import is there.
     #[error(
         "{}: an import into it was ended while it moved its files there: expected a new or an empty directory", .0.display()
     )]

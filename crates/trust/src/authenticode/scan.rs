@@ -1,7 +1,6 @@
 //! Reading a program once, for its digest and its checksum.
 
 use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::mpsc::sync_channel;
 
 use hoopy_uki::pe::Headers;
 use hoopy_uki::{Checksum, ReplaceError, certificate, read_headers};
@@ -11,9 +10,6 @@ use super::ProgramDigest;
 
 /// Bytes read at a time.
 const CHUNK: usize = 256 << 10;
-
-/// How many of them wait.
-const AHEAD: usize = 4;
 
 /// What stands before the directories in an optional header of PE32+; of the table of certificates it is the fifth.
 const DIRECTORY_IN_OPTIONAL: usize = 112 + 4 * 8;
@@ -130,9 +126,17 @@ impl Scan {
         {
             return Err(LayoutError::TableInside { start: range.start, end: range.end, len });
         }
-        let scanner = Scanner::new(Layout::new(&headers, end)?);
+        let mut scanner = Scanner::new(Layout::new(&headers, end)?);
         file.seek(SeekFrom::Start(0))?;
-        let scanner = scanner.over(&mut file.take(end), end)?;
+        let mut chunk = vec![0; CHUNK];
+        let mut left = end;
+        while left != 0 {
+            let most = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+            let room = chunk.get_mut(..most).unwrap_or_default();
+            file.read_exact(room)?;
+            scanner.update(room);
+            left -= room.len() as u64;
+        }
         let mut table = Vec::new();
         file.take(certificate::MAX_TABLE).read_to_end(&mut table)?;
         Ok(Self { table, ..scanner.finish() })
@@ -152,30 +156,6 @@ impl Scanner {
     /// One that has seen nothing yet.
     pub fn new(layout: Layout) -> Self {
         Self { layout, position: 0, digest: Sha256::new(), sums: [Checksum::new(); 2] }
-    }
-
-    /// Takes in the `len` bytes that `from` has. They are read while those before them are taken in.
-    fn over(mut self, from: &mut impl Read, len: u64) -> io::Result<Self> {
-        std::thread::scope(|scope| {
-            let (read, coming) = sync_channel::<Vec<u8>>(AHEAD);
-            let scanning = scope.spawn(move || {
-                coming.iter().for_each(|chunk| self.update(&chunk));
-                self
-            });
-            let mut left = len;
-            let mut ended = Ok(());
-            while left != 0 && ended.is_ok() {
-                let mut chunk = vec![0; usize::try_from(left).unwrap_or(CHUNK).min(CHUNK)];
-                ended = from.read_exact(&mut chunk);
-                left -= chunk.len() as u64;
-                if ended.is_ok() && read.send(chunk).is_err() {
-                    break;
-                }
-            }
-            drop(read);
-            let scanned = scanning.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            ended.map(|()| scanned)
-        })
     }
 
     /// Takes in the bytes that follow.

@@ -218,7 +218,7 @@ fn entry_kind(list: Uuid, data: &[u8]) -> EntryKind {
     }
 }
 
-/// The type of lists with digests of certificates that are so long; nobody's where there is none.
+/// The type of a list of certificates' digests, by the length of a digest; nil for any other length, which no list has.
 fn certificate_digests(len: usize) -> Uuid {
     X509_DIGESTS.iter().find(|(_, of)| *of == len).map_or(Uuid::nil(), |(kind, _)| *kind)
 }
